@@ -1,0 +1,95 @@
+//! A small service that logs through both facades inside spans, and what arrives at an OTLP receiver.
+//!
+//! `cargo run --example quickstart`: no collector needed, the receiver is embedded.
+
+use std::error::Error;
+use std::time::Duration;
+
+use logbridge::testing::{ReceivedLog, Receiver};
+use logbridge::{LevelFilter, Otlp};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let receiver = Receiver::start()?;
+
+    // In your program this is `logbridge::init();`, and OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_SERVICE_NAME are set.
+    let bridge = logbridge::builder()
+        .service_name("shop")
+        .filter_level(LevelFilter::Info)
+        .filter_module("quickstart::stock", LevelFilter::Debug)
+        .otlp(Otlp::to(receiver.endpoint()))
+        .try_init()?;
+
+    heading("What the terminal shows");
+    run_the_shop();
+    bridge.flush(Duration::from_secs(5))?;
+
+    heading(&format!("What arrived at {}", receiver.endpoint()));
+    for log in receiver.logs() {
+        show(&log);
+    }
+
+    heading("What became of every record");
+    println!("{}", bridge.report());
+    Ok(())
+}
+
+/// A realistic little service: two orders, each in a span, one of them in trouble.
+fn run_the_shop() {
+    log::info!(version = env!("CARGO_PKG_VERSION"); "shop is open");
+    for (order, item, quantity) in [(1001, "tea", 2), (1002, "teapot", 500)] {
+        let span = tracing::info_span!("place_order", order);
+        let _entered = span.enter();
+        log::info!(order, item, quantity; "order received");
+        if let Err(error) = stock::reserve(item, quantity) {
+            tracing::error!(error = &error as &dyn Error, item, "order failed");
+        } else {
+            tracing::info!(item, total = 4.75 * f64::from(quantity), "order placed");
+        }
+    }
+    log::debug!("not shown and not sent: the root level is INFO");
+}
+
+mod stock {
+    use std::error::Error;
+    use std::fmt;
+
+    /// Part of the program that still uses `log`: its records carry the ids of the span all the same.
+    pub(crate) fn reserve(item: &str, quantity: u32) -> Result<(), OutOfStock> {
+        log::debug!(item, quantity; "looking at the shelf");
+        if quantity < 100 { Ok(()) } else { Err(OutOfStock { wanted: quantity, source: "1e9".parse::<u32>().err() }) }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct OutOfStock {
+        wanted: u32,
+        source: Option<std::num::ParseIntError>,
+    }
+
+    impl fmt::Display for OutOfStock {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} are more than we have", self.wanted)
+        }
+    }
+
+    impl Error for OutOfStock {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.source.as_ref().map(|error| error as _)
+        }
+    }
+}
+
+fn heading(text: &str) {
+    println!("\n── {text} {}", "─".repeat(72_usize.saturating_sub(text.chars().count())));
+}
+
+fn show(log: &ReceivedLog) {
+    println!("{:<5} {:>2}  {:<18} {}", log.severity_text, log.severity_number, log.target(), log.message());
+    for (key, value) in log.attributes.iter() {
+        println!("          {key} = {value}");
+    }
+    if log.trace_id.is_empty() {
+        println!("          (outside a span)");
+    } else {
+        println!("          trace {}  span {}", log.trace_id, log.span_id);
+    }
+}

@@ -1,0 +1,202 @@
+//! The handle of what is installed, and the report.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_core::Subscriber;
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::error::Error;
+use crate::ledger::Counters;
+use crate::notice;
+use crate::source::{EventLayer, LogProcessor, Pipeline, take_log};
+
+/// A handle of logbridge: flush it, shut it down, ask it what became of the records.
+///
+/// Cheap to clone. Dropping it stops nothing.
+#[derive(Clone)]
+pub struct Bridge {
+    pipeline: Arc<Pipeline>,
+}
+
+impl Bridge {
+    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline }
+    }
+
+    /// Delivers everything that was accepted before the call.
+    ///
+    /// Works in every runtime and outside of them; it blocks the calling thread for at most `timeout`. While the
+    /// endpoint fails in a way that may pass, the records are tried again until the time is up.
+    ///
+    /// # Errors
+    ///
+    /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost since a flush last
+    /// said so. Otherwise the error has the numbers: [`Error::is_timeout`], [`Error::is_lost`],
+    /// [`Error::is_unconfirmed`].
+    pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        self.pipeline.flush_all(timeout)
+    }
+
+    /// Delivers what is there, takes no more records for the endpoint, and ends the ship thread. The console goes on.
+    ///
+    /// What cannot be delivered within `timeout` is dropped and counted. Not needed at the end of a program.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
+        self.pipeline.shutdown_all(timeout)
+    }
+
+    /// What became of every record.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            counters: self.pipeline.counters(),
+            endpoint: self.pipeline.endpoint.clone(),
+            off_because: self.pipeline.off_because,
+            notices: notice::history(),
+        }
+    }
+
+    /// A layer for a `tracing_subscriber` registry of your own.
+    ///
+    /// It hides nothing from other layers and filters inside itself. The ids of spans come from the OpenTelemetry
+    /// context, so the registry needs tracing-opentelemetry's layer too.
+    #[must_use]
+    pub fn layer(&self) -> BridgeLayer {
+        BridgeLayer { inner: EventLayer::guest(Arc::clone(&self.pipeline)) }
+    }
+
+    /// A logger to install or to chain yourself; set [`log::set_max_level`] to what it needs.
+    #[must_use]
+    pub fn logger(&self) -> Logger {
+        Logger { pipeline: Arc::clone(&self.pipeline) }
+    }
+
+    /// Our processor for a provider of your own, with the same outbox and counters as this handle.
+    #[must_use]
+    pub fn log_processor(&self) -> LogProcessor {
+        LogProcessor::new(Arc::clone(&self.pipeline))
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").field("endpoint", &self.pipeline.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// Receives `log` records.
+#[derive(Debug)]
+pub struct Logger {
+    pipeline: Arc<Pipeline>,
+}
+
+impl Logger {
+    /// The most that any of its thresholds lets through: what [`log::set_max_level`] should be given.
+    #[must_use]
+    pub fn filter(&self) -> log::LevelFilter {
+        self.pipeline.max_level()
+    }
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.pipeline.is_enabled(metadata.target(), metadata.level())
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        take_log(&self.pipeline, record);
+    }
+
+    fn flush(&self) {
+        // `log` has no way to say that it failed; the report does.
+        let _see_the_report = self.pipeline.flush_all(self.pipeline.exit_timeout);
+    }
+}
+
+/// Receives `tracing` events in a registry of the user's own. Made by [`Bridge::layer`].
+#[derive(Debug)]
+pub struct BridgeLayer {
+    inner: EventLayer,
+}
+
+impl<S> Layer<S> for BridgeLayer
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_register_dispatch(&self, dispatch: &tracing_core::Dispatch) {
+        Layer::<S>::on_register_dispatch(&self.inner, dispatch);
+    }
+
+    fn on_event(&self, event: &tracing_core::Event<'_>, context: Context<'_, S>) {
+        self.inner.on_event(event, context);
+    }
+}
+
+/// What became of every record, as text or as numbers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The ledger.
+    pub counters: Counters,
+    /// Where records are sent, without secrets; `None` while the destination is off.
+    pub endpoint: Option<String>,
+    /// Why the otlp destination is off, where it is.
+    pub off_because: Option<&'static str>,
+    /// What logbridge said about itself so far, oldest first.
+    pub notices: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counters { offered, below, passed, otlp, console, mirrored, mirror_failed, .. } = &self.counters;
+        writeln!(f, "{offered:>9} offered")?;
+        row(f, 1, *below, "below the module stage's levels")?;
+        row(f, 1, *passed, "passed")?;
+        match (&self.endpoint, self.off_because) {
+            (Some(endpoint), _) => writeln!(f, "          otlp {endpoint}")?,
+            (None, Some(why)) => writeln!(f, "          otlp is off: {why}")?,
+            (None, None) => writeln!(f, "          otlp is off")?,
+        }
+        row(f, 2, otlp.below, "below its levels")?;
+        row(f, 2, otlp.suppressed, "suppressed")?;
+        row(f, 2, otlp.accepted, "accepted")?;
+        row(f, 3, otlp.delivered, "delivered")?;
+        row(f, 3, otlp.unconfirmed, "unconfirmed: the endpoint's answer was no OTLP answer")?;
+        for (reason, records) in &otlp.rejected {
+            row(f, 3, *records, &format!("rejected: {reason}"))?;
+        }
+        for (reason, records) in &otlp.dropped {
+            row(f, 3, *records, &format!("dropped: {reason}"))?;
+        }
+        row(f, 3, otlp.pending, "pending")?;
+        writeln!(f, "          console")?;
+        row(f, 2, console.off, "off")?;
+        row(f, 2, console.below, "below its levels")?;
+        row(f, 2, console.suppressed, "suppressed")?;
+        row(f, 2, console.accepted - console.failed.min(console.accepted), "printed")?;
+        row(f, 2, console.failed, "not printed: the stream could not be written")?;
+        if mirrored + mirror_failed > 0 {
+            writeln!(f, "          debug mirror")?;
+            row(f, 2, *mirrored, "printed")?;
+            row(f, 2, *mirror_failed, "not printed: stdout could not be written")?;
+        }
+        for notice in &self.notices {
+            writeln!(f, "  warning: {notice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One counter; nothing where it is 0.
+fn row(f: &mut fmt::Formatter<'_>, depth: usize, records: u64, what: &str) -> fmt::Result {
+    if records == 0 {
+        return Ok(());
+    }
+    writeln!(f, "{records:>9} {:indent$}{what}", "", indent = depth * 2)
+}

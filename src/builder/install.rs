@@ -1,0 +1,161 @@
+//! The wiring: the only place that joins the parts.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tracing_core::dispatcher::{self, Dispatch};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::Builder;
+use crate::bridge::Bridge;
+use crate::config::Config;
+use crate::error::{Error, Kind};
+use crate::notice;
+use crate::source::{
+    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, install_panic_hook, register_lifecycle, take_log,
+};
+use crate::telemetry::{SpanGate, install_tracer};
+use crate::{installed, ship};
+
+/// One `init` at a time: what was decided about the slots must still hold when they are used.
+static INSTALLING: Mutex<()> = Mutex::new(());
+/// `log`'s slot is ours, from this or an earlier attempt.
+static LOG_SLOT: AtomicBool = AtomicBool::new(false);
+/// tracing's slot is ours, from this or an earlier attempt.
+static TRACING_SLOT: AtomicBool = AtomicBool::new(false);
+
+/// The logger in `log`'s slot; inert until something is installed.
+struct Installed;
+
+impl log::Log for Installed {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        installed::pipeline().is_some_and(|pipeline| pipeline.is_enabled(metadata.target(), metadata.level()))
+    }
+
+    #[inline]
+    fn log(&self, record: &log::Record<'_>) {
+        if let Some(pipeline) = installed::pipeline() {
+            take_log(pipeline, record);
+        }
+    }
+
+    fn flush(&self) {
+        if let Some(pipeline) = installed::pipeline() {
+            // `log` has no way to say that it failed; the report does.
+            let _see_the_report = pipeline.flush_all(pipeline.exit_timeout);
+        }
+    }
+}
+
+impl Builder {
+    pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
+        let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = installed::location() {
+            return Err(already(at));
+        }
+        if std::thread::panicking() {
+            return Err(Error::new(Kind::WhilePanicking));
+        }
+        let config = self.settings.resolve(&self.environment)?;
+        take_log_slot()?;
+        take_tracing_slot()?;
+        let pipeline = self.pipeline_of(&config, true);
+        pipeline.engines().start()?;
+        let resource = config.resource.clone();
+        install_tracer(std::mem::take(&mut self.tracer), || resource.build());
+        installed::install(Arc::clone(&pipeline), at).map_err(already)?;
+        log::set_max_level(pipeline.max_level());
+        // Callsites that were seen before have been told "never" by the inert subscriber.
+        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+        register_lifecycle();
+        if config.panic_hook {
+            install_panic_hook();
+        }
+        for notice in &config.notices {
+            notice::say(notice);
+        }
+        Ok(Bridge::new(pipeline))
+    }
+
+    pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
+        let config = self.settings.resolve(&self.environment)?;
+        for notice in &config.notices {
+            notice::say(notice);
+        }
+        Ok(self.pipeline_of(&config, has_module_stage))
+    }
+
+    fn pipeline_of(&mut self, config: &Config, has_module_stage: bool) -> Arc<Pipeline> {
+        let processors = std::mem::take(&mut self.processors);
+        let official = self.official && has_module_stage;
+        let plan = Plan {
+            delivery: config.otlp.delivery.clone(),
+            resource: config.resource.clone(),
+            given_resource: OnceLock::new(),
+        };
+        Arc::new_cyclic(|pipeline| {
+            let front = if !has_module_stage || (processors.is_empty() && !official) {
+                Front::Direct
+            } else {
+                let chain = Chain::new(config.resource.build(), processors, Last(pipeline.clone()));
+                front_of(chain, official)
+            };
+            Pipeline::new(config, Engines::new(plan), front, has_module_stage)
+        })
+    }
+}
+
+#[cfg(feature = "official-appenders")]
+fn front_of(chain: Chain, official: bool) -> Front {
+    if official { Front::Official(Box::new(crate::source::Official::new(chain))) } else { Front::Processors(chain) }
+}
+
+#[cfg(not(feature = "official-appenders"))]
+fn front_of(chain: Chain, _official: bool) -> Front {
+    Front::Processors(chain)
+}
+
+fn already(at: &'static Location<'static>) -> Error {
+    Error::new(Kind::AlreadyInitialized { at }).with_help("initialise once, and use `logbridge::bridge()` elsewhere")
+}
+
+fn take_log_slot() -> Result<(), Error> {
+    if LOG_SLOT.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    log::set_logger(&Installed).map_err(|_| {
+        Error::new(Kind::LogSlotTaken).with_help(
+            "remove the other logger's init (`env_logger::init()`, say), or chain `logbridge::builder().build()?.logger()`",
+        )
+    })?;
+    LOG_SLOT.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+fn take_tracing_slot() -> Result<(), Error> {
+    if TRACING_SLOT.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let subscriber = tracing_subscriber::registry().with(SpanGate::new()).with(EventLayer::root());
+    dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
+        Error::new(Kind::TracingSlotTaken { by: known_subscriber() }).with_help(
+            "remove the other subscriber's init, or add `.with(logbridge::builder().build()?.layer())` to its registry",
+        )
+    })?;
+    TRACING_SLOT.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// What the global subscriber is made of, as far as that can be asked. A scoped one of this thread is not the culprit.
+fn known_subscriber() -> Option<&'static str> {
+    dispatcher::get_default(|dispatch| {
+        if dispatch.is::<tracing_core::subscriber::NoSubscriber>() {
+            None
+        } else if dispatch.is::<tracing_subscriber::Registry>() {
+            Some("a tracing_subscriber registry")
+        } else {
+            None
+        }
+    })
+}

@@ -1,0 +1,272 @@
+//! The builder: env_logger's words where the meaning is the same.
+
+mod format;
+mod install;
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use opentelemetry::Value;
+use opentelemetry::trace::{Tracer, TracerProvider};
+
+use crate::bridge::Bridge;
+use crate::config::{Console, Environment, Mirror, Otlp, Settings};
+use crate::env::Env;
+use crate::error::Error;
+use crate::levels::{Origin, Threshold, parse};
+use crate::source::LogProcessor;
+use crate::telemetry::{self, TracerChoice};
+
+/// Configures logbridge, as env_logger's builder configures env_logger.
+///
+/// A method takes `&mut self` and gives it back, so that statements and a chain both compile. The builder may be used
+/// again. What code says wins over the environment, which wins over `default_*` setters.
+///
+/// ```no_run
+/// use logbridge::{LevelFilter, Otlp};
+///
+/// logbridge::builder()
+///     .service_name("shop")
+///     .filter_module("shop::db", LevelFilter::Debug)
+///     .otlp(Otlp::to("http://localhost:4318").level(LevelFilter::Info))
+///     .init();
+/// ```
+#[derive(Default)]
+pub struct Builder {
+    settings: Settings,
+    environment: Environment,
+    official: bool,
+    processors: Vec<Box<dyn opentelemetry_sdk::logs::LogProcessor>>,
+    tracer: TracerChoice,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// A builder that reads no variable at all, as in env_logger.
+    ///
+    /// [`builder`](crate::builder) and [`Builder::from_env`] read the environment.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A builder that reads the environment, with levels and style from the variables named here.
+    #[must_use]
+    pub fn from_env<'a>(env: impl Into<Env<'a>>) -> Self {
+        let mut builder = Self { environment: Environment::process(), ..Self::default() };
+        builder.read(env.into(), Origin::Environment);
+        builder
+    }
+
+    /// A builder that reads the environment, with levels from `RUST_LOG` and the style from `RUST_LOG_STYLE`.
+    #[must_use]
+    pub fn from_default_env() -> Self {
+        Self::from_env(Env::default())
+    }
+
+    /// Reads levels and style from these variables now. As a call in code it counts as code, so that it wins over
+    /// [`filter_level`](Self::filter_level) before it, as in env_logger.
+    pub fn parse_env<'a>(&mut self, env: impl Into<Env<'a>>) -> &mut Self {
+        self.read(env.into(), Origin::Code);
+        self
+    }
+
+    /// Reads `RUST_LOG` and `RUST_LOG_STYLE` now; see [`parse_env`](Self::parse_env).
+    pub fn parse_default_env(&mut self) -> &mut Self {
+        self.parse_env(Env::default())
+    }
+
+    fn read(&mut self, env: Env<'_>, origin: Origin) {
+        let process = Environment::process();
+        let (value, origin) = match process.get(&env.filter.name) {
+            Some(value) => (Some(value), origin),
+            None => (env.filter.default.as_deref(), Origin::Default),
+        };
+        if let Some(spec) = value {
+            let parsed = parse(spec);
+            self.settings.levels.extend(parsed.directives, origin);
+            for problem in parsed.problems {
+                self.settings.note_directive(&env.filter.name, &problem.text, problem.why);
+            }
+        }
+        if let Some(style) = process.get(&env.style.name).or(env.style.default.as_deref()) {
+            self.parse_write_style(style);
+        }
+    }
+
+    /// The threshold of the module stage for everything that no directive names.
+    ///
+    /// Default: `RUST_LOG`, else not set, which means WARN.
+    pub fn filter_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
+        self.settings.levels.name("", threshold.into(), Origin::Code);
+        self
+    }
+
+    /// The threshold of the module stage for one module and what is below it. Default: `RUST_LOG`.
+    pub fn filter_module(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
+        self.settings.levels.name(module, threshold.into(), Origin::Code);
+        self
+    }
+
+    /// [`filter_module`](Self::filter_module) with a module, [`filter_level`](Self::filter_level) without.
+    pub fn filter(&mut self, module: Option<&str>, threshold: impl Into<Threshold>) -> &mut Self {
+        self.settings.levels.name(module.unwrap_or_default(), threshold.into(), Origin::Code);
+        self
+    }
+
+    /// Directives as in `RUST_LOG`. What cannot be parsed makes [`try_init`](Self::try_init) return an error.
+    pub fn parse_filters(&mut self, directives: &str) -> &mut Self {
+        let parsed = parse(directives);
+        self.settings.levels.extend(parsed.directives, Origin::Code);
+        let problems = parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why));
+        self.settings.problems.extend(problems);
+        self
+    }
+
+    /// The threshold of spans: which tracing spans have an OpenTelemetry context, so that records in them carry its
+    /// ids. Independent of the levels of records. Default: `LOGBRIDGE_SPAN_LEVEL`, else INFO.
+    pub fn span_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
+        self.settings.span_levels.name("", threshold.into(), Origin::Code);
+        self
+    }
+
+    /// The name of the service. Default: `OTEL_SERVICE_NAME`, else `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else
+    /// `unknown_service:` with the name of the executable.
+    pub fn service_name(&mut self, name: impl Into<String>) -> &mut Self {
+        self.settings.service_name = Some(name.into());
+        self
+    }
+
+    /// An attribute of the resource; wins over the same key in `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn resource_attribute(&mut self, key: impl Into<String>, value: impl Into<Value>) -> &mut Self {
+        self.settings.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where records go as OTLP. Default: what the environment says; off where neither code nor environment mentions
+    /// OpenTelemetry (no variable that begins with `OTEL_` or `HYPERDX_`).
+    pub fn otlp(&mut self, otlp: Otlp) -> &mut Self {
+        self.settings.otlp = Some(otlp);
+        self
+    }
+
+    /// Where records are printed. Default: `LOGBRIDGE_CONSOLE` (`stderr`, `stdout`, `off`), else stderr.
+    pub fn console(&mut self, console: Console) -> &mut Self {
+        self.settings.console = Some(console);
+        self
+    }
+
+    /// Whether each record is printed on stdout as it will be shipped. Default: on for `DEBUG=true` or an
+    /// `OTEL_LOGS_EXPORTER` that names `console`, else off.
+    pub fn mirror(&mut self, mirror: Mirror) -> &mut Self {
+        self.settings.mirror = Some(mirror);
+        self
+    }
+
+    /// The bound of the outbox in memory, in bytes, requests included. Default: `LOGBRIDGE_MAX_BYTES`, else 64 MiB; at
+    /// least 64 KiB. When it is full, new records are dropped and counted.
+    pub fn max_bytes(&mut self, bytes: usize) -> &mut Self {
+        self.settings.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a record waits at most before it is sent. Default: `OTEL_BLRP_SCHEDULE_DELAY` in milliseconds, else
+    /// one second.
+    pub fn schedule_delay(&mut self, delay: Duration) -> &mut Self {
+        self.settings.schedule_delay = Some(delay);
+        self
+    }
+
+    /// How long the end of the process may be delayed to deliver what is left. Default: `LOGBRIDGE_EXIT_TIMEOUT` in
+    /// milliseconds (or with a unit: `3s`), else three seconds. An endpoint that refuses connections delays nothing.
+    pub fn exit_timeout(&mut self, timeout: Duration) -> &mut Self {
+        self.settings.exit_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether panics become records. Default: yes.
+    pub fn panic_hook(&mut self, wanted: bool) -> &mut Self {
+        self.settings.panic_hook = Some(wanted);
+        self
+    }
+
+    /// The provider whose tracer gives tracing spans their ids, and exports them. Default: the global one where it is
+    /// set, else one of our own that exports nothing.
+    pub fn tracer_provider<P, T>(&mut self, provider: &P) -> &mut Self
+    where
+        P: TracerProvider<Tracer = T>,
+        T: Tracer + Send + Sync + 'static,
+        T::Span: Send + Sync + 'static,
+    {
+        self.tracer = TracerChoice::Given(Box::new(provider.tracer_with_scope(telemetry::scope())));
+        self
+    }
+
+    /// A log processor of the application (enrichment, redaction): each record passes through them in the order they
+    /// were added, before it is shipped. The next [`init`](Self::init) or [`build`](Self::build) takes them.
+    pub fn log_processor(&mut self, processor: impl opentelemetry_sdk::logs::LogProcessor + 'static) -> &mut Self {
+        self.processors.push(Box::new(processor));
+        self
+    }
+
+    /// Lets the official appenders make the records, for upstream's mapping to the letter: no event time, no source
+    /// location, no thread, `event src/x.rs:1` as event name, nested values as text, no ids for an explicit parent.
+    #[cfg(feature = "official-appenders")]
+    pub fn official_appenders(&mut self) -> &mut Self {
+        self.official = true;
+        self
+    }
+
+    /// Installs logbridge as the logger of `log` and the global subscriber of `tracing`.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_init`](Self::try_init) would return an error.
+    #[track_caller]
+    pub fn init(&mut self) {
+        if let Err(error) = self.install(Location::caller()) {
+            std::panic::panic_any(format!("logbridge could not be initialised: {error:?}"));
+        }
+    }
+
+    /// Installs logbridge as the logger of `log` and the global subscriber of `tracing`, and gives its handle.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the two slots is taken, where logbridge is installed already, where a value given in code cannot
+    /// be used, and where the ship thread cannot be started. Nothing of ours then records, prints or filters; `log`'s
+    /// and tracing's slots can be written only once, so one that was taken before the other failed stays taken, and
+    /// the next `try_init` uses it.
+    #[track_caller]
+    pub fn try_init(&mut self) -> Result<Bridge, Error> {
+        self.install(Location::caller())
+    }
+
+    /// Builds without installing anything: use [`Bridge::layer`], [`Bridge::logger`] and [`Bridge::log_processor`] to
+    /// compose. The exit handler and the panic hook belong to `init`: call [`Bridge::flush`] before the program ends.
+    ///
+    /// # Errors
+    ///
+    /// Where a value given in code cannot be used, and where the ship thread cannot be started.
+    pub fn build(&mut self) -> Result<Bridge, Error> {
+        let pipeline = self.pipeline(true)?;
+        pipeline.engines().start()?;
+        Ok(Bridge::new(pipeline))
+    }
+
+    /// Builds our processor for an `SdkLoggerProvider` of your own; the ship thread starts with the first record, when
+    /// the provider has told its resource.
+    ///
+    /// # Errors
+    ///
+    /// Where a value given in code cannot be used.
+    pub fn build_processor(&mut self) -> Result<LogProcessor, Error> {
+        self.pipeline(false).map(LogProcessor::new)
+    }
+}

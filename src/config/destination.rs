@@ -1,0 +1,230 @@
+//! The two destinations as code describes them: [`Otlp`] and [`Console`].
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::levels::{LevelSet, Origin, Threshold};
+
+/// Where records go as OTLP, and which of them.
+///
+/// What is not set here comes from the environment, and else is the OpenTelemetry specification's default.
+///
+/// ```
+/// use logbridge::{LevelFilter, Otlp};
+///
+/// let otlp = Otlp::to("http://localhost:4318").header("authorization", "KEY").level(LevelFilter::Info);
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "pass it to `Builder::otlp`"]
+pub struct Otlp {
+    pub(crate) off: bool,
+    pub(crate) endpoint: Option<CodeEndpoint>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) levels: LevelSet,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum CodeEndpoint {
+    Base(String),
+    Full(String),
+}
+
+impl Otlp {
+    /// Sends to this base URL; `/v1/logs` is appended, as with `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    ///
+    /// Default: that variable, else `http://localhost:4318`. A text that is no URL makes `try_init` return an error.
+    pub fn to(base_url: impl Into<String>) -> Self {
+        Self { endpoint: Some(CodeEndpoint::Base(base_url.into())), ..Self::default() }
+    }
+
+    /// Sends to exactly this URL, as with `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    pub fn to_url(url: impl Into<String>) -> Self {
+        Self { endpoint: Some(CodeEndpoint::Full(url.into())), ..Self::default() }
+    }
+
+    /// Sends where the environment says: the destination is on even if no variable mentions OpenTelemetry.
+    pub fn from_env() -> Self {
+        Self::default()
+    }
+
+    /// Sends nothing, whatever the environment says.
+    pub fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
+    /// Adds a header to each request; the value is never printed.
+    ///
+    /// It wins over the same header of `OTEL_EXPORTER_OTLP_HEADERS` and over `HYPERDX_API_KEY`.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long one request may take. Default: `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT`, in
+    /// milliseconds, else 10 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The threshold of this destination. It can only be stricter than the module stage.
+    ///
+    /// Default: `LOGBRIDGE_OTLP_LEVEL`, else not set, which lets through what the module stage let through.
+    pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
+        self.levels.name("", threshold.into(), Origin::Code);
+        self
+    }
+
+    /// The threshold of this destination for one target and what is below it.
+    pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
+        self.levels.name(target, threshold.into(), Origin::Code);
+        self
+    }
+}
+
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Otlp")
+            .field("off", &self.off)
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where records are printed, and which of them.
+///
+/// ```
+/// use logbridge::{Console, LevelFilter};
+///
+/// let console = Console::stdout().level(LevelFilter::Warn);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "pass it to `Builder::console`"]
+pub struct Console {
+    pub(crate) target: ConsoleTarget,
+    pub(crate) levels: LevelSet,
+}
+
+/// The stream that the console prints on.
+#[derive(Clone)]
+pub(crate) enum ConsoleTarget {
+    Off,
+    Pipe(Arc<Mutex<Box<dyn io::Write + Send>>>),
+    Stderr,
+    Stdout,
+}
+
+impl fmt::Debug for ConsoleTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Pipe(_) => "pipe",
+            Self::Stderr => "stderr",
+            Self::Stdout => "stdout",
+        })
+    }
+}
+
+impl Console {
+    fn new(target: ConsoleTarget) -> Self {
+        Self { target, levels: LevelSet::default() }
+    }
+
+    /// Prints on stderr: the default.
+    pub fn stderr() -> Self {
+        Self::new(ConsoleTarget::Stderr)
+    }
+
+    /// Prints on stdout.
+    pub fn stdout() -> Self {
+        Self::new(ConsoleTarget::Stdout)
+    }
+
+    /// Prints into a writer of your own, without colours unless `Builder::write_style` asks for them.
+    pub fn pipe(writer: impl io::Write + Send + 'static) -> Self {
+        Self::new(ConsoleTarget::Pipe(Arc::new(Mutex::new(Box::new(writer)))))
+    }
+
+    /// Prints nothing.
+    pub fn off() -> Self {
+        Self::new(ConsoleTarget::Off)
+    }
+
+    /// The threshold of this destination. It can only be stricter than the module stage.
+    ///
+    /// Default: `LOGBRIDGE_CONSOLE_LEVEL`, else not set, which lets through what the module stage let through.
+    pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
+        self.levels.name("", threshold.into(), Origin::Code);
+        self
+    }
+
+    /// The threshold of this destination for one target and what is below it.
+    pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
+        self.levels.name(target, threshold.into(), Origin::Code);
+        self
+    }
+}
+
+/// How a console line looks; env_logger's settings, applied to env_logger's formatter.
+#[derive(Clone)]
+pub(crate) struct LineFormat {
+    pub(crate) custom: Option<Arc<CustomFormat>>,
+    pub(crate) file: bool,
+    pub(crate) indent: Option<usize>,
+    pub(crate) is_test: bool,
+    pub(crate) key_values: Option<Arc<KeyValueFormat>>,
+    pub(crate) level: bool,
+    pub(crate) line_number: bool,
+    pub(crate) module_path: bool,
+    pub(crate) style: env_logger::WriteStyle,
+    pub(crate) suffix: &'static str,
+    pub(crate) target: bool,
+    pub(crate) timestamp: Option<env_logger::TimestampPrecision>,
+}
+
+pub(crate) type CustomFormat =
+    dyn Fn(&mut env_logger::fmt::Formatter, &log::Record<'_>) -> io::Result<()> + Send + Sync;
+pub(crate) type KeyValueFormat =
+    dyn Fn(&mut env_logger::fmt::Formatter, &dyn log::kv::Source) -> io::Result<()> + Send + Sync;
+
+impl Default for LineFormat {
+    fn default() -> Self {
+        Self {
+            custom: None,
+            file: false,
+            indent: Some(4),
+            is_test: false,
+            key_values: None,
+            level: true,
+            line_number: false,
+            module_path: false,
+            style: env_logger::WriteStyle::Auto,
+            suffix: "\n",
+            target: true,
+            timestamp: Some(env_logger::TimestampPrecision::Seconds),
+        }
+    }
+}
+
+impl fmt::Debug for LineFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineFormat").field("custom", &self.custom.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_no_header_value() {
+        let otlp = Otlp::to("http://u:p4ss@h").header("authorization", "s3cret");
+        let shown = format!("{otlp:?}");
+        assert!(shown.contains("authorization") && !shown.contains("s3cret") && !shown.contains("p4ss"), "{shown}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The debug mirror: each record as it will be shipped, read back from its bytes, one line on stdout when it is
+//! accepted.
+
+use std::fmt::Write as _;
+use std::io;
+
+use env_logger::fmt::style::{AnsiColor, Style};
+
+use super::stream::Sink;
+use crate::config::{ConsoleTarget, Mirror};
+use crate::otlp::{Hex, RecordView, ScopeView, write_json_line};
+
+/// Prints records as they will be shipped.
+#[derive(Debug)]
+pub(crate) struct MirrorPrinter {
+    json: bool,
+    colours: bool,
+    sink: Sink,
+}
+
+impl MirrorPrinter {
+    /// `None` where the mirror is off.
+    pub(crate) fn new(mirror: Mirror, is_test: bool) -> Option<Self> {
+        let json = match mirror {
+            Mirror::Off => return None,
+            Mirror::Json => true,
+            Mirror::Text => false,
+        };
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        let colours = !json && !matches!(choice, anstream::ColorChoice::Never | anstream::ColorChoice::Auto);
+        Some(Self { json, colours, sink: Sink::new(&ConsoleTarget::Stdout, is_test)? })
+    }
+
+    /// Prints one record. Returns whether it was written.
+    pub(crate) fn print(&self, resource: &[u8], scope: &[u8], record: &[u8]) -> bool {
+        let mut line = String::with_capacity(256);
+        if self.json {
+            write_json_line(&mut line, resource, scope, record);
+        } else {
+            write_text(&mut line, &ScopeView::read(scope), &RecordView::read(record), self.colours);
+        }
+        line.push('\n');
+        self.sink.write_all(line.as_bytes()).is_ok()
+    }
+}
+
+fn write_text(line: &mut String, scope: &ScopeView<'_>, record: &RecordView<'_>, colours: bool) {
+    let paint = |style: Style| if colours { style } else { Style::new() };
+    let subtle = paint(AnsiColor::BrightBlack.on_default());
+    let level = paint(level_style(record.severity_number));
+    let _infallible = write!(
+        line,
+        "{subtle}{}{subtle:#} {level}{:<5}{level:#} {subtle}{}{subtle:#} ",
+        Timestamp(record.time.max(record.observed_time)),
+        record.severity_text,
+        OneLine(&scope.name),
+    );
+    let _infallible = write!(line, "{}", OneLine(&record.body.to_string()));
+    if !record.event_name.is_empty() {
+        let _infallible = write!(line, " {subtle}event={subtle:#}{}", OneLine(&record.event_name));
+    }
+    for (key, value) in &record.attributes {
+        let _infallible = write!(line, " {subtle}{}={subtle:#}{}", OneLine(key), OneLine(&value.to_string()));
+    }
+    if !record.trace_id.is_empty() {
+        let _infallible = write!(
+            line,
+            " {subtle}trace={subtle:#}{} {subtle}span={subtle:#}{} {subtle}flags={subtle:#}{:02x}",
+            Hex(record.trace_id),
+            Hex(record.span_id),
+            record.flags
+        );
+    }
+}
+
+fn level_style(severity_number: u64) -> Style {
+    match severity_number {
+        17.. => AnsiColor::Red.on_default().bold(),
+        13.. => AnsiColor::Yellow.on_default(),
+        9.. => AnsiColor::Green.on_default(),
+        5.. => AnsiColor::Blue.on_default(),
+        _ => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// Text that stays on its line and moves no cursor.
+struct OneLine<'a>(&'a str);
+
+impl std::fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+/// Nanoseconds since the epoch as RFC 3339 in UTC, to the microsecond.
+struct Timestamp(u64);
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.0 / 1_000_000_000;
+        let (days, of_day) = ((seconds / 86_400) as i64, seconds % 86_400);
+        // The civil calendar from days since the epoch, with years that begin in March.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+            of_day / 3_600,
+            of_day / 60 % 60,
+            of_day % 60,
+            self.0 % 1_000_000_000 / 1_000
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::{Head, RecordWriter, Scratch, TraceIds, encode_scope_name};
+
+    #[test]
+    fn times() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp(1_709_164_800_123_456_789).to_string(), "2024-02-29T00:00:00.123456Z");
+        assert_eq!(Timestamp(1_732_147_200_000_000_000).to_string(), "2024-11-21T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn one_line_with_everything() {
+        let mut scratch = Scratch::default();
+        let trace = TraceIds { trace_id: [0xab; 16], span_id: [1; 8], flags: 1 };
+        let head = Head {
+            time: 1_000,
+            observed_time: 2,
+            severity_number: 9,
+            severity_text: "INFO",
+            trace: Some(trace),
+            event_name: Some("order.placed"),
+        };
+        let mut writer = RecordWriter::begin(&mut scratch, &head);
+        writer.body(format_args!("two\nlines \u{1b}[2J"));
+        writer.attribute("total", |value| value.double(9.0));
+        writer.finish(0);
+        let mut scope = Vec::new();
+        encode_scope_name(&mut scope, "shop::cart");
+        let mut line = String::new();
+        write_text(&mut line, &ScopeView::read(&scope), &RecordView::read(&scratch.buf), false);
+        assert_eq!(
+            line,
+            "1970-01-01T00:00:00.000001Z INFO  shop::cart two\\nlines \\u{1b}[2J event=order.placed total=9.0 \
+             trace=abababababababababababababababab span=0101010101010101 flags=01"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What a person sees: console lines, and the debug mirror.
+
+mod mirror;
+mod stream;
+mod terminal;
+
+pub(crate) use mirror::MirrorPrinter;
+pub(crate) use stream::fork;
+pub(crate) use terminal::Terminal;

@@ -1,0 +1,37 @@
+//! The pipeline that `init` installed, for what has no handle: the logger, the root subscriber, hooks and handlers.
+
+use std::panic::Location;
+use std::sync::{Arc, OnceLock};
+
+use crate::source::Pipeline;
+
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+#[derive(Debug)]
+struct Installed {
+    pipeline: Arc<Pipeline>,
+    at: &'static Location<'static>,
+}
+
+/// The installed pipeline; `None` before a successful `init`.
+#[inline]
+pub(crate) fn pipeline() -> Option<&'static Pipeline> {
+    INSTALLED.get().map(|installed| &*installed.pipeline)
+}
+
+pub(crate) fn shared() -> Option<Arc<Pipeline>> {
+    INSTALLED.get().map(|installed| Arc::clone(&installed.pipeline))
+}
+
+/// Where it was installed.
+pub(crate) fn location() -> Option<&'static Location<'static>> {
+    INSTALLED.get().map(|installed| installed.at)
+}
+
+/// Installs it; `Err` where one is installed already.
+pub(crate) fn install(
+    pipeline: Arc<Pipeline>,
+    at: &'static Location<'static>,
+) -> Result<(), &'static Location<'static>> {
+    INSTALLED.set(Installed { pipeline, at }).map_err(|_| location().unwrap_or(at))
+}

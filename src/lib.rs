@@ -1,0 +1,73 @@
+#![doc = include_str!("../README.md")]
+
+mod bridge;
+mod builder;
+mod config;
+mod console;
+mod env;
+mod error;
+mod installed;
+mod ledger;
+mod levels;
+mod notice;
+mod os;
+mod otlp;
+mod outbox;
+#[cfg(feature = "testing")]
+mod receiver;
+mod ship;
+mod source;
+mod telemetry;
+mod thread;
+mod transport;
+
+pub use bridge::{Bridge, BridgeLayer, Logger, Report};
+pub use builder::Builder;
+pub use config::{Console, Mirror, Otlp};
+pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
+pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
+pub use error::Error;
+pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason};
+pub use levels::{ParseThresholdError, Threshold};
+pub use log::{Level, LevelFilter};
+pub use source::LogProcessor;
+
+/// An embedded OTLP receiver, for examples and for tests of what really arrives. Feature `testing`.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::receiver::{
+        Answer, Attributes, ReceivedLog, ReceivedRequest, ReceivedScope, Receiver, ReceiverBuilder, Value,
+    };
+}
+
+/// Installs logbridge, with everything from the environment: what `env_logger::init()` was.
+///
+/// # Panics
+///
+/// Where [`try_init`] would return an error.
+#[track_caller]
+pub fn init() {
+    Builder::from_default_env().init();
+}
+
+/// Installs logbridge, with everything from the environment, and gives its handle. Dropping the handle stops nothing.
+///
+/// # Errors
+///
+/// As [`Builder::try_init`].
+#[track_caller]
+pub fn try_init() -> Result<Bridge, Error> {
+    Builder::from_default_env().try_init()
+}
+
+/// A builder that reads the environment.
+#[must_use]
+pub fn builder() -> Builder {
+    Builder::from_default_env()
+}
+
+/// The handle of what `init` installed; `None` before that.
+#[must_use]
+pub fn bridge() -> Option<Bridge> {
+    installed::shared().map(Bridge::new)
+}

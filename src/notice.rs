@@ -1,0 +1,176 @@
+//! The crate's own voice: `warning:`, `note:` and `help:` lines on stderr.
+//!
+//! Constraints:
+//! * It does not pass through what it diagnoses: never `log`, never `tracing`, not filtered by RUST_LOG.
+//! * Written with one `write(2)`, so that an exiting thread that holds std's stderr lock delays nothing.
+//! * The same notice is said once a minute at most; how often it was held back is said with the next one.
+//! * What was said is kept for the report, the last 64 of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::os::{self, Stream};
+
+/// How long the same notice stays silent after it was said.
+const QUIET: Duration = Duration::from_secs(60);
+/// How many notices are kept for the report.
+const KEPT: usize = 64;
+
+/// Something the crate has to say about itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Notice {
+    /// What makes two notices the same for the rate limit; not printed.
+    pub(crate) key: String,
+    /// One lower-case sentence.
+    pub(crate) text: String,
+    /// What else is known.
+    pub(crate) notes: Vec<String>,
+    /// What to change.
+    pub(crate) help: Option<String>,
+}
+
+impl Notice {
+    pub(crate) fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { key: key.into(), text: text.into(), ..Self::default() }
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn render(&self, held_back: u64) -> String {
+        let mut lines = format!("logbridge: warning: {}\n", one_line(&self.text));
+        for note in &self.notes {
+            let _ignored = writeln!(lines, "  note: {}", one_line(note));
+        }
+        if held_back > 0 {
+            let _ignored = writeln!(lines, "  note: this was held back {held_back} times since it was last said");
+        }
+        if let Some(help) = &self.help {
+            let _ignored = writeln!(lines, "  help: {}", one_line(help));
+        }
+        lines
+    }
+}
+
+/// A notice may quote a server's words or a variable: neither may forge a line of its own or move the cursor.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[derive(Debug, Default)]
+struct Voice {
+    said: HashMap<String, (Instant, u64)>,
+    kept: VecDeque<Notice>,
+}
+
+static VOICE: Mutex<Option<Voice>> = Mutex::new(None);
+
+fn voice() -> MutexGuard<'static, Option<Voice>> {
+    VOICE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says a notice, unless the same was said in the last minute. Returns whether it was said.
+pub(crate) fn say(notice: &Notice) -> bool {
+    say_at(notice, Instant::now())
+}
+
+fn say_at(notice: &Notice, now: Instant) -> bool {
+    let held_back = {
+        let mut guard = voice();
+        let voice = guard.get_or_insert_with(Voice::default);
+        match voice.said.get_mut(&notice.key) {
+            Some((last, held_back)) if now.saturating_duration_since(*last) < QUIET => {
+                *held_back += 1;
+                return false;
+            }
+            Some((last, held_back)) => {
+                *last = now;
+                std::mem::take(held_back)
+            }
+            None => {
+                voice.said.insert(notice.key.clone(), (now, 0));
+                0
+            }
+        }
+    };
+    let lines = notice.render(held_back);
+    // A closed stderr must not stop anything; the notice is kept for the report all the same.
+    let _ignored = os::write_all(Stream::Stderr, lines.as_bytes());
+    let mut guard = voice();
+    let voice = guard.get_or_insert_with(Voice::default);
+    if voice.kept.len() == KEPT {
+        voice.kept.pop_front();
+    }
+    voice.kept.push_back(notice.clone());
+    true
+}
+
+/// Forgets that a notice was said, so that the next one of that key is said at once.
+pub(crate) fn forget(key: &str) {
+    if let Some(voice) = voice().as_mut() {
+        voice.said.remove(key);
+    }
+}
+
+/// What was said so far, oldest first: one sentence each.
+pub(crate) fn history() -> Vec<String> {
+    voice().as_ref().map(|voice| voice.kept.iter().map(|notice| notice.text.clone()).collect()).unwrap_or_default()
+}
+
+/// Holds the voice over a fork, so that the child does not inherit a lock whose holder does not exist there.
+pub(crate) mod fork {
+    use std::cell::RefCell;
+    use std::sync::MutexGuard;
+
+    use super::{Voice, voice};
+
+    thread_local! {
+        static HELD: RefCell<Option<MutexGuard<'static, Option<Voice>>>> = const { RefCell::new(None) };
+    }
+
+    pub(crate) fn hold() {
+        let guard = voice();
+        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| *held = Some(guard)));
+    }
+
+    pub(crate) fn release() {
+        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| held.take()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_notice_is_said_once_a_minute_and_counts_what_it_held_back() {
+        let notice = Notice::new("test-rate", "a test of the rate limit").help("ignore this line");
+        let start = Instant::now();
+        assert!(say_at(&notice, start));
+        assert!(!say_at(&notice, start + Duration::from_secs(30)));
+        assert!(!say_at(&notice, start + Duration::from_secs(59)));
+        assert!(say_at(&notice, start + Duration::from_secs(60)));
+        assert!(history().iter().filter(|text| *text == "a test of the rate limit").count() >= 2);
+        forget("test-rate");
+        assert!(say_at(&notice, start + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_quoted_text_cannot_forge_a_line() {
+        let lines = Notice::new("k", "server said \"a\nhelp: run this\u{1b}[2J\"").note("n").help("h").render(2);
+        assert_eq!(
+            lines,
+            "logbridge: warning: server said \"a help: run this [2J\"\n  note: n\n  \
+             note: this was held back 2 times since it was last said\n  help: h\n"
+        );
+    }
+}

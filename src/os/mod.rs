@@ -1,0 +1,57 @@
+//! The few things the standard library does not offer: raw writes that report their errors, `atexit`, and the fork
+//! handler. The only module with `unsafe` code.
+//!
+//! Constraints:
+//! * Everything here may run in `atexit` or in a thread-local destructor: no thread-local with a destructor, no
+//!   `std::thread::current()`, no lock that user code may hold.
+//! * A platform without a facility gets a version that does less and says so in its docs, never one that lies.
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod imp;
+#[cfg(not(unix))]
+#[path = "other.rs"]
+mod imp;
+
+use std::io;
+
+/// One of the two standard output streams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stream {
+    Stderr,
+    Stdout,
+}
+
+/// Writes all bytes to the stream, past std's own lock and buffer.
+///
+/// std's handles hide a closed descriptor (`EBADF`) and their lock may be held by a thread that is exiting.
+pub(crate) fn write_all(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    imp::write_all(stream, bytes)
+}
+
+/// Whether stdout and stderr are the same device and file (one terminal, or `2>&1`).
+pub(crate) fn stdout_is_stderr() -> bool {
+    imp::stdout_is_stderr()
+}
+
+/// Registers a handler that runs on return from `main` and in `std::process::exit`.
+///
+/// A handler may register another one while it runs; it then runs after it. Returns whether that worked.
+pub(crate) fn at_exit(handler: extern "C" fn()) -> bool {
+    imp::at_exit(handler)
+}
+
+/// How many forks lie between the process that started and this one. 0 in the process that started.
+pub(crate) fn fork_generation() -> u64 {
+    imp::fork_generation()
+}
+
+/// Asks to be told of forks: from then on [`fork_generation`] counts, and the three hooks run around each fork.
+pub(crate) fn watch_forks(prepare: fn(), parent: fn(), child: fn()) {
+    imp::watch_forks(prepare, parent, child);
+}
+
+/// The host's name, where the system tells it.
+pub(crate) fn host_name() -> Option<String> {
+    imp::host_name()
+}

@@ -1,0 +1,36 @@
+//! Platforms without Unix calls: std's streams, no `atexit` and no fork.
+
+use std::io::{self, Write as _};
+
+use super::Stream;
+
+pub(super) fn write_all(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Stderr => io::stderr().lock().write_all(bytes),
+        Stream::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        }
+    }
+}
+
+pub(super) fn stdout_is_stderr() -> bool {
+    use std::io::IsTerminal as _;
+    io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+/// No such handler here: call `Bridge::flush` before the program ends.
+pub(super) fn at_exit(_handler: extern "C" fn()) -> bool {
+    false
+}
+
+pub(super) fn fork_generation() -> u64 {
+    0
+}
+
+pub(super) fn watch_forks(_prepare: fn(), _parent: fn(), _child: fn()) {}
+
+pub(super) fn host_name() -> Option<String> {
+    None
+}

@@ -1,0 +1,132 @@
+//! Unix: libc calls, each with its argument for being sound.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Stream;
+
+fn descriptor(stream: Stream) -> libc::c_int {
+    match stream {
+        Stream::Stderr => libc::STDERR_FILENO,
+        Stream::Stdout => libc::STDOUT_FILENO,
+    }
+}
+
+pub(super) fn write_all(stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: the pointer and length describe a live, initialised slice; write(2) only reads from it.
+        let written = unsafe { libc::write(descriptor(stream), bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(written) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    // Somebody made the terminal non-blocking: wait for room instead of losing the line.
+                    io::ErrorKind::WouldBlock => wait_writable(stream)?,
+                    _ => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wait_writable(stream: Stream) -> io::Result<()> {
+    let mut poll = libc::pollfd { fd: descriptor(stream), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `poll` is one valid pollfd that lives across the call; the count says one.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 1_000) };
+    if ready == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+}
+
+pub(super) fn stdout_is_stderr() -> bool {
+    match (identity(Stream::Stdout), identity(Stream::Stderr)) {
+        (Some(out), Some(err)) => out == err,
+        _ => false,
+    }
+}
+
+fn identity(stream: Stream) -> Option<(libc::dev_t, libc::ino_t)> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` has room for one struct stat, which fstat fills before it returns 0.
+    let result = unsafe { libc::fstat(descriptor(stream), stat.as_mut_ptr()) };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: fstat returned 0, so the struct is initialised.
+    let stat = unsafe { stat.assume_init() };
+    Some((stat.st_dev, stat.st_ino))
+}
+
+pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
+    // SAFETY: `handler` is a function of the signature atexit asks for, lives for ever, and does not unwind
+    // (an `extern "C"` function aborts instead).
+    unsafe { libc::atexit(handler) == 0 }
+}
+
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static HOOKS: OnceLock<[fn(); 3]> = OnceLock::new();
+
+pub(super) fn fork_generation() -> u64 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+pub(super) fn watch_forks(prepare: fn(), parent: fn(), child: fn()) {
+    if HOOKS.set([prepare, parent, child]).is_err() {
+        return;
+    }
+    // SAFETY: the three handlers are `extern "C"` functions that live for ever and do not unwind. They run the hooks
+    // and touch an atomic; what the hooks may do is stated where they are defined.
+    unsafe {
+        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
+    }
+}
+
+extern "C" fn before_fork() {
+    run_hook(0);
+}
+
+extern "C" fn after_fork_in_parent() {
+    run_hook(1);
+}
+
+extern "C" fn after_fork_in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    run_hook(2);
+}
+
+fn run_hook(which: usize) {
+    if let Some(hook) = HOOKS.get().and_then(|hooks| hooks.get(which)) {
+        hook();
+    }
+}
+
+pub(super) fn host_name() -> Option<String> {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the pointer and length describe `buffer`; one byte less than its length keeps it NUL-terminated.
+    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    if result != 0 {
+        return None;
+    }
+    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
+    let name = String::from_utf8_lossy(buffer.get(..end)?).into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_a_name() {
+        assert!(host_name().is_some_and(|name| !name.contains('\0')));
+    }
+
+    #[test]
+    fn nothing_to_write_is_no_error() {
+        assert!(write_all(Stream::Stderr, b"").is_ok());
+    }
+}

@@ -1,0 +1,170 @@
+//! One record as a line of OTLP/JSON, `{"resourceLogs":[…]}`, by the OTLP/JSON rules: lower camel case, ids in
+//! hexadecimal, 64-bit integers as text, enums as numbers, bytes in base64.
+
+use std::fmt::Write as _;
+
+use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
+
+/// Writes the line, without a line break.
+pub(crate) fn write_line(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
+    let (attributes, schema_url) = read_resource(resource_fields);
+    let scope = ScopeView::read(scope_fields);
+    out.push_str(r#"{"resourceLogs":[{"resource":{"#);
+    key_values(out, "attributes", &attributes);
+    out.push_str(r#"},"scopeLogs":[{"scope":{"#);
+    let mut fields = Fields { out, any: false };
+    fields.text("name", &scope.name);
+    fields.text("version", &scope.version);
+    if !scope.attributes.is_empty() {
+        fields.separate();
+        key_values(fields.out, "attributes", &scope.attributes);
+    }
+    out.push_str(r#"},"logRecords":["#);
+    write_record(out, &RecordView::read(record));
+    out.push(']');
+    schema(out, &scope.schema_url);
+    out.push_str("}]");
+    schema(out, &schema_url);
+    out.push_str("}]}");
+}
+
+fn schema(out: &mut String, url: &str) {
+    if !url.is_empty() {
+        out.push_str(r#","schemaUrl":"#);
+        string(out, url);
+    }
+}
+
+fn write_record(out: &mut String, record: &RecordView<'_>) {
+    out.push('{');
+    let mut fields = Fields { out, any: false };
+    fields.raw("timeUnixNano", format_args!("\"{}\"", record.time));
+    fields.raw("observedTimeUnixNano", format_args!("\"{}\"", record.observed_time));
+    fields.raw("severityNumber", format_args!("{}", record.severity_number));
+    fields.text("severityText", &record.severity_text);
+    if record.body != Value::Empty {
+        fields.key("body");
+        value(fields.out, &record.body);
+    }
+    fields.separate();
+    key_values(fields.out, "attributes", &record.attributes);
+    if record.dropped_attributes > 0 {
+        fields.raw("droppedAttributesCount", format_args!("{}", record.dropped_attributes));
+    }
+    if record.flags > 0 {
+        fields.raw("flags", format_args!("{}", record.flags));
+    }
+    if !record.trace_id.is_empty() {
+        fields.raw("traceId", format_args!("\"{}\"", Hex(record.trace_id)));
+        fields.raw("spanId", format_args!("\"{}\"", Hex(record.span_id)));
+    }
+    fields.text("eventName", &record.event_name);
+    out.push('}');
+}
+
+/// The fields of an object, with the commas between them.
+struct Fields<'a> {
+    out: &'a mut String,
+    any: bool,
+}
+
+impl Fields<'_> {
+    fn separate(&mut self) {
+        if std::mem::replace(&mut self.any, true) {
+            self.out.push(',');
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.separate();
+        let _infallible = write!(self.out, "\"{key}\":");
+    }
+
+    fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
+        self.key(key);
+        let _infallible = self.out.write_fmt(value);
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            self.key(key);
+            string(self.out, value);
+        }
+    }
+}
+
+fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+    let _infallible = write!(out, "\"{name}\":[");
+    for (index, (key, item)) in entries.iter().enumerate() {
+        out.push_str(if index > 0 { r#",{"key":"# } else { r#"{"key":"# });
+        string(out, key);
+        out.push_str(r#","value":"#);
+        value(out, item);
+        out.push('}');
+    }
+    out.push(']');
+}
+
+fn value(out: &mut String, item: &Value<'_>) {
+    let _infallible = match item {
+        Value::Array(values) => {
+            out.push_str(r#"{"arrayValue":{"values":["#);
+            for (index, item) in values.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                value(out, item);
+            }
+            out.write_str("]}}")
+        }
+        Value::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
+        Value::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, base64(bytes)),
+        Value::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
+        Value::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
+        Value::Double(number) => {
+            write!(out, r#"{{"doubleValue":"{}Infinity"}}"#, if *number < 0.0 { "-" } else { "" })
+        }
+        Value::Empty => out.write_str("{}"),
+        Value::Int(number) => write!(out, r#"{{"intValue":"{number}"}}"#),
+        Value::Map(entries) => {
+            out.push_str(r#"{"kvlistValue":{"#);
+            key_values(out, "values", entries);
+            out.write_str("}}")
+        }
+        Value::Text(text) => {
+            out.push_str(r#"{"stringValue":"#);
+            string(out, text);
+            out.write_str("}")
+        }
+    };
+}
+
+fn string(out: &mut String, text: &str) {
+    // Serialising a `&str` cannot fail; were it to, an empty text keeps the line readable.
+    out.push_str(serde_json::to_string(text).as_deref().unwrap_or("\"\""));
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let index = (bits >> (18 - 6 * place) & 63) as usize;
+            let padding = place > chunk.len();
+            text.push(if padding { '=' } else { ALPHABET.get(index).copied().unwrap_or(b'=').into() });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_everybody_writes_it() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0x00]), "//4A");
+    }
+}

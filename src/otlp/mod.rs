@@ -1,0 +1,19 @@
+//! OTLP messages: written at the call site, gathered on the ship thread, read back by the debug mirror. Pure: no I/O,
+//! no clock, no globals.
+
+mod json;
+mod reader;
+mod record;
+mod request;
+mod resource;
+mod serde_value;
+mod value;
+mod wire;
+
+pub(crate) use json::write_line as write_json_line;
+pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
+pub(crate) use record::{Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, text_of};
+pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
+pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
+pub(crate) use serde_value::write as write_serde;
+pub(crate) use value::ValueWriter;

@@ -1,0 +1,291 @@
+//! Writes one OTLP `LogRecord`, straight from what the facade lends: the one encoder behind all sources.
+//!
+//! Order of calls: [`RecordWriter::begin`], body and attributes in any order, [`RecordWriter::finish`]. A key that comes
+//! twice keeps its last value, in the place of that value; an empty key becomes `_`; a value that is none leaves no
+//! attribute.
+
+use std::fmt::{self, Write as _};
+
+use super::value::{ValueWriter, put_text};
+use super::wire::{WireType, begin, end, put_bytes, put_fixed32, put_fixed64, put_varint, tag};
+
+pub(crate) mod fields {
+    //! Field numbers of `opentelemetry.proto.logs.v1.LogRecord`.
+    pub(crate) const TIME: u8 = 1;
+    pub(crate) const SEVERITY_NUMBER: u8 = 2;
+    pub(crate) const SEVERITY_TEXT: u8 = 3;
+    pub(crate) const BODY: u8 = 5;
+    pub(crate) const ATTRIBUTES: u8 = 6;
+    pub(crate) const DROPPED_ATTRIBUTES: u8 = 7;
+    pub(crate) const FLAGS: u8 = 8;
+    pub(crate) const TRACE_ID: u8 = 9;
+    pub(crate) const SPAN_ID: u8 = 10;
+    pub(crate) const OBSERVED_TIME: u8 = 11;
+    pub(crate) const EVENT_NAME: u8 = 12;
+}
+
+/// What is known of a record before its fields are visited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) time: u64,
+    /// Nanoseconds since the Unix epoch; never 0.
+    pub(crate) observed_time: u64,
+    /// 1 to 24; 0 where the source does not know.
+    pub(crate) severity_number: u8,
+    pub(crate) severity_text: &'a str,
+    pub(crate) trace: Option<TraceIds>,
+    pub(crate) event_name: Option<&'a str>,
+}
+
+/// The ids of the active span.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TraceIds {
+    pub(crate) trace_id: [u8; 16],
+    pub(crate) span_id: [u8; 8],
+    pub(crate) flags: u8,
+}
+
+/// Where an attribute lies in the buffer.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    start: usize,
+    end: usize,
+    key: (usize, usize),
+}
+
+/// Buffers that are used again for each record of a thread.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// The record as it is being written.
+    pub(crate) buf: Vec<u8>,
+    placed: Vec<Placed>,
+}
+
+impl Scratch {
+    /// Gives memory back after an unusually large record.
+    pub(crate) fn trim(&mut self) {
+        const KEPT: usize = 64 << 10;
+        if self.buf.capacity() > KEPT {
+            self.buf = Vec::with_capacity(KEPT);
+        }
+        self.placed.truncate(256);
+        self.placed.shrink_to(256);
+    }
+}
+
+/// Writes one record into a [`Scratch`], behind what already is in its buffer.
+#[derive(Debug)]
+pub(crate) struct RecordWriter<'a> {
+    scratch: &'a mut Scratch,
+    has_body: bool,
+    /// A key was seen that our own attributes could repeat.
+    may_repeat_ours: bool,
+}
+
+impl<'a> RecordWriter<'a> {
+    pub(crate) fn begin(scratch: &'a mut Scratch, head: &Head<'_>) -> Self {
+        scratch.placed.clear();
+        let buf = &mut scratch.buf;
+        put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
+        put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);
+        if head.severity_number != 0 {
+            buf.push(tag(fields::SEVERITY_NUMBER, WireType::Varint));
+            put_varint(buf, u64::from(head.severity_number));
+        }
+        if !head.severity_text.is_empty() {
+            put_bytes(buf, tag(fields::SEVERITY_TEXT, WireType::Length), head.severity_text.as_bytes());
+        }
+        if let Some(trace) = head.trace {
+            if trace.flags != 0 {
+                put_fixed32(buf, tag(fields::FLAGS, WireType::Fixed32), u32::from(trace.flags));
+            }
+            put_bytes(buf, tag(fields::TRACE_ID, WireType::Length), &trace.trace_id);
+            put_bytes(buf, tag(fields::SPAN_ID, WireType::Length), &trace.span_id);
+        }
+        if let Some(name) = head.event_name {
+            put_bytes(buf, tag(fields::EVENT_NAME, WireType::Length), name.as_bytes());
+        }
+        Self { scratch, has_body: false, may_repeat_ours: false }
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.has_body
+    }
+
+    /// The message. Only the first body counts.
+    #[inline]
+    pub(crate) fn body(&mut self, args: fmt::Arguments<'_>) {
+        if !std::mem::replace(&mut self.has_body, true) {
+            put_text(&mut self.scratch.buf, tag(fields::BODY, WireType::Length), args);
+        }
+    }
+
+    /// A body that is no text.
+    pub(crate) fn body_value(&mut self, write: impl FnOnce(ValueWriter<'_>)) {
+        if !std::mem::replace(&mut self.has_body, true) {
+            let buf = &mut self.scratch.buf;
+            let before = buf.len();
+            let any = begin(buf, tag(fields::BODY, WireType::Length));
+            let empty = buf.len();
+            write(ValueWriter::new(buf));
+            if buf.len() == empty {
+                buf.truncate(before);
+                self.has_body = false;
+            } else {
+                end(buf, any);
+            }
+        }
+    }
+
+    /// An attribute of the application. `write` writes the value; where it writes nothing, there is no attribute.
+    #[inline]
+    pub(crate) fn attribute(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
+        let key = if key.is_empty() { "_" } else { key };
+        if let Some(placed) = self.put(key, write) {
+            self.may_repeat_ours |= matches!(key.as_bytes().first(), Some(b'c' | b't' | b'e'));
+            self.place(placed);
+        }
+    }
+
+    /// An attribute of our own (`code.*`, `thread.*`, `exception.*`): the application's key wins.
+    #[inline]
+    pub(crate) fn own_attribute(&mut self, key: &'static str, write: impl FnOnce(ValueWriter<'_>)) {
+        if !(self.may_repeat_ours && self.position(key.as_bytes()).is_some()) {
+            let _placed = self.put(key, write);
+        }
+    }
+
+    /// Attributes of our own that were encoded before, unless one of the application's keys starts with `prefix`.
+    #[inline]
+    pub(crate) fn own_encoded(&mut self, prefix: &str, encoded: &[u8]) -> bool {
+        let repeats = self.may_repeat_ours
+            && self.scratch.placed.iter().any(|placed| {
+                self.scratch.buf.get(placed.key.0..placed.key.1).is_some_and(|key| key.starts_with(prefix.as_bytes()))
+            });
+        if !repeats {
+            self.scratch.buf.extend_from_slice(encoded);
+        }
+        !repeats
+    }
+
+    /// Whether the application used that key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.position(key.as_bytes()).is_some()
+    }
+
+    /// Ends the record. `dropped` attributes were cut by a limit.
+    pub(crate) fn finish(self, dropped: u32) {
+        if dropped > 0 {
+            self.scratch.buf.push(tag(fields::DROPPED_ATTRIBUTES, WireType::Varint));
+            put_varint(&mut self.scratch.buf, u64::from(dropped));
+        }
+    }
+
+    /// Writes one `KeyValue`; takes it back where it has no value.
+    fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<Placed> {
+        let buf = &mut self.scratch.buf;
+        let start = buf.len();
+        let pair = begin(buf, tag(fields::ATTRIBUTES, WireType::Length));
+        put_bytes(buf, tag(1, WireType::Length), key.as_bytes());
+        let key_end = buf.len();
+        let any = begin(buf, tag(2, WireType::Length));
+        let empty = buf.len();
+        write(ValueWriter::new(buf));
+        if buf.len() == empty {
+            buf.truncate(start);
+            return None;
+        }
+        end(buf, any);
+        let before_move = buf.len();
+        end(buf, pair);
+        let key_end = key_end + (buf.len() - before_move);
+        Some(Placed { start, end: buf.len(), key: (key_end - key.len(), key_end) })
+    }
+
+    fn place(&mut self, mut new: Placed) {
+        let key = self.scratch.buf.get(new.key.0..new.key.1).unwrap_or_default();
+        if let Some(old) = self.position(key) {
+            // The last value counts: the earlier attribute is cut out and what lies behind it moves up.
+            let cut = self.scratch.placed.remove(old);
+            let by = cut.end - cut.start;
+            self.scratch.buf.drain(cut.start..cut.end);
+            for placed in self.scratch.placed.iter_mut().filter(|placed| placed.start > cut.start) {
+                placed.shift_down(by);
+            }
+            new.shift_down(by);
+        }
+        self.scratch.placed.push(new);
+    }
+
+    fn position(&self, key: &[u8]) -> Option<usize> {
+        self.scratch.placed.iter().position(|placed| {
+            placed.key.1 - placed.key.0 == key.len()
+                && self.scratch.buf.get(placed.key.0..placed.key.1).is_some_and(|other| other == key)
+        })
+    }
+}
+
+impl Placed {
+    fn shift_down(&mut self, by: usize) {
+        self.start -= by;
+        self.end -= by;
+        self.key = (self.key.0 - by, self.key.1 - by);
+    }
+}
+
+/// Encodes one attribute by itself, for bytes that are kept and used again.
+pub(crate) fn encode_attribute(buf: &mut Vec<u8>, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
+    let pair = begin(buf, tag(fields::ATTRIBUTES, WireType::Length));
+    put_bytes(buf, tag(1, WireType::Length), key.as_bytes());
+    let any = begin(buf, tag(2, WireType::Length));
+    write(ValueWriter::new(buf));
+    end(buf, any);
+    end(buf, pair);
+}
+
+/// The sources of an error, outermost first, without the error itself.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| cause.source()).take(32)
+}
+
+/// The type of an error, where it is one of std's; `dyn Error` does not tell.
+#[allow(unused_qualifications)] // The text of the path is the name that is sent.
+pub(crate) fn error_type(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    macro_rules! known {
+        ($($name:ty),+ $(,)?) => { $(if error.is::<$name>() { return Some(stringify!($name)); })+ };
+    }
+    known!(
+        std::io::Error,
+        std::fmt::Error,
+        std::num::ParseIntError,
+        std::num::ParseFloatError,
+        std::num::TryFromIntError,
+        std::str::Utf8Error,
+        std::str::ParseBoolError,
+        std::string::FromUtf8Error,
+        std::char::ParseCharError,
+        std::env::VarError,
+        std::net::AddrParseError,
+        std::time::SystemTimeError,
+        std::sync::mpsc::RecvError,
+        std::sync::mpsc::RecvTimeoutError,
+        std::array::TryFromSliceError,
+        std::cell::BorrowError,
+        std::cell::BorrowMutError,
+    );
+    None
+}
+
+/// Formats into a string that is thrown away afterwards; an error of the value's own `Display` keeps what it wrote.
+pub(crate) fn text_of(value: &dyn fmt::Display) -> String {
+    let mut text = String::new();
+    let _kept = write!(text, "{value}");
+    text
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

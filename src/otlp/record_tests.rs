@@ -1,0 +1,159 @@
+use super::*;
+use crate::otlp::reader::{RecordView, Value};
+use std::borrow::Cow;
+
+fn head() -> Head<'static> {
+    Head { time: 7, observed_time: 8, severity_number: 9, severity_text: "INFO", trace: None, event_name: None }
+}
+
+fn record(write: impl FnOnce(&mut RecordWriter<'_>)) -> Vec<u8> {
+    let mut scratch = Scratch::default();
+    let mut writer = RecordWriter::begin(&mut scratch, &head());
+    write(&mut writer);
+    writer.finish(0);
+    scratch.buf
+}
+
+fn attributes(bytes: &[u8]) -> Vec<(String, String)> {
+    RecordView::read(bytes).attributes.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+#[test]
+fn a_key_used_twice_keeps_its_last_value_whatever_the_lengths() {
+    let long = "x".repeat(300);
+    let bytes = record(|writer| {
+        writer.attribute("a", |value| value.str(&long));
+        writer.attribute("b", |value| value.int(1));
+        writer.attribute("c", |value| value.str(&long));
+        writer.attribute("a", |value| value.int(2));
+        writer.attribute("c", |value| value.bool(true));
+        writer.attribute("b", |value| value.int(3));
+        writer.own_attribute("code.line.number", |value| value.int(5));
+    });
+    let expected = [("a", "2"), ("c", "true"), ("b", "3"), ("code.line.number", "5")];
+    assert_eq!(attributes(&bytes), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn the_applications_key_wins_over_ours() {
+    let bytes = record(|writer| {
+        writer.attribute("thread.id", |value| value.str("mine"));
+        writer.own_attribute("thread.id", |value| value.int(1));
+        assert!(!writer.own_encoded("thread.", b"never written"));
+        assert!(writer.has("thread.id") && !writer.has("thread"));
+    });
+    assert_eq!(attributes(&bytes), [("thread.id".to_owned(), "mine".to_owned())]);
+}
+
+#[test]
+fn no_empty_key_and_no_attribute_without_a_value() {
+    let bytes = record(|writer| {
+        writer.attribute("", |value| value.int(1));
+        writer.attribute("none", |_| {});
+        writer.attribute("unit", |value| crate::otlp::write_serde(&(), value));
+    });
+    assert_eq!(attributes(&bytes), [("_".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn a_value_that_is_none_takes_nothing_else_with_it() {
+    let bytes = record(|writer| {
+        writer.attribute("a", |value| value.int(1));
+        writer.attribute("a", |_| {});
+    });
+    assert_eq!(attributes(&bytes), [("a".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn everything_in_the_head_reads_back() {
+    let mut scratch = Scratch::default();
+    let trace = TraceIds { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
+    let head = Head { trace: Some(trace), event_name: Some("order.placed"), ..head() };
+    let mut writer = RecordWriter::begin(&mut scratch, &head);
+    writer.body(format_args!("hello {}", "w".repeat(200)));
+    writer.body(format_args!("a second body does not count"));
+    writer.finish(4);
+    let view = RecordView::read(&scratch.buf);
+    assert_eq!((view.time, view.observed_time, view.severity_number, view.flags), (7, 8, 9, 1));
+    assert_eq!((view.trace_id, view.span_id), (&[1; 16][..], &[2; 8][..]));
+    assert_eq!((view.event_name, view.dropped_attributes), (Cow::from("order.placed"), 4));
+    assert_eq!(view.body, Value::Text(format!("hello {}", "w".repeat(200)).into()));
+}
+
+#[test]
+fn integers_of_any_width() {
+    let bytes = record(|writer| {
+        writer.attribute("max", |value| value.wide(u64::MAX));
+        writer.attribute("fits", |value| value.wide(i64::MAX as u64));
+        writer.attribute("low", |value| value.wide(i128::MIN));
+        writer.attribute("minus", |value| value.wide(-1_i128));
+    });
+    let view = RecordView::read(&bytes);
+    assert_eq!(view.attributes[0].1, Value::Text("18446744073709551615".into()));
+    assert_eq!(view.attributes[1].1, Value::Int(i64::MAX));
+    assert_eq!(view.attributes[2].1, Value::Text(i128::MIN.to_string().into()));
+    assert_eq!(view.attributes[3].1, Value::Int(-1));
+}
+
+#[derive(serde::Serialize)]
+struct Cart {
+    id: u64,
+    items: Vec<(String, f32)>,
+    note: Option<String>,
+    kind: Kind,
+    extra: std::collections::BTreeMap<u8, Kind>,
+}
+
+#[derive(serde::Serialize)]
+enum Kind {
+    Unit,
+    New(u8),
+    Tuple(u8, bool),
+    Struct { deep: Box<Option<Kind>> },
+}
+
+#[test]
+fn nested_values_by_serde() {
+    let cart = Cart {
+        id: u64::MAX,
+        items: vec![("tea".to_owned(), 1.5)],
+        note: None,
+        kind: Kind::Struct { deep: Box::new(Some(Kind::Tuple(1, true))) },
+        extra: [(1, Kind::Unit), (2, Kind::New(7))].into(),
+    };
+    let bytes = record(|writer| writer.attribute("cart", |value| crate::otlp::write_serde(&cart, value)));
+    assert_eq!(
+        attributes(&bytes)[0].1,
+        r#"{"id":"18446744073709551615","items":[["tea",1.5]],"kind":{"Struct":{"deep":{"Tuple":[1,true]}}},"extra":{"1":"Unit","2":{"New":7}}}"#
+    );
+}
+
+#[derive(serde::Serialize)]
+struct Chain(Option<Box<Chain>>, Vec<u8>);
+
+#[test]
+fn what_is_nested_too_deep_is_cut_and_stays_decodable() {
+    let deep = (0..60).fold(Chain(None, vec![]), |inner, _| Chain(Some(Box::new(inner)), vec![1]));
+    let bytes = record(|writer| writer.attribute("deep", |value| crate::otlp::write_serde(&deep, value)));
+    let text = &attributes(&bytes)[0].1;
+    assert!(text.contains("<nested too deep>"), "{text}");
+    assert!(text.starts_with("[["), "{text}");
+}
+
+#[test]
+fn std_errors_have_a_type_and_others_do_not() {
+    assert_eq!(error_type(&std::io::Error::other("x")), Some("std::io::Error"));
+    assert_eq!(error_type(&"x".parse::<i32>().expect_err("no number")), Some("std::num::ParseIntError"));
+    assert_eq!(error_type(&ThirdParty), None);
+}
+
+#[derive(Debug)]
+struct ThirdParty;
+
+impl fmt::Display for ThirdParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("third party")
+    }
+}
+
+impl std::error::Error for ThirdParty {}

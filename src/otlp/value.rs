@@ -1,0 +1,187 @@
+//! Writes one OTLP `AnyValue`: scalars, text, bytes, and nested lists and maps.
+
+use std::fmt::{self, Write as _};
+
+use super::wire::{Text, WireType, begin, end, put_bytes, put_fixed64, put_varint, tag};
+
+pub(crate) mod fields {
+    //! Field numbers of `opentelemetry.proto.common.v1.AnyValue`.
+    pub(crate) const STRING: u8 = 1;
+    pub(crate) const BOOL: u8 = 2;
+    pub(crate) const INT: u8 = 3;
+    pub(crate) const DOUBLE: u8 = 4;
+    pub(crate) const ARRAY: u8 = 5;
+    pub(crate) const KVLIST: u8 = 6;
+    pub(crate) const BYTES: u8 = 7;
+}
+
+/// How deep lists and maps may nest. Decoders stop at 100 nested messages, of which a level of a map takes three.
+pub(crate) const MAX_DEPTH: u8 = 24;
+/// Stands for what lies deeper.
+pub(crate) const TOO_DEEP: &str = "<nested too deep>";
+
+/// Writes one value, once. Where nothing is written, there is no value.
+#[derive(Debug)]
+pub(crate) struct ValueWriter<'a> {
+    buf: &'a mut Vec<u8>,
+    depth: u8,
+}
+
+impl<'a> ValueWriter<'a> {
+    #[inline]
+    pub(crate) fn new(buf: &'a mut Vec<u8>) -> Self {
+        Self { buf, depth: 0 }
+    }
+
+    /// For a value that is encoded by itself and placed later.
+    pub(crate) fn at_depth(buf: &'a mut Vec<u8>, depth: u8) -> Self {
+        Self { buf, depth }
+    }
+
+    pub(crate) fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    /// A value that was encoded before.
+    pub(crate) fn encoded(self, any_value: &[u8]) {
+        self.buf.extend_from_slice(any_value);
+    }
+
+    #[inline]
+    pub(crate) fn bool(self, value: bool) {
+        self.buf.push(tag(fields::BOOL, WireType::Varint));
+        self.buf.push(u8::from(value));
+    }
+
+    #[inline]
+    pub(crate) fn int(self, value: i64) {
+        self.buf.push(tag(fields::INT, WireType::Varint));
+        put_varint(self.buf, value as u64);
+    }
+
+    /// An integer of any width; what does not fit into 64 bits with a sign becomes decimal text.
+    #[inline]
+    pub(crate) fn wide<T: TryInto<i64> + fmt::Display + Copy>(self, value: T) {
+        match value.try_into() {
+            Ok(value) => self.int(value),
+            Err(_) => self.display(&value),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn double(self, value: f64) {
+        put_fixed64(self.buf, tag(fields::DOUBLE, WireType::Fixed64), value.to_bits());
+    }
+
+    #[inline]
+    pub(crate) fn str(self, value: &str) {
+        put_bytes(self.buf, tag(fields::STRING, WireType::Length), value.as_bytes());
+    }
+
+    pub(crate) fn bytes(self, value: &[u8]) {
+        put_bytes(self.buf, tag(fields::BYTES, WireType::Length), value);
+    }
+
+    #[inline]
+    pub(crate) fn display(self, value: &dyn fmt::Display) {
+        self.args(format_args!("{value}"));
+    }
+
+    #[inline]
+    pub(crate) fn debug(self, value: &dyn fmt::Debug) {
+        self.args(format_args!("{value:?}"));
+    }
+
+    fn args(self, args: fmt::Arguments<'_>) {
+        let text = begin(self.buf, tag(fields::STRING, WireType::Length));
+        // An error here is the value's own; what it wrote before is kept.
+        let _kept = Text(self.buf).write_fmt(args);
+        end(self.buf, text);
+    }
+
+    /// A list; `fill` writes its values.
+    pub(crate) fn array<T>(self, fill: impl FnOnce(&mut ArrayWriter<'_>) -> T) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            self.str(TOO_DEEP);
+            return None;
+        }
+        let list = begin(self.buf, tag(fields::ARRAY, WireType::Length));
+        let result = fill(&mut ArrayWriter { buf: self.buf, depth: self.depth + 1 });
+        end(self.buf, list);
+        Some(result)
+    }
+
+    /// A map; `fill` writes its entries. A key that comes twice keeps its first value.
+    pub(crate) fn map<T>(self, fill: impl FnOnce(&mut MapWriter<'_>) -> T) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            self.str(TOO_DEEP);
+            return None;
+        }
+        let map = begin(self.buf, tag(fields::KVLIST, WireType::Length));
+        let mut writer = MapWriter { buf: self.buf, depth: self.depth + 1, keys: Vec::new() };
+        let result = fill(&mut writer);
+        end(self.buf, map);
+        Some(result)
+    }
+}
+
+/// Writes the values of a list.
+#[derive(Debug)]
+pub(crate) struct ArrayWriter<'a> {
+    buf: &'a mut Vec<u8>,
+    depth: u8,
+}
+
+impl ArrayWriter<'_> {
+    /// One value. Where nothing is written, the list has an empty value there, so that places keep their meaning.
+    pub(crate) fn value<T>(&mut self, write: impl FnOnce(ValueWriter<'_>) -> T) -> T {
+        let any = begin(self.buf, tag(1, WireType::Length));
+        let result = write(ValueWriter { buf: self.buf, depth: self.depth });
+        end(self.buf, any);
+        result
+    }
+}
+
+/// Writes the entries of a map.
+#[derive(Debug)]
+pub(crate) struct MapWriter<'a> {
+    buf: &'a mut Vec<u8>,
+    depth: u8,
+    keys: Vec<String>,
+}
+
+impl MapWriter<'_> {
+    /// One entry; nothing where the key is taken or the value is none.
+    pub(crate) fn entry<T>(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>) -> T) -> Option<T> {
+        let key = if key.is_empty() { "_" } else { key };
+        if self.keys.iter().any(|taken| taken == key) {
+            return None;
+        }
+        let start = self.buf.len();
+        let pair = begin(self.buf, tag(1, WireType::Length));
+        put_bytes(self.buf, tag(1, WireType::Length), key.as_bytes());
+        let any = begin(self.buf, tag(2, WireType::Length));
+        let empty = self.buf.len();
+        let result = write(ValueWriter { buf: self.buf, depth: self.depth });
+        if self.buf.len() == empty {
+            self.buf.truncate(start);
+        } else {
+            end(self.buf, any);
+            end(self.buf, pair);
+            self.keys.push(key.to_owned());
+        }
+        Some(result)
+    }
+}
+
+/// Writes a field that holds an `AnyValue` with text: both lengths at once, since a message is often 128 bytes or more.
+#[inline]
+pub(crate) fn put_text(buf: &mut Vec<u8>, tag_byte: u8, args: fmt::Arguments<'_>) {
+    let any = begin(buf, tag_byte);
+    if let Some(text) = args.as_str() {
+        ValueWriter::new(buf).str(text);
+    } else {
+        ValueWriter::new(buf).args(args);
+    }
+    end(buf, any);
+}

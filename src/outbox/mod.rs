@@ -1,0 +1,180 @@
+//! Accepted records on their way to the ship thread: bounded in bytes, sharded by thread.
+//!
+//! Constraints:
+//! * A record is encoded before any lock is taken; under a shard's lock it is only copied.
+//! * A shard has two lanes, WARN and above and below WARN, so that an overload policy can drop whole segments of the
+//!   less severe lane without compacting.
+//! * Memory is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
+//! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
+//! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
+
+mod segment;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use segment::{HEADER, Segment, begin_frame, end_frame, read_frame};
+
+use crate::ledger::{DropReason, SHARDS};
+
+/// Requests hold at most this many bytes, unless a single record is larger.
+const REQUEST_BYTES: usize = 4 << 20;
+const SEGMENT_BYTES: usize = 1 << 20;
+
+/// What the caller has to tell the ship thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "the ship thread sleeps until it is told"]
+pub(crate) enum Wake {
+    No,
+    Yes,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    lanes: Mutex<[Option<Segment>; 2]>,
+}
+
+/// The outbox of one pipeline in one process.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    shards: Vec<Shard>,
+    sealed: Mutex<VecDeque<Segment>>,
+    pool: Mutex<Vec<Vec<u8>>>,
+    /// Bytes of all segments that exist.
+    allocated: AtomicUsize,
+    bound: usize,
+    segment_bytes: usize,
+    request_bytes: usize,
+    /// Something was appended since the last [`Outbox::seal`].
+    waiting: AtomicBool,
+}
+
+impl Outbox {
+    /// An outbox for `max_bytes`, requests included.
+    pub(crate) fn new(max_bytes: usize, threads: usize) -> Self {
+        let shards = threads.next_power_of_two().clamp(1, SHARDS);
+        let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
+        let bound = max_bytes - request_bytes;
+        Self {
+            segment_bytes: SEGMENT_BYTES.min(bound / (4 * shards)),
+            shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
+            sealed: Mutex::default(),
+            pool: Mutex::default(),
+            allocated: AtomicUsize::new(0),
+            bound,
+            request_bytes,
+            waiting: AtomicBool::new(false),
+        }
+    }
+
+    /// How large a request may become.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.request_bytes
+    }
+
+    /// Appends one frame. `thread` picks the shard, `high` the lane.
+    #[inline]
+    pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+        let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
+        let mut lanes = lock(&shard.lanes);
+        let lane = &mut lanes[usize::from(high)];
+        let mut wake = Wake::No;
+        match lane {
+            Some(segment) if segment.room() >= frame.len() => segment.push(frame),
+            _ => {
+                let mut segment = self.allocate(frame.len())?;
+                segment.push(frame);
+                if let Some(full) = lane.replace(segment) {
+                    lock(&self.sealed).push_back(full);
+                    wake = Wake::Yes;
+                }
+            }
+        }
+        // Inside the lock, so that a seal that misses this record has reset the flag before it is looked at.
+        if !self.waiting.load(Ordering::Relaxed) {
+            self.waiting.store(true, Ordering::Relaxed);
+            wake = Wake::Yes;
+        }
+        Ok(wake)
+    }
+
+    #[cold]
+    fn allocate(&self, at_least: usize) -> Result<Segment, DropReason> {
+        if at_least <= self.segment_bytes
+            && let Some(buf) = lock(&self.pool).pop()
+        {
+            return Ok(Segment::new(buf));
+        }
+        if at_least > self.bound {
+            return Err(DropReason::TooLarge);
+        }
+        let size = at_least.max(self.segment_bytes);
+        self.allocated
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
+                (bytes + size <= self.bound).then_some(bytes + size)
+            })
+            .map_err(|_| DropReason::OutboxFull)?;
+        let mut buf = Vec::new();
+        if buf.try_reserve_exact(size).is_err() {
+            self.allocated.fetch_sub(size, Ordering::Relaxed);
+            return Err(DropReason::OutboxFull);
+        }
+        Ok(Segment::new(buf))
+    }
+
+    /// Whether anything was appended since the last seal.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Hands over everything that was appended before the call.
+    pub(crate) fn seal(&self, into: &mut VecDeque<Segment>) {
+        self.waiting.store(false, Ordering::Relaxed);
+        // The shards first: what is in `sealed` is older than what they hold, but a full one may come in between.
+        let mut current: Vec<Segment> = Vec::new();
+        for shard in &self.shards {
+            let mut lanes = lock(&shard.lanes);
+            current.extend(lanes.iter_mut().rev().filter_map(Option::take));
+        }
+        self.take_sealed(into);
+        into.extend(current);
+    }
+
+    /// Hands over the segments that are full.
+    pub(crate) fn take_sealed(&self, into: &mut VecDeque<Segment>) {
+        into.append(&mut lock(&self.sealed));
+    }
+
+    /// Takes back the memory of a segment whose records have met their fates.
+    pub(crate) fn recycle(&self, segment: Segment) {
+        let mut buf = segment.buf;
+        buf.clear();
+        if buf.capacity() == self.segment_bytes {
+            lock(&self.pool).push(buf);
+        } else {
+            self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
+        }
+    }
+
+    /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
+    pub(crate) fn trim(&self) {
+        let freed: usize = std::mem::take(&mut *lock(&self.pool)).iter().map(Vec::capacity).sum();
+        self.allocated.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// Bytes of all segments that exist, and how many there may be.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        (self.allocated.load(Ordering::Relaxed), self.bound)
+    }
+}
+
+/// A panic under one of these locks leaves whole frames behind, so a poisoned lock is entered.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

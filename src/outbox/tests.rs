@@ -1,0 +1,111 @@
+use super::*;
+use crate::otlp::Scratch;
+
+fn frame(text: &str) -> Vec<u8> {
+    let mut scratch = Scratch::default();
+    begin_frame(&mut scratch);
+    let scope_end = scratch.buf.len();
+    scratch.buf.extend_from_slice(text.as_bytes());
+    end_frame(&mut scratch, scope_end, 9);
+    scratch.buf
+}
+
+fn records(segments: &VecDeque<Segment>) -> Vec<String> {
+    let mut all = Vec::new();
+    for segment in segments {
+        let mut rest = segment.bytes();
+        while let Some(frame) = read_frame(rest) {
+            all.push(String::from_utf8_lossy(frame.record).into_owned());
+            rest = &rest[frame.length..];
+        }
+    }
+    all
+}
+
+#[test]
+fn the_first_record_wakes_and_the_next_does_not() {
+    let outbox = Outbox::new(1 << 20, 1);
+    assert_eq!(outbox.append(0, false, &frame("a")), Ok(Wake::Yes));
+    assert_eq!(outbox.append(0, false, &frame("b")), Ok(Wake::No));
+    assert!(outbox.is_waiting());
+    let mut queue = VecDeque::new();
+    outbox.seal(&mut queue);
+    assert_eq!(records(&queue), ["a", "b"]);
+    assert!(!outbox.is_waiting());
+    assert_eq!(outbox.append(0, true, &frame("c")), Ok(Wake::Yes));
+}
+
+#[test]
+fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
+    let outbox = Outbox::new(64 << 10, 1);
+    let text = "x".repeat(1000);
+    let (mut appended, mut woken) = (0, 0);
+    let refused = loop {
+        match outbox.append(0, false, &frame(&format!("{appended:05}{text}"))) {
+            Ok(wake) => woken += usize::from(wake == Wake::Yes),
+            Err(reason) => break reason,
+        }
+        appended += 1;
+    };
+    assert_eq!(refused, DropReason::OutboxFull);
+    assert!(woken >= 3, "{woken}");
+    let (allocated, bound) = outbox.memory();
+    assert!(allocated <= bound && bound < 64 << 10, "{allocated} {bound}");
+    let mut queue = VecDeque::new();
+    outbox.seal(&mut queue);
+    let seen: Vec<usize> = records(&queue).iter().map(|record| record[..5].parse().expect("a number")).collect();
+    assert_eq!(seen, (0..appended).collect::<Vec<_>>());
+    for segment in queue {
+        outbox.recycle(segment);
+    }
+    assert!(outbox.append(0, false, &frame(&text)).is_ok(), "room again");
+    outbox.trim();
+    assert!(outbox.memory().0 <= bound / 4, "{:?}", outbox.memory());
+}
+
+#[test]
+fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused() {
+    let outbox = Outbox::new(1 << 20, 1);
+    let large = "x".repeat(400 << 10);
+    assert!(outbox.append(0, false, &frame("small")).is_ok());
+    assert!(outbox.append(0, false, &frame(&large)).is_ok());
+    assert!(outbox.append(0, false, &frame("after")).is_ok());
+    assert_eq!(outbox.append(0, false, &frame(&"x".repeat(2 << 20))), Err(DropReason::TooLarge));
+    let mut queue = VecDeque::new();
+    outbox.seal(&mut queue);
+    let lengths: Vec<usize> = records(&queue).iter().map(String::len).collect();
+    assert_eq!(lengths, [5, 400 << 10, 5]);
+    let before = outbox.memory().0;
+    for segment in queue {
+        outbox.recycle(segment);
+    }
+    assert!(outbox.memory().0 <= before - (400 << 10), "the odd one is freed");
+}
+
+#[test]
+fn nothing_is_lost_between_threads_that_append_and_one_that_seals() {
+    const THREADS: usize = 4;
+    const EACH: usize = 20_000;
+    let outbox = Outbox::new(64 << 20, 2);
+    let seen = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let outbox = &outbox;
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        let frame = frame(&format!("{thread} {number}"));
+                        outbox.append(thread, number % 3 == 0, &frame).expect("there is room");
+                    }
+                })
+            })
+            .collect();
+        let mut queue = VecDeque::new();
+        while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            outbox.seal(&mut queue);
+        }
+        outbox.seal(&mut queue);
+        records(&queue)
+    });
+    assert_eq!(seen.len(), THREADS * EACH);
+    assert_eq!(seen.iter().collect::<std::collections::HashSet<_>>().len(), THREADS * EACH);
+}

@@ -1,0 +1,257 @@
+//! What the receiver answers: the orderly answer, and the faults a client has to cope with.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+use prost::Message;
+
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+const SIGN_IN_PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head><body>\
+     <form method=\"post\"><input name=\"user\"></form></body></html>";
+
+/// How a [`Receiver`](super::Receiver) answers a request that it could read.
+///
+/// *Stored* means that the records show up in [`Receiver::logs`](super::Receiver::logs). Every answered or cut-off
+/// request shows up in [`Receiver::requests`](super::Receiver::requests), stored or not.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Stored, then the connection is closed without an answer.
+    DropAnswer,
+    /// Stored; status 200 without a body and without a content type.
+    Empty,
+    /// Stored; status 200 with the content type of protobuf and bytes that are no protobuf message.
+    Garbage,
+    /// Stored at once; the orderly answer follows after this time.
+    Hang(Duration),
+    /// Not stored; status 200 with an HTML page, as from a proxy that wants somebody to sign in.
+    Html,
+    /// Stored; status 200 with `{}` and the content type of JSON, also to a protobuf request.
+    JsonToProtobuf,
+    /// Stored; the orderly answer, in the format of the request.
+    #[default]
+    Ok,
+    /// Stored; status 200 with the request's content type and a body of this many bytes that mean nothing.
+    Oversized(usize),
+    /// Stored, all of it; the answer says that some records were rejected.
+    PartialSuccess {
+        /// How many records the answer calls rejected; 0 makes the message a warning.
+        rejected: i64,
+        /// The message that goes with it.
+        message: String,
+    },
+    /// Not stored; the client is sent elsewhere.
+    Redirect {
+        /// The status, such as 307.
+        code: u16,
+        /// The value of the `location` header.
+        location: String,
+    },
+    /// Not stored; the request is read, then the connection is reset (RST, not an orderly close).
+    Reset,
+    /// Stored if the status is a success (2xx), else not.
+    Status {
+        /// The status, 200 to 999.
+        code: u16,
+        /// The `retry-after` header, in whole seconds (rounded up).
+        retry_after: Option<Duration>,
+        /// The body, sent as plain text.
+        body: String,
+    },
+    /// Stored; status 200 with this plain text.
+    Text(String),
+}
+
+impl Answer {
+    /// [`Answer::Status`] without a `retry-after` and with an empty body.
+    pub fn status(code: u16) -> Self {
+        Self::Status { code, retry_after: None, body: String::new() }
+    }
+}
+
+/// What to do about one request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) store: bool,
+    pub(super) wait: Duration,
+    pub(super) ending: Ending,
+}
+
+impl Reply {
+    /// Turns a request down with a status and the reason as text.
+    pub(super) fn refusal(status: StatusCode, why: String) -> Self {
+        Self { store: false, wait: Duration::ZERO, ending: Ending::Respond(refuse(status, why)) }
+    }
+}
+
+/// How the receiver's part of the exchange ends.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Close,
+    Reset,
+    Respond(Response<Full<Bytes>>),
+}
+
+impl Ending {
+    /// The status that the client gets to see, if any.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Close | Self::Reset => None,
+            Self::Respond(response) => Some(response.status().as_u16()),
+        }
+    }
+}
+
+/// The format in which a request came and in which its answer has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Protobuf,
+}
+
+impl Format {
+    /// The format that a `content-type` header names; its parameters do not matter.
+    pub(super) fn from_content_type(value: &str) -> Option<Self> {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(PROTOBUF) {
+            Some(Self::Protobuf)
+        } else if essence.eq_ignore_ascii_case(JSON) {
+            Some(Self::Json)
+        } else {
+            None
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Protobuf => PROTOBUF,
+        }
+    }
+}
+
+impl Answer {
+    /// The reply to a request in this format, or why this answer cannot be sent.
+    pub(super) fn reply(self, format: Format) -> Result<Reply, String> {
+        let wait = match self {
+            Self::Hang(time) => time,
+            _ => Duration::ZERO,
+        };
+        let accepts = !matches!(self, Self::Html | Self::Reset);
+        let ending = match self {
+            Self::DropAnswer => Ending::Close,
+            Self::Reset => Ending::Reset,
+            responding => Ending::Respond(responding.response(format)?),
+        };
+        let store = accepts && ending.status().is_none_or(|code| code / 100 == 2);
+        Ok(Reply { store, wait, ending })
+    }
+
+    fn response(self, format: Format) -> Result<Response<Full<Bytes>>, String> {
+        let kind = format.content_type();
+        Ok(match self {
+            Self::Empty => Response::new(Full::default()),
+            Self::Garbage => respond(StatusCode::OK, PROTOBUF, &b"\xff\xff\xff no protobuf"[..]),
+            Self::Html => respond(StatusCode::OK, HTML, SIGN_IN_PAGE),
+            Self::JsonToProtobuf => respond(StatusCode::OK, JSON, "{}"),
+            Self::Oversized(bytes) => respond(StatusCode::OK, kind, vec![b'x'; bytes]),
+            Self::PartialSuccess { rejected, message } => {
+                respond(StatusCode::OK, kind, partial_success(format, rejected, message))
+            }
+            Self::Redirect { code, location } => {
+                let location =
+                    HeaderValue::from_str(&location).map_err(|error| format!("location `{location}`: {error}"))?;
+                let mut response = refuse(status(code)?, "");
+                response.headers_mut().insert(LOCATION, location);
+                response
+            }
+            Self::Status { code, retry_after, body } => {
+                let mut response = refuse(status(code)?, body);
+                if let Some(time) = retry_after {
+                    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
+            }
+            Self::Text(text) => respond(StatusCode::OK, TEXT, text),
+            Self::Hang(_) | Self::Ok | Self::DropAnswer | Self::Reset => {
+                let body: &'static str = match format {
+                    Format::Json => "{}",
+                    // An `ExportLogsServiceResponse` that says nothing is encoded as no bytes.
+                    Format::Protobuf => "",
+                };
+                respond(StatusCode::OK, kind, body)
+            }
+        })
+    }
+}
+
+/// A status with a plain text.
+fn refuse(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = respond(status, TEXT, text);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = HeaderValue::from_static("POST");
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn status(code: u16) -> Result<StatusCode, String> {
+    // A status below 200 does not end an exchange: the client would wait for the real answer.
+    StatusCode::from_u16(code)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .ok_or_else(|| format!("`{code}` is no status from 200 to 999"))
+}
+
+fn partial_success(format: Format, rejected: i64, message: String) -> Vec<u8> {
+    match format {
+        // The protobuf mapping of JSON wants a 64-bit integer as a string.
+        Format::Json => serde_json::json!({
+            "partialSuccess": {"rejectedLogRecords": rejected.to_string(), "errorMessage": message}
+        })
+        .to_string()
+        .into_bytes(),
+        Format::Protobuf => ExportLogsServiceResponse {
+            partial_success: Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: message }),
+        }
+        .encode_to_vec(),
+    }
+}
+
+/// The answers still to be given.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    answers: VecDeque<Answer>,
+}
+
+impl Plan {
+    pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self { answers: answers.into_iter().collect() }
+    }
+
+    /// The next answer; the last one stays, and an empty plan is always [`Answer::Ok`].
+    pub(super) fn next(&mut self) -> Answer {
+        if self.answers.len() > 1 {
+            self.answers.pop_front().unwrap_or_default()
+        } else {
+            self.answers.front().cloned().unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! An OTLP receiver inside the process, for tests and for looking at what leaves a program.
+//!
+//! It listens on a free port of the loopback interface, takes in log records over HTTP (protobuf and JSON) and keeps
+//! them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
+//!
+//! ```ignore
+//! use std::time::Duration;
+//! use logbridge::testing::{Receiver, Value};
+//!
+//! let receiver = Receiver::start()?;
+//! let bridge = logbridge::builder().otlp(Otlp::to(receiver.endpoint())).try_init()?;
+//!
+//! log::info!(user = 42; "order placed");
+//! bridge.flush(Duration::from_secs(2))?;
+//!
+//! let logs = receiver.wait_for_logs(1, Duration::from_secs(2));
+//! assert_eq!(logs[0].message(), "order placed");
+//! assert_eq!(logs[0].attribute("user"), Some(&Value::from(42)));
+//! ```
+//!
+//! # What arrives, and when it is visible
+//!
+//! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
+//! records. Requests that cannot be read are answered as a collector does: 404 for another path than `/v1/logs`, 405
+//! for another method than POST, 415 for a content type or encoding that is not understood, 400 with the reason for a
+//! body that cannot be decoded. They take no answer from the plan of [`Receiver::answer_with`].
+//!
+//! # What it does not do
+//!
+//! No gRPC, no TLS, no compressed bodies (415), no traces or metrics, no address but 127.0.0.1. It forgets nothing by
+//! itself: a long run calls [`Receiver::clear`] now and then.
+
+mod answer;
+mod record;
+mod request;
+mod server;
+mod store;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::unwrap_used)]
+mod tests;
+mod value;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use tokio::sync::oneshot;
+
+use self::answer::Plan;
+use self::store::{Printer, Store};
+
+pub use self::answer::Answer;
+pub use self::record::{ReceivedLog, ReceivedScope};
+pub use self::request::ReceivedRequest;
+pub use self::value::{Attributes, Value};
+
+/// A running OTLP receiver.
+///
+/// Unlike other handles of this crate it owns what it stands for: dropping it closes all connections, stops its thread
+/// and waits for that thread's end.
+#[must_use = "a receiver that is dropped stops listening"]
+pub struct Receiver {
+    port: u16,
+    store: Arc<Store>,
+    // Never sent on: that it is dropped is the signal to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Receiver {
+    /// Starts a receiver on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be bound or no thread can be started.
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Settings for a receiver that is not the usual one.
+    pub fn builder() -> ReceiverBuilder {
+        ReceiverBuilder::default()
+    }
+
+    /// The base URL to send to, such as `http://127.0.0.1:4318`, without the path `/v1/logs`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// All records stored so far, in order of arrival.
+    pub fn logs(&self) -> Vec<ReceivedLog> {
+        self.store.lock().logs.clone()
+    }
+
+    /// All records stored so far, which are then forgotten; the requests stay.
+    pub fn take_logs(&self) -> Vec<ReceivedLog> {
+        std::mem::take(&mut self.store.lock().logs)
+    }
+
+    /// All requests read so far, in order of arrival, whatever they were answered.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.store.lock().requests.clone()
+    }
+
+    /// The decoded messages whose records were stored, in order of arrival.
+    #[doc(hidden)]
+    pub fn raw_requests(&self) -> Vec<ExportLogsServiceRequest> {
+        self.store.lock().raw.clone()
+    }
+
+    /// Mishaps of the receiver itself: connections that broke, a printer that failed, a panic in its thread.
+    ///
+    /// Worth a look when a test misses records for no apparent reason.
+    pub fn problems(&self) -> Vec<String> {
+        self.store.lock().problems.clone()
+    }
+
+    /// Waits until at least `n` records are stored, and returns all of them.
+    ///
+    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    pub fn wait_for_logs(&self, n: usize, timeout: Duration) -> Vec<ReceivedLog> {
+        let state = self.store.wait(timeout, |state| state.logs.len() >= n);
+        state.logs.clone()
+    }
+
+    /// Waits until at least `n` requests were read, and returns all of them.
+    ///
+    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    pub fn wait_for_requests(&self, n: usize, timeout: Duration) -> Vec<ReceivedRequest> {
+        let state = self.store.wait(timeout, |state| state.requests.len() >= n);
+        state.requests.clone()
+    }
+
+    /// Waits until the stored records satisfy `condition`; says whether they did before the time was up.
+    ///
+    /// The condition is asked once at the start and after each request. It must not call the receiver, which is locked
+    /// meanwhile.
+    pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&[ReceivedLog]) -> bool) -> bool {
+        let state = self.store.wait(timeout, |state| condition(&state.logs));
+        condition(&state.logs)
+    }
+
+    /// Forgets all records, requests and problems. The plan of answers and the numbering of connections go on.
+    pub fn clear(&self) {
+        let mut state = self.store.lock();
+        state.logs.clear();
+        state.raw.clear();
+        state.requests.clear();
+        state.problems.clear();
+    }
+
+    /// Sets the answers to the next requests, one each in order of arrival; the last one repeats.
+    ///
+    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`].
+    pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
+        // Made before locking: the iterator is the caller's code and may call the receiver.
+        let plan = Plan::new(answers);
+        self.store.lock().plan = plan;
+    }
+
+    /// Sets one answer to all requests from now on.
+    pub fn answer_always(&self, answer: Answer) {
+        self.answer_with([answer]);
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic over there was reported by the panic hook when it happened; one more here could abort the test.
+            thread.join().ok();
+        }
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.store.lock();
+        f.debug_struct("Receiver")
+            .field("endpoint", &self.endpoint())
+            .field("logs", &state.logs.len())
+            .field("requests", &state.requests.len())
+            .field("problems", &state.problems)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Receiver`], made by [`Receiver::builder`].
+#[derive(Default)]
+#[must_use = "call `.start()` to have a receiver"]
+pub struct ReceiverBuilder {
+    port: u16,
+    printer: Option<Printer>,
+}
+
+impl ReceiverBuilder {
+    /// Listens on this port. Default: 0, a free port, so that tests can run side by side.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Prints each record that is stored, one readable line each. Default: nothing is printed.
+    ///
+    /// A record is printed before it shows up in [`Receiver::logs`]. The writer is called on the receiver's thread, and
+    /// no more once it fails.
+    pub fn print(mut self, writer: impl Write + Send + 'static) -> Self {
+        self.printer = Some(Box::new(writer));
+        self
+    }
+
+    /// Starts the receiver; when this returns, it is listening.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be bound or no thread can be started.
+    pub fn start(self) -> io::Result<Receiver> {
+        let store = Arc::new(Store::new(self.printer));
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = {
+            let (port, store) = (self.port, Arc::clone(&store));
+            thread::Builder::new()
+                .name("logbridge-receiver".to_owned())
+                .spawn(move || server::run(port, store, ready, stopped))?
+        };
+        let port = started.recv().unwrap_or_else(|_| Err(io::Error::other("the receiver's thread panicked")))?;
+        Ok(Receiver { port, store, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl fmt::Debug for ReceiverBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiverBuilder").field("port", &self.port).field("print", &self.printer.is_some()).finish()
+    }
+}

@@ -1,0 +1,75 @@
+//! A request as it arrived, for tests of how a client behaves.
+
+use std::fmt;
+use std::time::Instant;
+
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+
+/// One HTTP request that a [`Receiver`](super::Receiver) read to its end, whatever it answered.
+///
+/// `Debug` shows the names of the headers only, since their values may be secrets.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ReceivedRequest {
+    /// The method, such as `POST`.
+    pub method: String,
+    /// The path without the query, such as `/v1/logs`.
+    pub path: String,
+    /// All headers in order, their names in lower case; bytes that are no UTF-8 are replaced.
+    pub headers: Vec<(String, String)>,
+    /// The `content-type` header; empty when absent.
+    pub content_type: String,
+    /// The size of the body.
+    pub body_bytes: usize,
+    /// How many log records the body held; 0 when it could not be decoded.
+    pub records: usize,
+    /// Whether the records were stored.
+    pub stored: bool,
+    /// The status answered; `None` when the connection was closed or reset without an answer.
+    pub status: Option<u16>,
+    /// The number of the connection, counted from 1: equal numbers mean that a connection was kept alive.
+    pub connection: usize,
+    /// When the request had been read.
+    pub arrived: Instant,
+}
+
+impl ReceivedRequest {
+    pub(super) fn new(head: &Parts, body_bytes: usize, connection: usize) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            content_type: head.headers.get(CONTENT_TYPE).map(|value| text(value.as_bytes())).unwrap_or_default(),
+            body_bytes,
+            records: 0,
+            stored: false,
+            status: None,
+            connection,
+            arrived: Instant::now(),
+        }
+    }
+
+    /// The value of the first header with this name, which is compared without regard to case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ReceivedRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &names)
+            .field("content_type", &self.content_type)
+            .field("body_bytes", &self.body_bytes)
+            .field("records", &self.records)
+            .field("stored", &self.stored)
+            .field("status", &self.status)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}

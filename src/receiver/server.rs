@@ -1,0 +1,191 @@
+//! The receiver's thread: accepts connections, reads requests, judges them, answers.
+//!
+//! One request is read, judged, answered by the plan and stored without a pause between reading and storing. As there
+//! is one thread, the order of requests, of answers from the plan and of stored records is the same.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use prost::Message;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::oneshot;
+
+use super::answer::{Ending, Format, JSON, PROTOBUF, Reply};
+use super::request::ReceivedRequest;
+use super::store::Store;
+use crate::thread;
+
+const LOGS_PATH: &str = "/v1/logs";
+
+/// How long to leave a failing `accept` alone: it fails again at once when, say, file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The body of the thread. Says on `ready` which port it listens on, ends when the other end of `stop` is dropped.
+pub(super) fn run(port: u16, store: Arc<Store>, ready: Sender<io::Result<u16>>, stop: oneshot::Receiver<()>) {
+    thread::mark_own();
+    let outcome = own_runtime().and_then(|runtime| {
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+        let port = listener.local_addr()?.port();
+        Ok((runtime, listener, port))
+    });
+    // Sending fails only when nobody waits for this thread any more.
+    match outcome {
+        Err(error) => drop(ready.send(Err(error))),
+        Ok((runtime, listener, port)) => {
+            drop(ready.send(Ok(port)));
+            runtime.spawn(accept(listener, store));
+            runtime.block_on(stop).ok();
+            // Dropping the runtime here drops all tasks, and with them their sockets.
+        }
+    }
+}
+
+fn own_runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_start(thread::mark_own).build()
+}
+
+async fn accept(listener: TcpListener, store: Arc<Store>) {
+    let mut connection = 0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connection += 1;
+                tokio::spawn(watch(stream, connection, Arc::clone(&store)));
+            }
+            Err(error) => {
+                store.problem(format!("accepting a connection: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection in a task of its own, so that its panic (of a printer, say) is noticed and ends it alone.
+async fn watch(stream: TcpStream, connection: usize, store: Arc<Store>) {
+    let served = tokio::spawn(serve(stream, connection, Arc::clone(&store)));
+    if let Err(error) = served.await {
+        store.problem(format!("connection {connection}: {error}"));
+    }
+}
+
+async fn serve(stream: TcpStream, connection: usize, store: Arc<Store>) {
+    // Without it an answer may wait for the client's acknowledgement; where it fails that is all that happens.
+    stream.set_nodelay(true).ok();
+    let service = service_fn(|request| handle(request, connection, Arc::clone(&store)));
+    let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let Err(error) = (&mut exchange).await else {
+        return;
+    };
+    match error.source().and_then(|cause| cause.downcast_ref()) {
+        Some(Hangup::Close) => {}
+        Some(Hangup::Reset) => {
+            // With no time to linger, closing the socket (at the end of this block) sends RST in place of FIN.
+            let stream = exchange.into_parts().io.into_inner();
+            if let Err(error) = stream.set_zero_linger() {
+                store.problem(format!("connection {connection}: closed, not reset: {error}"));
+            }
+        }
+        None => store.problem(format!("connection {connection}: {error}")),
+    }
+}
+
+/// The service's way to end a connection without an answer.
+#[derive(Debug)]
+enum Hangup {
+    Close,
+    Reset,
+}
+
+impl fmt::Display for Hangup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection ends without an answer, as planned")
+    }
+}
+
+impl StdError for Hangup {}
+
+async fn handle(
+    request: Request<Incoming>,
+    connection: usize,
+    store: Arc<Store>,
+) -> Result<Response<Full<Bytes>>, Hangup> {
+    let (head, body) = request.into_parts();
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            store.problem(format!("connection {connection}: request cut short: {error}"));
+            return Err(Hangup::Close);
+        }
+    };
+    let request = ReceivedRequest::new(&head, body.len(), connection);
+    let (reply, message) = match decode(&head, body) {
+        Ok((format, message)) => (store.next_reply(format), Some(message)),
+        Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
+    };
+    store.record(request, message, &reply);
+    if !reply.wait.is_zero() {
+        tokio::time::sleep(reply.wait).await;
+    }
+    match reply.ending {
+        Ending::Close => Err(Hangup::Close),
+        Ending::Reset => Err(Hangup::Reset),
+        Ending::Respond(response) => Ok(response),
+    }
+}
+
+/// Why a request could not be read.
+struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+fn decode(head: &Parts, body: Bytes) -> Result<(Format, ExportLogsServiceRequest), Refusal> {
+    let refuse = |status, why| Err(Refusal { status, why });
+    if head.uri.path() != LOGS_PATH {
+        let why = format!("nothing at `{}`; log records go to `{LOGS_PATH}`", head.uri.path());
+        return refuse(StatusCode::NOT_FOUND, why);
+    }
+    if head.method != Method::POST {
+        let why = format!("`{}` is no way to send log records; POST is", head.method);
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, why);
+    }
+    let encoding = header(&head.headers, CONTENT_ENCODING);
+    if !matches!(encoding, "" | "identity") {
+        let why = format!("content-encoding `{encoding}` is not supported here; send it plain");
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    }
+    let content_type = header(&head.headers, CONTENT_TYPE);
+    let Some(format) = Format::from_content_type(content_type) else {
+        let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    };
+    let decoded = match format {
+        Format::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        Format::Protobuf => ExportLogsServiceRequest::decode(body).map_err(|error| error.to_string()),
+    };
+    match decoded {
+        Ok(message) => Ok((format, message)),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no log records: {error}")),
+    }
+}
+
+/// The header's text; empty when it is absent or no text.
+fn header(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

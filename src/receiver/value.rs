@@ -1,0 +1,304 @@
+//! Attribute values and lists as they arrived: typed, in order, duplicates kept.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A value of an attribute or of a record's body, as OTLP types it.
+///
+/// It compares with plain values, so a test reads `assert_eq!(log.attribute("user"), Some(&Value::from(42)))` or
+/// `assert!(log.attributes["user"] == 42)`. An integer never equals a double and neither equals a string: whether a
+/// type survived the way is part of what a test wants to know.
+///
+/// `Display` shows a string as it is and everything else like JSON (bytes as `0x` and hexadecimal digits).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// An array; its elements may differ in type.
+    Array(Vec<Value>),
+    /// `true` or `false`.
+    Bool(bool),
+    /// Bytes that are no text.
+    Bytes(Vec<u8>),
+    /// A floating-point number.
+    Double(f64),
+    /// A value without a type, which OTLP allows.
+    #[default]
+    Empty,
+    /// A signed integer.
+    Int(i64),
+    /// A list of keys with values.
+    Map(Attributes),
+    /// Text.
+    String(String),
+}
+
+impl Value {
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if this is an integer.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The number, if this is a double.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Double(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if this is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(*truth),
+            _ => None,
+        }
+    }
+
+    /// The elements, if this is an array.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Self::Array(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The keys and values, if this is a map.
+    pub fn as_map(&self) -> Option<&Attributes> {
+        match self {
+            Self::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if this is a byte string.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Writes the value as it stands inside an array or a map.
+    fn write_nested(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String(text) => write_quoted(f, text),
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Array(elements) => {
+                f.write_str("[")?;
+                for (position, element) in elements.iter().enumerate() {
+                    f.write_str(if position == 0 { "" } else { "," })?;
+                    element.write_nested(f)?;
+                }
+                f.write_str("]")
+            }
+            Self::Bool(truth) => write!(f, "{truth}"),
+            Self::Bytes(bytes) => write!(f, "0x{}", hex(bytes)),
+            // `Debug` keeps the `.0` by which a reader tells a double from an integer.
+            Self::Double(number) => write!(f, "{number:?}"),
+            Self::Empty => f.write_str("null"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Map(entries) => {
+                f.write_str("{")?;
+                for (position, (key, value)) in entries.iter().enumerate() {
+                    f.write_str(if position == 0 { "" } else { "," })?;
+                    write_quoted(f, key)?;
+                    f.write_str(":")?;
+                    value.write_nested(f)?;
+                }
+                f.write_str("}")
+            }
+            Self::String(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+// One integer type only: with a second one `Value::from(42)` would no longer be an `Int(42)` by inference.
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Double(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl PartialEq<str> for Value {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == Some(other)
+    }
+}
+
+impl PartialEq<&str> for Value {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == Some(*other)
+    }
+}
+
+impl PartialEq<i64> for Value {
+    fn eq(&self, other: &i64) -> bool {
+        self.as_int() == Some(*other)
+    }
+}
+
+impl PartialEq<f64> for Value {
+    fn eq(&self, other: &f64) -> bool {
+        self.as_f64() == Some(*other)
+    }
+}
+
+impl PartialEq<bool> for Value {
+    fn eq(&self, other: &bool) -> bool {
+        self.as_bool() == Some(*other)
+    }
+}
+
+/// Keys with their values, in the order in which they arrived, duplicates included.
+///
+/// `Display` writes `key=value key=value`; a text that would be ambiguous there is quoted. A clone is cheap: records
+/// of one request share the attributes of their resource and scope.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes {
+    entries: Arc<[(String, Value)]>,
+}
+
+impl Attributes {
+    /// The value of the first attribute with this key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
+    }
+
+    /// All attributes, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.entries.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// All keys, in order; one that arrived twice is there twice.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// How many attributes there are, duplicates included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no attribute.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl FromIterator<(String, Value)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+/// # Panics
+///
+/// Indexing panics when no attribute has this key; [`Attributes::get`] does not.
+impl std::ops::Index<&str> for Attributes {
+    type Output = Value;
+
+    fn index(&self, key: &str) -> &Value {
+        match self.get(key) {
+            Some(value) => value,
+            None => panic!("no attribute `{key}` among `{self}`"),
+        }
+    }
+}
+
+impl fmt::Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (key, value)) in self.iter().enumerate() {
+            f.write_str(if position == 0 { "" } else { " " })?;
+            write_word(f, key)?;
+            f.write_str("=")?;
+            match value {
+                Value::String(text) => write_word(f, text)?,
+                other => write!(f, "{other}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lower-case hexadecimal digits; nothing for no bytes.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
+}
+
+/// Writes `text` so that it stays on its line and cannot steer a terminal.
+pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for character in text.chars() {
+        if character.is_control() {
+            write!(f, "{}", character.escape_default())?;
+        } else {
+            write!(f, "{character}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes `text` bare where that is unambiguous between spaces and equals signs, else quoted.
+fn write_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let ambiguous =
+        |character: char| character.is_whitespace() || character.is_control() || matches!(character, '=' | '"');
+    if text.is_empty() || text.contains(ambiguous) { write_quoted(f, text) } else { f.write_str(text) }
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str("\"")?;
+    for part in text.split_inclusive(['"', '\\']) {
+        let plain = part.trim_end_matches(['"', '\\']);
+        write_escaped(f, plain)?;
+        if plain.len() < part.len() {
+            write!(f, "\\{}", &part[plain.len()..])?;
+        }
+    }
+    f.write_str("\"")
+}

@@ -1,0 +1,78 @@
+//! Gathers queued records into one request: grouped by scope, one copy a record, nothing decoded.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::otlp::{gathered_len, put_record, put_scope};
+use crate::outbox::{Segment, read_frame};
+
+/// The start of the queue, as one request.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) body: Vec<u8>,
+    pub(super) records: u64,
+    /// Segments that are used up.
+    pub(super) segments: usize,
+    /// Where the next request begins in the segment after those.
+    pub(super) offset: usize,
+}
+
+struct Group<'a> {
+    scope: &'a [u8],
+    records: Vec<&'a [u8]>,
+    /// Length of the `ScopeLogs` message.
+    length: usize,
+}
+
+/// Gathers records from `offset` in the first segment on, until the request would be longer than `max_bytes`. A single
+/// record may be longer. `body` is a buffer to be used again.
+pub(super) fn gather(
+    queue: &VecDeque<Segment>,
+    offset: usize,
+    resource: &[u8],
+    max_bytes: usize,
+    mut body: Vec<u8>,
+) -> Batch {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut index: HashMap<&[u8], usize> = HashMap::new();
+    let mut batch = Batch { body: Vec::new(), records: 0, segments: 0, offset };
+    let mut total = resource.len() + 32;
+    let mut last: usize = usize::MAX;
+    'queue: for segment in queue {
+        while let Some(frame) = segment.bytes().get(batch.offset..).and_then(read_frame) {
+            let length = gathered_len(frame.record.len());
+            if batch.records > 0 && total + length + frame.scope.len() + 16 > max_bytes {
+                break 'queue;
+            }
+            if groups.get(last).is_none_or(|group| group.scope != frame.scope) {
+                last = *index.entry(frame.scope).or_insert_with(|| {
+                    total += frame.scope.len() + 16;
+                    groups.push(Group { scope: frame.scope, records: Vec::new(), length: frame.scope.len() });
+                    groups.len() - 1
+                });
+            }
+            if let Some(group) = groups.get_mut(last) {
+                group.records.push(frame.record);
+                group.length += length;
+            }
+            total += length;
+            batch.records += 1;
+            batch.offset += frame.length;
+        }
+        batch.segments += 1;
+        batch.offset = 0;
+    }
+    let resource_logs = resource.len() + groups.iter().map(|group| gathered_len(group.length)).sum::<usize>();
+    body.clear();
+    body.reserve(gathered_len(resource_logs));
+    put_scope(&mut body, 1, resource_logs);
+    body.extend_from_slice(resource);
+    for group in &groups {
+        put_scope(&mut body, 2, group.length);
+        body.extend_from_slice(group.scope);
+        for record in &group.records {
+            put_record(&mut body, record);
+        }
+    }
+    batch.body = body;
+    batch
+}

@@ -1,0 +1,115 @@
+//! What other threads ask of the ship thread, and what it answers. Only std locks: `flush` works in `atexit`, outside
+//! any runtime and inside every runtime.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// Orders to the ship thread, and its state.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+    wake: Notify,
+}
+
+/// One consistent look at the orders.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// Number of the newest flush that was asked for.
+    pub(super) flush_wanted: u64,
+    /// Number of the newest flush whose records have all met their fates.
+    pub(super) flush_done: u64,
+    /// The process or the pipeline ends: nothing is worth waiting for beyond this.
+    pub(super) deadline: Option<Instant>,
+    /// What is left when the deadline comes is dropped, and the thread ends.
+    pub(super) stop: bool,
+    /// Before the deadline the thread found that nothing more can be delivered.
+    pub(super) gave_up: u64,
+    /// The thread has ended.
+    pub(super) ended: bool,
+    /// What the last request that failed failed of.
+    pub(super) last_failure: Option<String>,
+}
+
+/// How a wait for a flush ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Waited {
+    Done,
+    Ended,
+    GaveUp,
+    TimedOut,
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn look(&self) -> State {
+        self.lock().clone()
+    }
+
+    /// Changes the state on the ship thread's side and tells those who wait.
+    pub(super) fn update(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Tells the ship thread to look.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Orders a flush, and waits for it until the time is up. `ending` orders also set the deadline.
+    pub(super) fn flush(&self, timeout: Duration, ending: bool, stop: bool) -> Waited {
+        // A timeout that no clock can hold means for ever.
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        if state.ended {
+            return Waited::Ended;
+        }
+        state.flush_wanted += 1;
+        let mine = state.flush_wanted;
+        if ending {
+            state.deadline = until.or(state.deadline);
+            state.stop |= stop;
+        }
+        self.wake.notify_one();
+        loop {
+            // Stopping is done when the thread is: only then is nothing sent any more.
+            if state.ended {
+                return if state.flush_done >= mine { Waited::Done } else { Waited::Ended };
+            }
+            if state.flush_done >= mine && !stop {
+                return Waited::Done;
+            }
+            if ending && !stop && state.gave_up >= mine {
+                return Waited::GaveUp;
+            }
+            let rest = match until {
+                Some(until) => until.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if rest.is_zero() {
+                return Waited::TimedOut;
+            }
+            state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the thread to end, after it was told to stop and ran into its deadline.
+    pub(super) fn wait_ended(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, timeout, |state| !state.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.ended
+    }
+}

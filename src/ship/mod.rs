@@ -1,0 +1,170 @@
+//! The one thread that sends: it owns the runtime, the client and every outcome.
+
+mod batch;
+mod control;
+mod voice;
+mod worker;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{Control, Waited};
+use voice::Voice;
+use worker::{Queue, Retry, Worker};
+
+use crate::config::Delivery;
+use crate::error::{Error, Kind, Undelivered};
+use crate::ledger::Ledger;
+use crate::notice::{self, Notice};
+use crate::outbox::Outbox;
+use crate::thread;
+use crate::transport::Http;
+
+/// The name of the ship thread, as debuggers and `top -H` show it.
+const THREAD_NAME: &str = "logbridge";
+
+/// A handle of the ship thread. Dropping it stops nothing.
+#[derive(Debug)]
+pub(crate) struct Ship {
+    control: Arc<Control>,
+}
+
+/// How an order to flush ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Flushed {
+    /// Everything accepted before the order has met its fate, good or bad.
+    All,
+    /// It has not, for this reason.
+    Not { timed_out: bool, last_failure: Option<String> },
+}
+
+impl Ship {
+    /// Starts the thread.
+    pub(crate) fn start(
+        outbox: Arc<Outbox>,
+        ledger: Arc<Ledger>,
+        resource: Vec<u8>,
+        delivery: &Delivery,
+    ) -> Result<Self, Error> {
+        let control = Arc::new(Control::default());
+        let (shared, delivery) = (Arc::clone(&control), delivery.clone());
+        std::thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .spawn(move || {
+                thread::mark_own();
+                let ended = Ended(Arc::clone(&shared));
+                run(shared, outbox, ledger, resource, &delivery);
+                drop(ended);
+            })
+            .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
+        Ok(Self { control })
+    }
+
+    #[inline]
+    pub(crate) fn wake(&self) {
+        self.control.wake();
+    }
+
+    /// Sends everything accepted before the call, until the time is up.
+    pub(crate) fn flush(&self, timeout: Duration) -> Flushed {
+        self.order(timeout, false, false)
+    }
+
+    /// The same for a process that ends: what cannot be delivered is not waited for.
+    pub(crate) fn flush_at_exit(&self, timeout: Duration) -> Flushed {
+        self.order(timeout, true, false)
+    }
+
+    /// The same, and then the thread ends; what is left is dropped and counted.
+    pub(crate) fn stop(&self, timeout: Duration) -> Flushed {
+        let flushed = self.order(timeout, true, true);
+        // The deadline has passed for the requests; the thread itself needs a moment to count what is left.
+        self.control.wait_ended(Duration::from_millis(500));
+        flushed
+    }
+
+    fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
+        // On our own thread nobody would answer.
+        if thread::is_own() {
+            return Flushed::Not { timed_out: false, last_failure: None };
+        }
+        match self.control.flush(timeout, ending, stop) {
+            Waited::Done => Flushed::All,
+            waited => {
+                Flushed::Not { timed_out: waited == Waited::TimedOut, last_failure: self.control.look().last_failure }
+            }
+        }
+    }
+}
+
+/// Runs a task on a thread of the crate's own and waits for it: tracing's caches may only be rebuilt where no scoped
+/// subscriber is in force, which no thread of the application can promise.
+pub(crate) fn on_own_thread(task: fn()) {
+    let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        thread::mark_own();
+        task();
+    });
+    match spawned {
+        // A panic of the task has been printed by the panic hook.
+        Ok(thread) => drop(thread.join()),
+        Err(_no_thread) => task(),
+    }
+}
+
+/// Says that the thread has ended, also when it ends by a panic.
+struct Ended(Arc<Control>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.update(|state| state.ended = true);
+    }
+}
+
+fn run(control: Arc<Control>, outbox: Arc<Outbox>, ledger: Arc<Ledger>, resource: Vec<u8>, delivery: &Delivery) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name(THREAD_NAME)
+        .on_thread_start(thread::mark_own)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            notice::say(&Notice::new("runtime", format!("the ship thread could not start its runtime: {error}")));
+            return;
+        }
+    };
+    let mut worker = {
+        // Timers and sockets of the client belong to this runtime.
+        let _entered = runtime.enter();
+        Worker {
+            control,
+            ledger,
+            outbox,
+            resource,
+            schedule_delay: delivery.schedule_delay,
+            transport: Http::new(delivery),
+            voice: Voice::new(delivery.endpoint.clone()),
+            queue: Queue::default(),
+            retry: Retry::default(),
+        }
+    };
+    // A panic here is a bug of ours; the records that wait must not pay for it.
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))) {
+        let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        notice::say(
+            &Notice::new("ship panic", format!("the ship thread panicked and goes on: {what}"))
+                .help("please report this as a bug of logbridge"),
+        );
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    // A resolver call may hang: nobody waits for it.
+    runtime.shutdown_background();
+}
+
+impl From<Undelivered> for Error {
+    fn from(numbers: Undelivered) -> Self {
+        Self::new(Kind::NotDelivered(numbers))
+    }
+}

@@ -1,0 +1,92 @@
+//! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over.
+
+use std::fmt;
+
+use crate::config::Endpoint;
+use crate::notice::{self, Notice};
+use crate::transport::{Cause, Outcome};
+
+#[derive(Debug)]
+pub(super) struct Voice {
+    endpoint: Endpoint,
+    /// The failure that was said last, until something is delivered again.
+    failing: Option<String>,
+    recovered_key: String,
+}
+
+impl Voice {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        let recovered_key = format!("recovered {endpoint}");
+        Self { endpoint, failing: None, recovered_key }
+    }
+
+    /// A retryable failure. Returns what it is in words.
+    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, memory: (usize, usize)) -> String {
+        let text = format!("cannot deliver logs to {}: {cause}", self.endpoint);
+        let (used, bound) = memory;
+        let notice = Notice::new(text.clone(), text.clone())
+            .note(format!(
+                "{} wait in memory ({} of {}) and are tried again",
+                Records(pending),
+                Bytes(used),
+                Bytes(bound)
+            ))
+            .help(cause.kind.help());
+        notice::say(&notice);
+        self.failing = Some(text.clone());
+        text
+    }
+
+    /// The endpoint answered for good.
+    pub(super) fn answered(&mut self, outcome: &Outcome, records: u64) {
+        match outcome {
+            Outcome::Delivered => self.recovered(),
+            Outcome::Partial { rejected, message } => {
+                let text = format!("{} rejected {} of {}: \"{message}\"", self.endpoint, rejected, Records(records));
+                let key = format!("partial {} {message}", self.endpoint);
+                notice::say(&Notice::new(key, text).help("the records it rejected are lost; its message says why"));
+            }
+            Outcome::Refused { cause, .. } => {
+                let text = format!("{} are lost: {} refused them: {cause}", Records(records), self.endpoint);
+                self.say(cause, text);
+            }
+            Outcome::Unconfirmed { cause } => {
+                let text = format!("{} may be lost: {} did not confirm them: {cause}", Records(records), self.endpoint);
+                self.say(cause, text);
+            }
+            Outcome::Retry { .. } => {}
+        }
+    }
+
+    fn say(&self, cause: &Cause, text: String) {
+        let key = format!("{} {cause}", self.endpoint);
+        notice::say(&Notice::new(key, text).help(cause.kind.help()));
+    }
+
+    fn recovered(&mut self) {
+        let Some(failure) = self.failing.take() else { return };
+        // The next failure is news again.
+        notice::forget(&failure);
+        notice::say(&Notice::new(self.recovered_key.clone(), format!("logs reach {} again", self.endpoint)));
+    }
+}
+
+struct Records(u64);
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, if self.0 == 1 { "record" } else { "records" })
+    }
+}
+
+struct Bytes(usize);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 10 << 20 => write!(f, "{} MiB", bytes >> 20),
+            bytes if bytes >= 10 << 10 => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Attributes that all sources write alike: source location, and errors.
+
+use std::error::Error;
+
+use crate::otlp::{RecordWriter, causes, error_type, text_of};
+
+/// `code.file.path` and `code.line.number`.
+#[inline]
+pub(super) fn location(writer: &mut RecordWriter<'_>, file: Option<&str>, line: Option<u32>) {
+    if let Some(file) = file {
+        writer.own_attribute("code.file.path", |value| value.str(file));
+    }
+    if let Some(line) = line {
+        writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
+    }
+}
+
+/// An error: its text under the application's key, and for the first error of a record `exception.message`,
+/// `exception.type` where it is known, and `exception.causes`, the source chain with the outermost first.
+#[cold]
+pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static)) {
+    let message = text_of(&error);
+    if !writer.has("exception.message") {
+        if let Some(name) = error_type(error) {
+            writer.own_attribute("exception.type", |value| value.str(name));
+        }
+        let chain: Vec<String> = causes(error).map(|cause| text_of(&cause)).collect();
+        if !chain.is_empty() {
+            writer.attribute("exception.causes", |value| {
+                value.array(|list| chain.iter().for_each(|cause| list.value(|value| value.str(cause))));
+            });
+        }
+        writer.attribute("exception.message", |value| value.str(&message));
+    }
+    writer.attribute(key, |value| value.str(&message));
+}

@@ -1,0 +1,83 @@
+//! The end of a process, and forks.
+//!
+//! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
+//! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
+
+use std::panic::catch_unwind;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::pipeline::Pipeline;
+use crate::notice::{self, Notice};
+use crate::ship::Flushed;
+use crate::{console, installed, os, thread};
+
+/// The exit handler has run at least once.
+static EXITING: AtomicBool = AtomicBool::new(false);
+/// A handler is registered that has not run yet.
+static ARMED: AtomicBool = AtomicBool::new(false);
+
+/// Registers what has to run at the end of the process and around forks. Idempotent.
+pub(crate) fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        os::watch_forks(hold_locks, release_locks, release_locks);
+        arm();
+    });
+}
+
+fn arm() {
+    if !ARMED.swap(true, Ordering::Relaxed) {
+        os::at_exit(at_exit);
+    }
+}
+
+/// A record that is written by an exit handler of the application, after ours has flushed: ours runs once more.
+#[inline]
+pub(super) fn arm_if_exiting() {
+    if EXITING.load(Ordering::Relaxed) {
+        arm();
+    }
+}
+
+extern "C" fn at_exit() {
+    EXITING.store(true, Ordering::Relaxed);
+    ARMED.store(false, Ordering::Relaxed);
+    let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
+        if let Some(pipeline) = installed::pipeline() {
+            flush_at_end(pipeline);
+        }
+    });
+}
+
+/// Delivers what can be delivered before the process ends; if records remain, one line says how many and why.
+pub(super) fn flush_at_end(pipeline: &Pipeline) {
+    if thread::is_own() {
+        return;
+    }
+    let Some(engine) = pipeline.engines().existing() else { return };
+    let Some(shipping) = &engine.shipping else { return };
+    let flushed = shipping.ship.flush_at_exit(pipeline.exit_timeout);
+    let pending = engine.ledger.snapshot().otlp.pending;
+    if let Flushed::Not { timed_out, last_failure } = flushed
+        && pending > 0
+    {
+        let endpoint = pipeline.endpoint.as_deref().unwrap_or_default();
+        let records = if pending == 1 { "record was" } else { "records were" };
+        let text = format!("{pending} {records} not delivered before the process ended");
+        let why = last_failure.unwrap_or_else(|| format!("{endpoint} did not answer in time"));
+        let notice = Notice::new("exit", text).note(why);
+        let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
+        notice::say(&if timed_out { notice.note(waited) } else { notice });
+    }
+}
+
+fn hold_locks() {
+    console::fork::hold();
+    notice::fork::hold();
+}
+
+fn release_locks() {
+    notice::fork::release();
+    console::fork::release();
+}

@@ -1,0 +1,31 @@
+//! Where records come from: `log`, `tracing`, the OpenTelemetry SDK, and panics.
+
+mod buffers;
+mod engine;
+mod event_line;
+mod fields;
+mod front;
+mod lifecycle;
+mod log;
+#[cfg(feature = "official-appenders")]
+mod official;
+mod panic;
+mod pipeline;
+mod processor;
+mod tracing;
+
+pub(crate) use engine::{Engines, Plan};
+pub(crate) use front::{Chain, Front};
+pub(crate) use lifecycle::register as register_lifecycle;
+#[cfg(feature = "official-appenders")]
+pub(crate) use official::Official;
+pub(crate) use panic::install_hook as install_panic_hook;
+pub(crate) use pipeline::Pipeline;
+pub(crate) use processor::Last;
+pub use processor::LogProcessor;
+pub(crate) use tracing::EventLayer;
+
+/// Takes a record of the `log` crate.
+pub(crate) fn take_log(pipeline: &Pipeline, record: &::log::Record<'_>) {
+    pipeline.take(record, |front| front.official_log(record));
+}

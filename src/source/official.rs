@@ -1,0 +1,49 @@
+//! The official appenders as the front: upstream's mapping to the letter, through our processor at the end.
+
+use std::fmt;
+
+use log::Log as _;
+use opentelemetry_appender_log::OpenTelemetryLogBridge;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use tracing_core::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::front::Chain;
+
+/// Both official appenders on one provider.
+pub(crate) struct Official {
+    chain: Chain,
+    log: OpenTelemetryLogBridge<SdkLoggerProvider, SdkLogger>,
+    tracing: OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>,
+}
+
+impl fmt::Debug for Official {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Official").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+impl Official {
+    pub(crate) fn new(chain: Chain) -> Self {
+        let log = OpenTelemetryLogBridge::new(&chain.provider);
+        let tracing = OpenTelemetryTracingBridge::new(&chain.provider);
+        Self { chain, log, tracing }
+    }
+
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(super) fn log(&self, record: &log::Record<'_>) {
+        self.log.log(record);
+    }
+
+    pub(super) fn event<S>(&self, event: &Event<'_>, context: Context<'_, S>)
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        self.tracing.on_event(event, context);
+    }
+}

@@ -1,0 +1,117 @@
+//! Panics as records: the last thing a crashing service says reaches the collector too.
+
+use std::backtrace::Backtrace;
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use log::Level;
+
+use super::pipeline::Source;
+use crate::console::Terminal;
+use crate::otlp::RecordWriter;
+use crate::{installed, thread};
+
+/// The scope of panic records, and the target that levels see.
+const TARGET: &str = "panic";
+/// Backtraces cost milliseconds: a service that catches a panic per request gets them for the first ones.
+const BACKTRACES: u32 = 16;
+
+/// Installs the hook, in front of the one that is there, which is called after it.
+///
+/// A hook that is set later and does not call its predecessor takes this one out of use.
+pub(crate) fn install_hook() {
+    if std::thread::panicking() {
+        return;
+    }
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        record(info);
+        previous(info);
+        // Without unwinding, no exit handler runs: this is the last chance. Elsewhere a caught panic would wait for
+        // the network here.
+        if cfg!(panic = "abort")
+            && let Some(pipeline) = installed::pipeline()
+        {
+            super::lifecycle::flush_at_end(pipeline);
+        }
+    }));
+}
+
+fn record(info: &PanicHookInfo<'_>) {
+    let Some(pipeline) = installed::pipeline() else { return };
+    if thread::is_own() {
+        return;
+    }
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let backtrace = (TAKEN.fetch_add(1, Ordering::Relaxed) < BACKTRACES).then(Backtrace::force_capture);
+    let source = PanicSource {
+        message: message(info),
+        file: info.location().map(|location| location.file().to_owned()),
+        line: info.location().map(std::panic::Location::line),
+        column: info.location().map(std::panic::Location::column),
+        backtrace: backtrace.map(|backtrace| backtrace.to_string()),
+        fatal: cfg!(panic = "abort") || std::thread::current().name() == Some("main"),
+    };
+    pipeline.take(&source, |front| front.own_record(&source));
+}
+
+fn message(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic with a payload that is no text".to_owned())
+}
+
+struct PanicSource {
+    message: String,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+    backtrace: Option<String>,
+    /// It ends the process, as far as can be known here.
+    fatal: bool,
+}
+
+impl Source for PanicSource {
+    fn target(&self) -> &str {
+        TARGET
+    }
+
+    fn level(&self) -> Level {
+        Level::Error
+    }
+
+    fn skips_console(&self) -> bool {
+        true
+    }
+
+    fn severity_number(&self) -> u8 {
+        if self.fatal { 21 } else { 17 }
+    }
+
+    fn severity_text(&self) -> &'static str {
+        if self.fatal { "FATAL" } else { "ERROR" }
+    }
+
+    fn print(&self, _terminal: &Terminal) -> bool {
+        true
+    }
+
+    fn write(&self, writer: &mut RecordWriter<'_>) {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => writer.body(format_args!("panicked at {file}:{line}: {}", self.message)),
+            _ => writer.body(format_args!("panicked: {}", self.message)),
+        }
+        writer.own_attribute("exception.type", |value| value.str("panic"));
+        writer.own_attribute("exception.message", |value| value.str(&self.message));
+        if let Some(backtrace) = &self.backtrace {
+            writer.own_attribute("exception.stacktrace", |value| value.str(backtrace));
+        }
+        super::fields::location(writer, self.file.as_deref(), self.line);
+        if let Some(column) = self.column {
+            writer.own_attribute("code.column.number", |value| value.int(i64::from(column)));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Records of the OpenTelemetry SDK: our `LogProcessor` under somebody's provider, and as the last of our own chain.
+
+use std::cell::Cell;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use log::Level;
+use opentelemetry::logs::{AnyValue, Severity};
+use opentelemetry::{InstrumentationScope, TraceFlags};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::SdkLogRecord;
+
+use super::buffers::{self, Buffers};
+use super::pipeline::Pipeline;
+use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
+use crate::outbox::begin_frame;
+
+/// How long `force_flush` waits; the SDK gives it no time of its own.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Ships records of the OpenTelemetry SDK: what stands in for `BatchLogProcessor` under a provider of your own.
+///
+/// There is no module stage and no console here: what the SDK hands over passes, `RUST_LOG` is not read, and only the
+/// otlp destination's own thresholds (`Otlp::level`, `LOGBRIDGE_OTLP_LEVEL`) cut. Made by `Builder::build_processor`.
+///
+/// ```no_run
+/// use opentelemetry_sdk::logs::SdkLoggerProvider;
+///
+/// # fn main() -> Result<(), logbridge::Error> {
+/// let processor = logbridge::builder().build_processor()?;
+/// let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LogProcessor {
+    pipeline: Arc<Pipeline>,
+}
+
+impl LogProcessor {
+    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline }
+    }
+
+    /// A handle to flush, shut down and ask for counters.
+    #[must_use]
+    pub fn bridge(&self) -> crate::Bridge {
+        crate::Bridge::new(Arc::clone(&self.pipeline))
+    }
+}
+
+impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        let level = level_of(record.severity_number());
+        let target = record.target().map_or(scope.name(), |target| target.as_ref());
+        if let Some((otlp, mirror)) = self.pipeline.admit_from_provider(target, level) {
+            encode(&self.pipeline, record, scope, otlp, mirror);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        result(self.pipeline.flush(FLUSH), FLUSH)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        result(self.pipeline.shutdown(timeout), timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        let _first_wins = self.pipeline.engines().plan().given_resource.set(resource.clone());
+    }
+}
+
+fn result(result: Result<(), crate::Error>, timeout: Duration) -> OTelSdkResult {
+    result.map_err(|error| {
+        if error.is_timeout() && !error.is_lost() {
+            OTelSdkError::Timeout(timeout)
+        } else {
+            OTelSdkError::InternalFailure(format!("{error:?}"))
+        }
+    })
+}
+
+/// The last of our own chain: takes what the application's processors hand on.
+#[derive(Debug)]
+pub(crate) struct Last(pub(crate) Weak<Pipeline>);
+
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    otlp: bool,
+    mirror: bool,
+    arrived: bool,
+}
+
+thread_local! {
+    /// The record that is under way through the chain on this thread.
+    static EXPECTED: Cell<Option<Expected>> = const { Cell::new(None) };
+}
+
+/// Runs the chain for one record, and says whether the record came out at the end.
+pub(super) fn expecting<T>(otlp: bool, mirror: bool, run: impl FnOnce() -> T) -> (bool, T) {
+    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, arrived: false }));
+    let result = run();
+    let arrived = EXPECTED.replace(outer).is_some_and(|expected| expected.arrived);
+    (arrived, result)
+}
+
+impl opentelemetry_sdk::logs::LogProcessor for Last {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        let Some(expected) = EXPECTED.get().filter(|expected| !expected.arrived) else { return };
+        let Some(pipeline) = self.0.upgrade() else { return };
+        EXPECTED.set(Some(Expected { arrived: true, ..expected }));
+        encode(&pipeline, record, scope, expected.otlp, expected.mirror);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn encode(pipeline: &Pipeline, record: &SdkLogRecord, scope: &InstrumentationScope, otlp: bool, mirror: bool) {
+    let severity = record.severity_number().map_or(0, |severity| severity as u8);
+    buffers::with(|buffers| {
+        begin_frame(&mut buffers.scratch);
+        encode_scope(&mut buffers.scratch.buf, scope, record.target().map(AsRef::as_ref));
+        let scope_end = buffers.scratch.buf.len();
+        write(buffers, record, severity);
+        pipeline.finish_sdk(buffers, scope_end, severity, otlp, mirror);
+    });
+}
+
+fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8) {
+    let now = SystemTime::now();
+    let head = Head {
+        // Without an event time, the time it was seen: 0 becomes 1970 in the store.
+        time: nanos(record.timestamp().or(record.observed_timestamp()).unwrap_or(now)),
+        observed_time: nanos(record.observed_timestamp().unwrap_or(now)),
+        severity_number,
+        severity_text: record.severity_text().unwrap_or_default(),
+        trace: record.trace_context().map(|trace| TraceIds {
+            trace_id: trace.trace_id.to_bytes(),
+            span_id: trace.span_id.to_bytes(),
+            flags: trace.trace_flags.map_or(0, TraceFlags::to_u8),
+        }),
+        event_name: record.event_name().filter(|name| !name.is_empty()),
+    };
+    let head = Head { trace: head.trace.filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]), ..head };
+    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
+    if let Some(body) = record.body() {
+        writer.body_value(|value| write_any(value, body));
+    }
+    for (key, value) in record.attributes_iter() {
+        writer.attribute(key.as_str(), |writer| write_any(writer, value));
+    }
+    writer.finish(0);
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
+fn write_any(writer: ValueWriter<'_>, value: &AnyValue) {
+    match value {
+        AnyValue::Boolean(value) => writer.bool(*value),
+        AnyValue::Bytes(bytes) => writer.bytes(bytes),
+        AnyValue::Double(value) => writer.double(*value),
+        AnyValue::Int(value) => writer.int(*value),
+        AnyValue::String(text) => writer.str(text.as_str()),
+        AnyValue::ListAny(values) => {
+            writer.array(|list| values.iter().for_each(|value| list.value(|writer| write_any(writer, value))));
+        }
+        AnyValue::Map(entries) => {
+            writer.map(|map| {
+                // A hash map: sorted, the same record always says the same bytes.
+                let mut sorted: Vec<_> = entries.iter().collect();
+                sorted.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+                for (key, value) in sorted {
+                    map.entry(key.as_str(), |writer| write_any(writer, value));
+                }
+            });
+        }
+        // The enum may grow; its text is better than nothing.
+        other => writer.debug(other),
+    }
+}
+
+/// The level whose range a severity lies in; without a severity a record passes every threshold but OFF.
+fn level_of(severity: Option<Severity>) -> Level {
+    match severity.map_or(0, |severity| severity as u8) {
+        0 | 17.. => Level::Error,
+        13.. => Level::Warn,
+        9.. => Level::Info,
+        5.. => Level::Debug,
+        1.. => Level::Trace,
+    }
+}

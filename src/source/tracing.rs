@@ -1,0 +1,253 @@
+//! `tracing` events, straight from the borrowed event, and the layer that receives them.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use log::Level;
+use tracing_core::dispatcher::WeakDispatch;
+use tracing_core::field::{Field, Visit};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, span};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::buffers;
+use super::event_line;
+use super::fields;
+use super::pipeline::{Pipeline, Source};
+use crate::console::Terminal;
+use crate::levels::{from_tracing, to_tracing};
+use crate::otlp::{RecordWriter, TraceIds};
+use crate::{installed, thread};
+
+/// Receives tracing's events.
+///
+/// As the root of the global subscriber it also filters; as a guest in somebody's registry it decides in `on_event`
+/// and hides nothing from other layers.
+pub(crate) struct EventLayer {
+    role: Role,
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+enum Role {
+    Guest(Arc<Pipeline>),
+    /// Whatever is installed; inert until then.
+    Root,
+}
+
+impl fmt::Debug for EventLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLayer").field("root", &matches!(self.role, Role::Root)).finish_non_exhaustive()
+    }
+}
+
+impl EventLayer {
+    pub(crate) fn guest(pipeline: Arc<Pipeline>) -> Self {
+        Self { role: Role::Guest(pipeline), dispatch: OnceLock::new() }
+    }
+
+    pub(crate) fn root() -> Self {
+        Self { role: Role::Root, dispatch: OnceLock::new() }
+    }
+
+    #[inline]
+    fn pipeline(&self) -> Option<&Pipeline> {
+        match &self.role {
+            Role::Guest(pipeline) => Some(pipeline),
+            Role::Root => installed::pipeline(),
+        }
+    }
+
+    /// What the root lets through. Events are all let through up to the widest level, and counted and cut in
+    /// `on_event`: a callsite that was switched off could not be counted. Probes (`enabled!`) get the exact answer.
+    fn allows(pipeline: &Pipeline, metadata: &Metadata<'_>) -> bool {
+        let level = from_tracing(*metadata.level());
+        if metadata.is_span() {
+            return pipeline.span.allows(metadata.target(), level);
+        }
+        if metadata.is_event() && !is_probe(metadata) {
+            return pipeline.module.as_ref().is_none_or(|table| level <= table.max());
+        }
+        pipeline.is_enabled(metadata.target(), level)
+    }
+}
+
+/// `enabled!` and its like make callsites that are never dispatched. tracing-core keeps the mark to itself, so it is
+/// known by the name the macros give.
+fn is_probe(metadata: &Metadata<'_>) -> bool {
+    metadata.name().starts_with("enabled ")
+}
+
+impl<S> Layer<S> for EventLayer
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _first_wins = self.dispatch.set(dispatch.downgrade());
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (&self.role, self.pipeline()) {
+            (Role::Guest(_), _) => Interest::always(),
+            (Role::Root, Some(pipeline)) if !Self::allows(pipeline, metadata) => Interest::never(),
+            // A thread of our own must be asked each time.
+            (Role::Root, Some(_)) if metadata.is_span() => Interest::sometimes(),
+            (Role::Root, Some(_)) => Interest::always(),
+            (Role::Root, None) => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        match (&self.role, self.pipeline()) {
+            (Role::Guest(_), _) => true,
+            (Role::Root, Some(pipeline)) => !thread::is_own() && Self::allows(pipeline, metadata),
+            (Role::Root, None) => false,
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        match (&self.role, self.pipeline()) {
+            (Role::Guest(_), _) => None,
+            (Role::Root, Some(pipeline)) => {
+                let events = pipeline.module.as_ref().map_or(log::LevelFilter::Trace, |table| table.max());
+                // The wider of both: RUST_LOG=warn must not take the ids away from the warnings.
+                Some(to_tracing(events.max(pipeline.span.max())))
+            }
+            (Role::Root, None) => Some(LevelFilter::OFF),
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let Some(pipeline) = self.pipeline() else { return };
+        let source = EventSource { event, context: &context, dispatch: &self.dispatch };
+        pipeline.take(&source, |front| front.official_event(event, &source));
+    }
+}
+
+/// One event with what is needed to find its span.
+pub(super) struct EventSource<'a, S> {
+    event: &'a Event<'a>,
+    context: &'a Context<'a, S>,
+    dispatch: &'a OnceLock<WeakDispatch>,
+}
+
+impl<S> EventSource<'_, S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    pub(super) fn context(&self) -> Context<'_, S> {
+        self.context.clone()
+    }
+
+    /// The ids of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
+    fn explicit(&self, parent: &span::Id) -> Option<TraceIds> {
+        if buffers::otel_context() == buffers::OtelContext::Gone {
+            return None;
+        }
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        self.context
+            .span(parent)?
+            .scope()
+            .find_map(|span| tracing_opentelemetry::get_otel_context(&span.id(), &dispatch))
+            .as_ref()
+            .and_then(buffers::trace_of)
+    }
+}
+
+impl<S> Source for EventSource<'_, S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn target(&self) -> &str {
+        self.event.metadata().target()
+    }
+
+    fn level(&self) -> Level {
+        from_tracing(*self.event.metadata().level())
+    }
+
+    fn event_name(&self) -> Option<&'static str> {
+        event_line::given_name(self.event.metadata())
+    }
+
+    fn trace(&self) -> Option<TraceIds> {
+        match self.event.parent() {
+            Some(parent) => self.explicit(parent),
+            None if self.event.is_contextual() => buffers::current_trace(),
+            None => None,
+        }
+    }
+
+    fn print(&self, terminal: &Terminal) -> bool {
+        event_line::print(self.event, terminal)
+    }
+
+    fn write(&self, writer: &mut RecordWriter<'_>) {
+        let metadata = self.event.metadata();
+        self.event.record(&mut Fields(writer));
+        if !writer.has_body() {
+            let body = event_line::body_without_message(self.event);
+            writer.body(format_args!("{body}"));
+        }
+        fields::location(writer, metadata.file(), metadata.line());
+    }
+}
+
+/// Writes each field with its type. A field called `message` is the body, whatever its type; were there a second one,
+/// it stays an attribute of that name.
+struct Fields<'a, 'b>(&'a mut RecordWriter<'b>);
+
+impl Fields<'_, '_> {
+    fn is_body(&self, field: &Field) -> bool {
+        field.name() == "message" && !self.0.has_body()
+    }
+}
+
+macro_rules! fields {
+    ($($method:ident($type:ty) => $writer:ident),+ $(,)?) => {
+        $(fn $method(&mut self, field: &Field, value: $type) {
+            if self.is_body(field) {
+                self.0.body(format_args!("{value}"));
+            } else {
+                self.0.attribute(field.name(), |writer| writer.$writer(value));
+            }
+        })+
+    };
+}
+
+impl Visit for Fields<'_, '_> {
+    fields! {
+        record_bool(bool) => bool,
+        record_f64(f64) => double,
+        record_i64(i64) => int,
+        record_i128(i128) => wide,
+        record_str(&str) => str,
+        record_u64(u64) => wide,
+        record_u128(u128) => wide,
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        if self.is_body(field) {
+            self.0.body_value(|writer| writer.bytes(value));
+        } else {
+            self.0.attribute(field.name(), |writer| writer.bytes(value));
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if self.is_body(field) {
+            self.0.body(format_args!("{value}"));
+        } else {
+            fields::error(self.0, field.name(), value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.is_body(field) {
+            self.0.body(format_args!("{value:?}"));
+        } else {
+            self.0.attribute(field.name(), |writer| writer.debug(value));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Spans, as far as logs need them: tracing-opentelemetry gives each tracing span an OpenTelemetry context, so that
+//! records carry its ids.
+
+mod gate;
+mod tracer;
+
+pub(crate) use gate::SpanGate;
+pub(crate) use tracer::{TracerChoice, install as install_tracer, scope};

@@ -1,0 +1,91 @@
+//! Which tracer makes the spans: the one given, else the global one, else an SDK provider of ours.
+
+use std::sync::OnceLock;
+
+use opentelemetry::global::{BoxedSpan, BoxedTracer, ObjectSafeTracer};
+use opentelemetry::trace::noop::NoopTracer;
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+static TRACER: OnceLock<(BoxedTracer, Option<SdkTracerProvider>)> = OnceLock::new();
+
+/// A tracer of the user's, of whatever type.
+pub(crate) type GivenTracer = Box<dyn ObjectSafeTracer + Send + Sync>;
+
+/// What the builder knows about tracers.
+#[derive(Default)]
+pub(crate) enum TracerChoice {
+    Given(GivenTracer),
+    #[default]
+    GlobalOrOwn,
+}
+
+impl std::fmt::Debug for TracerChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Given(_) => "Given",
+            Self::GlobalOrOwn => "GlobalOrOwn",
+        })
+    }
+}
+
+/// The scope that spans of the bridge carry.
+pub(crate) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build()
+}
+
+/// Decides on the tracer, once.
+pub(crate) fn install(choice: TracerChoice, resource: impl FnOnce() -> Resource) {
+    let (tracer, provider) = match choice {
+        TracerChoice::Given(tracer) => (BoxedTracer::new(tracer), None),
+        TracerChoice::GlobalOrOwn => {
+            let tracer = global::tracer_with_scope(scope());
+            if makes_spans(&tracer) {
+                (tracer, None)
+            } else {
+                // Until spans are exported too, this provider only makes ids.
+                let provider = SdkTracerProvider::builder().with_resource(resource()).build();
+                (BoxedTracer::new(Box::new(provider.tracer_with_scope(scope()))), Some(provider))
+            }
+        }
+    };
+    let _first_wins = TRACER.set((tracer, provider));
+}
+
+/// Whether the global provider was set: the no-op tracer gives a child the ids of its parent.
+///
+/// The parent of the probe is remote and not sampled, so that a parent-based sampler records nothing.
+fn makes_spans(tracer: &BoxedTracer) -> bool {
+    let parent = SpanContext::new(
+        TraceId::from_bytes([0xff; 16]),
+        SpanId::from_bytes([0xff; 8]),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let parent_id = parent.span_id();
+    let context = Context::new().with_remote_span_context(parent);
+    let probe = tracer.build_with_context(SpanBuilder::from_name("logbridge.probe"), &context);
+    let id = probe.span_context().span_id();
+    id != parent_id && id != SpanId::INVALID
+}
+
+/// The tracer of the root subscriber, which exists before the tracer is decided on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LateTracer;
+
+impl Tracer for LateTracer {
+    type Span = BoxedSpan;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {
+        match TRACER.get() {
+            Some((tracer, _)) => tracer.build_with_context(builder, parent),
+            None => BoxedTracer::new(Box::new(NoopTracer::new())).build_with_context(builder, parent),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
+//! protobuf request.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::outcome::{Cause, CauseKind, Outcome};
+use crate::ledger::RejectReason;
+use crate::otlp::{Response, read_response};
+
+/// Longer texts that are no OTLP answer confirm nothing.
+const SHORT: usize = 64;
+
+/// The outcome of a request that was answered.
+pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+    if status.is_success() {
+        return success(status, headers, body);
+    }
+    let cause = |what: &str| Cause { kind: CauseKind::Response, text: describe(status, what, headers, body) };
+    match status.as_u16() {
+        429 | 502..=504 => Outcome::Retry { cause: cause("try again later"), after: retry_after(headers) },
+        400 => Outcome::Refused { reason: RejectReason::Malformed, cause: cause("it could not read the request") },
+        401 | 403 => Outcome::Refused { reason: RejectReason::Auth, cause: cause("it refused the credentials") },
+        404 | 405 => {
+            Outcome::Refused { reason: RejectReason::NotFound, cause: cause("nothing takes logs at this path") }
+        }
+        413 => Outcome::Refused { reason: RejectReason::TooLarge, cause: cause("the request is too large for it") },
+        300..=399 => {
+            let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            let text = format!("it redirects to {} ({status}), which is never followed", without_query(to));
+            Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Response, text } }
+        }
+        _ => Outcome::Refused { reason: RejectReason::OtherStatus, cause: cause("it refused") },
+    }
+}
+
+fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+    let content_type = content_type(headers);
+    let response = match content_type {
+        _ if body.is_empty() => Some(Response::default()),
+        "application/json" => read_json(body),
+        "application/x-protobuf" => read_response(body),
+        // `OK` and the like; a page is longer or begins with a tag.
+        _ if body.len() <= SHORT && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
+            Some(Response::default())
+        }
+        _ => None,
+    };
+    match response {
+        Some(Response { rejected: 0, .. }) => Outcome::Delivered,
+        Some(Response { rejected, message }) => Outcome::Partial { rejected, message },
+        None => {
+            let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
+            let text = format!("it answered {} with {kind}, which is no OTLP answer", status.as_u16());
+            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::Response, text } }
+        }
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().unwrap_or("").trim()
+}
+
+fn read_json(body: &[u8]) -> Option<Response> {
+    let json: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let object = json.as_object()?;
+    let Some(partial) = object.get("partialSuccess").and_then(serde_json::Value::as_object) else {
+        return Some(Response::default());
+    };
+    let rejected = match partial.get("rejectedLogRecords") {
+        Some(serde_json::Value::String(text)) => text.parse().unwrap_or(0),
+        Some(number) => number.as_u64().unwrap_or(0),
+        None => 0,
+    };
+    let message = partial.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    Some(Response { rejected, message })
+}
+
+/// Status, what it means, and the server's own words where they are short and readable.
+fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) -> String {
+    let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
+    let said = match content_type(headers) {
+        "application/x-protobuf" | "application/grpc" => String::new(),
+        _ => String::from_utf8_lossy(body).chars().take(200).filter(|c| !c.is_control()).collect(),
+    };
+    let said = said.trim();
+    let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
+    format!("it answered {}{reason} ({what}){said}", status.as_u16())
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds.min(3600)));
+    }
+    let at = parse_http_date(value)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(Duration::from_secs(at.saturating_sub(now).min(3600)))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that may be sent.
+fn parse_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let day: i64 = parts.next()?.parse().ok()?;
+    let name = parts.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)? as i64 + 1;
+    let year: i64 = parts.next()?.parse().ok()?;
+    let mut time = parts.next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    // Days since the epoch by the civil calendar, with years that begin in March.
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    u64::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Outcome {
+        let headers =
+            headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        outcome(StatusCode::from_u16(status).expect("a status"), &headers.collect(), body.as_bytes())
+    }
+
+    #[test]
+    fn untidy_successes_confirm_and_pages_do_not() {
+        let json = ("content-type", "application/json; charset=utf-8");
+        for (headers, body) in [
+            (&[][..], ""),
+            (&[("content-type", "application/x-protobuf")], ""),
+            (&[json], "{}"),
+            (&[json], r#"{"partialSuccess":{}}"#),
+            (&[("content-type", "text/plain")], "OK"),
+            (&[("content-type", "text/html")], "OK"),
+            (&[], "ok\n"),
+        ] {
+            assert_eq!(answer(200, headers, body), Outcome::Delivered, "{body}");
+        }
+        for (content_type, body) in [
+            ("text/html", "<!doctype html><html>sign in</html>"),
+            ("application/x-protobuf", "<html>"),
+            ("application/json", "sign in"),
+            ("text/plain", "a text that is far too long to be a short word of confirmation by any receiver"),
+        ] {
+            assert!(
+                matches!(answer(200, &[("content-type", content_type)], body), Outcome::Unconfirmed { .. }),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn partial_success_in_json_with_numbers_as_text_or_not() {
+        for number in ["3", "\"3\""] {
+            let body = format!(r#"{{"partialSuccess":{{"rejectedLogRecords":{number},"errorMessage":"old"}}}}"#);
+            let headers = [("content-type", "application/json")];
+            assert_eq!(answer(200, &headers, &body), Outcome::Partial { rejected: 3, message: "old".to_owned() });
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        for (status, reason) in [
+            (400, RejectReason::Malformed),
+            (401, RejectReason::Auth),
+            (403, RejectReason::Auth),
+            (404, RejectReason::NotFound),
+            (413, RejectReason::TooLarge),
+            (418, RejectReason::OtherStatus),
+            (500, RejectReason::OtherStatus),
+            (307, RejectReason::Redirect),
+        ] {
+            assert!(matches!(answer(status, &[], ""), Outcome::Refused { reason: r, .. } if r == reason), "{status}");
+        }
+        for status in [429, 502, 503, 504] {
+            assert!(matches!(answer(status, &[], ""), Outcome::Retry { after: None, .. }), "{status}");
+        }
+        let Outcome::Retry { after, .. } = answer(503, &[("retry-after", "7")], "busy") else { panic!("retry") };
+        assert_eq!(after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn the_servers_words_are_quoted_when_they_are_words() {
+        let Outcome::Refused { cause, .. } = answer(401, &[("content-type", "text/plain")], "bad key\n") else {
+            panic!("refused")
+        };
+        assert_eq!(cause.text, "it answered 401 Unauthorized (it refused the credentials): \"bad key\"");
+        let Outcome::Refused { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
+        assert_eq!(cause.text, "it answered 404 Not Found (nothing takes logs at this path)");
+    }
+
+    #[test]
+    fn dates() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(parse_http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(parse_http_date("tomorrow"), None);
+    }
+}

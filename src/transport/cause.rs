@@ -1,0 +1,58 @@
+//! The cause of a request that got no answer, dug out of the error chain.
+
+use std::error::Error;
+use std::io;
+
+use super::outcome::{Cause, CauseKind};
+
+/// Classifies an error of the client by what is at the bottom of its chain.
+pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
+    let chain: Vec<&(dyn Error + 'static)> = std::iter::successors(Some(error), |error| (*error).source()).collect();
+    if let Some(tls) = find::<rustls::Error>(&chain) {
+        return Cause { kind: CauseKind::Tls, text: format!("TLS: {tls}") };
+    }
+    if chain.iter().any(|error| error.to_string() == "dns error") {
+        return Cause { kind: CauseKind::Dns, text: format!("the host name was not found: {}", innermost(&chain)) };
+    }
+    if let Some(error) = find::<io::Error>(&chain) {
+        return of_io_error(error, &chain);
+    }
+    let http = find::<hyper::Error>(&chain);
+    if http.is_some_and(|error| error.is_parse()) {
+        let text = format!("the answer is not HTTP/1.1: {}", innermost(&chain));
+        return Cause { kind: CauseKind::Protocol, text };
+    }
+    let text = innermost(&chain);
+    let kind = if http.is_some_and(hyper::Error::is_timeout) { CauseKind::Timeout } else { CauseKind::Interrupted };
+    Cause { kind, text }
+}
+
+fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
+    // An io::Error may wrap the error that says what happened (rustls's, through tokio).
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return Cause { kind: CauseKind::Tls, text: format!("TLS: {tls}") };
+    }
+    let kind = match error.kind() {
+        io::ErrorKind::ConnectionRefused => CauseKind::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
+            CauseKind::Unreachable
+        }
+        io::ErrorKind::TimedOut => CauseKind::Timeout,
+        io::ErrorKind::InvalidData => CauseKind::Protocol,
+        _ => CauseKind::Interrupted,
+    };
+    let text = match kind {
+        CauseKind::Refused => "connection refused: nothing listens there".to_owned(),
+        _ => innermost(chain),
+    };
+    Cause { kind, text }
+}
+
+fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&'a T> {
+    chain.iter().find_map(|error| error.downcast_ref::<T>())
+}
+
+/// The text of the last error of the chain: the others only say which layer it came through.
+fn innermost(chain: &[&(dyn Error + 'static)]) -> String {
+    chain.last().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,77 @@
+//! What became of one request: a closed set, each with the whole cause in words.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::ledger::RejectReason;
+
+/// What became of one request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Outcome {
+    /// The endpoint confirmed it.
+    Delivered,
+    /// The endpoint took it, but rejected this many of its records.
+    Partial { rejected: u64, message: String },
+    /// Final: the same request would be refused again.
+    Refused { reason: RejectReason, cause: Cause },
+    /// Try again, not before `after` where the endpoint named a time.
+    Retry { cause: Cause, after: Option<Duration> },
+    /// A success that is no OTLP answer.
+    Unconfirmed { cause: Cause },
+}
+
+/// Why a request did not end well.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Cause {
+    pub(crate) kind: CauseKind,
+    /// One lower-case sentence without the URL.
+    pub(crate) text: String,
+}
+
+/// What kind of trouble it is, as far as the help differs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CauseKind {
+    /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
+    Protocol,
+    /// The host's name could not be resolved.
+    Dns,
+    /// The connection ended before the answer.
+    Interrupted,
+    /// Nothing listens there.
+    Refused,
+    /// The answer's status or content.
+    Response,
+    /// No answer in time.
+    Timeout,
+    /// The certificate or the handshake.
+    Tls,
+    /// The network says that the host cannot be reached.
+    Unreachable,
+}
+
+impl CauseKind {
+    /// Whether a program that ends should stop trying: no answer will come in the little time it has.
+    pub(crate) fn is_hopeless_at_exit(self) -> bool {
+        matches!(self, Self::Dns | Self::Protocol | Self::Refused | Self::Tls | Self::Unreachable)
+    }
+
+    /// What to change.
+    pub(crate) fn help(self) -> &'static str {
+        match self {
+            Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
+            Self::Dns => "check the host name in OTEL_EXPORTER_OTLP_ENDPOINT",
+            Self::Interrupted => "look at the collector's own log; it may have restarted",
+            Self::Refused => "start a collector there, or set OTEL_EXPORTER_OTLP_ENDPOINT to where one listens",
+            Self::Response => "compare the URL and OTEL_EXPORTER_OTLP_HEADERS with what the endpoint expects",
+            Self::Timeout => "check that the address is right and no firewall swallows the packets",
+            Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
+            Self::Unreachable => "check the address and the route to it",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
