@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example quickstart`: no collector needed, the receiver is embedded.
 
+#![allow(clippy::print_stdout)] // An example shows things.
+
 use std::error::Error;
 use std::time::Duration;
 

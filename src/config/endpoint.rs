@@ -18,6 +18,8 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// A base URL: `v1/logs` is appended to its path.
     pub(crate) fn from_base(base: &str) -> Result<Self, String> {
+        // Checked by itself: behind `http://` alone, the path would become the host.
+        Self::verbatim(base, base)?;
         let (address, query) = base.split_once('?').map_or((base, ""), |(address, query)| (address, query));
         let separator = if address.ends_with('/') { "" } else { "/" };
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };

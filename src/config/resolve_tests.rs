@@ -123,10 +123,10 @@ fn numbers_that_are_none_and_protocols_that_are_not_there() {
         ("LOGBRIDGE_CONSOLE", "stdwhat"),
     ]);
     assert_eq!(notices(&config).len(), 6, "{:?}", notices(&config));
-    let delivery = config.otlp.delivery.expect("on");
-    assert_eq!(delivery.timeout, Duration::from_secs(10));
-    assert_eq!(delivery.max_bytes, 64 << 20);
-    let delivery = super::tests::delivery([
+    let unchanged = config.otlp.delivery.expect("on");
+    assert_eq!(unchanged.timeout, Duration::from_secs(10));
+    assert_eq!(unchanged.max_bytes, 64 << 20);
+    let delivery = delivery([
         ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "250"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
         ("LOGBRIDGE_MAX_BYTES", "2MiB"),

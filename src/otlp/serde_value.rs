@@ -97,9 +97,9 @@ impl<'a> Sequence<'a> {
     fn finish(self) -> Done {
         let items = &self.items;
         match self.variant {
-            None => drop(self.writer.array(|list| fill_array(list, items))),
+            None => self.writer.array(|list| fill_array(list, items)),
             Some(variant) => {
-                drop(self.writer.map(|map| map.entry(variant, |value| value.array(|list| fill_array(list, items)))))
+                self.writer.map(|map| map.entry(variant, |value| value.array(|list| fill_array(list, items))))
             }
         }
         Ok(())
@@ -122,9 +122,9 @@ impl<'a> Mapping<'a> {
     fn finish(self) -> Done {
         let entries = &self.entries;
         match self.variant {
-            None => drop(self.writer.map(|map| fill_map(map, entries))),
+            None => self.writer.map(|map| fill_map(map, entries)),
             Some(variant) => {
-                drop(self.writer.map(|map| map.entry(variant, |value| value.map(|inner| fill_map(inner, entries)))))
+                self.writer.map(|map| map.entry(variant, |value| value.map(|inner| fill_map(inner, entries))))
             }
         }
         Ok(())

@@ -100,28 +100,23 @@ impl<'a> ValueWriter<'a> {
     }
 
     /// A list; `fill` writes its values.
-    pub(crate) fn array<T>(self, fill: impl FnOnce(&mut ArrayWriter<'_>) -> T) -> Option<T> {
+    pub(crate) fn array(self, fill: impl FnOnce(&mut ArrayWriter<'_>)) {
         if self.depth >= MAX_DEPTH {
-            self.str(TOO_DEEP);
-            return None;
+            return self.str(TOO_DEEP);
         }
         let list = begin(self.buf, tag(fields::ARRAY, WireType::Length));
-        let result = fill(&mut ArrayWriter { buf: self.buf, depth: self.depth + 1 });
+        fill(&mut ArrayWriter { buf: self.buf, depth: self.depth + 1 });
         end(self.buf, list);
-        Some(result)
     }
 
     /// A map; `fill` writes its entries. A key that comes twice keeps its first value.
-    pub(crate) fn map<T>(self, fill: impl FnOnce(&mut MapWriter<'_>) -> T) -> Option<T> {
+    pub(crate) fn map(self, fill: impl FnOnce(&mut MapWriter<'_>)) {
         if self.depth >= MAX_DEPTH {
-            self.str(TOO_DEEP);
-            return None;
+            return self.str(TOO_DEEP);
         }
         let map = begin(self.buf, tag(fields::KVLIST, WireType::Length));
-        let mut writer = MapWriter { buf: self.buf, depth: self.depth + 1, keys: Vec::new() };
-        let result = fill(&mut writer);
+        fill(&mut MapWriter { buf: self.buf, depth: self.depth + 1, keys: Vec::new() });
         end(self.buf, map);
-        Some(result)
     }
 }
 
@@ -134,11 +129,10 @@ pub(crate) struct ArrayWriter<'a> {
 
 impl ArrayWriter<'_> {
     /// One value. Where nothing is written, the list has an empty value there, so that places keep their meaning.
-    pub(crate) fn value<T>(&mut self, write: impl FnOnce(ValueWriter<'_>) -> T) -> T {
+    pub(crate) fn value(&mut self, write: impl FnOnce(ValueWriter<'_>)) {
         let any = begin(self.buf, tag(1, WireType::Length));
-        let result = write(ValueWriter { buf: self.buf, depth: self.depth });
+        write(ValueWriter { buf: self.buf, depth: self.depth });
         end(self.buf, any);
-        result
     }
 }
 
@@ -152,17 +146,17 @@ pub(crate) struct MapWriter<'a> {
 
 impl MapWriter<'_> {
     /// One entry; nothing where the key is taken or the value is none.
-    pub(crate) fn entry<T>(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>) -> T) -> Option<T> {
+    pub(crate) fn entry(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
         let key = if key.is_empty() { "_" } else { key };
         if self.keys.iter().any(|taken| taken == key) {
-            return None;
+            return;
         }
         let start = self.buf.len();
         let pair = begin(self.buf, tag(1, WireType::Length));
         put_bytes(self.buf, tag(1, WireType::Length), key.as_bytes());
         let any = begin(self.buf, tag(2, WireType::Length));
         let empty = self.buf.len();
-        let result = write(ValueWriter { buf: self.buf, depth: self.depth });
+        write(ValueWriter { buf: self.buf, depth: self.depth });
         if self.buf.len() == empty {
             self.buf.truncate(start);
         } else {
@@ -170,7 +164,6 @@ impl MapWriter<'_> {
             end(self.buf, pair);
             self.keys.push(key.to_owned());
         }
-        Some(result)
     }
 }
 

@@ -83,6 +83,13 @@ impl Outbox {
         let mut wake = Wake::No;
         match lane {
             Some(segment) if segment.room() >= frame.len() => segment.push(frame),
+            _ if frame.len() > self.segment_bytes => {
+                // It fills a segment of its own; the current one stays for those that fit.
+                let mut segment = self.allocate(frame.len())?;
+                segment.push(frame);
+                lock(&self.sealed).push_back(segment);
+                wake = Wake::Yes;
+            }
             _ => {
                 let mut segment = self.allocate(frame.len())?;
                 segment.push(frame);
@@ -111,11 +118,7 @@ impl Outbox {
             return Err(DropReason::TooLarge);
         }
         let size = at_least.max(self.segment_bytes);
-        self.allocated
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
-                (bytes + size <= self.bound).then_some(bytes + size)
-            })
-            .map_err(|_| DropReason::OutboxFull)?;
+        self.reserve(size)?;
         let mut buf = Vec::new();
         if buf.try_reserve_exact(size).is_err() {
             self.allocated.fetch_sub(size, Ordering::Relaxed);
@@ -139,7 +142,36 @@ impl Outbox {
             current.extend(lanes.iter_mut().rev().filter_map(Option::take));
         }
         self.take_sealed(into);
-        into.extend(current);
+        into.extend(current.into_iter().map(|segment| self.compact(segment)));
+    }
+
+    /// Moves a segment that is mostly empty into one of its own size, so that little content does not hold much memory
+    /// while an endpoint fails.
+    fn compact(&self, segment: Segment) -> Segment {
+        let length = segment.buf.len();
+        if length > segment.buf.capacity() / 2 || self.reserve(length).is_err() {
+            return segment;
+        }
+        let mut small = Vec::new();
+        if small.try_reserve_exact(length).is_err() {
+            self.allocated.fetch_sub(length, Ordering::Relaxed);
+            return segment;
+        }
+        // The allocator may give more than was asked for.
+        self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
+        small.extend_from_slice(&segment.buf);
+        let records = segment.records;
+        self.recycle(segment);
+        Segment { buf: small, records }
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), DropReason> {
+        self.allocated
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |allocated| {
+                (allocated + bytes <= self.bound).then_some(allocated + bytes)
+            })
+            .map(drop)
+            .map_err(|_| DropReason::OutboxFull)
     }
 
     /// Hands over the segments that are full.

@@ -90,7 +90,12 @@ impl Worker {
                 self.end();
                 return;
             }
-            if self.queue.segments.is_empty() || has_given_up(&orders) {
+            if has_given_up(&orders) {
+                // Only a new order changes anything.
+                self.control.woken().await;
+                continue;
+            }
+            if self.queue.segments.is_empty() {
                 self.sleep(self.queue.seal_at, true).await;
                 continue;
             }
@@ -126,7 +131,9 @@ impl Worker {
             self.queue.seal_at = Some(now + self.schedule_delay);
         }
         let flush = orders.flush_wanted > self.queue.flush.0;
-        if flush || self.queue.seal_at.is_some_and(|at| at <= now) {
+        // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
+        let due = self.retry.at.is_none() && self.queue.seal_at.is_some_and(|at| at <= now);
+        if flush || due {
             self.outbox.seal(&mut self.queue.segments);
             self.queue.seal_at = None;
         } else {
