@@ -1,0 +1,117 @@
+//! One case a process: set up, warm up, time, print the median of the batches.
+
+use std::fs::OpenOptions;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use logbridge::{Console, LevelFilter, Otlp};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_appender_log::OpenTelemetryLogBridge;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLoggerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+const BATCH: u32 = 10_000;
+const BATCHES: usize = 20;
+const DIRECTIVES: &str = "info,a::b=debug,b=trace,c::d::e=off,d=warn,f::g=info,h=error,i::j=debug,k=info,cases=warn,\
+                          logbridge_bench=warn";
+
+pub(crate) fn run(name: &str) {
+    let (what, who) = name.split_once('-').expect("a case");
+    match (what, who) {
+        ("disabled", "ours") => ours("info"),
+        ("rejected", "ours") => ours(DIRECTIVES),
+        (_, "ours") => ours("trace"),
+        ("disabled", "env_logger") => env_logger("info"),
+        ("rejected", "env_logger") => env_logger(DIRECTIVES),
+        (_, "env_logger") => env_logger("trace"),
+        ("event", "stock") => stock_tracing(),
+        (_, "stock") => stock_log(),
+        _ => panic!("no such case: {name}"),
+    }
+    match what {
+        "disabled" => time(|i| log::debug!("request completed for user {} in {} ms", i, i % 7)),
+        "rejected" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
+        "plain" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
+        "kv" => time(|i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7)),
+        "event" => {
+            let span = tracing::info_span!("request", id = 7);
+            let _entered = span.enter();
+            time(|i| tracing::info!(user = i, route = "/checkout", took = 1.5, "request completed for user {} in {} ms", i, i % 7));
+        }
+        _ => panic!("no such case: {name}"),
+    }
+    // No exit handlers: flushing is not what is measured here.
+    std::io::Write::flush(&mut std::io::stdout()).expect("stdout");
+    // SAFETY: ends the process; nothing runs after it.
+    unsafe { libc::_exit(0) }
+}
+
+fn time(mut call: impl FnMut(u32)) {
+    for i in 0..BATCH {
+        call(black_box(i));
+    }
+    let mut batches: Vec<f64> = (0..BATCHES)
+        .map(|_| {
+            let start = Instant::now();
+            for i in 0..BATCH {
+                call(black_box(i));
+            }
+            start.elapsed().as_nanos() as f64 / f64::from(BATCH)
+        })
+        .collect();
+    batches.sort_by(f64::total_cmp);
+    println!("{}", batches[batches.len() / 2]);
+}
+
+fn ours(directives: &str) {
+    let endpoint = std::env::var("BENCH_ENDPOINT").expect("BENCH_ENDPOINT");
+    logbridge::Builder::new()
+        .parse_filters(directives)
+        .span_level(LevelFilter::Info)
+        .service_name("bench")
+        .otlp(Otlp::to(endpoint).timeout(Duration::from_secs(600)))
+        .console(Console::off())
+        .max_bytes(512 << 20)
+        .init();
+}
+
+fn env_logger(directives: &str) {
+    let null = OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
+    env_logger::Builder::new()
+        .parse_filters(directives)
+        .target(env_logger::Target::Pipe(Box::new(null)))
+        .init();
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl LogExporter for Nothing {
+    async fn export(&self, _batch: LogBatch<'_>) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn stock_provider() -> SdkLoggerProvider {
+    let config = BatchConfigBuilder::default().with_max_queue_size(1 << 20).build();
+    let processor = BatchLogProcessor::builder(Nothing).with_batch_config(config).build();
+    SdkLoggerProvider::builder().with_log_processor(processor).build()
+}
+
+fn stock_log() {
+    let provider = Box::leak(Box::new(stock_provider()));
+    log::set_boxed_logger(Box::new(OpenTelemetryLogBridge::new(provider))).expect("the slot is free");
+    log::set_max_level(LevelFilter::Trace);
+}
+
+fn stock_tracing() {
+    let provider = Box::leak(Box::new(stock_provider()));
+    let tracer = SdkTracerProvider::builder().build().tracer("bench");
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(tracer))
+        .with(OpenTelemetryTracingBridge::new(provider));
+    tracing::subscriber::set_global_default(subscriber).expect("the slot is free");
+}

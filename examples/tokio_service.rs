@@ -1,0 +1,61 @@
+//! An asynchronous service: concurrent requests, each in a span of its own, across `.await`, `spawn` and a thread.
+//!
+//! `cargo run --example tokio_service`: the receiver is embedded.
+
+#![allow(clippy::print_stdout)] // An example shows things.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use logbridge::testing::Receiver;
+use logbridge::{Console, LevelFilter, Otlp};
+use opentelemetry::Context;
+use tracing::Instrument as _;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let receiver = Receiver::start()?;
+    let bridge = logbridge::builder()
+        .service_name("api")
+        .filter_level(LevelFilter::Info)
+        .console(Console::off())
+        .otlp(Otlp::to(receiver.endpoint()))
+        .try_init()?;
+
+    let requests: Vec<_> = (1..=3)
+        .map(|id| tokio::spawn(handle(id).instrument(tracing::info_span!("request", id))))
+        .collect();
+    for request in requests {
+        request.await?;
+    }
+    // Blocks for a moment at most: the thread that sends has a runtime of its own.
+    bridge.flush(Duration::from_secs(5))?;
+
+    let mut traces: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for log in receiver.logs() {
+        traces.entry(log.trace_id.clone()).or_default().push(log.message());
+    }
+    for (trace, messages) in traces {
+        println!("trace {trace}");
+        for message in messages {
+            println!("    {message}");
+        }
+    }
+    Ok(())
+}
+
+async fn handle(id: u32) {
+    log::info!(id; "request {id}: received");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    tracing::info!(id, "request {id}: read from the database");
+    // A thread does not inherit the span: hand the context over.
+    let context = Context::current();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let _attached = context.attach();
+        log::info!(id; "request {id}: rendered on a thread of its own");
+    });
+    if let Err(error) = rendered.await {
+        log::error!(id; "request {id}: rendering failed: {error}");
+    }
+}

@@ -1,0 +1,48 @@
+//! A registry of your own: logbridge as one layer among others, and as the logger of `log`.
+//!
+//! `cargo run --example with_tracing`: the receiver is embedded.
+
+#![allow(clippy::print_stdout)] // An example shows things.
+
+use std::error::Error;
+use std::time::Duration;
+
+use logbridge::testing::Receiver;
+use logbridge::{LevelFilter, Otlp};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let receiver = Receiver::start()?;
+    let bridge = logbridge::builder()
+        .service_name("with-tracing")
+        .filter_level(LevelFilter::Info)
+        .otlp(Otlp::to(receiver.endpoint()))
+        .build()?;
+
+    // Your tracer provider, with the exporter of your choice.
+    let provider = SdkTracerProvider::builder().build();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("with-tracing")))
+        .with(bridge.layer());
+    tracing::subscriber::set_global_default(subscriber)?;
+    log::set_max_level(bridge.logger().filter());
+    log::set_boxed_logger(Box::new(bridge.logger()))?;
+
+    work(7);
+    bridge.flush(Duration::from_secs(5))?;
+
+    println!("\nArrived:");
+    for log in receiver.logs() {
+        println!("  {log}");
+    }
+    Ok(())
+}
+
+fn work(job: u32) {
+    let span = tracing::info_span!("work", job);
+    let _entered = span.enter();
+    tracing::info!(size = 3, "job started");
+    log::warn!(job; "this library uses `log`, and is in the same span");
+}
