@@ -26,8 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     bridge.flush(Duration::from_secs(5))?;
 
     heading(&format!("What arrived at {}", receiver.endpoint()));
-    for log in receiver.logs() {
-        show(&log);
+    let mut logs = receiver.logs();
+    logs.sort_by_key(|log| log.time_unix_nano);
+    for log in &logs {
+        show(log);
     }
 
     heading("What became of every record");

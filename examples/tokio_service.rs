@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use logbridge::testing::Receiver;
 use logbridge::{Console, LevelFilter, Otlp};
-use opentelemetry::Context;
 use tracing::Instrument as _;
 
 #[tokio::main]
@@ -23,9 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .otlp(Otlp::to(receiver.endpoint()))
         .try_init()?;
 
-    let requests: Vec<_> = (1..=3)
-        .map(|id| tokio::spawn(handle(id).instrument(tracing::info_span!("request", id))))
-        .collect();
+    let requests: Vec<_> =
+        (1..=3).map(|id| tokio::spawn(handle(id).instrument(tracing::info_span!("request", id)))).collect();
     for request in requests {
         request.await?;
     }
@@ -33,7 +31,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     bridge.flush(Duration::from_secs(5))?;
 
     let mut traces: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for log in receiver.logs() {
+    let mut logs = receiver.logs();
+    logs.sort_by_key(|log| log.time_unix_nano);
+    for log in logs {
         traces.entry(log.trace_id.clone()).or_default().push(log.message());
     }
     for (trace, messages) in traces {
@@ -50,11 +50,9 @@ async fn handle(id: u32) {
     tokio::time::sleep(Duration::from_millis(5)).await;
     tracing::info!(id, "request {id}: read from the database");
     // A thread does not inherit the span: hand the context over.
-    let context = Context::current();
-    let rendered = tokio::task::spawn_blocking(move || {
-        let _attached = context.attach();
+    let rendered = tokio::task::spawn_blocking(logbridge::carry_context(move || {
         log::info!(id; "request {id}: rendered on a thread of its own");
-    });
+    }));
     if let Err(error) = rendered.await {
         log::error!(id; "request {id}: rendering failed: {error}");
     }

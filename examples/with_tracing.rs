@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     bridge.flush(Duration::from_secs(5))?;
 
     println!("\nArrived:");
-    for log in receiver.logs() {
+    let mut logs = receiver.logs();
+    logs.sort_by_key(|log| log.time_unix_nano);
+    for log in logs {
         println!("  {log}");
     }
     Ok(())

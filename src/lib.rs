@@ -31,6 +31,7 @@ pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReas
 pub use levels::{ParseThresholdError, Threshold};
 pub use log::{Level, LevelFilter};
 pub use source::LogProcessor;
+pub use telemetry::carry_context;
 
 /// An embedded OTLP receiver, for examples and for tests of what really arrives. Feature `testing`.
 #[cfg(feature = "testing")]

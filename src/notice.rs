@@ -21,6 +21,8 @@ const KEPT: usize = 64;
 /// Something the crate has to say about itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Notice {
+    /// Good to know, instead of something to mend.
+    pub(crate) is_note: bool,
     /// What makes two notices the same for the rate limit; not printed.
     pub(crate) key: String,
     /// One lower-case sentence.
@@ -36,6 +38,11 @@ impl Notice {
         Self { key: key.into(), text: text.into(), ..Self::default() }
     }
 
+    /// A notice of something that is as it was asked for.
+    pub(crate) fn information(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { is_note: true, ..Self::new(key, text) }
+    }
+
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -47,7 +54,8 @@ impl Notice {
     }
 
     fn render(&self, held_back: u64) -> String {
-        let mut lines = format!("logbridge: warning: {}\n", one_line(&self.text));
+        let kind = if self.is_note { "note" } else { "warning" };
+        let mut lines = format!("logbridge: {kind}: {}\n", one_line(&self.text));
         for note in &self.notes {
             let _ignored = writeln!(lines, "  note: {}", one_line(note));
         }

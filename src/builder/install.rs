@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind};
 use crate::notice;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, install_panic_hook, register_lifecycle, take_log,
+    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, front_of, install_panic_hook, register_lifecycle, take_log,
 };
 use crate::telemetry::{SpanGate, install_tracer};
 use crate::{installed, ship};
@@ -104,16 +104,6 @@ impl Builder {
             Pipeline::new(config, Engines::new(plan), front, has_module_stage)
         })
     }
-}
-
-#[cfg(feature = "official-appenders")]
-fn front_of(chain: Chain, official: bool) -> Front {
-    if official { Front::Official(Box::new(crate::source::Official::new(chain))) } else { Front::Processors(chain) }
-}
-
-#[cfg(not(feature = "official-appenders"))]
-fn front_of(chain: Chain, _official: bool) -> Front {
-    Front::Processors(chain)
 }
 
 fn already(at: &'static Location<'static>) -> Error {

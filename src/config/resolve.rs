@@ -99,7 +99,7 @@ impl Resolver<'_> {
         }
         let by = if wanted { by } else { "OTEL_LOGS_EXPORTER" };
         self.notices.push(
-            Notice::new(
+            Notice::information(
                 "mirror",
                 format!("debug mirror is on ({by}): each record is printed on stdout as it is shipped"),
             )

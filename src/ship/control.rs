@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::voice::Failure;
+
 /// Orders to the ship thread, and its state.
 #[derive(Debug, Default)]
 pub(super) struct Control {
@@ -30,7 +32,7 @@ pub(super) struct State {
     /// The thread has ended.
     pub(super) ended: bool,
     /// What the last request that failed failed of.
-    pub(super) last_failure: Option<String>,
+    pub(super) last_failure: Option<Failure>,
 }
 
 /// How a wait for a flush ended.

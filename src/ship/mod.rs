@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::{Control, Waited};
+pub(crate) use voice::Failure;
 use voice::Voice;
 use worker::{Queue, Retry, Worker};
 
@@ -36,7 +37,7 @@ pub(crate) enum Flushed {
     /// Everything accepted before the order has met its fate, good or bad.
     All,
     /// It has not, for this reason.
-    Not { timed_out: bool, last_failure: Option<String> },
+    Not { timed_out: bool, last_failure: Option<Failure> },
 }
 
 impl Ship {

@@ -6,6 +6,14 @@ use crate::config::Endpoint;
 use crate::notice::{self, Notice};
 use crate::transport::{Cause, Outcome};
 
+/// What the last request that failed failed of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    /// One sentence with the URL.
+    pub(crate) text: String,
+    pub(crate) help: &'static str,
+}
+
 #[derive(Debug)]
 pub(super) struct Voice {
     endpoint: Endpoint,
@@ -20,21 +28,20 @@ impl Voice {
         Self { endpoint, failing: None, recovered_key }
     }
 
-    /// A retryable failure. Returns what it is in words.
-    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, memory: (usize, usize)) -> String {
+    /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
+    /// says how many records it cost, and why.
+    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, bound: usize, ending: bool) -> Failure {
         let text = format!("cannot deliver logs to {}: {cause}", self.endpoint);
-        let (used, bound) = memory;
+        let failure = Failure { text: text.clone(), help: cause.kind.help() };
+        if ending {
+            return failure;
+        }
         let notice = Notice::new(text.clone(), text.clone())
-            .note(format!(
-                "{} wait in memory ({} of {}) and are tried again",
-                Records(pending),
-                Bytes(used),
-                Bytes(bound)
-            ))
+            .note(format!("{} wait in memory and are tried again; up to {} are kept", Records(pending), Bytes(bound)))
             .help(cause.kind.help());
         notice::say(&notice);
-        self.failing = Some(text.clone());
-        text
+        self.failing = Some(text);
+        failure
     }
 
     /// The endpoint answered for good.
@@ -67,7 +74,7 @@ impl Voice {
         let Some(failure) = self.failing.take() else { return };
         // The next failure is news again.
         notice::forget(&failure);
-        notice::say(&Notice::new(self.recovered_key.clone(), format!("logs reach {} again", self.endpoint)));
+        notice::say(&Notice::information(self.recovered_key.clone(), format!("logs reach {} again", self.endpoint)));
     }
 }
 

@@ -221,9 +221,10 @@ impl Worker {
         let next = self.retry.at.max(self.retry.not_before);
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
         let hopeless = orders.deadline.is_some() && (cause.kind.is_hopeless_at_exit() || too_late);
-        let said = self.voice.failed(cause, self.ledger.snapshot().otlp.pending, self.outbox.memory());
+        let pending = self.ledger.snapshot().otlp.pending;
+        let failure = self.voice.failed(cause, pending, self.outbox.memory().1, orders.deadline.is_some());
         self.control.update(|state| {
-            state.last_failure = Some(said);
+            state.last_failure = Some(failure);
             if hopeless {
                 state.gave_up = state.gave_up.max(orders.flush_wanted);
             }

@@ -12,7 +12,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::buffers::Buffers;
+use super::official::Official;
 use super::pipeline::{Source, write_record};
+use super::tracing::EventSource;
 use crate::otlp::{RecordView, View};
 
 /// What stands in front of the encoder.
@@ -21,8 +23,8 @@ pub(crate) enum Front {
     /// Straight from the source to bytes.
     Direct,
     /// The official appenders, then the application's processors, then ours.
-    #[cfg(feature = "official-appenders")]
-    Official(Box<super::official::Official>),
+    #[cfg_attr(not(feature = "official-appenders"), allow(dead_code))] // Then the type has no values.
+    Official(Box<Official>),
     /// The application's processors, then ours.
     Processors(Chain),
 }
@@ -145,7 +147,6 @@ impl Front {
     pub(super) fn emit<S: Source + ?Sized>(&self, source: &S, official: impl FnOnce()) {
         match self {
             Self::Direct => {}
-            #[cfg(feature = "official-appenders")]
             Self::Official(_) => official(),
             Self::Processors(chain) => {
                 drop(official);
@@ -156,33 +157,24 @@ impl Front {
 
     /// By way of the official log appender.
     pub(super) fn official_log(&self, record: &log::Record<'_>) {
-        match self {
-            #[cfg(feature = "official-appenders")]
-            Self::Official(official) => official.log(record),
-            _ => {
-                let _only_the_official_appenders_take_it = record;
-            }
+        if let Self::Official(official) = self {
+            official.log(record);
         }
     }
 
     /// By way of the official tracing appender.
-    pub(super) fn official_event<S>(&self, event: &tracing_core::Event<'_>, source: &super::tracing::EventSource<'_, S>)
+    pub(super) fn official_event<S>(&self, event: &tracing_core::Event<'_>, source: &EventSource<'_, S>)
     where
         S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {
-        match self {
-            #[cfg(feature = "official-appenders")]
-            Self::Official(official) => official.event(event, source.context()),
-            _ => {
-                let _only_the_official_appenders_take_it = (event, source);
-            }
+        if let Self::Official(official) = self {
+            official.event(event, source.context());
         }
     }
 
     /// A record of our own making (a panic), for which there is no official appender.
     pub(super) fn own_record<S: Source + ?Sized>(&self, source: &S) {
         match self {
-            #[cfg(feature = "official-appenders")]
             Self::Official(official) => official.chain().emit(source),
             Self::Processors(chain) => chain.emit(source),
             Self::Direct => {}
@@ -192,7 +184,6 @@ impl Front {
     fn provider(&self) -> Option<&SdkLoggerProvider> {
         match self {
             Self::Direct => None,
-            #[cfg(feature = "official-appenders")]
             Self::Official(official) => Some(&official.chain().provider),
             Self::Processors(chain) => Some(&chain.provider),
         }

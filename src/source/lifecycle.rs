@@ -65,8 +65,10 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
         let endpoint = pipeline.endpoint.as_deref().unwrap_or_default();
         let records = if pending == 1 { "record was" } else { "records were" };
         let text = format!("{pending} {records} not delivered before the process ended");
-        let why = last_failure.unwrap_or_else(|| format!("{endpoint} did not answer in time"));
-        let notice = Notice::new("exit", text).note(why);
+        let notice = match last_failure {
+            Some(failure) => Notice::new("exit", text).note(failure.text).help(failure.help),
+            None => Notice::new("exit", text).note(format!("{endpoint} did not answer in time")),
+        };
         let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
         notice::say(&if timed_out { notice.note(waited) } else { notice });
     }

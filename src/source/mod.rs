@@ -7,7 +7,11 @@ mod fields;
 mod front;
 mod lifecycle;
 mod log;
+#[cfg(not(feature = "official-appenders"))]
+#[path = "official/disabled.rs"]
+mod official;
 #[cfg(feature = "official-appenders")]
+#[path = "official/enabled.rs"]
 mod official;
 mod panic;
 mod pipeline;
@@ -17,8 +21,7 @@ mod tracing;
 pub(crate) use engine::{Engines, Plan};
 pub(crate) use front::{Chain, Front};
 pub(crate) use lifecycle::register as register_lifecycle;
-#[cfg(feature = "official-appenders")]
-pub(crate) use official::Official;
+pub(crate) use official::front as front_of;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use processor::Last;

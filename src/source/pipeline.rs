@@ -322,7 +322,7 @@ impl Pipeline {
         };
         let error = Error::new(Kind::NotDelivered(Undelivered { pending, lost, unconfirmed, timed_out }));
         Err(match last_failure {
-            Some(failure) => error.with_source(failure),
+            Some(failure) => error.with_source(failure.text).with_help(failure.help),
             None => error.with_help("`Bridge::report` says what became of each record"),
         })
     }

@@ -8,8 +8,8 @@ use super::outcome::{Cause, CauseKind};
 /// Classifies an error of the client by what is at the bottom of its chain.
 pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     let chain: Vec<&(dyn Error + 'static)> = std::iter::successors(Some(error), |error| (*error).source()).collect();
-    if let Some(tls) = find::<rustls::Error>(&chain) {
-        return Cause { kind: CauseKind::Tls, text: format!("TLS: {tls}") };
+    if let Some(tls) = chain.iter().find_map(|error| tls_error(*error)) {
+        return of_tls_error(tls);
     }
     if chain.iter().any(|error| error.to_string() == "dns error") {
         return Cause { kind: CauseKind::Dns, text: format!("the host name was not found: {}", innermost(&chain)) };
@@ -28,10 +28,6 @@ pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
 }
 
 fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
-    // An io::Error may wrap the error that says what happened (rustls's, through tokio).
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Cause { kind: CauseKind::Tls, text: format!("TLS: {tls}") };
-    }
     let kind = match error.kind() {
         io::ErrorKind::ConnectionRefused => CauseKind::Refused,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
@@ -46,6 +42,24 @@ fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
         _ => innermost(chain),
     };
     Cause { kind, text }
+}
+
+/// rustls's error, which an `io::Error` (or one inside another) may wrap without naming it as its source.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    tls_error(inner)
+}
+
+fn of_tls_error(error: &rustls::Error) -> Cause {
+    match error {
+        rustls::Error::InvalidMessage(_) => {
+            Cause { kind: CauseKind::NotTls, text: "this port does not speak TLS".to_owned() }
+        }
+        _ => Cause { kind: CauseKind::Tls, text: format!("TLS: {error}") },
+    }
 }
 
 fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&'a T> {

@@ -35,6 +35,8 @@ pub(crate) enum CauseKind {
     Protocol,
     /// The host's name could not be resolved.
     Dns,
+    /// TLS was asked for, and the port does not speak it.
+    NotTls,
     /// The connection ended before the answer.
     Interrupted,
     /// Nothing listens there.
@@ -52,13 +54,14 @@ pub(crate) enum CauseKind {
 impl CauseKind {
     /// Whether a program that ends should stop trying: no answer will come in the little time it has.
     pub(crate) fn is_hopeless_at_exit(self) -> bool {
-        matches!(self, Self::Dns | Self::Protocol | Self::Refused | Self::Tls | Self::Unreachable)
+        matches!(self, Self::Dns | Self::NotTls | Self::Protocol | Self::Refused | Self::Tls | Self::Unreachable)
     }
 
     /// What to change.
     pub(crate) fn help(self) -> &'static str {
         match self {
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
+            Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
             Self::Dns => "check the host name in OTEL_EXPORTER_OTLP_ENDPOINT",
             Self::Interrupted => "look at the collector's own log; it may have restarted",
             Self::Refused => "start a collector there, or set OTEL_EXPORTER_OTLP_ENDPOINT to where one listens",

@@ -10,7 +10,7 @@ use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::front::Chain;
+use super::front::{Chain, Front};
 
 /// Both official appenders on one provider.
 pub(crate) struct Official {
@@ -25,8 +25,13 @@ impl fmt::Debug for Official {
     }
 }
 
+/// The official appenders in front of the chain, where they are asked for.
+pub(crate) fn front(chain: Chain, official: bool) -> Front {
+    if official { Front::Official(Box::new(Official::new(chain))) } else { Front::Processors(chain) }
+}
+
 impl Official {
-    pub(crate) fn new(chain: Chain) -> Self {
+    fn new(chain: Chain) -> Self {
         let log = OpenTelemetryLogBridge::new(&chain.provider);
         let tracing = OpenTelemetryTracingBridge::new(&chain.provider);
         Self { chain, log, tracing }
