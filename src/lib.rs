@@ -1,3 +1,5 @@
+// The README shows a whole program, as its reader will write it.
+#![allow(clippy::needless_doctest_main)]
 #![doc = include_str!("../README.md")]
 
 mod bridge;

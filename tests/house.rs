@@ -7,8 +7,25 @@ use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
 const ORDER: [&str; 19] = [
-    "os", "thread", "error", "notice", "ledger", "levels", "env", "config", "otlp", "outbox", "transport", "ship",
-    "console", "installed", "source", "telemetry", "receiver", "bridge", "builder",
+    "os",
+    "thread",
+    "error",
+    "notice",
+    "ledger",
+    "levels",
+    "env",
+    "config",
+    "otlp",
+    "outbox",
+    "transport",
+    "ship",
+    "console",
+    "installed",
+    "source",
+    "telemetry",
+    "receiver",
+    "bridge",
+    "builder",
 ];
 
 /// `installed` holds what `source` defines, and `source` asks it: the one knot, since a logger in a static slot has no
@@ -22,10 +39,23 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
     ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver"]),
     ("files", &["std::fs", "File::"], &["outbox", "config"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
-    ("the standard streams", &["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"], &["console", "os"]),
+    (
+        "the standard streams",
+        &["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"],
+        &["console", "os"],
+    ),
     (
         "log's and tracing's macros",
-        &["log::trace!", "log::debug!", "log::info!", "log::warn!", "log::error!", "tracing::info!", "tracing::warn!", "tracing::error!"],
+        &[
+            "log::trace!",
+            "log::debug!",
+            "log::info!",
+            "log::warn!",
+            "log::error!",
+            "tracing::info!",
+            "tracing::warn!",
+            "tracing::error!",
+        ],
         &[],
     ),
 ];

@@ -123,10 +123,14 @@ fn one_record(logger: &logbridge::Logger, seq: i64, round: i64) {
         1 => log::debug!(logger: logger, target: "strict::other", seq, a = 1, a = 2; "a key twice"),
         2 => log::info!(logger: logger, seq, cart:serde = cart; "nested"),
         3 => log::warn!(logger: logger, seq, error:err = error, other:err = error; "two errors"),
-        4 => log::error!(logger: logger, seq, big = u64::MAX, wide = i128::MIN, none = Option::<i32>::None; "\0 ünï 🫖"),
+        4 => {
+            log::error!(logger: logger, seq, big = u64::MAX, wide = i128::MIN, none = Option::<i32>::None; "\0 ünï 🫖")
+        }
         5 => tracing::info!(seq, user = 7, took = f64::NAN, flag = true),
         6 => tracing::warn!(name: "order.placed", seq, error = &error as &dyn std::error::Error, "with an error"),
-        7 => tracing::debug!(target: "strict::other", seq, debug = ?cart.items, long = "x".repeat(300), "{}", "y".repeat(200)),
+        7 => {
+            tracing::debug!(target: "strict::other", seq, debug = ?cart.items, long = "x".repeat(300), "{}", "y".repeat(200))
+        }
         _ => tracing::error!(parent: None, seq, bytes = &b"\xff\x00"[..], "outside any span"),
     }
 }
