@@ -9,14 +9,113 @@ use std::cell::RefCell;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
-use crate::otlp::{Scratch, TraceIds, encode_attribute};
+use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     pub(super) scratch: Scratch,
-    /// `thread.id` and `thread.name`, encoded.
-    pub(super) thread_attributes: Vec<u8>,
+    pub(super) thread: ThreadAttributes,
+    pub(super) callsites: Callsites,
+}
+
+/// `thread.id` and `thread.name`.
+#[derive(Debug, Default)]
+pub(super) struct ThreadAttributes {
+    id: Option<i64>,
+    name: Option<String>,
+    encoded: Vec<u8>,
+}
+
+impl ThreadAttributes {
+    fn current() -> Self {
+        let thread = std::thread::current();
+        let (id, name) = (number_of(thread.id()), thread.name().map(str::to_owned));
+        let mut encoded = Vec::new();
+        if let Some(id) = id {
+            encode_attribute(&mut encoded, "thread.id", |value| value.int(id));
+        }
+        if let Some(name) = &name {
+            encode_attribute(&mut encoded, "thread.name", |value| value.str(name));
+        }
+        Self { id, name, encoded }
+    }
+
+    #[inline]
+    pub(super) fn write(&self, writer: &mut RecordWriter<'_>) {
+        if writer.own_encoded("thread.", &self.encoded) {
+            return;
+        }
+        if let Some(id) = self.id {
+            writer.own_attribute("thread.id", |value| value.int(id));
+        }
+        if let Some(name) = &self.name {
+            writer.own_attribute("thread.name", |value| value.str(name));
+        }
+    }
+}
+
+/// Where a record was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Location<'a> {
+    pub(super) file: Option<&'a str>,
+    pub(super) line: Option<u32>,
+    /// The file's name lives for ever, so that its address tells it.
+    pub(super) lasting: bool,
+}
+
+/// `code.file.path` and `code.line.number` of the callsites that were seen last, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Callsites {
+    slots: Vec<Callsite>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Callsite {
+    /// Address and length of the file's name, and the line; 0 while the slot is empty.
+    key: (usize, usize, u32),
+    encoded: Vec<u8>,
+}
+
+/// A power of two; a thread seldom writes from more places at once.
+const SLOTS: usize = 64;
+
+impl Callsites {
+    #[inline]
+    pub(super) fn write(&mut self, writer: &mut RecordWriter<'_>, location: Location<'_>) {
+        if let (Some(file), Some(line), true) = (location.file, location.line, location.lasting)
+            && writer.own_encoded("code.", self.encoded(file, line))
+        {
+            return;
+        }
+        if let Some(file) = location.file {
+            writer.own_attribute("code.file.path", |value| value.str(file));
+        }
+        if let Some(line) = location.line {
+            writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
+        }
+    }
+
+    #[inline]
+    fn encoded(&mut self, file: &str, line: u32) -> &[u8] {
+        let key = (file.as_ptr() as usize, file.len(), line);
+        let slot = (key.0 >> 4 ^ line as usize) & (SLOTS - 1);
+        if self.slots.get(slot).is_none_or(|callsite| callsite.key != key) {
+            self.fill(slot, key, file, line);
+        }
+        self.slots.get(slot).map(|callsite| callsite.encoded.as_slice()).unwrap_or_default()
+    }
+
+    #[cold]
+    fn fill(&mut self, slot: usize, key: (usize, usize, u32), file: &str, line: u32) {
+        self.slots.resize(SLOTS, Callsite::default());
+        if let Some(callsite) = self.slots.get_mut(slot) {
+            callsite.key = key;
+            callsite.encoded.clear();
+            encode_attribute(&mut callsite.encoded, "code.file.path", |value| value.str(file));
+            encode_attribute(&mut callsite.encoded, "code.line.number", |value| value.int(i64::from(line)));
+        }
+    }
 }
 
 thread_local! {
@@ -36,15 +135,7 @@ pub(super) enum OtelContext {
 
 impl Buffers {
     pub(super) fn of_this_thread() -> Self {
-        let thread = std::thread::current();
-        let mut buf = Vec::new();
-        if let Some(id) = number_of(thread.id()) {
-            encode_attribute(&mut buf, "thread.id", |value| value.int(id));
-        }
-        if let Some(name) = thread.name() {
-            encode_attribute(&mut buf, "thread.name", |value| value.str(name));
-        }
-        Self { scratch: Scratch::default(), thread_attributes: buf }
+        Self { thread: ThreadAttributes::current(), ..Self::default() }
     }
 }
 

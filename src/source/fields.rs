@@ -1,19 +1,8 @@
-//! Attributes that all sources write alike: source location, and errors.
+//! Errors as attributes, alike for all sources.
 
 use std::error::Error;
 
 use crate::otlp::{RecordWriter, causes, error_type, text_of};
-
-/// `code.file.path` and `code.line.number`.
-#[inline]
-pub(super) fn location(writer: &mut RecordWriter<'_>, file: Option<&str>, line: Option<u32>) {
-    if let Some(file) = file {
-        writer.own_attribute("code.file.path", |value| value.str(file));
-    }
-    if let Some(line) = line {
-        writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
-    }
-}
 
 /// An error: its text under the application's key, and for the first error of a record `exception.message`,
 /// `exception.type` where it is known, and `exception.causes`, the source chain with the outermost first.

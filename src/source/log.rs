@@ -5,6 +5,7 @@ use std::error::Error;
 use log::kv::{self, VisitSource, VisitValue};
 use log::{Level, Record};
 
+use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
 use crate::console::Terminal;
@@ -23,11 +24,14 @@ impl Source for Record<'_> {
         terminal.print(self)
     }
 
+    fn location(&self) -> Location<'_> {
+        Location { file: self.file(), line: self.line(), lasting: self.file_static().is_some() }
+    }
+
     fn write(&self, writer: &mut RecordWriter<'_>) {
         writer.body(*self.args());
         // The visitor returns no errors; one that a source returns leaves the pairs before it.
         let _kept = self.key_values().visit(&mut Pairs(writer));
-        fields::location(writer, self.file(), self.line());
     }
 }
 

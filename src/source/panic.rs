@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use log::Level;
 
+use super::buffers::Location;
 use super::pipeline::Source;
 use crate::console::Terminal;
 use crate::otlp::RecordWriter;
@@ -99,6 +100,10 @@ impl Source for PanicSource {
         true
     }
 
+    fn location(&self) -> Location<'_> {
+        Location { file: self.file.as_deref(), line: self.line, lasting: false }
+    }
+
     fn write(&self, writer: &mut RecordWriter<'_>) {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => writer.body(format_args!("panicked at {file}:{line}: {}", self.message)),
@@ -109,7 +114,6 @@ impl Source for PanicSource {
         if let Some(backtrace) = &self.backtrace {
             writer.own_attribute("exception.stacktrace", |value| value.str(backtrace));
         }
-        super::fields::location(writer, self.file.as_deref(), self.line);
         if let Some(column) = self.column {
             writer.own_attribute("code.column.number", |value| value.int(i64::from(column)));
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::Level;
 
-use super::buffers::{self, Buffers};
+use super::buffers::{self, Buffers, Location};
 use super::engine::{Engine, Engines};
 use super::front::Front;
 use super::lifecycle;
@@ -73,6 +73,7 @@ pub(super) trait Source {
     }
     /// Prints it as env_logger does; returns whether it was written.
     fn print(&self, terminal: &Terminal) -> bool;
+    fn location(&self) -> Location<'_>;
     /// Writes body and attributes.
     fn write(&self, writer: &mut RecordWriter<'_>);
 }
@@ -363,7 +364,8 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
     };
     let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
     source.write(&mut writer);
-    writer.own_encoded("thread.", &buffers.thread_attributes);
+    buffers.callsites.write(&mut writer, source.location());
+    buffers.thread.write(&mut writer);
     writer.finish(0);
 }
 

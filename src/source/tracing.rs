@@ -12,7 +12,7 @@ use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::buffers;
+use super::buffers::{self, Location};
 use super::event_line;
 use super::fields;
 use super::pipeline::{Pipeline, Source};
@@ -183,14 +183,17 @@ where
         event_line::print(self.event, terminal)
     }
 
-    fn write(&self, writer: &mut RecordWriter<'_>) {
+    fn location(&self) -> Location<'_> {
         let metadata = self.event.metadata();
+        Location { file: metadata.file(), line: metadata.line(), lasting: true }
+    }
+
+    fn write(&self, writer: &mut RecordWriter<'_>) {
         self.event.record(&mut Fields(writer));
         if !writer.has_body() {
             let body = event_line::body_without_message(self.event);
             writer.body(format_args!("{body}"));
         }
-        fields::location(writer, metadata.file(), metadata.line());
     }
 }
 
