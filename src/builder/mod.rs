@@ -50,7 +50,7 @@ impl fmt::Debug for Builder {
 impl Builder {
     /// A builder that reads no variable at all, as in env_logger.
     ///
-    /// [`builder`](crate::builder) and [`Builder::from_env`] read the environment.
+    /// [`builder()`](crate::builder()) and [`Builder::from_env`] read the environment.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
