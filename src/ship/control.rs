@@ -68,21 +68,23 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Orders a flush, and waits for it until the time is up. `ending` orders also set the deadline.
-    pub(super) fn flush(&self, timeout: Duration, ending: bool, stop: bool) -> Waited {
-        // A timeout that no clock can hold means for ever.
-        let until = Instant::now().checked_add(timeout);
+    /// Orders a flush; gives its number. `ending` orders also set the deadline.
+    pub(super) fn order(&self, timeout: Duration, ending: bool, stop: bool) -> u64 {
         let mut state = self.lock();
-        if state.ended {
-            return Waited::Ended;
-        }
         state.flush_wanted += 1;
-        let mine = state.flush_wanted;
         if ending {
-            state.deadline = until.or(state.deadline);
+            state.deadline = until(timeout).or(state.deadline);
             state.stop |= stop;
         }
         self.wake.notify_one();
+        state.flush_wanted
+    }
+
+    /// Orders a flush, and waits for it until the time is up.
+    pub(super) fn flush(&self, timeout: Duration, ending: bool, stop: bool) -> Waited {
+        let until = until(timeout);
+        let mine = self.order(timeout, ending, stop);
+        let mut state = self.lock();
         loop {
             // Stopping is done when the thread is: only then is nothing sent any more.
             if state.ended {
@@ -114,4 +116,9 @@ impl Control {
             .unwrap_or_else(PoisonError::into_inner);
         state.ended
     }
+}
+
+/// A timeout that no clock can hold means for ever.
+fn until(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
 }

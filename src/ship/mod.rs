@@ -22,6 +22,8 @@ use crate::outbox::Outbox;
 use crate::thread;
 use crate::transport::Http;
 
+/// How long a thread goes on that nobody can ask any more.
+const FINISH: Duration = Duration::from_secs(10);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
@@ -83,6 +85,11 @@ impl Ship {
         // The deadline has passed for the requests; the thread itself needs a moment to count what is left.
         self.control.wait_ended(Duration::from_millis(500));
         flushed
+    }
+
+    /// The same without waiting for it.
+    pub(crate) fn finish(&self) {
+        self.control.order(FINISH, true, true);
     }
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {

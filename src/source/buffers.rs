@@ -4,7 +4,8 @@
 //! Destructors of thread-locals run last in, first out. [`BUFFERS`] is made after OpenTelemetry's context was touched,
 //! so as long as it lives, that lives too; when it is gone, a record is encoded without ids.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::panic::catch_unwind;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
@@ -119,10 +120,36 @@ impl Callsites {
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::new({
+    static BUFFERS: RefCell<Buffers> = RefCell::new(made_on_first_use());
+    /// OpenTelemetry's context had died before this thread wrote its first record.
+    static GONE: Cell<bool> = const { Cell::new(false) };
+    /// A panic that is expected and caught is under way.
+    static PROBING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A thread may write its first record while it is ending, when OpenTelemetry's context is dead already: asking it
+/// panics, and there is no other way to find out.
+fn made_on_first_use() -> Buffers {
+    PROBING.set(true);
+    let made = catch_unwind(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
     });
+    PROBING.set(false);
+    made.unwrap_or_else(|_| {
+        GONE.set(true);
+        Buffers::default()
+    })
+}
+
+/// Whether the panic on this thread is one that is expected and caught here, and nobody's business.
+pub(super) fn is_probing() -> bool {
+    PROBING.get()
+}
+
+/// Makes the buffers of this thread now, so that they die before what was used before.
+pub(crate) fn touch() {
+    let _made = BUFFERS.try_with(|_| ());
 }
 
 /// Whether OpenTelemetry's context may be asked.
@@ -147,9 +174,9 @@ fn number_of(id: std::thread::ThreadId) -> Option<i64> {
 /// Whether OpenTelemetry's context of this thread may be asked.
 #[inline]
 pub(super) fn otel_context() -> OtelContext {
-    match BUFFERS.try_with(|_| ()) {
-        Ok(()) => OtelContext::Alive,
-        Err(_) => OtelContext::Gone,
+    match BUFFERS.try_with(|_| GONE.get()) {
+        Ok(false) => OtelContext::Alive,
+        Ok(true) | Err(_) => OtelContext::Gone,
     }
 }
 

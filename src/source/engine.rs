@@ -78,6 +78,18 @@ impl Plan {
     }
 }
 
+impl Drop for Engine {
+    /// The last handle of a pipeline that was built and never installed is gone: its thread delivers what is there and
+    /// ends. In a forked child the parent's thread does not exist, and its locks must not be touched.
+    fn drop(&mut self) {
+        if let Some(shipping) = &self.shipping
+            && self.generation == os::fork_generation()
+        {
+            shipping.ship.finish();
+        }
+    }
+}
+
 /// The engine of the current process.
 #[derive(Debug)]
 pub(crate) struct Engines {

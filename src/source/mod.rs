@@ -18,6 +18,7 @@ mod pipeline;
 mod processor;
 mod tracing;
 
+pub(crate) use buffers::touch as touch_thread;
 pub(crate) use engine::{Engines, Plan};
 pub(crate) use front::{Chain, Front};
 pub(crate) use lifecycle::register as register_lifecycle;

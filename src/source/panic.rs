@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use log::Level;
 
-use super::buffers::Location;
+use super::buffers::{self, Location};
 use super::pipeline::Source;
 use crate::console::Terminal;
 use crate::otlp::RecordWriter;
@@ -26,6 +26,9 @@ pub(crate) fn install_hook() {
     }
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        if buffers::is_probing() {
+            return;
+        }
         record(info);
         previous(info);
         // Without unwinding, no exit handler runs: this is the last chance. Elsewhere a caught panic would wait for

@@ -314,13 +314,13 @@ impl Pipeline {
         let mut last_ok = self.last_ok.lock().unwrap_or_else(PoisonError::into_inner);
         let (lost, unconfirmed) = (otlp.lost() - last_ok.0.min(otlp.lost()), otlp.unconfirmed - last_ok.1);
         let (pending, timed_out, last_failure) = match flushed {
-            Flushed::All if lost == 0 && unconfirmed == 0 => {
-                *last_ok = (otlp.lost(), otlp.unconfirmed);
-                return Ok(());
-            }
             Flushed::All => (0, false, None),
             Flushed::Not { timed_out, last_failure } => (otlp.pending, timed_out, last_failure),
         };
+        if pending == 0 && lost == 0 && unconfirmed == 0 && !timed_out {
+            *last_ok = (otlp.lost(), otlp.unconfirmed);
+            return Ok(());
+        }
         let error = Error::new(Kind::NotDelivered(Undelivered { pending, lost, unconfirmed, timed_out }));
         Err(match last_failure {
             Some(failure) => error.with_source(failure.text).with_help(failure.help),

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::tracer::LateTracer;
+use crate::source::touch_thread;
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
 pub(crate) struct SpanGate<S> {
@@ -44,6 +45,7 @@ fn may_enter() -> bool {
 fn entered() {
     if !ENTERED.replace(true) {
         let _made = ALIVE.try_with(|_| ());
+        touch_thread();
     }
 }
 
