@@ -33,9 +33,9 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost since a flush last
-    /// said so. Otherwise the error has the numbers: [`Error::is_timeout`], [`Error::is_lost`],
-    /// [`Error::is_unconfirmed`].
+    /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost that no earlier
+    /// flush has told: each loss makes one flush fail. The error has the numbers: [`Error::is_timeout`],
+    /// [`Error::is_lost`], [`Error::is_unconfirmed`].
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.flush_all(timeout)
     }

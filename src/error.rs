@@ -35,9 +35,9 @@ pub(crate) enum Kind {
 pub(crate) struct Undelivered {
     /// Still waiting when the time was up.
     pub(crate) pending: u64,
-    /// Dropped or rejected since the last flush that said Ok.
+    /// Dropped or rejected since a flush last told.
     pub(crate) lost: u64,
-    /// Answered with a 2xx that is no OTLP answer, since the last flush that said Ok.
+    /// Answered with a 2xx that is no OTLP answer, since a flush last told.
     pub(crate) unconfirmed: u64,
     /// Whether the time was up.
     pub(crate) timed_out: bool,
@@ -102,7 +102,7 @@ impl Error {
         matches!(self.inner.kind, Kind::NotDelivered(Undelivered { timed_out: true, .. }))
     }
 
-    /// Whether records were dropped or rejected since the last flush that said Ok.
+    /// Whether records were dropped or rejected since a flush last told.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.undelivered().is_some_and(|numbers| numbers.lost > 0)
@@ -120,7 +120,7 @@ impl Error {
         self.undelivered().map_or(0, |numbers| numbers.pending)
     }
 
-    /// How many records were dropped or rejected since the last flush that said Ok.
+    /// How many records were dropped or rejected since a flush last told.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.undelivered().map_or(0, |numbers| numbers.lost)

@@ -196,8 +196,14 @@ impl Outbox {
         self.allocated.fetch_sub(freed, Ordering::Relaxed);
     }
 
+    /// The bound in bytes, requests included.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.bound + self.request_bytes
+    }
+
     /// Bytes of all segments that exist, and how many there may be.
-    pub(crate) fn memory(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn memory(&self) -> (usize, usize) {
         (self.allocated.load(Ordering::Relaxed), self.bound)
     }
 }

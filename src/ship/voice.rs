@@ -37,7 +37,7 @@ impl Voice {
             return failure;
         }
         let notice = Notice::new(text.clone(), text.clone())
-            .note(format!("{} wait in memory and are tried again; up to {} are kept", Records(pending), Bytes(bound)))
+            .note(format!("waiting in memory to be tried again: {} (the bound is {})", Records(pending), Bytes(bound)))
             .help(cause.kind.help());
         notice::say(&notice);
         self.failing = Some(text);

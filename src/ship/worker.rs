@@ -222,7 +222,7 @@ impl Worker {
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
         let hopeless = orders.deadline.is_some() && (cause.kind.is_hopeless_at_exit() || too_late);
         let pending = self.ledger.snapshot().otlp.pending;
-        let failure = self.voice.failed(cause, pending, self.outbox.memory().1, orders.deadline.is_some());
+        let failure = self.voice.failed(cause, pending, self.outbox.max_bytes(), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
             if hopeless {

@@ -37,8 +37,8 @@ pub(crate) struct Pipeline {
     pub(crate) off_because: Option<&'static str>,
     pub(crate) endpoint: Option<String>,
     shut: AtomicBool,
-    /// What was lost and unconfirmed when a flush last said Ok.
-    last_ok: Mutex<(u64, u64)>,
+    /// What was lost and unconfirmed when a flush last told it.
+    told: Mutex<(u64, u64)>,
 }
 
 /// What the gate decided for one record.
@@ -103,7 +103,7 @@ impl Pipeline {
             off_because: config.otlp.off_because,
             endpoint: config.otlp.delivery.as_ref().map(|delivery| delivery.endpoint.to_string()),
             shut: AtomicBool::new(false),
-            last_ok: Mutex::new((0, 0)),
+            told: Mutex::new((0, 0)),
         }
     }
 
@@ -290,7 +290,7 @@ impl Pipeline {
         engine.ledger.count(shard, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
     }
 
-    /// Ok only if everything accepted before the call was confirmed, and nothing was lost since a flush last said so.
+    /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(engine) = self.engines.existing() else { return Ok(()) };
         match &engine.shipping {
@@ -311,14 +311,15 @@ impl Pipeline {
 
     fn judge(&self, engine: &Engine, flushed: Flushed) -> Result<(), Error> {
         let otlp = engine.ledger.snapshot().otlp;
-        let mut last_ok = self.last_ok.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lost, unconfirmed) = (otlp.lost() - last_ok.0.min(otlp.lost()), otlp.unconfirmed - last_ok.1);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two flushes may take their snapshots in one order and come here in the other.
+        let (lost, unconfirmed) = (otlp.lost().saturating_sub(told.0), otlp.unconfirmed.saturating_sub(told.1));
+        *told = (told.0 + lost, told.1 + unconfirmed);
         let (pending, timed_out, last_failure) = match flushed {
             Flushed::All => (0, false, None),
             Flushed::Not { timed_out, last_failure } => (otlp.pending, timed_out, last_failure),
         };
         if pending == 0 && lost == 0 && unconfirmed == 0 && !timed_out {
-            *last_ok = (otlp.lost(), otlp.unconfirmed);
             return Ok(());
         }
         let error = Error::new(Kind::NotDelivered(Undelivered { pending, lost, unconfirmed, timed_out }));

@@ -17,21 +17,22 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
     if status.is_success() {
         return success(status, headers, body);
     }
-    let cause = |what: &str| Cause { kind: CauseKind::Response, text: describe(status, what, headers, body) };
+    let cause = |kind, what: &str| Cause { kind, text: describe(status, what, headers, body) };
+    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
     match status.as_u16() {
-        429 | 502..=504 => Outcome::Retry { cause: cause("try again later"), after: retry_after(headers) },
-        400 => Outcome::Refused { reason: RejectReason::Malformed, cause: cause("it could not read the request") },
-        401 | 403 => Outcome::Refused { reason: RejectReason::Auth, cause: cause("it refused the credentials") },
-        404 | 405 => {
-            Outcome::Refused { reason: RejectReason::NotFound, cause: cause("nothing takes logs at this path") }
+        429 | 502..=504 => {
+            Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after: retry_after(headers) }
         }
-        413 => Outcome::Refused { reason: RejectReason::TooLarge, cause: cause("the request is too large for it") },
+        400 => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
+        401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
+        404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes logs at this path"),
+        413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            let text = format!("it redirects to {} ({status}), which is never followed", without_query(to));
-            Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Response, text } }
+            let text = format!("it redirects to {} ({}), which is never followed", without_query(to), status.as_u16());
+            Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Redirect, text } }
         }
-        _ => Outcome::Refused { reason: RejectReason::OtherStatus, cause: cause("it refused") },
+        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
     }
 }
 
@@ -53,7 +54,7 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         None => {
             let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
             let text = format!("it answered {} with {kind}, which is no OTLP answer", status.as_u16());
-            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::Response, text } }
+            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
         }
     }
 }

@@ -31,6 +31,16 @@ pub(crate) struct Cause {
 /// What kind of trouble it is, as far as the help differs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CauseKind {
+    /// The credentials were refused.
+    Auth,
+    /// The endpoint asks to wait.
+    Busy,
+    /// The endpoint cannot read the request, or refuses it for a reason of its own.
+    Final,
+    /// Nothing takes logs at that path.
+    NotFound,
+    /// A success that is no OTLP answer.
+    NotOtlp,
     /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
     Protocol,
     /// The host's name could not be resolved.
@@ -41,12 +51,14 @@ pub(crate) enum CauseKind {
     Interrupted,
     /// Nothing listens there.
     Refused,
-    /// The answer's status or content.
-    Response,
+    /// The endpoint is somewhere else.
+    Redirect,
     /// No answer in time.
     Timeout,
     /// The certificate or the handshake.
     Tls,
+    /// The request is larger than the endpoint takes.
+    TooLarge,
     /// The network says that the host cannot be reached.
     Unreachable,
 }
@@ -60,12 +72,18 @@ impl CauseKind {
     /// What to change.
     pub(crate) fn help(self) -> &'static str {
         match self {
+            Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
+            Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
+            Self::Final => "look at the endpoint's own log for the reason",
+            Self::NotFound => "check the path: /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, and the endpoint must take logs",
+            Self::NotOtlp => "something else than an OTLP receiver answers there: check host, port and path",
+            Self::TooLarge => "raise the endpoint's limit for requests",
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
             Self::Dns => "check the host name in OTEL_EXPORTER_OTLP_ENDPOINT",
             Self::Interrupted => "look at the collector's own log; it may have restarted",
             Self::Refused => "start a collector there, or set OTEL_EXPORTER_OTLP_ENDPOINT to where one listens",
-            Self::Response => "compare the URL and OTEL_EXPORTER_OTLP_HEADERS with what the endpoint expects",
+            Self::Redirect => "set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects, if you trust that",
             Self::Timeout => "check that the address is right and no firewall swallows the packets",
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
             Self::Unreachable => "check the address and the route to it",
