@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
-use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, OtlpCounters, Otlp, RejectReason};
+use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, Otlp, OtlpCounters, RejectReason};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(400);
@@ -123,13 +123,7 @@ fn a_sign_in_page_garbage_and_an_endless_answer_confirm_nothing() {
 
 #[test]
 fn what_may_pass_is_tried_again_until_it_does() {
-    for answer in [
-        Answer::status(429),
-        Answer::status(502),
-        Answer::status(503),
-        Answer::status(504),
-        Answer::Reset,
-    ] {
+    for answer in [Answer::status(429), Answer::status(502), Answer::status(503), Answer::status(504), Answer::Reset] {
         let receiver = Receiver::start().expect("a receiver");
         receiver.answer_with([answer.clone(), answer.clone(), Answer::Ok]);
         let bridge = bridge(&receiver);
@@ -156,10 +150,7 @@ fn a_lost_answer_means_once_more_and_counts_once() {
 fn retry_after_is_honoured_also_by_a_flush() {
     let receiver = Receiver::start().expect("a receiver");
     let wait = Duration::from_secs(1);
-    receiver.answer_with([
-        Answer::Status { code: 503, retry_after: Some(wait), body: "busy".to_owned() },
-        Answer::Ok,
-    ]);
+    receiver.answer_with([Answer::Status { code: 503, retry_after: Some(wait), body: "busy".to_owned() }, Answer::Ok]);
     let bridge = bridge(&receiver);
     write(&bridge, 1);
     bridge.flush(LONG).expect("the second try succeeds");
@@ -274,7 +265,9 @@ fn headers_arrive_and_are_not_shown() {
     assert_eq!(requests[0].header("content-type"), Some("application/x-protobuf"));
     assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/v1/logs"));
     assert!(requests[0].header("user-agent").is_some_and(|agent| agent.starts_with("OTel-OTLP-Exporter-Rust/")));
-    for shown in [format!("{bridge:?}"), format!("{builder:?}"), bridge.report().to_string(), format!("{:?}", bridge.report())] {
+    for shown in
+        [format!("{bridge:?}"), format!("{builder:?}"), bridge.report().to_string(), format!("{:?}", bridge.report())]
+    {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }

@@ -68,6 +68,8 @@ impl ResourceConfig {
 /// A random UUID, version 4.
 fn instance_id() -> String {
     let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
+    // The generator's state is copied by a fork.
+    bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

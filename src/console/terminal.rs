@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +31,8 @@ thread_local! {
     static LOGGERS: RefCell<Vec<(u64, Rc<Logger>)>> = const { RefCell::new(Vec::new()) };
     /// Whether a write of the current call failed; without a destructor, so that it works in one.
     static FAILED: Cell<bool> = const { Cell::new(false) };
+    /// What is printed goes nowhere.
+    static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Terminal {
@@ -51,15 +54,24 @@ impl Terminal {
         &self.levels
     }
 
-    /// Prints one record. Returns whether it was written.
+    /// Prints one record. Returns whether it was written whole: a value of the application that panics while it is
+    /// formatted stops here.
     pub(crate) fn print(&self, record: &log::Record<'_>) -> bool {
         let outer = FAILED.replace(false);
-        match self.logger() {
+        let logger = self.logger();
+        let log = |record: &log::Record<'_>| match &logger {
             Some(logger) => logger.log(record),
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
+        };
+        let formatted = catch_unwind(AssertUnwindSafe(|| log(record))).is_ok();
+        if !formatted {
+            // env_logger keeps the half of the line in its buffer, and would print it with the next record.
+            let outer = MUTED.replace(true);
+            let _emptied = catch_unwind(AssertUnwindSafe(|| log(&log::Record::builder().build())));
+            MUTED.set(outer);
         }
-        !FAILED.replace(outer)
+        formatted & !FAILED.replace(outer)
     }
 
     fn logger(&self) -> Option<Rc<Logger>> {
@@ -127,6 +139,9 @@ impl io::Write for SinkWriter {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if MUTED.get() {
+            return Ok(());
+        }
         self.0.write_all(bytes).inspect_err(|_| FAILED.set(true))
     }
 

@@ -46,6 +46,13 @@ pub(crate) fn fork_generation() -> u64 {
     imp::fork_generation()
 }
 
+/// Bytes that differ between a process and its forked children, and between these; zeros in the process that started.
+///
+/// Generators of random numbers live in memory that a fork copies: what has to be unique is mixed with this.
+pub(crate) fn fork_salt() -> [u8; 16] {
+    imp::fork_salt()
+}
+
 /// Asks to be told of forks: from then on [`fork_generation`] counts, and the three hooks run around each fork.
 pub(crate) fn watch_forks(prepare: fn(), parent: fn(), child: fn()) {
     imp::watch_forks(prepare, parent, child);

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Stream;
 
@@ -68,6 +69,7 @@ pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+static SALT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static HOOKS: OnceLock<[fn(); 3]> = OnceLock::new();
 
 pub(super) fn fork_generation() -> u64 {
@@ -93,7 +95,28 @@ extern "C" fn after_fork_in_parent() {
     run_hook(1);
 }
 
+/// The process id differs between children that live at the same time, the clock between those that do not.
+fn renew_salt() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let mut state = now ^ u64::from(std::process::id()).rotate_left(40);
+    for word in &SALT {
+        // One step of SplitMix64, which spreads every bit over the whole word.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word.store(mixed ^ mixed >> 31, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn fork_salt() -> [u8; 16] {
+    let words = [0, 1].map(|word: usize| SALT.get(word).map_or(0, |word| word.load(Ordering::Relaxed)));
+    let [low, high] = words.map(u128::from);
+    (high << 64 | low).to_le_bytes()
+}
+
 extern "C" fn after_fork_in_child() {
+    renew_salt();
     GENERATION.fetch_add(1, Ordering::Relaxed);
     run_hook(2);
 }

@@ -1,6 +1,7 @@
 //! A tracing event as a `log` record, for env_logger's formatter, and what stands for a message that is not there.
 
 use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::kv::{self, Key, Value, VisitSource};
 use tracing_core::field::{Field, Visit};
@@ -23,7 +24,10 @@ pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
 pub(super) fn print(event: &Event<'_>, terminal: &Terminal) -> bool {
     let metadata = event.metadata();
     let mut fields = OwnedFields::default();
-    event.record(&mut fields);
+    // A value that panics while it is formatted has left the fields before it.
+    if catch_unwind(AssertUnwindSafe(|| event.record(&mut fields))).is_err() {
+        return false;
+    }
     let message = match fields.message.take() {
         Some(message) => message,
         // The fields follow by themselves; an event of nothing but a name shows that.

@@ -74,6 +74,7 @@ impl Chain {
         for (key, value) in &view.attributes {
             record.add_attribute(Key::new(key.to_string()), any_value(value));
         }
+        super::processor::formatted();
         self.logger.emit(record);
     }
 }

@@ -3,19 +3,28 @@
 //! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
 //! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
 
+use std::cell::Cell;
 use std::panic::catch_unwind;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, OnceLock};
+use std::time::Instant;
 
 use super::pipeline::Pipeline;
 use crate::notice::{self, Notice};
 use crate::ship::Flushed;
 use crate::{console, installed, os, thread};
 
-/// The exit handler has run at least once.
+/// When the end of the process has to be over; set when the exit handler runs first.
+static DEADLINE: OnceLock<Instant> = OnceLock::new();
+/// The process is ending.
 static EXITING: AtomicBool = AtomicBool::new(false);
 /// A handler is registered that has not run yet.
 static ARMED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// This is the thread that ends the process.
+    static EXITS_HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Registers what has to run at the end of the process and around forks. Idempotent.
 pub(crate) fn register() {
@@ -32,15 +41,17 @@ fn arm() {
     }
 }
 
-/// A record that is written by an exit handler of the application, after ours has flushed: ours runs once more.
+/// A record that is written by an exit handler of the application, after ours has flushed: ours runs once more. Other
+/// threads that go on writing must not keep the process from ending.
 #[inline]
 pub(super) fn arm_if_exiting() {
-    if EXITING.load(Ordering::Relaxed) {
+    if EXITING.load(Ordering::Relaxed) && EXITS_HERE.get() {
         arm();
     }
 }
 
 extern "C" fn at_exit() {
+    EXITS_HERE.set(true);
     EXITING.store(true, Ordering::Relaxed);
     ARMED.store(false, Ordering::Relaxed);
     let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
@@ -57,7 +68,10 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
     }
     let Some(engine) = pipeline.engines().existing() else { return };
     let Some(shipping) = &engine.shipping else { return };
-    let flushed = shipping.ship.flush_at_exit(pipeline.exit_timeout);
+    let now = Instant::now();
+    // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
+    let deadline = *DEADLINE.get_or_init(|| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let flushed = shipping.ship.flush_at_exit(deadline.saturating_duration_since(now));
     let pending = engine.ledger.snapshot().otlp.pending;
     if let Flushed::Not { timed_out, last_failure } = flushed
         && pending > 0

@@ -11,6 +11,7 @@ use super::buffers::{self, Buffers, Location};
 use super::engine::{Engine, Engines};
 use super::front::Front;
 use super::lifecycle;
+use super::processor::{Came, expecting};
 use crate::config::Config;
 use crate::console::{MirrorPrinter, Terminal};
 use crate::error::{Error, Kind, Undelivered};
@@ -129,7 +130,7 @@ impl Pipeline {
         let Some(verdict) = self.gate(engine, shard, source, call.is_some()) else { return };
         if verdict.console
             && let Some(terminal) = &self.terminal
-            && !guarded(|| source.print(terminal)).unwrap_or(false)
+            && !source.print(terminal)
         {
             engine.ledger.count(shard, Count::ConsoleFailed);
         }
@@ -204,12 +205,19 @@ impl Pipeline {
         verdict: Verdict,
         official: impl FnOnce(),
     ) {
-        let (arrived, outcome) =
-            super::processor::expecting(verdict.otlp, verdict.mirror, || guarded(|| self.front.emit(source, official)));
-        if arrived || !verdict.otlp {
+        let mut panicked = false;
+        let came = expecting(verdict.otlp, verdict.mirror, || {
+            panicked = guarded(|| self.front.emit(source, official)).is_none();
+        });
+        let reason = match came {
+            Came::Through => return,
+            // The official appenders do not say when they are done with formatting.
+            Came::Nowhere if panicked => DropReason::FormatPanicked,
+            Came::Nowhere | Came::IntoTheChain => DropReason::Processor,
+        };
+        if !verdict.otlp {
             return;
         }
-        let reason = if outcome.is_some() { DropReason::Processor } else { DropReason::FormatPanicked };
         engine.ledger.count_dropped(shard, reason);
     }
 
@@ -270,8 +278,8 @@ impl Pipeline {
         match shipping.outbox.append(shard, severity >= severity_number(Level::Warn), frame) {
             Ok(wake) => {
                 engine.ledger.count(shard, Count::Appended);
+                lifecycle::arm_if_exiting();
                 if wake == Wake::Yes {
-                    lifecycle::arm_if_exiting();
                     shipping.ship.wake();
                 }
             }

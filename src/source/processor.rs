@@ -90,7 +90,20 @@ pub(crate) struct Last(pub(crate) Weak<Pipeline>);
 struct Expected {
     otlp: bool,
     mirror: bool,
+    /// The application's values are formatted; what goes wrong from here on is a processor's doing.
+    formatted: bool,
     arrived: bool,
+}
+
+/// How far a record came on its way through a chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Came {
+    /// Not through the formatting of its values.
+    Nowhere,
+    /// Into the chain, and not out of it.
+    IntoTheChain,
+    /// Out at the end.
+    Through,
 }
 
 thread_local! {
@@ -98,12 +111,20 @@ thread_local! {
     static EXPECTED: Cell<Option<Expected>> = const { Cell::new(None) };
 }
 
-/// Runs the chain for one record, and says whether the record came out at the end.
-pub(super) fn expecting<T>(otlp: bool, mirror: bool, run: impl FnOnce() -> T) -> (bool, T) {
-    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, arrived: false }));
-    let result = run();
-    let arrived = EXPECTED.replace(outer).is_some_and(|expected| expected.arrived);
-    (arrived, result)
+/// Runs the chain for one record, and says how far the record came.
+pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
+    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, arrived: false }));
+    run();
+    match EXPECTED.replace(outer) {
+        Some(Expected { arrived: true, .. }) => Came::Through,
+        Some(Expected { formatted: true, .. }) => Came::IntoTheChain,
+        _ => Came::Nowhere,
+    }
+}
+
+/// The application's values are formatted, and the record enters the chain.
+pub(super) fn formatted() {
+    EXPECTED.set(EXPECTED.get().map(|expected| Expected { formatted: true, ..expected }));
 }
 
 impl opentelemetry_sdk::logs::LogProcessor for Last {

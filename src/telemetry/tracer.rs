@@ -10,7 +10,9 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+
+use crate::os;
 
 static TRACER: OnceLock<(BoxedTracer, Option<SdkTracerProvider>)> = OnceLock::new();
 
@@ -49,12 +51,37 @@ pub(crate) fn install(choice: TracerChoice, resource: impl FnOnce() -> Resource)
                 (tracer, None)
             } else {
                 // Until spans are exported too, this provider only makes ids.
-                let provider = SdkTracerProvider::builder().with_resource(resource()).build();
+                let provider = SdkTracerProvider::builder()
+                    .with_resource(resource())
+                    .with_id_generator(SaltedIds::default())
+                    .build();
                 (BoxedTracer::new(Box::new(provider.tracer_with_scope(scope()))), Some(provider))
             }
         }
     };
     let _first_wins = TRACER.set((tracer, provider));
+}
+
+/// Random ids that a forked child does not share with its parent and its siblings: the SDK's generator keeps its state
+/// in memory that a fork copies.
+#[derive(Debug, Default)]
+struct SaltedIds(RandomIdGenerator);
+
+impl IdGenerator for SaltedIds {
+    fn new_trace_id(&self) -> TraceId {
+        let id = self.0.new_trace_id();
+        let mut bytes = id.to_bytes();
+        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
+        // All zeros is no id.
+        if bytes == [0; 16] { id } else { TraceId::from_bytes(bytes) }
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        let id = self.0.new_span_id();
+        let mut bytes = id.to_bytes();
+        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
+        if bytes == [0; 8] { id } else { SpanId::from_bytes(bytes) }
+    }
 }
 
 /// Whether the global provider was set: the no-op tracer gives a child the ids of its parent.

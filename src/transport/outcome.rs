@@ -75,7 +75,9 @@ impl CauseKind {
             Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
             Self::Final => "look at the endpoint's own log for the reason",
-            Self::NotFound => "check the path: /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, and the endpoint must take logs",
+            Self::NotFound => {
+                "check the path: /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, and the endpoint must take logs"
+            }
             Self::NotOtlp => "something else than an OTLP receiver answers there: check host, port and path",
             Self::TooLarge => "raise the endpoint's limit for requests",
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",

@@ -1,0 +1,70 @@
+//! What only a whole process can show: delivery at every way out, forks, dying threads, streams that cannot be
+//! written.
+//!
+//! `cargo test --test process` runs the tests below. Each of them starts this very binary again as
+//! `process child SCENARIO`, a real program that installs logbridge and ends in its own way, and looks at what it
+//! printed, how it ended, how long that took, and what arrived at a receiver inside the runner. A test and the
+//! scenarios it needs stand in one file.
+
+// Test code; `unsafe` is needed for `fork`, `atexit`, `dup2`, `openpty` and for killing a process group.
+#![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr, clippy::expect_used, clippy::unwrap_used)]
+#![cfg(unix)]
+
+#[path = "process/console.rs"]
+mod console;
+#[path = "process/dying.rs"]
+mod dying;
+#[path = "process/endpoint.rs"]
+mod endpoint;
+#[path = "process/exit.rs"]
+mod exit;
+#[path = "process/fork.rs"]
+mod fork;
+#[path = "process/ledger.rs"]
+mod ledger;
+#[path = "process/mirror.rs"]
+mod mirror;
+#[path = "process/panics.rs"]
+mod panics;
+#[path = "process/reentry.rs"]
+mod reentry;
+#[path = "process/runner.rs"]
+mod runner;
+#[path = "process/runtimes.rs"]
+mod runtimes;
+#[path = "process/slots.rs"]
+mod slots;
+#[path = "process/support.rs"]
+mod support;
+#[path = "process/terminal.rs"]
+mod terminal;
+
+use std::process::ExitCode;
+
+use runner::Group;
+
+const GROUPS: &[Group] = &[
+    exit::GROUP,
+    panics::GROUP,
+    endpoint::GROUP,
+    runtimes::GROUP,
+    mirror::GROUP,
+    slots::GROUP,
+    console::GROUP,
+    terminal::GROUP,
+    reentry::GROUP,
+    dying::GROUP,
+    fork::GROUP,
+    ledger::GROUP,
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("child") {
+        let scenario = arguments.next().expect("a scenario");
+        let arguments: Vec<String> = arguments.collect();
+        runner::play(GROUPS, &scenario, &arguments);
+        return ExitCode::SUCCESS;
+    }
+    runner::run(GROUPS, std::env::args().skip(1))
+}
