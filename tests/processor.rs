@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use log::Log as _;
 use logbridge::testing::Receiver;
 use logbridge::{Builder, Console, DropReason, LevelFilter, Otlp};
 use opentelemetry::InstrumentationScope;

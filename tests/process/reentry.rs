@@ -60,7 +60,7 @@ fn a_value_that_logs_arrives_with_what_it_logs() {
         assert_eq!(arrived(&logs, message), 1, "{message}: {child}");
         assert_eq!(child.count(&format!("] {message}")), 1, "{message}: {child}");
     }
-    let keys = logs.iter().filter(|log| log.attribute("key").is_some_and(|key| key.to_string() == "a value"));
+    let keys = logs.iter().filter(|log| log.attribute("key").is_some_and(|key| *key == "a value"));
     assert_eq!(keys.count(), 2, "{child}");
     // Each value is formatted for the console and for the endpoint: it logs each time.
     assert_eq!(arrived(&logs, "inside, of log"), 8, "{child}");

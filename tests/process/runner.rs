@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+/// A program of the tests, by its name.
+type Scenario = (&'static str, fn(&[String]));
+
 /// The tests of one file, and the programs they start.
 pub(crate) struct Group {
     pub(crate) name: &'static str,
     pub(crate) tests: &'static [(&'static str, fn())],
-    pub(crate) scenarios: &'static [(&'static str, fn(&[String]))],
+    pub(crate) scenarios: &'static [Scenario],
 }
 
 /// Lists functions under their own names.

@@ -140,6 +140,6 @@ fn a_test_thread_with_is_test_delivers_and_prints() {
     let receiver = receiver();
     let child = Child::new("test_thread").to(&receiver).run().success().quiet().within(SLACK);
     assert_arrived(&receiver, &["from log", "from tracing"], &child);
-    assert!(receiver.logs().iter().all(|log| log.attributes["thread.name"] == Value::from("tests::it_works")));
+    assert!(receiver.logs().iter().all(|log| log.attributes["thread.name"] == "tests::it_works"));
     assert_eq!((child.count("] from log\n"), child.count("] from tracing\n")), (1, 1), "{child}");
 }
