@@ -46,13 +46,13 @@ fn assert_refused(child: Finished, url: &str, records: &str) -> Finished {
 
 fn a_dead_endpoint_delays_no_exit() {
     let dead = dead_end();
-    let child = Child::new("return_with_two").to_url(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
+    let child = Child::new("return_with_two").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
     assert_refused(child.success().within(SLACK), &dead.url, "2 records were");
 }
 
 fn a_dead_endpoint_delays_no_process_exit() {
     let dead = dead_end();
-    let child = Child::new("exit_with_two").to_url(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
+    let child = Child::new("exit_with_two").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
     assert_refused(child.code(3).within(SLACK), &dead.url, "2 records were");
 }
 
@@ -63,7 +63,7 @@ fn panic_with_one(_: &[String]) {
 
 fn a_panic_in_main_with_a_dead_endpoint_ends_at_once() {
     let dead = dead_end();
-    let child = Child::new("panic_with_one").to_url(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
+    let child = Child::new("panic_with_one").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
     let child = assert_refused(child.code(101).within(SLACK), &dead.url, "1 record was");
     assert_eq!(child.count("main has had enough"), 1, "{child}");
 }
@@ -81,7 +81,7 @@ fn retry_then_return(_: &[String]) {
 
 fn a_dead_endpoint_costs_one_notice_however_often_it_is_tried() {
     let dead = dead_end();
-    let child = Child::new("retry_then_return").to_url(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
+    let child = Child::new("retry_then_return").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
     let child = child.success().within(SLACK).warned(2);
     let notice = format!("logbridge: warning: cannot deliver logs to {}/v1/logs: connection refused", dead.url);
     assert_eq!(child.count(&notice), 1, "{child}");
@@ -111,7 +111,7 @@ fn a_hanging_endpoint_delays_the_exit_by_the_timeout_at_most() {
 fn a_black_hole_delays_the_exit_by_the_timeout_at_most() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let child = Child::new("return_with_two").to_url(&url).env("LOGBRIDGE_EXIT_TIMEOUT", "700").start();
+    let child = Child::new("return_with_two").towards(&url).env("LOGBRIDGE_EXIT_TIMEOUT", "700").start();
     // Accepted, and never read.
     let _connection = accept(&listener);
     assert_waited(child.finish());

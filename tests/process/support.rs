@@ -61,10 +61,10 @@ impl Child {
 
     /// INFO and above to that receiver, and nothing is sent before the end or a flush.
     pub(crate) fn to(self, receiver: &Receiver) -> Self {
-        self.to_url(&receiver.endpoint())
+        self.towards(&receiver.endpoint())
     }
 
-    pub(crate) fn to_url(self, url: &str) -> Self {
+    pub(crate) fn towards(self, url: &str) -> Self {
         self.env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
             .env("OTEL_SERVICE_NAME", "child")
             .env("OTEL_BLRP_SCHEDULE_DELAY", "600000")
