@@ -28,9 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     heading(&format!("What arrived at {}", receiver.endpoint()));
     let mut logs = receiver.logs();
     logs.sort_by_key(|log| log.time_unix_nano);
-    for log in &logs {
-        show(log);
-    }
+    show(&logs);
 
     heading("What became of every record");
     println!("{}", bridge.report());
@@ -86,14 +84,24 @@ fn heading(text: &str) {
     println!("\n── {text} {}", "─".repeat(72_usize.saturating_sub(text.chars().count())));
 }
 
-fn show(log: &ReceivedLog) {
-    println!("{:<5} {:>2}  {:<18} {}", log.severity_text, log.severity_number, log.target(), log.message());
-    for (key, value) in log.attributes.iter() {
-        println!("          {key} = {value}");
-    }
-    if log.trace_id.is_empty() {
-        println!("          (outside a span)");
-    } else {
-        println!("          trace {}  span {}", log.trace_id, log.span_id);
+/// Groups the records by trace: those of `log` and those of `tracing` carry the same ids.
+fn show(logs: &[ReceivedLog]) {
+    let mut traces: Vec<&str> = logs.iter().map(|log| log.trace_id.as_str()).collect();
+    traces.sort_unstable_by_key(|id| logs.iter().position(|log| log.trace_id == *id));
+    traces.dedup();
+    for trace in traces {
+        println!("{}", if trace.is_empty() { "outside a span".to_owned() } else { format!("trace {trace}") });
+        for log in logs.iter().filter(|log| log.trace_id == trace) {
+            let span = log.span_id.get(..8).map(|id| format!("span {id}…")).unwrap_or_default();
+            println!(
+                "  {:<5} {:>2}  {:<17} {:<20} {span}",
+                log.severity_text,
+                log.severity_number,
+                log.target(),
+                log.message()
+            );
+            let attributes: Vec<String> = log.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            println!("             {}", attributes.join(" "));
+        }
     }
 }

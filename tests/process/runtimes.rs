@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 use crate::runner::{Group, named};
 use crate::support::{Child, SLACK, assert_arrived, print_counters, receiver};
 
