@@ -4,7 +4,7 @@
 //! * `offered = below + passed` at the module stage; for each destination
 //!   `passed = below + off + suppressed + accepted`; for otlp
 //!   `accepted = delivered + unconfirmed + rejected + dropped + pending`.
-//! * The callers' counters are sharded: threads on different cores do not share a cache line.
+//! * The callers' counters are sharded by thread: threads do not share a cache line, and most need no atomic addition.
 //! * The ship thread moves records from pending to a fate under one lock, and a snapshot reads under the same lock.
 //!   A snapshot reads fates before entries, so it is exact when no call is in progress, and otherwise off by at most
 //!   the calls that ran while it was taken.
@@ -13,8 +13,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many copies of the callers' counters there are.
-pub(crate) const SHARDS: usize = 16;
+use crate::thread::{EXCLUSIVE, SHARED};
+
 
 /// A counter that a log call moves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -183,22 +183,22 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { cells: (0..SHARDS).map(|_| Cells::new()).collect(), fates: Mutex::new(Fates::default()) }
+        Self { cells: (0..EXCLUSIVE + SHARED).map(|_| Cells::new()).collect(), fates: Mutex::new(Fates::default()) }
     }
 
-    /// Counts one event of a log call. `shard` is the thread's shard.
+    /// Counts one event of a log call. `thread` is `thread::number`.
     #[inline]
-    pub(crate) fn count(&self, shard: usize, count: Count) {
-        if let Some(cell) = self.cells.get(shard % SHARDS).and_then(|cells| cells.counts.get(count as usize)) {
-            cell.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count(&self, thread: usize, count: Count) {
+        if let Some(cell) = self.cells.get(thread).and_then(|cells| cells.counts.get(count as usize)) {
+            add_one(cell, thread);
         }
     }
 
     /// Counts an accepted record that never reached the outbox.
     #[cold]
-    pub(crate) fn count_dropped(&self, shard: usize, reason: DropReason) {
-        if let Some(cell) = self.cells.get(shard % SHARDS).and_then(|cells| cells.dropped.get(reason as usize)) {
-            cell.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_dropped(&self, thread: usize, reason: DropReason) {
+        if let Some(cell) = self.cells.get(thread).and_then(|cells| cells.dropped.get(reason as usize)) {
+            add_one(cell, thread);
         }
     }
 
@@ -274,6 +274,17 @@ impl Ledger {
 
     fn fates(&self) -> MutexGuard<'_, Fates> {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever has an exclusive number is the only one to write the cell: that needs no atomic addition, which costs as much
+/// as the rest of a rejected call.
+#[inline]
+fn add_one(cell: &AtomicU64, thread: usize) {
+    if thread < EXCLUSIVE {
+        cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Release);
+    } else {
+        cell.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -2,12 +2,14 @@
 //! destructors, which work in thread-local destructors and in `atexit`.
 
 use std::cell::Cell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+    static RETURN: Return = const { Return };
 }
 
 /// How deep a log call may stand inside the formatting of another one.
@@ -24,7 +26,14 @@ pub(crate) fn is_own() -> bool {
     OWN.get()
 }
 
-/// A small number of the thread, to spread threads over shards.
+/// How many threads at a time have a number that no other living thread has.
+pub(crate) const EXCLUSIVE: usize = 60;
+/// How many numbers the other threads share.
+pub(crate) const SHARED: usize = 4;
+
+/// A small number of the thread, below [`EXCLUSIVE`] + [`SHARED`].
+///
+/// Below [`EXCLUSIVE`] no other thread has it while this one lives, so that its counters need no atomic addition.
 #[inline]
 pub(crate) fn number() -> usize {
     let number = NUMBER.get();
@@ -33,10 +42,49 @@ pub(crate) fn number() -> usize {
 
 #[cold]
 fn assign_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // A thread that is ending could not give an exclusive number back.
+    let number = match RETURN.try_with(|_| ()) {
+        Ok(()) => take_exclusive().unwrap_or_else(shared_number),
+        Err(_) => shared_number(),
+    };
     NUMBER.set(number);
     number
+}
+
+/// Numbers that were given back. Its lock may have been held elsewhere when the process was forked: nobody waits for it.
+static RETURNED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn take_exclusive() -> Option<usize> {
+    if let Ok(mut returned) = RETURNED.try_lock()
+        && let Some(number) = returned.pop()
+    {
+        return Some(number);
+    }
+    NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < EXCLUSIVE).then_some(next + 1)).ok()
+}
+
+fn shared_number() -> usize {
+    static NEXT_SHARED: AtomicUsize = AtomicUsize::new(0);
+    EXCLUSIVE + NEXT_SHARED.fetch_add(1, Ordering::Relaxed) % SHARED
+}
+
+/// Gives the thread's number back when the thread ends.
+struct Return;
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        let number = NUMBER.get();
+        if number >= EXCLUSIVE {
+            return;
+        }
+        // Records that are written after this, in later destructors, are counted under a shared number. The lock hands
+        // what was counted over to the next owner; where it is held, the number is not used again.
+        NUMBER.set(shared_number());
+        if let Ok(mut returned) = RETURNED.try_lock() {
+            returned.push(number);
+        }
+    }
 }
 
 /// Stands for one log call in progress on this thread.
@@ -76,9 +124,27 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_its_number() {
-        let (mine, other) = (number(), std::thread::spawn(number).join().expect("no panic"));
-        assert_eq!(mine, number());
-        assert_ne!(mine, other);
+    fn living_threads_have_numbers_of_their_own_until_there_are_none_left() {
+        let barrier = std::sync::Barrier::new(EXCLUSIVE + 10);
+        let numbers: Vec<usize> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..EXCLUSIVE + 10)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let number = number();
+                        barrier.wait();
+                        assert_eq!(number, super::number());
+                        number
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        let mut exclusive: Vec<usize> = numbers.iter().copied().filter(|number| *number < EXCLUSIVE).collect();
+        let count = exclusive.len();
+        exclusive.sort_unstable();
+        exclusive.dedup();
+        assert_eq!(exclusive.len(), count, "{numbers:?}");
+        assert!(numbers.iter().all(|number| *number < EXCLUSIVE + SHARED), "{numbers:?}");
+        assert!(std::thread::spawn(number).join().is_ok_and(|number| number < EXCLUSIVE), "they are given back");
     }
 }

@@ -16,11 +16,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use segment::{HEADER, Segment, begin_frame, end_frame, read_frame};
 
-use crate::ledger::{DropReason, SHARDS};
+use crate::ledger::DropReason;
 
 /// Requests hold at most this many bytes, unless a single record is larger.
 const REQUEST_BYTES: usize = 4 << 20;
 const SEGMENT_BYTES: usize = 1 << 20;
+/// More shards than this spread memory thinner than they save waiting.
+const MAX_SHARDS: usize = 16;
 
 /// What the caller has to tell the ship thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,7 +56,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An outbox for `max_bytes`, requests included.
     pub(crate) fn new(max_bytes: usize, threads: usize) -> Self {
-        let shards = threads.next_power_of_two().clamp(1, SHARDS);
+        let shards = threads.next_power_of_two().clamp(1, MAX_SHARDS);
         let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
         let bound = max_bytes - request_bytes;
         Self {
