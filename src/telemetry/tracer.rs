@@ -84,9 +84,9 @@ impl IdGenerator for SaltedIds {
     }
 }
 
-/// Whether the global provider was set: the no-op tracer gives a child the ids of its parent.
+/// Whether the global provider was set: the no-op tracer gives a child the ids of its parent, any other does not.
 ///
-/// The parent of the probe is remote and not sampled, so that a parent-based sampler records nothing.
+/// Telemetry is suppressed in the probe's context, so that the SDK makes an empty span of it, which nobody exports.
 fn makes_spans(tracer: &BoxedTracer) -> bool {
     let parent = SpanContext::new(
         TraceId::from_bytes([0xff; 16]),
@@ -96,10 +96,9 @@ fn makes_spans(tracer: &BoxedTracer) -> bool {
         TraceState::NONE,
     );
     let parent_id = parent.span_id();
-    let context = Context::new().with_remote_span_context(parent);
+    let context = Context::new().with_remote_span_context(parent).with_telemetry_suppressed();
     let probe = tracer.build_with_context(SpanBuilder::from_name("logbridge.probe"), &context);
-    let id = probe.span_context().span_id();
-    id != parent_id && id != SpanId::INVALID
+    probe.span_context().span_id() != parent_id
 }
 
 /// The tracer of the root subscriber, which exists before the tracer is decided on.
