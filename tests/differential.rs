@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use logbridge::testing::Receiver;
 use logbridge::{Builder, Console, LevelFilter, Otlp};
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{SpanId, TraceId, TracerProvider as _};
 use opentelemetry_appender_log::OpenTelemetryLogBridge;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
@@ -20,7 +21,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{SdkLoggerProvider, SimpleLogProcessor};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLoggerProvider, SimpleLogProcessor};
 use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider};
 use records::{NUMBER, emit_all};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -256,12 +258,27 @@ fn tracer_provider() -> SdkTracerProvider {
     SdkTracerProvider::builder().with_id_generator(Counting::default()).build()
 }
 
-fn through_ours(official_appenders: bool) -> BTreeMap<i64, Record> {
+/// A processor of the application that changes nothing.
+#[derive(Debug)]
+struct HandsOn;
+
+impl LogProcessor for HandsOn {
+    fn emit(&self, _record: &mut SdkLogRecord, _scope: &InstrumentationScope) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// `choose` picks what stands in front of the encoder.
+fn through_ours(choose: fn(&mut Builder)) -> BTreeMap<i64, Record> {
     let receiver = Receiver::start().unwrap();
     let mut builder = Builder::new();
-    if official_appenders {
-        builder.official_appenders();
-    }
+    choose(&mut builder);
     let bridge = builder
         .service_name("differential")
         .filter_level(LevelFilter::Trace)
@@ -334,7 +351,7 @@ fn differing(
 
 #[test]
 fn ours_is_the_official_way_but_for_the_list_and_all_of_the_list_is_needed() {
-    let (ours, official) = (through_ours(false), through_the_official_way());
+    let (ours, official) = (through_ours(|_| {}), through_the_official_way());
     assert!(ours.len() >= 300, "a few hundred: {}", ours.len());
     assert_eq!(ours.keys().collect::<Vec<_>>(), official.keys().collect::<Vec<_>>());
     for record in ours.values() {
@@ -351,8 +368,22 @@ fn ours_is_the_official_way_but_for_the_list_and_all_of_the_list_is_needed() {
 }
 
 #[test]
+fn through_the_applications_processors_the_records_are_the_same() {
+    let (direct, processed) = (
+        through_ours(|_| {}),
+        through_ours(|builder| {
+            builder.log_processor(HandsOn);
+        }),
+    );
+    let differing = differing(&direct, &processed, &[]);
+    assert!(differing.is_empty(), "{} differ, the first:\n{}", differing.len(), differing[0]);
+}
+
+#[test]
 fn the_official_appenders_in_front_give_the_official_records_but_for_the_event_time_and_unique_keys() {
-    let (ours, official) = (through_ours(true), through_the_official_way());
+    let (ours, official) = (through_ours(|builder| {
+            builder.official_appenders();
+        }), through_the_official_way());
     assert_eq!(ours.keys().collect::<Vec<_>>(), official.keys().collect::<Vec<_>>());
     // What our encoder owes to the protocol, whoever made the record.
     let owed = ["the event time is set", "a key used twice keeps its last value", "an empty key becomes `_`"];

@@ -11,7 +11,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, current_trace};
 use super::official::Official;
 use super::pipeline::{Source, write_record};
 use super::tracing::EventSource;
@@ -69,6 +69,9 @@ impl Chain {
         if let (Ok(trace_id), Ok(span_id)) = (view.trace_id.try_into(), view.span_id.try_into()) {
             let flags = TraceFlags::new(view.flags as u8);
             record.set_trace_context(TraceId::from_bytes(trace_id), SpanId::from_bytes(span_id), Some(flags));
+        } else if current_trace().is_some() {
+            // An event that was taken out of its span: without this, the SDK would put it back in.
+            record.set_trace_context(TraceId::INVALID, SpanId::INVALID, None);
         }
         record.set_body(any_value(&view.body));
         for (key, value) in &view.attributes {
