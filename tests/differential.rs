@@ -381,9 +381,12 @@ fn through_the_applications_processors_the_records_are_the_same() {
 
 #[test]
 fn the_official_appenders_in_front_give_the_official_records_but_for_the_event_time_and_unique_keys() {
-    let (ours, official) = (through_ours(|builder| {
+    let (ours, official) = (
+        through_ours(|builder| {
             builder.official_appenders();
-        }), through_the_official_way());
+        }),
+        through_the_official_way(),
+    );
     assert_eq!(ours.keys().collect::<Vec<_>>(), official.keys().collect::<Vec<_>>());
     // What our encoder owes to the protocol, whoever made the record.
     let owed = ["the event time is set", "a key used twice keeps its last value", "an empty key becomes `_`"];

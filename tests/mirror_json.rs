@@ -37,9 +37,8 @@ fn child() {
         .build()
         .expect("builds");
     let tracer = SdkTracerProvider::builder().build().tracer("mirror");
-    let subscriber = tracing_subscriber::registry()
-        .with(tracing_opentelemetry::layer().with_tracer(tracer))
-        .with(bridge.layer());
+    let subscriber =
+        tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer)).with(bridge.layer());
     tracing::subscriber::with_default(subscriber, || records::emit_all(&bridge.logger()));
     bridge.flush(Duration::from_secs(30)).expect("everything arrives");
     let counters = bridge.report().counters;
@@ -53,7 +52,8 @@ fn by_number(requests: &[ExportLogsServiceRequest]) -> BTreeMap<i64, Whole> {
     for resource in requests.iter().flat_map(|request| &request.resource_logs) {
         for scope in &resource.scope_logs {
             for log in &scope.log_records {
-                let number = log.attributes.iter().find(|kv| kv.key == records::NUMBER).and_then(|kv| kv.value.as_ref());
+                let number =
+                    log.attributes.iter().find(|kv| kv.key == records::NUMBER).and_then(|kv| kv.value.as_ref());
                 let Some(Value::IntValue(number)) = number.and_then(|value| value.value.as_ref()) else {
                     panic!("no number: {log:?}")
                 };

@@ -179,6 +179,12 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
         Ok(())
     }
 
+    /// What was captured by its `Display` or `Debug`. serde's own version panics where that returns an error.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Done {
+        self.writer.display(&value);
+        Ok(())
+    }
+
     fn serialize_char(self, value: char) -> Done {
         self.writer.str(value.encode_utf8(&mut [0; 4]));
         Ok(())
