@@ -129,6 +129,8 @@ fn take_tracing_slot() -> Result<(), Error> {
     }
     let subscriber = tracing_subscriber::registry().with(SpanGate::new()).with(EventLayer::root());
     dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
+        // Ours was asked about every callsite when it was made: their interest must not remember it.
+        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
         Error::new(Kind::TracingSlotTaken { by: known_subscriber() }).with_help(
             "remove the other subscriber's init, or add `.with(logbridge::builder().build()?.layer())` to its registry",
         )
