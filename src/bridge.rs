@@ -180,7 +180,7 @@ impl fmt::Display for Report {
         row(f, 2, console.below, "below its levels")?;
         row(f, 2, console.suppressed, "suppressed")?;
         row(f, 2, console.accepted - console.failed.min(console.accepted), "printed")?;
-        row(f, 2, console.failed, "not printed: the stream could not be written")?;
+        row(f, 2, console.failed, "not printed: the stream could not be written, or a value panicked")?;
         if mirrored + mirror_failed > 0 {
             writeln!(f, "          debug mirror")?;
             row(f, 2, *mirrored, "printed")?;

@@ -377,7 +377,8 @@ pub struct ConsoleCounters {
     pub suppressed: u64,
     /// Handed to the formatter.
     pub accepted: u64,
-    /// Of the accepted: not written, because the stream could not be written (closed, broken pipe, disk full).
+    /// Of the accepted: not written, because the stream could not be written (closed, broken pipe, disk full) or a value
+    /// panicked while it was formatted.
     pub failed: u64,
 }
 

@@ -63,6 +63,27 @@ pub fn try_init() -> Result<Bridge, Error> {
     Builder::from_default_env().try_init()
 }
 
+/// Installs logbridge, with levels and style from the variables named here and the rest from the environment.
+///
+/// # Panics
+///
+/// Where [`try_init_from_env`] would return an error.
+#[track_caller]
+pub fn init_from_env<'a>(env: impl Into<Env<'a>>) {
+    Builder::from_env(env).init();
+}
+
+/// Installs logbridge, with levels and style from the variables named here and the rest from the environment, and gives
+/// its handle.
+///
+/// # Errors
+///
+/// As [`Builder::try_init`].
+#[track_caller]
+pub fn try_init_from_env<'a>(env: impl Into<Env<'a>>) -> Result<Bridge, Error> {
+    Builder::from_env(env).try_init()
+}
+
 /// A builder that reads the environment.
 #[must_use]
 pub fn builder() -> Builder {

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::os::{self, Stream};
@@ -80,10 +80,13 @@ struct Voice {
     kept: VecDeque<Notice>,
 }
 
-static VOICE: Mutex<Option<Voice>> = Mutex::new(None);
+/// Each process of a chain of forks has a voice of its own: the parent's lock may be held, in the child's memory, by a
+/// thread that does not exist there.
+static VOICES: [Mutex<Option<Voice>>; 64] = [const { Mutex::new(None) }; 64];
 
-fn voice() -> MutexGuard<'static, Option<Voice>> {
-    VOICE.lock().unwrap_or_else(PoisonError::into_inner)
+fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
+    let voice = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
+    Some(run(voice.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Voice::default)))
 }
 
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
@@ -92,67 +95,41 @@ pub(crate) fn say(notice: &Notice) -> bool {
 }
 
 fn say_at(notice: &Notice, now: Instant) -> bool {
-    let held_back = {
-        let mut guard = voice();
-        let voice = guard.get_or_insert_with(Voice::default);
-        match voice.said.get_mut(&notice.key) {
-            Some((last, held_back)) if now.saturating_duration_since(*last) < QUIET => {
-                *held_back += 1;
-                return false;
-            }
-            Some((last, held_back)) => {
-                *last = now;
-                std::mem::take(held_back)
-            }
-            None => {
-                voice.said.insert(notice.key.clone(), (now, 0));
-                0
-            }
+    let held_back = with_voice(|voice| match voice.said.get_mut(&notice.key) {
+        Some((last, held_back)) if now.saturating_duration_since(*last) < QUIET => {
+            *held_back += 1;
+            None
         }
-    };
-    let lines = notice.render(held_back);
-    // A closed stderr must not stop anything; the notice is kept for the report all the same.
-    let _ignored = os::write_all(Stream::Stderr, lines.as_bytes());
-    let mut guard = voice();
-    let voice = guard.get_or_insert_with(Voice::default);
-    if voice.kept.len() == KEPT {
-        voice.kept.pop_front();
-    }
-    voice.kept.push_back(notice.clone());
+        Some((last, held_back)) => {
+            *last = now;
+            Some(std::mem::take(held_back))
+        }
+        None => {
+            voice.said.insert(notice.key.clone(), (now, 0));
+            Some(0)
+        }
+    });
+    let Some(Some(held_back)) = held_back else { return false };
+    // A closed stderr must not stop anything; the notice is kept for the report all the same. No lock is held here: the
+    // other end may not read.
+    let _ignored = os::write_all(Stream::Stderr, notice.render(held_back).as_bytes());
+    with_voice(|voice| {
+        if voice.kept.len() == KEPT {
+            voice.kept.pop_front();
+        }
+        voice.kept.push_back(notice.clone());
+    });
     true
 }
 
 /// Forgets that a notice was said, so that the next one of that key is said at once.
 pub(crate) fn forget(key: &str) {
-    if let Some(voice) = voice().as_mut() {
-        voice.said.remove(key);
-    }
+    with_voice(|voice| voice.said.remove(key));
 }
 
 /// What was said so far, oldest first: one sentence each.
 pub(crate) fn history() -> Vec<String> {
-    voice().as_ref().map(|voice| voice.kept.iter().map(|notice| notice.text.clone()).collect()).unwrap_or_default()
-}
-
-/// Holds the voice over a fork, so that the child does not inherit a lock whose holder does not exist there.
-pub(crate) mod fork {
-    use std::cell::RefCell;
-    use std::sync::MutexGuard;
-
-    use super::{Voice, voice};
-
-    thread_local! {
-        static HELD: RefCell<Option<MutexGuard<'static, Option<Voice>>>> = const { RefCell::new(None) };
-    }
-
-    pub(crate) fn hold() {
-        let guard = voice();
-        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| *held = Some(guard)));
-    }
-
-    pub(crate) fn release() {
-        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| held.take()));
-    }
+    with_voice(|voice| voice.kept.iter().map(|notice| notice.text.clone()).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

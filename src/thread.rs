@@ -2,12 +2,14 @@
 //! destructors, which work in thread-local destructors and in `atexit`.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<u8> = const { Cell::new(0) };
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     static RETURN: Return = const { Return };
 }
@@ -85,6 +87,19 @@ impl Drop for Return {
             returned.push(number);
         }
     }
+}
+
+/// Runs code of the application (`Display`, processors): a panic in it must not come out of a log call.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(run)).ok();
+    GUARDED.set(outer);
+    result
+}
+
+/// Whether a panic on this thread is caught by the crate, and ends nothing.
+pub(crate) fn is_guarded() -> bool {
+    GUARDED.get()
 }
 
 /// Stands for one log call in progress on this thread.

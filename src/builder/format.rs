@@ -55,6 +55,12 @@ impl Builder {
         self
     }
 
+    /// env_logger's format again, with the settings of this builder.
+    pub fn default_format(&mut self) -> &mut Self {
+        self.settings.format.custom = None;
+        self
+    }
+
     /// A format of your own for the key-values of a record. Default: env_logger's.
     pub fn format_key_values<F>(&mut self, format: F) -> &mut Self
     where

@@ -58,10 +58,12 @@ impl Builder {
             return Err(Error::new(Kind::WhilePanicking));
         }
         let config = self.settings.resolve(&self.environment)?;
+        // What can fail for other reasons first: a slot that is taken stays taken.
+        let engines = Engines::new(plan_of(&config));
+        engines.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
-        let pipeline = self.pipeline_of(&config, true);
-        pipeline.engines().start()?;
+        let pipeline = self.pipeline_of(&config, engines, true);
         let resource = config.resource.clone();
         install_tracer(std::mem::take(&mut self.tracer), || resource.build());
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
@@ -83,17 +85,12 @@ impl Builder {
         for notice in &config.notices {
             notice::say(notice);
         }
-        Ok(self.pipeline_of(&config, has_module_stage))
+        Ok(self.pipeline_of(&config, Engines::new(plan_of(&config)), has_module_stage))
     }
 
-    fn pipeline_of(&mut self, config: &Config, has_module_stage: bool) -> Arc<Pipeline> {
+    fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
-        let plan = Plan {
-            delivery: config.otlp.delivery.clone(),
-            resource: config.resource.clone(),
-            given_resource: OnceLock::new(),
-        };
         Arc::new_cyclic(|pipeline| {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
                 Front::Direct
@@ -101,9 +98,13 @@ impl Builder {
                 let chain = Chain::new(config.resource.build(), processors, Last(pipeline.clone()));
                 front_of(chain, official)
             };
-            Pipeline::new(config, Engines::new(plan), front, has_module_stage)
+            Pipeline::new(config, engines, front, has_module_stage)
         })
     }
+}
+
+fn plan_of(config: &Config) -> Plan {
+    Plan { delivery: config.otlp.delivery.clone(), resource: config.resource.clone(), given_resource: OnceLock::new() }
 }
 
 fn already(at: &'static Location<'static>) -> Error {
@@ -116,7 +117,8 @@ fn take_log_slot() -> Result<(), Error> {
     }
     log::set_logger(&Installed).map_err(|_| {
         Error::new(Kind::LogSlotTaken).with_help(
-            "remove the other logger's init (`env_logger::init()`, say), or chain `logbridge::builder().build()?.logger()`",
+            "remove the other logger's init (`env_logger::init()`, or `tracing_subscriber`'s `init()`, whose feature \
+             `tracing-log` takes this slot too), or chain `logbridge::builder().build()?.logger()`",
         )
     })?;
     LOG_SLOT.store(true, Ordering::Relaxed);

@@ -13,6 +13,9 @@ use crate::levels::{LevelSet, Origin, Table, Threshold, parse};
 use crate::notice::Notice;
 use crate::os;
 
+/// Longer times mean the same, and no clock can hold `Duration::MAX` from now on.
+const FOR_EVER: Duration = Duration::from_secs(3_650 * 86_400);
+
 impl Settings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
     /// environment becomes a notice of the result.
@@ -39,7 +42,7 @@ impl Settings {
             .unwrap_or_else(|| resolver.duration(&["LOGBRIDGE_EXIT_TIMEOUT"]).unwrap_or(defaults::EXIT_TIMEOUT));
         Ok(Config {
             console,
-            exit_timeout,
+            exit_timeout: exit_timeout.min(FOR_EVER),
             mirror,
             module: self.levels.compile(Threshold::ROOT_NOT_SET),
             notices: resolver.notices,
@@ -197,11 +200,17 @@ impl Resolver<'_> {
             code.timeout.or_else(|| self.duration(&["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]));
         let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BLRP_SCHEDULE_DELAY"]));
         let max_bytes = settings.max_bytes.or_else(|| self.bytes("LOGBRIDGE_MAX_BYTES"));
+        if let Some(small) = max_bytes.filter(|bytes| *bytes < defaults::MIN_BYTES) {
+            let text = format!("{small} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
+            self.notices.push(
+                Notice::new("max_bytes", text).help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"),
+            );
+        }
         Ok(Delivery {
             headers: self.headers(code)?,
             max_bytes: max_bytes.unwrap_or(defaults::MAX_BYTES).max(defaults::MIN_BYTES),
-            schedule_delay: delay.unwrap_or(defaults::SCHEDULE_DELAY),
-            timeout: timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(defaults::TIMEOUT),
+            schedule_delay: delay.unwrap_or(defaults::SCHEDULE_DELAY).min(FOR_EVER),
+            timeout: timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(defaults::TIMEOUT).min(FOR_EVER),
             endpoint,
         })
     }

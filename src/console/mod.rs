@@ -5,5 +5,4 @@ mod stream;
 mod terminal;
 
 pub(crate) use mirror::MirrorPrinter;
-pub(crate) use stream::fork;
-pub(crate) use terminal::Terminal;
+pub(crate) use terminal::{Printed, Terminal};

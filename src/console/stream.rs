@@ -1,38 +1,24 @@
-//! Where lines go: one write a line, under one lock of our own that is held over a fork.
+//! Where lines go: one write a line, under a lock of our own.
 
+use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::ConsoleTarget;
 use crate::os::{self, Stream};
 
-/// Lines of different threads must not mix, and a forked child must not inherit the lock from a thread that does not
-/// exist there: std's own stream locks are not held over a fork.
-static OUTPUT: Mutex<()> = Mutex::new(());
+/// Lines of different threads must not mix. Each process of a chain of forks has a lock of its own: the parent's may be
+/// held, in the child's memory, by a thread that does not exist there.
+static OUTPUT: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
-fn output() -> MutexGuard<'static, ()> {
-    OUTPUT.lock().unwrap_or_else(PoisonError::into_inner)
+fn output() -> Option<MutexGuard<'static, ()>> {
+    let lock = OUTPUT.get(os::fork_generation() as usize % OUTPUT.len())?;
+    Some(lock.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Holds the lock over a fork.
-pub(crate) mod fork {
-    use std::cell::RefCell;
-    use std::sync::MutexGuard;
-
-    use super::output;
-
-    thread_local! {
-        static HELD: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
-    }
-
-    pub(crate) fn hold() {
-        let guard = output();
-        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| *held = Some(guard)));
-    }
-
-    pub(crate) fn release() {
-        let _gone = HELD.try_with(|held| held.try_borrow_mut().map(|mut held| held.take()));
-    }
+thread_local! {
+    /// This thread stands inside a writer of the application's.
+    static IN_PIPE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Something that takes whole lines.
@@ -71,7 +57,10 @@ impl Sink {
                 let _lines_stay_whole = output();
                 os::write_all(*stream, bytes)
             }
+            // A writer that logs would wait for itself.
+            Self::Pipe(_) if IN_PIPE.replace(true) => Err(io::ErrorKind::Deadlock.into()),
             Self::Pipe(PipeSink(pipe)) => {
+                let _left = LeavePipe;
                 let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
                 pipe.write_all(bytes)?;
                 pipe.flush()
@@ -81,6 +70,15 @@ impl Sink {
                 Ok(())
             }
         }
+    }
+}
+
+/// Leaves the application's writer, also when it panics.
+struct LeavePipe;
+
+impl Drop for LeavePipe {
+    fn drop(&mut self) {
+        IN_PIPE.set(false);
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +15,7 @@ use log::{LevelFilter, Log as _};
 use super::stream::Sink;
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::levels::Table;
+use crate::thread::guarded;
 
 /// Prints records as env_logger does.
 #[derive(Debug)]
@@ -25,6 +25,16 @@ pub(crate) struct Terminal {
     format: LineFormat,
     style: WriteStyle,
     levels: Table,
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Printed {
+    /// The stream could not be written.
+    NotWritten,
+    /// A value panicked while it was formatted.
+    Panicked,
+    Whole,
 }
 
 thread_local! {
@@ -54,9 +64,8 @@ impl Terminal {
         &self.levels
     }
 
-    /// Prints one record. Returns whether it was written whole: a value of the application that panics while it is
-    /// formatted stops here.
-    pub(crate) fn print(&self, record: &log::Record<'_>) -> bool {
+    /// Prints one record. A value of the application that panics while it is formatted stops here.
+    pub(crate) fn print(&self, record: &log::Record<'_>) -> Printed {
         let outer = FAILED.replace(false);
         let logger = self.logger();
         let log = |record: &log::Record<'_>| match &logger {
@@ -64,14 +73,18 @@ impl Terminal {
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
         };
-        let formatted = catch_unwind(AssertUnwindSafe(|| log(record))).is_ok();
+        let formatted = guarded(|| log(record)).is_some();
         if !formatted {
             // env_logger keeps the half of the line in its buffer, and would print it with the next record.
             let outer = MUTED.replace(true);
-            let _emptied = catch_unwind(AssertUnwindSafe(|| log(&log::Record::builder().build())));
+            let _emptied = guarded(|| log(&log::Record::builder().build()));
             MUTED.set(outer);
         }
-        formatted & !FAILED.replace(outer)
+        match (formatted, FAILED.replace(outer)) {
+            (false, _) => Printed::Panicked,
+            (true, true) => Printed::NotWritten,
+            (true, false) => Printed::Whole,
+        }
     }
 
     fn logger(&self) -> Option<Rc<Logger>> {

@@ -53,9 +53,9 @@ pub(crate) fn fork_salt() -> [u8; 16] {
     imp::fork_salt()
 }
 
-/// Asks to be told of forks: from then on [`fork_generation`] counts, and the three hooks run around each fork.
-pub(crate) fn watch_forks(prepare: fn(), parent: fn(), child: fn()) {
-    imp::watch_forks(prepare, parent, child);
+/// Asks to be told of forks: from then on [`fork_generation`] counts. Idempotent.
+pub(crate) fn watch_forks() {
+    imp::watch_forks();
 }
 
 /// The host's name, where the system tells it.

@@ -33,7 +33,7 @@ pub(super) fn fork_salt() -> [u8; 16] {
     [0; 16]
 }
 
-pub(super) fn watch_forks(_prepare: fn(), _parent: fn(), _child: fn()) {}
+pub(super) fn watch_forks() {}
 
 pub(super) fn host_name() -> Option<String> {
     None

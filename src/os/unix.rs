@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -70,29 +70,20 @@ pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static SALT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-static HOOKS: OnceLock<[fn(); 3]> = OnceLock::new();
 
 pub(super) fn fork_generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-pub(super) fn watch_forks(prepare: fn(), parent: fn(), child: fn()) {
-    if HOOKS.set([prepare, parent, child]).is_err() {
-        return;
-    }
-    // SAFETY: the three handlers are `extern "C"` functions that live for ever and do not unwind. They run the hooks
-    // and touch an atomic; what the hooks may do is stated where they are defined.
-    unsafe {
-        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child));
-    }
-}
-
-extern "C" fn before_fork() {
-    run_hook(0);
-}
-
-extern "C" fn after_fork_in_parent() {
-    run_hook(1);
+pub(super) fn watch_forks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler is an `extern "C"` function that lives for ever and does not unwind. It reads the clock and
+        // the process id and stores to atomics, which is allowed in the child of a process with several threads.
+        unsafe {
+            libc::pthread_atfork(None, None, Some(after_fork_in_child));
+        }
+    });
 }
 
 /// The process id differs between children that live at the same time, the clock between those that do not.
@@ -118,13 +109,6 @@ pub(super) fn fork_salt() -> [u8; 16] {
 extern "C" fn after_fork_in_child() {
     renew_salt();
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    run_hook(2);
-}
-
-fn run_hook(which: usize) {
-    if let Some(hook) = HOOKS.get().and_then(|hooks| hooks.get(which)) {
-        hook();
-    }
 }
 
 pub(super) fn host_name() -> Option<String> {

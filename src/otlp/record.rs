@@ -4,6 +4,7 @@
 //! twice keeps its last value, in the place of that value; an empty key becomes `_`; a value that is none leaves no
 //! attribute.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use super::value::{ValueWriter, put_text};
@@ -60,7 +61,13 @@ pub(crate) struct Scratch {
     /// The record as it is being written.
     pub(crate) buf: Vec<u8>,
     placed: Vec<Placed>,
+    /// The keys of a record with many of them; empty below [`MANY`].
+    keys: HashSet<Box<[u8]>>,
 }
+
+/// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
+/// thousand.
+const MANY: usize = 64;
 
 impl Scratch {
     /// Gives memory back after an unusually large record.
@@ -71,6 +78,9 @@ impl Scratch {
         }
         self.placed.truncate(256);
         self.placed.shrink_to(256);
+        if !self.keys.is_empty() {
+            self.keys = HashSet::new();
+        }
     }
 }
 
@@ -86,6 +96,7 @@ pub(crate) struct RecordWriter<'a> {
 impl<'a> RecordWriter<'a> {
     pub(crate) fn begin(scratch: &'a mut Scratch, head: &Head<'_>) -> Self {
         scratch.placed.clear();
+        scratch.keys.clear();
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);
@@ -205,7 +216,7 @@ impl<'a> RecordWriter<'a> {
 
     fn place(&mut self, mut new: Placed) {
         let key = self.scratch.buf.get(new.key.0..new.key.1).unwrap_or_default();
-        if let Some(old) = self.position(key) {
+        if let Some(old) = self.earlier(key) {
             // The last value counts: the earlier attribute is cut out and what lies behind it moves up.
             let cut = self.scratch.placed.remove(old);
             let by = cut.end - cut.start;
@@ -216,6 +227,23 @@ impl<'a> RecordWriter<'a> {
             new.shift_down(by);
         }
         self.scratch.placed.push(new);
+        if self.scratch.placed.len() >= MANY {
+            self.index();
+        }
+    }
+
+    /// Where the key was used before, without looking at each of many.
+    fn earlier(&self, key: &[u8]) -> Option<usize> {
+        let indexed = !self.scratch.keys.is_empty();
+        if indexed && !self.scratch.keys.contains(key) { None } else { self.position(key) }
+    }
+
+    /// Keeps the set of keys up to date: all of them at first, and then the last.
+    #[cold]
+    fn index(&mut self) {
+        let Scratch { buf, placed, keys } = &mut *self.scratch;
+        let new = if keys.is_empty() { placed.as_slice() } else { placed.last().map_or(&[][..], std::slice::from_ref) };
+        keys.extend(new.iter().filter_map(|placed| buf.get(placed.key.0..placed.key.1)).map(Box::from));
     }
 
     fn position(&self, key: &[u8]) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! What other threads ask of the ship thread, and what it answers. Only std locks: `flush` works in `atexit`, outside
 //! any runtime and inside every runtime.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,11 @@ impl Control {
     }
 
     /// Tells the ship thread to look.
+    ///
+    /// tokio panics here when somebody has closed the descriptor it wakes its thread with (a program that closes
+    /// everything it does not know): a log call must not. The thread then looks when its time is up.
     pub(super) fn wake(&self) {
-        self.wake.notify_one();
+        let _closed = catch_unwind(AssertUnwindSafe(|| self.wake.notify_one()));
     }
 
     pub(super) async fn woken(&self) {
@@ -76,8 +80,10 @@ impl Control {
             state.deadline = until(timeout).or(state.deadline);
             state.stop |= stop;
         }
-        self.wake.notify_one();
-        state.flush_wanted
+        let wanted = state.flush_wanted;
+        drop(state);
+        self.wake();
+        wanted
     }
 
     /// Orders a flush, and waits for it until the time is up.
@@ -104,6 +110,30 @@ impl Control {
                 return Waited::TimedOut;
             }
             state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// For the ship thread while it cannot do its work: tells those who end the process that it is in vain, and waits.
+    /// Says whether it was told to stop.
+    pub(super) fn wait_in_vain(&self, failure: Failure, rest: Duration) -> bool {
+        let until = Instant::now() + rest;
+        let mut state = self.lock();
+        state.last_failure = Some(failure);
+        loop {
+            if state.stop {
+                return true;
+            }
+            if state.deadline.is_some() && state.gave_up < state.flush_wanted {
+                state.gave_up = state.flush_wanted;
+                self.changed.notify_all();
+            }
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return false;
+            }
+            // Orders wake only the async side, so they are looked at in small steps.
+            let step = rest.min(Duration::from_millis(20));
+            state = self.changed.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

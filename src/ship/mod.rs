@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::{Control, Waited};
+use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
 use voice::Voice;
 use worker::{Queue, Retry, Worker};
@@ -24,6 +25,8 @@ use crate::transport::Http;
 
 /// How long a thread goes on that nobody can ask any more.
 const FINISH: Duration = Duration::from_secs(10);
+/// How long to wait before the runtime is tried for again.
+const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
@@ -130,17 +133,9 @@ impl Drop for Ended {
 }
 
 fn run(control: Arc<Control>, outbox: Arc<Outbox>, ledger: Arc<Ledger>, resource: Vec<u8>, delivery: &Delivery) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_name(THREAD_NAME)
-        .on_thread_start(thread::mark_own)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            notice::say(&Notice::new("runtime", format!("the ship thread could not start its runtime: {error}")));
-            return;
-        }
+    let Some(runtime) = start_runtime(&control) else {
+        worker::drop_all(&outbox, &ledger);
+        return;
     };
     let mut worker = {
         // Timers and sockets of the client belong to this runtime.
@@ -169,6 +164,27 @@ fn run(control: Arc<Control>, outbox: Arc<Outbox>, ledger: Arc<Ledger>, resource
     }
     // A resolver call may hang: nobody waits for it.
     runtime.shutdown_background();
+}
+
+/// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
+fn start_runtime(control: &Control) -> Option<Runtime> {
+    loop {
+        let error = match Builder::new_current_thread()
+            .enable_all()
+            .thread_name(THREAD_NAME)
+            .on_thread_start(thread::mark_own)
+            .build()
+        {
+            Ok(runtime) => return Some(runtime),
+            Err(error) => error,
+        };
+        let text = format!("no logs can be sent yet: the ship thread cannot start its runtime: {error}");
+        let help = "check the limits of the process (ulimit -n)";
+        notice::say(&Notice::new("runtime", text.clone()).help(help));
+        if control.wait_in_vain(Failure { text, help }, RUNTIME_RETRY) {
+            return None;
+        }
+    }
 }
 
 impl From<Undelivered> for Error {

@@ -48,17 +48,25 @@ impl Voice {
     pub(super) fn answered(&mut self, outcome: &Outcome, records: u64) {
         match outcome {
             Outcome::Delivered => self.recovered(),
+            Outcome::Partial { rejected: 0, message } => {
+                self.recovered();
+                let key = format!("warned {} {message}", self.endpoint);
+                let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, Records(records));
+                notice::say(&Notice::new(key, text).help("the records arrived; its message says what to mend"));
+            }
             Outcome::Partial { rejected, message } => {
-                let text = format!("{} rejected {} of {}: \"{message}\"", self.endpoint, rejected, Records(records));
+                let rejected = (*rejected).min(records);
+                let text = format!("{} rejected {rejected} of {}: \"{message}\"", self.endpoint, Records(records));
                 let key = format!("partial {} {message}", self.endpoint);
                 notice::say(&Notice::new(key, text).help("the records it rejected are lost; its message says why"));
             }
             Outcome::Refused { cause, .. } => {
-                let text = format!("{} are lost: {} refused them: {cause}", Records(records), self.endpoint);
+                let text = format!("lost: {}, which {} refused: {cause}", Records(records), self.endpoint);
                 self.say(cause, text);
             }
             Outcome::Unconfirmed { cause } => {
-                let text = format!("{} may be lost: {} did not confirm them: {cause}", Records(records), self.endpoint);
+                let text =
+                    format!("perhaps lost: {}, which {} did not confirm: {cause}", Records(records), self.endpoint);
                 self.say(cause, text);
             }
             Outcome::Retry { .. } => {}

@@ -233,15 +233,24 @@ impl Worker {
 
     /// What is left is dropped and counted; the thread ends.
     fn end(&mut self) {
-        self.outbox.seal(&mut self.queue.segments);
-        let mut left = 0;
-        for (index, segment) in std::mem::take(&mut self.queue.segments).into_iter().enumerate() {
-            left += if index == 0 { segment.records_from(self.queue.offset) } else { segment.records() };
-            self.outbox.recycle(segment);
-        }
-        if left > 0 {
-            self.ledger.resolve(&[(Fate::Dropped(DropReason::Shutdown), left)]);
-        }
+        drop_from(&mut self.queue.segments, self.queue.offset, &self.outbox, &self.ledger);
+    }
+}
+
+/// Drops and counts everything, where no worker could be made.
+pub(super) fn drop_all(outbox: &Outbox, ledger: &Ledger) {
+    drop_from(&mut VecDeque::new(), 0, outbox, ledger);
+}
+
+fn drop_from(segments: &mut VecDeque<Segment>, offset: usize, outbox: &Outbox, ledger: &Ledger) {
+    outbox.seal(segments);
+    let mut left = 0;
+    for (index, segment) in std::mem::take(segments).into_iter().enumerate() {
+        left += if index == 0 { segment.records_from(offset) } else { segment.records() };
+        outbox.recycle(segment);
+    }
+    if left > 0 {
+        ledger.resolve(&[(Fate::Dropped(DropReason::Shutdown), left)]);
     }
 }
 

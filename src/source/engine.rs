@@ -43,6 +43,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn start(&self) -> Result<Engine, Error> {
+        os::watch_forks();
         let resource = match self.given_resource.get() {
             Some(resource) => encode_resource(resource),
             None => encode_resource(&self.resource.build()),

@@ -1,14 +1,14 @@
 //! A tracing event as a `log` record, for env_logger's formatter, and what stands for a message that is not there.
 
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::kv::{self, Key, Value, VisitSource};
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Event, Metadata};
 
-use crate::console::Terminal;
+use crate::console::{Printed, Terminal};
 use crate::levels::from_tracing;
+use crate::thread::guarded;
 
 /// The event's name, where the user gave one with `name:`; tracing makes up `event src/x.rs:22` otherwise.
 pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
@@ -21,12 +21,12 @@ pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
 }
 
 /// Prints the event as env_logger prints a record.
-pub(super) fn print(event: &Event<'_>, terminal: &Terminal) -> bool {
+pub(super) fn print(event: &Event<'_>, terminal: &Terminal) -> Printed {
     let metadata = event.metadata();
     let mut fields = OwnedFields::default();
     // A value that panics while it is formatted has left the fields before it.
-    if catch_unwind(AssertUnwindSafe(|| event.record(&mut fields))).is_err() {
-        return false;
+    if guarded(|| event.record(&mut fields)).is_none() {
+        return Printed::Panicked;
     }
     let message = match fields.message.take() {
         Some(message) => message,

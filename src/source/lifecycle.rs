@@ -1,4 +1,4 @@
-//! The end of a process, and forks.
+//! The end of a process.
 //!
 //! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
 //! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::pipeline::Pipeline;
 use crate::notice::{self, Notice};
 use crate::ship::Flushed;
-use crate::{console, installed, os, thread};
+use crate::{installed, os, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
@@ -26,11 +26,10 @@ thread_local! {
     static EXITS_HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Registers what has to run at the end of the process and around forks. Idempotent.
+/// Registers what has to run at the end of the process. Idempotent.
 pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        os::watch_forks(hold_locks, release_locks, release_locks);
         arm();
     });
 }
@@ -86,14 +85,4 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
         let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
         notice::say(&if timed_out { notice.note(waited) } else { notice });
     }
-}
-
-fn hold_locks() {
-    console::fork::hold();
-    notice::fork::hold();
-}
-
-fn release_locks() {
-    notice::fork::release();
-    console::fork::release();
 }

@@ -8,7 +8,7 @@ use log::{Level, Record};
 use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
-use crate::console::Terminal;
+use crate::console::{Printed, Terminal};
 use crate::otlp::{RecordWriter, ValueWriter, write_serde};
 
 impl Source for Record<'_> {
@@ -20,7 +20,7 @@ impl Source for Record<'_> {
         self.level()
     }
 
-    fn print(&self, terminal: &Terminal) -> bool {
+    fn print(&self, terminal: &Terminal) -> Printed {
         terminal.print(self)
     }
 

@@ -1,6 +1,6 @@
 //! Panics as records: the last thing a crashing service says reaches the collector too.
 
-use std::backtrace::Backtrace;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,13 +8,14 @@ use log::Level;
 
 use super::buffers::{self, Location};
 use super::pipeline::Source;
-use crate::console::Terminal;
+use crate::console::{Printed, Terminal};
 use crate::otlp::RecordWriter;
 use crate::{installed, thread};
 
 /// The scope of panic records, and the target that levels see.
 const TARGET: &str = "panic";
-/// Backtraces cost milliseconds: a service that catches a panic per request gets them for the first ones.
+/// Backtraces, where RUST_BACKTRACE asks for them, cost up to a tenth of a second: a service that catches a panic per
+/// request gets them for the first ones.
 const BACKTRACES: u32 = 16;
 
 /// Installs the hook, in front of the one that is there, which is called after it.
@@ -47,14 +48,16 @@ fn record(info: &PanicHookInfo<'_>) {
         return;
     }
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    let backtrace = (TAKEN.fetch_add(1, Ordering::Relaxed) < BACKTRACES).then(Backtrace::force_capture);
+    let backtrace = (TAKEN.fetch_add(1, Ordering::Relaxed) < BACKTRACES)
+        .then(Backtrace::capture)
+        .filter(|backtrace| backtrace.status() == BacktraceStatus::Captured);
     let source = PanicSource {
         message: message(info),
         file: info.location().map(|location| location.file().to_owned()),
         line: info.location().map(std::panic::Location::line),
         column: info.location().map(std::panic::Location::column),
         backtrace: backtrace.map(|backtrace| backtrace.to_string()),
-        fatal: cfg!(panic = "abort") || std::thread::current().name() == Some("main"),
+        fatal: cfg!(panic = "abort") || (!thread::is_guarded() && std::thread::current().name() == Some("main")),
     };
     pipeline.take(&source, |front| front.own_record(&source));
 }
@@ -99,8 +102,8 @@ impl Source for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
-    fn print(&self, _terminal: &Terminal) -> bool {
-        true
+    fn print(&self, _terminal: &Terminal) -> Printed {
+        Printed::Whole
     }
 
     fn location(&self) -> Location<'_> {

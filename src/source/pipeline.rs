@@ -1,6 +1,5 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,14 +12,14 @@ use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
 use crate::config::Config;
-use crate::console::{MirrorPrinter, Terminal};
+use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::error::{Error, Kind, Undelivered};
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::Table;
 use crate::otlp::{Head, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Flushed;
-use crate::thread::{self, Call};
+use crate::thread::{self, Call, guarded};
 
 /// One way from facades to destinations, shared by all handles.
 #[derive(Debug)]
@@ -72,8 +71,8 @@ pub(super) trait Source {
     fn trace(&self) -> Option<TraceIds> {
         buffers::current_trace()
     }
-    /// Prints it as env_logger does; returns whether it was written.
-    fn print(&self, terminal: &Terminal) -> bool;
+    /// Prints it as env_logger does.
+    fn print(&self, terminal: &Terminal) -> Printed;
     fn location(&self) -> Location<'_>;
     /// Writes body and attributes.
     fn write(&self, writer: &mut RecordWriter<'_>);
@@ -130,9 +129,19 @@ impl Pipeline {
         let Some(verdict) = self.gate(engine, shard, source, call.is_some()) else { return };
         if verdict.console
             && let Some(terminal) = &self.terminal
-            && !source.print(terminal)
         {
-            engine.ledger.count(shard, Count::ConsoleFailed);
+            match source.print(terminal) {
+                Printed::Whole => {}
+                Printed::NotWritten => engine.ledger.count(shard, Count::ConsoleFailed),
+                Printed::Panicked => {
+                    engine.ledger.count(shard, Count::ConsoleFailed);
+                    // It would panic again.
+                    if verdict.otlp {
+                        engine.ledger.count_dropped(shard, DropReason::FormatPanicked);
+                    }
+                    return;
+                }
+            }
         }
         if !verdict.otlp && !verdict.mirror {
             return;
@@ -382,9 +391,4 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
 fn now() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
-}
-
-/// Runs code of the application (`Display`, processors): a panic in it must not come out of a log call.
-fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
 }

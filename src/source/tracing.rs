@@ -16,7 +16,7 @@ use super::buffers::{self, Location};
 use super::event_line;
 use super::fields;
 use super::pipeline::{Pipeline, Source};
-use crate::console::Terminal;
+use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
 use crate::otlp::{RecordWriter, TraceIds};
 use crate::{installed, thread};
@@ -179,7 +179,7 @@ where
         }
     }
 
-    fn print(&self, terminal: &Terminal) -> bool {
+    fn print(&self, terminal: &Terminal) -> Printed {
         event_line::print(self.event, terminal)
     }
 

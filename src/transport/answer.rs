@@ -49,7 +49,7 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         _ => None,
     };
     match response {
-        Some(Response { rejected: 0, .. }) => Outcome::Delivered,
+        Some(Response { rejected: 0, message }) if message.is_empty() => Outcome::Delivered,
         Some(Response { rejected, message }) => Outcome::Partial { rejected, message },
         None => {
             let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io;
 
 use super::outcome::{Cause, CauseKind};
+use super::tls;
 
 /// Classifies an error of the client by what is at the bottom of its chain.
 pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     let chain: Vec<&(dyn Error + 'static)> = std::iter::successors(Some(error), |error| (*error).source()).collect();
-    if let Some(tls) = chain.iter().find_map(|error| tls_error(*error)) {
-        return of_tls_error(tls);
+    if let Some(cause) = chain.iter().find_map(|error| tls::cause(*error)) {
+        return cause;
     }
     if chain.iter().any(|error| error.to_string() == "dns error") {
         return Cause { kind: CauseKind::Dns, text: format!("the host name was not found: {}", innermost(&chain)) };
@@ -29,6 +30,8 @@ pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
 
 fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
     let kind = match error.kind() {
+        // EMFILE and ENFILE have no kind of their own.
+        _ if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) => CauseKind::Descriptors,
         io::ErrorKind::ConnectionRefused => CauseKind::Refused,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
             CauseKind::Unreachable
@@ -42,24 +45,6 @@ fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
         _ => innermost(chain),
     };
     Cause { kind, text }
-}
-
-/// rustls's error, which an `io::Error` (or one inside another) may wrap without naming it as its source.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(tls);
-    }
-    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
-    tls_error(inner)
-}
-
-fn of_tls_error(error: &rustls::Error) -> Cause {
-    match error {
-        rustls::Error::InvalidMessage(_) => {
-            Cause { kind: CauseKind::NotTls, text: "this port does not speak TLS".to_owned() }
-        }
-        _ => Cause { kind: CauseKind::Tls, text: format!("TLS: {error}") },
-    }
 }
 
 fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&'a T> {

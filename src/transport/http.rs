@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -17,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::answer;
 use super::cause;
 use super::outcome::{Cause, CauseKind, Outcome};
+use super::tls::{self, TlsConnector};
 use crate::config::Delivery;
 
 /// The specification's bound for an answer.
@@ -25,7 +25,6 @@ const ANSWER_BYTES: usize = 4 << 20;
 const IDLE: Duration = Duration::from_secs(30);
 
 type PlainClient = Client<HttpConnector, Full<Bytes>>;
-type TlsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A client of one endpoint.
 #[derive(Debug)]
@@ -39,8 +38,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 enum AnyClient {
     Plain(PlainClient),
-    Tls(TlsClient),
-    /// The platform's roots could not be loaded: said with each request.
+    Tls(Client<TlsConnector, Full<Bytes>>),
+    /// There is no TLS: said with each request.
     Broken(String),
 }
 
@@ -56,7 +55,13 @@ impl Http {
         for header in &delivery.headers {
             headers.insert(header.name.clone(), header.value.clone());
         }
-        let client = if delivery.endpoint.is_https() { tls_client() } else { AnyClient::Plain(build(connector())) };
+        let client = match delivery.endpoint.is_https() {
+            false => AnyClient::Plain(build(connector())),
+            true => match tls::connector(connector()) {
+                Ok(connector) => AnyClient::Tls(build(connector)),
+                Err(why) => AnyClient::Broken(why),
+            },
+        };
         Self { client, uri: without_credentials(delivery.endpoint.uri()), headers, timeout: delivery.timeout }
     }
 
@@ -119,17 +124,6 @@ where
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(1)
         .build(connector)
-}
-
-fn tls_client() -> AnyClient {
-    let mut http = connector();
-    http.enforce_http(false);
-    // Named explicitly: with two providers compiled in, rustls's own choice panics.
-    let provider = rustls::crypto::ring::default_provider();
-    match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider) {
-        Ok(builder) => AnyClient::Tls(build(builder.https_only().enable_http1().wrap_connector(http))),
-        Err(error) => AnyClient::Broken(format!("the platform's root certificates could not be loaded: {error}")),
-    }
 }
 
 /// hyper would send them nowhere, but they would stand in the `Host` header's source.

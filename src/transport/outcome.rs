@@ -43,9 +43,12 @@ pub(crate) enum CauseKind {
     NotOtlp,
     /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
     Protocol,
+    /// This process has no descriptors left.
+    Descriptors,
     /// The host's name could not be resolved.
     Dns,
     /// TLS was asked for, and the port does not speak it.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))] // Only a TLS client finds out.
     NotTls,
     /// The connection ended before the answer.
     Interrupted,
@@ -82,9 +85,14 @@ impl CauseKind {
             Self::TooLarge => "raise the endpoint's limit for requests",
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
-            Self::Dns => "check the host name in OTEL_EXPORTER_OTLP_ENDPOINT",
+            Self::Descriptors => {
+                "this process has too many files and sockets open: look for a leak, or raise ulimit -n"
+            }
+            Self::Dns => "check the host name of the endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)",
             Self::Interrupted => "look at the collector's own log; it may have restarted",
-            Self::Refused => "start a collector there, or set OTEL_EXPORTER_OTLP_ENDPOINT to where one listens",
+            Self::Refused => {
+                "start a collector there, or name another endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)"
+            }
             Self::Redirect => "set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects, if you trust that",
             Self::Timeout => "check that the address is right and no firewall swallows the packets",
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
