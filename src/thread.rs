@@ -11,6 +11,7 @@ thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
     static RETURN: Return = const { Return };
 }
 
@@ -95,6 +96,20 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(run)).ok();
     GUARDED.set(outer);
     result
+}
+
+/// Runs something that panics where it finds a dead thread-local or a closed descriptor, which is expected and nobody's
+/// business: the panic hook stays silent.
+pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = QUIET.replace(true);
+    let result = guarded(run);
+    QUIET.set(outer);
+    result
+}
+
+/// Whether a panic on this thread is one that is expected.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.get()
 }
 
 /// Whether a panic on this thread is caught by the crate, and ends nothing.

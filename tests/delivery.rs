@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used)] // A test may panic.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use log::Log as _;
@@ -270,6 +272,50 @@ fn headers_arrive_and_are_not_shown() {
     {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+/// A writer that logs, as one that rotates files may do.
+struct Logs(Arc<OnceLock<logbridge::Logger>>, Arc<AtomicUsize>);
+
+impl std::io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        if let Some(logger) = self.0.get() {
+            let args = format_args!("from inside the writer");
+            logger.log(&log::Record::builder().args(args).level(log::Level::Warn).target("delivery").build());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_logs_does_not_wait_for_itself() {
+    let receiver = Receiver::start().expect("a receiver");
+    let (logger, lines) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let pipe = Console::pipe(Logs(Arc::clone(&logger), Arc::clone(&lines)));
+    let bridge = builder(&receiver.endpoint()).console(pipe).build().expect("builds");
+    logger.set(bridge.logger()).expect("set once");
+    write(&bridge, 1);
+    bridge.flush(LONG).expect("both records arrive");
+    assert_eq!((receiver.logs().len(), lines.load(Ordering::Relaxed)), (2, 1));
+    let console = bridge.report().counters.console;
+    assert_eq!((console.accepted, console.failed), (2, 1), "the inner line is not printed, and counted");
+}
+
+#[test]
+fn times_without_end_mean_for_ever() {
+    let receiver = Receiver::start().expect("a receiver");
+    let otlp = Otlp::to(receiver.endpoint()).timeout(Duration::MAX);
+    let mut builder = builder("http://unused");
+    let bridge = builder.otlp(otlp).schedule_delay(Duration::MAX).exit_timeout(Duration::MAX).build().expect("builds");
+    write(&bridge, 2);
+    bridge.flush(Duration::MAX).expect("delivered");
+    bridge.shutdown(Duration::MAX).expect("nothing is left");
+    assert_eq!(receiver.logs().len(), 2);
 }
 
 #[test]

@@ -36,6 +36,8 @@ mod runtimes;
 mod slots;
 #[path = "process/support.rs"]
 mod support;
+#[path = "process/surroundings.rs"]
+mod surroundings;
 #[path = "process/terminal.rs"]
 mod terminal;
 
@@ -56,6 +58,7 @@ const GROUPS: &[Group] = &[
     dying::GROUP,
     fork::GROUP,
     ledger::GROUP,
+    surroundings::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -13,8 +13,8 @@ use crate::levels::{LevelSet, Origin, Table, Threshold, parse};
 use crate::notice::Notice;
 use crate::os;
 
-/// Longer times mean the same, and no clock can hold `Duration::MAX` from now on.
-const FOR_EVER: Duration = Duration::from_secs(3_650 * 86_400);
+/// Longer times mean the same: no clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
+const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Settings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the

@@ -57,9 +57,8 @@ impl Sink {
                 let _lines_stay_whole = output();
                 os::write_all(*stream, bytes)
             }
-            // A writer that logs would wait for itself.
-            Self::Pipe(_) if IN_PIPE.replace(true) => Err(io::ErrorKind::Deadlock.into()),
             Self::Pipe(PipeSink(pipe)) => {
+                IN_PIPE.set(true);
                 let _left = LeavePipe;
                 let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
                 pipe.write_all(bytes)?;
@@ -71,6 +70,11 @@ impl Sink {
             }
         }
     }
+}
+
+/// Whether this thread stands inside a writer of the application's: one that logs would wait for itself.
+pub(super) fn is_in_pipe() -> bool {
+    IN_PIPE.get()
 }
 
 /// Leaves the application's writer, also when it panics.

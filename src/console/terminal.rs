@@ -12,7 +12,7 @@ use anstream::ColorChoice;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log as _};
 
-use super::stream::Sink;
+use super::stream::{Sink, is_in_pipe};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::levels::Table;
 use crate::thread::guarded;
@@ -66,6 +66,9 @@ impl Terminal {
 
     /// Prints one record. A value of the application that panics while it is formatted stops here.
     pub(crate) fn print(&self, record: &log::Record<'_>) -> Printed {
+        if is_in_pipe() {
+            return Printed::NotWritten;
+        }
         let outer = FAILED.replace(false);
         let logger = self.logger();
         let log = |record: &log::Record<'_>| match &logger {

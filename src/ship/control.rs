@@ -1,13 +1,13 @@
 //! What other threads ask of the ship thread, and what it answers. Only std locks: `flush` works in `atexit`, outside
 //! any runtime and inside every runtime.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::voice::Failure;
+use crate::thread::quietly;
 
 /// Orders to the ship thread, and its state.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ impl Control {
     /// tokio panics here when somebody has closed the descriptor it wakes its thread with (a program that closes
     /// everything it does not know): a log call must not. The thread then looks when its time is up.
     pub(super) fn wake(&self) {
-        let _closed = catch_unwind(AssertUnwindSafe(|| self.wake.notify_one()));
+        let _closed = quietly(|| self.wake.notify_one());
     }
 
     pub(super) async fn woken(&self) {

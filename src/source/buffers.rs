@@ -5,12 +5,12 @@
 //! so as long as it lives, that lives too; when it is gone, a record is encoded without ids.
 
 use std::cell::{Cell, RefCell};
-use std::panic::catch_unwind;
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
 use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
+use crate::thread::quietly;
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
@@ -123,28 +123,19 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(made_on_first_use());
     /// OpenTelemetry's context had died before this thread wrote its first record.
     static GONE: Cell<bool> = const { Cell::new(false) };
-    /// A panic that is expected and caught is under way.
-    static PROBING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A thread may write its first record while it is ending, when OpenTelemetry's context is dead already: asking it
 /// panics, and there is no other way to find out.
 fn made_on_first_use() -> Buffers {
-    PROBING.set(true);
-    let made = catch_unwind(|| {
+    let made = quietly(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
     });
-    PROBING.set(false);
-    made.unwrap_or_else(|_| {
+    made.unwrap_or_else(|| {
         GONE.set(true);
         Buffers::default()
     })
-}
-
-/// Whether the panic on this thread is one that is expected and caught here, and nobody's business.
-pub(super) fn is_probing() -> bool {
-    PROBING.get()
 }
 
 /// Makes the buffers of this thread now, so that they die before what was used before.

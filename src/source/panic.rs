@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use log::Level;
 
-use super::buffers::{self, Location};
+use super::buffers::Location;
 use super::pipeline::Source;
 use crate::console::{Printed, Terminal};
 use crate::otlp::RecordWriter;
@@ -27,7 +27,7 @@ pub(crate) fn install_hook() {
     }
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if buffers::is_probing() {
+        if thread::is_quiet() {
             return;
         }
         record(info);

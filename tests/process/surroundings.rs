@@ -1,0 +1,106 @@
+//! Hostile surroundings: descriptors that are closed or used up, and a console that nobody reads while the process forks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::runner::{Group, named};
+use crate::support::{Child, SLACK, assert_arrived, receiver};
+
+pub(crate) const GROUP: Group = Group {
+    name: "surroundings",
+    tests: named![
+        a_fork_does_not_wait_for_a_console_that_nobody_reads,
+        closing_every_descriptor_panics_nowhere_and_the_exit_stays_bounded,
+        without_descriptors_at_first_everything_is_sent_when_there_are_some,
+    ],
+    scenarios: named![close_descriptors, fork_beside_a_stuck_console, no_descriptors_at_first],
+};
+
+fn close_descriptors(_: &[String]) {
+    let bridge = logbridge::try_init().expect("both slots are free");
+    log::info!("before");
+    bridge.flush(Duration::from_secs(10)).expect("delivered");
+    for descriptor in 3..256 {
+        // SAFETY: what daemonising code does. Nothing of this program uses a descriptor it opened itself after this but
+        // the crate's thread, which is what is tested.
+        unsafe { libc::close(descriptor) };
+    }
+    log::info!("after");
+    tracing::info!("after");
+    println!("still here");
+}
+
+fn closing_every_descriptor_panics_nowhere_and_the_exit_stays_bounded() {
+    let receiver = receiver();
+    let child = Child::new("close_descriptors").to(&receiver).env("LOGBRIDGE_EXIT_TIMEOUT", "500ms").run();
+    let child = child.success().within(SLACK + Duration::from_millis(500));
+    assert_arrived(&receiver, &["before"], &child);
+    assert!(child.stdout.contains("still here"), "{child}");
+    assert!(!child.stderr.contains("panicked"), "{child}");
+}
+
+fn limit_descriptors(limit: u64) {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a live rlimit.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits), 0);
+        limits.rlim_cur = limit.min(limits.rlim_max);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits), 0);
+    }
+}
+
+fn no_descriptors_at_first(_: &[String]) {
+    limit_descriptors(3);
+    let bridge = logbridge::try_init().expect("the thread starts, its runtime cannot yet");
+    log::info!("written without descriptors");
+    assert!(bridge.flush(Duration::from_millis(100)).is_err_and(|error| error.pending() == 1));
+    limit_descriptors(256);
+    bridge.flush(Duration::from_secs(10)).expect("sent as soon as there are some");
+}
+
+fn without_descriptors_at_first_everything_is_sent_when_there_are_some() {
+    let receiver = receiver();
+    let child = Child::new("no_descriptors_at_first").to(&receiver).run().success();
+    assert_arrived(&receiver, &["written without descriptors"], &child);
+    assert!(child.stderr.contains("cannot start its runtime"), "{child}");
+}
+
+fn fork_beside_a_stuck_console(_: &[String]) {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    logbridge::init();
+    std::thread::spawn(|| {
+        loop {
+            log::error!("{}", "x".repeat(4_096));
+            WRITTEN.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    // Stuck is who has written something and writes no more.
+    let (mut last, mut since) = (0, Instant::now());
+    while last == 0 || since.elapsed() < Duration::from_millis(200) {
+        let now = WRITTEN.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        std::thread::yield_now();
+    }
+    // SAFETY: the child calls only async-signal-safe functions.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is a live integer that waitpid writes.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    println!("forked");
+    // The console thread holds its lock for ever: ending must not wait for it either.
+}
+
+fn a_fork_does_not_wait_for_a_console_that_nobody_reads() {
+    let (unread, stderr) = std::io::pipe().expect("a pipe");
+    let receiver = receiver();
+    let child = Child::new("fork_beside_a_stuck_console").to(&receiver).stderr(stderr).run();
+    drop(unread);
+    let child = child.success().within(SLACK + Duration::from_secs(3));
+    assert!(child.stdout.contains("forked"), "{child}");
+}
