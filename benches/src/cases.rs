@@ -35,11 +35,22 @@ pub(crate) fn run(name: &str) {
         "disabled" => time(|i| log::debug!("request completed for user {} in {} ms", i, i % 7)),
         "rejected" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
         "plain" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
-        "kv" => time(|i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7)),
+        "kv" => time(
+            |i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7),
+        ),
         "event" => {
             let span = tracing::info_span!("request", id = 7);
             let _entered = span.enter();
-            time(|i| tracing::info!(user = i, route = "/checkout", took = 1.5, "request completed for user {} in {} ms", i, i % 7));
+            time(|i| {
+                tracing::info!(
+                    user = i,
+                    route = "/checkout",
+                    took = 1.5,
+                    "request completed for user {} in {} ms",
+                    i,
+                    i % 7
+                )
+            });
         }
         _ => panic!("no such case: {name}"),
     }
@@ -80,10 +91,7 @@ fn ours(directives: &str) {
 
 fn env_logger(directives: &str) {
     let null = OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
-    env_logger::Builder::new()
-        .parse_filters(directives)
-        .target(env_logger::Target::Pipe(Box::new(null)))
-        .init();
+    env_logger::Builder::new().parse_filters(directives).target(env_logger::Target::Pipe(Box::new(null))).init();
 }
 
 #[derive(Debug)]

@@ -8,14 +8,19 @@
 //! everything, so that nothing but the call is measured, as the stock processor is measured with an exporter that does
 //! nothing.
 
+#![allow(clippy::disallowed_methods)] // The package beside this one has rules of its own about the environment.
+
 mod cases;
 
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-/// What is measured, and against whom.
-const TABLE: &[(&str, &str, &[(&str, f64)])] = &[
+/// The case of a peer, and the ratio to reach.
+type Peer = (&'static str, f64);
+
+/// What is measured, our case, and against whom.
+const TABLE: &[(&str, &str, &[Peer])] = &[
     ("log call below the max level", "disabled-ours", &[("disabled-env_logger", 1.1)]),
     ("log call rejected by one of ten directives", "rejected-ours", &[("rejected-env_logger", 1.0)]),
     ("log call, plain", "plain-ours", &[("plain-env_logger", 0.25), ("plain-stock", f64::NAN)]),
