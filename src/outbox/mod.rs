@@ -38,11 +38,26 @@ struct Shard {
     lanes: Mutex<[Option<Segment>; 2]>,
 }
 
+/// Segments that wait to be taken over by the ship thread.
+#[derive(Debug, Default)]
+struct Sealed {
+    queue: VecDeque<Segment>,
+    /// How many there ever were.
+    total: u64,
+}
+
+impl Sealed {
+    fn push(&mut self, segment: Segment) {
+        self.queue.push_back(segment);
+        self.total += 1;
+    }
+}
+
 /// The outbox of one pipeline in one process.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     shards: Vec<Shard>,
-    sealed: Mutex<VecDeque<Segment>>,
+    sealed: Mutex<Sealed>,
     pool: Mutex<Vec<Vec<u8>>>,
     /// Bytes of all segments that exist.
     allocated: AtomicUsize,
@@ -89,14 +104,14 @@ impl Outbox {
                 // It fills a segment of its own; the current one stays for those that fit.
                 let mut segment = self.allocate(frame.len())?;
                 segment.push(frame);
-                lock(&self.sealed).push_back(segment);
+                lock(&self.sealed).push(segment);
                 wake = Wake::Yes;
             }
             _ => {
                 let mut segment = self.allocate(frame.len())?;
                 segment.push(frame);
                 if let Some(full) = lane.replace(segment) {
-                    lock(&self.sealed).push_back(full);
+                    lock(&self.sealed).push(full);
                     wake = Wake::Yes;
                 }
             }
@@ -134,17 +149,19 @@ impl Outbox {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Hands over everything that was appended before the call.
-    pub(crate) fn seal(&self, into: &mut VecDeque<Segment>) {
+    /// Seals everything that was appended before the call. Returns how many segments were ever sealed: when so many have
+    /// met their fates, all records of before have.
+    pub(crate) fn seal(&self) -> u64 {
         self.waiting.store(false, Ordering::Relaxed);
-        // The shards first: what is in `sealed` is older than what they hold, but a full one may come in between.
         let mut current: Vec<Segment> = Vec::new();
         for shard in &self.shards {
             let mut lanes = lock(&shard.lanes);
             current.extend(lanes.iter_mut().rev().filter_map(Option::take));
         }
-        self.take_sealed(into);
-        into.extend(current.into_iter().map(|segment| self.compact(segment)));
+        let current: Vec<Segment> = current.into_iter().map(|segment| self.compact(segment)).collect();
+        let mut sealed = lock(&self.sealed);
+        current.into_iter().for_each(|segment| sealed.push(segment));
+        sealed.total
     }
 
     /// Moves a segment that is mostly empty into one of its own size, so that little content does not hold much memory
@@ -176,9 +193,9 @@ impl Outbox {
             .map_err(|_| DropReason::OutboxFull)
     }
 
-    /// Hands over the segments that are full.
+    /// Hands over the segments that are sealed.
     pub(crate) fn take_sealed(&self, into: &mut VecDeque<Segment>) {
-        into.append(&mut lock(&self.sealed));
+        into.append(&mut lock(&self.sealed).queue);
     }
 
     /// Takes back the memory of a segment whose records have met their fates.

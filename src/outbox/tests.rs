@@ -10,6 +10,11 @@ fn frame(text: &str) -> Vec<u8> {
     scratch.buf
 }
 
+fn seal(outbox: &Outbox, into: &mut VecDeque<Segment>) {
+    outbox.seal();
+    outbox.take_sealed(into);
+}
+
 fn records(segments: &VecDeque<Segment>) -> Vec<String> {
     let mut all = Vec::new();
     for segment in segments {
@@ -29,7 +34,7 @@ fn the_first_record_wakes_and_the_next_does_not() {
     assert_eq!(outbox.append(0, false, &frame("b")), Ok(Wake::No));
     assert!(outbox.is_waiting());
     let mut queue = VecDeque::new();
-    outbox.seal(&mut queue);
+    seal(&outbox, &mut queue);
     assert_eq!(records(&queue), ["a", "b"]);
     assert!(!outbox.is_waiting());
     assert_eq!(outbox.append(0, true, &frame("c")), Ok(Wake::Yes));
@@ -52,7 +57,7 @@ fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
     let (allocated, bound) = outbox.memory();
     assert!(allocated <= bound && bound < 64 << 10, "{allocated} {bound}");
     let mut queue = VecDeque::new();
-    outbox.seal(&mut queue);
+    seal(&outbox, &mut queue);
     let seen: Vec<usize> = records(&queue).iter().map(|record| record[..5].parse().expect("a number")).collect();
     assert_eq!(seen, (0..appended).collect::<Vec<_>>());
     for segment in queue {
@@ -72,7 +77,7 @@ fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused(
     assert!(outbox.append(0, false, &frame("after")).is_ok());
     assert_eq!(outbox.append(0, false, &frame(&"x".repeat(2 << 20))), Err(DropReason::TooLarge));
     let mut queue = VecDeque::new();
-    outbox.seal(&mut queue);
+    seal(&outbox, &mut queue);
     let lengths: Vec<usize> = records(&queue).iter().map(String::len).collect();
     assert_eq!(lengths, [400 << 10, 5, 5]);
     let before = outbox.memory().0;
@@ -101,9 +106,9 @@ fn nothing_is_lost_between_threads_that_append_and_one_that_seals() {
             .collect();
         let mut queue = VecDeque::new();
         while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            outbox.seal(&mut queue);
+            seal(&outbox, &mut queue);
         }
-        outbox.seal(&mut queue);
+        seal(&outbox, &mut queue);
         records(&queue)
     });
     assert_eq!(seen.len(), THREADS * EACH);

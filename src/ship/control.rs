@@ -1,6 +1,7 @@
 //! What other threads ask of the ship thread, and what it answers. Only std locks: `flush` works in `atexit`, outside
 //! any runtime and inside every runtime.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub(super) struct Control {
 pub(super) struct State {
     /// Number of the newest flush that was asked for.
     pub(super) flush_wanted: u64,
+    /// The flushes that are not done, with the number of segments that must have met their fates for each.
+    pub(super) flushes: VecDeque<(u64, u64)>,
     /// Number of the newest flush whose records have all met their fates.
     pub(super) flush_done: u64,
     /// The process or the pipeline ends: nothing is worth waiting for beyond this.
@@ -72,10 +75,12 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Orders a flush; gives its number. `ending` orders also set the deadline.
-    pub(super) fn order(&self, timeout: Duration, ending: bool, stop: bool) -> u64 {
+    /// Orders a flush of the first `segments` segments; gives its number. `ending` orders also set the deadline.
+    pub(super) fn order(&self, segments: u64, timeout: Duration, ending: bool, stop: bool) -> u64 {
         let mut state = self.lock();
         state.flush_wanted += 1;
+        let flush = (state.flush_wanted, segments);
+        state.flushes.push_back(flush);
         if ending {
             state.deadline = until(timeout).or(state.deadline);
             state.stop |= stop;
@@ -86,10 +91,23 @@ impl Control {
         wanted
     }
 
+    /// So many segments have met their fates: tells those who waited for them.
+    pub(super) fn segments_left(&self, left: u64) {
+        let mut state = self.lock();
+        let before = state.flush_done;
+        while let Some((number, _)) = state.flushes.front().copied().filter(|(_, segments)| *segments <= left) {
+            state.flushes.pop_front();
+            state.flush_done = number;
+        }
+        if state.flush_done != before {
+            self.changed.notify_all();
+        }
+    }
+
     /// Orders a flush, and waits for it until the time is up.
-    pub(super) fn flush(&self, timeout: Duration, ending: bool, stop: bool) -> Waited {
+    pub(super) fn flush(&self, segments: u64, timeout: Duration, ending: bool, stop: bool) -> Waited {
         let until = until(timeout);
-        let mine = self.order(timeout, ending, stop);
+        let mine = self.order(segments, timeout, ending, stop);
         let mut state = self.lock();
         loop {
             // Stopping is done when the thread is: only then is nothing sent any more.

@@ -27,6 +27,8 @@ use crate::transport::Http;
 const FINISH: Duration = Duration::from_secs(10);
 /// How long to wait before the runtime is tried for again.
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
+/// How long to wait after a panic of the ship thread.
+const PANIC_RETRY: Duration = Duration::from_secs(1);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
@@ -34,6 +36,7 @@ const THREAD_NAME: &str = "logbridge";
 #[derive(Debug)]
 pub(crate) struct Ship {
     control: Arc<Control>,
+    outbox: Arc<Outbox>,
 }
 
 /// How an order to flush ended.
@@ -55,16 +58,17 @@ impl Ship {
     ) -> Result<Self, Error> {
         let control = Arc::new(Control::default());
         let (shared, delivery) = (Arc::clone(&control), delivery.clone());
+        let shared_outbox = Arc::clone(&outbox);
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
                 thread::mark_own();
                 let ended = Ended(Arc::clone(&shared));
-                run(shared, outbox, ledger, resource, &delivery);
+                run(shared, shared_outbox, ledger, resource, &delivery);
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
-        Ok(Self { control })
+        Ok(Self { control, outbox })
     }
 
     #[inline]
@@ -92,7 +96,7 @@ impl Ship {
 
     /// The same without waiting for it.
     pub(crate) fn finish(&self) {
-        self.control.order(FINISH, true, true);
+        self.control.order(self.outbox.seal(), FINISH, true, true);
     }
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
@@ -100,7 +104,8 @@ impl Ship {
         if thread::is_own() {
             return Flushed::Not { timed_out: false, last_failure: None };
         }
-        match self.control.flush(timeout, ending, stop) {
+        // Sealed here and now: what is written from now on is not waited for.
+        match self.control.flush(self.outbox.seal(), timeout, ending, stop) {
             Waited::Done => Flushed::All,
             waited => {
                 Flushed::Not { timed_out: waited == Waited::TimedOut, last_failure: self.control.look().last_failure }
@@ -133,37 +138,58 @@ impl Drop for Ended {
 }
 
 fn run(control: Arc<Control>, outbox: Arc<Outbox>, ledger: Arc<Ledger>, resource: Vec<u8>, delivery: &Delivery) {
-    let Some(runtime) = start_runtime(&control) else {
-        worker::drop_all(&outbox, &ledger);
-        return;
-    };
-    let mut worker = {
+    let mut resource = Some(resource);
+    let mut worker: Option<Worker> = None;
+    loop {
+        let Some(runtime) = start_runtime(&control) else {
+            worker::drop_all(&outbox, &ledger);
+            return;
+        };
         // Timers and sockets of the client belong to this runtime.
-        let _entered = runtime.enter();
-        Worker {
-            control,
-            ledger,
-            outbox,
-            resource,
-            schedule_delay: delivery.schedule_delay,
-            transport: Http::new(delivery),
-            voice: Voice::new(delivery.endpoint.clone()),
-            queue: Queue::default(),
-            retry: Retry::default(),
+        let transport = {
+            let _entered = runtime.enter();
+            Http::new(delivery)
+        };
+        match &mut worker {
+            // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
+            Some(worker) => std::mem::forget(std::mem::replace(&mut worker.transport, transport)),
+            None => {
+                worker = Some(Worker {
+                    control: Arc::clone(&control),
+                    ledger: Arc::clone(&ledger),
+                    outbox: Arc::clone(&outbox),
+                    resource: resource.take().unwrap_or_default(),
+                    schedule_delay: delivery.schedule_delay,
+                    transport,
+                    voice: Voice::new(delivery.endpoint.clone()),
+                    queue: Queue::default(),
+                    retry: Retry::default(),
+                });
+            }
         }
-    };
-    // A panic here is a bug of ours; the records that wait must not pay for it.
-    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))) {
-        let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        notice::say(
-            &Notice::new("ship panic", format!("the ship thread panicked and goes on: {what}"))
-                .help("please report this as a bug of logbridge"),
-        );
-        std::thread::sleep(Duration::from_secs(1));
+        let Some(worker) = &mut worker else { return };
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))) else {
+            // A resolver call may hang: nobody waits for it.
+            return runtime.shutdown_background();
+        };
+        std::mem::forget(runtime);
+        let failure = panicked(&*panic);
+        notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
+        if control.wait_in_vain(failure, PANIC_RETRY) {
+            worker.end();
+            return;
+        }
     }
-    // A resolver call may hang: nobody waits for it.
-    runtime.shutdown_background();
+}
+
+/// A bug of ours, or descriptors that somebody has closed; the records that wait must not pay for either.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Failure {
+        text: format!("the ship thread panicked and starts again: {what}"),
+        help: "if nothing closes descriptors that it did not open, please report this as a bug of logbridge",
+    }
 }
 
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.

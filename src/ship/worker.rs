@@ -43,11 +43,8 @@ pub(super) struct Queue {
     offset: usize,
     /// When the current segments are handed over although they are not full.
     seal_at: Option<Instant>,
-    /// Segments that ever entered and left the queue.
-    entered: u64,
+    /// Segments that ever left the queue.
     left: u64,
-    /// The newest flush that was sealed for, and what must have left the queue for it to be done.
-    flush: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -84,8 +81,8 @@ impl Worker {
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.look();
-            self.collect(&orders);
-            self.answer_flush();
+            self.collect(orders.stop);
+            self.control.segments_left(self.queue.left);
             if self.is_over(&orders) {
                 self.end();
                 return;
@@ -119,37 +116,25 @@ impl Worker {
     }
 
     fn is_over(&self, orders: &State) -> bool {
-        let empty = self.queue.segments.is_empty() && self.queue.flush.0 >= orders.flush_wanted;
+        let empty = self.queue.segments.is_empty() && !self.outbox.is_waiting();
         orders.stop && (empty || has_given_up(orders))
     }
 
-    /// Takes over what is full, and what is due.
-    fn collect(&mut self, orders: &State) {
-        let before = self.queue.segments.len();
+    /// Takes over what is sealed, and seals what is due.
+    fn collect(&mut self, at_once: bool) {
         let now = Instant::now();
-        if self.queue.seal_at.is_none() && self.outbox.is_waiting() {
+        if !self.outbox.is_waiting() {
+            self.queue.seal_at = None;
+        } else if self.queue.seal_at.is_none() {
             self.queue.seal_at = Some(now + self.schedule_delay);
         }
-        let flush = orders.flush_wanted > self.queue.flush.0;
         // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
         let due = self.retry.at.is_none() && self.queue.seal_at.is_some_and(|at| at <= now);
-        if flush || due {
-            self.outbox.seal(&mut self.queue.segments);
+        if due || (at_once && self.outbox.is_waiting()) {
+            self.outbox.seal();
             self.queue.seal_at = None;
-        } else {
-            self.outbox.take_sealed(&mut self.queue.segments);
         }
-        self.queue.entered += (self.queue.segments.len() - before) as u64;
-        if flush {
-            self.queue.flush = (orders.flush_wanted, self.queue.entered);
-        }
-    }
-
-    fn answer_flush(&self) {
-        let (number, barrier) = self.queue.flush;
-        if self.queue.left >= barrier && self.control.look().flush_done < number {
-            self.control.update(|state| state.flush_done = number);
-        }
+        self.outbox.take_sealed(&mut self.queue.segments);
     }
 
     /// Sleeps until the time, an order, or a full segment.
@@ -232,7 +217,7 @@ impl Worker {
     }
 
     /// What is left is dropped and counted; the thread ends.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         drop_from(&mut self.queue.segments, self.queue.offset, &self.outbox, &self.ledger);
     }
 }
@@ -243,7 +228,8 @@ pub(super) fn drop_all(outbox: &Outbox, ledger: &Ledger) {
 }
 
 fn drop_from(segments: &mut VecDeque<Segment>, offset: usize, outbox: &Outbox, ledger: &Ledger) {
-    outbox.seal(segments);
+    outbox.seal();
+    outbox.take_sealed(segments);
     let mut left = 0;
     for (index, segment) in std::mem::take(segments).into_iter().enumerate() {
         left += if index == 0 { segment.records_from(offset) } else { segment.records() };
