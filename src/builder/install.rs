@@ -141,15 +141,9 @@ fn take_tracing_slot() -> Result<(), Error> {
     Ok(())
 }
 
-/// What the global subscriber is made of, as far as that can be asked. A scoped one of this thread is not the culprit.
+/// What the global subscriber is made of, as far as that can be asked.
 fn known_subscriber() -> Option<&'static str> {
     dispatcher::get_default(|dispatch| {
-        if dispatch.is::<tracing_core::subscriber::NoSubscriber>() {
-            None
-        } else if dispatch.is::<tracing_subscriber::Registry>() {
-            Some("a tracing_subscriber registry")
-        } else {
-            None
-        }
+        dispatch.is::<tracing_subscriber::Registry>().then_some("a tracing_subscriber registry")
     })
 }

@@ -58,6 +58,8 @@ impl Sealed {
 pub(crate) struct Outbox {
     shards: Vec<Shard>,
     sealed: Mutex<Sealed>,
+    /// One seal at a time: what one has taken out of the shards must be in `sealed` before the next one counts.
+    sealing: Mutex<()>,
     pool: Mutex<Vec<Vec<u8>>>,
     /// Bytes of all segments that exist.
     allocated: AtomicUsize,
@@ -78,6 +80,7 @@ impl Outbox {
             segment_bytes: SEGMENT_BYTES.min(bound / (4 * shards)),
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
             sealed: Mutex::default(),
+            sealing: Mutex::default(),
             pool: Mutex::default(),
             allocated: AtomicUsize::new(0),
             bound,
@@ -152,6 +155,7 @@ impl Outbox {
     /// Seals everything that was appended before the call. Returns how many segments were ever sealed: when so many have
     /// met their fates, all records of before have.
     pub(crate) fn seal(&self) -> u64 {
+        let _one_at_a_time = lock(&self.sealing);
         self.waiting.store(false, Ordering::Relaxed);
         let mut current: Vec<Segment> = Vec::new();
         for shard in &self.shards {

@@ -114,3 +114,38 @@ fn nothing_is_lost_between_threads_that_append_and_one_that_seals() {
     assert_eq!(seen.len(), THREADS * EACH);
     assert_eq!(seen.iter().collect::<std::collections::HashSet<_>>().len(), THREADS * EACH);
 }
+
+struct Finish<'a>(&'a AtomicBool);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
+    const ROUNDS: usize = 2_000;
+    let outbox = Outbox::new(64 << 20, 2);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Another thread that seals all the time, as the ship thread may.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                outbox.seal();
+            }
+        });
+        // Also when an assertion fails, so that the test ends.
+        let _finish = Finish(&done);
+        let (mut taken, mut segments, mut seen) = (VecDeque::new(), 0_u64, 0);
+        for round in 0..ROUNDS {
+            assert!(outbox.append(0, false, &frame(&round.to_string())).is_ok());
+            let barrier = outbox.seal();
+            outbox.take_sealed(&mut taken);
+            segments += taken.len() as u64;
+            seen += records(&taken).len();
+            assert!(segments >= barrier && seen == round + 1, "{segments} {barrier} {seen} {round}");
+            taken.drain(..).for_each(|segment| outbox.recycle(segment));
+        }
+    });
+}
