@@ -371,7 +371,7 @@ impl Pipeline {
 
 /// Writes one whole record behind the scope.
 pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S) {
-    let now = now();
+    let now = nanos(SystemTime::now());
     let head = Head {
         time: now,
         observed_time: now,
@@ -388,7 +388,7 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
 }
 
 /// Nanoseconds since the Unix epoch, at least 1: 0 would mean "unknown" on the wire.
-fn now() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+pub(super) fn nanos(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use log::Level;
 use opentelemetry::logs::{AnyValue, Severity};
@@ -12,7 +12,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::buffers::{self, Buffers};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, nanos};
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
 
@@ -179,11 +179,6 @@ fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8) {
         writer.attribute(key.as_str(), |writer| write_any(writer, value));
     }
     writer.finish(0);
-}
-
-fn nanos(time: SystemTime) -> u64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 fn write_any(writer: ValueWriter<'_>, value: &AnyValue) {
