@@ -11,7 +11,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::error::Error;
 use crate::ledger::Counters;
 use crate::notice;
-use crate::source::{EventLayer, LogProcessor, Pipeline, take_log};
+use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
+use crate::telemetry::tracer_is_given;
 
 /// A handle of logbridge: flush it, shut it down, ask it what became of the records.
 ///
@@ -26,21 +27,22 @@ impl Bridge {
         Self { pipeline }
     }
 
-    /// Delivers everything that was accepted before the call.
+    /// Delivers every record that was accepted and every span that ended before the call.
     ///
     /// Works in every runtime and outside of them; it blocks the calling thread for at most `timeout`. While the
-    /// endpoint fails in a way that may pass, the records are tried again until the time is up.
+    /// endpoint fails in a way that may pass, they are tried again until the time is up.
     ///
     /// # Errors
     ///
     /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost that no earlier
     /// flush has told: each loss makes one flush fail. The error has the numbers: [`Error::is_timeout`],
-    /// [`Error::is_lost`], [`Error::is_unconfirmed`].
+    /// [`Error::is_lost`], [`Error::is_unconfirmed`], each for records and spans together.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.flush_all(timeout)
     }
 
-    /// Delivers what is there, takes no more records for the endpoint, and ends the ship thread. The console goes on.
+    /// Delivers what is there, takes no more records and spans for the endpoint, and ends the ship thread. The console
+    /// goes on. Spans that are still open end here.
     ///
     /// What cannot be delivered within `timeout` is dropped and counted. Not needed at the end of a program.
     ///
@@ -58,6 +60,11 @@ impl Bridge {
             counters: self.pipeline.counters(),
             endpoint: self.pipeline.endpoint.clone(),
             off_because: self.pipeline.off_because,
+            span_endpoint: self.pipeline.span_endpoint.clone(),
+            spans_off_because: match tracer_is_given() {
+                true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
+                false => self.pipeline.spans_off_because,
+            },
             notices: notice::history(),
         }
     }
@@ -75,6 +82,13 @@ impl Bridge {
     #[must_use]
     pub fn logger(&self) -> Logger {
         Logger { pipeline: Arc::clone(&self.pipeline) }
+    }
+
+    /// Our processor of spans for a tracer provider of your own: it exports them to the same endpoint, under the same
+    /// resource, with the same counters as this handle.
+    #[must_use]
+    pub fn span_processor(&self) -> SpanProcessor {
+        SpanProcessor::new(Arc::clone(&self.pipeline))
     }
 
     /// Our processor for a provider of your own, with the same outbox and counters as this handle.
@@ -138,7 +152,7 @@ where
     }
 }
 
-/// What became of every record, as text or as numbers.
+/// What became of every record and every span, as text or as numbers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
@@ -148,6 +162,10 @@ pub struct Report {
     pub endpoint: Option<String>,
     /// Why the otlp destination is off, where it is.
     pub off_because: Option<&'static str>,
+    /// Where spans are sent, without secrets; `None` while they are not.
+    pub span_endpoint: Option<String>,
+    /// Why logbridge does not export spans, where it does not.
+    pub spans_off_because: Option<&'static str>,
     /// What logbridge said about itself so far, oldest first.
     pub notices: Vec<String>,
 }
@@ -165,6 +183,7 @@ impl fmt::Display for Report {
         }
         row(f, 2, otlp.below, "below its levels")?;
         row(f, 2, otlp.suppressed, "suppressed")?;
+        row(f, 2, otlp.unsampled, "in traces that are not sampled")?;
         row(f, 2, otlp.accepted, "accepted")?;
         row(f, 3, otlp.delivered, "delivered")?;
         row(f, 3, otlp.unconfirmed, "unconfirmed: the endpoint's answer was no OTLP answer")?;
@@ -181,6 +200,7 @@ impl fmt::Display for Report {
         row(f, 2, console.suppressed, "suppressed")?;
         row(f, 2, console.accepted - console.failed.min(console.accepted), "printed")?;
         row(f, 2, console.failed, "not printed: the stream could not be written, or a value panicked")?;
+        self.fmt_spans(f)?;
         if mirrored + mirror_failed > 0 {
             writeln!(f, "          debug mirror")?;
             row(f, 2, *mirrored, "printed")?;
@@ -190,6 +210,31 @@ impl fmt::Display for Report {
             writeln!(f, "  warning: {notice}")?;
         }
         Ok(())
+    }
+}
+
+impl Report {
+    fn fmt_spans(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spans = &self.counters.spans;
+        match (&self.span_endpoint, self.spans_off_because) {
+            (_, Some(why)) => writeln!(f, "          spans are not exported: {why}")?,
+            (Some(endpoint), None) => writeln!(f, "          spans {endpoint}")?,
+            (None, None) => writeln!(f, "          spans are not exported")?,
+        }
+        row(f, 1, spans.open, "open")?;
+        row(f, 1, spans.ended, "ended")?;
+        row(f, 2, spans.ended_at_exit, "of these, still open at the end and ended then")?;
+        row(f, 2, spans.unsampled, "not sampled")?;
+        row(f, 2, spans.accepted, "accepted")?;
+        row(f, 3, spans.delivered, "delivered")?;
+        row(f, 3, spans.unconfirmed, "unconfirmed: the endpoint's answer was no OTLP answer")?;
+        for (reason, number) in &spans.rejected {
+            row(f, 3, *number, &format!("rejected: {reason}"))?;
+        }
+        for (reason, number) in &spans.dropped {
+            row(f, 3, *number, &format!("dropped: {reason}"))?;
+        }
+        row(f, 3, spans.pending, "pending")
     }
 }
 

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
 
+use crate::signal::Signal;
+
 /// What went wrong, where it was set, and what to change.
 ///
 /// Opaque: ask with the `is_…` methods. [`Display`](fmt::Display) gives one lower-case sentence, [`help`](Error::help)
@@ -33,14 +35,21 @@ pub(crate) enum Kind {
 /// The numbers of a flush that could not say Ok.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Undelivered {
+    pub(crate) logs: Numbers,
+    pub(crate) spans: Numbers,
+    /// Whether the time was up.
+    pub(crate) timed_out: bool,
+}
+
+/// The numbers of one signal.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Numbers {
     /// Still waiting when the time was up.
     pub(crate) pending: u64,
     /// Dropped or rejected since a flush last told.
     pub(crate) lost: u64,
     /// Answered with a 2xx that is no OTLP answer, since a flush last told.
     pub(crate) unconfirmed: u64,
-    /// Whether the time was up.
-    pub(crate) timed_out: bool,
 }
 
 impl Error {
@@ -102,28 +111,40 @@ impl Error {
         matches!(self.inner.kind, Kind::NotDelivered(Undelivered { timed_out: true, .. }))
     }
 
-    /// Whether records were dropped or rejected since a flush last told.
+    /// Whether records or spans were dropped or rejected since a flush last told.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.undelivered().is_some_and(|numbers| numbers.lost > 0)
+        self.lost() + self.lost_spans() > 0
     }
 
     /// Whether the endpoint answered with a success that is no OTLP answer (a sign-in page, say).
     #[must_use]
     pub fn is_unconfirmed(&self) -> bool {
-        self.undelivered().is_some_and(|numbers| numbers.unconfirmed > 0)
+        self.undelivered().is_some_and(|numbers| numbers.logs.unconfirmed + numbers.spans.unconfirmed > 0)
     }
 
     /// How many records were still waiting when the time was up.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.pending)
+        self.undelivered().map_or(0, |numbers| numbers.logs.pending)
+    }
+
+    /// How many spans were still waiting when the time was up.
+    #[must_use]
+    pub fn pending_spans(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.spans.pending)
     }
 
     /// How many records were dropped or rejected since a flush last told.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.lost)
+        self.undelivered().map_or(0, |numbers| numbers.logs.lost)
+    }
+
+    /// How many spans were dropped or rejected since a flush last told.
+    #[must_use]
+    pub fn lost_spans(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.spans.lost)
     }
 
     fn undelivered(&self) -> Option<Undelivered> {
@@ -141,7 +162,7 @@ impl fmt::Display for Error {
             Kind::Configuration { what } => f.write_str(what),
             Kind::LogSlotTaken => f.write_str("another logger is already installed for the `log` crate"),
             Kind::NotDelivered(numbers) => numbers.fmt(f),
-            Kind::Thread => f.write_str("the thread that ships records could not be started"),
+            Kind::Thread => f.write_str("the thread that ships records and spans could not be started"),
             Kind::TracingSlotTaken { by: Some(by) } => {
                 write!(f, "tracing's global default subscriber is already set: `{by}`")
             }
@@ -154,10 +175,13 @@ impl fmt::Display for Error {
 impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = if self.timed_out { "time is up: " } else { "not everything was delivered: " };
-        for (count, what) in [(self.pending, "still waiting"), (self.lost, "lost"), (self.unconfirmed, "unconfirmed")] {
-            if count > 0 {
-                write!(f, "{separator}{count} {what}")?;
-                separator = ", ";
+        for (signal, numbers) in [(Signal::Logs, self.logs), (Signal::Traces, self.spans)] {
+            let Numbers { pending, lost, unconfirmed } = numbers;
+            for (items, what) in [(pending, "still waiting"), (lost, "lost"), (unconfirmed, "unconfirmed")] {
+                if items > 0 {
+                    write!(f, "{separator}{} {what}", signal.count(items))?;
+                    separator = ", ";
+                }
             }
         }
         if separator == "time is up: " {
@@ -193,11 +217,12 @@ mod tests {
 
     #[test]
     fn numbers_are_said_in_words() {
-        let error =
-            Error::new(Kind::NotDelivered(Undelivered { pending: 3, lost: 2, unconfirmed: 0, timed_out: true }));
-        assert_eq!(error.to_string(), "time is up: 3 still waiting, 2 lost");
+        let logs = Numbers { pending: 3, lost: 2, unconfirmed: 0 };
+        let spans = Numbers { pending: 0, lost: 1, unconfirmed: 0 };
+        let error = Error::new(Kind::NotDelivered(Undelivered { logs, spans, timed_out: true }));
+        assert_eq!(error.to_string(), "time is up: 3 records still waiting, 2 records lost, 1 span lost");
         assert!(error.is_timeout() && error.is_lost() && !error.is_unconfirmed());
-        assert_eq!((error.pending(), error.lost()), (3, 2));
+        assert_eq!((error.pending(), error.lost(), error.lost_spans()), (3, 2, 1));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod outbox;
 #[cfg(feature = "testing")]
 mod receiver;
 mod ship;
+mod signal;
 mod source;
 mod telemetry;
 mod thread;
@@ -29,10 +30,10 @@ pub use config::{Console, Mirror, Otlp};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
 pub use error::Error;
-pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason};
+pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, SpanCounters};
 pub use levels::{ParseThresholdError, Threshold};
 pub use log::{Level, LevelFilter};
-pub use source::LogProcessor;
+pub use source::{LogProcessor, SpanProcessor};
 pub use telemetry::carry_context;
 
 /// An embedded OTLP receiver, for examples and for tests of what really arrives. Feature `testing`.

@@ -2,18 +2,19 @@
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_core::dispatcher::{self, Dispatch};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::Builder;
 use crate::bridge::Bridge;
-use crate::config::Config;
+use crate::config::{Config, Mirror};
 use crate::error::{Error, Kind};
 use crate::notice;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, front_of, install_panic_hook, register_lifecycle, take_log,
+    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
+    register_lifecycle, take_log,
 };
 use crate::telemetry::{SpanGate, install_tracer};
 use crate::{installed, ship};
@@ -59,13 +60,18 @@ impl Builder {
         }
         let config = self.settings.resolve(&self.environment)?;
         // What can fail for other reasons first: a slot that is taken stays taken.
-        let engines = Engines::new(plan_of(&config));
+        let engines = Engines::new(Plan::new(&config));
         engines.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
         let pipeline = self.pipeline_of(&config, engines, true);
         let resource = config.resource.clone();
-        install_tracer(std::mem::take(&mut self.tracer), || resource.build());
+        let mut processors = std::mem::take(&mut self.span_processors);
+        // Ours is the last, after those that add to a span when it starts.
+        if config.span.delivery.is_some() || config.span.mirror != Mirror::Off {
+            processors.push(Box::new(SpanProcessor::new(Arc::clone(&pipeline))));
+        }
+        install_tracer(std::mem::take(&mut self.tracer), &config.span, || resource.build(), processors);
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
         log::set_max_level(pipeline.max_level());
         // Callsites that were seen before have been told "never" by the inert subscriber.
@@ -85,7 +91,7 @@ impl Builder {
         for notice in &config.notices {
             notice::say(notice);
         }
-        Ok(self.pipeline_of(&config, Engines::new(plan_of(&config)), has_module_stage))
+        Ok(self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage))
     }
 
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
@@ -101,10 +107,6 @@ impl Builder {
             Pipeline::new(config, engines, front, has_module_stage)
         })
     }
-}
-
-fn plan_of(config: &Config) -> Plan {
-    Plan { delivery: config.otlp.delivery.clone(), resource: config.resource.clone(), given_resource: OnceLock::new() }
 }
 
 fn already(at: &'static Location<'static>) -> Error {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use opentelemetry::Value;
 use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
 use crate::config::{Console, Environment, Mirror, Otlp, Settings};
@@ -38,6 +39,7 @@ pub struct Builder {
     environment: Environment,
     official: bool,
     processors: Vec<Box<dyn opentelemetry_sdk::logs::LogProcessor>>,
+    span_processors: Vec<Box<dyn opentelemetry_sdk::trace::SpanProcessor>>,
     tracer: TracerChoice,
 }
 
@@ -129,10 +131,39 @@ impl Builder {
         self
     }
 
-    /// The threshold of spans: which tracing spans have an OpenTelemetry context, so that records in them carry its
-    /// ids. Independent of the levels of records. Default: `LOGBRIDGE_SPAN_LEVEL`, else INFO.
+    /// The threshold of spans: which tracing spans become OpenTelemetry spans, so that records in them carry its ids.
+    /// Independent of the levels of records. Default: `LOGBRIDGE_SPAN_LEVEL`, else INFO.
     pub fn span_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
         self.settings.span_levels.name("", threshold.into(), Origin::Code);
+        self
+    }
+
+    /// The threshold of spans for one module and what is below it. Default: `LOGBRIDGE_SPAN_LEVEL`, which is written as
+    /// `RUST_LOG` is.
+    pub fn span_module_level(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
+        self.settings.span_levels.name(module, threshold.into(), Origin::Code);
+        self
+    }
+
+    /// Which traces are sampled. Default: `OTEL_TRACES_SAMPLER` with `OTEL_TRACES_SAMPLER_ARG`, else all but those whose
+    /// caller did not sample them. No effect on a provider of your own.
+    pub fn sampler(&mut self, sampler: impl ShouldSample + 'static) -> &mut Self {
+        self.settings.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Whether a record with an error in it, and a panic, is also an event named `exception` of the span it belongs to,
+    /// for views of exceptions that look at spans only (HyperDX). Default: `LOGBRIDGE_EXCEPTION_EVENTS`, else no: an event
+    /// is one thing and arrives once.
+    pub fn exception_events(&mut self, wanted: bool) -> &mut Self {
+        self.settings.exception_events = Some(wanted);
+        self
+    }
+
+    /// A span processor of the application: it sees each span start, and may add to it, before ours does. The next
+    /// [`init`](Self::init) takes them. No effect on a provider of your own.
+    pub fn span_processor(&mut self, processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static) -> &mut Self {
+        self.span_processors.push(Box::new(processor));
         self
     }
 
@@ -149,7 +180,7 @@ impl Builder {
         self
     }
 
-    /// Where records go as OTLP. Default: what the environment says; off where neither code nor environment mentions
+    /// Where records and spans go as OTLP. Default: what the environment says; off where neither code nor environment mentions
     /// OpenTelemetry (no variable that begins with `OTEL_` or `HYPERDX_`).
     pub fn otlp(&mut self, otlp: Otlp) -> &mut Self {
         self.settings.otlp = Some(otlp);
@@ -162,8 +193,8 @@ impl Builder {
         self
     }
 
-    /// Whether each record is printed on stdout as it will be shipped. Default: on for `DEBUG=true` or an
-    /// `OTEL_LOGS_EXPORTER` that names `console`, else off.
+    /// Whether each record and each span is printed on stdout as it will be shipped. Default: on for `DEBUG=true`; for
+    /// records where `OTEL_LOGS_EXPORTER`, for spans where `OTEL_TRACES_EXPORTER` names `console`; else off.
     pub fn mirror(&mut self, mirror: Mirror) -> &mut Self {
         self.settings.mirror = Some(mirror);
         self
@@ -176,8 +207,8 @@ impl Builder {
         self
     }
 
-    /// How long a record waits at most before it is sent. Default: `OTEL_BLRP_SCHEDULE_DELAY` in milliseconds, else
-    /// one second.
+    /// How long a record or a span waits at most before it is sent. Default: `OTEL_BLRP_SCHEDULE_DELAY` for records and
+    /// `OTEL_BSP_SCHEDULE_DELAY` for spans, in milliseconds, else one second and five seconds.
     pub fn schedule_delay(&mut self, delay: Duration) -> &mut Self {
         self.settings.schedule_delay = Some(delay);
         self
@@ -196,8 +227,11 @@ impl Builder {
         self
     }
 
-    /// The provider whose tracer gives tracing spans their ids, and exports them. Default: the global one where it is
-    /// set, else one of our own that exports nothing.
+    /// The provider whose tracer makes the spans, and exports them as it was told to. Default: the global one where it is
+    /// set when [`init`](Self::init) is called, else one of ours, which is then set globally.
+    ///
+    /// To have logbridge export the spans of a provider of your own, give that one
+    /// [`Bridge::span_processor`](crate::Bridge::span_processor).
     pub fn tracer_provider<P, T>(&mut self, provider: &P) -> &mut Self
     where
         P: TracerProvider<Tracer = T>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::levels::{LevelSet, Origin, Threshold};
 
-/// Where records go as OTLP, and which of them.
+/// Where records and spans go as OTLP, and which records.
 ///
 /// What is not set here comes from the environment, and else is the OpenTelemetry specification's default.
 ///
@@ -24,6 +24,8 @@ pub struct Otlp {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) levels: LevelSet,
+    pub(crate) trace_based: bool,
+    pub(crate) traces: Option<CodeTraces>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,15 +34,26 @@ pub(crate) enum CodeEndpoint {
     Full(String),
 }
 
+/// What code says of spans in particular.
+#[derive(Clone, Debug)]
+pub(crate) enum CodeTraces {
+    Off,
+    Url(String),
+}
+
 impl Otlp {
-    /// Sends to this base URL; `/v1/logs` is appended, as with `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Sends to this base URL; `/v1/logs` is appended for records and `/v1/traces` for spans, as with
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
     ///
     /// Default: that variable, else `http://localhost:4318`. A text that is no URL makes `try_init` return an error.
     pub fn to(base_url: impl Into<String>) -> Self {
         Self { endpoint: Some(CodeEndpoint::Base(base_url.into())), ..Self::default() }
     }
 
-    /// Sends to exactly this URL, as with `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    /// Sends records to exactly this URL, as with `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    ///
+    /// Where it ends in `/v1/logs`, spans go to `/v1/traces` beside it; else they go nowhere unless
+    /// [`traces_to_url`](Self::traces_to_url) says where.
     pub fn to_url(url: impl Into<String>) -> Self {
         Self { endpoint: Some(CodeEndpoint::Full(url.into())), ..Self::default() }
     }
@@ -55,16 +68,36 @@ impl Otlp {
         Self { off: true, ..Self::default() }
     }
 
+    /// Sends spans to exactly this URL, as with `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. Feature `traces`.
+    pub fn traces_to_url(mut self, url: impl Into<String>) -> Self {
+        self.traces = Some(CodeTraces::Url(url.into()));
+        self
+    }
+
+    /// Sends no spans, as with `OTEL_TRACES_EXPORTER=none`: records keep their ids, but nothing has them.
+    pub fn traces_off(mut self) -> Self {
+        self.traces = Some(CodeTraces::Off);
+        self
+    }
+
+    /// Whether records of a trace that is not sampled are cut, and counted as such. Records outside any trace are sent.
+    /// Default: no; what is an error in a trace that nobody sampled is an error all the same.
+    pub fn trace_based(mut self, wanted: bool) -> Self {
+        self.trace_based = wanted;
+        self
+    }
+
     /// Adds a header to each request; the value is never printed.
     ///
-    /// It wins over the same header of `OTEL_EXPORTER_OTLP_HEADERS` and over `HYPERDX_API_KEY`.
+    /// Requests with records and with spans have it. It wins over the same header of `OTEL_EXPORTER_OTLP_HEADERS` and
+    /// over `HYPERDX_API_KEY`.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long one request may take. Default: `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT`, in
-    /// milliseconds, else 10 seconds.
+    /// How long one request may take. Default: `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` (`…_TRACES_TIMEOUT` for spans) or
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds, else 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -1,29 +1,30 @@
-//! Where logs go: the specification's endpoint rules, and headers.
+//! Where telemetry goes: the specification's endpoint rules, and headers.
 
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
+use crate::signal::Signal;
+
 /// The specification's default.
 pub(crate) const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
-const LOGS_PATH: &str = "v1/logs";
 
-/// A URL that logs are posted to. Its `Display` never shows a password.
+/// A URL that one signal is posted to. Its `Display` never shows a password.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Endpoint {
     uri: Uri,
 }
 
 impl Endpoint {
-    /// A base URL: `v1/logs` is appended to its path.
-    pub(crate) fn from_base(base: &str) -> Result<Self, String> {
+    /// A base URL: the signal's path is appended to its path.
+    pub(crate) fn from_base(base: &str, signal: Signal) -> Result<Self, String> {
         // Checked by itself: behind `http://` alone, the path would become the host.
         Self::verbatim(base, base)?;
         let (address, query) = base.split_once('?').map_or((base, ""), |(address, query)| (address, query));
         let separator = if address.ends_with('/') { "" } else { "/" };
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-        Self::verbatim(base, &format!("{address}{separator}{LOGS_PATH}{query}"))
+        Self::verbatim(base, &format!("{address}{separator}v1/{}{query}", signal.path()))
     }
 
     /// A URL that is used as it is, with `/` where it has no path.
@@ -138,22 +139,24 @@ mod tests {
             ("https://otel.example/base/path", "https://otel.example/base/path/v1/logs"),
             ("https://otel.example/base/path/", "https://otel.example/base/path/v1/logs"),
         ] {
-            assert_eq!(Endpoint::from_base(base).map(|e| e.to_string()), Ok(full.to_owned()));
+            assert_eq!(Endpoint::from_base(base, Signal::Logs).map(|e| e.to_string()), Ok(full.to_owned()));
         }
+        let traces = Endpoint::from_base("https://otel.example/base", Signal::Traces).map(|e| e.to_string());
+        assert_eq!(traces, Ok("https://otel.example/base/v1/traces".to_owned()));
         assert_eq!(Endpoint::from_full("http://h:1/x").map(|e| e.to_string()), Ok("http://h:1/x".to_owned()));
         assert_eq!(Endpoint::from_full("http://h:1").map(|e| e.to_string()), Ok("http://h:1/".to_owned()));
-        assert!(Endpoint::from_base("https://h").is_ok_and(|e| e.is_https()));
+        assert!(Endpoint::from_base("https://h", Signal::Logs).is_ok_and(|e| e.is_https()));
     }
 
     #[test]
     fn what_is_no_url_is_said_without_secrets() {
         for text in ["localhost:4318", "not a url", "ftp://host", "http://", "/v1/logs", "4318"] {
-            let problem = Endpoint::from_base(text).expect_err(text);
+            let problem = Endpoint::from_base(text, Signal::Logs).expect_err(text);
             assert!(problem.contains(text), "{problem}");
         }
-        let problem = Endpoint::from_base("htp://user:s3cret@host/x?token=t0p").expect_err("scheme");
+        let problem = Endpoint::from_base("htp://user:s3cret@host/x?token=t0p", Signal::Logs).expect_err("scheme");
         assert!(!problem.contains("s3cret") && !problem.contains("t0p"), "{problem}");
-        let endpoint = Endpoint::from_base("http://user:s3cret@host").expect("a URL");
+        let endpoint = Endpoint::from_base("http://user:s3cret@host", Signal::Logs).expect("a URL");
         assert_eq!(endpoint.to_string(), "http://…@host/v1/logs");
         assert_eq!(endpoint.credentials(), Some("user:s3cret"));
     }

@@ -25,8 +25,13 @@ impl Environment {
     }
 
     /// Whether any variable with a value has a name that starts so.
-    pub(crate) fn mentions(&self, prefix: &str) -> bool {
+    fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
+    }
+
+    /// Whether any variable of OpenTelemetry or HyperDX has a value.
+    pub(crate) fn mentions_opentelemetry(&self) -> bool {
+        self.mentions("OTEL_") || self.mentions("HYPERDX_")
     }
 
     /// The first of the names that has a value, with it.

@@ -9,6 +9,8 @@ mod endpoint;
 mod environment;
 mod resolve;
 mod resource;
+mod route;
+mod traces;
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ pub(crate) use endpoint::{Endpoint, Header};
 pub(crate) use environment::Environment;
 pub(crate) use resource::ResourceConfig;
 
+use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
+
 use crate::levels::{LevelSet, Table};
 use crate::notice::Notice;
 
@@ -25,6 +29,7 @@ use crate::notice::Notice;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) console: Option<Console>,
+    pub(crate) exception_events: Option<bool>,
     pub(crate) exit_timeout: Option<Duration>,
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
@@ -37,6 +42,7 @@ pub(crate) struct Settings {
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
     pub(crate) problems: Vec<String>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
+    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
     pub(crate) schedule_delay: Option<Duration>,
     pub(crate) service_name: Option<String>,
     pub(crate) span_levels: LevelSet,
@@ -51,16 +57,16 @@ impl Settings {
     }
 }
 
-/// Whether and how each record is printed on stdout as it will be shipped.
+/// Whether and how each record and each span is printed on stdout as it will be shipped.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Mirror {
     /// Not at all: the default.
     #[default]
     Off,
-    /// One readable line a record.
+    /// One readable line each.
     Text,
-    /// One line of OTLP/JSON a record, as a collector's file receiver reads it.
+    /// One line of OTLP/JSON each, as a collector's file receiver reads it.
     Json,
 }
 
@@ -75,7 +81,7 @@ pub(crate) struct Config {
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) resource: ResourceConfig,
-    pub(crate) span: Table,
+    pub(crate) span: SpanConfig,
 }
 
 /// The console, decided.
@@ -94,19 +100,62 @@ pub(crate) struct OtlpConfig {
     pub(crate) delivery: Option<Delivery>,
     /// Why it is off, in words.
     pub(crate) off_because: Option<&'static str>,
+    /// Whether records of traces that are not sampled are cut.
+    pub(crate) trace_based: bool,
+}
+
+/// Spans, decided.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanConfig {
+    pub(crate) levels: Table,
+    /// `None` while spans are not exported.
+    pub(crate) delivery: Option<SpanDelivery>,
+    /// Why they are not, in words.
+    pub(crate) off_because: Option<&'static str>,
+    /// Whether errors are span events too.
+    pub(crate) exception_events: bool,
+    pub(crate) limits: SpanLimits,
+    pub(crate) mirror: Mirror,
+    pub(crate) propagators: Vec<Propagator>,
+    pub(crate) sampler: Box<dyn ShouldSample>,
+}
+
+/// How the context of a trace is written into requests to other services.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Propagator {
+    Baggage,
+    TraceContext,
+}
+
+/// Where the items of one signal are posted to.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) headers: Vec<Header>,
+    /// One request.
+    pub(crate) timeout: Duration,
+}
+
+/// How ended spans reach the endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanDelivery {
+    pub(crate) route: Route,
+    /// Spans in one request at most.
+    pub(crate) max_batch: usize,
+    /// Spans that wait at most, those of the current request included.
+    pub(crate) max_queue: usize,
+    /// How long a span waits at most before it is sent.
+    pub(crate) schedule_delay: Duration,
 }
 
 /// How accepted records reach the endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) headers: Vec<Header>,
+    pub(crate) route: Route,
     /// Bound of the outbox in memory, requests included.
     pub(crate) max_bytes: usize,
     /// How long a record waits at most before it is sent.
     pub(crate) schedule_delay: Duration,
-    /// One request.
-    pub(crate) timeout: Duration,
 }
 
 /// Defaults, each with its reason.
@@ -121,6 +170,13 @@ pub(crate) mod defaults {
     pub(crate) const MIN_BYTES: usize = 64 << 10;
     /// The specification's default for a batch processor.
     pub(crate) const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
+    /// The specification's default for one export.
+    pub(crate) const SPAN_BATCH: usize = 512;
+    /// The specification's default.
+    pub(crate) const SPAN_DELAY: Duration = Duration::from_secs(5);
+    /// The specification says 2048, which one busy second of a service fills: the rest would be lost, and the records
+    /// in those spans would point at nothing. About 16 MiB when it is full.
+    pub(crate) const SPAN_QUEUE: usize = 16_384;
     /// The specification's default for an exporter.
     pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 }

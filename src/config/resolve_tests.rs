@@ -25,7 +25,11 @@ fn nothing_mentions_opentelemetry() {
 #[test]
 fn any_mention_switches_the_default_endpoint_on() {
     for variable in ["OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_HEADERS", "HYPERDX_API_KEY"] {
-        assert_eq!(delivery([(variable, "a=b")]).endpoint.to_string(), "http://localhost:4318/v1/logs", "{variable}");
+        assert_eq!(
+            delivery([(variable, "a=b")]).route.endpoint.to_string(),
+            "http://localhost:4318/v1/logs",
+            "{variable}"
+        );
     }
     let settings = Settings { otlp: Some(Otlp::from_env()), ..Settings::default() };
     assert!(settings.resolve(&Environment::default()).is_ok_and(|config| config.otlp.delivery.is_some()));
@@ -37,12 +41,12 @@ fn endpoints_by_their_rules() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:1/base/"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:2/as-is"),
     ];
-    assert_eq!(delivery(both).endpoint.to_string(), "http://logs:2/as-is");
-    assert_eq!(delivery([both[0]]).endpoint.to_string(), "http://general:1/base/v1/logs");
-    assert_eq!(delivery([("HYPERDX_API_ENDPOINT", "https://h")]).endpoint.to_string(), "https://h/v1/logs");
+    assert_eq!(delivery(both).route.endpoint.to_string(), "http://logs:2/as-is");
+    assert_eq!(delivery([both[0]]).route.endpoint.to_string(), "http://general:1/base/v1/logs");
+    assert_eq!(delivery([("HYPERDX_API_ENDPOINT", "https://h")]).route.endpoint.to_string(), "https://h/v1/logs");
     let settings = Settings { otlp: Some(Otlp::to("http://code:3")), ..Settings::default() };
     let config = settings.resolve(&Environment::from(both)).expect("resolves");
-    assert_eq!(config.otlp.delivery.map(|d| d.endpoint.to_string()), Some("http://code:3/v1/logs".to_owned()));
+    assert_eq!(config.otlp.delivery.map(|d| d.route.endpoint.to_string()), Some("http://code:3/v1/logs".to_owned()));
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn a_bad_endpoint_in_the_environment_disables_only_itself() {
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "localhost:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
     ]);
-    let endpoint = config.otlp.delivery.as_ref().map(|delivery| delivery.endpoint.to_string());
+    let endpoint = config.otlp.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string());
     assert_eq!(endpoint.as_deref(), Some("http://collector:4318/v1/logs"));
     let text = notices(&config).join("\n");
     assert!(text.contains("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") && text.contains("`localhost:4318`"), "{text}");
@@ -124,33 +128,38 @@ fn numbers_that_are_none_and_protocols_that_are_not_there() {
     ]);
     assert_eq!(notices(&config).len(), 6, "{:?}", notices(&config));
     let unchanged = config.otlp.delivery.expect("on");
-    assert_eq!(unchanged.timeout, Duration::from_secs(10));
+    assert_eq!(unchanged.route.timeout, Duration::from_secs(10));
     assert_eq!(unchanged.max_bytes, 64 << 20);
     let delivery = delivery([
         ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "250"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
         ("LOGBRIDGE_MAX_BYTES", "2MiB"),
     ]);
-    assert_eq!((delivery.timeout, delivery.max_bytes), (Duration::from_millis(250), 2 << 20));
+    assert_eq!((delivery.route.timeout, delivery.max_bytes), (Duration::from_millis(250), 2 << 20));
     assert_eq!(resolve([("LOGBRIDGE_EXIT_TIMEOUT", "2s")]).exit_timeout, Duration::from_secs(2));
 }
 
 #[test]
 fn an_api_key_is_the_raw_authorization_and_never_erases_headers() {
     let value = |delivery: &Delivery| {
-        delivery.headers.iter().find(|h| h.name == "authorization").map(|h| h.value.to_str().unwrap_or("").to_owned())
+        delivery
+            .route
+            .headers
+            .iter()
+            .find(|h| h.name == "authorization")
+            .map(|h| h.value.to_str().unwrap_or("").to_owned())
     };
     let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=from-headers,x-a=1");
     assert_eq!(value(&delivery([headers])).as_deref(), Some("from-headers"));
     let both = delivery([headers, ("HYPERDX_API_KEY", "general"), ("HYPERDX_LOGS_APIKEY", "logs")]);
     assert_eq!(value(&both).as_deref(), Some("logs"));
-    assert_eq!(both.headers.len(), 2);
+    assert_eq!(both.route.headers.len(), 2);
     assert!(!format!("{both:?}").contains("logs\""));
 }
 
 #[test]
 fn a_malformed_header_is_named_and_the_others_are_sent() {
     let config = resolve([("OTEL_EXPORTER_OTLP_HEADERS", "nonsense,x-a=1,bad name=2")]);
-    assert_eq!(config.otlp.delivery.as_ref().map(|d| d.headers.len()), Some(1));
+    assert_eq!(config.otlp.delivery.as_ref().map(|d| d.route.headers.len()), Some(1));
     assert_eq!(notices(&config).len(), 2);
 }

@@ -1,16 +1,19 @@
 //! The debug mirror: each record as it will be shipped, read back from its bytes, one line on stdout when it is
-//! accepted.
+//! accepted; and each span when it ends.
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::UNIX_EPOCH;
 
 use env_logger::fmt::style::{AnsiColor, Style};
+use opentelemetry::trace::SpanId;
+use opentelemetry_sdk::trace::SpanData;
 
 use super::stream::Sink;
 use crate::config::{ConsoleTarget, Mirror};
-use crate::otlp::{Hex, RecordView, ScopeView, write_json_line};
+use crate::otlp::{Hex, RecordView, ScopeView, attributes_of, status_of, write_json_line, write_span_line};
 
-/// Prints records as they will be shipped.
+/// Prints records and spans as they will be shipped.
 #[derive(Debug)]
 pub(crate) struct MirrorPrinter {
     json: bool,
@@ -31,6 +34,18 @@ impl MirrorPrinter {
         Some(Self { json, colours, sink: Sink::new(&ConsoleTarget::Stdout, is_test)? })
     }
 
+    /// Prints one span, which has ended. Returns whether it was written.
+    pub(crate) fn print_span(&self, resource: &[u8], span: &SpanData) -> bool {
+        let mut line = String::with_capacity(256);
+        if self.json {
+            write_span_line(&mut line, resource, span);
+        } else {
+            write_span_text(&mut line, span, self.colours);
+        }
+        line.push('\n');
+        self.sink.write_all(line.as_bytes()).is_ok()
+    }
+
     /// Prints one record. Returns whether it was written.
     pub(crate) fn print(&self, resource: &[u8], scope: &[u8], record: &[u8]) -> bool {
         let mut line = String::with_capacity(256);
@@ -41,6 +56,47 @@ impl MirrorPrinter {
         }
         line.push('\n');
         self.sink.write_all(line.as_bytes()).is_ok()
+    }
+}
+
+fn write_span_text(line: &mut String, span: &SpanData, colours: bool) {
+    let paint = |style: Style| if colours { style } else { Style::new() };
+    let subtle = paint(AnsiColor::BrightBlack.on_default());
+    let style = paint(AnsiColor::Magenta.on_default());
+    let failed = paint(AnsiColor::Red.on_default().bold());
+    let end = span.end_time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let lasted = span.end_time.duration_since(span.start_time).unwrap_or_default();
+    let _infallible = write!(
+        line,
+        "{subtle}{}{subtle:#} {style}SPAN{style:#}  {subtle}{}{subtle:#} {} {:.3}ms",
+        Timestamp(u64::try_from(end.as_nanos()).unwrap_or(u64::MAX)),
+        OneLine(span.instrumentation_scope.name()),
+        OneLine(&span.name),
+        lasted.as_secs_f64() * 1_000.0,
+    );
+    let _infallible = match status_of(&span.status) {
+        (2, "") => write!(line, " {failed}error{failed:#}"),
+        (2, description) => write!(line, " {failed}error:{failed:#} {}", OneLine(description)),
+        (1, _) => write!(line, " ok"),
+        _ => Ok(()),
+    };
+    for (key, value) in attributes_of(&span.attributes) {
+        let _infallible = write!(line, " {subtle}{}={subtle:#}{}", OneLine(&key), OneLine(&value.to_string()));
+    }
+    for (what, number) in [("events", span.events.len()), ("links", span.links.len())] {
+        if number > 0 {
+            let _infallible = write!(line, " {subtle}{what}={subtle:#}{number}");
+        }
+    }
+    let context = &span.span_context;
+    let _infallible = write!(
+        line,
+        " {subtle}trace={subtle:#}{} {subtle}span={subtle:#}{}",
+        Hex(&context.trace_id().to_bytes()),
+        Hex(&context.span_id().to_bytes()),
+    );
+    if span.parent_span_id != SpanId::INVALID {
+        let _infallible = write!(line, " {subtle}parent={subtle:#}{}", Hex(&span.parent_span_id.to_bytes()));
     }
 }
 

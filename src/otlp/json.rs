@@ -5,22 +5,34 @@ use std::fmt::Write as _;
 
 use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
 
-/// Writes the line, without a line break.
+/// Writes the line of a record, without a line break.
 pub(crate) fn write_line(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
+    let names = ["resourceLogs", "scopeLogs", "logRecords"];
+    within(out, names, resource_fields, &ScopeView::read(scope_fields), |out| {
+        write_record(out, &RecordView::read(record));
+    });
+}
+
+/// Writes one item with its resource and scope around it; the names are those of the three lists.
+pub(super) fn within(
+    out: &mut String,
+    [resources, scopes, items]: [&str; 3],
+    resource_fields: &[u8],
+    scope: &ScopeView<'_>,
+    write_item: impl FnOnce(&mut String),
+) {
     let (attributes, schema_url) = read_resource(resource_fields);
-    let scope = ScopeView::read(scope_fields);
-    out.push_str(r#"{"resourceLogs":[{"resource":{"#);
+    let _infallible = write!(out, r#"{{"{resources}":[{{"resource":{{"#);
     key_values(out, "attributes", &attributes);
-    out.push_str(r#"},"scopeLogs":[{"scope":{"#);
-    let mut fields = Fields { out, any: false };
+    let _infallible = write!(out, r#"}},"{scopes}":[{{"scope":{{"#);
+    let mut fields = Fields::new(out);
     fields.text("name", &scope.name);
     fields.text("version", &scope.version);
     if !scope.attributes.is_empty() {
-        fields.separate();
-        key_values(fields.out, "attributes", &scope.attributes);
+        fields.attributes(&scope.attributes);
     }
-    out.push_str(r#"},"logRecords":["#);
-    write_record(out, &RecordView::read(record));
+    let _infallible = write!(out, r#"}},"{items}":["#);
+    write_item(out);
     out.push(']');
     schema(out, &scope.schema_url);
     out.push_str("}]");
@@ -37,7 +49,7 @@ fn schema(out: &mut String, url: &str) {
 
 fn write_record(out: &mut String, record: &RecordView<'_>) {
     out.push('{');
-    let mut fields = Fields { out, any: false };
+    let mut fields = Fields::new(out);
     fields.raw("timeUnixNano", format_args!("\"{}\"", record.time));
     fields.raw("observedTimeUnixNano", format_args!("\"{}\"", record.observed_time));
     fields.raw("severityNumber", format_args!("{}", record.severity_number));
@@ -46,14 +58,9 @@ fn write_record(out: &mut String, record: &RecordView<'_>) {
         fields.key("body");
         value(fields.out, &record.body);
     }
-    fields.separate();
-    key_values(fields.out, "attributes", &record.attributes);
-    if record.dropped_attributes > 0 {
-        fields.raw("droppedAttributesCount", format_args!("{}", record.dropped_attributes));
-    }
-    if record.flags > 0 {
-        fields.raw("flags", format_args!("{}", record.flags));
-    }
+    fields.attributes(&record.attributes);
+    fields.number("droppedAttributesCount", record.dropped_attributes);
+    fields.number("flags", record.flags);
     if !record.trace_id.is_empty() {
         fields.raw("traceId", format_args!("\"{}\"", Hex(record.trace_id)));
         fields.raw("spanId", format_args!("\"{}\"", Hex(record.span_id)));
@@ -63,33 +70,51 @@ fn write_record(out: &mut String, record: &RecordView<'_>) {
 }
 
 /// The fields of an object, with the commas between them.
-struct Fields<'a> {
-    out: &'a mut String,
+pub(super) struct Fields<'a> {
+    pub(super) out: &'a mut String,
     any: bool,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// Behind the opening brace.
+    pub(super) fn new(out: &'a mut String) -> Self {
+        Self { out, any: false }
+    }
+
     fn separate(&mut self) {
         if std::mem::replace(&mut self.any, true) {
             self.out.push(',');
         }
     }
 
-    fn key(&mut self, key: &str) {
+    pub(super) fn key(&mut self, key: &str) {
         self.separate();
         let _infallible = write!(self.out, "\"{key}\":");
     }
 
-    fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
+    pub(super) fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
         self.key(key);
         let _infallible = self.out.write_fmt(value);
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    /// A text, where it is not empty.
+    pub(super) fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.key(key);
             string(self.out, value);
         }
+    }
+
+    /// A number, where it is not 0.
+    pub(super) fn number(&mut self, key: &str, value: u64) {
+        if value > 0 {
+            self.raw(key, format_args!("{value}"));
+        }
+    }
+
+    pub(super) fn attributes(&mut self, attributes: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+        self.separate();
+        key_values(self.out, "attributes", attributes);
     }
 }
 

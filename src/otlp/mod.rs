@@ -7,6 +7,13 @@ mod record;
 mod request;
 mod resource;
 mod serde_value;
+mod span_view;
+#[cfg(not(feature = "traces"))]
+#[path = "spans/disabled.rs"]
+mod spans;
+#[cfg(feature = "traces")]
+#[path = "spans/enabled.rs"]
+mod spans;
 mod value;
 mod wire;
 
@@ -16,4 +23,6 @@ pub(crate) use record::{Head, RecordWriter, Scratch, TraceIds, causes, encode_at
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 pub(crate) use serde_value::write as write_serde;
+pub(crate) use span_view::{attributes_of, status_of, write_span_line};
+pub(crate) use spans::SpanEncoder;
 pub(crate) use value::ValueWriter;

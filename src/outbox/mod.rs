@@ -9,12 +9,14 @@
 //! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
 
 mod segment;
+mod spans;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use segment::{HEADER, Segment, begin_frame, end_frame, read_frame};
+pub(crate) use spans::{Queued, SpanQueue};
 
 use crate::ledger::DropReason;
 

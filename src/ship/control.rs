@@ -2,7 +2,7 @@
 //! any runtime and inside every runtime.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -23,7 +23,7 @@ pub(super) struct Control {
 pub(super) struct State {
     /// Number of the newest flush that was asked for.
     pub(super) flush_wanted: u64,
-    /// The flushes that are not done, with the number of segments that must have met their fates for each.
+    /// The flushes that are not done, with the number of segments or spans that must have met their fates for each.
     pub(super) flushes: VecDeque<(u64, u64)>,
     /// Number of the newest flush whose records have all met their fates.
     pub(super) flush_done: u64,
@@ -75,11 +75,11 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Orders a flush of the first `segments` segments; gives its number. `ending` orders also set the deadline.
-    pub(super) fn order(&self, segments: u64, timeout: Duration, ending: bool, stop: bool) -> u64 {
+    /// Orders a flush of the first `sealed` segments or spans; gives its number. `ending` orders also set the deadline.
+    pub(super) fn order(&self, sealed: u64, timeout: Duration, ending: bool, stop: bool) -> u64 {
         let mut state = self.lock();
         state.flush_wanted += 1;
-        let flush = (state.flush_wanted, segments);
+        let flush = (state.flush_wanted, sealed);
         state.flushes.push_back(flush);
         if ending {
             state.deadline = until(timeout).or(state.deadline);
@@ -91,11 +91,11 @@ impl Control {
         wanted
     }
 
-    /// So many segments have met their fates: tells those who waited for them.
-    pub(super) fn segments_left(&self, left: u64) {
+    /// So many segments or spans have met their fates: tells those who waited for them.
+    pub(super) fn settled(&self, left: u64) {
         let mut state = self.lock();
         let before = state.flush_done;
-        while let Some((number, _)) = state.flushes.front().copied().filter(|(_, segments)| *segments <= left) {
+        while let Some((number, _)) = state.flushes.front().copied().filter(|(_, sealed)| *sealed <= left) {
             state.flushes.pop_front();
             state.flush_done = number;
         }
@@ -104,10 +104,8 @@ impl Control {
         }
     }
 
-    /// Orders a flush, and waits for it until the time is up.
-    pub(super) fn flush(&self, segments: u64, timeout: Duration, ending: bool, stop: bool) -> Waited {
-        let until = until(timeout);
-        let mine = self.order(segments, timeout, ending, stop);
+    /// Waits for a flush that was ordered, until the time is up.
+    pub(super) fn wait(&self, mine: u64, until: Option<Instant>, ending: bool, stop: bool) -> Waited {
         let mut state = self.lock();
         loop {
             // Stopping is done when the thread is: only then is nothing sent any more.
@@ -131,30 +129,6 @@ impl Control {
         }
     }
 
-    /// For the ship thread while it cannot do its work: tells those who end the process that it is in vain, and waits.
-    /// Says whether it was told to stop.
-    pub(super) fn wait_in_vain(&self, failure: Failure, rest: Duration) -> bool {
-        let until = Instant::now() + rest;
-        let mut state = self.lock();
-        state.last_failure = Some(failure);
-        loop {
-            if state.stop {
-                return true;
-            }
-            if state.deadline.is_some() && state.gave_up < state.flush_wanted {
-                state.gave_up = state.flush_wanted;
-                self.changed.notify_all();
-            }
-            let rest = until.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                return false;
-            }
-            // Orders wake only the async side, so they are looked at in small steps.
-            let step = rest.min(Duration::from_millis(20));
-            state = self.changed.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
     /// Waits for the thread to end, after it was told to stop and ran into its deadline.
     pub(super) fn wait_ended(&self, timeout: Duration) -> bool {
         let state = self.lock();
@@ -166,7 +140,34 @@ impl Control {
     }
 }
 
+/// For the ship thread while it cannot do its work: tells those who end the process that it is in vain, and waits. Says
+/// whether it was told to stop.
+pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: Duration) -> bool {
+    let until = Instant::now() + rest;
+    for control in controls {
+        control.update(|state| state.last_failure = Some(failure.clone()));
+    }
+    loop {
+        for control in controls {
+            let mut state = control.lock();
+            if state.stop {
+                return true;
+            }
+            if state.deadline.is_some() && state.gave_up < state.flush_wanted {
+                state.gave_up = state.flush_wanted;
+                control.changed.notify_all();
+            }
+        }
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return false;
+        }
+        // Orders wake only the async side, so they are looked at in small steps.
+        std::thread::sleep(rest.min(Duration::from_millis(20)));
+    }
+}
+
 /// A timeout that no clock can hold means for ever.
-fn until(timeout: Duration) -> Option<Instant> {
+pub(super) fn until(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }

@@ -2,24 +2,35 @@
 
 mod batch;
 mod control;
+mod feed;
+mod logs;
+mod spans;
 mod voice;
 mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use control::{Control, Waited};
+use feed::Feed;
+use logs::LogFeed;
+use opentelemetry_sdk::Resource;
+use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
 use voice::Voice;
-use worker::{Queue, Retry, Worker};
+use worker::{Retry, Worker};
 
-use crate::config::Delivery;
+use crate::config::{Delivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
-use crate::outbox::Outbox;
+use crate::otlp::encode_resource;
+use crate::outbox::{Outbox, SpanQueue};
+use crate::signal::Signal;
 use crate::thread;
 use crate::transport::Http;
 
@@ -32,11 +43,48 @@ const PANIC_RETRY: Duration = Duration::from_secs(1);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
+/// What there is to ship: the stores, and how what is in them reaches its endpoint.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
+    pub(crate) resource: Resource,
+    pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
+}
+
 /// A handle of the ship thread. Dropping it stops nothing.
 #[derive(Debug)]
 pub(crate) struct Ship {
+    lanes: Vec<Lane>,
+}
+
+/// One signal, as other threads see it.
+#[derive(Debug)]
+struct Lane {
     control: Arc<Control>,
-    outbox: Arc<Outbox>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Logs(Arc<Outbox>),
+    Spans(Arc<SpanQueue>),
+}
+
+impl Store {
+    fn signal(&self) -> Signal {
+        match self {
+            Self::Logs(_) => Signal::Logs,
+            Self::Spans(_) => Signal::Traces,
+        }
+    }
+
+    fn seal(&self) -> u64 {
+        match self {
+            Self::Logs(outbox) => outbox.seal(),
+            Self::Spans(queue) => queue.seal(),
+        }
+    }
 }
 
 /// How an order to flush ended.
@@ -44,36 +92,38 @@ pub(crate) struct Ship {
 pub(crate) enum Flushed {
     /// Everything accepted before the order has met its fate, good or bad.
     All,
-    /// It has not, for this reason.
-    Not { timed_out: bool, last_failure: Option<Failure> },
+    /// It has not, for these reasons.
+    Not { timed_out: bool, failures: Vec<Failure> },
 }
 
 impl Ship {
     /// Starts the thread.
-    pub(crate) fn start(
-        outbox: Arc<Outbox>,
-        ledger: Arc<Ledger>,
-        resource: Vec<u8>,
-        delivery: &Delivery,
-    ) -> Result<Self, Error> {
-        let control = Arc::new(Control::default());
-        let (shared, delivery) = (Arc::clone(&control), delivery.clone());
-        let shared_outbox = Arc::clone(&outbox);
+    pub(crate) fn start(load: Load) -> Result<Self, Error> {
+        let mut lanes = Vec::new();
+        if let Some((outbox, _)) = &load.logs {
+            lanes.push(Lane { control: Arc::default(), store: Store::Logs(Arc::clone(outbox)) });
+        }
+        if let Some((queue, _)) = &load.spans {
+            lanes.push(Lane { control: Arc::default(), store: Store::Spans(Arc::clone(queue)) });
+        }
+        let controls: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.control)).collect();
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
                 thread::mark_own();
-                let ended = Ended(Arc::clone(&shared));
-                run(shared, shared_outbox, ledger, resource, &delivery);
+                let ended = Ended(controls.clone());
+                run(&controls, load);
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
-        Ok(Self { control, outbox })
+        Ok(Self { lanes })
     }
 
     #[inline]
-    pub(crate) fn wake(&self) {
-        self.control.wake();
+    pub(crate) fn wake(&self, signal: Signal) {
+        if let Some(lane) = self.lanes.iter().find(|lane| lane.store.signal() == signal) {
+            lane.control.wake();
+        }
     }
 
     /// Sends everything accepted before the call, until the time is up.
@@ -90,27 +140,39 @@ impl Ship {
     pub(crate) fn stop(&self, timeout: Duration) -> Flushed {
         let flushed = self.order(timeout, true, true);
         // The deadline has passed for the requests; the thread itself needs a moment to count what is left.
-        self.control.wait_ended(Duration::from_millis(500));
+        for lane in &self.lanes {
+            lane.control.wait_ended(Duration::from_millis(500));
+        }
         flushed
     }
 
     /// The same without waiting for it.
     pub(crate) fn finish(&self) {
-        self.control.order(self.outbox.seal(), FINISH, true, true);
+        for lane in &self.lanes {
+            lane.control.order(lane.store.seal(), FINISH, true, true);
+        }
     }
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
         // On our own thread nobody would answer.
         if thread::is_own() {
-            return Flushed::Not { timed_out: false, last_failure: None };
+            return Flushed::Not { timed_out: false, failures: Vec::new() };
         }
-        // Sealed here and now: what is written from now on is not waited for.
-        match self.control.flush(self.outbox.seal(), timeout, ending, stop) {
-            Waited::Done => Flushed::All,
-            waited => {
-                Flushed::Not { timed_out: waited == Waited::TimedOut, last_failure: self.control.look().last_failure }
+        let until = control::until(timeout);
+        // Sealed here and now: what is written from now on is not waited for. All are ordered before one is waited for.
+        let orders: Vec<_> =
+            self.lanes.iter().map(|lane| lane.control.order(lane.store.seal(), timeout, ending, stop)).collect();
+        let (mut all, mut timed_out, mut failures) = (true, false, Vec::new());
+        for (lane, order) in self.lanes.iter().zip(orders) {
+            let waited = lane.control.wait(order, until, ending, stop);
+            if waited != Waited::Done {
+                all = false;
+                timed_out |= waited == Waited::TimedOut;
+                failures.extend(lane.control.look().last_failure);
             }
         }
+        failures.dedup();
+        if all { Flushed::All } else { Flushed::Not { timed_out, failures } }
     }
 }
 
@@ -129,57 +191,75 @@ pub(crate) fn on_own_thread(task: fn()) {
 }
 
 /// Says that the thread has ended, also when it ends by a panic.
-struct Ended(Arc<Control>);
+struct Ended(Vec<Arc<Control>>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.update(|state| state.ended = true);
+        self.0.iter().for_each(|control| control.update(|state| state.ended = true));
     }
 }
 
-fn run(control: Arc<Control>, outbox: Arc<Outbox>, ledger: Arc<Ledger>, resource: Vec<u8>, delivery: &Delivery) {
-    let mut resource = Some(resource);
-    let mut worker: Option<Worker> = None;
+fn run(controls: &[Arc<Control>], load: Load) {
+    let (mut workers, routes) = workers(controls, load);
     loop {
-        let Some(runtime) = start_runtime(&control) else {
-            worker::drop_all(&outbox, &ledger);
+        let Some(runtime) = start_runtime(controls) else {
+            workers.iter_mut().for_each(|worker| worker.feed.drop_all());
             return;
         };
         // Timers and sockets of the client belong to this runtime.
-        let transport = {
+        let transports = {
             let _entered = runtime.enter();
-            Http::new(delivery)
+            Http::for_routes(&routes)
         };
-        match &mut worker {
+        for (worker, transport) in workers.iter_mut().zip(transports) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
-            Some(worker) => std::mem::forget(std::mem::replace(&mut worker.transport, transport)),
-            None => {
-                worker = Some(Worker {
-                    control: Arc::clone(&control),
-                    ledger: Arc::clone(&ledger),
-                    outbox: Arc::clone(&outbox),
-                    resource: resource.take().unwrap_or_default(),
-                    schedule_delay: delivery.schedule_delay,
-                    transport,
-                    voice: Voice::new(delivery.endpoint.clone()),
-                    queue: Queue::default(),
-                    retry: Retry::default(),
-                });
-            }
+            std::mem::forget(worker.transport.replace(transport));
         }
-        let Some(worker) = &mut worker else { return };
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))) else {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers)))) else {
             // A resolver call may hang: nobody waits for it.
             return runtime.shutdown_background();
         };
         std::mem::forget(runtime);
         let failure = panicked(&*panic);
         notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
-        if control.wait_in_vain(failure, PANIC_RETRY) {
-            worker.end();
+        if control::wait_in_vain(controls, &failure, PANIC_RETRY) {
+            workers.iter_mut().for_each(|worker| worker.feed.drop_all());
             return;
         }
     }
+}
+
+/// A worker for each signal, in the order of the controls, and where each of them sends.
+fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
+    let Load { ledger, logs, resource, spans } = load;
+    let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
+    if let Some((outbox, delivery)) = logs {
+        let feed = LogFeed::new(Arc::clone(&ledger), outbox, encode_resource(&resource), delivery.schedule_delay);
+        feeds.push((Signal::Logs, Box::new(feed), delivery.route));
+    }
+    if let Some((queue, delivery)) = spans {
+        let feed = SpanFeed::new(ledger, queue, &resource, delivery.schedule_delay);
+        feeds.push((Signal::Traces, Box::new(feed), delivery.route));
+    }
+    feeds
+        .into_iter()
+        .zip(controls)
+        .map(|((signal, feed, route), control)| {
+            let voice = Voice::new(signal, route.endpoint.clone());
+            (Worker { control: Arc::clone(control), feed, voice, retry: Retry::default(), transport: None }, route)
+        })
+        .unzip()
+}
+
+/// Runs all workers on this thread until the last one ends.
+async fn run_all(workers: &mut [Worker]) {
+    let mut running: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> =
+        workers.iter_mut().map(|worker| Box::pin(worker.run()) as Pin<Box<dyn Future<Output = ()> + '_>>).collect();
+    std::future::poll_fn(|context| {
+        running.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// A bug of ours, or descriptors that somebody has closed; the records that wait must not pay for either.
@@ -193,7 +273,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
 }
 
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
-fn start_runtime(control: &Control) -> Option<Runtime> {
+fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
     loop {
         let error = match Builder::new_current_thread()
             .enable_all()
@@ -204,10 +284,10 @@ fn start_runtime(control: &Control) -> Option<Runtime> {
             Ok(runtime) => return Some(runtime),
             Err(error) => error,
         };
-        let text = format!("no logs can be sent yet: the ship thread cannot start its runtime: {error}");
+        let text = format!("nothing can be sent yet: the ship thread cannot start its runtime: {error}");
         let help = "check the limits of the process (ulimit -n)";
         notice::say(&Notice::new("runtime", text.clone()).help(help));
-        if control.wait_in_vain(Failure { text, help }, RUNTIME_RETRY) {
+        if control::wait_in_vain(controls, &Failure { text, help }, RUNTIME_RETRY) {
             return None;
         }
     }

@@ -1,9 +1,8 @@
 //! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over.
 
-use std::fmt;
-
 use crate::config::Endpoint;
 use crate::notice::{self, Notice};
+use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
 
 /// What the last request that failed failed of.
@@ -16,6 +15,7 @@ pub(crate) struct Failure {
 
 #[derive(Debug)]
 pub(super) struct Voice {
+    signal: Signal,
     endpoint: Endpoint,
     /// The failure that was said last, until something is delivered again.
     failing: Option<String>,
@@ -23,21 +23,21 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(signal: Signal, endpoint: Endpoint) -> Self {
         let recovered_key = format!("recovered {endpoint}");
-        Self { endpoint, failing: None, recovered_key }
+        Self { signal, endpoint, failing: None, recovered_key }
     }
 
     /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
-    /// says how many records it cost, and why.
-    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, bound: usize, ending: bool) -> Failure {
-        let text = format!("cannot deliver logs to {}: {cause}", self.endpoint);
+    /// says how many items it cost, and why.
+    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, bound: &str, ending: bool) -> Failure {
+        let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
         let failure = Failure { text: text.clone(), help: cause.kind.help() };
         if ending {
             return failure;
         }
         let notice = Notice::new(text.clone(), text.clone())
-            .note(format!("waiting in memory to be tried again: {} (the bound is {})", Records(pending), Bytes(bound)))
+            .note(format!("waiting in memory to be tried again: {} (the bound is {bound})", self.signal.count(pending)))
             .help(cause.kind.help());
         notice::say(&notice);
         self.failing = Some(text);
@@ -45,28 +45,32 @@ impl Voice {
     }
 
     /// The endpoint answered for good.
-    pub(super) fn answered(&mut self, outcome: &Outcome, records: u64) {
+    pub(super) fn answered(&mut self, outcome: &Outcome, items: u64) {
         match outcome {
             Outcome::Delivered => self.recovered(),
             Outcome::Partial { rejected: 0, message } => {
                 self.recovered();
                 let key = format!("warned {} {message}", self.endpoint);
-                let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, Records(records));
-                notice::say(&Notice::new(key, text).help("the records arrived; its message says what to mend"));
+                let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
+                notice::say(&Notice::new(key, text).help("they arrived; its message says what to mend"));
             }
             Outcome::Partial { rejected, message } => {
-                let rejected = (*rejected).min(records);
-                let text = format!("{} rejected {rejected} of {}: \"{message}\"", self.endpoint, Records(records));
+                let rejected = (*rejected).min(items);
+                let text =
+                    format!("{} rejected {rejected} of {}: \"{message}\"", self.endpoint, self.signal.count(items));
                 let key = format!("partial {} {message}", self.endpoint);
-                notice::say(&Notice::new(key, text).help("the records it rejected are lost; its message says why"));
+                notice::say(&Notice::new(key, text).help("what it rejected is lost; its message says why"));
             }
             Outcome::Refused { cause, .. } => {
-                let text = format!("lost: {}, which {} refused: {cause}", Records(records), self.endpoint);
+                let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
                 self.say(cause, text);
             }
             Outcome::Unconfirmed { cause } => {
-                let text =
-                    format!("perhaps lost: {}, which {} did not confirm: {cause}", Records(records), self.endpoint);
+                let text = format!(
+                    "perhaps lost: {}, which {} did not confirm: {cause}",
+                    self.signal.count(items),
+                    self.endpoint
+                );
                 self.say(cause, text);
             }
             Outcome::Retry { .. } => {}
@@ -82,26 +86,9 @@ impl Voice {
         let Some(failure) = self.failing.take() else { return };
         // The next failure is news again.
         notice::forget(&failure);
-        notice::say(&Notice::information(self.recovered_key.clone(), format!("logs reach {} again", self.endpoint)));
-    }
-}
-
-struct Records(u64);
-
-impl fmt::Display for Records {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, if self.0 == 1 { "record" } else { "records" })
-    }
-}
-
-struct Bytes(usize);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 10 << 20 => write!(f, "{} MiB", bytes >> 20),
-            bytes if bytes >= 10 << 10 => write!(f, "{} KiB", bytes >> 10),
-            bytes => write!(f, "{bytes} bytes"),
-        }
+        notice::say(&Notice::information(
+            self.recovered_key.clone(),
+            format!("{} reach {} again", self.signal.plural(), self.endpoint),
+        ));
     }
 }

@@ -200,6 +200,11 @@ pub(super) fn current_trace() -> Option<TraceIds> {
     Context::map_current(trace_of)
 }
 
+/// OpenTelemetry's context of this thread, where it may be asked.
+pub(super) fn current_context() -> Option<Context> {
+    (otel_context() == OtelContext::Alive).then(Context::current)
+}
+
 /// The ids of the span in that context.
 pub(super) fn trace_of(context: &Context) -> Option<TraceIds> {
     if !context.has_active_span() {

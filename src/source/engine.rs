@@ -3,79 +3,98 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{Delivery, ResourceConfig};
+use crate::config::{Config, Delivery, Mirror, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::os;
 use crate::otlp::encode_resource;
-use crate::outbox::Outbox;
-use crate::ship::Ship;
+use crate::outbox::{Outbox, SpanQueue};
+use crate::ship::{Load, Ship};
 
 /// Everything that a process needs to count and ship.
 #[derive(Debug)]
 pub(crate) struct Engine {
     generation: u64,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) shipping: Option<Shipping>,
-    /// Why there is none although the destination is on.
-    pub(crate) broken: bool,
+    /// Where records wait; `None` while they are not sent.
+    pub(crate) outbox: Option<Arc<Outbox>>,
+    /// Where spans are noted and wait; `None` while they are neither sent nor shown.
+    pub(crate) spans: Option<Arc<SpanQueue>>,
+    /// `None` where there is nothing to send, or the thread could not be started.
+    pub(crate) ship: Option<Ship>,
     /// The fields of `ResourceLogs` in front of the scopes.
     pub(crate) resource: Vec<u8>,
     /// The engine of a child of this process, in that child.
     child: OnceLock<Box<Engine>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Shipping {
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) ship: Ship,
-}
-
 /// How engines of this pipeline are made.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) delivery: Option<Delivery>,
-    pub(crate) resource: ResourceConfig,
+    delivery: Option<Delivery>,
+    spans: Option<SpanDelivery>,
+    shows_spans: bool,
+    resource: ResourceConfig,
     /// The resource of somebody else's provider, which wins.
     pub(crate) given_resource: OnceLock<opentelemetry_sdk::Resource>,
 }
 
 impl Plan {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            delivery: config.otlp.delivery.clone(),
+            spans: config.span.delivery.clone(),
+            shows_spans: config.span.mirror != Mirror::Off,
+            resource: config.resource.clone(),
+            given_resource: OnceLock::new(),
+        }
+    }
+
     fn start(&self) -> Result<Engine, Error> {
         os::watch_forks();
-        let resource = match self.given_resource.get() {
-            Some(resource) => encode_resource(resource),
-            None => encode_resource(&self.resource.build()),
-        };
-        let ledger = Arc::new(Ledger::new());
-        let shipping = match &self.delivery {
-            None => None,
-            Some(delivery) => {
-                let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-                let outbox = Arc::new(Outbox::new(delivery.max_bytes, threads));
-                let (shared_outbox, shared_ledger) = (Arc::clone(&outbox), Arc::clone(&ledger));
-                let ship = Ship::start(shared_outbox, shared_ledger, resource.clone(), delivery)?;
-                Some(Shipping { outbox, ship })
-            }
-        };
-        let generation = os::fork_generation();
-        Ok(Engine { generation, ledger, shipping, broken: false, resource, child: OnceLock::new() })
+        let resource = self.given_resource.get().cloned().unwrap_or_else(|| self.resource.build());
+        let mut engine = Engine::without_thread(self);
+        engine.resource = encode_resource(&resource);
+        engine.outbox = self.delivery.as_ref().map(|delivery| {
+            let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            Arc::new(Outbox::new(delivery.max_bytes, threads))
+        });
+        if engine.outbox.is_some() || self.spans.is_some() {
+            engine.ship = Some(Ship::start(Load {
+                ledger: Arc::clone(&engine.ledger),
+                logs: engine.outbox.clone().zip(self.delivery.clone()),
+                resource,
+                spans: engine.spans.clone().zip(self.spans.clone()),
+            })?);
+        }
+        Ok(engine)
     }
 
     /// An engine in any case: where the thread cannot be started, it counts what is lost.
     fn start_or_count(&self) -> Engine {
         self.start().unwrap_or_else(|error| {
-            notice::say(&Notice::new("engine", format!("no logs can be delivered: {error:?}")));
-            Engine {
-                generation: os::fork_generation(),
-                ledger: Arc::new(Ledger::new()),
-                shipping: None,
-                broken: self.delivery.is_some(),
-                resource: Vec::new(),
-                child: OnceLock::new(),
-            }
+            notice::say(&Notice::new("engine", format!("nothing can be delivered: {error:?}")));
+            Engine::without_thread(self)
         })
+    }
+}
+
+impl Engine {
+    fn without_thread(plan: &Plan) -> Self {
+        let spans = match &plan.spans {
+            Some(delivery) => Some(SpanQueue::new(delivery.max_queue, delivery.max_batch)),
+            None => plan.shows_spans.then(|| SpanQueue::new(defaults::SPAN_QUEUE, defaults::SPAN_BATCH)),
+        };
+        Self {
+            generation: os::fork_generation(),
+            ledger: Arc::new(Ledger::new()),
+            outbox: None,
+            spans: spans.map(Arc::new),
+            ship: None,
+            resource: Vec::new(),
+            child: OnceLock::new(),
+        }
     }
 }
 
@@ -83,10 +102,10 @@ impl Drop for Engine {
     /// The last handle of a pipeline that was built and never installed is gone: its thread delivers what is there and
     /// ends. In a forked child the parent's thread does not exist, and its locks must not be touched.
     fn drop(&mut self) {
-        if let Some(shipping) = &self.shipping
+        if let Some(ship) = &self.ship
             && self.generation == os::fork_generation()
         {
-            shipping.ship.finish();
+            ship.finish();
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::pipeline::Pipeline;
 use crate::notice::{self, Notice};
 use crate::ship::Flushed;
+use crate::signal::Signal;
 use crate::{installed, os, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
@@ -66,23 +67,32 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
         return;
     }
     let Some(engine) = pipeline.engines().existing() else { return };
-    let Some(shipping) = &engine.shipping else { return };
+    pipeline.end_open_spans(engine);
+    let Some(ship) = &engine.ship else { return };
     let now = Instant::now();
     // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
     let deadline = *DEADLINE.get_or_init(|| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
-    let flushed = shipping.ship.flush_at_exit(deadline.saturating_duration_since(now));
-    let pending = engine.ledger.snapshot().otlp.pending;
-    if let Flushed::Not { timed_out, last_failure } = flushed
-        && pending > 0
-    {
-        let endpoint = pipeline.endpoint.as_deref().unwrap_or_default();
-        let records = if pending == 1 { "record was" } else { "records were" };
-        let text = format!("{pending} {records} not delivered before the process ended");
-        let notice = match last_failure {
-            Some(failure) => Notice::new("exit", text).note(failure.text).help(failure.help),
-            None => Notice::new("exit", text).note(format!("{endpoint} did not answer in time")),
-        };
-        let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
-        notice::say(&if timed_out { notice.note(waited) } else { notice });
+    let flushed = ship.flush_at_exit(deadline.saturating_duration_since(now));
+    let counters = engine.ledger.snapshot();
+    let (records, spans) = (counters.otlp.pending, counters.spans.pending);
+    let Flushed::Not { timed_out, failures } = flushed else { return };
+    if records + spans == 0 {
+        return;
     }
+    let left = match (records, spans) {
+        (_, 0) => Signal::Logs.count(records).to_string(),
+        (0, _) => Signal::Traces.count(spans).to_string(),
+        _ => format!("{} and {}", Signal::Logs.count(records), Signal::Traces.count(spans)),
+    };
+    let were = if records + spans == 1 { "was" } else { "were" };
+    let mut notice = Notice::new("exit", format!("{left} {were} not delivered before the process ended"));
+    if failures.is_empty() {
+        let endpoint = if records > 0 { &pipeline.endpoint } else { &pipeline.span_endpoint };
+        notice = notice.note(format!("{} did not answer in time", endpoint.as_deref().unwrap_or_default()));
+    }
+    for failure in failures {
+        notice = notice.note(failure.text).help(failure.help);
+    }
+    let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
+    notice::say(&if timed_out { notice.note(waited) } else { notice });
 }

@@ -16,6 +16,7 @@ mod official;
 mod panic;
 mod pipeline;
 mod processor;
+mod span_processor;
 mod tracing;
 
 pub(crate) use buffers::touch as touch_thread;
@@ -27,6 +28,7 @@ pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use processor::Last;
 pub use processor::LogProcessor;
+pub use span_processor::SpanProcessor;
 pub(crate) use tracing::EventLayer;
 
 /// Takes a record of the `log` crate.

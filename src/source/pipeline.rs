@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::Level;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
 
 use super::buffers::{self, Buffers, Location};
 use super::engine::{Engine, Engines};
@@ -13,12 +15,13 @@ use super::lifecycle;
 use super::processor::{Came, expecting};
 use crate::config::Config;
 use crate::console::{MirrorPrinter, Printed, Terminal};
-use crate::error::{Error, Kind, Undelivered};
+use crate::error::{Error, Kind, Numbers, Undelivered};
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::Table;
-use crate::otlp::{Head, RecordWriter, TraceIds, encode_scope_name};
+use crate::otlp::{Head, RecordView, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Flushed;
+use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
 
 /// One way from facades to destinations, shared by all handles.
@@ -28,17 +31,50 @@ pub(crate) struct Pipeline {
     pub(crate) module: Option<Table>,
     pub(crate) span: Table,
     otlp: Table,
+    /// Whether records are sent.
+    otlp_on: bool,
+    /// Whether records of traces that are not sampled are cut.
+    trace_based: bool,
+    /// Whether spans are sent.
+    pub(super) spans_on: bool,
+    /// Whether errors are span events too.
+    exception_events: bool,
     terminal: Option<Terminal>,
     mirror: Option<MirrorPrinter>,
+    pub(super) span_mirror: Option<MirrorPrinter>,
     engines: Engines,
     front: Front,
     pub(crate) exit_timeout: Duration,
     /// Why the otlp destination is off, where it is.
     pub(crate) off_because: Option<&'static str>,
     pub(crate) endpoint: Option<String>,
+    /// Why spans are not sent, where they are not.
+    pub(crate) spans_off_because: Option<&'static str>,
+    pub(crate) span_endpoint: Option<String>,
     shut: AtomicBool,
-    /// What was lost and unconfirmed when a flush last told it.
-    told: Mutex<(u64, u64)>,
+    /// What was lost and unconfirmed when a flush last told it, of records and of spans.
+    told: Mutex<[Told; 2]>,
+}
+
+/// What a flush has told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    lost: u64,
+    unconfirmed: u64,
+}
+
+impl Told {
+    /// What is new since the last time, with what still waits.
+    fn tell(&mut self, lost: u64, unconfirmed: u64, pending: u64) -> Numbers {
+        // Two flushes may take their snapshots in one order and come here in the other.
+        let numbers = Numbers {
+            lost: lost.saturating_sub(self.lost),
+            unconfirmed: unconfirmed.saturating_sub(self.unconfirmed),
+            pending,
+        };
+        *self = Self { lost: self.lost + numbers.lost, unconfirmed: self.unconfirmed + numbers.unconfirmed };
+        numbers
+    }
 }
 
 /// What the gate decided for one record.
@@ -50,6 +86,23 @@ struct Verdict {
     /// Shown by the mirror: what passes otlp's threshold, also while the destination is off.
     mirror: bool,
 }
+
+/// How far a record goes on the otlp side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Reach {
+    pub(super) otlp: bool,
+    pub(super) mirror: bool,
+}
+
+/// What of the context a record was written in keeps it from the otlp side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Circumstances {
+    suppressed: bool,
+    unsampled: bool,
+}
+
+/// The bit of the trace flags that says so.
+const SAMPLED: u8 = 1;
 
 /// What a facade lends for one record.
 pub(super) trait Source {
@@ -70,6 +123,10 @@ pub(super) trait Source {
     }
     fn trace(&self) -> Option<TraceIds> {
         buffers::current_trace()
+    }
+    /// The context of the span it belongs to.
+    fn otel_context(&self) -> Option<Context> {
+        buffers::current_context()
     }
     /// Prints it as env_logger does.
     fn print(&self, terminal: &Terminal) -> Printed;
@@ -93,17 +150,24 @@ impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
         Self {
             module: has_module_stage.then(|| config.module.clone()),
-            span: config.span.clone(),
+            span: config.span.levels.clone(),
             otlp: config.otlp.levels.clone(),
+            otlp_on: config.otlp.delivery.is_some(),
+            trace_based: config.otlp.trace_based,
+            spans_on: config.span.delivery.is_some(),
+            exception_events: config.span.exception_events,
             terminal: Terminal::new(&config.console).filter(|_| has_module_stage),
             mirror: MirrorPrinter::new(config.mirror, config.console.format.is_test),
+            span_mirror: MirrorPrinter::new(config.span.mirror, config.console.format.is_test),
             engines,
             front,
             exit_timeout: config.exit_timeout,
             off_because: config.otlp.off_because,
-            endpoint: config.otlp.delivery.as_ref().map(|delivery| delivery.endpoint.to_string()),
+            endpoint: config.otlp.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
+            spans_off_because: config.span.off_because,
+            span_endpoint: config.span.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             shut: AtomicBool::new(false),
-            told: Mutex::new((0, 0)),
+            told: Mutex::default(),
         }
     }
 
@@ -137,7 +201,7 @@ impl Pipeline {
                     engine.ledger.count(shard, Count::ConsoleFailed);
                     // It would panic again.
                     if verdict.otlp {
-                        engine.ledger.count_dropped(shard, DropReason::FormatPanicked);
+                        engine.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked);
                     }
                     return;
                 }
@@ -171,18 +235,36 @@ impl Pipeline {
             Some(_) => (true, Count::ConsoleAccepted),
         };
         ledger.count(shard, counted);
-        let on = engine.shipping.is_some() || engine.broken;
+        let reach = self.gate_otlp(engine, shard, target, level, || Circumstances {
+            suppressed: !may_enter || buffers::is_suppressed(),
+            unsampled: self.trace_based && source.trace().is_some_and(|trace| trace.flags & SAMPLED == 0),
+        });
+        Some(Verdict { console, otlp: reach.otlp, mirror: reach.mirror })
+    }
+
+    /// The otlp destination's part of the gate, which also decides what the mirror shows: what would be shipped, also
+    /// while the destination is off.
+    #[inline]
+    fn gate_otlp(
+        &self,
+        engine: &Engine,
+        shard: usize,
+        target: &str,
+        level: Level,
+        circumstances: impl FnOnce() -> Circumstances,
+    ) -> Reach {
         let passes = self.otlp.allows(target, level);
-        let suppressed = passes && (!may_enter || buffers::is_suppressed());
+        let Circumstances { suppressed, unsampled } = if passes { circumstances() } else { Circumstances::default() };
         let counted = match () {
-            () if !on => Count::OtlpOff,
+            () if !self.otlp_on => Count::OtlpOff,
             () if !passes => Count::OtlpBelow,
             () if suppressed => Count::OtlpSuppressed,
+            () if unsampled => Count::OtlpUnsampled,
             () => Count::OtlpAccepted,
         };
-        ledger.count(shard, counted);
-        let wanted = passes && !suppressed;
-        Some(Verdict { console, otlp: on && wanted, mirror: wanted && self.mirror.is_some() })
+        engine.ledger.count(shard, counted);
+        let wanted = passes && !suppressed && !unsampled;
+        Reach { otlp: wanted && self.otlp_on, mirror: wanted && self.mirror.is_some() }
     }
 
     /// Straight from the source to bytes.
@@ -197,8 +279,14 @@ impl Pipeline {
                 scope_end
             });
             match written {
-                Some(scope_end) => self.hand_over(engine, shard, buffers, scope_end, source.severity_number(), verdict),
-                None if verdict.otlp => engine.ledger.count_dropped(shard, DropReason::FormatPanicked),
+                Some(scope_end) => {
+                    let severity = source.severity_number();
+                    if self.exception_events && severity >= severity_number(Level::Error) {
+                        add_exception(buffers, scope_end, || source.otel_context());
+                    }
+                    self.hand_over(engine, shard, buffers, scope_end, severity, verdict);
+                }
+                None if verdict.otlp => engine.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked),
                 None => {}
             }
         });
@@ -227,17 +315,20 @@ impl Pipeline {
         if !verdict.otlp {
             return;
         }
-        engine.ledger.count_dropped(shard, reason);
+        engine.ledger.count_dropped(shard, Signal::Logs, reason);
     }
 
     /// A record that came through an SDK's chain: encoded by the caller into the buffers.
     pub(super) fn finish_sdk(&self, buffers: &mut Buffers, scope_end: usize, severity: u8, otlp: bool, mirror: bool) {
         let verdict = Verdict { console: false, otlp, mirror };
+        if self.exception_events && severity >= severity_number(Level::Error) {
+            add_exception(buffers, scope_end, buffers::current_context);
+        }
         self.hand_over(self.engines.current(), thread::number(), buffers, scope_end, severity, verdict);
     }
 
-    /// Counts a record that somebody's provider hands to our processor, where no stage but the destination's decides.
-    pub(super) fn admit_from_provider(&self, target: &str, level: Level) -> Option<(bool, bool)> {
+    /// Counts a record that somebody's provider hands to our processor, where no stage but the destination's decides. `flags` are those of its trace.
+    pub(super) fn admit_from_provider(&self, target: &str, level: Level, flags: Option<u8>) -> Option<Reach> {
         let engine = self.engines.current();
         let (ledger, shard) = (&engine.ledger, thread::number());
         if thread::is_own() {
@@ -247,15 +338,11 @@ impl Pipeline {
         ledger.count(shard, Count::Offered);
         ledger.count(shard, Count::ModulePassed);
         ledger.count(shard, Count::ConsoleOff);
-        let on = engine.shipping.is_some() || engine.broken;
-        let passes = self.otlp.allows(target, level);
-        let counted = match () {
-            () if !on => Count::OtlpOff,
-            () if !passes => Count::OtlpBelow,
-            () => Count::OtlpAccepted,
-        };
-        ledger.count(shard, counted);
-        (passes && (on || self.mirror.is_some())).then_some((on, self.mirror.is_some()))
+        let reach = self.gate_otlp(engine, shard, target, level, || Circumstances {
+            suppressed: false,
+            unsampled: self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0),
+        });
+        (reach.otlp || reach.mirror).then_some(reach)
     }
 
     #[inline]
@@ -276,23 +363,23 @@ impl Pipeline {
         if !verdict.otlp {
             return;
         }
-        let Some(shipping) = &engine.shipping else {
-            engine.ledger.count_dropped(shard, DropReason::ThreadLost);
+        let (Some(outbox), Some(ship)) = (&engine.outbox, &engine.ship) else {
+            engine.ledger.count_dropped(shard, Signal::Logs, DropReason::ThreadLost);
             return;
         };
-        if self.shut.load(Ordering::Relaxed) {
-            engine.ledger.count_dropped(shard, DropReason::Shutdown);
+        if self.is_shut() {
+            engine.ledger.count_dropped(shard, Signal::Logs, DropReason::Shutdown);
             return;
         }
-        match shipping.outbox.append(shard, severity >= severity_number(Level::Warn), frame) {
+        match outbox.append(shard, severity >= severity_number(Level::Warn), frame) {
             Ok(wake) => {
                 engine.ledger.count(shard, Count::Appended);
                 lifecycle::arm_if_exiting();
                 if wake == Wake::Yes {
-                    shipping.ship.wake();
+                    ship.wake(Signal::Logs);
                 }
             }
-            Err(reason) => engine.ledger.count_dropped(shard, reason),
+            Err(reason) => engine.ledger.count_dropped(shard, Signal::Logs, reason),
         }
     }
 
@@ -307,42 +394,60 @@ impl Pipeline {
         engine.ledger.count(shard, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
     }
 
+    /// Whether nothing is taken for otlp any more.
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Relaxed)
+    }
+
     /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(engine) = self.engines.existing() else { return Ok(()) };
-        match &engine.shipping {
-            Some(shipping) => self.judge(engine, shipping.ship.flush(timeout)),
+        match &engine.ship {
+            Some(ship) => self.judge(engine, ship.flush(timeout)),
             None => Ok(()),
         }
     }
 
-    /// Takes no more records for otlp, delivers what is there, and ends the ship thread.
+    /// Takes no more records and spans for otlp, delivers what is there, and ends the ship thread. Spans that are open
+    /// end here.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
+        let Some(engine) = self.engines.existing() else {
+            self.shut.store(true, Ordering::Relaxed);
+            return Ok(());
+        };
+        if !self.is_shut() {
+            self.end_open_spans(engine);
+        }
         self.shut.store(true, Ordering::Relaxed);
-        let Some(engine) = self.engines.existing() else { return Ok(()) };
-        match &engine.shipping {
-            Some(shipping) => self.judge(engine, shipping.ship.stop(timeout)),
+        match &engine.ship {
+            Some(ship) => self.judge(engine, ship.stop(timeout)),
             None => Ok(()),
         }
     }
 
     fn judge(&self, engine: &Engine, flushed: Flushed) -> Result<(), Error> {
-        let otlp = engine.ledger.snapshot().otlp;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two flushes may take their snapshots in one order and come here in the other.
-        let (lost, unconfirmed) = (otlp.lost().saturating_sub(told.0), otlp.unconfirmed.saturating_sub(told.1));
-        *told = (told.0 + lost, told.1 + unconfirmed);
-        let (pending, timed_out, last_failure) = match flushed {
-            Flushed::All => (0, false, None),
-            Flushed::Not { timed_out, last_failure } => (otlp.pending, timed_out, last_failure),
+        let counters = engine.ledger.snapshot();
+        let (timed_out, failures) = match flushed {
+            Flushed::All => (None, Vec::new()),
+            Flushed::Not { timed_out, failures } => (Some(timed_out), failures),
         };
-        if pending == 0 && lost == 0 && unconfirmed == 0 && !timed_out {
+        // What has been written since the flush began is not its concern.
+        let pending = |pending| if timed_out.is_some() { pending } else { 0 };
+        let Counters { otlp, spans, .. } = counters;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let [told_logs, told_spans] = &mut *told;
+        let numbers = Undelivered {
+            logs: told_logs.tell(otlp.lost(), otlp.unconfirmed, pending(otlp.pending)),
+            spans: told_spans.tell(spans.lost(), spans.unconfirmed, pending(spans.pending)),
+            timed_out: timed_out.unwrap_or(false),
+        };
+        if numbers == Undelivered::default() {
             return Ok(());
         }
-        let error = Error::new(Kind::NotDelivered(Undelivered { pending, lost, unconfirmed, timed_out }));
-        Err(match last_failure {
+        let error = Error::new(Kind::NotDelivered(numbers));
+        Err(match failures.into_iter().next() {
             Some(failure) => error.with_source(failure.text).with_help(failure.help),
-            None => error.with_help("`Bridge::report` says what became of each record"),
+            None => error.with_help("`Bridge::report` says what became of each record and span"),
         })
     }
 
@@ -366,6 +471,21 @@ impl Pipeline {
     /// The counters of this process.
     pub(crate) fn counters(&self) -> Counters {
         self.engines.existing().map(|engine| engine.ledger.snapshot()).unwrap_or_default()
+    }
+}
+
+/// Adds the error of an encoded record, if there is one, to its span as an event named `exception`.
+#[cold]
+fn add_exception(buffers: &Buffers, scope_end: usize, context: impl FnOnce() -> Option<Context>) {
+    let Some(record) = buffers.scratch.buf.get(scope_end..).map(RecordView::read) else { return };
+    let attributes: Vec<KeyValue> = record
+        .attributes
+        .iter()
+        .filter(|(key, _)| key.starts_with("exception."))
+        .map(|(key, value)| KeyValue::new(key.to_string(), value.to_string()))
+        .collect();
+    if let Some(context) = (!attributes.is_empty()).then(context).flatten() {
+        context.span().add_event("exception", attributes);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
 
 /// How long `force_flush` waits; the SDK gives it no time of its own.
-const FLUSH: Duration = Duration::from_secs(5);
+pub(super) const FLUSH: Duration = Duration::from_secs(5);
 
 /// Ships records of the OpenTelemetry SDK: what stands in for `BatchLogProcessor` under a provider of your own.
 ///
@@ -54,8 +54,10 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
-        if let Some((otlp, mirror)) = self.pipeline.admit_from_provider(target, level) {
-            encode(&self.pipeline, record, scope, otlp, mirror);
+        // Without flags, nobody says that the trace is not sampled.
+        let flags = record.trace_context().and_then(|trace| trace.trace_flags).map(TraceFlags::to_u8);
+        if let Some(reach) = self.pipeline.admit_from_provider(target, level, flags) {
+            encode(&self.pipeline, record, scope, reach.otlp, reach.mirror);
         }
     }
 
@@ -72,7 +74,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     }
 }
 
-fn result(result: Result<(), crate::Error>, timeout: Duration) -> OTelSdkResult {
+pub(super) fn result(result: Result<(), crate::Error>, timeout: Duration) -> OTelSdkResult {
     result.map_err(|error| {
         if error.is_timeout() && !error.is_lost() {
             OTelSdkError::Timeout(timeout)

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use log::Level;
+use opentelemetry::Context as OtelContext;
+use opentelemetry::trace::{Status, TraceContextExt as _};
 use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::field::{Field, Visit};
 use tracing_core::subscriber::Interest;
@@ -19,6 +21,7 @@ use super::pipeline::{Pipeline, Source};
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
 use crate::otlp::{RecordWriter, TraceIds};
+use crate::thread::guarded;
 use crate::{installed, thread};
 
 /// Receives tracing's events.
@@ -121,6 +124,10 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let Some(pipeline) = self.pipeline() else { return };
         let source = EventSource { event, context: &context, dispatch: &self.dispatch };
+        // In somebody's registry, that is for somebody's tracing-opentelemetry to do.
+        if matches!(self.role, Role::Root) && *event.metadata().level() == tracing_core::Level::ERROR {
+            source.mark_span();
+        }
         pipeline.take(&source, |front| front.official_event(event, &source));
     }
 }
@@ -140,8 +147,21 @@ where
         self.context.clone()
     }
 
-    /// The ids of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
-    fn explicit(&self, parent: &span::Id) -> Option<TraceIds> {
+    /// Sets the status of the event's span to Error, with the text of the error in it, if there is one.
+    #[cold]
+    fn mark_span(&self) {
+        if thread::is_own() {
+            return;
+        }
+        let Some(context) = Source::otel_context(self) else { return };
+        let mut error = FirstError(String::new());
+        // A value that panics while it is formatted marks the span without words.
+        let _formatted = guarded(|| self.event.record(&mut error));
+        context.span().set_status(Status::error(error.0));
+    }
+
+    /// The context of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
+    fn explicit(&self, parent: &span::Id) -> Option<OtelContext> {
         if buffers::otel_context() == buffers::OtelContext::Gone {
             return None;
         }
@@ -150,8 +170,19 @@ where
             .span(parent)?
             .scope()
             .find_map(|span| tracing_opentelemetry::get_otel_context(&span.id(), &dispatch))
-            .as_ref()
-            .and_then(buffers::trace_of)
+    }
+}
+
+/// The text of the first error among the fields.
+struct FirstError(String);
+
+impl Visit for FirstError {
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+
+    fn record_error(&mut self, _field: &Field, value: &(dyn Error + 'static)) {
+        if self.0.is_empty() {
+            self.0 = value.to_string();
+        }
     }
 }
 
@@ -173,8 +204,16 @@ where
 
     fn trace(&self) -> Option<TraceIds> {
         match self.event.parent() {
-            Some(parent) => self.explicit(parent),
+            Some(parent) => self.explicit(parent).as_ref().and_then(buffers::trace_of),
             None if self.event.is_contextual() => buffers::current_trace(),
+            None => None,
+        }
+    }
+
+    fn otel_context(&self) -> Option<OtelContext> {
+        match self.event.parent() {
+            Some(parent) => self.explicit(parent),
+            None if self.event.is_contextual() => buffers::current_context(),
             None => None,
         }
     }

@@ -1,9 +1,15 @@
 //! Handing the current context over to another thread.
 
 use opentelemetry::Context;
+use tracing_core::Dispatch;
+use tracing_core::dispatcher;
+use tracing_core::span::Id;
 
-/// Wraps a closure so that it runs in the context of the caller: records in it carry the ids of the span that is
-/// active now. A thread does not inherit them.
+/// Wraps a closure so that it runs in the context of the caller: records in it carry the ids of the span that is active
+/// now, and spans in it are its children. A thread does not inherit them.
+///
+/// For a thread, `spawn_blocking`, a job of rayon's: whatever takes a closure. A future has
+/// `opentelemetry::context::FutureExt::with_current_context` and tracing's `in_current_span`.
 ///
 /// ```
 /// let thread = std::thread::spawn(logbridge::carry_context(|| {
@@ -16,8 +22,45 @@ where
     F: FnOnce() -> T,
 {
     let context = Context::current();
+    let span = CarriedSpan::current();
     move || {
+        let _entered = span.as_ref().map(CarriedSpan::enter);
+        // On top: it may be deeper than tracing's span.
         let _attached = context.attach();
         run()
+    }
+}
+
+/// tracing's current span, kept open while it is carried.
+struct CarriedSpan {
+    dispatch: Dispatch,
+    id: Id,
+}
+
+impl CarriedSpan {
+    fn current() -> Option<Self> {
+        dispatcher::get_default(|dispatch| {
+            let id = dispatch.current_span().id().map(|id| dispatch.clone_span(id))?;
+            Some(Self { dispatch: dispatch.clone(), id })
+        })
+    }
+
+    fn enter(&self) -> Entered<'_> {
+        self.dispatch.enter(&self.id);
+        Entered(self)
+    }
+}
+
+impl Drop for CarriedSpan {
+    fn drop(&mut self) {
+        self.dispatch.try_close(self.id.clone());
+    }
+}
+
+struct Entered<'a>(&'a CarriedSpan);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.dispatch.exit(&self.0.id);
     }
 }

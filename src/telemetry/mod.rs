@@ -1,10 +1,11 @@
-//! Spans, as far as logs need them: tracing-opentelemetry gives each tracing span an OpenTelemetry context, so that
-//! records carry its ids.
+//! Spans: tracing-opentelemetry makes an OpenTelemetry span of each tracing span, so that records carry its ids, and the
+//! provider's processors export it.
 
 mod carry;
 mod gate;
+mod provider;
 mod tracer;
 
 pub use carry::carry_context;
 pub(crate) use gate::SpanGate;
-pub(crate) use tracer::{TracerChoice, install as install_tracer, scope};
+pub(crate) use tracer::{TracerChoice, install as install_tracer, is_given as tracer_is_given, scope};

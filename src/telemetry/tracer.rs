@@ -10,9 +10,10 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 
-use crate::os;
+use super::provider;
+use crate::config::SpanConfig;
 
 static TRACER: OnceLock<(BoxedTracer, Option<SdkTracerProvider>)> = OnceLock::new();
 
@@ -41,8 +42,13 @@ pub(crate) fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
-/// Decides on the tracer, once.
-pub(crate) fn install(choice: TracerChoice, resource: impl FnOnce() -> Resource) {
+/// Decides on the tracer, once. Where nobody has a provider, ours is made and set globally; propagators likewise.
+pub(crate) fn install(
+    choice: TracerChoice,
+    config: &SpanConfig,
+    resource: impl FnOnce() -> Resource,
+    processors: Vec<Box<dyn SpanProcessor>>,
+) {
     let (tracer, provider) = match choice {
         TracerChoice::Given(tracer) => (BoxedTracer::new(tracer), None),
         TracerChoice::GlobalOrOwn => {
@@ -50,38 +56,19 @@ pub(crate) fn install(choice: TracerChoice, resource: impl FnOnce() -> Resource)
             if makes_spans(&tracer) {
                 (tracer, None)
             } else {
-                // Until spans are exported too, this provider only makes ids.
-                let provider = SdkTracerProvider::builder()
-                    .with_resource(resource())
-                    .with_id_generator(SaltedIds::default())
-                    .build();
+                let provider = provider::build(config, resource(), processors);
+                global::set_tracer_provider(provider.clone());
                 (BoxedTracer::new(Box::new(provider.tracer_with_scope(scope()))), Some(provider))
             }
         }
     };
+    provider::install_propagators(&config.propagators);
     let _first_wins = TRACER.set((tracer, provider));
 }
 
-/// Random ids that a forked child does not share with its parent and its siblings: the SDK's generator keeps its state
-/// in memory that a fork copies.
-#[derive(Debug, Default)]
-struct SaltedIds(RandomIdGenerator);
-
-impl IdGenerator for SaltedIds {
-    fn new_trace_id(&self) -> TraceId {
-        let id = self.0.new_trace_id();
-        let mut bytes = id.to_bytes();
-        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
-        // All zeros is no id.
-        if bytes == [0; 16] { id } else { TraceId::from_bytes(bytes) }
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        let id = self.0.new_span_id();
-        let mut bytes = id.to_bytes();
-        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
-        if bytes == [0; 8] { id } else { SpanId::from_bytes(bytes) }
-    }
+/// Whether spans are made, and so exported, by a provider of the application's.
+pub(crate) fn is_given() -> bool {
+    TRACER.get().is_some_and(|(_, own)| own.is_none())
 }
 
 /// Whether the global provider was set: the no-op tracer gives a child the ids of its parent, any other does not.

@@ -25,7 +25,7 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
         }
         400 => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
         401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
-        404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes logs at this path"),
+        404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal at this path"),
         413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
@@ -70,7 +70,7 @@ fn read_json(body: &[u8]) -> Option<Response> {
     let Some(partial) = object.get("partialSuccess").and_then(serde_json::Value::as_object) else {
         return Some(Response::default());
     };
-    let rejected = match partial.get("rejectedLogRecords") {
+    let rejected = match partial.get("rejectedLogRecords").or_else(|| partial.get("rejectedSpans")) {
         Some(serde_json::Value::String(text)) => text.parse().unwrap_or(0),
         Some(number) => number.as_u64().unwrap_or(0),
         None => 0,
@@ -197,7 +197,7 @@ mod tests {
         };
         assert_eq!(cause.text, "it answered 401 Unauthorized (it refused the credentials): \"bad key\"");
         let Outcome::Refused { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
-        assert_eq!(cause.text, "it answered 404 Not Found (nothing takes logs at this path)");
+        assert_eq!(cause.text, "it answered 404 Not Found (nothing takes this signal at this path)");
     }
 
     #[test]

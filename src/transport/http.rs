@@ -1,12 +1,12 @@
 //! OTLP/HTTP with protobuf bodies, over hyper, with TLS by rustls and the platform's roots.
 //!
-//! Constraints: redirects are not followed, compression is off, one connection is kept alive, and the whole request
+//! Constraints: redirects are not followed, one connection is kept alive for each signal, and the whole request
 //! with its answer has one deadline.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
@@ -17,12 +17,15 @@ use super::answer;
 use super::cause;
 use super::outcome::{Cause, CauseKind, Outcome};
 use super::tls::{self, TlsConnector};
-use crate::config::Delivery;
+use crate::config::Route;
 
 /// The specification's bound for an answer.
 const ANSWER_BYTES: usize = 4 << 20;
 /// Shorter than what load balancers wait before they close an idle connection.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// One for each signal.
+const MAX_IDLE: usize = 2;
 
 type PlainClient = Client<HttpConnector, Full<Bytes>>;
 
@@ -35,7 +38,7 @@ pub(crate) struct Http {
     timeout: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum AnyClient {
     Plain(PlainClient),
     Tls(Client<TlsConnector, Full<Bytes>>),
@@ -43,8 +46,34 @@ enum AnyClient {
     Broken(String),
 }
 
+impl AnyClient {
+    fn new(is_https: bool) -> Self {
+        if !is_https {
+            return Self::Plain(build(connector()));
+        }
+        match tls::connector(connector()) {
+            Ok(connector) => Self::Tls(build(connector)),
+            Err(why) => Self::Broken(why),
+        }
+    }
+}
+
 impl Http {
-    pub(crate) fn new(delivery: &Delivery) -> Self {
+    /// A client for each of these routes. Those with the same scheme share their connections.
+    pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
+        let mut clients: [Option<AnyClient>; 2] = [None, None];
+        routes
+            .iter()
+            .map(|route| {
+                let is_https = route.endpoint.is_https();
+                let [plain, tls] = &mut clients;
+                let client = if is_https { tls } else { plain };
+                Self::new(route, client.get_or_insert_with(|| AnyClient::new(is_https)).clone())
+            })
+            .collect()
+    }
+
+    fn new(route: &Route, client: AnyClient) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/x-protobuf"));
@@ -52,24 +81,15 @@ impl Http {
             USER_AGENT,
             HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " logbridge")),
         );
-        for header in &delivery.headers {
+        for header in &route.headers {
             headers.insert(header.name.clone(), header.value.clone());
         }
-        let client = match delivery.endpoint.is_https() {
-            false => AnyClient::Plain(build(connector())),
-            true => match tls::connector(connector()) {
-                Ok(connector) => AnyClient::Tls(build(connector)),
-                Err(why) => AnyClient::Broken(why),
-            },
-        };
-        Self { client, uri: without_credentials(delivery.endpoint.uri()), headers, timeout: delivery.timeout }
+        Self { client, uri: without_credentials(route.endpoint.uri()), headers, timeout: route.timeout }
     }
 
-    /// Sends one request. Ends by `deadline` or the request's own timeout, whichever comes first.
-    pub(crate) async fn send(&self, body: Bytes, deadline: Option<Instant>) -> Outcome {
-        let own = Instant::now() + self.timeout;
-        let until = deadline.map_or(own, |deadline| deadline.min(own));
-        match tokio::time::timeout_at(until.into(), self.exchange(body)).await {
+    /// Sends one request, within its timeout. `encoding` says how the body is compressed, if it is.
+    pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+        match tokio::time::timeout(self.timeout, self.exchange(body, encoding)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
                 let text = format!("no answer within {:?}", self.timeout);
@@ -78,11 +98,14 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Outcome {
+    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        if let Some(encoding) = encoding {
+            request.headers_mut().insert(CONTENT_ENCODING, encoding);
+        }
         let answered = match &self.client {
             AnyClient::Plain(client) => client.request(request).await,
             AnyClient::Tls(client) => client.request(request).await,
@@ -122,7 +145,7 @@ where
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(MAX_IDLE)
         .build(connector)
 }
 

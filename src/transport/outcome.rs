@@ -37,7 +37,7 @@ pub(crate) enum CauseKind {
     Busy,
     /// The endpoint cannot read the request, or refuses it for a reason of its own.
     Final,
-    /// Nothing takes logs at that path.
+    /// Nothing takes this signal at that path.
     NotFound,
     /// A success that is no OTLP answer.
     NotOtlp,
@@ -79,7 +79,8 @@ impl CauseKind {
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
             Self::Final => "look at the endpoint's own log for the reason",
             Self::NotFound => {
-                "check the path: /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, and the endpoint must take logs"
+                "check the path: /v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT; where an endpoint \
+                 takes logs only, OTEL_TRACES_EXPORTER=none sends no spans"
             }
             Self::NotOtlp => "something else than an OTLP receiver answers there: check host, port and path",
             Self::TooLarge => "raise the endpoint's limit for requests",

@@ -1,0 +1,206 @@
+//! Spans: which are made, which are sampled, and where they go.
+
+use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
+
+use super::destination::CodeTraces;
+use super::resolve::{FOR_EVER, Resolver};
+use super::{CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, SpanConfig, SpanDelivery, defaults};
+use crate::error::Error;
+use crate::levels::Threshold;
+use crate::signal::Signal;
+
+const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+
+impl Resolver<'_> {
+    pub(super) fn spans(&mut self, settings: &Settings, mirror: Mirror) -> Result<SpanConfig, Error> {
+        let code = settings.otlp.clone();
+        let off_because = self.traces_off(code.as_ref());
+        let delivery = match off_because {
+            Some(_) => None,
+            None => Some(self.span_delivery(settings, &code.unwrap_or_default())?),
+        };
+        Ok(SpanConfig {
+            levels: self.levels(&settings.span_levels, "LOGBRIDGE_SPAN_LEVEL", Threshold::Info),
+            delivery,
+            off_because,
+            exception_events: settings
+                .exception_events
+                .or_else(|| self.boolean("LOGBRIDGE_EXCEPTION_EVENTS"))
+                .unwrap_or(false),
+            limits: self.span_limits(),
+            mirror,
+            propagators: self.propagators(),
+            sampler: settings.sampler.clone().unwrap_or_else(|| self.sampler()),
+        })
+    }
+
+    fn traces_off(&mut self, code: Option<&Otlp>) -> Option<&'static str> {
+        if !cfg!(feature = "traces") {
+            return Some("the feature `traces` of logbridge is off");
+        }
+        if self.is_disabled() {
+            return Some("OTEL_SDK_DISABLED is true");
+        }
+        if let Some(code) = code {
+            match code.traces {
+                _ if code.off => return Some("code says Otlp::off()"),
+                Some(CodeTraces::Off) => return Some("code says Otlp::traces_off()"),
+                Some(CodeTraces::Url(_)) => return None,
+                None => {}
+            }
+        }
+        let named = self.names_otlp(EXPORTER);
+        if named == Some(false) {
+            return Some("OTEL_TRACES_EXPORTER does not name otlp");
+        }
+        match code.map(|code| &code.endpoint) {
+            Some(Some(CodeEndpoint::Full(url))) if traces_beside(url).is_none() => {
+                return Some("code names a URL for logs only (Otlp::to_url): name one with Otlp::traces_to_url");
+            }
+            Some(_) => return None,
+            None => {}
+        }
+        let environment = self.environment;
+        if !environment.mentions_opentelemetry() {
+            return Some("neither code nor environment mentions OpenTelemetry");
+        }
+        (named.is_none() && names_logs_only(environment))
+            .then_some("only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs")
+    }
+
+    fn span_delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<SpanDelivery, Error> {
+        let mut route = self.route(code, Signal::Traces)?;
+        // The time for one export. Ours has no end, since spans wait and are tried again; so it bounds a request.
+        if let Some(export) = self.duration(&["OTEL_BSP_EXPORT_TIMEOUT"]).filter(|export| !export.is_zero()) {
+            route.timeout = route.timeout.min(export);
+        }
+        let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BSP_SCHEDULE_DELAY"]));
+        let max_queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(defaults::SPAN_QUEUE);
+        let max_batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(defaults::SPAN_BATCH);
+        Ok(SpanDelivery {
+            route,
+            schedule_delay: delay.unwrap_or(defaults::SPAN_DELAY).min(FOR_EVER),
+            max_batch: max_batch.min(max_queue),
+            max_queue,
+        })
+    }
+
+    fn sampler(&mut self) -> Box<dyn ShouldSample> {
+        let always = || Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+        let Some(name) = self.environment.get(SAMPLER) else { return always() };
+        match name.to_ascii_lowercase().as_str() {
+            "always_on" => Box::new(Sampler::AlwaysOn),
+            "always_off" => Box::new(Sampler::AlwaysOff),
+            "traceidratio" => Box::new(Sampler::TraceIdRatioBased(self.ratio())),
+            "parentbased_always_on" => always(),
+            "parentbased_always_off" => Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))),
+            "parentbased_traceidratio" => {
+                Box::new(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio()))))
+            }
+            _ => {
+                let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
+                self.notice(
+                    SAMPLER,
+                    &problem,
+                    "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
+                     `Builder::sampler`",
+                );
+                always()
+            }
+        }
+    }
+
+    fn ratio(&mut self) -> f64 {
+        let Some(value) = self.environment.get(SAMPLER_ARG) else { return 1.0 };
+        match value.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
+            _ => {
+                let problem = format!("`{value}` is no share of the traces; all are sampled");
+                self.notice(SAMPLER_ARG, &problem, "write a number from 0 to 1, such as 0.1 for one trace in ten");
+                1.0
+            }
+        }
+    }
+
+    fn span_limits(&mut self) -> SpanLimits {
+        let mut limits = SpanLimits::default();
+        for (variables, limit) in [
+            (
+                &["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"][..],
+                &mut limits.max_attributes_per_span,
+            ),
+            (&["OTEL_SPAN_EVENT_COUNT_LIMIT"], &mut limits.max_events_per_span),
+            (&["OTEL_SPAN_LINK_COUNT_LIMIT"], &mut limits.max_links_per_span),
+            (&["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], &mut limits.max_attributes_per_event),
+            (&["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"], &mut limits.max_attributes_per_link),
+        ] {
+            let Some((variable, value)) = self.environment.first(variables) else { continue };
+            match value.parse() {
+                Ok(number) => *limit = number,
+                Err(_) => {
+                    let problem = format!("`{value}` is no number; the default is used");
+                    self.notice(variable, &problem, "write a whole number, such as 128");
+                }
+            }
+        }
+        limits
+    }
+
+    fn propagators(&mut self) -> Vec<Propagator> {
+        let Some(list) = self.environment.get(PROPAGATORS) else {
+            return vec![Propagator::TraceContext, Propagator::Baggage];
+        };
+        let mut propagators = Vec::new();
+        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let propagator = match name.to_ascii_lowercase().as_str() {
+                "tracecontext" => Propagator::TraceContext,
+                "baggage" => Propagator::Baggage,
+                "none" => continue,
+                _ => {
+                    let problem = format!("`{name}` is no propagator that logbridge has; it is left out");
+                    let help = "write tracecontext, baggage or none; set any other one with \
+                                `opentelemetry::global::set_text_map_propagator` before `init`";
+                    self.notice(PROPAGATORS, &problem, help);
+                    continue;
+                }
+            };
+            if !propagators.contains(&propagator) {
+                propagators.push(propagator);
+            }
+        }
+        propagators
+    }
+
+    /// A whole number above 0.
+    fn number(&mut self, variable: &'static str) -> Option<usize> {
+        let value = self.environment.get(variable)?;
+        let number = value.parse().ok().filter(|number| *number > 0);
+        if number.is_none() {
+            let problem = format!("`{value}` is no number above 0; the default is used");
+            self.notice(variable, &problem, "write a whole number, such as 2048");
+        }
+        number
+    }
+}
+
+/// The URL for spans beside a URL for logs, where the usual path tells it.
+pub(super) fn traces_beside(logs_url: &str) -> Option<String> {
+    let (url, query) = logs_url.split_once('?').map_or((logs_url, None), |(url, query)| (url, Some(query)));
+    let base = url.strip_suffix("/v1/logs")?;
+    Some(match query {
+        Some(query) => format!("{base}/v1/traces?{query}"),
+        None => format!("{base}/v1/traces"),
+    })
+}
+
+fn names_logs_only(environment: &Environment) -> bool {
+    let others = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
+    environment.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT").is_some() && environment.first(&others).is_none()
+}
+
+#[cfg(test)]
+#[path = "traces_tests.rs"]
+mod tests;

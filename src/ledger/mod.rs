@@ -1,0 +1,345 @@
+//! What happened to every record and every span, counted where it happens and never derived from a sum.
+//!
+//! Constraints:
+//! * `offered = below + passed` at the module stage; for each destination
+//!   `passed = below + off + suppressed + unsampled + accepted`; for otlp
+//!   `accepted = delivered + unconfirmed + rejected + dropped + pending`.
+//! * For spans `ended = unsampled + off + accepted`, and accepted as above.
+//! * The callers' counters are sharded by thread: threads do not share a cache line, and most need no atomic addition.
+//! * The ship thread moves records from pending to a fate under one lock, and a snapshot reads under the same lock.
+//!   A snapshot reads fates before entries, so it is exact when no call is in progress, and otherwise off by at most
+//!   the calls that ran while it was taken.
+
+mod counters;
+mod reason;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use counters::{ConsoleCounters, Counters, OtlpCounters, SpanCounters};
+pub use reason::{DropReason, RejectReason};
+
+use crate::signal::Signal;
+use crate::thread::{EXCLUSIVE, SHARED};
+
+/// A counter that a call of the application moves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Count {
+    /// Put into the outbox.
+    Appended,
+    ConsoleAccepted,
+    ConsoleBelow,
+    ConsoleFailed,
+    ConsoleOff,
+    ConsoleSuppressed,
+    /// Written by a thread of the crate itself (hyper's own records, say): not the application's, never shipped.
+    Internal,
+    MirrorFailed,
+    MirrorWritten,
+    ModuleBelow,
+    ModulePassed,
+    Offered,
+    OtlpAccepted,
+    OtlpBelow,
+    OtlpOff,
+    OtlpSuppressed,
+    OtlpUnsampled,
+    SpanAccepted,
+    /// Put into the queue.
+    SpanAppended,
+    SpanEnded,
+    SpanEndedAtExit,
+    SpanOff,
+    SpanStarted,
+    SpanUnsampled,
+}
+
+const COUNTS: usize = Count::SpanUnsampled as usize + 1;
+
+/// One copy of the callers' counters, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Cells {
+    counts: [AtomicU64; COUNTS],
+    /// For each signal.
+    dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
+}
+
+impl Cells {
+    fn new() -> Self {
+        Self {
+            counts: [const { AtomicU64::new(0) }; COUNTS],
+            dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
+        }
+    }
+}
+
+/// What the ship thread counts for one signal.
+#[derive(Clone, Debug, Default)]
+struct Fates {
+    delivered: u64,
+    unconfirmed: u64,
+    rejected: [u64; RejectReason::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
+    /// Taken out of the outbox: the sum of the fates above, counted on its own.
+    removed: u64,
+}
+
+/// What became of a group of records that leaves the outbox.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fate {
+    Delivered,
+    Dropped(DropReason),
+    Rejected(RejectReason),
+    Unconfirmed,
+}
+
+/// All counters of one pipeline.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    cells: Vec<Cells>,
+    /// For each signal.
+    fates: [Mutex<Fates>; 2],
+}
+
+/// Everything that became of the accepted items of one signal.
+struct Ends {
+    delivered: u64,
+    unconfirmed: u64,
+    rejected: Vec<(RejectReason, u64)>,
+    dropped: Vec<(DropReason, u64)>,
+    pending: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self { cells: (0..EXCLUSIVE + SHARED).map(|_| Cells::new()).collect(), fates: Default::default() }
+    }
+
+    /// Counts one event of a call. `thread` is `thread::number`.
+    #[inline]
+    pub(crate) fn count(&self, thread: usize, count: Count) {
+        if let Some(cell) = self.cells.get(thread).and_then(|cells| cells.counts.get(count as usize)) {
+            add_one(cell, thread);
+        }
+    }
+
+    /// Counts an accepted item that never reached the outbox.
+    #[cold]
+    pub(crate) fn count_dropped(&self, thread: usize, signal: Signal, reason: DropReason) {
+        let cells = self.cells.get(thread).and_then(|cells| cells.dropped.get(signal as usize));
+        if let Some(cell) = cells.and_then(|dropped| dropped.get(reason as usize)) {
+            add_one(cell, thread);
+        }
+    }
+
+    /// Moves items from pending to their fates, in one step.
+    pub(crate) fn resolve(&self, signal: Signal, fates: &[(Fate, u64)]) {
+        let mut guard = self.fates(signal);
+        for (fate, items) in fates {
+            match fate {
+                Fate::Delivered => guard.delivered += items,
+                Fate::Dropped(reason) => add(&mut guard.dropped, *reason as usize, *items),
+                Fate::Rejected(reason) => add(&mut guard.rejected, *reason as usize, *items),
+                Fate::Unconfirmed => guard.unconfirmed += items,
+            }
+            guard.removed += items;
+        }
+    }
+
+    /// The counters now, by the rule at the head of this module.
+    pub(crate) fn snapshot(&self) -> Counters {
+        let spans = self.ends(Signal::Traces, Count::SpanAppended);
+        let logs = self.ends(Signal::Logs, Count::Appended);
+        let console_failed = self.sum(Count::ConsoleFailed);
+        let spans = SpanCounters {
+            delivered: spans.delivered,
+            unconfirmed: spans.unconfirmed,
+            rejected: spans.rejected,
+            dropped: spans.dropped,
+            pending: spans.pending,
+            accepted: self.sum(Count::SpanAccepted),
+            off: self.sum(Count::SpanOff),
+            unsampled: self.sum(Count::SpanUnsampled),
+            ended_at_exit: self.sum(Count::SpanEndedAtExit),
+            ended: self.sum(Count::SpanEnded),
+            open: 0,
+        };
+        // Ends before starts, so that no span seems to have ended without a start.
+        let open = self.sum(Count::SpanStarted).saturating_sub(spans.ended);
+        let otlp = OtlpCounters {
+            delivered: logs.delivered,
+            unconfirmed: logs.unconfirmed,
+            rejected: logs.rejected,
+            dropped: logs.dropped,
+            pending: logs.pending,
+            accepted: self.sum(Count::OtlpAccepted),
+            below: self.sum(Count::OtlpBelow),
+            off: self.sum(Count::OtlpOff),
+            suppressed: self.sum(Count::OtlpSuppressed),
+            unsampled: self.sum(Count::OtlpUnsampled),
+        };
+        let console = ConsoleCounters {
+            failed: console_failed,
+            accepted: self.sum(Count::ConsoleAccepted),
+            below: self.sum(Count::ConsoleBelow),
+            off: self.sum(Count::ConsoleOff),
+            suppressed: self.sum(Count::ConsoleSuppressed),
+        };
+        let (below, passed) = (self.sum(Count::ModuleBelow), self.sum(Count::ModulePassed));
+        Counters {
+            spans: SpanCounters { open, ..spans },
+            otlp,
+            console,
+            mirror_failed: self.sum(Count::MirrorFailed),
+            mirrored: self.sum(Count::MirrorWritten),
+            below,
+            passed,
+            internal: self.sum(Count::Internal),
+            offered: self.sum(Count::Offered),
+        }
+    }
+
+    fn ends(&self, signal: Signal, appended: Count) -> Ends {
+        let (fates, appended, dropped_early) = {
+            let guard = self.fates(signal);
+            let dropped = |reason: usize| {
+                self.cells.iter().filter_map(|cells| cells.dropped.get(signal as usize)).map(move |d| load(d, reason))
+            };
+            let dropped: Vec<u64> = (0..DropReason::ALL.len()).map(|reason| dropped(reason).sum()).collect();
+            (guard.clone(), self.sum(appended), dropped)
+        };
+        let dropped = DropReason::ALL
+            .iter()
+            .zip(&dropped_early)
+            .map(|(reason, early)| (*reason, early + fates.dropped.get(*reason as usize).copied().unwrap_or(0)))
+            .filter(|(_, items)| *items > 0)
+            .collect();
+        let rejected = RejectReason::ALL
+            .iter()
+            .map(|reason| (*reason, fates.rejected.get(*reason as usize).copied().unwrap_or(0)))
+            .filter(|(_, items)| *items > 0)
+            .collect();
+        Ends {
+            delivered: fates.delivered,
+            unconfirmed: fates.unconfirmed,
+            rejected,
+            dropped,
+            pending: appended.saturating_sub(fates.removed),
+        }
+    }
+
+    fn sum(&self, count: Count) -> u64 {
+        self.cells.iter().map(|cells| load(&cells.counts, count as usize)).sum()
+    }
+
+    fn fates(&self, signal: Signal) -> MutexGuard<'_, Fates> {
+        let [logs, traces] = &self.fates;
+        let fates = match signal {
+            Signal::Logs => logs,
+            Signal::Traces => traces,
+        };
+        fates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever has an exclusive number is the only one to write the cell: that needs no atomic addition, which costs as much
+/// as the rest of a rejected call.
+#[inline]
+fn add_one(cell: &AtomicU64, thread: usize) {
+    if thread < EXCLUSIVE {
+        cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Release);
+    } else {
+        cell.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn add(counts: &mut [u64], index: usize, records: u64) {
+    if let Some(count) = counts.get_mut(index) {
+        *count += records;
+    }
+}
+
+fn load(counts: &[AtomicU64], index: usize) -> u64 {
+    counts.get(index).map_or(0, |count| count.load(Ordering::Acquire))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn every_reason_has_its_own_sentence_and_index() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            assert_eq!(DropReason::ALL.iter().filter(|r| r.sentence() == reason.sentence()).count(), 1);
+        }
+        for (index, reason) in RejectReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+            assert_eq!(RejectReason::ALL.iter().filter(|r| r.sentence() == reason.sentence()).count(), 1);
+        }
+    }
+
+    /// Ends the shipper also when an assertion fails, so that the test ends too.
+    struct Finish<'a>(&'a AtomicBool);
+
+    impl Drop for Finish<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn snapshots_hold_while_threads_count_and_ship() {
+        const THREADS: u64 = 4;
+        const CALLS: u64 = 20_000;
+        let ledger = Ledger::new();
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        let barrier = Barrier::new(THREADS as usize + 2);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS as usize {
+                let (ledger, barrier, begun, ended) = (&ledger, &barrier, &begun, &ended);
+                scope.spawn(move || {
+                    barrier.wait();
+                    for call in 0..CALLS {
+                        begun.fetch_add(1, Ordering::SeqCst);
+                        ledger.count(thread, Count::OtlpAccepted);
+                        match call % 10 {
+                            0 => ledger.count_dropped(thread, Signal::Logs, DropReason::OutboxFull),
+                            _ => ledger.count(thread, Count::Appended),
+                        }
+                        ended.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            let (ledger, barrier, done) = (&ledger, &barrier, &done);
+            scope.spawn(move || {
+                barrier.wait();
+                while !done.load(Ordering::Relaxed) {
+                    let pending = ledger.snapshot().otlp.pending;
+                    let half = pending / 2;
+                    let fates = [(Fate::Delivered, half), (Fate::Rejected(RejectReason::Auth), pending - half)];
+                    ledger.resolve(Signal::Logs, &fates);
+                }
+            });
+            let _finish = Finish(done);
+            barrier.wait();
+            while ended.load(Ordering::SeqCst) < THREADS * CALLS {
+                let ended_before = ended.load(Ordering::SeqCst);
+                let otlp = ledger.snapshot().otlp;
+                let begun_after = begun.load(Ordering::SeqCst);
+                let fates = otlp.delivered + otlp.lost() + otlp.pending;
+                assert!(ended_before <= fates, "a call that had ended has no fate: {otlp:?}");
+                assert!(fates <= otlp.accepted, "a fate without an entry: {otlp:?}");
+                assert!(otlp.accepted <= begun_after, "an entry without a call: {otlp:?}");
+            }
+        });
+        let otlp = ledger.snapshot().otlp;
+        assert_eq!(otlp.accepted, THREADS * CALLS);
+        assert_eq!(otlp.delivered + otlp.lost() + otlp.pending, THREADS * CALLS);
+        assert_eq!(otlp.dropped, vec![(DropReason::OutboxFull, THREADS * CALLS / 10)]);
+    }
+}

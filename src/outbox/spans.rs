@@ -1,0 +1,261 @@
+//! Spans: those that are open, and those that have ended and wait for the ship thread.
+//!
+//! Constraints:
+//! * Bounded by number; what does not fit is dropped and counted.
+//! * A span that is not in the table of open spans when it ends is not ours: the parent of a forked child has it, or it
+//!   was ended when the process ended. So each span is exported once.
+//! * Only std locks, and no code of the application under them.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{Wake, lock};
+
+const SHARDS: usize = 16;
+
+/// The attribute of a span that was still open when the process ended, and was ended then.
+const ENDED_AT_EXIT: &str = "logbridge.ended_at_exit";
+
+/// What became of a span that has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Queued {
+    /// It waits.
+    Yes(Wake),
+    /// There is no room.
+    Full,
+}
+
+/// Trace id and span id.
+type Key = (u128, u64);
+
+fn key(span: &SpanContext) -> Key {
+    (u128::from_be_bytes(span.trace_id().to_bytes()), u64::from_be_bytes(span.span_id().to_bytes()))
+}
+
+/// Ids are random: they are hash enough.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        // The table looks at the highest bits too, which ids made up by a test may lack.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 ^= id;
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        self.0 ^= id as u64;
+    }
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    /// As they were when they started. Boxed, so that growing the table moves little.
+    open: HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>,
+    ended: Vec<SpanData>,
+}
+
+#[derive(Debug, Default)]
+struct Sealed {
+    queue: VecDeque<SpanData>,
+    /// How many there ever were.
+    total: u64,
+}
+
+/// The spans of one pipeline in one process.
+#[derive(Debug)]
+pub(crate) struct SpanQueue {
+    shards: [Mutex<Shard>; SHARDS],
+    sealed: Mutex<Sealed>,
+    /// One seal at a time: what one has taken out of the shards must be in `sealed` before the next one counts.
+    sealing: Mutex<()>,
+    /// Spans that wait or are on their way.
+    queued: AtomicUsize,
+    /// Of these, those that are in the shards.
+    unsealed: AtomicUsize,
+    max_batch: usize,
+    max_queue: usize,
+}
+
+impl SpanQueue {
+    /// A queue for so many spans that wake the ship thread when a batch is full.
+    pub(crate) fn new(max_queue: usize, max_batch: usize) -> Self {
+        Self {
+            shards: Default::default(),
+            sealed: Mutex::default(),
+            sealing: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            unsealed: AtomicUsize::new(0),
+            max_batch,
+            max_queue,
+        }
+    }
+
+    fn shard(&self, span: &SpanContext) -> &Mutex<Shard> {
+        let [.., last] = span.span_id().to_bytes();
+        let [first, ..] = &self.shards;
+        self.shards.get(usize::from(last) % SHARDS).unwrap_or(first)
+    }
+
+    /// Notes a span that has started.
+    pub(crate) fn start(&self, span: SpanData) {
+        lock(self.shard(&span.span_context)).open.insert(key(&span.span_context), Box::new(span));
+    }
+
+    /// Whether this queue saw that span start, and has not seen it end. From now on it has.
+    pub(crate) fn end(&self, span: &SpanContext) -> bool {
+        let started = lock(self.shard(span)).open.remove(&key(span));
+        // Freed outside the lock.
+        started.is_some()
+    }
+
+    /// Ends all spans that are open, now.
+    pub(crate) fn end_open(&self) -> Vec<SpanData> {
+        let now = SystemTime::now();
+        let open = self.shards.iter().flat_map(|shard| std::mem::take(&mut lock(shard).open).into_values());
+        open.map(|span| {
+            let mut span = *span;
+            span.end_time = now;
+            span.attributes.push(KeyValue::new(ENDED_AT_EXIT, true));
+            span
+        })
+        .collect()
+    }
+
+    /// Queues a span that has ended.
+    pub(crate) fn push(&self, span: SpanData) -> Queued {
+        let reserved = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
+            (queued < self.max_queue).then_some(queued + 1)
+        });
+        if reserved.is_err() {
+            return Queued::Full;
+        }
+        let mut shard = lock(self.shard(&span.span_context));
+        shard.ended.push(span);
+        // Inside the lock, so that a seal takes no span that is not counted.
+        let before = self.unsealed.fetch_add(1, Ordering::Relaxed);
+        let wake = before == 0 || before + 1 == self.max_batch;
+        Queued::Yes(if wake { Wake::Yes } else { Wake::No })
+    }
+
+    /// Whether a span has ended since the last seal.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.unsealed.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether so many have ended since that they fill a request.
+    pub(crate) fn is_batch_full(&self) -> bool {
+        self.unsealed.load(Ordering::Relaxed) >= self.max_batch
+    }
+
+    /// Seals everything that ended before the call. Returns how many spans were ever sealed: when so many have met their
+    /// fates, all spans of before have.
+    pub(crate) fn seal(&self) -> u64 {
+        let _one_at_a_time = lock(&self.sealing);
+        let mut ended = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            self.unsealed.fetch_sub(shard.ended.len(), Ordering::Relaxed);
+            ended.append(&mut shard.ended);
+        }
+        let mut sealed = lock(&self.sealed);
+        sealed.total += ended.len() as u64;
+        sealed.queue.extend(ended);
+        sealed.total
+    }
+
+    /// Hands over the spans that are sealed.
+    pub(crate) fn take_sealed(&self, into: &mut VecDeque<SpanData>) {
+        into.append(&mut lock(&self.sealed).queue);
+    }
+
+    /// Makes room: so many spans have met their fates.
+    pub(crate) fn release(&self, spans: usize) {
+        self.queued.fetch_sub(spans, Ordering::Relaxed);
+    }
+
+    /// How many spans may wait.
+    pub(crate) fn max_queue(&self) -> usize {
+        self.max_queue
+    }
+
+    /// How many spans go into one request.
+    pub(crate) fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::InstrumentationScope;
+    use opentelemetry::trace::{SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    fn span(id: u64) -> SpanData {
+        let ids = (TraceId::from(1), SpanId::from(id));
+        SpanData {
+            span_context: SpanContext::new(ids.0, ids.1, TraceFlags::SAMPLED, false, TraceState::NONE),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "test".into(),
+            start_time: SystemTime::UNIX_EPOCH,
+            end_time: SystemTime::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    #[test]
+    fn a_span_ends_once_and_only_where_it_started() {
+        let queue = SpanQueue::new(8, 4);
+        queue.start(span(1));
+        assert!(!queue.end(&span(2).span_context), "the parent of a fork has it");
+        assert!(queue.end(&span(1).span_context));
+        assert!(!queue.end(&span(1).span_context));
+        queue.start(span(3));
+        let ended = queue.end_open();
+        assert_eq!(ended.len(), 1);
+        assert!(ended[0].end_time > SystemTime::UNIX_EPOCH);
+        assert_eq!(ended[0].attributes, [KeyValue::new(ENDED_AT_EXIT, true)]);
+        assert!(!queue.end(&span(3).span_context));
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_wakes_for_the_first_and_for_a_full_batch() {
+        let queue = SpanQueue::new(5, 4);
+        let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(span(id))).collect();
+        let [yes, no] = [Queued::Yes(Wake::Yes), Queued::Yes(Wake::No)];
+        assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full]);
+        assert!(queue.is_batch_full());
+        assert_eq!(queue.seal(), 5);
+        assert!(!queue.is_waiting());
+        assert_eq!(queue.push(span(7)), Queued::Full, "sealed spans still count");
+        let mut taken = VecDeque::new();
+        queue.take_sealed(&mut taken);
+        assert_eq!(taken.len(), 5);
+        queue.release(5);
+        assert_eq!(queue.push(span(7)), yes);
+        assert_eq!(queue.seal(), 6);
+    }
+}

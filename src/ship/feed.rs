@@ -1,0 +1,61 @@
+//! What a worker sends: a store of items that become requests, whatever they are.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::ledger::Fate;
+
+/// One request, ready to be sent any number of times.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) body: Bytes,
+    /// The content encoding of the body; none where it is plain.
+    pub(super) encoding: Option<HeaderValue>,
+    /// How many items are in it.
+    pub(super) items: u64,
+}
+
+/// The items of one signal on their way.
+///
+/// Constraints: the items of a request stay until [`settle`](Feed::settle) says what became of them, and leave in the
+/// same step in which the ledger counts their fates.
+pub(super) trait Feed: Send {
+    /// Takes over what is sealed, and seals what is due: because it waited long enough, because there is enough of it, or
+    /// `at_once`. While the endpoint fails, what is new is `held` back.
+    fn collect(&mut self, at_once: bool, held: bool);
+
+    /// How many of the things that a flush counts have met their fates.
+    fn settled(&self) -> u64;
+
+    /// Whether there is nothing to send.
+    fn is_empty(&self) -> bool;
+
+    /// Whether something has not been taken over yet.
+    fn is_waiting(&self) -> bool;
+
+    /// When what waits is due.
+    fn due_at(&self) -> Option<Instant>;
+
+    /// The next request: the same one again while its items have not met their fates. `None` where what there was could
+    /// not become one.
+    fn request(&mut self) -> Option<Request>;
+
+    /// The items of the last request have met these fates.
+    fn settle(&mut self, fates: &[(Fate, u64)]);
+
+    /// Takes a request back that is not being sent any more: its memory may serve again.
+    fn take_back(&mut self, request: Request);
+
+    /// Everything that is left is dropped and counted.
+    fn drop_all(&mut self);
+
+    /// Gives memory back after a while of silence.
+    fn trim(&mut self);
+
+    /// How many items wait, in memory or on their way.
+    fn pending(&self) -> u64;
+
+    /// How much may wait, in words.
+    fn bound(&self) -> String;
+}

@@ -1,0 +1,148 @@
+//! Spans: what has ended becomes requests, encoded by opentelemetry-otlp.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
+use tokio::time::Instant;
+
+use super::feed::{Feed, Request};
+use crate::ledger::{DropReason, Fate, Ledger};
+use crate::notice::{self, Notice};
+use crate::otlp::SpanEncoder;
+use crate::outbox::SpanQueue;
+use crate::signal::Signal;
+
+pub(super) struct SpanFeed {
+    ledger: Arc<Ledger>,
+    queue: Arc<SpanQueue>,
+    encoder: Result<SpanEncoder, String>,
+    schedule_delay: Duration,
+    /// Sealed spans that are in no request yet.
+    sealed: VecDeque<SpanData>,
+    /// Encoded, and not met its fate.
+    current: Option<Request>,
+    /// When those that have ended are handed over although they fill no request.
+    seal_at: Option<Instant>,
+    /// Spans that ever left.
+    left: u64,
+}
+
+impl SpanFeed {
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        queue: Arc<SpanQueue>,
+        resource: &Resource,
+        schedule_delay: Duration,
+    ) -> Self {
+        Self {
+            ledger,
+            queue,
+            encoder: SpanEncoder::new(resource),
+            schedule_delay,
+            sealed: VecDeque::new(),
+            current: None,
+            seal_at: None,
+            left: 0,
+        }
+    }
+
+    fn leave(&mut self, fates: &[(Fate, u64)]) {
+        let spans = fates.iter().map(|(_, spans)| spans).sum::<u64>();
+        self.ledger.resolve(Signal::Traces, fates);
+        self.queue.release(spans as usize);
+        self.left += spans;
+    }
+
+    fn encode(&mut self) -> Option<Request> {
+        let batch: Vec<SpanData> = self.sealed.drain(..self.queue.max_batch().min(self.sealed.len())).collect();
+        let items = batch.len() as u64;
+        let encoded = match &self.encoder {
+            Ok(encoder) => encoder.encode(batch),
+            Err(why) => Err(why.clone()),
+        };
+        match encoded {
+            Ok(encoded) => Some(Request { body: encoded.body, encoding: encoded.encoding, items }),
+            Err(why) => {
+                let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
+                let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
+                notice::say(&Notice::new("encode spans", text).help(help));
+                self.leave(&[(Fate::Dropped(DropReason::Encoding), items)]);
+                None
+            }
+        }
+    }
+}
+
+impl Feed for SpanFeed {
+    fn collect(&mut self, at_once: bool, held: bool) {
+        let now = Instant::now();
+        if !self.queue.is_waiting() {
+            self.seal_at = None;
+        } else if self.seal_at.is_none() {
+            self.seal_at = Some(now + self.schedule_delay);
+        }
+        let due = !held && (self.queue.is_batch_full() || self.seal_at.is_some_and(|at| at <= now));
+        if due || (at_once && self.queue.is_waiting()) {
+            self.queue.seal();
+            self.seal_at = None;
+        }
+        self.queue.take_sealed(&mut self.sealed);
+    }
+
+    fn settled(&self) -> u64 {
+        self.left
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.current.is_none()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.queue.is_waiting()
+    }
+
+    fn due_at(&self) -> Option<Instant> {
+        self.seal_at
+    }
+
+    fn request(&mut self) -> Option<Request> {
+        if self.current.is_none() {
+            self.current = self.encode();
+        }
+        self.current.clone()
+    }
+
+    fn settle(&mut self, fates: &[(Fate, u64)]) {
+        self.current = None;
+        self.leave(fates);
+    }
+
+    fn take_back(&mut self, request: Request) {
+        drop(request);
+    }
+
+    fn drop_all(&mut self) {
+        self.queue.seal();
+        self.queue.take_sealed(&mut self.sealed);
+        let left =
+            std::mem::take(&mut self.sealed).len() as u64 + self.current.take().map_or(0, |request| request.items);
+        if left > 0 {
+            self.leave(&[(Fate::Dropped(DropReason::Shutdown), left)]);
+        }
+    }
+
+    fn trim(&mut self) {
+        self.sealed = VecDeque::new();
+    }
+
+    fn pending(&self) -> u64 {
+        self.ledger.snapshot().spans.pending
+    }
+
+    fn bound(&self) -> String {
+        Signal::Traces.count(self.queue.max_queue() as u64).to_string()
+    }
+}

@@ -1,0 +1,50 @@
+//! The two kinds of telemetry that leave the process, and the words for them.
+
+use std::fmt;
+
+/// A kind of telemetry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Signal {
+    Logs,
+    Traces,
+}
+
+impl Signal {
+    /// The items together: `logs`, `spans`.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "spans",
+        }
+    }
+
+    /// What stands behind `v1/` in the URL, and in the names of variables in capitals.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+        }
+    }
+
+    /// So many of them: `1 record`, `2 spans`.
+    pub(crate) fn count(self, items: u64) -> Items {
+        Items { signal: self, items }
+    }
+}
+
+/// A number of items, in words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Items {
+    signal: Signal,
+    items: u64,
+}
+
+impl fmt::Display for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let item = match self.signal {
+            Signal::Logs => "record",
+            Signal::Traces => "span",
+        };
+        write!(f, "{} {item}{}", self.items, if self.items == 1 { "" } else { "s" })
+    }
+}

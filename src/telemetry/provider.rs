@@ -1,0 +1,94 @@
+//! The tracer provider of our own: our ids, our processor, what the configuration says of sampling and limits; and the
+//! propagators.
+
+use std::time::Duration;
+
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor};
+
+use crate::config::{Propagator, SpanConfig};
+use crate::os;
+
+/// The provider that makes spans where nobody else's does. `processors` are called in this order.
+pub(super) fn build(
+    config: &SpanConfig,
+    resource: Resource,
+    processors: Vec<Box<dyn SpanProcessor>>,
+) -> SdkTracerProvider {
+    // Everything that the SDK would read from the environment by itself is named.
+    let builder = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_id_generator(SaltedIds::default())
+        .with_sampler(config.sampler.clone())
+        .with_span_limits(config.limits);
+    processors.into_iter().fold(builder, |builder, processor| builder.with_span_processor(Boxed(processor))).build()
+}
+
+/// Sets the global propagators, unless somebody has.
+pub(super) fn install_propagators(wanted: &[Propagator]) {
+    let is_set = global::get_text_map_propagator(|propagator| propagator.fields().next().is_some());
+    if is_set || wanted.is_empty() {
+        return;
+    }
+    let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = wanted
+        .iter()
+        .map(|propagator| match propagator {
+            Propagator::Baggage => Box::new(BaggagePropagator::new()) as Box<dyn TextMapPropagator + Send + Sync>,
+            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+        })
+        .collect();
+    global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
+}
+
+/// A processor of any type.
+#[derive(Debug)]
+struct Boxed(Box<dyn SpanProcessor>);
+
+impl SpanProcessor for Boxed {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.0.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.0.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+}
+
+/// Random ids that a forked child does not share with its parent and its siblings: the SDK's generator keeps its state
+/// in memory that a fork copies.
+#[derive(Debug, Default)]
+struct SaltedIds(RandomIdGenerator);
+
+impl IdGenerator for SaltedIds {
+    fn new_trace_id(&self) -> TraceId {
+        let id = self.0.new_trace_id();
+        let mut bytes = id.to_bytes();
+        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
+        // All zeros is no id.
+        if bytes == [0; 16] { id } else { TraceId::from_bytes(bytes) }
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        let id = self.0.new_span_id();
+        let mut bytes = id.to_bytes();
+        bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
+        if bytes == [0; 8] { id } else { SpanId::from_bytes(bytes) }
+    }
+}
