@@ -4,6 +4,7 @@ mod buffers;
 mod engine;
 mod event_line;
 mod fields;
+mod flush;
 mod front;
 mod lifecycle;
 mod log;

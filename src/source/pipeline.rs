@@ -1,7 +1,7 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::Level;
@@ -10,17 +10,16 @@ use opentelemetry::{Context, KeyValue};
 
 use super::buffers::{self, Buffers, Location};
 use super::engine::{Engine, Engines};
+use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
 use crate::config::Config;
 use crate::console::{MirrorPrinter, Printed, Terminal};
-use crate::error::{Error, Kind, Numbers, Undelivered};
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::Table;
 use crate::otlp::{Head, RecordView, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
-use crate::ship::Flushed;
 use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
 
@@ -42,8 +41,8 @@ pub(crate) struct Pipeline {
     terminal: Option<Terminal>,
     mirror: Option<MirrorPrinter>,
     pub(super) span_mirror: Option<MirrorPrinter>,
-    engines: Engines,
-    front: Front,
+    pub(super) engines: Engines,
+    pub(super) front: Front,
     pub(crate) exit_timeout: Duration,
     /// Why the otlp destination is off, where it is.
     pub(crate) off_because: Option<&'static str>,
@@ -51,30 +50,9 @@ pub(crate) struct Pipeline {
     /// Why spans are not sent, where they are not.
     pub(crate) spans_off_because: Option<&'static str>,
     pub(crate) span_endpoint: Option<String>,
-    shut: AtomicBool,
+    pub(super) shut: AtomicBool,
     /// What was lost and unconfirmed when a flush last told it, of records and of spans.
-    told: Mutex<[Told; 2]>,
-}
-
-/// What a flush has told.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    lost: u64,
-    unconfirmed: u64,
-}
-
-impl Told {
-    /// What is new since the last time, with what still waits.
-    fn tell(&mut self, lost: u64, unconfirmed: u64, pending: u64) -> Numbers {
-        // Two flushes may take their snapshots in one order and come here in the other.
-        let numbers = Numbers {
-            lost: lost.saturating_sub(self.lost),
-            unconfirmed: unconfirmed.saturating_sub(self.unconfirmed),
-            pending,
-        };
-        *self = Self { lost: self.lost + numbers.lost, unconfirmed: self.unconfirmed + numbers.unconfirmed };
-        numbers
-    }
+    pub(super) told: Mutex<[Told; 2]>,
 }
 
 /// What the gate decided for one record.
@@ -397,70 +375,6 @@ impl Pipeline {
     /// Whether nothing is taken for otlp any more.
     pub(super) fn is_shut(&self) -> bool {
         self.shut.load(Ordering::Relaxed)
-    }
-
-    /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        let Some(engine) = self.engines.existing() else { return Ok(()) };
-        match &engine.ship {
-            Some(ship) => self.judge(engine, ship.flush(timeout)),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes no more records and spans for otlp, delivers what is there, and ends the ship thread. Spans that are open
-    /// end here.
-    pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
-        let Some(engine) = self.engines.existing() else {
-            self.shut.store(true, Ordering::Relaxed);
-            return Ok(());
-        };
-        if !self.is_shut() {
-            self.end_open_spans(engine);
-        }
-        self.shut.store(true, Ordering::Relaxed);
-        match &engine.ship {
-            Some(ship) => self.judge(engine, ship.stop(timeout)),
-            None => Ok(()),
-        }
-    }
-
-    fn judge(&self, engine: &Engine, flushed: Flushed) -> Result<(), Error> {
-        let counters = engine.ledger.snapshot();
-        let (timed_out, failures) = match flushed {
-            Flushed::All => (None, Vec::new()),
-            Flushed::Not { timed_out, failures } => (Some(timed_out), failures),
-        };
-        // What has been written since the flush began is not its concern.
-        let pending = |pending| if timed_out.is_some() { pending } else { 0 };
-        let Counters { otlp, spans, .. } = counters;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let [told_logs, told_spans] = &mut *told;
-        let numbers = Undelivered {
-            logs: told_logs.tell(otlp.lost(), otlp.unconfirmed, pending(otlp.pending)),
-            spans: told_spans.tell(spans.lost(), spans.unconfirmed, pending(spans.pending)),
-            timed_out: timed_out.unwrap_or(false),
-        };
-        if numbers == Undelivered::default() {
-            return Ok(());
-        }
-        let error = Error::new(Kind::NotDelivered(numbers));
-        Err(match failures.into_iter().next() {
-            Some(failure) => error.with_source(failure.text).with_help(failure.help),
-            None => error.with_help("`Bridge::report` says what became of each record and span"),
-        })
-    }
-
-    /// [`flush`](Self::flush), with the application's processors first.
-    pub(crate) fn flush_all(&self, timeout: Duration) -> Result<(), Error> {
-        self.front.flush();
-        self.flush(timeout)
-    }
-
-    /// [`shutdown`](Self::shutdown), with the application's processors first.
-    pub(crate) fn shutdown_all(&self, timeout: Duration) -> Result<(), Error> {
-        self.front.shutdown(timeout);
-        self.shutdown(timeout)
     }
 
     /// The most that the module stage lets through.
