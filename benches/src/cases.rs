@@ -10,7 +10,7 @@ use opentelemetry_appender_log::OpenTelemetryLogBridge;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLoggerProvider};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 const BATCH: u32 = 10_000;
@@ -27,7 +27,7 @@ pub(crate) fn run(name: &str) {
         ("disabled", "env_logger") => env_logger("info"),
         ("rejected", "env_logger") => env_logger(DIRECTIVES),
         (_, "env_logger") => env_logger("trace"),
-        ("event", "stock") => stock_tracing(),
+        ("event" | "span" | "spanlog", "stock") => stock_tracing(),
         (_, "stock") => stock_log(),
         _ => panic!("no such case: {name}"),
     }
@@ -52,6 +52,13 @@ pub(crate) fn run(name: &str) {
                 )
             });
         }
+        "span" => time(|i| {
+            let _entered = tracing::info_span!("request", user = i, route = "/checkout").entered();
+        }),
+        "spanlog" => time(|i| {
+            let _entered = tracing::info_span!("request", user = i, route = "/checkout").entered();
+            tracing::info!(took = 1.5, "request completed for user {} in {} ms", i, i % 7);
+        }),
         _ => panic!("no such case: {name}"),
     }
     // No exit handlers: flushing is not what is measured here.
@@ -86,6 +93,7 @@ fn ours(directives: &str) {
         .otlp(Otlp::to(endpoint).timeout(Duration::from_secs(600)))
         .console(Console::off())
         .max_bytes(512 << 20)
+        .max_spans(1 << 20)
         .init();
 }
 
@@ -103,6 +111,13 @@ impl LogExporter for Nothing {
     }
 }
 
+impl SpanExporter for Nothing {
+    // As our endpoint: it never answers, so that what has ended waits in memory on both sides.
+    async fn export(&self, _batch: Vec<SpanData>) -> OTelSdkResult {
+        std::future::pending().await
+    }
+}
+
 fn stock_provider() -> SdkLoggerProvider {
     let config = BatchConfigBuilder::default().with_max_queue_size(1 << 20).build();
     let processor = BatchLogProcessor::builder(Nothing).with_batch_config(config).build();
@@ -117,7 +132,9 @@ fn stock_log() {
 
 fn stock_tracing() {
     let provider = Box::leak(Box::new(stock_provider()));
-    let tracer = SdkTracerProvider::builder().build().tracer("bench");
+    let config = opentelemetry_sdk::trace::BatchConfigBuilder::default().with_max_queue_size(1 << 20).build();
+    let processor = BatchSpanProcessor::builder(Nothing).with_batch_config(config).build();
+    let tracer = SdkTracerProvider::builder().with_span_processor(processor).build().tracer("bench");
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(tracer))
         .with(OpenTelemetryTracingBridge::new(provider));

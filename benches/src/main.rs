@@ -26,6 +26,8 @@ const TABLE: &[(&str, &str, &[Peer])] = &[
     ("log call, plain", "plain-ours", &[("plain-env_logger", 0.25), ("plain-stock", f64::NAN)]),
     ("log call, three attributes", "kv-ours", &[("kv-env_logger", 0.35), ("kv-stock", 0.30)]),
     ("tracing event, three fields, in a span", "event-ours", &[("event-stock", 0.40)]),
+    ("span with two fields, opened and closed", "span-ours", &[("span-stock", f64::NAN)]),
+    ("the same with an event inside", "spanlog-ours", &[("spanlog-stock", f64::NAN)]),
 ];
 
 fn main() {

@@ -207,6 +207,13 @@ impl Builder {
         self
     }
 
+    /// How many ended spans may wait, those of the current request included. Default: `OTEL_BSP_MAX_QUEUE_SIZE`, else
+    /// 16384 (about 16 MiB); at least 1. When so many wait, further ones are dropped and counted.
+    pub fn max_spans(&mut self, spans: usize) -> &mut Self {
+        self.settings.max_spans = Some(spans);
+        self
+    }
+
     /// How long a record or a span waits at most before it is sent. Default: `OTEL_BLRP_SCHEDULE_DELAY` for records and
     /// `OTEL_BSP_SCHEDULE_DELAY` for spans, in milliseconds, else one second and five seconds.
     pub fn schedule_delay(&mut self, delay: Duration) -> &mut Self {

@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
     pub(crate) max_bytes: Option<usize>,
+    pub(crate) max_spans: Option<usize>,
     pub(crate) mirror: Option<Mirror>,
     pub(crate) otlp: Option<Otlp>,
     pub(crate) panic_hook: Option<bool>,

@@ -78,7 +78,8 @@ impl Resolver<'_> {
             route.timeout = route.timeout.min(export);
         }
         let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BSP_SCHEDULE_DELAY"]));
-        let max_queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(defaults::SPAN_QUEUE);
+        let max_queue = settings.max_spans.or_else(|| self.number("OTEL_BSP_MAX_QUEUE_SIZE"));
+        let max_queue = max_queue.unwrap_or(defaults::SPAN_QUEUE).max(1);
         let max_batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(defaults::SPAN_BATCH);
         Ok(SpanDelivery {
             route,

@@ -65,14 +65,15 @@ impl Hasher for IdHasher {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    /// As they were when they started. Boxed, so that growing the table moves little.
+    /// As they were when they started. Boxed, so that growing the table moves little, and the box serves again when the
+    /// span ends.
     open: HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>,
-    ended: Vec<SpanData>,
+    ended: Vec<Box<SpanData>>,
 }
 
 #[derive(Debug, Default)]
 struct Sealed {
-    queue: VecDeque<SpanData>,
+    queue: VecDeque<Box<SpanData>>,
     /// How many there ever were.
     total: u64,
 }
@@ -117,19 +118,19 @@ impl SpanQueue {
         lock(self.shard(&span.span_context)).open.insert(key(&span.span_context), Box::new(span));
     }
 
-    /// Whether this queue saw that span start, and has not seen it end. From now on it has.
-    pub(crate) fn end(&self, span: &SpanContext) -> bool {
-        let started = lock(self.shard(span)).open.remove(&key(span));
-        // Freed outside the lock.
-        started.is_some()
+    /// The span as it ended; `None` where this queue has not seen it start, or has seen it end before.
+    pub(crate) fn end(&self, span: SpanData) -> Option<Box<SpanData>> {
+        let mut ended = lock(self.shard(&span.span_context)).open.remove(&key(&span.span_context))?;
+        // What it was is freed outside the lock.
+        *ended = span;
+        Some(ended)
     }
 
     /// Ends all spans that are open, now.
-    pub(crate) fn end_open(&self) -> Vec<SpanData> {
+    pub(crate) fn end_open(&self) -> Vec<Box<SpanData>> {
         let now = SystemTime::now();
         let open = self.shards.iter().flat_map(|shard| std::mem::take(&mut lock(shard).open).into_values());
-        open.map(|span| {
-            let mut span = *span;
+        open.map(|mut span| {
             span.end_time = now;
             span.attributes.push(KeyValue::new(ENDED_AT_EXIT, true));
             span
@@ -138,7 +139,7 @@ impl SpanQueue {
     }
 
     /// Queues a span that has ended.
-    pub(crate) fn push(&self, span: SpanData) -> Queued {
+    pub(crate) fn push(&self, span: Box<SpanData>) -> Queued {
         let reserved = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
             (queued < self.max_queue).then_some(queued + 1)
         });
@@ -180,7 +181,7 @@ impl SpanQueue {
     }
 
     /// Hands over the spans that are sealed.
-    pub(crate) fn take_sealed(&self, into: &mut VecDeque<SpanData>) {
+    pub(crate) fn take_sealed(&self, into: &mut VecDeque<Box<SpanData>>) {
         into.append(&mut lock(&self.sealed).queue);
     }
 
@@ -230,32 +231,33 @@ mod tests {
     fn a_span_ends_once_and_only_where_it_started() {
         let queue = SpanQueue::new(8, 4);
         queue.start(span(1));
-        assert!(!queue.end(&span(2).span_context), "the parent of a fork has it");
-        assert!(queue.end(&span(1).span_context));
-        assert!(!queue.end(&span(1).span_context));
+        assert!(queue.end(span(2)).is_none(), "the parent of a fork has it");
+        let ended = SpanData { name: "ended".into(), ..span(1) };
+        assert_eq!(queue.end(ended).map(|span| span.name.into_owned()).as_deref(), Some("ended"));
+        assert!(queue.end(span(1)).is_none());
         queue.start(span(3));
         let ended = queue.end_open();
         assert_eq!(ended.len(), 1);
         assert!(ended[0].end_time > SystemTime::UNIX_EPOCH);
         assert_eq!(ended[0].attributes, [KeyValue::new(ENDED_AT_EXIT, true)]);
-        assert!(!queue.end(&span(3).span_context));
+        assert!(queue.end(span(3)).is_none());
     }
 
     #[test]
     fn the_queue_is_bounded_and_wakes_for_the_first_and_for_a_full_batch() {
         let queue = SpanQueue::new(5, 4);
-        let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(span(id))).collect();
+        let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
         let [yes, no] = [Queued::Yes(Wake::Yes), Queued::Yes(Wake::No)];
         assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full]);
         assert!(queue.is_batch_full());
         assert_eq!(queue.seal(), 5);
         assert!(!queue.is_waiting());
-        assert_eq!(queue.push(span(7)), Queued::Full, "sealed spans still count");
+        assert_eq!(queue.push(Box::new(span(7))), Queued::Full, "sealed spans still count");
         let mut taken = VecDeque::new();
         queue.take_sealed(&mut taken);
         assert_eq!(taken.len(), 5);
         queue.release(5);
-        assert_eq!(queue.push(span(7)), yes);
+        assert_eq!(queue.push(Box::new(span(7))), yes);
         assert_eq!(queue.seal(), 6);
     }
 }

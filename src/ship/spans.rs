@@ -21,7 +21,7 @@ pub(super) struct SpanFeed {
     encoder: Result<SpanEncoder, String>,
     schedule_delay: Duration,
     /// Sealed spans that are in no request yet.
-    sealed: VecDeque<SpanData>,
+    sealed: VecDeque<Box<SpanData>>,
     /// Encoded, and not met its fate.
     current: Option<Request>,
     /// When those that have ended are handed over although they fill no request.
@@ -57,7 +57,8 @@ impl SpanFeed {
     }
 
     fn encode(&mut self) -> Option<Request> {
-        let batch: Vec<SpanData> = self.sealed.drain(..self.queue.max_batch().min(self.sealed.len())).collect();
+        let length = self.queue.max_batch().min(self.sealed.len());
+        let batch: Vec<SpanData> = self.sealed.drain(..length).map(|span| *span).collect();
         let items = batch.len() as u64;
         let encoded = match &self.encoder {
             Ok(encoder) => encoder.encode(batch),

@@ -63,7 +63,7 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
         // What this process has not seen start, it does not export: no engine is made for it.
         if let Some(engine) = self.pipeline.engines().existing()
             && let Some(queue) = &engine.spans
-            && queue.end(&span.span_context)
+            && let Some(span) = queue.end(span)
         {
             self.pipeline.take_span(engine, queue, span);
         }
@@ -84,7 +84,7 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
 
 impl Pipeline {
     /// Takes over a span that has ended: counts it, shows it, queues it.
-    fn take_span(&self, engine: &Engine, queue: &SpanQueue, span: SpanData) {
+    fn take_span(&self, engine: &Engine, queue: &SpanQueue, span: Box<SpanData>) {
         let (ledger, shard) = (&engine.ledger, thread::number());
         ledger.count(shard, Count::SpanEnded);
         if !span.span_context.is_sampled() {
