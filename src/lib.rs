@@ -4,6 +4,7 @@
 
 mod bridge;
 mod builder;
+mod clock;
 mod config;
 mod console;
 mod env;
@@ -40,7 +41,8 @@ pub use telemetry::carry_context;
 #[cfg(feature = "testing")]
 pub mod testing {
     pub use crate::receiver::{
-        Answer, Attributes, ReceivedLog, ReceivedRequest, ReceivedScope, Receiver, ReceiverBuilder, Value,
+        Answer, Attributes, ReceivedLog, ReceivedRequest, ReceivedScope, ReceivedSpan, ReceivedSpanEvent,
+        ReceivedSpanLink, Receiver, ReceiverBuilder, TraceTree, Value,
     };
 }
 

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "os",
     "thread",
+    "clock",
     "signal",
     "error",
     "notice",

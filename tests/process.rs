@@ -34,6 +34,8 @@ mod runner;
 mod runtimes;
 #[path = "process/slots.rs"]
 mod slots;
+#[path = "process/spans.rs"]
+mod spans;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -59,6 +61,7 @@ const GROUPS: &[Group] = &[
     fork::GROUP,
     ledger::GROUP,
     surroundings::GROUP,
+    spans::GROUP,
 ];
 
 fn main() -> ExitCode {

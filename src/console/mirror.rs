@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::time::UNIX_EPOCH;
 
 use env_logger::fmt::style::{AnsiColor, Style};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::stream::Sink;
+use crate::clock::{Timestamp, nanos};
 use crate::config::{ConsoleTarget, Mirror};
 use crate::otlp::{Hex, RecordView, ScopeView, attributes_of, status_of, write_json_line, write_span_line};
 
@@ -64,12 +64,11 @@ fn write_span_text(line: &mut String, span: &SpanData, colours: bool) {
     let subtle = paint(AnsiColor::BrightBlack.on_default());
     let style = paint(AnsiColor::Magenta.on_default());
     let failed = paint(AnsiColor::Red.on_default().bold());
-    let end = span.end_time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let lasted = span.end_time.duration_since(span.start_time).unwrap_or_default();
     let _infallible = write!(
         line,
         "{subtle}{}{subtle:#} {style}SPAN{style:#}  {subtle}{}{subtle:#} {} {:.3}ms",
-        Timestamp(u64::try_from(end.as_nanos()).unwrap_or(u64::MAX)),
+        Timestamp(nanos(span.end_time)),
         OneLine(span.instrumentation_scope.name()),
         OneLine(&span.name),
         lasted.as_secs_f64() * 1_000.0,
@@ -151,45 +150,10 @@ impl std::fmt::Display for OneLine<'_> {
     }
 }
 
-/// Nanoseconds since the epoch as RFC 3339 in UTC, to the microsecond.
-struct Timestamp(u64);
-
-impl std::fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.0 / 1_000_000_000;
-        let (days, of_day) = ((seconds / 86_400) as i64, seconds % 86_400);
-        // The civil calendar from days since the epoch, with years that begin in March.
-        let shifted = days + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-            of_day / 3_600,
-            of_day / 60 % 60,
-            of_day % 60,
-            self.0 % 1_000_000_000 / 1_000
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::otlp::{Head, RecordWriter, Scratch, TraceIds, encode_scope_name};
-
-    #[test]
-    fn times() {
-        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(Timestamp(1_709_164_800_123_456_789).to_string(), "2024-02-29T00:00:00.123456Z");
-        assert_eq!(Timestamp(1_732_147_200_000_000_000).to_string(), "2024-11-21T00:00:00.000000Z");
-    }
 
     #[test]
     fn one_line_with_everything() {

@@ -2,7 +2,6 @@
 //! `{"resourceSpans":[…]}`.
 
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, KeyValue, Value as ApiValue};
@@ -10,6 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::json::{Fields, within};
 use super::reader::{Hex, ScopeView, Value};
+use crate::clock::nanos;
 
 /// The bits of the flags that say whether the parent, or the span that a link leads to, lies in another process.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -133,8 +133,4 @@ fn kind(kind: &SpanKind) -> u8 {
         SpanKind::Producer => 4,
         SpanKind::Consumer => 5,
     }
-}
-
-fn nanos(time: SystemTime) -> u128 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }

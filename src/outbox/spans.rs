@@ -9,7 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
@@ -28,8 +28,8 @@ const ENDED_AT_EXIT: &str = "logbridge.ended_at_exit";
 pub(crate) enum Queued {
     /// It waits.
     Yes(Wake),
-    /// There is no room.
-    Full,
+    /// There is no room; `news` where there was some before.
+    Full { news: bool },
 }
 
 /// Trace id and span id.
@@ -68,6 +68,7 @@ struct Shard {
     /// As they were when they started. Boxed, so that growing the table moves little, and the box serves again when the
     /// span ends.
     open: HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>,
+    #[allow(clippy::vec_box)] // The boxes are those of `open`.
     ended: Vec<Box<SpanData>>,
 }
 
@@ -89,6 +90,8 @@ pub(crate) struct SpanQueue {
     queued: AtomicUsize,
     /// Of these, those that are in the shards.
     unsealed: AtomicUsize,
+    /// There was no room, and none has been made since.
+    full: AtomicBool,
     max_batch: usize,
     max_queue: usize,
 }
@@ -102,6 +105,7 @@ impl SpanQueue {
             sealing: Mutex::default(),
             queued: AtomicUsize::new(0),
             unsealed: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
             max_batch,
             max_queue,
         }
@@ -127,6 +131,7 @@ impl SpanQueue {
     }
 
     /// Ends all spans that are open, now.
+    #[allow(clippy::vec_box)] // They are pushed as they are.
     pub(crate) fn end_open(&self) -> Vec<Box<SpanData>> {
         let now = SystemTime::now();
         let open = self.shards.iter().flat_map(|shard| std::mem::take(&mut lock(shard).open).into_values());
@@ -144,7 +149,7 @@ impl SpanQueue {
             (queued < self.max_queue).then_some(queued + 1)
         });
         if reserved.is_err() {
-            return Queued::Full;
+            return Queued::Full { news: !self.full.swap(true, Ordering::Relaxed) };
         }
         let mut shard = lock(self.shard(&span.span_context));
         shard.ended.push(span);
@@ -188,6 +193,7 @@ impl SpanQueue {
     /// Makes room: so many spans have met their fates.
     pub(crate) fn release(&self, spans: usize) {
         self.queued.fetch_sub(spans, Ordering::Relaxed);
+        self.full.store(false, Ordering::Relaxed);
     }
 
     /// How many spans may wait.
@@ -248,11 +254,11 @@ mod tests {
         let queue = SpanQueue::new(5, 4);
         let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
         let [yes, no] = [Queued::Yes(Wake::Yes), Queued::Yes(Wake::No)];
-        assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full]);
+        assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full { news: true }]);
         assert!(queue.is_batch_full());
         assert_eq!(queue.seal(), 5);
         assert!(!queue.is_waiting());
-        assert_eq!(queue.push(Box::new(span(7))), Queued::Full, "sealed spans still count");
+        assert_eq!(queue.push(Box::new(span(7))), Queued::Full { news: false }, "sealed spans still count");
         let mut taken = VecDeque::new();
         queue.take_sealed(&mut taken);
         assert_eq!(taken.len(), 5);

@@ -8,7 +8,10 @@ use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
+
+use crate::signal::Signal;
 
 pub(super) const PROTOBUF: &str = "application/x-protobuf";
 pub(super) const JSON: &str = "application/json";
@@ -20,7 +23,8 @@ const SIGN_IN_PAGE: &str = "<!doctype html><html><head><title>Sign in</title></h
 
 /// How a [`Receiver`](super::Receiver) answers a request that it could read.
 ///
-/// *Stored* means that the records show up in [`Receiver::logs`](super::Receiver::logs). Every answered or cut-off
+/// *Stored* means that the items show up in [`Receiver::logs`](super::Receiver::logs) or
+/// [`Receiver::spans`](super::Receiver::spans). Every answered or cut-off
 /// request shows up in [`Receiver::requests`](super::Receiver::requests), stored or not.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -42,9 +46,9 @@ pub enum Answer {
     Ok,
     /// Stored; status 200 with the request's content type and a body of this many bytes that mean nothing.
     Oversized(usize),
-    /// Stored, all of it; the answer says that some records were rejected.
+    /// Stored, all of it; the answer says that some items were rejected.
     PartialSuccess {
-        /// How many records the answer calls rejected; 0 makes the message a warning.
+        /// How many items the answer calls rejected; 0 makes the message a warning.
         rejected: i64,
         /// The message that goes with it.
         message: String,
@@ -141,7 +145,7 @@ impl Format {
 
 impl Answer {
     /// The reply to a request in this format, or why this answer cannot be sent.
-    pub(super) fn reply(self, format: Format) -> Result<Reply, String> {
+    pub(super) fn reply(self, signal: Signal, format: Format) -> Result<Reply, String> {
         let wait = match self {
             Self::Hang(time) => time,
             _ => Duration::ZERO,
@@ -150,13 +154,13 @@ impl Answer {
         let ending = match self {
             Self::DropAnswer => Ending::Close,
             Self::Reset => Ending::Reset,
-            responding => Ending::Respond(responding.response(format)?),
+            responding => Ending::Respond(responding.response(signal, format)?),
         };
         let store = accepts && ending.status().is_none_or(|code| code / 100 == 2);
         Ok(Reply { store, wait, ending })
     }
 
-    fn response(self, format: Format) -> Result<Response<Full<Bytes>>, String> {
+    fn response(self, signal: Signal, format: Format) -> Result<Response<Full<Bytes>>, String> {
         let kind = format.content_type();
         Ok(match self {
             Self::Empty => Response::new(Full::default()),
@@ -165,7 +169,7 @@ impl Answer {
             Self::JsonToProtobuf => respond(StatusCode::OK, JSON, "{}"),
             Self::Oversized(bytes) => respond(StatusCode::OK, kind, vec![b'x'; bytes]),
             Self::PartialSuccess { rejected, message } => {
-                respond(StatusCode::OK, kind, partial_success(format, rejected, message))
+                respond(StatusCode::OK, kind, partial_success(signal, format, rejected, message))
             }
             Self::Redirect { code, location } => {
                 let location =
@@ -186,7 +190,7 @@ impl Answer {
             Self::Hang(_) | Self::Ok | Self::DropAnswer | Self::Reset => {
                 let body: &'static str = match format {
                     Format::Json => "{}",
-                    // An `ExportLogsServiceResponse` that says nothing is encoded as no bytes.
+                    // A response that says nothing is encoded as no bytes.
                     Format::Protobuf => "",
                 };
                 respond(StatusCode::OK, kind, body)
@@ -220,16 +224,24 @@ fn status(code: u16) -> Result<StatusCode, String> {
         .ok_or_else(|| format!("`{code}` is no status from 200 to 999"))
 }
 
-fn partial_success(format: Format, rejected: i64, message: String) -> Vec<u8> {
-    match format {
-        // The protobuf mapping of JSON wants a 64-bit integer as a string.
-        Format::Json => serde_json::json!({
-            "partialSuccess": {"rejectedLogRecords": rejected.to_string(), "errorMessage": message}
-        })
-        .to_string()
-        .into_bytes(),
-        Format::Protobuf => ExportLogsServiceResponse {
+fn partial_success(signal: Signal, format: Format, rejected: i64, message: String) -> Vec<u8> {
+    match (format, signal) {
+        (Format::Json, signal) => {
+            let key = match signal {
+                Signal::Logs => "rejectedLogRecords",
+                Signal::Traces => "rejectedSpans",
+            };
+            // The protobuf mapping of JSON wants a 64-bit integer as a string.
+            serde_json::json!({"partialSuccess": {key: rejected.to_string(), "errorMessage": message}})
+                .to_string()
+                .into_bytes()
+        }
+        (Format::Protobuf, Signal::Logs) => ExportLogsServiceResponse {
             partial_success: Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: message }),
+        }
+        .encode_to_vec(),
+        (Format::Protobuf, Signal::Traces) => ExportTraceServiceResponse {
+            partial_success: Some(ExportTracePartialSuccess { rejected_spans: rejected, error_message: message }),
         }
         .encode_to_vec(),
     }

@@ -1,6 +1,6 @@
 //! An OTLP receiver inside the process, for tests and for looking at what leaves a program.
 //!
-//! It listens on a free port of the loopback interface, takes in log records over HTTP (protobuf and JSON) and keeps
+//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON) and keeps
 //! them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
 //!
 //! ```ignore
@@ -21,25 +21,28 @@
 //! # What arrives, and when it is visible
 //!
 //! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
-//! records. Requests that cannot be read are answered as a collector does: 404 for another path than `/v1/logs`, 405
+//! records. Requests that cannot be read are answered as a collector does: 404 for another path than `/v1/logs` and `/v1/traces`, 405
 //! for another method than POST, 415 for a content type or encoding that is not understood, 400 with the reason for a
 //! body that cannot be decoded. They take no answer from the plan of [`Receiver::answer_with`].
 //!
 //! # What it does not do
 //!
-//! No gRPC, no TLS, no compressed bodies (415), no traces or metrics, no address but 127.0.0.1. It forgets nothing by
+//! No gRPC, no TLS, no compressed bodies (415), no metrics, no address but 127.0.0.1. It forgets nothing by
 //! itself: a long run calls [`Receiver::clear`] now and then.
 
 mod answer;
 mod record;
 mod request;
 mod server;
+mod span;
 mod store;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::unwrap_used)]
 mod tests;
+mod tree;
 mod value;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
@@ -47,6 +50,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::sync::oneshot;
 
 use self::answer::Plan;
@@ -55,6 +59,8 @@ use self::store::{Printer, Store};
 pub use self::answer::Answer;
 pub use self::record::{ReceivedLog, ReceivedScope};
 pub use self::request::ReceivedRequest;
+pub use self::span::{ReceivedSpan, ReceivedSpanEvent, ReceivedSpanLink};
+pub use self::tree::TraceTree;
 pub use self::value::{Attributes, Value};
 
 /// A running OTLP receiver.
@@ -85,7 +91,7 @@ impl Receiver {
         ReceiverBuilder::default()
     }
 
-    /// The base URL to send to, such as `http://127.0.0.1:4318`, without the path `/v1/logs`.
+    /// The base URL to send to, such as `http://127.0.0.1:4318`, without the paths `/v1/logs` and `/v1/traces`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -105,6 +111,26 @@ impl Receiver {
         std::mem::take(&mut self.store.lock().logs)
     }
 
+    /// All spans stored so far, in order of arrival.
+    pub fn spans(&self) -> Vec<ReceivedSpan> {
+        self.store.lock().spans.clone()
+    }
+
+    /// All spans stored so far, which are then forgotten; the requests stay.
+    pub fn take_spans(&self) -> Vec<ReceivedSpan> {
+        std::mem::take(&mut self.store.lock().spans)
+    }
+
+    /// The stored records whose span has not been stored: their ids lead nowhere. Records outside a span are no orphans.
+    ///
+    /// `assert_eq!(receiver.orphans(), [])` after a flush says that every id on a record belongs to a span that arrived.
+    pub fn orphans(&self) -> Vec<ReceivedLog> {
+        let state = self.store.lock();
+        let spans: HashSet<_> = state.spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+        let is_orphan = |log: &&ReceivedLog| !log.span_id.is_empty() && !spans.contains(&(&log.trace_id, &log.span_id));
+        state.logs.iter().filter(is_orphan).cloned().collect()
+    }
+
     /// All requests read so far, in order of arrival, whatever they were answered.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.store.lock().requests.clone()
@@ -114,6 +140,12 @@ impl Receiver {
     #[doc(hidden)]
     pub fn raw_requests(&self) -> Vec<ExportLogsServiceRequest> {
         self.store.lock().raw.clone()
+    }
+
+    /// The decoded messages whose spans were stored, in order of arrival.
+    #[doc(hidden)]
+    pub fn raw_trace_requests(&self) -> Vec<ExportTraceServiceRequest> {
+        self.store.lock().raw_spans.clone()
     }
 
     /// Mishaps of the receiver itself: connections that broke, a printer that failed, a panic in its thread.
@@ -129,6 +161,14 @@ impl Receiver {
     pub fn wait_for_logs(&self, n: usize, timeout: Duration) -> Vec<ReceivedLog> {
         let state = self.store.wait(timeout, |state| state.logs.len() >= n);
         state.logs.clone()
+    }
+
+    /// Waits until at least `n` spans are stored, and returns all of them.
+    ///
+    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Vec<ReceivedSpan> {
+        let state = self.store.wait(timeout, |state| state.spans.len() >= n);
+        state.spans.clone()
     }
 
     /// Waits until at least `n` requests were read, and returns all of them.
@@ -148,16 +188,18 @@ impl Receiver {
         condition(&state.logs)
     }
 
-    /// Forgets all records, requests and problems. The plan of answers and the numbering of connections go on.
+    /// Forgets all records, spans, requests and problems. The plans of answers and the numbering of connections go on.
     pub fn clear(&self) {
         let mut state = self.store.lock();
         state.logs.clear();
         state.raw.clear();
+        state.spans.clear();
+        state.raw_spans.clear();
         state.requests.clear();
         state.problems.clear();
     }
 
-    /// Sets the answers to the next requests, one each in order of arrival; the last one repeats.
+    /// Sets the answers to the next requests of records, one each in order of arrival; the last one repeats.
     ///
     /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`].
     pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
@@ -166,9 +208,20 @@ impl Receiver {
         self.store.lock().plan = plan;
     }
 
-    /// Sets one answer to all requests from now on.
+    /// Sets one answer to all requests of records from now on.
     pub fn answer_always(&self, answer: Answer) {
         self.answer_with([answer]);
+    }
+
+    /// The same as [`answer_with`](Self::answer_with) for requests of spans, which have a plan of their own.
+    pub fn answer_traces_with(&self, answers: impl IntoIterator<Item = Answer>) {
+        let plan = Plan::new(answers);
+        self.store.lock().span_plan = plan;
+    }
+
+    /// Sets one answer to all requests of spans from now on.
+    pub fn answer_traces_always(&self, answer: Answer) {
+        self.answer_traces_with([answer]);
     }
 }
 
@@ -188,6 +241,7 @@ impl fmt::Debug for Receiver {
         f.debug_struct("Receiver")
             .field("endpoint", &self.endpoint())
             .field("logs", &state.logs.len())
+            .field("spans", &state.spans.len())
             .field("requests", &state.requests.len())
             .field("problems", &state.problems)
             .finish_non_exhaustive()
@@ -209,9 +263,9 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Prints each record that is stored, one readable line each. Default: nothing is printed.
+    /// Prints each record and each span that is stored, one readable line each. Default: nothing is printed.
     ///
-    /// A record is printed before it shows up in [`Receiver::logs`]. The writer is called on the receiver's thread, and
+    /// It is printed before it shows up in [`Receiver::logs`] or [`Receiver::spans`]. The writer is called on the receiver's thread, and
     /// no more once it fails.
     pub fn print(mut self, writer: impl Write + Send + 'static) -> Self {
         self.printer = Some(Box::new(writer));

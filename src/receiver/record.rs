@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
 use super::value::{hex, write_escaped};
 use super::{Attributes, Value};
+use crate::clock::Timestamp;
 
 /// One log record that a [`Receiver`](super::Receiver) took in.
 ///
@@ -70,7 +71,7 @@ impl ReceivedLog {
     }
 
     /// The severity text, else the name of the severity number's range, else `-`.
-    fn severity(&self) -> &str {
+    pub(super) fn severity(&self) -> &str {
         match (self.severity_text.as_str(), self.severity_number) {
             ("", 1..=4) => "TRACE",
             ("", 5..=8) => "DEBUG",
@@ -88,8 +89,8 @@ impl fmt::Display for ReceivedLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.time_unix_nano, self.observed_time_unix_nano) {
             (0, 0) => f.write_str("(no time)")?,
-            (0, observed) => write_utc(f, observed)?,
-            (time, _) => write_utc(f, time)?,
+            (0, observed) => write!(f, "{}", Timestamp(observed))?,
+            (time, _) => write!(f, "{}", Timestamp(time))?,
         }
         let severity = self.severity();
         let padding = 5usize.saturating_sub(severity.chars().count());
@@ -115,22 +116,22 @@ impl fmt::Display for ReceivedLog {
     }
 }
 
-/// The instrumentation scope of a [`ReceivedLog`].
+/// The instrumentation scope of a [`ReceivedLog`] or a [`ReceivedSpan`](super::ReceivedSpan).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ReceivedScope {
-    /// The name: the target of the record.
+    /// The name: the target of a record, the tracer of a span.
     pub name: String,
     /// The version; usually empty.
     pub version: String,
     /// The attributes of the scope itself; usually none.
     pub attributes: Attributes,
-    /// The schema URL sent with the scope's records; usually empty.
+    /// The schema URL sent with the scope's items; usually empty.
     pub schema_url: String,
 }
 
 impl ReceivedScope {
-    fn new(scope: Option<&InstrumentationScope>, schema_url: &str) -> Self {
+    pub(super) fn new(scope: Option<&InstrumentationScope>, schema_url: &str) -> Self {
         let (name, version, attributes) = match scope {
             Some(scope) => (scope.name.clone(), scope.version.clone(), attributes(&scope.attributes)),
             None => Default::default(),
@@ -173,7 +174,7 @@ fn received(record: &LogRecord, resource: &Attributes, scope: &ReceivedScope) ->
     }
 }
 
-fn attributes(entries: &[KeyValue]) -> Attributes {
+pub(super) fn attributes(entries: &[KeyValue]) -> Attributes {
     entries
         .iter()
         .map(|entry| {
@@ -197,68 +198,9 @@ fn value(any: &AnyValue) -> Value {
     }
 }
 
-/// Writes a time as RFC 3339 in UTC with microseconds.
-fn write_utc(f: &mut fmt::Formatter<'_>, unix_nano: u64) -> fmt::Result {
-    let (seconds, nanos) = (unix_nano / 1_000_000_000, unix_nano % 1_000_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let micros = nanos / 1_000;
-    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-}
-
-/// Year, month and day of the Gregorian calendar for a count of days since 1970-01-01.
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    // Years are counted from the first of March here, so that the leap day is the last day of a year, and days from
-    // 0000-03-01, so that each era of 400 years has the same 146,097 days.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn civil_dates() {
-        assert_eq!(civil_date(0), (1970, 1, 1));
-        assert_eq!(civil_date(59), (1970, 3, 1));
-        assert_eq!(civil_date(11_016), (2000, 2, 29));
-        assert_eq!(civil_date(11_017), (2000, 3, 1));
-        assert_eq!(civil_date(20_454), (2026, 1, 1));
-        assert_eq!(civil_date(20_778), (2026, 11, 21));
-        assert_eq!(civil_date(47_540), (2100, 2, 28));
-        assert_eq!(civil_date(47_541), (2100, 3, 1));
-    }
-
-    #[test]
-    fn civil_dates_follow_each_other() {
-        let mut expected = (1970, 1, 1);
-        for days in 0..300_000 {
-            assert_eq!(civil_date(days), expected, "day {days}");
-            let (year, month, day) = expected;
-            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-            let length = match month {
-                2 if leap => 29,
-                2 => 28,
-                4 | 6 | 9 | 11 => 30,
-                _ => 31,
-            };
-            expected = match (month, day) {
-                (12, 31) => (year + 1, 1, 1),
-                (_, day) if day == length => (year, month + 1, 1),
-                _ => (year, month, day + 1),
-            };
-        }
-    }
 
     #[test]
     fn times_at_the_edges() {

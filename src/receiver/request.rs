@@ -22,9 +22,9 @@ pub struct ReceivedRequest {
     pub content_type: String,
     /// The size of the body.
     pub body_bytes: usize,
-    /// How many log records the body held; 0 when it could not be decoded.
+    /// How many log records or spans the body held; 0 when it could not be decoded.
     pub records: usize,
-    /// Whether the records were stored.
+    /// Whether they were stored.
     pub stored: bool,
     /// The status answered; `None` when the connection was closed or reset without an answer.
     pub status: Option<u16>,

@@ -20,18 +20,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use prost::Message;
+use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
 use super::answer::{Ending, Format, JSON, PROTOBUF, Reply};
 use super::request::ReceivedRequest;
-use super::store::Store;
+use super::store::{Message, Store};
+use crate::signal::Signal;
 use crate::thread;
 
 const LOGS_PATH: &str = "/v1/logs";
+const TRACES_PATH: &str = "/v1/traces";
 
 /// How long to leave a failing `accept` alone: it fails again at once when, say, file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -135,7 +136,7 @@ async fn handle(
     };
     let request = ReceivedRequest::new(&head, body.len(), connection);
     let (reply, message) = match decode(&head, body) {
-        Ok((format, message)) => (store.next_reply(format), Some(message)),
+        Ok((format, message)) => (store.next_reply(message.signal(), format), Some(message)),
         Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
     };
     store.record(request, message, &reply);
@@ -155,14 +156,18 @@ struct Refusal {
     why: String,
 }
 
-fn decode(head: &Parts, body: Bytes) -> Result<(Format, ExportLogsServiceRequest), Refusal> {
+fn decode(head: &Parts, body: Bytes) -> Result<(Format, Message), Refusal> {
     let refuse = |status, why| Err(Refusal { status, why });
-    if head.uri.path() != LOGS_PATH {
-        let why = format!("nothing at `{}`; log records go to `{LOGS_PATH}`", head.uri.path());
-        return refuse(StatusCode::NOT_FOUND, why);
-    }
+    let signal = match head.uri.path() {
+        LOGS_PATH => Signal::Logs,
+        TRACES_PATH => Signal::Traces,
+        other => {
+            let why = format!("nothing at `{other}`; log records go to `{LOGS_PATH}`, spans to `{TRACES_PATH}`");
+            return refuse(StatusCode::NOT_FOUND, why);
+        }
+    };
     if head.method != Method::POST {
-        let why = format!("`{}` is no way to send log records; POST is", head.method);
+        let why = format!("`{}` is no way to send {}; POST is", head.method, signal.plural());
         return refuse(StatusCode::METHOD_NOT_ALLOWED, why);
     }
     let encoding = header(&head.headers, CONTENT_ENCODING);
@@ -175,13 +180,20 @@ fn decode(head: &Parts, body: Bytes) -> Result<(Format, ExportLogsServiceRequest
         let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     };
-    let decoded = match format {
-        Format::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
-        Format::Protobuf => ExportLogsServiceRequest::decode(body).map_err(|error| error.to_string()),
+    let decoded = match signal {
+        Signal::Logs => read(format, body).map(Message::Logs),
+        Signal::Traces => read(format, body).map(Message::Traces),
     };
     match decoded {
         Ok(message) => Ok((format, message)),
-        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no log records: {error}")),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no {}: {error}", signal.plural())),
+    }
+}
+
+fn read<M: prost::Message + Default + DeserializeOwned>(format: Format, body: Bytes) -> Result<M, String> {
+    match format {
+        Format::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        Format::Protobuf => M::decode(body).map_err(|error| error.to_string()),
     }
 }
 

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use super::answer::{Format, Plan, Reply};
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
+use super::span::{self, ReceivedSpan};
+use crate::signal::Signal;
 
 pub(super) type Printer = Box<dyn Write + Send>;
 
@@ -29,9 +32,29 @@ pub(super) struct Store {
 pub(super) struct State {
     pub(super) logs: Vec<ReceivedLog>,
     pub(super) raw: Vec<ExportLogsServiceRequest>,
+    pub(super) spans: Vec<ReceivedSpan>,
+    pub(super) raw_spans: Vec<ExportTraceServiceRequest>,
     pub(super) requests: Vec<ReceivedRequest>,
     pub(super) problems: Vec<String>,
+    /// The answers to requests of logs, and to those of spans.
     pub(super) plan: Plan,
+    pub(super) span_plan: Plan,
+}
+
+/// What a request held.
+#[derive(Debug)]
+pub(super) enum Message {
+    Logs(ExportLogsServiceRequest),
+    Traces(ExportTraceServiceRequest),
+}
+
+impl Message {
+    pub(super) fn signal(&self) -> Signal {
+        match self {
+            Self::Logs(_) => Signal::Logs,
+            Self::Traces(_) => Signal::Traces,
+        }
+    }
 }
 
 impl Store {
@@ -52,9 +75,15 @@ impl Store {
     }
 
     /// The reply to a request that could be read: the next one of the plan.
-    pub(super) fn next_reply(&self, format: Format) -> Reply {
-        let answer = self.lock().plan.next();
-        answer.reply(format).unwrap_or_else(|why| {
+    pub(super) fn next_reply(&self, signal: Signal, format: Format) -> Reply {
+        let answer = {
+            let mut state = self.lock();
+            match signal {
+                Signal::Logs => state.plan.next(),
+                Signal::Traces => state.span_plan.next(),
+            }
+        };
+        answer.reply(signal, format).unwrap_or_else(|why| {
             let why = format!("planned answer cannot be sent: {why}");
             self.problem(why.clone());
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)
@@ -62,24 +91,29 @@ impl Store {
     }
 
     /// Takes in a request, with its message if that could be decoded, and wakes whoever waits.
-    pub(super) fn record(
-        &self,
-        mut request: ReceivedRequest,
-        message: Option<ExportLogsServiceRequest>,
-        reply: &Reply,
-    ) {
-        let logs = message.as_ref().map(record::records).unwrap_or_default();
-        request.records = logs.len();
+    pub(super) fn record(&self, mut request: ReceivedRequest, message: Option<Message>, reply: &Reply) {
+        let (logs, spans) = match &message {
+            None => (Vec::new(), Vec::new()),
+            Some(Message::Logs(message)) => (record::records(message), Vec::new()),
+            Some(Message::Traces(message)) => (Vec::new(), span::spans(message)),
+        };
+        request.records = logs.len() + spans.len();
         request.stored = reply.store;
         request.status = reply.ending.status();
         if reply.store {
-            // Printed first, so that a record that a test has seen arrive has also been printed.
+            // Printed first, so that an item that a test has seen arrive has also been printed.
             self.print(&logs);
+            self.print(&spans);
         }
         let mut state = self.lock();
         if reply.store {
             state.logs.extend(logs);
-            state.raw.extend(message);
+            state.spans.extend(spans);
+            match message {
+                Some(Message::Logs(message)) => state.raw.push(message),
+                Some(Message::Traces(message)) => state.raw_spans.push(message),
+                None => {}
+            }
         }
         state.requests.push(request);
         drop(state);
@@ -91,12 +125,12 @@ impl Store {
         self.lock().problems.push(what);
     }
 
-    fn print(&self, logs: &[ReceivedLog]) {
+    fn print(&self, items: &[impl fmt::Display]) {
         let mut slot = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(printer) = slot.as_mut() else {
             return;
         };
-        if let Err(error) = write_lines(printer, logs) {
+        if let Err(error) = write_lines(printer, items) {
             // The reader of a pipe went away, say: trying again for each record would not bring it back.
             *slot = None;
             self.problem(format!("printing stopped: {error}"));
@@ -104,10 +138,10 @@ impl Store {
     }
 }
 
-fn write_lines(printer: &mut Printer, logs: &[ReceivedLog]) -> io::Result<()> {
-    for log in logs {
+fn write_lines(printer: &mut Printer, items: &[impl fmt::Display]) -> io::Result<()> {
+    for item in items {
         // One write per line, so that lines of several writers to one terminal do not mix.
-        printer.write_all(format!("{log}\n").as_bytes())?;
+        printer.write_all(format!("{item}\n").as_bytes())?;
     }
     printer.flush()
 }

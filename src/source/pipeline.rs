@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use log::Level;
 use opentelemetry::trace::TraceContextExt as _;
@@ -14,6 +14,7 @@ use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
+use crate::clock::nanos;
 use crate::config::Config;
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::ledger::{Count, Counters, DropReason};
@@ -419,10 +420,4 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
     buffers.callsites.write(&mut writer, source.location());
     buffers.thread.write(&mut writer);
     writer.finish(0);
-}
-
-/// Nanoseconds since the Unix epoch, at least 1: 0 would mean "unknown" on the wire.
-pub(super) fn nanos(time: SystemTime) -> u64 {
-    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
 }

@@ -12,7 +12,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::buffers::{self, Buffers};
-use super::pipeline::{Pipeline, nanos};
+use super::pipeline::Pipeline;
+use crate::clock::nanos;
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Context;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData};
 
@@ -16,6 +15,7 @@ use super::lifecycle;
 use super::pipeline::Pipeline;
 use super::processor::{FLUSH, result};
 use crate::ledger::{Count, DropReason};
+use crate::notice::{self, Notice};
 use crate::outbox::{Queued, SpanQueue, Wake};
 use crate::signal::Signal;
 use crate::thread;
@@ -77,9 +77,7 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
         result(self.pipeline.shutdown(timeout), timeout)
     }
 
-    fn set_resource(&mut self, resource: &Resource) {
-        let _first_wins = self.pipeline.engines().plan().given_resource.set(resource.clone());
-    }
+    // The resource of the provider does not count: spans and records go under the same one, and a forked child has its own.
 }
 
 impl Pipeline {
@@ -109,7 +107,12 @@ impl Pipeline {
             return;
         }
         match queue.push(span) {
-            Queued::Full => ledger.count_dropped(shard, Signal::Traces, DropReason::QueueFull),
+            Queued::Full { news } => {
+                ledger.count_dropped(shard, Signal::Traces, DropReason::QueueFull);
+                if news {
+                    self.say_full(queue);
+                }
+            }
             Queued::Yes(wake) => {
                 ledger.count(shard, Count::SpanAppended);
                 lifecycle::arm_if_exiting();
@@ -118,6 +121,17 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    #[cold]
+    fn say_full(&self, queue: &SpanQueue) {
+        let text = format!("spans are lost: the queue of {} is full", Signal::Traces.count(queue.max_queue() as u64));
+        let endpoint = self.span_endpoint.as_deref().unwrap_or_default();
+        notice::say(
+            &Notice::new("span queue", text)
+                .note(format!("they end faster than {endpoint} takes them; `Bridge::report` counts them"))
+                .help("OTEL_BSP_MAX_QUEUE_SIZE or `Builder::max_spans` makes room, LOGBRIDGE_SPAN_LEVEL makes fewer"),
+        );
     }
 
     /// Ends the spans that are open, because the process or the pipeline ends: without them, the records in them would

@@ -68,6 +68,7 @@ impl Child {
         self.env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
             .env("OTEL_SERVICE_NAME", "child")
             .env("OTEL_BLRP_SCHEDULE_DELAY", "600000")
+            .env("OTEL_BSP_SCHEDULE_DELAY", "600000")
             .env("RUST_LOG", "info")
     }
 
@@ -336,6 +337,21 @@ pub(crate) fn print_counters_of(bridge: &Bridge) {
         ("console.suppressed", console.suppressed),
         ("console.accepted", console.accepted),
         ("console.failed", console.failed),
+    ] {
+        println!("{name}={number}");
+    }
+    let spans = &counters.spans;
+    for (name, number) in [
+        ("spans.open", spans.open),
+        ("spans.ended", spans.ended),
+        ("spans.ended_at_exit", spans.ended_at_exit),
+        ("spans.unsampled", spans.unsampled),
+        ("spans.off", spans.off),
+        ("spans.accepted", spans.accepted),
+        ("spans.delivered", spans.delivered),
+        ("spans.pending", spans.pending),
+        ("spans.lost", spans.lost()),
+        ("otlp.unsampled", otlp.unsampled),
     ] {
         println!("{name}={number}");
     }

@@ -16,8 +16,9 @@ fn unreadable_requests_are_refused() {
         client.receive().unwrap()
     };
     let protobuf = "content-type: application/x-protobuf\r\n";
-    let reply = ask("POST", "/v1/traces", protobuf, b"");
-    assert_eq!((reply.status, reply.text()), (404, "nothing at `/v1/traces`; log records go to `/v1/logs`"));
+    let reply = ask("POST", "/v1/metrics", protobuf, b"");
+    let nothing = "nothing at `/v1/metrics`; log records go to `/v1/logs`, spans to `/v1/traces`";
+    assert_eq!((reply.status, reply.text()), (404, nothing));
     let reply = ask("GET", "/v1/logs", "", b"");
     assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
     assert_eq!(ask("POST", "/v1/logs", "", b"").status, 415);
