@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use logbridge::testing::{ReceivedLog, Receiver};
+use logbridge::testing::{Receiver, TraceTree};
 use logbridge::{LevelFilter, Otlp};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,11 +26,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     bridge.flush(Duration::from_secs(5))?;
 
     heading(&format!("What arrived at {}", receiver.endpoint()));
-    let mut logs = receiver.logs();
-    logs.sort_by_key(|log| log.time_unix_nano);
-    show(&logs);
+    println!("{}", TraceTree::new(&receiver.spans(), &receiver.logs()));
 
-    heading("What became of every record");
+    heading("One record, whole");
+    if let Some(record) = receiver.logs().last() {
+        println!("{record}");
+    }
+
+    heading("What became of every record and every span");
     println!("{}", bridge.report());
     Ok(())
 }
@@ -41,7 +44,7 @@ fn run_the_shop() {
     for (order, item, quantity) in [(1001, "tea", 2), (1002, "teapot", 500)] {
         let span = tracing::info_span!("place_order", order);
         let _entered = span.enter();
-        log::info!(order, item, quantity; "order received");
+        log::info!(item, quantity; "order received");
         if let Err(error) = stock::reserve(item, quantity) {
             tracing::error!(error = &error as &dyn Error, item, "order failed");
         } else {
@@ -57,6 +60,7 @@ mod stock {
 
     /// Part of the program that still uses `log`: its records carry the ids of the span all the same.
     pub(crate) fn reserve(item: &str, quantity: u32) -> Result<(), OutOfStock> {
+        let _span = tracing::info_span!("reserve", item, quantity).entered();
         log::debug!(item, quantity; "looking at the shelf");
         if quantity < 100 { Ok(()) } else { Err(OutOfStock { wanted: quantity, source: "1e9".parse::<u32>().err() }) }
     }
@@ -82,26 +86,4 @@ mod stock {
 
 fn heading(text: &str) {
     println!("\n── {text} {}", "─".repeat(72_usize.saturating_sub(text.chars().count())));
-}
-
-/// Groups the records by trace: those of `log` and those of `tracing` carry the same ids.
-fn show(logs: &[ReceivedLog]) {
-    let mut traces: Vec<&str> = logs.iter().map(|log| log.trace_id.as_str()).collect();
-    traces.sort_unstable_by_key(|id| logs.iter().position(|log| log.trace_id == *id));
-    traces.dedup();
-    for trace in traces {
-        println!("{}", if trace.is_empty() { "outside a span".to_owned() } else { format!("trace {trace}") });
-        for log in logs.iter().filter(|log| log.trace_id == trace) {
-            let span = log.span_id.get(..8).map(|id| format!("span {id}…")).unwrap_or_default();
-            println!(
-                "  {:<5} {:>2}  {:<17} {:<20} {span}",
-                log.severity_text,
-                log.severity_number,
-                log.target(),
-                log.message()
-            );
-            let attributes: Vec<String> = log.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            println!("             {}", attributes.join(" "));
-        }
-    }
 }

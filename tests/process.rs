@@ -26,6 +26,8 @@ mod ledger;
 mod mirror;
 #[path = "process/panics.rs"]
 mod panics;
+#[path = "process/providers.rs"]
+mod providers;
 #[path = "process/reentry.rs"]
 mod reentry;
 #[path = "process/runner.rs"]
@@ -62,6 +64,7 @@ const GROUPS: &[Group] = &[
     ledger::GROUP,
     surroundings::GROUP,
     spans::GROUP,
+    providers::GROUP,
 ];
 
 fn main() -> ExitCode {
