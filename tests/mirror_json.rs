@@ -69,11 +69,11 @@ fn write_spans(provider: &SdkTracerProvider) {
         let parent = Context::new().with_remote_span_context(remote(7));
         let attributes = [
             KeyValue::new("text", "quoted \" and \n broken"),
-            KeyValue::new("double", f64::NAN),
+            KeyValue::new("double", 1e300),
             KeyValue::new("bool", true),
             KeyValue::new("ints", ApiValue::Array(vec![1_i64, -2].into())),
             KeyValue::new("texts", ApiValue::Array(vec![StringValue::from("a")].into())),
-            KeyValue::new("doubles", ApiValue::Array(vec![0.5, f64::INFINITY].into())),
+            KeyValue::new("doubles", ApiValue::Array(vec![0.5, -0.0].into())),
             KeyValue::new("bools", ApiValue::Array(vec![false].into())),
         ];
         let builder = tracer.span_builder(format!("span {number}")).with_kind(kind).with_attributes(attributes);
@@ -127,10 +127,7 @@ fn each_line_of_a_span_decodes_to_what_was_shipped() {
     let receiver = Receiver::start().expect("a receiver");
     let printed: Vec<ExportTraceServiceRequest> = lines_of_child("child_with_spans", &receiver, r#"{"resourceSpans""#);
     assert_eq!(printed.len(), 6);
-    // NaN equals nothing, so their texts are compared.
-    let [printed, shipped] =
-        [printed, receiver.raw_trace_requests()].map(|requests| format!("{:#?}", by_name(&requests)));
-    assert_eq!(printed, shipped);
+    assert_eq!(by_name(&printed), by_name(&receiver.raw_trace_requests()));
     let spans = receiver.spans();
     assert!(spans.iter().any(|span| span.dropped_events_count > 0 && span.dropped_links_count > 0), "limits apply");
 }

@@ -11,10 +11,9 @@ use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, 
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
 
+use super::wire::{Format, JSON, PROTOBUF};
 use crate::signal::Signal;
 
-pub(super) const PROTOBUF: &str = "application/x-protobuf";
-pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -23,9 +22,9 @@ const SIGN_IN_PAGE: &str = "<!doctype html><html><head><title>Sign in</title></h
 
 /// How a [`Receiver`](super::Receiver) answers a request that it could read.
 ///
-/// *Stored* means that the items show up in [`Receiver::logs`](super::Receiver::logs) or
-/// [`Receiver::spans`](super::Receiver::spans). Every answered or cut-off
-/// request shows up in [`Receiver::requests`](super::Receiver::requests), stored or not.
+/// *Stored* means that the records show up in [`Receiver::logs`](super::Receiver::logs), and spans in
+/// [`Receiver::spans`](super::Receiver::spans). Every answered or cut-off request shows up in
+/// [`Receiver::requests`](super::Receiver::requests), stored or not.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -46,9 +45,9 @@ pub enum Answer {
     Ok,
     /// Stored; status 200 with the request's content type and a body of this many bytes that mean nothing.
     Oversized(usize),
-    /// Stored, all of it; the answer says that some items were rejected.
+    /// Stored, all of it; the answer says that some records, or spans, were rejected.
     PartialSuccess {
-        /// How many items the answer calls rejected; 0 makes the message a warning.
+        /// How many records or spans the answer calls rejected; 0 makes the message a warning.
         rejected: i64,
         /// The message that goes with it.
         message: String,
@@ -115,36 +114,8 @@ impl Ending {
     }
 }
 
-/// The format in which a request came and in which its answer has to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Json,
-    Protobuf,
-}
-
-impl Format {
-    /// The format that a `content-type` header names; its parameters do not matter.
-    pub(super) fn from_content_type(value: &str) -> Option<Self> {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case(PROTOBUF) {
-            Some(Self::Protobuf)
-        } else if essence.eq_ignore_ascii_case(JSON) {
-            Some(Self::Json)
-        } else {
-            None
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => JSON,
-            Self::Protobuf => PROTOBUF,
-        }
-    }
-}
-
 impl Answer {
-    /// The reply to a request in this format, or why this answer cannot be sent.
+    /// The reply to a request of this signal in this format, or why this answer cannot be sent.
     pub(super) fn reply(self, signal: Signal, format: Format) -> Result<Reply, String> {
         let wait = match self {
             Self::Hang(time) => time,
@@ -190,7 +161,7 @@ impl Answer {
             Self::Hang(_) | Self::Ok | Self::DropAnswer | Self::Reset => {
                 let body: &'static str = match format {
                     Format::Json => "{}",
-                    // A response that says nothing is encoded as no bytes.
+                    // A response message that says nothing is encoded as no bytes.
                     Format::Protobuf => "",
                 };
                 respond(StatusCode::OK, kind, body)
@@ -226,15 +197,14 @@ fn status(code: u16) -> Result<StatusCode, String> {
 
 fn partial_success(signal: Signal, format: Format, rejected: i64, message: String) -> Vec<u8> {
     match (format, signal) {
-        (Format::Json, signal) => {
-            let key = match signal {
+        (Format::Json, _) => {
+            let count = match signal {
                 Signal::Logs => "rejectedLogRecords",
                 Signal::Traces => "rejectedSpans",
             };
             // The protobuf mapping of JSON wants a 64-bit integer as a string.
-            serde_json::json!({"partialSuccess": {key: rejected.to_string(), "errorMessage": message}})
-                .to_string()
-                .into_bytes()
+            let details = serde_json::json!({count: rejected.to_string(), "errorMessage": message});
+            serde_json::json!({"partialSuccess": details}).to_string().into_bytes()
         }
         (Format::Protobuf, Signal::Logs) => ExportLogsServiceResponse {
             partial_success: Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: message }),

@@ -1,7 +1,7 @@
 //! An OTLP receiver inside the process, for tests and for looking at what leaves a program.
 //!
-//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON) and keeps
-//! them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
+//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON)
+//! and keeps them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
 //!
 //! ```ignore
 //! use std::time::Duration;
@@ -21,16 +21,24 @@
 //! # What arrives, and when it is visible
 //!
 //! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
-//! records. Requests that cannot be read are answered as a collector does: 404 for another path than `/v1/logs` and `/v1/traces`, 405
-//! for another method than POST, 415 for a content type or encoding that is not understood, 400 with the reason for a
-//! body that cannot be decoded. They take no answer from the plan of [`Receiver::answer_with`].
+//! records, and [`Receiver::spans`] the spans. Requests that cannot be read are answered as a collector does: 404 for
+//! another path than `/v1/logs` and `/v1/traces`, 405 for another method than POST, 415 for a content type or encoding
+//! that is not understood, 400 with the reason for a body that cannot be decoded. They take no answer from the plans of
+//! [`Receiver::answer_with`] and [`Receiver::answer_traces_with`].
+//!
+//! A span is sent when it has ended, its records may be sent long before: [`Receiver::orphans`] and [`TraceTree`] are
+//! for the time when both have been flushed.
 //!
 //! # What it does not do
 //!
-//! No gRPC, no TLS, no compressed bodies (415), no metrics, no address but 127.0.0.1. It forgets nothing by
-//! itself: a long run calls [`Receiver::clear`] now and then.
+//! No gRPC, no TLS, no compressed bodies (415), no metrics, no address but 127.0.0.1, no double in JSON that is
+//! infinite or no number (400). It forgets nothing by itself: a long run calls [`Receiver::clear`] now and then.
 
 mod answer;
+mod common;
+mod decode;
+mod forest;
+mod json;
 mod record;
 mod request;
 mod server;
@@ -39,8 +47,10 @@ mod store;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::unwrap_used)]
 mod tests;
+mod time;
 mod tree;
 mod value;
+mod wire;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -54,10 +64,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::sync::oneshot;
 
 use self::answer::Plan;
+use self::common::names_nothing;
 use self::store::{Printer, Store};
 
 pub use self::answer::Answer;
-pub use self::record::{ReceivedLog, ReceivedScope};
+pub use self::common::ReceivedScope;
+pub use self::record::ReceivedLog;
 pub use self::request::ReceivedRequest;
 pub use self::span::{ReceivedSpan, ReceivedSpanEvent, ReceivedSpanLink};
 pub use self::tree::TraceTree;
@@ -111,7 +123,7 @@ impl Receiver {
         std::mem::take(&mut self.store.lock().logs)
     }
 
-    /// All spans stored so far, in order of arrival.
+    /// All spans stored so far, in order of arrival: a span arrives when it has ended, so children come before parents.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.store.lock().spans.clone()
     }
@@ -121,17 +133,20 @@ impl Receiver {
         std::mem::take(&mut self.store.lock().spans)
     }
 
-    /// The stored records whose span has not been stored: their ids lead nowhere. Records outside a span are no orphans.
+    /// The stored records that name a span which is not stored, in order of arrival.
     ///
-    /// `assert_eq!(receiver.orphans(), [])` after a flush says that every id on a record belongs to a span that arrived.
+    /// A span is the one that is named when both its trace id and its span id are those of the record. A record without
+    /// a span id (or with one of zeroes) names none. Spans that were taken or cleared count as not stored, those that
+    /// have not been sent yet too: flush both first.
     pub fn orphans(&self) -> Vec<ReceivedLog> {
         let state = self.store.lock();
-        let spans: HashSet<_> = state.spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
-        let is_orphan = |log: &&ReceivedLog| !log.span_id.is_empty() && !spans.contains(&(&log.trace_id, &log.span_id));
-        state.logs.iter().filter(is_orphan).cloned().collect()
+        let stored: HashSet<_> = state.spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+        let orphan =
+            |log: &&ReceivedLog| !names_nothing(&log.span_id) && !stored.contains(&(&log.trace_id, &log.span_id));
+        state.logs.iter().filter(orphan).cloned().collect()
     }
 
-    /// All requests read so far, in order of arrival, whatever they were answered.
+    /// All requests read so far, of records and of spans, in order of arrival, whatever they were answered.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.store.lock().requests.clone()
     }
@@ -139,18 +154,18 @@ impl Receiver {
     /// The decoded messages whose records were stored, in order of arrival.
     #[doc(hidden)]
     pub fn raw_requests(&self) -> Vec<ExportLogsServiceRequest> {
-        self.store.lock().raw.clone()
+        self.store.lock().raw_logs.clone()
     }
 
     /// The decoded messages whose spans were stored, in order of arrival.
     #[doc(hidden)]
     pub fn raw_trace_requests(&self) -> Vec<ExportTraceServiceRequest> {
-        self.store.lock().raw_spans.clone()
+        self.store.lock().raw_traces.clone()
     }
 
     /// Mishaps of the receiver itself: connections that broke, a printer that failed, a panic in its thread.
     ///
-    /// Worth a look when a test misses records for no apparent reason.
+    /// Worth a look when a test misses records or spans for no apparent reason.
     pub fn problems(&self) -> Vec<String> {
         self.store.lock().problems.clone()
     }
@@ -171,7 +186,7 @@ impl Receiver {
         state.spans.clone()
     }
 
-    /// Waits until at least `n` requests were read, and returns all of them.
+    /// Waits until at least `n` requests were read, of records or of spans, and returns all of them.
     ///
     /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
     pub fn wait_for_requests(&self, n: usize, timeout: Duration) -> Vec<ReceivedRequest> {
@@ -188,38 +203,53 @@ impl Receiver {
         condition(&state.logs)
     }
 
+    /// Waits until the stored spans satisfy `condition`; says whether they did before the time was up.
+    ///
+    /// The condition is asked once at the start and after each request. It must not call the receiver, which is locked
+    /// meanwhile.
+    pub fn wait_until_spans(&self, timeout: Duration, condition: impl Fn(&[ReceivedSpan]) -> bool) -> bool {
+        let state = self.store.wait(timeout, |state| condition(&state.spans));
+        condition(&state.spans)
+    }
+
     /// Forgets all records, spans, requests and problems. The plans of answers and the numbering of connections go on.
     pub fn clear(&self) {
         let mut state = self.store.lock();
         state.logs.clear();
-        state.raw.clear();
         state.spans.clear();
-        state.raw_spans.clear();
+        state.raw_logs.clear();
+        state.raw_traces.clear();
         state.requests.clear();
         state.problems.clear();
     }
 
-    /// Sets the answers to the next requests of records, one each in order of arrival; the last one repeats.
+    /// Sets the answers to the next requests of log records, one each in order of arrival; the last one repeats.
     ///
-    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`].
+    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`]. Requests of spans have a
+    /// plan of their own: [`Receiver::answer_traces_with`].
     pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
         // Made before locking: the iterator is the caller's code and may call the receiver.
         let plan = Plan::new(answers);
-        self.store.lock().plan = plan;
+        self.store.lock().log_plan = plan;
     }
 
-    /// Sets one answer to all requests of records from now on.
+    /// Sets one answer to all requests of log records from now on. Requests of spans have a plan of their own:
+    /// [`Receiver::answer_traces_always`].
     pub fn answer_always(&self, answer: Answer) {
         self.answer_with([answer]);
     }
 
-    /// The same as [`answer_with`](Self::answer_with) for requests of spans, which have a plan of their own.
+    /// Sets the answers to the next requests of spans, one each in order of arrival; the last one repeats.
+    ///
+    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`]. Requests of log records
+    /// have a plan of their own: [`Receiver::answer_with`].
     pub fn answer_traces_with(&self, answers: impl IntoIterator<Item = Answer>) {
         let plan = Plan::new(answers);
-        self.store.lock().span_plan = plan;
+        self.store.lock().trace_plan = plan;
     }
 
-    /// Sets one answer to all requests of spans from now on.
+    /// Sets one answer to all requests of spans from now on. Requests of log records have a plan of their own:
+    /// [`Receiver::answer_always`].
     pub fn answer_traces_always(&self, answer: Answer) {
         self.answer_traces_with([answer]);
     }

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as ProtoValue;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
+use super::common::{ReceivedScope, attributes, resource, value};
 use super::value::{hex, write_escaped};
 use super::{Attributes, Value};
 use crate::clock::Timestamp;
@@ -116,38 +115,11 @@ impl fmt::Display for ReceivedLog {
     }
 }
 
-/// The instrumentation scope of a [`ReceivedLog`] or a [`ReceivedSpan`](super::ReceivedSpan).
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ReceivedScope {
-    /// The name: the target of a record, the tracer of a span.
-    pub name: String,
-    /// The version; usually empty.
-    pub version: String,
-    /// The attributes of the scope itself; usually none.
-    pub attributes: Attributes,
-    /// The schema URL sent with the scope's items; usually empty.
-    pub schema_url: String,
-}
-
-impl ReceivedScope {
-    pub(super) fn new(scope: Option<&InstrumentationScope>, schema_url: &str) -> Self {
-        let (name, version, attributes) = match scope {
-            Some(scope) => (scope.name.clone(), scope.version.clone(), attributes(&scope.attributes)),
-            None => Default::default(),
-        };
-        Self { name, version, attributes, schema_url: schema_url.to_owned() }
-    }
-}
-
 /// The records of a request, in the order in which they stand there.
 pub(super) fn records(request: &ExportLogsServiceRequest) -> Vec<ReceivedLog> {
     let mut logs = Vec::new();
     for group in &request.resource_logs {
-        let resource = match &group.resource {
-            Some(resource) => attributes(&resource.attributes),
-            None => Attributes::default(),
-        };
+        let resource = resource(group.resource.as_ref());
         for group in &group.scope_logs {
             let scope = ReceivedScope::new(group.scope.as_ref(), &group.schema_url);
             logs.extend(group.log_records.iter().map(|record| received(record, &resource, &scope)));
@@ -171,30 +143,6 @@ fn received(record: &LogRecord, resource: &Attributes, scope: &ReceivedScope) ->
         trace_id: hex(&record.trace_id),
         span_id: hex(&record.span_id),
         event_name: record.event_name.clone(),
-    }
-}
-
-pub(super) fn attributes(entries: &[KeyValue]) -> Attributes {
-    entries
-        .iter()
-        .map(|entry| {
-            let value = entry.value.as_ref().map(value).unwrap_or_default();
-            (entry.key.clone(), value)
-        })
-        .collect()
-}
-
-fn value(any: &AnyValue) -> Value {
-    match &any.value {
-        Some(ProtoValue::ArrayValue(array)) => Value::Array(array.values.iter().map(value).collect()),
-        Some(ProtoValue::BoolValue(truth)) => Value::Bool(*truth),
-        Some(ProtoValue::BytesValue(bytes)) => Value::Bytes(bytes.clone()),
-        Some(ProtoValue::DoubleValue(number)) => Value::Double(*number),
-        Some(ProtoValue::IntValue(number)) => Value::Int(*number),
-        Some(ProtoValue::KvlistValue(list)) => Value::Map(attributes(&list.values)),
-        Some(ProtoValue::StringValue(text)) => Value::String(text.clone()),
-        // An index into a table that only profiles have: the protocol says to treat it as absent.
-        Some(ProtoValue::StringValueStrindex(_)) | None => Value::Empty,
     }
 }
 

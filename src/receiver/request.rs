@@ -14,7 +14,7 @@ use http::request::Parts;
 pub struct ReceivedRequest {
     /// The method, such as `POST`.
     pub method: String,
-    /// The path without the query, such as `/v1/logs`.
+    /// The path without the query, such as `/v1/logs` or `/v1/traces`.
     pub path: String,
     /// All headers in order, their names in lower case; bytes that are no UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
@@ -22,9 +22,9 @@ pub struct ReceivedRequest {
     pub content_type: String,
     /// The size of the body.
     pub body_bytes: usize,
-    /// How many log records or spans the body held; 0 when it could not be decoded.
+    /// How many log records, or spans at `/v1/traces`, the body held; 0 when it could not be decoded.
     pub records: usize,
-    /// Whether they were stored.
+    /// Whether the records or spans were stored.
     pub stored: bool,
     /// The status answered; `None` when the connection was closed or reset without an answer.
     pub status: Option<u16>,

@@ -1,7 +1,7 @@
 //! The receiver's thread: accepts connections, reads requests, judges them, answers.
 //!
 //! One request is read, judged, answered by the plan and stored without a pause between reading and storing. As there
-//! is one thread, the order of requests, of answers from the plan and of stored records is the same.
+//! is one thread, the order of requests, of answers from a plan and of stored records or spans is the same.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,27 +12,21 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
-use super::answer::{Ending, Format, JSON, PROTOBUF, Reply};
+use super::answer::{Ending, Reply};
+use super::decode::{Refusal, decode};
 use super::request::ReceivedRequest;
-use super::store::{Message, Store};
-use crate::signal::Signal;
+use super::store::Store;
 use crate::thread;
-
-const LOGS_PATH: &str = "/v1/logs";
-const TRACES_PATH: &str = "/v1/traces";
 
 /// How long to leave a failing `accept` alone: it fails again at once when, say, file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -148,56 +142,4 @@ async fn handle(
         Ending::Reset => Err(Hangup::Reset),
         Ending::Respond(response) => Ok(response),
     }
-}
-
-/// Why a request could not be read.
-struct Refusal {
-    status: StatusCode,
-    why: String,
-}
-
-fn decode(head: &Parts, body: Bytes) -> Result<(Format, Message), Refusal> {
-    let refuse = |status, why| Err(Refusal { status, why });
-    let signal = match head.uri.path() {
-        LOGS_PATH => Signal::Logs,
-        TRACES_PATH => Signal::Traces,
-        other => {
-            let why = format!("nothing at `{other}`; log records go to `{LOGS_PATH}`, spans to `{TRACES_PATH}`");
-            return refuse(StatusCode::NOT_FOUND, why);
-        }
-    };
-    if head.method != Method::POST {
-        let why = format!("`{}` is no way to send {}; POST is", head.method, signal.plural());
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, why);
-    }
-    let encoding = header(&head.headers, CONTENT_ENCODING);
-    if !matches!(encoding, "" | "identity") {
-        let why = format!("content-encoding `{encoding}` is not supported here; send it plain");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
-    }
-    let content_type = header(&head.headers, CONTENT_TYPE);
-    let Some(format) = Format::from_content_type(content_type) else {
-        let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
-    };
-    let decoded = match signal {
-        Signal::Logs => read(format, body).map(Message::Logs),
-        Signal::Traces => read(format, body).map(Message::Traces),
-    };
-    match decoded {
-        Ok(message) => Ok((format, message)),
-        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no {}: {error}", signal.plural())),
-    }
-}
-
-fn read<M: prost::Message + Default + DeserializeOwned>(format: Format, body: Bytes) -> Result<M, String> {
-    match format {
-        Format::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
-        Format::Protobuf => M::decode(body).map_err(|error| error.to_string()),
-    }
-}
-
-/// The header's text; empty when it is absent or no text.
-fn header(headers: &HeaderMap, name: HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

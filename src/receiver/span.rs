@@ -7,92 +7,66 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 
-use super::record::attributes;
+use super::common::{ReceivedScope, attributes, resource};
+use super::time::three_decimals;
 use super::value::{hex, write_escaped};
-use super::{Attributes, ReceivedScope, Value};
+use super::{Attributes, Value};
 use crate::clock::Timestamp;
+
+const STATUS_OK: i32 = 1;
+const STATUS_ERROR: i32 = 2;
 
 /// One span that a [`Receiver`](super::Receiver) took in.
 ///
-/// `Display` is one readable line, with the time of its end; line breaks and other control characters are escaped:
+/// `Display` is one readable line; line breaks and other control characters are escaped:
 ///
 /// ```text
-/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.234ms error: card declined  order=1001  trace=4bf9… span=00f0… parent=ab12…
+/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.234ms  order=1001  error: card declined  trace=4bf92f… span=00f067…
 /// ```
+///
+/// The time is that of the start, and the duration is cut to three decimals. The status is there when it is set, and
+/// `parent=` when there is a parent.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ReceivedSpan {
     /// The attributes of the resource, such as `service.name`.
     pub resource: Attributes,
-    /// The instrumentation scope.
+    /// The instrumentation scope; its name is that of the tracer.
     pub scope: ReceivedScope,
-    /// The trace id in lower-case hexadecimal digits.
+    /// The trace id in lower-case hexadecimal digits; empty when there is none.
     pub trace_id: String,
-    /// The span id in lower-case hexadecimal digits.
+    /// The span's own id in lower-case hexadecimal digits; empty when there is none.
     pub span_id: String,
-    /// The id of the parent in lower-case hexadecimal digits; empty when there is none.
+    /// The id of the parent span in lower-case hexadecimal digits; empty when there is none.
     pub parent_span_id: String,
-    /// The W3C trace state; usually empty.
+    /// The trace state in the format of the W3C header `tracestate`; usually empty.
     pub trace_state: String,
-    /// The flags: the W3C trace flags in the lowest eight bits; 0x100 where bit 0x200, the parent lies in another
-    /// process, means something.
+    /// The trace flags in the lowest 8 bits; bit 9 says that the parent is remote, bit 8 that bit 9 is known.
     pub flags: u32,
-    /// The name.
+    /// The name of the operation.
     pub name: String,
-    /// The kind as OTLP numbers it: 1 internal, 2 server, 3 client, 4 producer, 5 consumer; 0 when the sender did not say.
+    /// The kind as OTLP numbers it: 1 to 5, or 0 when the sender did not say; see [`ReceivedSpan::kind_name`].
     pub kind: i32,
-    /// When it started, in nanoseconds since 1970.
+    /// When it started, in nanoseconds since 1970; 0 when the sender did not say.
     pub start_time_unix_nano: u64,
-    /// When it ended, in nanoseconds since 1970.
+    /// When it ended, in nanoseconds since 1970; 0 when the sender did not say.
     pub end_time_unix_nano: u64,
     /// The attributes of the span itself.
     pub attributes: Attributes,
     /// How many attributes the sender says it dropped.
     pub dropped_attributes_count: u32,
-    /// What happened in it, as far as that was recorded as events of the span.
+    /// The events, in the order in which they stand in the span.
     pub events: Vec<ReceivedSpanEvent>,
     /// How many events the sender says it dropped.
     pub dropped_events_count: u32,
-    /// The spans it is linked to.
+    /// The links to other spans, in the order in which they stand in the span.
     pub links: Vec<ReceivedSpanLink>,
     /// How many links the sender says it dropped.
     pub dropped_links_count: u32,
-    /// The status: 0 unset, 1 ok, 2 error.
+    /// The status as OTLP numbers it: 0 unset, 1 ok, 2 error.
     pub status_code: i32,
-    /// The description of an error; usually empty.
+    /// What goes with the status, such as the text of an error; usually empty.
     pub status_message: String,
-}
-
-/// An event of a [`ReceivedSpan`].
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ReceivedSpanEvent {
-    /// The name, such as `exception`.
-    pub name: String,
-    /// When it happened, in nanoseconds since 1970.
-    pub time_unix_nano: u64,
-    /// The attributes of the event.
-    pub attributes: Attributes,
-    /// How many attributes the sender says it dropped.
-    pub dropped_attributes_count: u32,
-}
-
-/// A link from a [`ReceivedSpan`] to another span.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ReceivedSpanLink {
-    /// The trace id of the other span in lower-case hexadecimal digits.
-    pub trace_id: String,
-    /// The span id of the other span in lower-case hexadecimal digits.
-    pub span_id: String,
-    /// The W3C trace state of the other span; usually empty.
-    pub trace_state: String,
-    /// The flags of the other span, as on a span.
-    pub flags: u32,
-    /// The attributes of the link.
-    pub attributes: Attributes,
-    /// How many attributes the sender says it dropped.
-    pub dropped_attributes_count: u32,
 }
 
 impl ReceivedSpan {
@@ -106,17 +80,17 @@ impl ReceivedSpan {
         self.attributes.get(key)
     }
 
-    /// How long it took; zero where it ended before it started.
+    /// The time from the start to the end; zero when the end is not after the start.
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.end_time_unix_nano.saturating_sub(self.start_time_unix_nano))
     }
 
-    /// Whether its status is error.
+    /// Whether the status is error.
     pub fn is_error(&self) -> bool {
-        self.status_code == 2
+        self.status_code == STATUS_ERROR
     }
 
-    /// The kind in words: `internal`, `server`, `client`, `producer`, `consumer`, else `unspecified`.
+    /// The kind as a word: `internal`, `server`, `client`, `producer` or `consumer`; any other one is `unspecified`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             1 => "internal",
@@ -128,46 +102,88 @@ impl ReceivedSpan {
         }
     }
 
-    /// Name, duration, and status where there is one.
+    /// Writes the name and the duration.
     pub(super) fn write_head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_escaped(f, &self.name)?;
-        write!(f, " {:.3}ms", self.duration().as_secs_f64() * 1_000.0)?;
-        match (self.status_code, self.status_message.as_str()) {
-            (1, _) => f.write_str(" ok"),
-            (2, "") => f.write_str(" error"),
-            (2, message) => {
-                f.write_str(" error: ")?;
-                write_escaped(f, message)
-            }
-            _ => Ok(()),
+        write!(f, " {:?}", three_decimals(self.duration()))
+    }
+
+    /// Writes the status after two spaces; nothing when it is unset.
+    pub(super) fn write_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status_code {
+            STATUS_OK => f.write_str("  ok")?,
+            STATUS_ERROR => f.write_str("  error")?,
+            _ => return Ok(()),
         }
+        if self.status_message.is_empty() {
+            return Ok(());
+        }
+        f.write_str(": ")?;
+        write_escaped(f, &self.status_message)
     }
 }
 
 impl fmt::Display for ReceivedSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  SPAN ", Timestamp(self.end_time_unix_nano))?;
+        match self.start_time_unix_nano {
+            0 => f.write_str("(no time)")?,
+            time => write!(f, "{}", Timestamp(time))?,
+        }
+        f.write_str("  SPAN ")?;
         self.write_head(f)?;
         if !self.attributes.is_empty() {
             write!(f, "  {}", self.attributes)?;
         }
-        for event in &self.events {
-            f.write_str("  event=")?;
-            write_escaped(f, &event.name)?;
+        self.write_status(f)?;
+        let mut space = "  ";
+        for (word, id) in [("trace", &self.trace_id), ("span", &self.span_id), ("parent", &self.parent_span_id)] {
+            if !id.is_empty() {
+                write!(f, "{space}{word}=")?;
+                write_escaped(f, id)?;
+                space = " ";
+            }
         }
-        write!(f, "  trace={} span={}", self.trace_id, self.span_id)?;
-        if !self.parent_span_id.is_empty() {
-            write!(f, " parent={}", self.parent_span_id)?;
-        }
-        self.links.iter().try_for_each(|link| write!(f, " link={}", link.span_id))
+        Ok(())
     }
+}
+
+/// Something that happened during a [`ReceivedSpan`].
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ReceivedSpanEvent {
+    /// The name of the event.
+    pub name: String,
+    /// When it happened, in nanoseconds since 1970; 0 when the sender did not say.
+    pub time_unix_nano: u64,
+    /// The attributes of the event.
+    pub attributes: Attributes,
+    /// How many attributes the sender says it dropped.
+    pub dropped_attributes_count: u32,
+}
+
+/// A pointer from a [`ReceivedSpan`] to another span, which may belong to another trace.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ReceivedSpanLink {
+    /// The trace id of the other span in lower-case hexadecimal digits; empty when there is none.
+    pub trace_id: String,
+    /// The id of the other span in lower-case hexadecimal digits; empty when there is none.
+    pub span_id: String,
+    /// The trace state of the other span in the format of the W3C header `tracestate`; usually empty.
+    pub trace_state: String,
+    /// The trace flags in the lowest 8 bits; bit 9 says that the other span is remote, bit 8 that bit 9 is known.
+    pub flags: u32,
+    /// The attributes of the link.
+    pub attributes: Attributes,
+    /// How many attributes the sender says it dropped.
+    pub dropped_attributes_count: u32,
 }
 
 /// The spans of a request, in the order in which they stand there.
 pub(super) fn spans(request: &ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
     let mut spans = Vec::new();
     for group in &request.resource_spans {
-        let resource = group.resource.as_ref().map(|resource| attributes(&resource.attributes)).unwrap_or_default();
+        let resource = resource(group.resource.as_ref());
         for group in &group.scope_spans {
             let scope = ReceivedScope::new(group.scope.as_ref(), &group.schema_url);
             spans.extend(group.spans.iter().map(|span| received(span, &resource, &scope)));
@@ -177,7 +193,10 @@ pub(super) fn spans(request: &ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
 }
 
 fn received(span: &Span, resource: &Attributes, scope: &ReceivedScope) -> ReceivedSpan {
-    let status = span.status.clone().unwrap_or_default();
+    let (status_code, status_message) = match &span.status {
+        Some(status) => (status.code, status.message.clone()),
+        None => Default::default(),
+    };
     ReceivedSpan {
         resource: resource.clone(),
         scope: scope.clone(),
@@ -196,8 +215,8 @@ fn received(span: &Span, resource: &Attributes, scope: &ReceivedScope) -> Receiv
         dropped_events_count: span.dropped_events_count,
         links: span.links.iter().map(link).collect(),
         dropped_links_count: span.dropped_links_count,
-        status_code: status.code,
-        status_message: status.message,
+        status_code,
+        status_message,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the receiver's thread hands over to the test's threads.
 //!
-//! Only the receiver's thread writes records and requests, one whole request at a time, so the order here is the order
+//! Only the receiver's thread writes records, spans and requests, one whole request at a time, so the order here is the order
 //! of arrival. A poisoned lock is entered: after a panic the test still wants to see what had arrived.
 
 use std::fmt;
@@ -12,10 +12,12 @@ use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use super::answer::{Format, Plan, Reply};
+use super::answer::{Plan, Reply};
+use super::decode::Message;
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
 use super::span::{self, ReceivedSpan};
+use super::wire::Format;
 use crate::signal::Signal;
 
 pub(super) type Printer = Box<dyn Write + Send>;
@@ -31,30 +33,13 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) logs: Vec<ReceivedLog>,
-    pub(super) raw: Vec<ExportLogsServiceRequest>,
     pub(super) spans: Vec<ReceivedSpan>,
-    pub(super) raw_spans: Vec<ExportTraceServiceRequest>,
+    pub(super) raw_logs: Vec<ExportLogsServiceRequest>,
+    pub(super) raw_traces: Vec<ExportTraceServiceRequest>,
     pub(super) requests: Vec<ReceivedRequest>,
     pub(super) problems: Vec<String>,
-    /// The answers to requests of logs, and to those of spans.
-    pub(super) plan: Plan,
-    pub(super) span_plan: Plan,
-}
-
-/// What a request held.
-#[derive(Debug)]
-pub(super) enum Message {
-    Logs(ExportLogsServiceRequest),
-    Traces(ExportTraceServiceRequest),
-}
-
-impl Message {
-    pub(super) fn signal(&self) -> Signal {
-        match self {
-            Self::Logs(_) => Signal::Logs,
-            Self::Traces(_) => Signal::Traces,
-        }
-    }
+    pub(super) log_plan: Plan,
+    pub(super) trace_plan: Plan,
 }
 
 impl Store {
@@ -74,15 +59,14 @@ impl Store {
             .0
     }
 
-    /// The reply to a request that could be read: the next one of the plan.
+    /// The reply to a request that could be read: the next one of the signal's plan.
     pub(super) fn next_reply(&self, signal: Signal, format: Format) -> Reply {
-        let answer = {
-            let mut state = self.lock();
-            match signal {
-                Signal::Logs => state.plan.next(),
-                Signal::Traces => state.span_plan.next(),
-            }
+        let mut state = self.lock();
+        let answer = match signal {
+            Signal::Logs => state.log_plan.next(),
+            Signal::Traces => state.trace_plan.next(),
         };
+        drop(state);
         answer.reply(signal, format).unwrap_or_else(|why| {
             let why = format!("planned answer cannot be sent: {why}");
             self.problem(why.clone());
@@ -93,25 +77,24 @@ impl Store {
     /// Takes in a request, with its message if that could be decoded, and wakes whoever waits.
     pub(super) fn record(&self, mut request: ReceivedRequest, message: Option<Message>, reply: &Reply) {
         let (logs, spans) = match &message {
-            None => (Vec::new(), Vec::new()),
             Some(Message::Logs(message)) => (record::records(message), Vec::new()),
             Some(Message::Traces(message)) => (Vec::new(), span::spans(message)),
+            None => Default::default(),
         };
         request.records = logs.len() + spans.len();
         request.stored = reply.store;
         request.status = reply.ending.status();
         if reply.store {
-            // Printed first, so that an item that a test has seen arrive has also been printed.
-            self.print(&logs);
-            self.print(&spans);
+            // Printed first, so that what a test has seen arrive has also been printed.
+            self.print(&logs, &spans);
         }
         let mut state = self.lock();
         if reply.store {
             state.logs.extend(logs);
             state.spans.extend(spans);
             match message {
-                Some(Message::Logs(message)) => state.raw.push(message),
-                Some(Message::Traces(message)) => state.raw_spans.push(message),
+                Some(Message::Logs(message)) => state.raw_logs.push(message),
+                Some(Message::Traces(message)) => state.raw_traces.push(message),
                 None => {}
             }
         }
@@ -125,12 +108,12 @@ impl Store {
         self.lock().problems.push(what);
     }
 
-    fn print(&self, items: &[impl fmt::Display]) {
+    fn print(&self, logs: &[ReceivedLog], spans: &[ReceivedSpan]) {
         let mut slot = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(printer) = slot.as_mut() else {
             return;
         };
-        if let Err(error) = write_lines(printer, items) {
+        if let Err(error) = write_lines(printer, logs).and_then(|()| write_lines(printer, spans)) {
             // The reader of a pipe went away, say: trying again for each record would not bring it back.
             *slot = None;
             self.problem(format!("printing stopped: {error}"));

@@ -3,6 +3,8 @@
 mod answers;
 mod content;
 mod life;
+mod spans;
+mod tree;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +18,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::Receiver;
-use super::answer::{JSON, PROTOBUF};
+use super::wire::{JSON, PROTOBUF};
 
 /// Far more than anything here takes; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(20);
@@ -70,8 +72,16 @@ impl Client {
     }
 
     fn post(&mut self, content_type: &str, body: &[u8]) -> io::Result<Reply> {
+        self.post_to("/v1/logs", content_type, body)
+    }
+
+    fn post_spans(&mut self, content_type: &str, body: &[u8]) -> io::Result<Reply> {
+        self.post_to("/v1/traces", content_type, body)
+    }
+
+    fn post_to(&mut self, path: &str, content_type: &str, body: &[u8]) -> io::Result<Reply> {
         let headers = format!("content-type: {content_type}\r\n");
-        self.send("POST", "/v1/logs", &headers, body)?;
+        self.send("POST", path, &headers, body)?;
         self.receive()
     }
 }

@@ -1,227 +1,162 @@
-//! What arrived, as a person wants to see it: each trace as a tree, with the records in the spans they belong to.
-//!
-//! What arrives may be anything: spans whose parents are missing or go in a circle, ids used twice, chains of any depth.
-//! So nothing here recurses, and each item is shown once.
+//! Records and spans drawn as the trees that they make up.
 
-use std::collections::HashMap;
 use std::fmt;
 
+use super::forest::{Forest, Item, Node, Standing};
 use super::value::write_escaped;
 use super::{Attributes, ReceivedLog, ReceivedSpan};
 
-/// Deeper items are not indented any further.
-const MAX_INDENT: usize = 32;
+/// Down to this level each level is drawn further to the right than the one above. A chain of 10,000 spans would make
+/// lines of 30,000 columns.
+const DRAWN_LEVELS: usize = 64;
 
-/// Spans and records as trees; `Display` shows them.
+/// Spans and the records written in them, drawn as trees, for a reader.
+///
+/// `Display` is the drawing, without colours and without a line break at the end:
 ///
 /// ```text
-/// trace 4bf92f3577b34da6a3ce929d0e0e4736
-/// └─ checkout 1.234ms  order=1001
-///    ├─ INFO shop::cart order received  item=tea
-///    └─ reserve 0.120ms
-///       └─ DEBUG shop::stock looking at the shelf
+/// trace 101112131415161718191a1b1c1d1e1f
+/// └─ checkout 1.234ms  error: card declined  order=1001
+///    ├─ INFO  shop::cart order placed  user=42
+///    └─ charge 900µs  amount=9.5
+///       └─ WARN  shop::pay slow
 /// outside any trace
-/// └─ INFO shop shop is open
+/// └─ INFO  shop starting
 /// ```
 ///
-/// What a span holds is in order of time. The attributes `code.*` and `thread.*` are left out.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A span has its name, its duration, its status if that is an error, and its attributes but for `code.*` and
+/// `thread.*`. A record has its severity, its target, its message, and its attributes but for these and
+/// `exception.stacktrace`. What stands under a span is in order of time, that is of the start for a span; so are the
+/// traces. What has no time comes last. Control characters are escaped.
+///
+/// What cannot stand where it belongs is a root of its trace and says why: the parent or the span of the record did not
+/// arrive, or the span is its own ancestor. Of spans with the same ids each is drawn, and the first one has all the
+/// children. From the 65th level on, lines do not move further to the right: they begin with the number of their level.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceTree {
-    traces: Vec<Trace>,
-}
-
-/// The items of one trace, or those outside any.
-#[derive(Clone, Debug, PartialEq)]
-struct Trace {
-    id: String,
-    nodes: Vec<Node>,
-    /// The nodes that stand at the top, in order of time.
-    roots: Vec<usize>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Node {
-    time: u64,
-    item: Item,
-    /// What is odd about its place.
-    remark: Option<String>,
-    /// In order of time.
-    children: Vec<usize>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Item {
-    Log(Box<ReceivedLog>),
-    Span(Box<ReceivedSpan>),
+    text: String,
 }
 
 impl TraceTree {
-    /// The trees of these spans and records.
+    /// Draws these spans and records, such as those of [`Receiver::spans`](super::Receiver::spans) and
+    /// [`Receiver::logs`](super::Receiver::logs).
     pub fn new(spans: &[ReceivedSpan], logs: &[ReceivedLog]) -> Self {
-        let mut by_trace: HashMap<&str, (Vec<&ReceivedSpan>, Vec<&ReceivedLog>)> = HashMap::new();
-        for span in spans {
-            by_trace.entry(&span.trace_id).or_default().0.push(span);
-        }
-        for log in logs {
-            by_trace.entry(&log.trace_id).or_default().1.push(log);
-        }
-        let mut traces: Vec<Trace> =
-            by_trace.into_iter().map(|(id, (spans, logs))| Trace::new(id, &spans, &logs)).collect();
-        // What is outside any trace comes last.
-        traces.sort_by_key(|trace| {
-            (trace.id.is_empty(), trace.nodes.iter().map(|node| node.time).min(), trace.id.clone())
-        });
-        Self { traces }
-    }
-}
-
-impl Trace {
-    fn new(id: &str, spans: &[&ReceivedSpan], logs: &[&ReceivedLog]) -> Self {
-        let mut nodes: Vec<Node> = spans.iter().map(|span| Node::span(span)).collect();
-        let mut by_id: HashMap<&str, usize> = HashMap::new();
-        for (index, span) in spans.iter().enumerate() {
-            by_id.entry(&span.span_id).or_insert(index);
-        }
-        let mut roots = Vec::new();
-        for (index, span) in spans.iter().enumerate() {
-            match by_id.get(span.parent_span_id.as_str()) {
-                Some(parent) if *parent != index => nodes[*parent].children.push(index),
-                _ => {
-                    if !span.parent_span_id.is_empty() {
-                        nodes[index].remark = Some(format!("its parent {} did not arrive", span.parent_span_id));
-                    }
-                    roots.push(index);
-                }
-            }
-        }
-        for log in logs {
-            let index = nodes.len();
-            nodes.push(Node::log(log));
-            match by_id.get(log.span_id.as_str()) {
-                Some(span) => nodes[*span].children.push(index),
-                None => {
-                    if !log.span_id.is_empty() {
-                        nodes[index].remark = Some(format!("its span {} did not arrive", log.span_id));
-                    }
-                    roots.push(index);
-                }
-            }
-        }
-        let mut trace = Self { id: id.to_owned(), nodes, roots };
-        trace.cut_circles();
-        trace.sort();
-        trace
-    }
-
-    /// Spans that no root leads to have parents that go in a circle: each circle is cut at its first span.
-    fn cut_circles(&mut self) {
-        let mut seen = vec![false; self.nodes.len()];
-        let mut waiting = self.roots.clone();
-        let mut next = 0;
-        loop {
-            while let Some(index) = waiting.pop() {
-                if !std::mem::replace(&mut seen[index], true) {
-                    waiting.extend(&self.nodes[index].children);
-                }
-            }
-            let Some(index) = (next..seen.len()).find(|index| !seen[*index]) else { return };
-            next = index;
-            for node in &mut self.nodes {
-                node.children.retain(|child| *child != index);
-            }
-            self.nodes[index].remark = Some("its parents go in a circle".to_owned());
-            self.roots.push(index);
-            waiting.push(index);
-        }
-    }
-
-    fn sort(&mut self) {
-        let times: Vec<u64> = self.nodes.iter().map(|node| node.time).collect();
-        let by_time = |index: &usize| (times[*index], *index);
-        self.roots.sort_by_key(by_time);
-        for node in &mut self.nodes {
-            node.children.sort_by_key(by_time);
-        }
-    }
-}
-
-impl Node {
-    fn span(span: &ReceivedSpan) -> Self {
-        let item = Item::Span(Box::new(span.clone()));
-        Self { time: span.start_time_unix_nano, item, remark: None, children: Vec::new() }
-    }
-
-    fn log(log: &ReceivedLog) -> Self {
-        let time = if log.time_unix_nano > 0 { log.time_unix_nano } else { log.observed_time_unix_nano };
-        Self { time, item: Item::Log(Box::new(log.clone())), remark: None, children: Vec::new() }
+        Self { text: Forest::new(spans, logs).to_string() }
     }
 }
 
 impl fmt::Display for TraceTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.traces.iter().try_for_each(|trace| trace.fmt(f))
+        f.write_str(&self.text)
     }
 }
 
-impl fmt::Display for Trace {
+impl fmt::Display for Forest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id.as_str() {
-            "" => writeln!(f, "outside any trace")?,
-            id => writeln!(f, "trace {id}")?,
-        }
-        // What is still to be shown, the next one last: the node, whether it is the last of its siblings, and for each
-        // level above it whether that one was.
-        let mut waiting: Vec<(usize, Vec<bool>)> = Vec::new();
-        push(&mut waiting, &self.roots, &[]);
-        while let Some((index, lasts)) = waiting.pop() {
-            let Some(node) = self.nodes.get(index) else { continue };
-            let (is_last, above) = lasts.split_last().map_or((true, &[][..]), |(is_last, above)| (*is_last, above));
-            above.iter().try_for_each(|was_last| f.write_str(if *was_last { "   " } else { "│  " }))?;
-            f.write_str(if is_last { "└─ " } else { "├─ " })?;
-            writeln!(f, "{node}")?;
-            push(&mut waiting, &node.children, &lasts);
+        for (position, trace) in self.traces.iter().enumerate() {
+            f.write_str(if position == 0 { "" } else { "\n" })?;
+            match trace.id {
+                Some(id) => {
+                    f.write_str("trace ")?;
+                    write_escaped(f, id)?;
+                }
+                None => f.write_str("outside any trace")?,
+            }
+            self.draw(f, &trace.roots)?;
         }
         Ok(())
     }
 }
 
-fn push(waiting: &mut Vec<(usize, Vec<bool>)>, nodes: &[usize], above: &[bool]) {
-    let above = above.get(..above.len().min(MAX_INDENT)).unwrap_or_default();
-    for (place, node) in nodes.iter().enumerate().rev() {
-        let mut lasts = above.to_vec();
-        lasts.push(place + 1 == nodes.len());
-        waiting.push((*node, lasts));
+/// A node to be drawn.
+struct Step {
+    node: usize,
+    /// How many nodes are above it.
+    depth: usize,
+    /// Whether nothing stands below it on its level.
+    last: bool,
+}
+
+impl Forest<'_> {
+    fn draw(&self, f: &mut fmt::Formatter<'_>, roots: &[usize]) -> fmt::Result {
+        let mut steps = Vec::new();
+        plan(&mut steps, roots, 0);
+        // For each level above the current node: whether a line goes on down to a later node of that level.
+        let mut lines: Vec<bool> = Vec::new();
+        while let Some(Step { node, depth, last }) = steps.pop() {
+            let node = &self.nodes[node];
+            lines.truncate(depth);
+            f.write_str("\n")?;
+            for goes_on in lines.iter().take(DRAWN_LEVELS) {
+                f.write_str(if *goes_on { "│  " } else { "   " })?;
+            }
+            match (depth < DRAWN_LEVELS, last) {
+                (true, false) => f.write_str("├─ ")?,
+                (true, true) => f.write_str("└─ ")?,
+                (false, _) => write!(f, "… {}: ", depth + 1)?,
+            }
+            write_node(f, node)?;
+            lines.push(!last);
+            plan(&mut steps, &node.children, depth + 1);
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attributes = match &self.item {
-            Item::Span(span) => {
-                span.write_head(f)?;
-                &span.attributes
-            }
-            Item::Log(log) => {
-                for (text, separator) in [(log.severity(), " "), (log.target(), " "), (&log.message(), "")] {
-                    write_escaped(f, text)?;
-                    f.write_str(separator)?;
-                }
-                &log.attributes
-            }
-        };
-        let shown: Attributes = attributes
-            .iter()
-            .filter(|(key, _)| {
-                !key.starts_with("code.") && !key.starts_with("thread.") && *key != "exception.stacktrace"
-            })
-            .map(|(key, value)| (key.to_owned(), value.clone()))
-            .collect();
-        if !shown.is_empty() {
-            write!(f, "  {shown}")?;
-        }
-        match &self.remark {
-            Some(remark) => write!(f, "  ({remark})"),
-            None => Ok(()),
+/// Puts siblings on the stack so that the first one is taken next.
+fn plan(steps: &mut Vec<Step>, siblings: &[usize], depth: usize) {
+    let mut last = true;
+    for node in siblings.iter().rev() {
+        steps.push(Step { node: *node, depth, last });
+        last = false;
+    }
+}
+
+fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>) -> fmt::Result {
+    match node.item {
+        Item::Log(log) => write_log(f, log)?,
+        Item::Span(span) => write_span(f, span)?,
+    }
+    match (node.standing, node.item) {
+        (Standing::Proper, _) => Ok(()),
+        (Standing::Circular, _) => f.write_str(" (is its own ancestor)"),
+        (Standing::Orphan, Item::Log(_)) => f.write_str(" (its span did not arrive)"),
+        (Standing::Orphan, Item::Span(span)) => {
+            f.write_str(" (parent ")?;
+            write_escaped(f, &span.parent_span_id)?;
+            f.write_str(" did not arrive)")
         }
     }
+}
+
+fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan) -> fmt::Result {
+    span.write_head(f)?;
+    if span.is_error() {
+        span.write_status(f)?;
+    }
+    write_attributes(f, &span.attributes, |_| true)
+}
+
+fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog) -> fmt::Result {
+    let severity = log.severity();
+    write_escaped(f, severity)?;
+    let padding = 5usize.saturating_sub(severity.chars().count());
+    write!(f, "{:padding$}", "")?;
+    for part in [log.target(), &log.message()] {
+        if !part.is_empty() {
+            f.write_str(" ")?;
+            write_escaped(f, part)?;
+        }
+    }
+    write_attributes(f, &log.attributes, |key| key != "exception.stacktrace")
+}
+
+/// Writes after two spaces the attributes whose keys are `wanted` and do not only say where in the code it was.
+fn write_attributes(f: &mut fmt::Formatter<'_>, all: &Attributes, wanted: fn(&str) -> bool) -> fmt::Result {
+    let shown: Attributes = all
+        .iter()
+        .filter(|(key, _)| !key.starts_with("code.") && !key.starts_with("thread.") && wanted(key))
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect();
+    if shown.is_empty() { Ok(()) } else { write!(f, "  {shown}") }
 }

@@ -157,15 +157,15 @@ fn threads_may_share_it() {
 }
 
 /// A writer that a test can look into; the channel disconnects when the writer is gone.
-struct Page {
-    text: Arc<Mutex<String>>,
+pub(super) struct Page {
+    pub(super) text: Arc<Mutex<String>>,
     check: fn(&str) -> io::Result<()>,
     _present: mpsc::Sender<()>,
 }
 
 impl Page {
     /// A page that asks `check`, with what it has so far, before each write.
-    fn new(check: fn(&str) -> io::Result<()>) -> (Self, mpsc::Receiver<()>) {
+    pub(super) fn new(check: fn(&str) -> io::Result<()>) -> (Self, mpsc::Receiver<()>) {
         let (present, gone) = mpsc::channel();
         let page = Self { text: Arc::default(), check, _present: present };
         (page, gone)
