@@ -4,11 +4,10 @@
 
 #![allow(clippy::print_stdout)] // An example shows things.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use logbridge::testing::Receiver;
+use logbridge::testing::{Receiver, TraceTree};
 use logbridge::{Console, LevelFilter, Otlp};
 use tracing::Instrument as _;
 
@@ -30,18 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Blocks for a moment at most: the thread that sends has a runtime of its own.
     bridge.flush(Duration::from_secs(5))?;
 
-    let mut traces: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut logs = receiver.logs();
-    logs.sort_by_key(|log| log.time_unix_nano);
-    for log in logs {
-        traces.entry(log.trace_id.clone()).or_default().push(log.message());
-    }
-    for (trace, messages) in traces {
-        println!("trace {trace}");
-        for message in messages {
-            println!("    {message}");
-        }
-    }
+    println!("{}", TraceTree::new(&receiver.spans(), &receiver.logs()));
     Ok(())
 }
 

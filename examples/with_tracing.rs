@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use logbridge::testing::Receiver;
+use logbridge::testing::{Receiver, TraceTree};
 use logbridge::{LevelFilter, Otlp};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .otlp(Otlp::to(receiver.endpoint()))
         .build()?;
 
-    // Your tracer provider, with the exporter of your choice.
-    let provider = SdkTracerProvider::builder().build();
+    // Your tracer provider, with the exporter of your choice; or with ours, which sends spans where the records go.
+    let provider = SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("with-tracing")))
         .with(bridge.layer());
@@ -33,12 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     work(7);
     bridge.flush(Duration::from_secs(5))?;
 
-    println!("\nArrived:");
-    let mut logs = receiver.logs();
-    logs.sort_by_key(|log| log.time_unix_nano);
-    for log in logs {
-        println!("  {log}");
-    }
+    println!("\nArrived:\n{}", TraceTree::new(&receiver.spans(), &receiver.logs()));
     Ok(())
 }
 
