@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "os",
     "thread",
     "clock",
     "signal",
     "error",
     "notice",
+    "finding",
     "ledger",
     "levels",
     "env",

@@ -1,0 +1,156 @@
+//! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::notice::Notice;
+
+/// How much a [`Finding`] matters.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Good to know. Only in the report.
+    Note,
+    /// Probably not what was meant, though it has a meaning.
+    Warning,
+    /// It cannot be used, and is ignored.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// Something about a configuration that deserves a look.
+///
+/// `Display` is a few lines, without colours:
+///
+/// ```text
+/// error[unknown-level]: RUST_LOG: `inof` is no level
+///   app=inof,db=debug
+///       ^^^^
+///   help: write `app=info,db=debug`
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What kind it is: a word that stays the same from version to version, such as `unknown-level`.
+    pub code: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where it was found: a variable, `code`, a file with its line.
+    pub place: String,
+    /// The whole text it was found in; empty where that is a secret or not one text.
+    pub evidence: String,
+    /// Which bytes of the evidence it is about; empty where it is about all of it.
+    pub position: Range<usize>,
+    /// What was found, in one lower-case sentence.
+    pub text: String,
+    /// What to change, where that is known.
+    pub help: Option<String>,
+    /// The evidence as it was probably meant, where that is known.
+    pub corrected: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn new(
+        code: &'static str,
+        severity: Severity,
+        place: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            severity,
+            place: place.into(),
+            evidence: String::new(),
+            position: 0..0,
+            text: text.into(),
+            help: None,
+            corrected: None,
+        }
+    }
+
+    /// The text it stands in, and which bytes of that it is about.
+    pub(crate) fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
+        self.evidence = evidence.into();
+        self.position = position;
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn corrected(mut self, corrected: impl Into<String>) -> Self {
+        self.corrected = Some(corrected.into());
+        self
+    }
+
+    /// The help, else the corrected text.
+    fn advice(&self) -> Option<String> {
+        match (&self.help, &self.corrected) {
+            (Some(help), Some(corrected)) => Some(format!("{help}: `{corrected}`")),
+            (Some(help), None) => Some(help.clone()),
+            (None, Some(corrected)) => Some(format!("write `{corrected}`")),
+            (None, None) => None,
+        }
+    }
+
+    /// The same as a line on stderr, for what matters enough.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        if self.severity == Severity::Note {
+            return None;
+        }
+        let text = format!("{}: {}", self.place, self.text);
+        let notice = Notice::new(format!("{} {text}", self.code), text);
+        Some(match self.advice() {
+            Some(advice) => notice.help(advice),
+            None => notice,
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: {}: {}", self.severity, self.code, self.place, self.text)?;
+        if !self.evidence.is_empty() {
+            write!(f, "\n  {}", self.evidence.escape_debug())?;
+        }
+        let before = self.evidence.get(..self.position.start).unwrap_or_default().escape_debug().count();
+        let marked = self.evidence.get(self.position.clone()).unwrap_or_default().escape_debug().count();
+        if marked > 0 {
+            write!(f, "\n  {:before$}{}", "", "^".repeat(marked))?;
+        }
+        match self.advice() {
+            Some(advice) => write!(f, "\n  help: {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_points_at_its_place() {
+        let finding = Finding::new("unknown-level", Severity::Error, "RUST_LOG", "`inof` is no level")
+            .at("app=inof,db=debug", 4..8)
+            .corrected("app=info,db=debug");
+        assert_eq!(
+            finding.to_string(),
+            "error[unknown-level]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \
+             help: write `app=info,db=debug`"
+        );
+        assert!(finding.notice().is_some_and(|notice| notice.text == "RUST_LOG: `inof` is no level"));
+        assert!(Finding::new("lone-directive", Severity::Note, "RUST_LOG", "…").notice().is_none());
+    }
+}
