@@ -122,6 +122,11 @@ fn say_at(notice: &Notice, now: Instant) -> bool {
     true
 }
 
+/// Prints something that was asked for, as it is.
+pub(crate) fn print(text: &str) {
+    let _ignored = os::write_all(Stream::Stderr, text.as_bytes());
+}
+
 /// Forgets that a notice was said, so that the next one of that key is said at once.
 pub(crate) fn forget(key: &str) {
     with_voice(|voice| voice.said.remove(key));

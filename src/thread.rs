@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    static OWN: Cell<bool> = const { Cell::new(false) };
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -20,21 +19,25 @@ const MAX_DEPTH: u8 = 4;
 
 /// Marks the current thread as one of the crate's own: its records are never the application's.
 pub(crate) fn mark_own() {
-    OWN.set(true);
+    NUMBER.set(OWN);
 }
 
 /// Whether this is one of the crate's own threads.
 #[inline]
 pub(crate) fn is_own() -> bool {
-    OWN.get()
+    NUMBER.get() == OWN
 }
 
 /// How many threads at a time have a number that no other living thread has.
 pub(crate) const EXCLUSIVE: usize = 60;
 /// How many numbers the other threads share.
 pub(crate) const SHARED: usize = 4;
+/// The number of the crate's own threads, which share it.
+pub(crate) const OWN: usize = EXCLUSIVE + SHARED;
+/// How many numbers there are.
+pub(crate) const NUMBERS: usize = OWN + 1;
 
-/// A small number of the thread, below [`EXCLUSIVE`] + [`SHARED`].
+/// A small number of the thread, below [`NUMBERS`]; [`OWN`] where it is one of the crate's own.
 ///
 /// Below [`EXCLUSIVE`] no other thread has it while this one lives, so that its counters need no atomic addition.
 #[inline]

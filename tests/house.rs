@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "os",
     "thread",
     "clock",
@@ -26,6 +26,7 @@ const ORDER: [&str; 22] = [
     "installed",
     "source",
     "telemetry",
+    "diagnose",
     "receiver",
     "bridge",
     "builder",

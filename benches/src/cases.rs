@@ -22,10 +22,10 @@ pub(crate) fn run(name: &str) {
     let (what, who) = name.split_once('-').expect("a case");
     match (what, who) {
         ("disabled", "ours") => ours("info"),
-        ("rejected", "ours") => ours(DIRECTIVES),
+        ("rejected" | "spread", "ours") => ours(DIRECTIVES),
         (_, "ours") => ours("trace"),
         ("disabled", "env_logger") => env_logger("info"),
-        ("rejected", "env_logger") => env_logger(DIRECTIVES),
+        ("rejected" | "spread", "env_logger") => env_logger(DIRECTIVES),
         (_, "env_logger") => env_logger("trace"),
         ("event" | "span" | "spanlog", "stock") => stock_tracing(),
         (_, "stock") => stock_log(),
@@ -34,6 +34,14 @@ pub(crate) fn run(name: &str) {
     match what {
         "disabled" => time(|i| log::debug!("request completed for user {} in {} ms", i, i % 7)),
         "rejected" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
+        // Targets that different directives decide about, the root among them.
+        "spread" => time(|i| match i % 5 {
+            0 => log::trace!(target: "a::b::requests", "request completed for user {} in {} ms", i, i % 7),
+            1 => log::info!(target: "d::requests", "request completed for user {} in {} ms", i, i % 7),
+            2 => log::debug!(target: "f::g::requests", "request completed for user {} in {} ms", i, i % 7),
+            3 => log::debug!(target: "some::library", "request completed for user {} in {} ms", i, i % 7),
+            _ => log::debug!(target: "requests", "request completed for user {} in {} ms", i, i % 7),
+        }),
         "plain" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
         "kv" => time(
             |i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7),

@@ -9,11 +9,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::Builder;
 use crate::bridge::Bridge;
-use crate::config::{Config, Mirror};
+use crate::config::{Config, LevelsFile, Mirror};
 use crate::error::{Error, Kind};
 use crate::notice;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
+    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
     register_lifecycle, take_log,
 };
 use crate::telemetry::{SpanGate, install_tracer};
@@ -73,15 +73,21 @@ impl Builder {
         }
         install_tracer(std::mem::take(&mut self.tracer), &config.span, || resource.build(), processors);
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
-        log::set_max_level(pipeline.max_level());
-        // Callsites that were seen before have been told "never" by the inert subscriber.
-        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+        watch_levels_file(&config, &pipeline);
+        if config.first_cut {
+            pipeline.levels.arm_first_cut();
+        }
+        // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
+        pipeline.own_facades();
         register_lifecycle();
         if config.panic_hook {
             install_panic_hook();
         }
         for notice in &config.notices {
             notice::say(notice);
+        }
+        if config.show_levels {
+            notice::print(&format!("logbridge: levels\n{}", pipeline.show_levels()));
         }
         Ok(Bridge::new(pipeline))
     }
@@ -91,7 +97,9 @@ impl Builder {
         for notice in &config.notices {
             notice::say(notice);
         }
-        Ok(self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage))
+        let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
+        watch_levels_file(&config, &pipeline);
+        Ok(pipeline)
     }
 
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
@@ -104,8 +112,21 @@ impl Builder {
                 let chain = Chain::new(config.resource.build(), processors, Last(pipeline.clone()));
                 front_of(chain, official)
             };
+            let weak = pipeline.clone();
+            let begin = move || {
+                if let Some(pipeline) = weak.upgrade() {
+                    pipeline.keep_in_child();
+                }
+            };
+            let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
             Pipeline::new(config, engines, front, has_module_stage)
         })
+    }
+}
+
+fn watch_levels_file(config: &Config, pipeline: &Arc<Pipeline>) {
+    if let Some(path) = &config.levels_file {
+        pipeline.watch_levels_file(LevelsFile::new(path.clone()));
     }
 }
 

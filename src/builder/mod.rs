@@ -5,8 +5,10 @@ mod install;
 
 use std::fmt;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
 use opentelemetry::Value;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
@@ -86,13 +88,14 @@ impl Builder {
 
     fn read(&mut self, env: Env<'_>, origin: Origin) {
         let process = Environment::process();
-        let (value, origin) = match process.get(&env.filter.name) {
-            Some(value) => (Some(value), origin),
-            None => (env.filter.default.as_deref(), Origin::Default),
+        let variable = env.filter.name.as_ref();
+        let (value, origin, by) = match process.get(variable) {
+            Some(value) => (Some(value), origin, variable.to_owned()),
+            None => (env.filter.default.as_deref(), Origin::Default, format!("default of {variable}")),
         };
         if let Some(spec) = value {
             let parsed = parse(spec);
-            self.settings.levels.extend(parsed.directives, origin);
+            self.settings.levels.extend(parsed.directives, origin, &by);
             for problem in parsed.problems {
                 self.settings.note_directive(&env.filter.name, &problem.text, problem.why);
             }
@@ -106,42 +109,66 @@ impl Builder {
     ///
     /// Default: `RUST_LOG`, else not set, which means WARN.
     pub fn filter_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name("", threshold.into(), Origin::Code);
+        self.settings.levels.name("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of the module stage for one module and what is below it. Default: `RUST_LOG`.
     pub fn filter_module(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name(module, threshold.into(), Origin::Code);
+        self.settings.levels.name(module, threshold.into(), Origin::Code, "code");
         self
     }
 
     /// [`filter_module`](Self::filter_module) with a module, [`filter_level`](Self::filter_level) without.
     pub fn filter(&mut self, module: Option<&str>, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name(module.unwrap_or_default(), threshold.into(), Origin::Code);
+        self.settings.levels.name(module.unwrap_or_default(), threshold.into(), Origin::Code, "code");
         self
     }
 
     /// Directives as in `RUST_LOG`. What cannot be parsed makes [`try_init`](Self::try_init) return an error.
     pub fn parse_filters(&mut self, directives: &str) -> &mut Self {
         let parsed = parse(directives);
-        self.settings.levels.extend(parsed.directives, Origin::Code);
+        self.settings.levels.extend(parsed.directives, Origin::Code, "code");
         let problems = parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why));
         self.settings.problems.extend(problems);
+        self
+    }
+
+    /// A file with levels, which is looked at while the program runs: directives as in `RUST_LOG`, one or more a line, with
+    /// comments behind `#`; those behind a line `[otlp]`, `[console]` or `[spans]` are of that stage. They win over code and
+    /// variables for the same target. Default: `LOGBRIDGE_LEVELS_FILE`, else none.
+    ///
+    /// A file that is half-written or has a mistake in it never takes effect: the last good one stays.
+    pub fn levels_file(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.settings.levels_file = Some(path.into());
+        self
+    }
+
+    /// Counts records down to this level although they are cut, by target: [`log`] and tracing then hand them over, which
+    /// costs more than a disabled call. Default: `LOGBRIDGE_COUNT_BELOW`, else only what reaches logbridge anyway.
+    pub fn count_below(&mut self, level: LevelFilter) -> &mut Self {
+        self.settings.count_below = Some(level);
+        self
+    }
+
+    /// Whether the first record at INFO or above that is cut because nobody has chosen any level is told on stderr, once.
+    /// Default: `LOGBRIDGE_FIRST_CUT`, else yes.
+    pub fn first_cut_notice(&mut self, wanted: bool) -> &mut Self {
+        self.settings.first_cut = Some(wanted);
         self
     }
 
     /// The threshold of spans: which tracing spans become OpenTelemetry spans, so that records in them carry its ids.
     /// Independent of the levels of records. Default: `LOGBRIDGE_SPAN_LEVEL`, else INFO.
     pub fn span_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.span_levels.name("", threshold.into(), Origin::Code);
+        self.settings.span_levels.name("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of spans for one module and what is below it. Default: `LOGBRIDGE_SPAN_LEVEL`, which is written as
     /// `RUST_LOG` is.
     pub fn span_module_level(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.span_levels.name(module, threshold.into(), Origin::Code);
+        self.settings.span_levels.name(module, threshold.into(), Origin::Code, "code");
         self
     }
 

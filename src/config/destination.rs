@@ -107,13 +107,13 @@ impl Otlp {
     ///
     /// Default: `LOGBRIDGE_OTLP_LEVEL`, else not set, which lets through what the module stage let through.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code);
+        self.levels.name("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of this destination for one target and what is below it.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code);
+        self.levels.name(target, threshold.into(), Origin::Code, "code");
         self
     }
 }
@@ -192,13 +192,13 @@ impl Console {
     ///
     /// Default: `LOGBRIDGE_CONSOLE_LEVEL`, else not set, which lets through what the module stage let through.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code);
+        self.levels.name("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of this destination for one target and what is below it.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code);
+        self.levels.name(target, threshold.into(), Origin::Code, "code");
         self
     }
 }

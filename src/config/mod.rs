@@ -7,32 +7,38 @@
 mod destination;
 mod endpoint;
 mod environment;
+mod levels_file;
 mod resolve;
 mod resource;
 mod route;
 mod traces;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
 pub(crate) use endpoint::{Endpoint, Header};
 pub(crate) use environment::Environment;
+pub(crate) use levels_file::{LevelsFile, Looked, POLL};
 pub(crate) use resource::ResourceConfig;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
-use crate::levels::{LevelSet, Table};
+use crate::levels::{LevelSet, LevelSets};
 use crate::notice::Notice;
 
 /// What code said; the rest comes from the environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) console: Option<Console>,
+    pub(crate) count_below: Option<log::LevelFilter>,
     pub(crate) exception_events: Option<bool>,
     pub(crate) exit_timeout: Option<Duration>,
+    pub(crate) first_cut: Option<bool>,
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
+    pub(crate) levels_file: Option<PathBuf>,
     pub(crate) max_bytes: Option<usize>,
     pub(crate) max_spans: Option<usize>,
     pub(crate) mirror: Option<Mirror>,
@@ -75,13 +81,20 @@ pub enum Mirror {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) console: ConsoleConfig,
+    /// Records down to this level are counted although they are cut.
+    pub(crate) count_below: log::LevelFilter,
     pub(crate) exit_timeout: Duration,
+    /// Whether the first record that is cut because nobody chose levels is told.
+    pub(crate) first_cut: bool,
+    pub(crate) levels: LevelSets,
+    pub(crate) levels_file: Option<PathBuf>,
     pub(crate) mirror: Mirror,
-    pub(crate) module: Table,
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) resource: ResourceConfig,
+    /// Whether the table of levels is printed at the start.
+    pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
 }
 
@@ -89,14 +102,12 @@ pub(crate) struct Config {
 #[derive(Clone, Debug)]
 pub(crate) struct ConsoleConfig {
     pub(crate) format: LineFormat,
-    pub(crate) levels: Table,
     pub(crate) target: ConsoleTarget,
 }
 
 /// The otlp destination, decided.
 #[derive(Clone, Debug)]
 pub(crate) struct OtlpConfig {
-    pub(crate) levels: Table,
     /// `None` while the destination is off.
     pub(crate) delivery: Option<Delivery>,
     /// Why it is off, in words.
@@ -108,7 +119,6 @@ pub(crate) struct OtlpConfig {
 /// Spans, decided.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanConfig {
-    pub(crate) levels: Table,
     /// `None` while spans are not exported.
     pub(crate) delivery: Option<SpanDelivery>,
     /// Why they are not, in words.

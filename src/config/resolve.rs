@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use super::environment::{Environment, parse_bool};
 use super::{
-    Config, Console, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Settings,
-    defaults,
+    Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Settings, defaults,
 };
 use crate::error::Error;
-use crate::levels::{LevelSet, Origin, Table, Threshold, parse};
+use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, parse};
 use crate::notice::Notice;
 use crate::os;
 use crate::signal::Signal;
@@ -37,18 +38,29 @@ impl Settings {
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
         let console = resolver.console(self, mirror);
+        let levels = resolver.level_sets(self);
+        let count_below = resolver.count_below(self);
+        let first_cut = self.first_cut.or_else(|| resolver.boolean("LOGBRIDGE_FIRST_CUT")).unwrap_or(true);
+        let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").unwrap_or(false);
         let exit_timeout = self
             .exit_timeout
             .unwrap_or_else(|| resolver.duration(&["LOGBRIDGE_EXIT_TIMEOUT"]).unwrap_or(defaults::EXIT_TIMEOUT));
         Ok(Config {
             console,
+            count_below,
             exit_timeout: exit_timeout.min(FOR_EVER),
+            first_cut,
             mirror,
-            module: self.levels.compile(Threshold::ROOT_NOT_SET),
+            levels,
+            levels_file: self
+                .levels_file
+                .clone()
+                .or_else(|| environment.get("LOGBRIDGE_LEVELS_FILE").map(std::path::PathBuf::from)),
             notices: resolver.notices,
             otlp,
             panic_hook: self.panic_hook.unwrap_or(true),
             resource,
+            show_levels,
             span,
         })
     }
@@ -71,11 +83,11 @@ impl Resolver<'_> {
         self.say(Notice::new(format!("env {variable} {problem}"), format!("{variable}: {problem}")).help(help));
     }
 
-    pub(super) fn levels(&mut self, code: &LevelSet, variable: &'static str, root: Threshold) -> Table {
+    pub(super) fn levels(&mut self, code: &LevelSet, variable: &'static str) -> LevelSet {
         let mut set = code.clone();
         if let Some(spec) = self.environment.get(variable) {
             let parsed = parse(spec);
-            set.extend(parsed.directives, Origin::Environment);
+            set.extend(parsed.directives, Origin::Environment, variable);
             for problem in parsed.problems {
                 self.notice(
                     variable,
@@ -84,7 +96,32 @@ impl Resolver<'_> {
                 );
             }
         }
-        set.compile(root)
+        set
+    }
+
+    fn level_sets(&mut self, settings: &Settings) -> LevelSets {
+        let otlp = settings.otlp.as_ref().map(|otlp| otlp.levels.clone()).unwrap_or_default();
+        let console = settings.console.as_ref().map(|console| console.levels.clone()).unwrap_or_default();
+        LevelSets {
+            module: settings.levels.clone(),
+            otlp: self.levels(&otlp, Stage::Otlp.variable()),
+            console: self.levels(&console, Stage::Console.variable()),
+            span: self.levels(&settings.span_levels, Stage::Span.variable()),
+        }
+    }
+
+    fn count_below(&mut self, settings: &Settings) -> LevelFilter {
+        const VARIABLE: &str = "LOGBRIDGE_COUNT_BELOW";
+        if let Some(filter) = settings.count_below {
+            return filter;
+        }
+        let Some(value) = self.environment.get(VARIABLE) else { return LevelFilter::Off };
+        let filter = value.parse().ok().and_then(|threshold: Threshold| threshold.filter());
+        filter.unwrap_or_else(|| {
+            let problem = format!("`{value}` is no level, so nothing more is counted");
+            self.notice(VARIABLE, &problem, "write a level, such as debug");
+            LevelFilter::Off
+        })
     }
 
     /// The debug mirror of records, and that of spans.
@@ -157,15 +194,13 @@ impl Resolver<'_> {
             Some(console) => console.target.clone(),
             None => self.console_target(),
         };
-        let levels = code.map(|console: Console| console.levels).unwrap_or_default();
-        let levels = self.levels(&levels, "LOGBRIDGE_CONSOLE_LEVEL", Threshold::NotSet);
         let target = match target {
             // The mirror shows the same records in the same place, with more in each line.
             ConsoleTarget::Stdout if mirror != Mirror::Off => ConsoleTarget::Off,
             ConsoleTarget::Stderr if mirror != Mirror::Off && os::stdout_is_stderr() => ConsoleTarget::Off,
             target => target,
         };
-        ConsoleConfig { format: settings.format.clone(), levels, target }
+        ConsoleConfig { format: settings.format.clone(), target }
     }
 
     fn console_target(&mut self) -> ConsoleTarget {
@@ -183,8 +218,6 @@ impl Resolver<'_> {
 
     fn otlp(&mut self, settings: &Settings) -> Result<OtlpConfig, Error> {
         let code = settings.otlp.clone();
-        let levels = code.as_ref().map(|otlp| otlp.levels.clone()).unwrap_or_default();
-        let levels = self.levels(&levels, "LOGBRIDGE_OTLP_LEVEL", Threshold::NotSet);
         self.check_disabled();
         let off_because = self.otlp_off(code.as_ref());
         let trace_based = code.as_ref().is_some_and(|otlp| otlp.trace_based);
@@ -192,7 +225,7 @@ impl Resolver<'_> {
             Some(_) => None,
             None => Some(self.delivery(settings, &code.unwrap_or_default())?),
         };
-        Ok(OtlpConfig { levels, delivery, off_because, trace_based })
+        Ok(OtlpConfig { delivery, off_because, trace_based })
     }
 
     /// Whether the whole SDK is switched off.

@@ -6,7 +6,6 @@ use super::destination::CodeTraces;
 use super::resolve::{FOR_EVER, Resolver};
 use super::{CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, SpanConfig, SpanDelivery, defaults};
 use crate::error::Error;
-use crate::levels::Threshold;
 use crate::signal::Signal;
 
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -23,7 +22,6 @@ impl Resolver<'_> {
             None => Some(self.span_delivery(settings, &code.unwrap_or_default())?),
         };
         Ok(SpanConfig {
-            levels: self.levels(&settings.span_levels, "LOGBRIDGE_SPAN_LEVEL", Threshold::Info),
             delivery,
             off_because,
             exception_events: settings

@@ -14,7 +14,6 @@ use log::{LevelFilter, Log as _};
 
 use super::stream::{Sink, is_in_pipe};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
-use crate::levels::Table;
 use crate::thread::guarded;
 
 /// Prints records as env_logger does.
@@ -24,7 +23,6 @@ pub(crate) struct Terminal {
     sink: Sink,
     format: LineFormat,
     style: WriteStyle,
-    levels: Table,
 }
 
 /// What became of a line.
@@ -55,13 +53,7 @@ impl Terminal {
             sink,
             style: style(config.format.style, &config.target),
             format: config.format.clone(),
-            levels: config.levels.clone(),
         })
-    }
-
-    /// The destination's own thresholds.
-    pub(crate) fn levels(&self) -> &Table {
-        &self.levels
     }
 
     /// Prints one record. A value of the application that panics while it is formatted stops here.

@@ -14,13 +14,13 @@ mod counters;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use counters::{ConsoleCounters, Counters, OtlpCounters, SpanCounters};
 pub use reason::{DropReason, RejectReason};
 
 use crate::signal::Signal;
-use crate::thread::{EXCLUSIVE, SHARED};
+use crate::thread::{EXCLUSIVE, NUMBERS};
 
 /// A counter that a call of the application moves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,6 +63,8 @@ struct Cells {
     counts: [AtomicU64; COUNTS],
     /// For each signal.
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
+    /// What was cut, by number of the cut and by level. Made when the thread has its first.
+    cuts: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl Cells {
@@ -70,6 +72,18 @@ impl Cells {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTS],
             dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
+            cuts: OnceLock::new(),
+        }
+    }
+}
+
+impl Cells {
+    #[inline]
+    fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
+        let cuts =
+            self.cuts.get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
+        if let Some(cell) = cuts.get(usize::from(cut) * LEVELS + (level as usize - 1)) {
+            add_one(cell, thread);
         }
     }
 }
@@ -102,6 +116,11 @@ pub(crate) struct Ledger {
     fates: [Mutex<Fates>; 2],
 }
 
+/// How many cuts are told apart: as many as a byte can number, but for one.
+pub(crate) const MAX_CUTS: usize = 255;
+/// How many levels a record may have.
+const LEVELS: usize = 5;
+
 /// Everything that became of the accepted items of one signal.
 struct Ends {
     delivered: u64,
@@ -113,7 +132,36 @@ struct Ends {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { cells: (0..EXCLUSIVE + SHARED).map(|_| Cells::new()).collect(), fates: Default::default() }
+        Self { cells: (0..NUMBERS).map(|_| Cells::new()).collect(), fates: Default::default() }
+    }
+
+    /// Counts a record that a stage has cut, under the number that `levels` gave the cut.
+    #[inline]
+    pub(crate) fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
+        if let Some(cells) = self.cells.get(thread) {
+            cells.count_cut(thread, cut, level);
+        }
+    }
+
+    /// Counts a record that came and was cut by the module stage: what most calls of most programs end in.
+    #[inline]
+    pub(crate) fn count_rejected(&self, thread: usize, cut: u8, level: log::Level) {
+        let Some(cells) = self.cells.get(thread) else { return };
+        add_one(&cells.counts[Count::Offered as usize], thread);
+        add_one(&cells.counts[Count::ModuleBelow as usize], thread);
+        cells.count_cut(thread, cut, level);
+    }
+
+    /// What was cut: number, level, how often.
+    pub(crate) fn cuts(&self) -> Vec<(u8, log::Level, u64)> {
+        let levels = || log::Level::iter();
+        let all = (0..MAX_CUTS as u8).flat_map(|cut| levels().map(move |level| (cut, level)));
+        all.map(|(cut, level)| {
+            let index = usize::from(cut) * LEVELS + (level as usize - 1);
+            (cut, level, self.cells.iter().filter_map(|cells| cells.cuts.get()).map(|cuts| load(cuts, index)).sum())
+        })
+        .filter(|(_, _, records)| *records > 0)
+        .collect()
     }
 
     /// Counts one event of a call. `thread` is `thread::number`.

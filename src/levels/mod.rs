@@ -1,10 +1,17 @@
-//! Which records pass: thresholds, the grammar that names them, and the table that is asked on each call.
+//! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
 
+mod cuts;
 mod directive;
+mod live;
+mod stage;
 mod table;
 mod threshold;
+mod versions;
 
+pub(crate) use cuts::CutName;
 pub(crate) use directive::parse;
-pub(crate) use table::{LevelSet, Origin, Table};
+pub(crate) use live::{LevelSets, Live, Look};
+pub use stage::Stage;
+pub(crate) use table::{LevelSet, Origin};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

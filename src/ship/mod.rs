@@ -3,6 +3,7 @@
 mod batch;
 mod control;
 mod feed;
+mod keeper;
 mod logs;
 mod spans;
 mod voice;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use control::{Control, Waited};
 use feed::Feed;
+pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
 use opentelemetry_sdk::Resource;
 use spans::SpanFeed;
@@ -188,6 +190,14 @@ pub(crate) fn on_own_thread(task: fn()) {
         Ok(thread) => drop(thread.join()),
         Err(_no_thread) => task(),
     }
+}
+
+/// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
+pub(crate) fn soon_on_own_thread(task: fn()) {
+    let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        thread::mark_own();
+        task();
+    });
 }
 
 /// Says that the thread has ended, also when it ends by a panic.

@@ -221,6 +221,6 @@ pub(super) fn trace_of(context: &Context) -> Option<TraceIds> {
 
 /// Whether telemetry is suppressed in this context, by whoever does not want to be seen.
 #[inline]
-pub(super) fn is_suppressed() -> bool {
+pub(crate) fn is_suppressed() -> bool {
     otel_context() == OtelContext::Alive && Context::is_current_telemetry_suppressed()
 }

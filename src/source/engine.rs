@@ -38,6 +38,16 @@ pub(crate) struct Plan {
     resource: ResourceConfig,
     /// The resource of somebody else's provider, which wins.
     pub(crate) given_resource: OnceLock<opentelemetry_sdk::Resource>,
+    /// What else a forked child needs at its first record.
+    pub(crate) in_child: OnceLock<InChild>,
+}
+
+pub(crate) struct InChild(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for InChild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InChild")
+    }
 }
 
 impl Plan {
@@ -48,6 +58,7 @@ impl Plan {
             shows_spans: config.span.mirror != Mirror::Off,
             resource: config.resource.clone(),
             given_resource: OnceLock::new(),
+            in_child: OnceLock::new(),
         }
     }
 
@@ -139,7 +150,12 @@ impl Engines {
         let generation = os::fork_generation();
         let mut engine = self.first.get_or_init(|| self.plan.start_or_count());
         while engine.generation != generation {
-            engine = engine.child.get_or_init(|| Box::new(self.plan.start_or_count()));
+            engine = engine.child.get_or_init(|| {
+                if let Some(InChild(begin)) = self.plan.in_child.get() {
+                    begin();
+                }
+                Box::new(self.plan.start_or_count())
+            });
         }
         engine
     }

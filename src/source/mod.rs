@@ -1,6 +1,7 @@
 //! Where records come from: `log`, `tracing`, the OpenTelemetry SDK, and panics.
 
 mod buffers;
+mod change;
 mod engine;
 mod event_line;
 mod fields;
@@ -20,8 +21,8 @@ mod processor;
 mod span_processor;
 mod tracing;
 
-pub(crate) use buffers::touch as touch_thread;
-pub(crate) use engine::{Engines, Plan};
+pub(crate) use buffers::{is_suppressed, touch as touch_thread};
+pub(crate) use engine::{Engines, InChild, Plan};
 pub(crate) use front::{Chain, Front};
 pub(crate) use lifecycle::register as register_lifecycle;
 pub(crate) use official::front as front_of;

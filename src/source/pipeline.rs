@@ -9,28 +9,27 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
 use super::buffers::{self, Buffers, Location};
+use super::change::Appointments;
 use super::engine::{Engine, Engines};
 use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
 use crate::clock::nanos;
-use crate::config::Config;
+use crate::config::{Config, LevelsFile};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::ledger::{Count, Counters, DropReason};
-use crate::levels::Table;
+use crate::levels::{CutName, Live, Look, Stage};
 use crate::otlp::{Head, RecordView, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
+use crate::ship::Keeper;
 use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
 
 /// One way from facades to destinations, shared by all handles.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    /// `None` under somebody's provider, which has no module stage.
-    pub(crate) module: Option<Table>,
-    pub(crate) span: Table,
-    otlp: Table,
+    pub(crate) levels: Live,
     /// Whether records are sent.
     otlp_on: bool,
     /// Whether records of traces that are not sampled are cut.
@@ -52,6 +51,11 @@ pub(crate) struct Pipeline {
     pub(crate) spans_off_because: Option<&'static str>,
     pub(crate) span_endpoint: Option<String>,
     pub(super) shut: AtomicBool,
+    /// It says how far `log` and tracing are open.
+    pub(super) owns_facades: AtomicBool,
+    pub(super) appointments: Appointments,
+    pub(super) levels_file: Mutex<Option<LevelsFile>>,
+    pub(super) keeper: Keeper,
     /// What was lost and unconfirmed when a flush last told it, of records and of spans.
     pub(super) told: Mutex<[Told; 2]>,
 }
@@ -128,9 +132,7 @@ pub(super) fn severity_number(level: Level) -> u8 {
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
         Self {
-            module: has_module_stage.then(|| config.module.clone()),
-            span: config.span.levels.clone(),
-            otlp: config.otlp.levels.clone(),
+            levels: Live::new(config.levels.clone(), has_module_stage, config.count_below),
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
             spans_on: config.span.delivery.is_some(),
@@ -146,6 +148,10 @@ impl Pipeline {
             spans_off_because: config.span.off_because,
             span_endpoint: config.span.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             shut: AtomicBool::new(false),
+            owns_facades: AtomicBool::new(false),
+            appointments: Appointments::default(),
+            levels_file: Mutex::default(),
+            keeper: Keeper::default(),
             told: Mutex::default(),
         }
     }
@@ -156,7 +162,7 @@ impl Pipeline {
 
     /// Whether a record would pass the module stage. Counts nothing.
     pub(crate) fn is_enabled(&self, target: &str, level: Level) -> bool {
-        self.module.as_ref().is_none_or(|table| table.allows(target, level))
+        self.levels.allows(target, level)
     }
 
     /// Takes a record from a facade.
@@ -164,12 +170,34 @@ impl Pipeline {
     pub(super) fn take<S: Source + ?Sized>(&self, source: &S, official: impl FnOnce(&Front)) {
         let engine = self.engines.current();
         let shard = thread::number();
-        if thread::is_own() {
+        if shard == thread::OWN {
             engine.ledger.count(shard, Count::Internal);
             return;
         }
+        let (target, level) = (source.target(), source.level());
+        let look = self.levels.look(target);
+        if !look.allows(Stage::Module, level) {
+            engine.ledger.count_rejected(shard, self.levels.cut(look, Stage::Module, target), level);
+            if self.levels.is_first_cut(level) {
+                self.tell_first_cut(target, level);
+            }
+            return;
+        }
+        self.accept(engine, shard, source, look, official);
+    }
+
+    /// What passed the module stage. Apart, so that what is cut there does not pay for it.
+    #[inline(never)]
+    fn accept<S: Source + ?Sized>(
+        &self,
+        engine: &Engine,
+        shard: usize,
+        source: &S,
+        look: Look,
+        official: impl FnOnce(&Front),
+    ) {
         let call = Call::enter();
-        let Some(verdict) = self.gate(engine, shard, source, call.is_some()) else { return };
+        let verdict = self.gate(engine, shard, source, look, call.is_some());
         if verdict.console
             && let Some(terminal) = &self.terminal
         {
@@ -195,30 +223,36 @@ impl Pipeline {
         }
     }
 
-    /// Counts the record at every stage, and says where it goes.
+    /// Counts a record that has passed the module stage at every other one, and says where it goes.
     #[inline]
-    fn gate<S: Source + ?Sized>(&self, engine: &Engine, shard: usize, source: &S, may_enter: bool) -> Option<Verdict> {
+    fn gate<S: Source + ?Sized>(
+        &self,
+        engine: &Engine,
+        shard: usize,
+        source: &S,
+        look: Look,
+        may_enter: bool,
+    ) -> Verdict {
         let ledger = &engine.ledger;
         let (target, level) = (source.target(), source.level());
         ledger.count(shard, Count::Offered);
-        if !self.is_enabled(target, level) {
-            ledger.count(shard, Count::ModuleBelow);
-            return None;
-        }
         ledger.count(shard, Count::ModulePassed);
         let (console, counted) = match &self.terminal {
             None => (false, Count::ConsoleOff),
             Some(_) if source.skips_console() => (false, Count::ConsoleOff),
-            Some(terminal) if !terminal.levels().allows(target, level) => (false, Count::ConsoleBelow),
+            Some(_) if !look.allows(Stage::Console, level) => {
+                ledger.count_cut(shard, self.levels.cut(look, Stage::Console, target), level);
+                (false, Count::ConsoleBelow)
+            }
             Some(_) if !may_enter => (false, Count::ConsoleSuppressed),
             Some(_) => (true, Count::ConsoleAccepted),
         };
         ledger.count(shard, counted);
-        let reach = self.gate_otlp(engine, shard, target, level, || Circumstances {
+        let reach = self.gate_otlp(engine, shard, look, target, level, || Circumstances {
             suppressed: !may_enter || buffers::is_suppressed(),
             unsampled: self.trace_based && source.trace().is_some_and(|trace| trace.flags & SAMPLED == 0),
         });
-        Some(Verdict { console, otlp: reach.otlp, mirror: reach.mirror })
+        Verdict { console, otlp: reach.otlp, mirror: reach.mirror }
     }
 
     /// The otlp destination's part of the gate, which also decides what the mirror shows: what would be shipped, also
@@ -228,15 +262,19 @@ impl Pipeline {
         &self,
         engine: &Engine,
         shard: usize,
+        look: Look,
         target: &str,
         level: Level,
         circumstances: impl FnOnce() -> Circumstances,
     ) -> Reach {
-        let passes = self.otlp.allows(target, level);
+        let passes = look.allows(Stage::Otlp, level);
         let Circumstances { suppressed, unsampled } = if passes { circumstances() } else { Circumstances::default() };
         let counted = match () {
             () if !self.otlp_on => Count::OtlpOff,
-            () if !passes => Count::OtlpBelow,
+            () if !passes => {
+                engine.ledger.count_cut(shard, self.levels.cut(look, Stage::Otlp, target), level);
+                Count::OtlpBelow
+            }
             () if suppressed => Count::OtlpSuppressed,
             () if unsampled => Count::OtlpUnsampled,
             () => Count::OtlpAccepted,
@@ -317,7 +355,8 @@ impl Pipeline {
         ledger.count(shard, Count::Offered);
         ledger.count(shard, Count::ModulePassed);
         ledger.count(shard, Count::ConsoleOff);
-        let reach = self.gate_otlp(engine, shard, target, level, || Circumstances {
+        let look = self.levels.look(target);
+        let reach = self.gate_otlp(engine, shard, look, target, level, || Circumstances {
             suppressed: false,
             unsampled: self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0),
         });
@@ -374,13 +413,50 @@ impl Pipeline {
     }
 
     /// Whether nothing is taken for otlp any more.
-    pub(super) fn is_shut(&self) -> bool {
+    pub(crate) fn is_shut(&self) -> bool {
         self.shut.load(Ordering::Relaxed)
     }
 
-    /// The most that the module stage lets through.
+    /// Whether `log` and tracing are opened and closed by this pipeline: it is the installed one.
+    pub(crate) fn owns_facades(&self) -> bool {
+        self.owns_facades.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_console(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Whether records of traces that are not sampled are cut.
+    pub(crate) fn is_trace_based(&self) -> bool {
+        self.trace_based
+    }
+
+    /// Whether the current trace is not sampled.
+    pub(crate) fn is_unsampled_here(&self) -> bool {
+        buffers::current_trace().is_some_and(|trace| trace.flags & SAMPLED == 0)
+    }
+
+    /// What was cut, most often cut first.
+    pub(crate) fn cuts(&self) -> Vec<(CutName, Level, u64)> {
+        let Some(engine) = self.engines.existing() else { return Vec::new() };
+        let names = self.levels.cuts.names();
+        let others = |by: &str| CutName { stage: Stage::Module, target: String::new(), by: by.to_owned() };
+        let mut cuts: Vec<_> = engine
+            .ledger
+            .cuts()
+            .into_iter()
+            .map(|(number, level, records)| {
+                let name = usize::from(number).checked_sub(1).and_then(|index| names.get(index)).cloned();
+                (name.unwrap_or_else(|| others("more targets than are told apart")), level, records)
+            })
+            .collect();
+        cuts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.target.cmp(&b.0.target)));
+        cuts
+    }
+
+    /// How far the facades have to be open.
     pub(crate) fn max_level(&self) -> log::LevelFilter {
-        self.module.as_ref().map_or(log::LevelFilter::Trace, Table::max)
+        self.levels.facades()
     }
 
     /// The counters of this process.

@@ -67,10 +67,10 @@ impl EventLayer {
     fn allows(pipeline: &Pipeline, metadata: &Metadata<'_>) -> bool {
         let level = from_tracing(*metadata.level());
         if metadata.is_span() {
-            return pipeline.span.allows(metadata.target(), level);
+            return pipeline.levels.allows_span(metadata.target(), level);
         }
         if metadata.is_event() && !is_probe(metadata) {
-            return pipeline.module.as_ref().is_none_or(|table| level <= table.max());
+            return level <= pipeline.levels.facades();
         }
         pipeline.is_enabled(metadata.target(), level)
     }
@@ -93,6 +93,8 @@ where
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) => Interest::always(),
+            // What levels say of a probe changes without the callsites being asked again.
+            (Role::Root, Some(_)) if is_probe(metadata) => Interest::sometimes(),
             (Role::Root, Some(pipeline)) if !Self::allows(pipeline, metadata) => Interest::never(),
             // A thread of our own must be asked each time.
             (Role::Root, Some(_)) if metadata.is_span() => Interest::sometimes(),
@@ -113,9 +115,8 @@ where
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) => None,
             (Role::Root, Some(pipeline)) => {
-                let events = pipeline.module.as_ref().map_or(log::LevelFilter::Trace, |table| table.max());
                 // The wider of both: RUST_LOG=warn must not take the ids away from the warnings.
-                Some(to_tracing(events.max(pipeline.span.max())))
+                Some(to_tracing(pipeline.levels.facades().max(pipeline.levels.max_span())))
             }
             (Role::Root, None) => Some(LevelFilter::OFF),
         }

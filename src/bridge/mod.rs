@@ -1,5 +1,7 @@
 //! The handle of what is installed, and the report.
 
+mod levels;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +10,12 @@ use tracing_core::Subscriber;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+pub use levels::Levels;
+
+use crate::diagnose::{Explanation, explain};
 use crate::error::Error;
 use crate::ledger::Counters;
+use crate::levels::{CutName, Stage};
 use crate::notice;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::telemetry::tracer_is_given;
@@ -65,8 +71,28 @@ impl Bridge {
                 true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
                 false => self.pipeline.spans_off_because,
             },
+            cuts: self
+                .pipeline
+                .cuts()
+                .into_iter()
+                .map(|(CutName { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
+                .collect(),
             notices: notice::history(),
         }
+    }
+
+    /// The levels, to be changed while the program runs and to be shown.
+    #[must_use]
+    pub fn levels(&self) -> Levels {
+        Levels::new(Arc::clone(&self.pipeline))
+    }
+
+    /// What becomes of a record of this target at this level, gate by gate: the facades, the stages, each destination.
+    ///
+    /// Asks nothing that disturbs a filter, and counts nothing.
+    #[must_use]
+    pub fn explain(&self, target: &str, level: impl Into<log::Level>) -> Explanation {
+        explain(&self.pipeline, target, level.into())
     }
 
     /// A layer for a `tracing_subscriber` registry of your own.
@@ -152,6 +178,22 @@ where
     }
 }
 
+/// Records that a stage has cut.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Cut {
+    /// Where.
+    pub stage: Stage,
+    /// The target; empty for all that are more than are told apart.
+    pub target: String,
+    /// The level.
+    pub level: log::Level,
+    /// How many.
+    pub records: u64,
+    /// The directive that decided, and where it was set.
+    pub by: String,
+}
+
 /// What became of every record and every span, as text or as numbers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -166,6 +208,11 @@ pub struct Report {
     pub span_endpoint: Option<String>,
     /// Why logbridge does not export spans, where it does not.
     pub spans_off_because: Option<&'static str>,
+    /// What the levels have cut, by stage, target and level; most often cut first.
+    ///
+    /// Complete down to the level to which `log` and tracing are open: what they cut themselves never reaches logbridge;
+    /// [`Builder::count_below`](crate::Builder::count_below) opens them further.
+    pub cuts: Vec<Cut>,
     /// What logbridge said about itself so far, oldest first.
     pub notices: Vec<String>,
 }
@@ -175,6 +222,7 @@ impl fmt::Display for Report {
         let Counters { offered, below, passed, otlp, console, mirrored, mirror_failed, .. } = &self.counters;
         writeln!(f, "{offered:>9} offered")?;
         row(f, 1, *below, "below the module stage's levels")?;
+        self.fmt_cuts(f, Stage::Module)?;
         row(f, 1, *passed, "passed")?;
         match (&self.endpoint, self.off_because) {
             (Some(endpoint), _) => writeln!(f, "          otlp {endpoint}")?,
@@ -182,6 +230,7 @@ impl fmt::Display for Report {
             (None, None) => writeln!(f, "          otlp is off")?,
         }
         row(f, 2, otlp.below, "below its levels")?;
+        self.fmt_cuts(f, Stage::Otlp)?;
         row(f, 2, otlp.suppressed, "suppressed")?;
         row(f, 2, otlp.unsampled, "in traces that are not sampled")?;
         row(f, 2, otlp.accepted, "accepted")?;
@@ -197,6 +246,7 @@ impl fmt::Display for Report {
         writeln!(f, "          console")?;
         row(f, 2, console.off, "off")?;
         row(f, 2, console.below, "below its levels")?;
+        self.fmt_cuts(f, Stage::Console)?;
         row(f, 2, console.suppressed, "suppressed")?;
         row(f, 2, console.accepted - console.failed.min(console.accepted), "printed")?;
         row(f, 2, console.failed, "not printed: the stream could not be written, or a value panicked")?;
@@ -214,6 +264,16 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// Those that are cut most, with the directive that decides.
+    fn fmt_cuts(&self, f: &mut fmt::Formatter<'_>, stage: Stage) -> fmt::Result {
+        const SHOWN: usize = 5;
+        for cut in self.cuts.iter().filter(|cut| cut.stage == stage).take(SHOWN) {
+            let target = if cut.target.is_empty() { "(other targets)" } else { &cut.target };
+            row(f, 3, cut.records, &format!("{target} at {}, by {}", cut.level, cut.by))?;
+        }
+        Ok(())
+    }
+
     fn fmt_spans(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spans = &self.counters.spans;
         match (&self.span_endpoint, self.spans_off_because) {

@@ -1,0 +1,172 @@
+//! A file with levels that is looked at while the program runs.
+//!
+//! Constraints: a half-written file never takes effect. It must end in a line break, all of it must mean something, and
+//! while the program runs it must look the same twice in a row. Otherwise the last good one stays.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::finding::{Finding, Severity};
+use crate::levels::{LevelSets, Origin, Stage, parse};
+
+/// How often it is looked at.
+pub(crate) const POLL: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+pub(crate) struct LevelsFile {
+    path: PathBuf,
+    /// What was last read and either taken or refused.
+    settled: Option<Vec<u8>>,
+    /// What was read the last time, if it was news.
+    candidate: Option<Vec<u8>>,
+    /// It could not be read the last time.
+    missing: bool,
+}
+
+/// Directives of a file by stage, each with the line it stands in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct FileLevels {
+    directives: Vec<(Stage, usize, String)>,
+}
+
+/// What a look at the file gave.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    Same,
+    News(FileLevels),
+    /// The last good one stays.
+    Bad(Finding),
+}
+
+impl LevelsFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, settled: None, candidate: None, missing: false }
+    }
+
+    /// The first look, before the program begins: what is there is taken at once.
+    pub(crate) fn first(&mut self) -> Looked {
+        self.candidate = std::fs::read(&self.path).ok();
+        self.look()
+    }
+
+    pub(crate) fn look(&mut self) -> Looked {
+        let content = match std::fs::read(&self.path) {
+            Ok(content) => content,
+            Err(error) => {
+                let is_news = !std::mem::replace(&mut self.missing, true);
+                let text = format!("{} cannot be read: {error}; the levels stay as they are", self.path.display());
+                let finding = Finding::new("levels-file-missing", Severity::Warning, "levels file", text)
+                    .help("it is looked at again and again: write it, or unset LOGBRIDGE_LEVELS_FILE");
+                return if is_news { Looked::Bad(finding) } else { Looked::Same };
+            }
+        };
+        self.missing = false;
+        if self.settled.as_ref() == Some(&content) {
+            self.candidate = None;
+            return Looked::Same;
+        }
+        if self.candidate.as_ref() != Some(&content) {
+            // It may be half-written: it has to look the same once more.
+            self.candidate = Some(content);
+            return Looked::Same;
+        }
+        self.candidate = None;
+        let read = read(&self.path, &content);
+        self.settled = Some(content);
+        match read {
+            Ok(levels) => Looked::News(levels),
+            Err(finding) => Looked::Bad(finding),
+        }
+    }
+}
+
+fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Finding> {
+    let bad = |line: usize, text: String| {
+        let place = if line == 0 { path.display().to_string() } else { format!("{}:{line}", path.display()) };
+        let text = format!("{text}; the levels stay as they are");
+        Finding::new("bad-levels-file", Severity::Error, place, text).help(
+            "one or more directives a line, written as in RUST_LOG, `#` before comments; `[otlp]`, `[console]`, `[spans]` \
+             before those of another stage",
+        )
+    };
+    let text = std::str::from_utf8(content).map_err(|_| bad(0, "it is no UTF-8".to_owned()))?;
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err(bad(0, "it does not end in a line break, so it may be half-written".to_owned()));
+    }
+    let mut levels = FileLevels::default();
+    let mut stage = Stage::Module;
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            stage = match name.trim().to_ascii_lowercase().as_str() {
+                "module" | "modules" => Stage::Module,
+                "otlp" => Stage::Otlp,
+                "console" => Stage::Console,
+                "span" | "spans" => Stage::Span,
+                _ => return Err(bad(number, format!("`[{name}]` is no stage"))),
+            };
+            continue;
+        }
+        if let Some(problem) = parse(line).problems.first() {
+            return Err(bad(number, format!("`{}`: {}", problem.text, problem.why)));
+        }
+        if !line.is_empty() {
+            levels.directives.push((stage, number, line.to_owned()));
+        }
+    }
+    Ok(levels)
+}
+
+impl FileLevels {
+    /// Puts these in the place of what an earlier version of the file said.
+    pub(crate) fn apply(&self, path: &Path, sets: &mut LevelSets) {
+        for stage in Stage::ALL {
+            sets.of(stage).clear(Origin::File);
+        }
+        for (stage, line, directives) in &self.directives {
+            let by = format!("{}:{line}", path.display());
+            sets.of(*stage).extend(parse(directives).directives, Origin::File, &by);
+        }
+    }
+}
+
+impl LevelsFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(text: &str) -> Result<FileLevels, String> {
+        read(Path::new("levels"), text.as_bytes()).map_err(|finding| finding.to_string())
+    }
+
+    #[test]
+    fn directives_by_stage_with_comments() {
+        let levels = content("# all\ninfo, shop::db=debug # noisy\n\n[otlp]\nwarn\n[spans]\nhyper=off\n").expect("good");
+        assert_eq!(
+            levels.directives,
+            [
+                (Stage::Module, 2, "info, shop::db=debug".to_owned()),
+                (Stage::Otlp, 5, "warn".to_owned()),
+                (Stage::Span, 7, "hyper=off".to_owned()),
+            ]
+        );
+        assert_eq!(content("").expect("nothing is said").directives, []);
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_understood_is_refused_whole() {
+        for (text, why) in [
+            ("info", "does not end in a line break"),
+            ("info\nshop=deb\n", "levels:2"),
+            ("[cellar]\ninfo\n", "`[cellar]` is no stage"),
+        ] {
+            let problem = content(text).expect_err(text);
+            assert!(problem.contains(why) && problem.contains("stay as they are"), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The thresholds of all stages of one pipeline, while they may change.
+//!
+//! A record is judged by one version of all stages. What a thread has seen decided lately it keeps, by target: most
+//! verdicts cost one comparison of a short text.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use log::{Level, LevelFilter};
+
+use super::cuts::Cuts;
+use super::stage::Stage;
+use super::table::{LevelSet, Table};
+use super::threshold::Threshold;
+use super::versions::Versions;
+
+/// What was named for each stage.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct LevelSets {
+    pub(crate) module: LevelSet,
+    pub(crate) otlp: LevelSet,
+    pub(crate) console: LevelSet,
+    pub(crate) span: LevelSet,
+}
+
+impl LevelSets {
+    pub(crate) fn of(&mut self, stage: Stage) -> &mut LevelSet {
+        match stage {
+            Stage::Module => &mut self.module,
+            Stage::Otlp => &mut self.otlp,
+            Stage::Console => &mut self.console,
+            Stage::Span => &mut self.span,
+        }
+    }
+
+    /// Whether nobody has named a level for records.
+    fn is_silent(&self) -> bool {
+        self.module.is_empty() && self.otlp.is_empty() && self.console.is_empty()
+    }
+
+    fn compile(&self, has_module_stage: bool) -> Tables {
+        // Under somebody's provider what is handed over passes.
+        let module = if has_module_stage { Threshold::ROOT_NOT_SET } else { Threshold::NotSet };
+        let named = if has_module_stage { self.module.clone() } else { LevelSet::default() };
+        Tables {
+            module: named.compile(Stage::Module, module),
+            otlp: self.otlp.compile(Stage::Otlp, Threshold::NotSet),
+            console: self.console.compile(Stage::Console, Threshold::NotSet),
+            span: self.span.compile(Stage::Span, Threshold::Info),
+        }
+    }
+}
+
+/// One version of all stages.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Tables {
+    pub(crate) module: Table,
+    pub(crate) otlp: Table,
+    pub(crate) console: Table,
+    pub(crate) span: Table,
+}
+
+impl Tables {
+    pub(crate) fn of(&self, stage: Stage) -> &Table {
+        match stage {
+            Stage::Module => &self.module,
+            Stage::Otlp => &self.otlp,
+            Stage::Console => &self.console,
+            Stage::Span => &self.span,
+        }
+    }
+}
+
+/// The thresholds of one pipeline.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// Tells this one from others in what threads keep; never 0.
+    id: u32,
+    versions: Versions<Tables>,
+    sets: Mutex<LevelSets>,
+    has_module_stage: bool,
+    /// Records down to this level are to be counted although they are cut.
+    count_below: LevelFilter,
+    /// The first record that is cut because the root was not set is to be told.
+    first_cut: AtomicBool,
+    pub(crate) cuts: Cuts,
+}
+
+/// There is no room for another version of the levels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exhausted;
+
+impl Live {
+    pub(crate) fn new(sets: LevelSets, has_module_stage: bool, count_below: LevelFilter) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed).max(1),
+            versions: Versions::new(sets.compile(has_module_stage)),
+            sets: Mutex::new(sets),
+            has_module_stage,
+            count_below,
+            first_cut: AtomicBool::new(false),
+            cuts: Cuts::default(),
+        }
+    }
+
+    /// The tables that count now.
+    pub(crate) fn tables(&self) -> Option<&Tables> {
+        self.versions.current().map(|(_, tables)| tables)
+    }
+
+    /// What was named.
+    pub(crate) fn sets(&self) -> MutexGuard<'_, LevelSets> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what was named; `sets` is the lock that [`sets`](Self::sets) gave.
+    pub(crate) fn publish(&self, sets: &LevelSets) -> Result<(), Exhausted> {
+        // Somebody chose levels.
+        if !sets.is_silent() {
+            self.first_cut.store(false, Ordering::Relaxed);
+        }
+        self.versions.publish(sets.compile(self.has_module_stage)).map_err(|_| Exhausted)
+    }
+
+    /// Asks for the notice of the first cut, where nobody has named any level.
+    pub(crate) fn arm_first_cut(&self) {
+        if self.sets().is_silent() {
+            self.first_cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this cut is to be told. Once.
+    #[inline]
+    pub(crate) fn is_first_cut(&self, level: Level) -> bool {
+        level <= Level::Info && self.first_cut.load(Ordering::Relaxed) && self.first_cut.swap(false, Ordering::Relaxed)
+    }
+
+    /// How far the facades have to be open.
+    pub(crate) fn facades(&self) -> LevelFilter {
+        let needed = self.tables().map_or(LevelFilter::Trace, |tables| tables.module.max());
+        let told = if self.first_cut.load(Ordering::Relaxed) { LevelFilter::Info } else { LevelFilter::Off };
+        needed.max(self.count_below).max(told)
+    }
+
+    /// Whether a record passes the module stage.
+    #[inline]
+    pub(crate) fn allows(&self, target: &str, level: Level) -> bool {
+        self.look(target).allows(Stage::Module, level)
+    }
+
+    /// Whether a tracing span is wanted.
+    pub(crate) fn allows_span(&self, target: &str, level: Level) -> bool {
+        self.tables().is_none_or(|tables| tables.span.allows(target, level))
+    }
+
+    pub(crate) fn max_span(&self) -> LevelFilter {
+        self.tables().map_or(LevelFilter::Trace, |tables| tables.span.max())
+    }
+
+    /// What all stages say about a target.
+    #[inline]
+    pub(crate) fn look(&self, target: &str) -> Look {
+        let version = u64::from(self.id) << 32 | u64::from(self.versions.number());
+        let kept = KEPT.try_with(|kept| {
+            let slot = kept.get(slot_of(target))?;
+            (slot.version.get() == version && slot.is_of(target.as_bytes())).then(|| slot.look.get())
+        });
+        match kept {
+            Ok(Some(look)) => look,
+            _ => self.look_up(target),
+        }
+    }
+
+    #[cold]
+    fn look_up(&self, target: &str) -> Look {
+        let Some((number, tables)) = self.versions.current() else { return Look(u64::MAX) };
+        let look = Stage::OF_RECORDS.iter().fold(Look::default(), |look, stage| {
+            let filter = tables.of(*stage).decide(target).filter() as u8;
+            look.with(filter_place(*stage), filter).with(cut_place(*stage), Cuts::UNKNOWN)
+        });
+        keep(u64::from(self.id) << 32 | u64::from(number), target, look);
+        look
+    }
+
+    /// The number under which this cut is counted.
+    #[inline]
+    pub(crate) fn cut(&self, look: Look, stage: Stage, target: &str) -> u8 {
+        match look.at(cut_place(stage)) {
+            Cuts::UNKNOWN => self.name_cut(stage, target),
+            cut => cut,
+        }
+    }
+
+    #[cold]
+    fn name_cut(&self, stage: Stage, target: &str) -> u8 {
+        let Some((number, tables)) = self.versions.current() else { return Cuts::OTHERS };
+        let cut = self.cuts.number(stage, target, || tables.of(stage).decide(target).describe(stage));
+        // What was found busy is asked for again.
+        if let Some(number_of_cut) = cut {
+            let look = self.look(target).with(cut_place(stage), number_of_cut);
+            keep(u64::from(self.id) << 32 | u64::from(number), target, look);
+        }
+        cut.unwrap_or(Cuts::OTHERS)
+    }
+}
+
+/// What all stages say about a target: for each the most that it lets through, as `log` numbers levels, and the number
+/// under which its cuts are counted. One word, so that it travels in a register.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look(u64);
+
+fn filter_place(stage: Stage) -> u32 {
+    stage as u32 * 8
+}
+
+fn cut_place(stage: Stage) -> u32 {
+    24 + stage as u32 * 8
+}
+
+impl Look {
+    #[inline]
+    const fn at(self, place: u32) -> u8 {
+        (self.0 >> place) as u8
+    }
+
+    fn with(self, place: u32, value: u8) -> Self {
+        Self(self.0 & !(0xff << place) | u64::from(value) << place)
+    }
+
+    /// Whether a stage of records lets that level through.
+    #[inline]
+    pub(crate) fn allows(self, stage: Stage, level: Level) -> bool {
+        level as u8 <= self.at(filter_place(stage))
+    }
+}
+
+/// Longer targets are looked up each time.
+const TEXT: usize = 62;
+/// A power of two.
+const SLOTS: usize = 64;
+
+/// Cells, and no lock or flag around them: asking must not write.
+struct Slot {
+    /// 0 while it is empty.
+    version: Cell<u64>,
+    look: Cell<Look>,
+    length: Cell<u8>,
+    /// What [`ends`] gives.
+    ends: Cell<(u128, u128)>,
+    text: Cell<[u8; TEXT]>,
+}
+
+/// The first and the last bytes of a text of usual length: together they are all of it. Compared faster than by a call.
+#[inline]
+fn ends(text: &[u8]) -> Option<(u128, u128)> {
+    match text.len() {
+        16..=32 => Some((u128::from_ne_bytes(*text.first_chunk()?), u128::from_ne_bytes(*text.last_chunk()?))),
+        8..=15 => {
+            let [first, last] = [text.first_chunk()?, text.last_chunk()?].map(|part| u64::from_ne_bytes(*part));
+            Some((first.into(), last.into()))
+        }
+        _ => None,
+    }
+}
+
+impl Slot {
+    const fn empty() -> Self {
+        Self {
+            version: Cell::new(0),
+            look: Cell::new(Look(0)),
+            length: Cell::new(0),
+            ends: Cell::new((0, 0)),
+            text: Cell::new([0; TEXT]),
+        }
+    }
+
+    #[inline]
+    fn is_of(&self, target: &[u8]) -> bool {
+        usize::from(self.length.get()) == target.len()
+            && match ends(target) {
+                Some(ends) => self.ends.get() == ends,
+                None => self.text.get().get(..target.len()) == Some(target),
+            }
+    }
+
+    fn keep(&self, version: u64, target: &[u8], look: Look) {
+        let mut text = [0; TEXT];
+        let Some(room) = text.get_mut(..target.len()) else { return };
+        room.copy_from_slice(target);
+        self.text.set(text);
+        self.ends.set(ends(target).unwrap_or_default());
+        self.length.set(target.len() as u8);
+        self.look.set(look);
+        self.version.set(version);
+    }
+}
+
+thread_local! {
+    /// Without a destructor, so that it works while the thread is ending.
+    static KEPT: [Slot; SLOTS] = const { [const { Slot::empty() }; SLOTS] };
+}
+
+/// The same literal has the same address in most calls; where it has not, it takes another slot.
+#[inline]
+fn slot_of(target: &str) -> usize {
+    (target.as_ptr() as usize >> 3 ^ target.len()) & (SLOTS - 1)
+}
+
+fn keep(version: u64, target: &str, look: Look) {
+    let _ending = KEPT.try_with(|kept| {
+        if let Some(slot) = kept.get(slot_of(target)) {
+            slot.keep(version, target.as_bytes(), look);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::directive::parse;
+    use super::super::table::Origin;
+    use super::*;
+
+    fn live(spec: &str) -> Live {
+        let mut sets = LevelSets::default();
+        sets.module.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
+        Live::new(sets, true, LevelFilter::Off)
+    }
+
+    #[test]
+    fn what_a_thread_keeps_follows_every_change_and_every_pipeline() {
+        let (one, other) = (live("info"), live("trace"));
+        for _ in 0..2 {
+            assert!(one.allows("app", Level::Info) && !one.allows("app", Level::Debug));
+            assert!(other.allows("app", Level::Trace));
+        }
+        let mut sets = one.sets();
+        sets.module.name("app", Threshold::Debug, Origin::RunTime, "run time");
+        one.publish(&sets).expect("room");
+        assert!(one.allows("app", Level::Debug) && !one.allows("other", Level::Debug));
+        sets.module.clear(Origin::RunTime);
+        one.publish(&sets).expect("room");
+        assert!(!one.allows("app", Level::Debug));
+    }
+
+    #[test]
+    fn targets_that_share_a_slot_or_are_too_long_are_judged_by_their_text() {
+        let live = live("off,a=info,b=debug");
+        let long = "b".repeat(TEXT + 1);
+        // The same address with another text, as a target that is made up for each call has it.
+        let mut text = String::from("a");
+        for (target, level) in [("a", LevelFilter::Info), ("b", LevelFilter::Debug), ("c", LevelFilter::Off)] {
+            text.replace_range(.., target);
+            for _ in 0..2 {
+                let look = live.look(&text);
+                let most = Level::iter().filter(|level| look.allows(Stage::Module, *level)).max();
+                assert_eq!(most.map_or(LevelFilter::Off, |level| level.to_level_filter()), level);
+            }
+        }
+        assert!(live.allows(&long, Level::Debug) && !live.allows(&long, Level::Trace));
+    }
+
+    #[test]
+    fn texts_of_every_length_are_told_apart() {
+        let live = live("info");
+        for length in 0..TEXT + 3 {
+            let text = "x".repeat(length);
+            assert!(live.allows(&text, Level::Info));
+            for place in 0..length {
+                let mut other = text.clone();
+                other.replace_range(place..=place, "y");
+                let slot = Slot::empty();
+                slot.keep(1, text.as_bytes(), Look::default());
+                assert!(!slot.is_of(other.as_bytes()), "{length}, {place}");
+                assert!(slot.is_of(text.as_bytes()) || length > TEXT);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_cut_is_told_once_and_only_where_nobody_has_named_a_level() {
+        let silent = live("");
+        silent.arm_first_cut();
+        assert_eq!(silent.facades(), LevelFilter::Info);
+        assert!(!silent.is_first_cut(Level::Debug), "DEBUG and TRACE never trigger it");
+        assert!(silent.is_first_cut(Level::Info) && !silent.is_first_cut(Level::Info));
+        assert_eq!(silent.facades(), LevelFilter::Warn);
+        let chosen = live("warn");
+        chosen.arm_first_cut();
+        assert!(!chosen.is_first_cut(Level::Info));
+        let later = live("");
+        later.arm_first_cut();
+        let mut sets = later.sets();
+        sets.otlp.name("", Threshold::Warn, Origin::RunTime, "run time");
+        later.publish(&sets).expect("room");
+        assert!(!later.is_first_cut(Level::Info), "somebody chose levels");
+    }
+}

@@ -1,0 +1,98 @@
+//! Values that are replaced while others read them: readers take no lock and count nothing.
+//!
+//! No version is ever freed, since a reader may hold it. Equal versions are one: a program that switches back and forth
+//! holds two.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Room for 8 * (2^16 - 1) versions.
+const CHUNKS: usize = 16;
+const FIRST: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Versions<T> {
+    chunks: [OnceLock<Box<[OnceLock<T>]>>; CHUNKS],
+    current: AtomicU32,
+    /// How many there are.
+    length: Mutex<u32>,
+}
+
+/// There is no room for another version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exhausted;
+
+fn place(index: u32) -> (usize, usize) {
+    let shifted = index as usize / FIRST + 1;
+    let chunk = shifted.ilog2() as usize;
+    (chunk, index as usize - FIRST * ((1 << chunk) - 1))
+}
+
+impl<T: Eq> Versions<T> {
+    pub(super) fn new(first: T) -> Self {
+        let versions =
+            Self { chunks: [const { OnceLock::new() }; CHUNKS], current: AtomicU32::new(0), length: Mutex::new(0) };
+        let _there_is_room = versions.publish(first);
+        versions
+    }
+
+    /// The version that counts, with its number.
+    #[inline]
+    pub(super) fn current(&self) -> Option<(u32, &T)> {
+        let index = self.current.load(Ordering::Acquire);
+        Some((index, self.get(index)?))
+    }
+
+    /// The number of the version that counts.
+    #[inline]
+    pub(super) fn number(&self) -> u32 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn get(&self, index: u32) -> Option<&T> {
+        let (chunk, offset) = place(index);
+        self.chunks.get(chunk)?.get()?.get(offset)?.get()
+    }
+
+    /// From now on this one counts.
+    pub(super) fn publish(&self, version: T) -> Result<(), Exhausted> {
+        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = match (0..*length).find(|index| self.get(*index) == Some(&version)) {
+            Some(index) => index,
+            None => {
+                let index = *length;
+                let (chunk, offset) = place(index);
+                let chunk = self
+                    .chunks
+                    .get(chunk)
+                    .ok_or(Exhausted)?
+                    .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(FIRST << chunk).collect());
+                let _was_empty = chunk.get(offset).map(|slot| slot.set(version));
+                *length += 1;
+                index
+            }
+        };
+        self.current.store(index, Ordering::Release);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_has_its_place_and_equal_ones_share_it() {
+        let versions = Versions::new(0_u32);
+        for round in 0..2 {
+            for number in 0..1_000 {
+                versions.publish(number).expect("room");
+                assert_eq!(versions.current(), Some((number, &number)), "round {round}");
+            }
+        }
+        assert_eq!(*versions.length.lock().expect("no panic"), 1_000);
+        let places: Vec<_> = [0, 7, 8, 23, 24, 55, 56].map(place).into();
+        assert_eq!(places, [(0, 0), (0, 7), (1, 0), (1, 15), (2, 0), (2, 31), (3, 0)]);
+    }
+}

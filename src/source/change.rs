@@ -1,0 +1,178 @@
+//! Levels that change while the program runs, and what `log` and tracing have to hear of it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use super::pipeline::Pipeline;
+use crate::config::{LevelsFile, Looked, POLL};
+use crate::levels::{LevelSets, Origin, Stage};
+use crate::notice::{self, Notice};
+use crate::ship::{self, HasKeeper, Keeper, Keeps};
+
+/// Levels that go back at their times.
+#[derive(Debug, Default)]
+pub(super) struct Appointments {
+    due: Mutex<Vec<(Instant, Stage, String)>>,
+}
+
+impl Appointments {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Stage, String)>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    /// Takes part in deciding how far `log` and tracing are open: this pipeline is the installed one.
+    pub(crate) fn own_facades(&self) {
+        self.owns_facades.store(true, Ordering::Relaxed);
+        self.open_facades();
+    }
+
+    /// Changes what was named. A call that begins after this has returned obeys the new levels.
+    ///
+    /// `None` where there have been more different levels than can be kept, half a million, which is said.
+    pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
+        let mut sets = self.levels.sets();
+        let mut changed = sets.clone();
+        let result = change(&mut changed);
+        if changed == *sets {
+            return Some(result);
+        }
+        let before = (self.levels.facades(), self.levels.max_span(), sets.span.clone());
+        if self.levels.publish(&changed).is_err() {
+            let text = "the levels stay as they are: there have been more different ones than can be kept";
+            notice::say(&Notice::new("levels exhausted", text).help("set levels for modules, not for single requests"));
+            return None;
+        }
+        *sets = changed;
+        let after = (self.levels.facades(), self.levels.max_span(), sets.span.clone());
+        // Still under the lock, so that of two changes the later one has the last word. An event is judged by the tables
+        // when it comes; what its callsite remembers matters only where the facades open, close, or spans change.
+        if before != after && self.owns_facades.load(Ordering::Relaxed) {
+            self.open_facades();
+        }
+        Some(result)
+    }
+
+    /// In a while, what was set at run time for the target is taken back.
+    pub(crate) fn appoint(self: &Arc<Self>, stage: Stage, target: &str, time: Duration) {
+        // A time that no clock can hold means for good.
+        let Some(at) = Instant::now().checked_add(time) else { return };
+        self.forget_appointment(stage, target);
+        self.appointments.lock().push((at, stage, target.to_owned()));
+        self.keeper.appoint(Arc::downgrade(self));
+    }
+
+    /// What was set for a limited time stays.
+    pub(crate) fn forget_appointment(&self, stage: Stage, target: &str) {
+        self.appointments.lock().retain(|(_, of, for_target)| *of != stage || for_target != target);
+    }
+
+    pub(crate) fn forget_appointments(&self, stage: Stage) {
+        self.appointments.lock().retain(|(_, of, _)| *of != stage);
+    }
+
+    /// A forked child has no thread that keeps appointments.
+    pub(crate) fn keep_in_child(self: &Arc<Self>) {
+        let has_appointments = self.appointments.due.try_lock().is_ok_and(|due| !due.is_empty());
+        let has_file = self.levels_file.try_lock().is_ok_and(|file| file.is_some());
+        if has_appointments || has_file {
+            self.keeper.appoint_in_child(Arc::downgrade(self));
+        }
+    }
+
+    /// Takes the levels of a file, and looks at it from now on.
+    pub(crate) fn watch_levels_file(self: &Arc<Self>, mut file: LevelsFile) {
+        let looked = file.first();
+        self.take_levels_of(&file, looked);
+        *self.file() = Some(file);
+        self.keeper.appoint(Arc::downgrade(self));
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<LevelsFile>> {
+        self.levels_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether there is a file to look at.
+    fn look_at_file(&self) -> bool {
+        let mut slot = self.file();
+        let Some(file) = slot.as_mut() else { return false };
+        let looked = file.look();
+        self.take_levels_of(file, looked);
+        true
+    }
+
+    fn take_levels_of(&self, file: &LevelsFile, looked: Looked) {
+        match looked {
+            Looked::Same => {}
+            Looked::News(levels) => {
+                self.change_levels(|sets| levels.apply(file.path(), sets));
+            }
+            Looked::Bad(finding) => {
+                if let Some(notice) = finding.notice() {
+                    notice::say(&notice);
+                }
+            }
+        }
+    }
+
+    /// The table of every stage.
+    pub(crate) fn show_levels(&self) -> String {
+        let Some(tables) = self.levels.tables() else { return String::new() };
+        Stage::ALL.iter().fold(String::new(), |shown, stage| format!("{shown}{stage}\n{}", tables.of(*stage)))
+    }
+
+    fn open_facades(&self) {
+        log::set_max_level(self.levels.facades());
+        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+    }
+
+    /// Says which record was cut first, and closes the facades to what the levels need.
+    #[cold]
+    pub(super) fn tell_first_cut(&self, target: &str, level: Level) {
+        let module = target.split("::").next().unwrap_or(target);
+        let word = level.as_str().to_ascii_lowercase();
+        notice::say(
+            &Notice::information(
+                "first cut",
+                format!("a record of {target} at {level} was cut, and so are all below WARN: no level is set anywhere"),
+            )
+            .note("at the root, NOTSET means WARN; this is said once")
+            .help(format!(
+                "{}={word} lets all of them through, {0}={module}={word} those of {module} only; \
+                 LOGBRIDGE_FIRST_CUT=false says nothing",
+                Stage::Module.variable()
+            )),
+        );
+        if self.owns_facades.load(Ordering::Relaxed) {
+            log::set_max_level(self.levels.facades());
+            // Nobody waits for it: this is a log call, and it may come from anywhere.
+            ship::soon_on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+        }
+    }
+}
+
+impl Keeps for Pipeline {
+    fn keep(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let due: Vec<_> = self.appointments.lock().extract_if(.., |(at, _, _)| *at <= now).collect();
+        for (_, stage, target) in due {
+            self.change_levels(|sets| sets.of(stage).unname(&target, Origin::RunTime));
+        }
+        let next = self.appointments.lock().iter().map(|(at, _, _)| *at).min();
+        match self.look_at_file() {
+            // Whichever comes first.
+            true => Some(next.map_or(now + POLL, |next| next.min(now + POLL))),
+            false => next,
+        }
+    }
+}
+
+impl HasKeeper for Pipeline {
+    fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+}
