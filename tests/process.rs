@@ -22,6 +22,8 @@ mod exit;
 mod fork;
 #[path = "process/ledger.rs"]
 mod ledger;
+#[path = "process/levels.rs"]
+mod levels;
 #[path = "process/mirror.rs"]
 mod mirror;
 #[path = "process/panics.rs"]
@@ -65,6 +67,7 @@ const GROUPS: &[Group] = &[
     surroundings::GROUP,
     spans::GROUP,
     providers::GROUP,
+    levels::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn directives_by_stage_with_comments() {
-        let levels = content("# all\ninfo, shop::db=debug # noisy\n\n[otlp]\nwarn\n[spans]\nhyper=off\n").expect("good");
+        let levels =
+            content("# all\ninfo, shop::db=debug # noisy\n\n[otlp]\nwarn\n[spans]\nhyper=off\n").expect("good");
         assert_eq!(
             levels.directives,
             [

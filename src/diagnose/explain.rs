@@ -96,13 +96,18 @@ fn common(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let static_log = log::STATIC_MAX_LEVEL;
     let static_tracing = tracing::level_filters::STATIC_MAX_LEVEL;
     let feature = |facade: &str| {
-        format!("some crate switches on a feature of `{facade}` such as `release_max_level_info`: `cargo tree -e features -i {facade}` shows which")
+        format!(
+            "some crate switches on a feature of `{facade}` such as `release_max_level_info`: `cargo tree -e features -i {facade}` shows which"
+        )
     };
     let mut gates = vec![
         gate("compiled in for log", level <= static_log, format!("down to {static_log}"), || feature("log")),
-        gate("compiled in for tracing", in_tracing <= static_tracing, format!("down to {}", static_tracing.to_string().to_ascii_uppercase()), || {
-            feature("tracing")
-        }),
+        gate(
+            "compiled in for tracing",
+            in_tracing <= static_tracing,
+            format!("down to {}", static_tracing.to_string().to_ascii_uppercase()),
+            || feature("tracing"),
+        ),
     ];
     let max = log::max_level();
     gates.push(gate("log::max_level()", level <= max || !pipeline.owns_facades(), format!("{max}"), || {

@@ -2,5 +2,5 @@
 
 mod explain;
 
-pub use explain::{Explanation, Gate};
 pub(crate) use explain::explain;
+pub use explain::{Explanation, Gate};

@@ -106,7 +106,12 @@ pub(crate) struct Row {
 
 impl Row {
     fn of(named: &Named) -> Self {
-        Self { target: named.target.clone(), threshold: named.threshold, by: Some(named.by.clone()), origin: Some(named.origin) }
+        Self {
+            target: named.target.clone(),
+            threshold: named.threshold,
+            by: Some(named.by.clone()),
+            origin: Some(named.origin),
+        }
     }
 
     /// The most that it lets through. What is not set lets everything through.

@@ -126,7 +126,8 @@ fn no_opentelemetry(_: &[String]) {
 }
 
 fn without_opentelemetry_in_the_environment_nothing_is_sent() {
-    let child = Child::new("no_opentelemetry").env("LOGBRIDGE_FIRST_CUT", "false").run().success().quiet().within(SLACK);
+    let child =
+        Child::new("no_opentelemetry").env("LOGBRIDGE_FIRST_CUT", "false").run().success().quiet().within(SLACK);
     assert!(child.stdout.contains("endpoint=None\n"), "{child}");
     assert!(child.stdout.contains("off=Some(\"neither code nor environment mentions OpenTelemetry\")"), "{child}");
     assert_eq!(child.count(" WARN  process::exit] only printed\n"), 2, "{child}");
