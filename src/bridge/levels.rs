@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::finding::Finding;
 use crate::levels::{LevelSet, Origin, Stage, Threshold, parse};
 use crate::source::Pipeline;
 
@@ -95,6 +96,13 @@ impl Levels {
     #[must_use]
     pub fn threshold(&self, target: &str) -> Threshold {
         self.pipeline.levels.tables().map_or(Threshold::NotSet, |tables| tables.of(self.stage).decide(target).threshold)
+    }
+
+    /// What deserves a look: thresholds that have no effect, directives that match no target seen so far, directives that
+    /// also match another crate. Of all stages.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.pipeline.levels.findings()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut LevelSet) -> T) -> Option<T> {

@@ -11,6 +11,7 @@ use super::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
 use crate::error::{Error, Kind};
+use crate::finding::Finding;
 use crate::notice;
 use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
@@ -86,6 +87,8 @@ impl Builder {
         for notice in &config.notices {
             notice::say(notice);
         }
+        let without_effect = pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default();
+        without_effect.iter().filter_map(Finding::notice).for_each(|notice| drop(notice::say(&notice)));
         if config.show_levels {
             notice::print(&format!("logbridge: levels\n{}", pipeline.show_levels()));
         }

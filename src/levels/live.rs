@@ -9,11 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter};
 
+use super::cross::Seen;
 use super::cuts::Cuts;
 use super::stage::Stage;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
 use super::versions::Versions;
+use crate::finding::Finding;
 
 /// What was named for each stage.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -85,6 +87,7 @@ pub(crate) struct Live {
     /// The first record that is cut because the root was not set is to be told.
     first_cut: AtomicBool,
     pub(crate) cuts: Cuts,
+    seen: Seen,
 }
 
 /// There is no room for another version of the levels.
@@ -102,6 +105,7 @@ impl Live {
             count_below,
             first_cut: AtomicBool::new(false),
             cuts: Cuts::default(),
+            seen: Seen::default(),
         }
     }
 
@@ -176,12 +180,21 @@ impl Live {
     #[cold]
     fn look_up(&self, target: &str) -> Look {
         let Some((number, tables)) = self.versions.current() else { return Look(u64::MAX) };
+        self.seen.note(target);
         let look = Stage::OF_RECORDS.iter().fold(Look::default(), |look, stage| {
             let filter = tables.of(*stage).decide(target).filter() as u8;
             look.with(filter_place(*stage), filter).with(cut_place(*stage), Cuts::UNKNOWN)
         });
         keep(u64::from(self.id) << 32 | u64::from(number), target, look);
         look
+    }
+
+    /// What the tables and the targets seen so far tell together.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let Some(tables) = self.tables() else { return Vec::new() };
+        let mut findings = tables.without_effect();
+        findings.extend(tables.against(&self.seen.all()));
+        findings
     }
 
     /// The number under which this cut is counted.

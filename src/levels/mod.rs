@@ -1,5 +1,6 @@
 //! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
 
+mod cross;
 mod cuts;
 mod directive;
 mod live;
