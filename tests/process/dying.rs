@@ -253,7 +253,9 @@ fn eight_threads(_: &[String]) {
 fn threads_that_log_while_main_returns_lose_nothing_of_before() {
     let receiver = receiver();
     let child = Child::new("eight_threads").to(&receiver).env("LOGBRIDGE_CONSOLE", "off");
-    let child = child.deadline(Duration::from_secs(20)).run().success().quiet().within(SLACK);
+    // Eight threads that never stop leave little of a loaded machine to the one that sends.
+    let child = child.env("LOGBRIDGE_EXIT_TIMEOUT", "20s").deadline(Duration::from_secs(40));
+    let child = child.run().success().quiet();
     let messages: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
     let unique: BTreeSet<&String> = messages.iter().collect();
     assert_eq!(unique.len(), messages.len(), "some arrived twice: {child}");
