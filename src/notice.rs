@@ -1,13 +1,15 @@
 //! The crate's own voice: `warning:`, `note:` and `help:` lines on stderr.
 //!
 //! Constraints:
-//! * It does not pass through what it diagnoses: never `log`, never `tracing`, not filtered by RUST_LOG.
+//! * It does not pass through what it diagnoses: never `log`, never `tracing`, not filtered by RUST_LOG (but by
+//!   OTEL_LOG_LEVEL, which is the SDK's own voice).
 //! * Written with one `write(2)`, so that an exiting thread that holds std's stderr lock delays nothing.
 //! * The same notice is said once a minute at most; how often it was held back is said with the next one.
 //! * What was said is kept for the report, the last 64 of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,6 +91,25 @@ fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
     Some(run(voice.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Voice::default)))
 }
 
+/// How much is said: what the report keeps is not less for that.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Loudness {
+    /// Nothing.
+    Silent,
+    /// What there is to mend.
+    Warnings,
+    /// What is good to know too.
+    #[default]
+    All,
+}
+
+static LOUDNESS: AtomicU8 = AtomicU8::new(Loudness::All as u8);
+
+/// From now on, only so much is said.
+pub(crate) fn set_loudness(loudness: Loudness) {
+    LOUDNESS.store(loudness as u8, Ordering::Relaxed);
+}
+
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
 pub(crate) fn say(notice: &Notice) -> bool {
     say_at(notice, Instant::now())
@@ -112,7 +133,10 @@ fn say_at(notice: &Notice, now: Instant) -> bool {
     let Some(Some(held_back)) = held_back else { return false };
     // A closed stderr must not stop anything; the notice is kept for the report all the same. No lock is held here: the
     // other end may not read.
-    let _ignored = os::write_all(Stream::Stderr, notice.render(held_back).as_bytes());
+    let needed = if notice.is_note { Loudness::All } else { Loudness::Warnings };
+    if LOUDNESS.load(Ordering::Relaxed) >= needed as u8 {
+        let _ignored = os::write_all(Stream::Stderr, notice.render(held_back).as_bytes());
+    }
     with_voice(|voice| {
         if voice.kept.len() == KEPT {
             voice.kept.pop_front();

@@ -26,6 +26,14 @@ impl Signal {
         }
     }
 
+    /// What the specification calls its batch processor in the names of variables.
+    pub(crate) fn processor(self) -> &'static str {
+        match self {
+            Self::Logs => "BLRP",
+            Self::Traces => "BSP",
+        }
+    }
+
     /// So many of them: `1 record`, `2 spans`.
     pub(crate) fn count(self, items: u64) -> Items {
         Items { signal: self, items }

@@ -10,6 +10,8 @@
 #![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr, clippy::expect_used, clippy::unwrap_used)]
 #![cfg(unix)]
 
+#[path = "process/bounds.rs"]
+mod bounds;
 #[path = "process/console.rs"]
 mod console;
 #[path = "process/dying.rs"]
@@ -68,6 +70,7 @@ const GROUPS: &[Group] = &[
     spans::GROUP,
     providers::GROUP,
     levels::GROUP,
+    bounds::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -60,6 +60,7 @@ impl Builder {
             return Err(Error::new(Kind::WhilePanicking));
         }
         let config = self.settings.resolve(&self.environment)?;
+        notice::set_loudness(config.loudness);
         // What can fail for other reasons first: a slot that is taken stays taken.
         let engines = Engines::new(Plan::new(&config));
         engines.start()?;
@@ -88,7 +89,9 @@ impl Builder {
             notice::say(notice);
         }
         let without_effect = pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default();
-        without_effect.iter().filter_map(Finding::notice).for_each(|notice| drop(notice::say(&notice)));
+        for notice in without_effect.iter().filter_map(Finding::notice) {
+            notice::say(&notice);
+        }
         if config.show_levels {
             notice::print(&format!("logbridge: levels\n{}", pipeline.show_levels()));
         }

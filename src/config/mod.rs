@@ -26,7 +26,8 @@ pub(crate) use resource::ResourceConfig;
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
 use crate::levels::{LevelSet, LevelSets};
-use crate::notice::Notice;
+use crate::notice::{Loudness, Notice};
+use crate::otlp::AttributeLimits;
 
 /// What code said; the rest comes from the environment.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) first_cut: bool,
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
+    pub(crate) limits: Option<AttributeLimits>,
+    pub(crate) loudness: Loudness,
     pub(crate) mirror: Mirror,
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
@@ -145,6 +148,8 @@ pub(crate) struct Route {
     pub(crate) headers: Vec<Header>,
     /// One request.
     pub(crate) timeout: Duration,
+    /// One request with all its tries; for ever where nobody said.
+    pub(crate) export_timeout: Option<Duration>,
 }
 
 /// How ended spans reach the endpoint.
@@ -163,8 +168,12 @@ pub(crate) struct SpanDelivery {
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) route: Route,
+    /// Records in one request at most, where somebody said so.
+    pub(crate) max_batch: Option<usize>,
     /// Bound of the outbox in memory, requests included.
     pub(crate) max_bytes: usize,
+    /// Records that wait at most, where somebody said so.
+    pub(crate) max_queue: Option<usize>,
     /// How long a record waits at most before it is sent.
     pub(crate) schedule_delay: Duration,
 }

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::error::Error;
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, parse};
-use crate::notice::Notice;
+use crate::notice::{Loudness, Notice};
 use crate::os;
+use crate::otlp::AttributeLimits;
 use crate::signal::Signal;
 
 /// Longer times mean the same: no clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
@@ -40,6 +41,8 @@ impl Settings {
         let console = resolver.console(self, mirror);
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
+        let limits = resolver.limits();
+        let loudness = resolver.loudness();
         let first_cut = self.first_cut.or_else(|| resolver.boolean("LOGBRIDGE_FIRST_CUT")).unwrap_or(true);
         let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").unwrap_or(false);
         let exit_timeout = self
@@ -50,6 +53,8 @@ impl Settings {
             count_below,
             exit_timeout: exit_timeout.min(FOR_EVER),
             first_cut,
+            limits,
+            loudness,
             mirror,
             levels,
             levels_file: self
@@ -107,6 +112,38 @@ impl Resolver<'_> {
             otlp: self.levels(&otlp, Stage::Otlp.variable()),
             console: self.levels(&console, Stage::Console.variable()),
             span: self.levels(&settings.span_levels, Stage::Span.variable()),
+        }
+    }
+
+    /// The limits of a record's attributes, where any is set.
+    fn limits(&mut self) -> Option<AttributeLimits> {
+        let count = ["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
+        let value_length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+        let [count, value_length] = [count, value_length].map(|variables| {
+            let (variable, value) = self.environment.first(&variables)?;
+            let limit = value.parse().ok();
+            if limit.is_none() {
+                let problem = format!("`{value}` is no number, so there is no limit");
+                self.notice(variable, &problem, "write a whole number, such as 128");
+            }
+            limit
+        });
+        (count.is_some() || value_length.is_some()).then_some(AttributeLimits { count, value_length })
+    }
+
+    /// The specification's level of the SDK's own voice.
+    fn loudness(&mut self) -> Loudness {
+        const VARIABLE: &str = "OTEL_LOG_LEVEL";
+        let Some(value) = self.environment.get(VARIABLE) else { return Loudness::default() };
+        match value.to_ascii_lowercase().as_str() {
+            "none" | "off" | "error" | "fatal" => Loudness::Silent,
+            "warn" | "warning" => Loudness::Warnings,
+            "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
+            _ => {
+                let problem = format!("`{value}` is no level, so logbridge says what it has to say");
+                self.notice(VARIABLE, &problem, "write none, warn or info; the application's levels are in RUST_LOG");
+                Loudness::default()
+            }
         }
     }
 
@@ -263,8 +300,12 @@ impl Resolver<'_> {
             let text = format!("{small} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
             self.say(Notice::new("max_bytes", text).help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"));
         }
+        let max_queue = self.number("OTEL_BLRP_MAX_QUEUE_SIZE");
+        let max_batch = self.number("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
         Ok(Delivery {
             route,
+            max_batch: max_batch.map(|batch| batch.min(max_queue.unwrap_or(batch))),
+            max_queue,
             max_bytes: max_bytes.unwrap_or(defaults::MAX_BYTES).max(defaults::MIN_BYTES),
             schedule_delay: delay.unwrap_or(defaults::SCHEDULE_DELAY).min(FOR_EVER),
         })

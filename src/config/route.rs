@@ -31,11 +31,20 @@ impl Resolver<'_> {
                     .help("put them into OTEL_EXPORTER_OTLP_HEADERS as authorization=Basic%20…"),
             );
         }
+        let export_timeout = match signal {
+            Signal::Logs => self.duration(&["OTEL_BLRP_EXPORT_TIMEOUT"]),
+            Signal::Traces => self.duration(&["OTEL_BSP_EXPORT_TIMEOUT"]),
+        };
+        let export_timeout = export_timeout.filter(|time| !time.is_zero());
         let timeout = code.timeout.or_else(|| self.duration(&names!(signal, "TIMEOUT")));
         Ok(Route {
             endpoint,
             headers: self.headers(code, signal)?,
-            timeout: timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(defaults::TIMEOUT).min(FOR_EVER),
+            timeout: timeout
+                .filter(|timeout| !timeout.is_zero())
+                .unwrap_or(defaults::TIMEOUT)
+                .min(export_timeout.unwrap_or(FOR_EVER)),
+            export_timeout,
         })
     }
 

@@ -70,11 +70,7 @@ impl Resolver<'_> {
     }
 
     fn span_delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<SpanDelivery, Error> {
-        let mut route = self.route(code, Signal::Traces)?;
-        // The time for one export. Ours has no end, since spans wait and are tried again; so it bounds a request.
-        if let Some(export) = self.duration(&["OTEL_BSP_EXPORT_TIMEOUT"]).filter(|export| !export.is_zero()) {
-            route.timeout = route.timeout.min(export);
-        }
+        let route = self.route(code, Signal::Traces)?;
         let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BSP_SCHEDULE_DELAY"]));
         let max_queue = settings.max_spans.or_else(|| self.number("OTEL_BSP_MAX_QUEUE_SIZE"));
         let max_queue = max_queue.unwrap_or(defaults::SPAN_QUEUE).max(1);
@@ -174,7 +170,7 @@ impl Resolver<'_> {
     }
 
     /// A whole number above 0.
-    fn number(&mut self, variable: &'static str) -> Option<usize> {
+    pub(super) fn number(&mut self, variable: &'static str) -> Option<usize> {
         let value = self.environment.get(variable)?;
         let number = value.parse().ok().filter(|number| *number > 0);
         if number.is_none() {

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum DropReason {
     /// It could not be encoded: too large for one request, say.
     Encoding,
+    /// It could not be delivered within `OTEL_BLRP_EXPORT_TIMEOUT` or `OTEL_BSP_EXPORT_TIMEOUT`, where one is set.
+    ExportTimeout,
     /// A value's `Display`, `Debug` or `Serialize` panicked while the record was encoded.
     FormatPanicked,
     /// The outbox was full.
@@ -26,8 +28,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Encoding,
+        Self::ExportTimeout,
         Self::FormatPanicked,
         Self::OutboxFull,
         Self::Processor,
@@ -42,6 +45,7 @@ impl DropReason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Encoding => "it could not be encoded",
+            Self::ExportTimeout => "it could not be delivered in the time set for that",
             Self::FormatPanicked => "a value panicked while it was formatted",
             Self::OutboxFull => "the outbox was full",
             Self::Processor => "a log processor of the application did not hand it on",

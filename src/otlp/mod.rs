@@ -2,6 +2,7 @@
 //! no clock, no globals.
 
 mod json;
+mod limits;
 mod reader;
 mod record;
 mod request;
@@ -18,6 +19,7 @@ mod value;
 mod wire;
 
 pub(crate) use json::write_line as write_json_line;
+pub(crate) use limits::AttributeLimits;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, text_of};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};

@@ -145,6 +145,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether reading ended at a byte that makes no sense.
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }

@@ -70,6 +70,9 @@ pub(crate) struct Outbox {
     request_bytes: usize,
     /// Something was appended since the last [`Outbox::seal`].
     waiting: AtomicBool,
+    /// How many records may wait, where somebody asked for that, and how many do.
+    max_records: Option<usize>,
+    records: AtomicUsize,
 }
 
 impl Outbox {
@@ -88,7 +91,30 @@ impl Outbox {
             bound,
             request_bytes,
             waiting: AtomicBool::new(false),
+            max_records: None,
+            records: AtomicUsize::new(0),
         }
+    }
+
+    /// Bounds the number of records too.
+    pub(crate) fn with_max_records(mut self, max_records: Option<usize>) -> Self {
+        self.max_records = max_records;
+        self
+    }
+
+    /// So many records have met their fates.
+    pub(crate) fn release(&self, records: u64) {
+        if self.max_records.is_some() {
+            self.records.fetch_sub(records as usize, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn reserve_record(&self, most: usize) -> Result<(), DropReason> {
+        self.records
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |records| (records < most).then_some(records + 1))
+            .map(drop)
+            .map_err(|_| DropReason::OutboxFull)
     }
 
     /// How large a request may become.
@@ -99,6 +125,18 @@ impl Outbox {
     /// Appends one frame. `thread` picks the shard, `high` the lane.
     #[inline]
     pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+        if let Some(most) = self.max_records {
+            self.reserve_record(most)?;
+        }
+        let appended = self.append_to_shard(thread, high, frame);
+        if appended.is_err() {
+            self.release(1);
+        }
+        appended
+    }
+
+    #[inline]
+    fn append_to_shard(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
         let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
         let mut lanes = lock(&shard.lanes);
         let lane = &mut lanes[usize::from(high)];

@@ -23,13 +23,15 @@ struct Group<'a> {
     length: usize,
 }
 
-/// Gathers records from `offset` in the first segment on, until the request would be longer than `max_bytes`. A single
+/// Gathers records from `offset` in the first segment on, until the request would be longer than `max_bytes` or hold
+/// more than `max_records`. A single
 /// record may be longer. `body` is a buffer to be used again.
 pub(super) fn gather(
     queue: &VecDeque<Segment>,
     offset: usize,
     resource: &[u8],
     max_bytes: usize,
+    max_records: u64,
     mut body: Vec<u8>,
 ) -> Batch {
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -40,7 +42,8 @@ pub(super) fn gather(
     'queue: for segment in queue {
         while let Some(frame) = segment.bytes().get(batch.offset..).and_then(read_frame) {
             let length = gathered_len(frame.record.len());
-            if batch.records > 0 && total + length + frame.scope.len() + 16 > max_bytes {
+            let is_full = batch.records >= max_records || total + length + frame.scope.len() + 16 > max_bytes;
+            if batch.records > 0 && is_full {
                 break 'queue;
             }
             if groups.get(last).is_none_or(|group| group.scope != frame.scope) {

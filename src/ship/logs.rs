@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::batch::gather;
 use super::feed::{Feed, Request};
+use crate::config::Delivery;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::outbox::{Outbox, Segment};
 use crate::signal::Signal;
@@ -19,6 +20,7 @@ pub(super) struct LogFeed {
     outbox: Arc<Outbox>,
     resource: Vec<u8>,
     schedule_delay: Duration,
+    max_batch: u64,
     /// Sealed segments, and how far the first one is used up.
     segments: VecDeque<Segment>,
     offset: usize,
@@ -33,12 +35,13 @@ pub(super) struct LogFeed {
 }
 
 impl LogFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, schedule_delay: Duration) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &Delivery) -> Self {
         Self {
             ledger,
             outbox,
             resource,
-            schedule_delay,
+            schedule_delay: delivery.schedule_delay,
+            max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
             segments: VecDeque::new(),
             offset: 0,
             sent: (0, 0),
@@ -84,13 +87,15 @@ impl Feed for LogFeed {
 
     fn request(&mut self) -> Option<Request> {
         let spare = std::mem::take(&mut self.spare);
-        let batch = gather(&self.segments, self.offset, &self.resource, self.outbox.request_bytes(), spare);
+        let batch =
+            gather(&self.segments, self.offset, &self.resource, self.outbox.request_bytes(), self.max_batch, spare);
         self.sent = (batch.segments, batch.offset);
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
+        self.outbox.release(fates.iter().map(|(_, records)| records).sum());
         let (segments, offset) = self.sent;
         for segment in self.segments.drain(..segments.min(self.segments.len())) {
             self.outbox.recycle(segment);
@@ -115,6 +120,7 @@ impl Feed for LogFeed {
         self.offset = 0;
         if left > 0 {
             self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Shutdown), left)]);
+            self.outbox.release(left);
         }
     }
 

@@ -244,7 +244,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
     let Load { ledger, logs, resource, spans } = load;
     let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
     if let Some((outbox, delivery)) = logs {
-        let feed = LogFeed::new(Arc::clone(&ledger), outbox, encode_resource(&resource), delivery.schedule_delay);
+        let feed = LogFeed::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery);
         feeds.push((Signal::Logs, Box::new(feed), delivery.route));
     }
     if let Some((queue, delivery)) = spans {
@@ -256,7 +256,8 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         .zip(controls)
         .map(|((signal, feed, route), control)| {
             let voice = Voice::new(signal, route.endpoint.clone());
-            (Worker { control: Arc::clone(control), feed, voice, retry: Retry::default(), transport: None }, route)
+            let retry = Retry::new(route.export_timeout);
+            (Worker { control: Arc::clone(control), feed, voice, retry, transport: None }, route)
         })
         .unzip()
 }

@@ -77,6 +77,17 @@ impl Voice {
         }
     }
 
+    /// The time for one request with its tries is over.
+    pub(super) fn gave_up(&self, cause: &Cause, items: u64) {
+        let text = format!(
+            "lost: {}, which could not be delivered to {} in time (OTEL_{}_EXPORT_TIMEOUT): {cause}",
+            self.signal.count(items),
+            self.endpoint,
+            self.signal.processor(),
+        );
+        self.say(cause, text);
+    }
+
     fn say(&self, cause: &Cause, text: String) {
         let key = format!("{} {cause}", self.endpoint);
         notice::say(&Notice::new(key, text).help(cause.kind.help()));

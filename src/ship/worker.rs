@@ -15,7 +15,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use super::control::{Control, State};
 use super::feed::{Feed, Request};
 use super::voice::Voice;
-use crate::ledger::{Fate, RejectReason};
+use crate::ledger::{DropReason, Fate, RejectReason};
 use crate::transport::{Cause, Http, Outcome};
 
 /// After this much silence the memory of a burst is given back.
@@ -39,12 +39,10 @@ pub(super) struct Retry {
     not_before: Option<Instant>,
     /// The flush that was last tried for in spite of the backoff.
     tried_for: u64,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { backoff: backoff(), at: None, not_before: None, tried_for: 0 }
-    }
+    /// How long a request with all its tries may take; for ever where nobody said.
+    export_timeout: Option<Duration>,
+    /// When the first of these tries began.
+    since: Option<Instant>,
 }
 
 fn backoff() -> ExponentialBackoff {
@@ -110,6 +108,7 @@ impl Worker {
 
     async fn ship(&mut self, request: Request) {
         let items = request.items;
+        self.retry.since.get_or_insert_with(Instant::now);
         let outcome = self.send(request.clone()).await;
         self.feed.take_back(request);
         let Some(outcome) = outcome else { return };
@@ -121,6 +120,10 @@ impl Worker {
             }
             Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
             Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
+            Outcome::Retry { cause, .. } if self.retry.is_over() => {
+                self.voice.gave_up(cause, items);
+                vec![(Fate::Dropped(DropReason::ExportTimeout), items)]
+            }
             Outcome::Retry { cause, after } => {
                 self.fail(cause, *after);
                 return;
@@ -178,11 +181,21 @@ fn has_given_up(orders: &State) -> bool {
 }
 
 impl Retry {
+    pub(super) fn new(export_timeout: Option<Duration>) -> Self {
+        Self { backoff: backoff(), at: None, not_before: None, tried_for: 0, export_timeout, since: None }
+    }
+
+    /// Whether the request has had its time.
+    fn is_over(&self) -> bool {
+        self.export_timeout.zip(self.since).is_some_and(|(most, since)| since.elapsed() >= most)
+    }
+
     fn reset(&mut self) {
         if self.at.take().is_some() {
             self.backoff = backoff();
         }
         self.not_before = None;
+        self.since = None;
     }
 
     /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when.

@@ -69,7 +69,7 @@ impl Plan {
         engine.resource = encode_resource(&resource);
         engine.outbox = self.delivery.as_ref().map(|delivery| {
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            Arc::new(Outbox::new(delivery.max_bytes, threads))
+            Arc::new(Outbox::new(delivery.max_bytes, threads).with_max_records(delivery.max_queue))
         });
         if engine.outbox.is_some() || self.spans.is_some() {
             engine.ship = Some(Ship::start(Load {

@@ -12,8 +12,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::buffers::{Buffers, current_trace};
+use super::encode::write_record;
 use super::official::Official;
-use super::pipeline::{Source, write_record};
+use super::pipeline::Source;
 use super::tracing::EventSource;
 use crate::otlp::{RecordView, View};
 

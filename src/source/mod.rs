@@ -2,6 +2,7 @@
 
 mod buffers;
 mod change;
+mod encode;
 mod engine;
 mod event_line;
 mod fields;

@@ -2,25 +2,24 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use log::Level;
-use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::Context;
 
 use super::buffers::{self, Buffers, Location};
 use super::change::Appointments;
+use super::encode::{add_exception, apply_limits, severity_number, write_record};
 use super::engine::{Engine, Engines};
 use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
-use crate::clock::nanos;
 use crate::config::{Config, LevelsFile};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::{CutName, Live, Look, Stage};
-use crate::otlp::{Head, RecordView, RecordWriter, TraceIds, encode_scope_name};
+use crate::otlp::{AttributeLimits, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
 use crate::signal::Signal;
@@ -38,6 +37,8 @@ pub(crate) struct Pipeline {
     pub(super) spans_on: bool,
     /// Whether errors are span events too.
     exception_events: bool,
+    /// What the attributes of a record may hold.
+    limits: Option<AttributeLimits>,
     terminal: Option<Terminal>,
     mirror: Option<MirrorPrinter>,
     pub(super) span_mirror: Option<MirrorPrinter>,
@@ -118,17 +119,6 @@ pub(super) trait Source {
     fn write(&self, writer: &mut RecordWriter<'_>);
 }
 
-/// The specification's number for a level.
-pub(super) fn severity_number(level: Level) -> u8 {
-    match level {
-        Level::Error => 17,
-        Level::Warn => 13,
-        Level::Info => 9,
-        Level::Debug => 5,
-        Level::Trace => 1,
-    }
-}
-
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
         Self {
@@ -137,6 +127,7 @@ impl Pipeline {
             trace_based: config.otlp.trace_based,
             spans_on: config.span.delivery.is_some(),
             exception_events: config.span.exception_events,
+            limits: config.limits,
             terminal: Terminal::new(&config.console).filter(|_| has_module_stage),
             mirror: MirrorPrinter::new(config.mirror, config.console.format.is_test),
             span_mirror: MirrorPrinter::new(config.span.mirror, config.console.format.is_test),
@@ -373,6 +364,9 @@ impl Pipeline {
         severity: u8,
         verdict: Verdict,
     ) {
+        if let Some(limits) = self.limits {
+            apply_limits(limits, &mut buffers.scratch.buf, scope_end);
+        }
         end_frame(&mut buffers.scratch, scope_end, severity);
         let frame = &buffers.scratch.buf;
         if verdict.mirror {
@@ -463,37 +457,4 @@ impl Pipeline {
     pub(crate) fn counters(&self) -> Counters {
         self.engines.existing().map(|engine| engine.ledger.snapshot()).unwrap_or_default()
     }
-}
-
-/// Adds the error of an encoded record, if there is one, to its span as an event named `exception`.
-#[cold]
-fn add_exception(buffers: &Buffers, scope_end: usize, context: impl FnOnce() -> Option<Context>) {
-    let Some(record) = buffers.scratch.buf.get(scope_end..).map(RecordView::read) else { return };
-    let attributes: Vec<KeyValue> = record
-        .attributes
-        .iter()
-        .filter(|(key, _)| key.starts_with("exception."))
-        .map(|(key, value)| KeyValue::new(key.to_string(), value.to_string()))
-        .collect();
-    if let Some(context) = (!attributes.is_empty()).then(context).flatten() {
-        context.span().add_event("exception", attributes);
-    }
-}
-
-/// Writes one whole record behind the scope.
-pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S) {
-    let now = nanos(SystemTime::now());
-    let head = Head {
-        time: now,
-        observed_time: now,
-        severity_number: source.severity_number(),
-        severity_text: source.severity_text(),
-        trace: source.trace(),
-        event_name: source.event_name(),
-    };
-    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
-    source.write(&mut writer);
-    buffers.callsites.write(&mut writer, source.location());
-    buffers.thread.write(&mut writer);
-    writer.finish(0);
 }

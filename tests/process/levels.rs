@@ -207,6 +207,11 @@ fn the_first_cut_is_said_once_and_closes_the_facades() {
         .said("NOTSET means WARN")
         .said("help: RUST_LOG=info lets all of them through, RUST_LOG=shop=info those of shop only");
     assert_eq!(child.count("passes"), 1);
+    // Unless logbridge's own voice is turned down.
+    for (level, times) in [("none", 0), ("warn", 0), ("info", 1)] {
+        let child = Child::new("first_cut").arg("told").env("OTEL_LOG_LEVEL", level).run().success().quiet();
+        assert_eq!(told(&child), times, "{level}: {child}");
+    }
     // Also with an empty RUST_LOG, which is unset.
     let child = Child::new("first_cut").arg("told").env("RUST_LOG", "").run().success();
     assert_eq!(told(&child), 1, "{child}");

@@ -410,7 +410,11 @@ fn spans_are_shown_by_the_mirror_behind_the_records_in_them() {
     let child = Child::new("nested_spans").to(&receiver).env("DEBUG", "true").run().success();
     let at = |text: &str| child.stdout.find(text).unwrap_or_else(|| panic!("no `{text}`: {child}"));
     assert!(at("in outer") < at("in inner") && at("in inner") < at(" SPAN  logbridge inner "), "{child}");
-    assert!(at(" SPAN  logbridge inner ") < at(" SPAN  api by the api ") && at(" SPAN  api by the api ") < at(" SPAN  logbridge outer "), "{child}");
+    assert!(
+        at(" SPAN  logbridge inner ") < at(" SPAN  api by the api ")
+            && at(" SPAN  api by the api ") < at(" SPAN  logbridge outer "),
+        "{child}"
+    );
     let line = child.stdout.lines().find(|line| line.contains(" SPAN  logbridge outer ")).expect("a line");
     let span = receiver.spans().into_iter().find(|span| span.name == "outer").expect("arrived");
     assert!(line.contains("SPAN") && line.contains(" order=1001 "), "{line}");

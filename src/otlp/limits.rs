@@ -1,0 +1,135 @@
+//! Limits of attributes: a record that was encoded already is written again without what is too much. Only where somebody
+//! asked for limits.
+
+use super::record::fields as record_fields;
+use super::value::fields as value_fields;
+use super::wire::{Reader, WireType, begin, end, put_bytes, put_varint, tag};
+
+/// How much the attributes of one record may hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct AttributeLimits {
+    pub(crate) count: Option<usize>,
+    /// Of a text, in characters; of bytes, in bytes.
+    pub(crate) value_length: Option<usize>,
+}
+
+impl AttributeLimits {
+    /// The record within the limits, with the number of attributes that were left out.
+    pub(crate) fn apply(self, record: &[u8]) -> Vec<u8> {
+        let mut limited = Vec::with_capacity(record.len());
+        let (mut kept, mut dropped) = (0, 0_u64);
+        let mut reader = Reader::new(record);
+        loop {
+            let before = reader.rest();
+            let Some((field, value)) = reader.next() else { break };
+            let raw = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
+            match u8::try_from(field).unwrap_or(0) {
+                record_fields::ATTRIBUTES if self.count.is_some_and(|count| kept >= count) => dropped += 1,
+                record_fields::ATTRIBUTES => {
+                    kept += 1;
+                    let pair = begin(&mut limited, tag(record_fields::ATTRIBUTES, WireType::Length));
+                    self.key_value(&mut limited, value.bytes());
+                    end(&mut limited, pair);
+                }
+                record_fields::DROPPED_ATTRIBUTES => dropped += value.number(),
+                _ => limited.extend_from_slice(raw),
+            }
+        }
+        if dropped > 0 {
+            limited.push(tag(record_fields::DROPPED_ATTRIBUTES, WireType::Varint));
+            put_varint(&mut limited, dropped);
+        }
+        limited
+    }
+
+    fn key_value(self, out: &mut Vec<u8>, pair: &[u8]) {
+        for (field, value) in Reader::new(pair) {
+            match field {
+                1 => put_bytes(out, tag(1, WireType::Length), value.bytes()),
+                2 => self.nested(out, 2, value.bytes(), Self::any_value),
+                _ => {}
+            }
+        }
+    }
+
+    fn nested(self, out: &mut Vec<u8>, field: u8, message: &[u8], write: fn(Self, &mut Vec<u8>, &[u8])) {
+        let nested = begin(out, tag(field, WireType::Length));
+        write(self, out, message);
+        end(out, nested);
+    }
+
+    fn any_value(self, out: &mut Vec<u8>, value: &[u8]) {
+        let Some((field, content)) = Reader::new(value).next() else { return };
+        match u8::try_from(field).unwrap_or(0) {
+            value_fields::STRING => {
+                let text = content.text();
+                let end = self.value_length.and_then(|most| text.char_indices().nth(most)).map(|(end, _)| end);
+                let cut = end.and_then(|end| text.get(..end)).unwrap_or(&text);
+                put_bytes(out, tag(value_fields::STRING, WireType::Length), cut.as_bytes());
+            }
+            value_fields::BYTES => {
+                let bytes = content.bytes();
+                let cut = self.value_length.and_then(|most| bytes.get(..most)).unwrap_or(bytes);
+                put_bytes(out, tag(value_fields::BYTES, WireType::Length), cut);
+            }
+            value_fields::ARRAY => self.nested(out, value_fields::ARRAY, content.bytes(), Self::array),
+            value_fields::KVLIST => self.nested(out, value_fields::KVLIST, content.bytes(), Self::map),
+            _ => out.extend_from_slice(value),
+        }
+    }
+
+    fn array(self, out: &mut Vec<u8>, array: &[u8]) {
+        for (_, value) in Reader::new(array) {
+            self.nested(out, 1, value.bytes(), Self::any_value);
+        }
+    }
+
+    fn map(self, out: &mut Vec<u8>, map: &[u8]) {
+        for (_, pair) in Reader::new(map) {
+            self.nested(out, 1, pair.bytes(), Self::key_value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::{RecordView, Value};
+    use super::super::record::{Head, RecordWriter, Scratch};
+    use super::*;
+
+    fn record() -> Vec<u8> {
+        let mut scratch = Scratch::default();
+        let head = Head {
+            time: 1,
+            observed_time: 2,
+            severity_number: 9,
+            severity_text: "INFO",
+            trace: None,
+            event_name: None,
+        };
+        let mut writer = RecordWriter::begin(&mut scratch, &head);
+        writer.body(format_args!("a long message stays whole"));
+        writer.attribute("text", |value| value.str("grün und blau"));
+        writer.attribute("bytes", |value| value.bytes(&[1, 2, 3, 4, 5]));
+        writer.attribute("list", |value| value.array(|list| list.value(|value| value.str("abcdef"))));
+        writer.attribute("map", |value| value.map(|map| map.entry("key", |value| value.str("abcdef"))));
+        writer.attribute("number", |value| value.int(1_234_567));
+        writer.finish(2);
+        scratch.buf
+    }
+
+    #[test]
+    fn values_are_cut_wherever_they_stand_and_attributes_are_counted() {
+        let record = record();
+        let none = AttributeLimits { count: None, value_length: None };
+        assert_eq!(RecordView::read(&none.apply(&record)), RecordView::read(&record));
+        let limited = AttributeLimits { count: Some(4), value_length: Some(4) }.apply(&record);
+        let view = RecordView::read(&limited);
+        let shown: Vec<String> = view.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(shown, ["text=grün", "bytes=01020304", "list=[\"abcd\"]", "map={\"key\":\"abcd\"}"]);
+        assert_eq!((view.dropped_attributes, view.time, view.severity_number), (3, 1, 9));
+        assert_eq!(view.body, Value::Text("a long message stays whole".into()));
+        let nothing = AttributeLimits { count: Some(0), value_length: None }.apply(&record);
+        assert_eq!(RecordView::read(&nothing).dropped_attributes, 7);
+    }
+}
