@@ -13,7 +13,7 @@ mod error;
 mod finding;
 mod installed;
 mod ledger;
-mod levels;
+pub mod levels;
 mod notice;
 mod os;
 mod otlp;

@@ -3,7 +3,9 @@
 mod cross;
 mod cuts;
 mod directive;
+mod lint;
 mod live;
+mod message_filter;
 mod stage;
 mod table;
 mod threshold;
@@ -11,7 +13,10 @@ mod versions;
 
 pub(crate) use cuts::CutName;
 pub(crate) use directive::parse;
+pub use lint::lint;
+pub(crate) use lint::lint_at;
 pub(crate) use live::{LevelSets, Live, Look};
+pub(crate) use message_filter::MessageFilter;
 pub use stage::Stage;
 pub(crate) use table::{LevelSet, Origin};
 pub use threshold::{ParseThresholdError, Threshold};

@@ -1,0 +1,27 @@
+//! Filters messages with the crate `regex`.
+
+use regex::Regex;
+
+#[derive(Clone, Debug)]
+pub(crate) struct MessageFilter {
+    expression: Regex,
+}
+
+impl MessageFilter {
+    pub(crate) fn new(expression: &str) -> Result<Self, String> {
+        // regex draws the expression with a caret below it; our findings do that themselves, so the last line is enough.
+        let last_line = |text: String| {
+            let line = text.lines().last().unwrap_or_default().trim();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        };
+        match Regex::new(expression) {
+            Ok(expression) => Ok(Self { expression }),
+            Err(error) => Err(last_line(error.to_string())),
+        }
+    }
+
+    #[allow(dead_code)] // Until the pipeline asks it.
+    pub(crate) fn is_match(&self, message: &str) -> bool {
+        self.expression.is_match(message)
+    }
+}
