@@ -80,16 +80,16 @@ impl Builder {
         if config.panic_hook {
             install_panic_hook();
         }
-        for notice in &config.notices {
-            notice::say(notice);
+        for notice in config.said() {
+            notice::say(&notice);
         }
         Ok(Bridge::new(pipeline))
     }
 
     pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
         let config = self.settings.resolve(&self.environment)?;
-        for notice in &config.notices {
-            notice::say(notice);
+        for notice in config.said() {
+            notice::say(&notice);
         }
         Ok(self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage))
     }

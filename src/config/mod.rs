@@ -1,5 +1,5 @@
 //! What code and environment say becomes one immutable [`Config`]; what in the environment cannot be used becomes a
-//! notice and disables nothing but itself.
+//! finding and disables nothing but itself.
 //!
 //! The only module that reads the environment. Precedence: code, the signal's own variable, the general variable,
 //! `default_*` setters, built-in.
@@ -22,6 +22,7 @@ pub(crate) use resource::ResourceConfig;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
+use crate::finding::{Finding, Severity};
 use crate::levels::{LevelSet, Table};
 use crate::notice::Notice;
 
@@ -39,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) otlp: Option<Otlp>,
     pub(crate) panic_hook: Option<bool>,
     /// What in RUST_LOG could not be used.
-    pub(crate) notices: Vec<Notice>,
+    pub(crate) findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
     pub(crate) problems: Vec<String>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
@@ -52,9 +53,11 @@ pub(crate) struct Settings {
 impl Settings {
     /// A directive of a variable that cannot be used; the others count.
     pub(crate) fn note_directive(&mut self, variable: &str, text: &str, why: &str) {
-        let text = format!("{variable}: `{text}` is ignored: {why}");
-        self.notices
-            .push(Notice::new(text.clone(), text).help("directives are written as `info,my_crate::module=debug`"));
+        let text = format!("`{text}` is ignored: {why}");
+        self.findings.push(
+            Finding::new("bad-directive", Severity::Error, variable, text)
+                .help("directives are written as `info,my_crate::module=debug`"),
+        );
     }
 }
 
@@ -76,13 +79,23 @@ pub enum Mirror {
 pub(crate) struct Config {
     pub(crate) console: ConsoleConfig,
     pub(crate) exit_timeout: Duration,
+    /// What deserves a look.
+    pub(crate) findings: Vec<Finding>,
     pub(crate) mirror: Mirror,
     pub(crate) module: Table,
+    /// What is as it was asked for, and good to know.
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) resource: ResourceConfig,
     pub(crate) span: SpanConfig,
+}
+
+impl Config {
+    /// What stderr has to say of it.
+    pub(crate) fn said(&self) -> impl Iterator<Item = Notice> {
+        self.findings.iter().filter_map(Finding::notice).chain(self.notices.iter().cloned())
+    }
 }
 
 /// The console, decided.
