@@ -85,8 +85,8 @@ impl Builder {
         if config.panic_hook {
             install_panic_hook();
         }
-        for notice in &config.notices {
-            notice::say(notice);
+        for notice in config.said() {
+            notice::say(&notice);
         }
         let without_effect = pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default();
         for notice in without_effect.iter().filter_map(Finding::notice) {
@@ -100,8 +100,8 @@ impl Builder {
 
     pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
         let config = self.settings.resolve(&self.environment)?;
-        for notice in &config.notices {
-            notice::say(notice);
+        for notice in config.said() {
+            notice::say(&notice);
         }
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);

@@ -1,5 +1,5 @@
 //! What code and environment say becomes one immutable [`Config`]; what in the environment cannot be used becomes a
-//! notice and disables nothing but itself.
+//! finding and disables nothing but itself.
 //!
 //! The only module that reads the environment. Precedence: code, the signal's own variable, the general variable,
 //! `default_*` setters, built-in.
@@ -25,6 +25,7 @@ pub(crate) use resource::ResourceConfig;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
+use crate::finding::{Finding, Severity};
 use crate::levels::{LevelSet, LevelSets};
 use crate::notice::{Loudness, Notice};
 use crate::otlp::AttributeLimits;
@@ -46,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) otlp: Option<Otlp>,
     pub(crate) panic_hook: Option<bool>,
     /// What in RUST_LOG could not be used.
-    pub(crate) notices: Vec<Notice>,
+    pub(crate) findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
     pub(crate) problems: Vec<String>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
@@ -59,9 +60,11 @@ pub(crate) struct Settings {
 impl Settings {
     /// A directive of a variable that cannot be used; the others count.
     pub(crate) fn note_directive(&mut self, variable: &str, text: &str, why: &str) {
-        let text = format!("{variable}: `{text}` is ignored: {why}");
-        self.notices
-            .push(Notice::new(text.clone(), text).help("directives are written as `info,my_crate::module=debug`"));
+        let text = format!("`{text}` is ignored: {why}");
+        self.findings.push(
+            Finding::new("bad-directive", Severity::Error, variable, text)
+                .help("directives are written as `info,my_crate::module=debug`"),
+        );
     }
 }
 
@@ -85,6 +88,8 @@ pub(crate) struct Config {
     /// Records down to this level are counted although they are cut.
     pub(crate) count_below: log::LevelFilter,
     pub(crate) exit_timeout: Duration,
+    /// What deserves a look.
+    pub(crate) findings: Vec<Finding>,
     /// Whether the first record that is cut because nobody chose levels is told.
     pub(crate) first_cut: bool,
     pub(crate) levels: LevelSets,
@@ -92,6 +97,7 @@ pub(crate) struct Config {
     pub(crate) limits: Option<AttributeLimits>,
     pub(crate) loudness: Loudness,
     pub(crate) mirror: Mirror,
+    /// What is as it was asked for, and good to know.
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
@@ -99,6 +105,13 @@ pub(crate) struct Config {
     /// Whether the table of levels is printed at the start.
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
+}
+
+impl Config {
+    /// What stderr has to say of it.
+    pub(crate) fn said(&self) -> impl Iterator<Item = Notice> {
+        self.findings.iter().filter_map(Finding::notice).chain(self.notices.iter().cloned())
+    }
 }
 
 /// The console, decided.

@@ -9,6 +9,7 @@ use super::{
     Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Settings, defaults,
 };
 use crate::error::Error;
+use crate::finding::{Finding, Severity};
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, parse};
 use crate::notice::{Loudness, Notice};
 use crate::os;
@@ -20,16 +21,21 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Settings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
-    /// environment becomes a notice of the result.
+    /// environment becomes a finding of the result.
     pub(crate) fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
         if let Some(problem) = self.problems.first() {
             return Err(Error::configuration(problem.clone())
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));
         }
-        let mut resolver = Resolver { environment, notices: self.notices.clone() };
+        let mut resolver = Resolver { environment, findings: self.findings.clone(), notices: Vec::new() };
         let mut resource = ResourceConfig::default();
         for problem in resource.read(environment) {
-            resolver.notice("OTEL_RESOURCE_ATTRIBUTES", &problem, "write key=value,key=value, values percent-encoded");
+            resolver.error(
+                "bad-attribute",
+                "OTEL_RESOURCE_ATTRIBUTES",
+                &problem,
+                "write key=value,key=value, values percent-encoded",
+            );
         }
         resource.attributes.extend(self.resource.iter().cloned());
         if self.service_name.is_some() {
@@ -52,6 +58,7 @@ impl Settings {
             console,
             count_below,
             exit_timeout: exit_timeout.min(FOR_EVER),
+            findings: resolver.findings,
             first_cut,
             limits,
             loudness,
@@ -73,19 +80,21 @@ impl Settings {
 
 pub(super) struct Resolver<'a> {
     pub(super) environment: &'a Environment,
+    findings: Vec<Finding>,
     notices: Vec<Notice>,
 }
 
 impl Resolver<'_> {
-    /// Keeps a notice, unless it was kept already for the other signal.
-    pub(super) fn say(&mut self, notice: Notice) {
-        if !self.notices.iter().any(|kept| kept.key == notice.key) {
-            self.notices.push(notice);
+    /// Keeps a finding, unless it was kept already for the other signal.
+    pub(super) fn find(&mut self, finding: Finding) {
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
     }
 
-    pub(super) fn notice(&mut self, variable: &str, problem: &str, help: &str) {
-        self.say(Notice::new(format!("env {variable} {problem}"), format!("{variable}: {problem}")).help(help));
+    /// What cannot be used, and is ignored.
+    pub(super) fn error(&mut self, code: &'static str, variable: &str, problem: &str, help: &str) {
+        self.find(Finding::new(code, Severity::Error, variable, problem).help(help));
     }
 
     pub(super) fn levels(&mut self, code: &LevelSet, variable: &'static str) -> LevelSet {
@@ -94,7 +103,8 @@ impl Resolver<'_> {
             let parsed = parse(spec);
             set.extend(parsed.directives, Origin::Environment, variable);
             for problem in parsed.problems {
-                self.notice(
+                self.error(
+                    "bad-directive",
                     variable,
                     &format!("`{}` is ignored: {}", problem.text, problem.why),
                     "directives are written as in RUST_LOG: `info,my_crate::module=debug`",
@@ -124,7 +134,7 @@ impl Resolver<'_> {
             let limit = value.parse().ok();
             if limit.is_none() {
                 let problem = format!("`{value}` is no number, so there is no limit");
-                self.notice(variable, &problem, "write a whole number, such as 128");
+                self.error("bad-number", variable, &problem, "write a whole number, such as 128");
             }
             limit
         });
@@ -141,7 +151,7 @@ impl Resolver<'_> {
             "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
             _ => {
                 let problem = format!("`{value}` is no level, so logbridge says what it has to say");
-                self.notice(VARIABLE, &problem, "write none, warn or info; the application's levels are in RUST_LOG");
+                self.error("bad-level", VARIABLE, &problem, "write none, warn or info; the application's levels are in RUST_LOG");
                 Loudness::default()
             }
         }
@@ -156,7 +166,7 @@ impl Resolver<'_> {
         let filter = value.parse().ok().and_then(|threshold: Threshold| threshold.filter());
         filter.unwrap_or_else(|| {
             let problem = format!("`{value}` is no level, so nothing more is counted");
-            self.notice(VARIABLE, &problem, "write a level, such as debug");
+            self.error("bad-level", VARIABLE, &problem, "write a level, such as debug");
             LevelFilter::Off
         })
     }
@@ -166,8 +176,7 @@ impl Resolver<'_> {
         if let Some(mirror) = code {
             return (mirror, mirror);
         }
-        let help = "write DEBUG=true to print each record and span as it is shipped";
-        let (by, items, mirrors) = if self.boolean_with("DEBUG", "the debug mirror stays off", help) == Some(true) {
+        let (by, items, mirrors) = if self.debug() == Some(true) {
             ("DEBUG", "record and span", (Mirror::Text, Mirror::Text))
         } else {
             let [logs, traces] = ["OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"]
@@ -182,7 +191,7 @@ impl Resolver<'_> {
                 }
             }
         };
-        self.say(
+        self.notices.push(
             Notice::information(
                 "mirror",
                 format!("debug mirror is on ({by}): each {items} is printed on stdout as it is shipped"),
@@ -192,16 +201,27 @@ impl Resolver<'_> {
         mirrors
     }
 
-    /// `true 1 yes on`, `false 0 no off`.
-    pub(super) fn boolean(&mut self, variable: &'static str) -> Option<bool> {
-        self.boolean_with(variable, "it has no effect", "write true or false")
+    /// DEBUG is a variable of many: another library may know what to do with a value that is none of ours.
+    fn debug(&mut self) -> Option<bool> {
+        let value = self.environment.get("DEBUG")?;
+        let wanted = parse_bool(value);
+        if wanted.is_none() {
+            let problem = format!("`{value}` is neither true nor false, so the debug mirror stays off");
+            self.find(
+                Finding::new("debug-other", Severity::Warning, "DEBUG", problem)
+                    .help("write DEBUG=true to print each record and span as it is shipped"),
+            );
+        }
+        wanted
     }
 
-    fn boolean_with(&mut self, variable: &'static str, otherwise: &str, help: &str) -> Option<bool> {
+    /// `true 1 yes on`, `false 0 no off`.
+    pub(super) fn boolean(&mut self, variable: &'static str) -> Option<bool> {
         let value = self.environment.get(variable)?;
         let wanted = parse_bool(value);
         if wanted.is_none() {
-            self.notice(variable, &format!("`{value}` is neither true nor false, so {otherwise}"), help);
+            let problem = format!("`{value}` is neither true nor false, so it has no effect");
+            self.error("bad-boolean", variable, &problem, "write true or false");
         }
         wanted
     }
@@ -220,7 +240,7 @@ impl Resolver<'_> {
         let has_otlp = exporters.contains(&"otlp") || unknown.len() == exporters.len();
         for name in unknown {
             let problem = format!("`{name}` is no exporter that logbridge knows");
-            self.notice(variable, &problem, "write otlp, console, none or a list of them");
+            self.error("unknown-exporter", variable, &problem, "write otlp, console, none or a list of them");
         }
         Some(has_otlp)
     }
@@ -247,7 +267,7 @@ impl Resolver<'_> {
             Some("off" | "none") => ConsoleTarget::Off,
             Some(other) => {
                 let problem = format!("`{other}` is no console, so it stays on stderr");
-                self.notice("LOGBRIDGE_CONSOLE", &problem, "write stderr, stdout or off");
+                self.error("unknown-console", "LOGBRIDGE_CONSOLE", &problem, "write stderr, stdout or off");
                 ConsoleTarget::Stderr
             }
         }
@@ -275,7 +295,7 @@ impl Resolver<'_> {
             && !["true", "false"].iter().any(|known| value.eq_ignore_ascii_case(known))
         {
             let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
-            self.notice("OTEL_SDK_DISABLED", &problem, "write true or false");
+            self.error("bad-boolean", "OTEL_SDK_DISABLED", &problem, "write true or false");
         }
     }
 
@@ -297,8 +317,12 @@ impl Resolver<'_> {
         let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BLRP_SCHEDULE_DELAY"]));
         let max_bytes = settings.max_bytes.or_else(|| self.bytes("LOGBRIDGE_MAX_BYTES"));
         if let Some(small) = max_bytes.filter(|bytes| *bytes < defaults::MIN_BYTES) {
+            let place = if settings.max_bytes.is_some() { "code" } else { "LOGBRIDGE_MAX_BYTES" };
             let text = format!("{small} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
-            self.say(Notice::new("max_bytes", text).help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"));
+            self.find(
+                Finding::new("too-small", Severity::Warning, place, text)
+                    .help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"),
+            );
         }
         let max_queue = self.number("OTEL_BLRP_MAX_QUEUE_SIZE");
         let max_batch = self.number("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
@@ -322,7 +346,7 @@ impl Resolver<'_> {
         };
         if duration.is_none() {
             let problem = format!("`{value}` is no time; the default is used");
-            self.notice(variable, &problem, "write milliseconds as a whole number, such as 10000");
+            self.error("bad-duration", variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
         duration
     }
@@ -341,7 +365,7 @@ impl Resolver<'_> {
         let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1 << shift));
         if bytes.is_none() {
             let problem = format!("`{value}` is no size; the default is used");
-            self.notice(variable, &problem, "write bytes as a whole number, such as 67108864, or 64MiB");
+            self.error("bad-size", variable, &problem, "write bytes as a whole number, such as 67108864, or 64MiB");
         }
         bytes
     }

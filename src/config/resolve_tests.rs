@@ -8,8 +8,8 @@ fn delivery<const N: usize>(vars: [(&str, &str); N]) -> Delivery {
     resolve(vars).otlp.delivery.expect("the destination is on")
 }
 
-fn notices(config: &Config) -> Vec<&str> {
-    config.notices.iter().map(|notice| notice.text.as_str()).collect()
+fn texts(config: &Config) -> Vec<String> {
+    config.findings.iter().map(|finding| format!("{}: {}", finding.place, finding.text)).collect()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn nothing_mentions_opentelemetry() {
     assert_eq!(config.otlp.off_because, Some("neither code nor environment mentions OpenTelemetry"));
     assert_eq!(config.mirror, Mirror::Off);
     assert_eq!(config.exit_timeout, Duration::from_secs(3));
-    assert!(config.notices.is_empty());
+    assert!(config.findings.is_empty() && config.notices.is_empty());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_bad_endpoint_in_the_environment_disables_only_itself() {
     ]);
     let endpoint = config.otlp.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string());
     assert_eq!(endpoint.as_deref(), Some("http://collector:4318/v1/logs"));
-    let text = notices(&config).join("\n");
+    let text = texts(&config).join("\n");
     assert!(text.contains("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") && text.contains("`localhost:4318`"), "{text}");
 }
 
@@ -91,7 +91,7 @@ fn off_switches() {
     ] {
         assert!(resolve(vars).otlp.delivery.is_some(), "{vars:?}");
     }
-    assert_eq!(notices(&resolve([("OTEL_SDK_DISABLED", "1")])).len(), 1);
+    assert_eq!(texts(&resolve([("OTEL_SDK_DISABLED", "1")])).len(), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn debug_in_its_spellings() {
     }
     let config = resolve([("DEBUG", "express:*")]);
     assert_eq!(config.mirror, Mirror::Off);
-    assert_eq!(notices(&config).len(), 1);
+    assert_eq!(texts(&config).len(), 1);
     assert_eq!(resolve([("OTEL_LOGS_EXPORTER", "console")]).mirror, Mirror::Text);
     assert_eq!(resolve([("OTEL_LOGS_EXPORTER", "otlp")]).mirror, Mirror::Off);
     assert!(resolve([("DEBUG", "true")]).otlp.delivery.is_none(), "DEBUG does not mention OpenTelemetry");
@@ -126,7 +126,7 @@ fn numbers_that_are_none_and_protocols_that_are_not_there() {
         ("LOGBRIDGE_EXIT_TIMEOUT", "1.5"),
         ("LOGBRIDGE_CONSOLE", "stdwhat"),
     ]);
-    assert_eq!(notices(&config).len(), 6, "{:?}", notices(&config));
+    assert_eq!(texts(&config).len(), 6, "{:?}", texts(&config));
     let unchanged = config.otlp.delivery.expect("on");
     assert_eq!(unchanged.route.timeout, Duration::from_secs(10));
     assert_eq!(unchanged.max_bytes, 64 << 20);
@@ -161,5 +161,5 @@ fn an_api_key_is_the_raw_authorization_and_never_erases_headers() {
 fn a_malformed_header_is_named_and_the_others_are_sent() {
     let config = resolve([("OTEL_EXPORTER_OTLP_HEADERS", "nonsense,x-a=1,bad name=2")]);
     assert_eq!(config.otlp.delivery.as_ref().map(|d| d.route.headers.len()), Some(1));
-    assert_eq!(notices(&config).len(), 2);
+    assert_eq!(texts(&config).len(), 2);
 }

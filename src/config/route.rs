@@ -6,7 +6,7 @@ use super::resolve::{FOR_EVER, Resolver};
 use super::traces::traces_beside;
 use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, defaults};
 use crate::error::Error;
-use crate::notice::Notice;
+use crate::finding::{Finding, Severity};
 use crate::signal::Signal;
 
 /// The variable of one signal, and that of all.
@@ -26,8 +26,9 @@ impl Resolver<'_> {
         self.without_effect(signal);
         let endpoint = self.endpoint(code, signal)?;
         if endpoint.credentials().is_some() {
-            self.say(
-                Notice::new("url credentials", format!("the user and password in {endpoint} are not sent"))
+            let text = format!("the user and password in {endpoint} are not sent");
+            self.find(
+                Finding::new("url-credentials", Severity::Warning, "code", text)
                     .help("put them into OTEL_EXPORTER_OTLP_HEADERS as authorization=Basic%20…"),
             );
         }
@@ -71,7 +72,7 @@ impl Resolver<'_> {
             let Some(value) = self.environment.get(variable) else { continue };
             match if full { Endpoint::from_full(value) } else { Endpoint::from_base(value, signal) } {
                 Ok(endpoint) => return Ok(endpoint),
-                Err(problem) => self.notice(variable, &format!("{problem}; it is ignored"), help),
+                Err(problem) => self.error("bad-url", variable, &format!("{problem}; it is ignored"), help),
             }
         }
         Endpoint::from_base(DEFAULT_ENDPOINT, signal).map_err(Error::configuration)
@@ -83,7 +84,8 @@ impl Resolver<'_> {
             let (parsed, problems) = parse_headers(text);
             headers = parsed;
             for problem in problems {
-                self.notice(
+                self.error(
+                    "bad-header",
                     variable,
                     &format!("{problem}; it is not sent"),
                     "write key=value,key=value, values percent-encoded",
@@ -97,7 +99,9 @@ impl Resolver<'_> {
         if let Some((variable, key)) = self.environment.first(&[of_signal, "HYPERDX_API_KEY"]) {
             match header("authorization", key) {
                 Ok(key) => replace(&mut headers, key),
-                Err(problem) => self.notice(variable, &problem, "copy the ingestion key again, without line breaks"),
+                Err(problem) => {
+                    self.error("bad-header", variable, &problem, "copy the ingestion key again, without line breaks")
+                }
             }
         }
         for (name, value) in &code.headers {
@@ -118,7 +122,8 @@ impl Resolver<'_> {
             "grpc" | "http/json" => format!("`{protocol}` is not compiled into this program; http/protobuf is used"),
             _ => format!("`{protocol}` is no OTLP protocol; http/protobuf is used"),
         };
-        self.notice(
+        self.error(
+            "unknown-protocol",
             variable,
             &problem,
             "set it to http/protobuf, and the endpoint to the collector's HTTP port (4318)",
@@ -131,7 +136,7 @@ impl Resolver<'_> {
             if let Some((variable, value)) = self.environment.first(&names)
                 && !value.eq_ignore_ascii_case("none")
             {
-                self.notice(variable, "it has no effect in this version of logbridge", "unset it");
+                self.error("no-effect", variable, "it has no effect in this version of logbridge", "unset it");
             }
         }
     }

@@ -97,7 +97,8 @@ impl Resolver<'_> {
             }
             _ => {
                 let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
-                self.notice(
+                self.error(
+                    "unknown-sampler",
                     SAMPLER,
                     &problem,
                     "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
@@ -114,7 +115,12 @@ impl Resolver<'_> {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
             _ => {
                 let problem = format!("`{value}` is no share of the traces; all are sampled");
-                self.notice(SAMPLER_ARG, &problem, "write a number from 0 to 1, such as 0.1 for one trace in ten");
+                self.error(
+                    "bad-number",
+                    SAMPLER_ARG,
+                    &problem,
+                    "write a number from 0 to 1, such as 0.1 for one trace in ten",
+                );
                 1.0
             }
         }
@@ -137,7 +143,7 @@ impl Resolver<'_> {
                 Ok(number) => *limit = number,
                 Err(_) => {
                     let problem = format!("`{value}` is no number; the default is used");
-                    self.notice(variable, &problem, "write a whole number, such as 128");
+                    self.error("bad-number", variable, &problem, "write a whole number, such as 128");
                 }
             }
         }
@@ -158,7 +164,7 @@ impl Resolver<'_> {
                     let problem = format!("`{name}` is no propagator that logbridge has; it is left out");
                     let help = "write tracecontext, baggage or none; set any other one with \
                                 `opentelemetry::global::set_text_map_propagator` before `init`";
-                    self.notice(PROPAGATORS, &problem, help);
+                    self.error("unknown-propagator", PROPAGATORS, &problem, help);
                     continue;
                 }
             };
@@ -175,7 +181,7 @@ impl Resolver<'_> {
         let number = value.parse().ok().filter(|number| *number > 0);
         if number.is_none() {
             let problem = format!("`{value}` is no number above 0; the default is used");
-            self.notice(variable, &problem, "write a whole number, such as 2048");
+            self.error("bad-number", variable, &problem, "write a whole number, such as 2048");
         }
         number
     }

@@ -70,7 +70,7 @@ fn spans_are_off_for_a_reason() {
 fn samplers_and_their_argument() {
     let sampler = |name, argument| {
         let config = resolve([("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)]);
-        (format!("{:?}", config.span.sampler), config.notices.len())
+        (format!("{:?}", config.span.sampler), config.findings.len())
     };
     assert_eq!(sampler("", ""), ("ParentBased(AlwaysOn)".to_owned(), 0));
     assert_eq!(sampler("always_on", ""), ("AlwaysOn".to_owned(), 0));
@@ -91,7 +91,7 @@ fn propagators() {
     assert_eq!(propagators("none"), []);
     let config = resolve([("OTEL_PROPAGATORS", "b3,tracecontext")]);
     assert_eq!(config.span.propagators, [Propagator::TraceContext]);
-    assert_eq!(config.notices.len(), 1);
+    assert_eq!(config.findings.len(), 1);
 }
 
 #[test]
@@ -116,10 +116,10 @@ fn the_queue_and_the_limits() {
         (limits.max_attributes_per_span, limits.max_events_per_span, limits.max_attributes_per_event),
         (7, 128, 9)
     );
-    assert_eq!(config.notices.len(), 1);
+    assert_eq!(config.findings.len(), 1);
     let config = resolve([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"), ("OTEL_BSP_MAX_QUEUE_SIZE", "0")]);
     assert_eq!(config.span.delivery.map(|delivery| delivery.max_queue), Some(16_384));
-    assert_eq!(config.notices.len(), 1);
+    assert_eq!(config.findings.len(), 1);
 }
 
 #[test]
@@ -156,5 +156,5 @@ fn what_both_signals_would_say_is_said_once() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
     ]);
-    assert_eq!(config.notices.len(), 4, "{:?}", config.notices);
+    assert_eq!(config.findings.len(), 4, "{:?}", config.findings);
 }
