@@ -89,11 +89,6 @@ impl Finding {
         self
     }
 
-    pub(crate) fn corrected(mut self, corrected: impl Into<String>) -> Self {
-        self.corrected = Some(corrected.into());
-        self
-    }
-
     /// The help, else the corrected text.
     fn advice(&self) -> Option<String> {
         match (&self.help, &self.corrected) {
@@ -143,8 +138,8 @@ mod tests {
     #[test]
     fn a_finding_points_at_its_place() {
         let finding = Finding::new("unknown-level", Severity::Error, "RUST_LOG", "`inof` is no level")
-            .at("app=inof,db=debug", 4..8)
-            .corrected("app=info,db=debug");
+            .at("app=inof,db=debug", 4..8);
+        let finding = Finding { corrected: Some("app=info,db=debug".to_owned()), ..finding };
         assert_eq!(
             finding.to_string(),
             "error[unknown-level]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \

@@ -84,6 +84,10 @@ impl Levels {
             return Err(Error::configuration(format!("`{}`: {}", problem.text, problem.why))
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));
         }
+        if parsed.message.is_some() {
+            return Err(Error::configuration("a filter on the text of records cannot change while the program runs")
+                .with_help("leave out the `/` and what is behind it"));
+        }
         self.pipeline.forget_appointments(self.stage);
         self.change(|set| {
             set.clear(Origin::RunTime);

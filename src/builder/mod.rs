@@ -17,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::config::{Console, Environment, Mirror, Otlp, Settings};
 use crate::env::Env;
 use crate::error::Error;
-use crate::levels::{Origin, Threshold, parse};
+use crate::levels::{Origin, Threshold};
 use crate::source::LogProcessor;
 use crate::telemetry::{self, TracerChoice};
 
@@ -94,11 +94,7 @@ impl Builder {
             None => (env.filter.default.as_deref(), Origin::Default, format!("default of {variable}")),
         };
         if let Some(spec) = value {
-            let parsed = parse(spec);
-            self.settings.levels.extend(parsed.directives, origin, &by);
-            for problem in parsed.problems {
-                self.settings.note_directive(&env.filter.name, &problem.text, problem.why);
-            }
+            self.settings.read_filter(&by, spec, origin);
         }
         if let Some(style) = process.get(&env.style.name).or(env.style.default.as_deref()) {
             self.parse_write_style(style);
@@ -125,12 +121,10 @@ impl Builder {
         self
     }
 
-    /// Directives as in `RUST_LOG`. What cannot be parsed makes [`try_init`](Self::try_init) return an error.
+    /// Directives as in `RUST_LOG`, and behind a `/` a regular expression that the text of a record must match (feature
+    /// `regex`). What cannot be parsed makes [`try_init`](Self::try_init) return an error.
     pub fn parse_filters(&mut self, directives: &str) -> &mut Self {
-        let parsed = parse(directives);
-        self.settings.levels.extend(parsed.directives, Origin::Code, "code");
-        let problems = parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why));
-        self.settings.problems.extend(problems);
+        self.settings.take_filter(directives);
         self
     }
 

@@ -75,19 +75,19 @@ impl LevelsFile {
         self.settled = Some(content);
         match read {
             Ok(levels) => Looked::News(levels),
-            Err(finding) => Looked::Bad(finding),
+            Err(finding) => Looked::Bad(*finding),
         }
     }
 }
 
-fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Finding> {
+fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
     let bad = |line: usize, text: String| {
         let place = if line == 0 { path.display().to_string() } else { format!("{}:{line}", path.display()) };
         let text = format!("{text}; the levels stay as they are");
-        Finding::new("bad-levels-file", Severity::Error, place, text).help(
+        Box::new(Finding::new("bad-levels-file", Severity::Error, place, text).help(
             "one or more directives a line, written as in RUST_LOG, `#` before comments; `[otlp]`, `[console]`, `[spans]` \
              before those of another stage",
-        )
+        ))
     };
     let text = std::str::from_utf8(content).map_err(|_| bad(0, "it is no UTF-8".to_owned()))?;
     if !text.is_empty() && !text.ends_with('\n') {
@@ -107,8 +107,12 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Finding> {
             };
             continue;
         }
-        if let Some(problem) = parse(line).problems.first() {
+        let parsed = parse(line);
+        if let Some(problem) = parsed.problems.first() {
             return Err(bad(number, format!("`{}`: {}", problem.text, problem.why)));
+        }
+        if parsed.message.is_some() {
+            return Err(bad(number, "a filter on the text of records belongs to RUST_LOG".to_owned()));
         }
         if !line.is_empty() {
             levels.directives.push((stage, number, line.to_owned()));

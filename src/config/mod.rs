@@ -25,8 +25,8 @@ pub(crate) use resource::ResourceConfig;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
-use crate::finding::{Finding, Severity};
-use crate::levels::{LevelSet, LevelSets};
+use crate::finding::Finding;
+use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::otlp::AttributeLimits;
 
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) levels: LevelSet,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) max_bytes: Option<usize>,
+    /// What the text of a record must match, and who said so.
+    pub(crate) message_filter: Option<(MessageFilter, String)>,
     pub(crate) max_spans: Option<usize>,
     pub(crate) mirror: Option<Mirror>,
     pub(crate) otlp: Option<Otlp>,
@@ -58,13 +60,26 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// A directive of a variable that cannot be used; the others count.
-    pub(crate) fn note_directive(&mut self, variable: &str, text: &str, why: &str) {
-        let text = format!("`{text}` is ignored: {why}");
-        self.findings.push(
-            Finding::new("bad-directive", Severity::Error, variable, text)
-                .help("directives are written as `info,my_crate::module=debug`"),
-        );
+    /// Takes a filter string. What in it cannot be used is found, and the rest counts.
+    pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
+        let parsed = parse(spec);
+        self.levels.extend(parsed.directives, origin, by);
+        self.findings.extend(lint_at(by, spec));
+        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(&message)) {
+            self.message_filter = Some((filter, by.to_owned()));
+        }
+    }
+
+    /// The same for one that stands in code, where what cannot be used makes `try_init` fail.
+    pub(crate) fn take_filter(&mut self, spec: &str) {
+        let parsed = parse(spec);
+        self.levels.extend(parsed.directives, Origin::Code, "code");
+        self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
+        match parsed.message.map(|message| (MessageFilter::new(&message), message)) {
+            Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),
+            Some((Err(why), message)) => self.problems.push(format!("`/{message}`: {why}")),
+            None => {}
+        }
     }
 }
 
@@ -96,6 +111,7 @@ pub(crate) struct Config {
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,
     pub(crate) loudness: Loudness,
+    pub(crate) message_filter: Option<(MessageFilter, String)>,
     pub(crate) mirror: Mirror,
     /// What is as it was asked for, and good to know.
     pub(crate) notices: Vec<Notice>,

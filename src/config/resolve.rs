@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
-use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, parse};
+use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::os;
 use crate::otlp::AttributeLimits;
@@ -62,6 +62,7 @@ impl Settings {
             first_cut,
             limits,
             loudness,
+            message_filter: self.message_filter.clone(),
             mirror,
             levels,
             levels_file: self
@@ -102,12 +103,15 @@ impl Resolver<'_> {
         if let Some(spec) = self.environment.get(variable) {
             let parsed = parse(spec);
             set.extend(parsed.directives, Origin::Environment, variable);
-            for problem in parsed.problems {
+            for finding in lint_at(variable, spec) {
+                self.find(finding);
+            }
+            if parsed.message.is_some() {
                 self.error(
-                    "bad-directive",
+                    "message-filter",
                     variable,
-                    &format!("`{}` is ignored: {}", problem.text, problem.why),
-                    "directives are written as in RUST_LOG: `info,my_crate::module=debug`",
+                    "a filter on the text of records belongs to RUST_LOG",
+                    "unset it",
                 );
             }
         }
@@ -151,7 +155,12 @@ impl Resolver<'_> {
             "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
             _ => {
                 let problem = format!("`{value}` is no level, so logbridge says what it has to say");
-                self.error("bad-level", VARIABLE, &problem, "write none, warn or info; the application's levels are in RUST_LOG");
+                self.error(
+                    "bad-level",
+                    VARIABLE,
+                    &problem,
+                    "write none, warn or info; the application's levels are in RUST_LOG",
+                );
                 Loudness::default()
             }
         }

@@ -105,7 +105,6 @@ mod tests {
     use super::super::directive::parse;
     use super::super::live::{LevelSets, Live};
     use super::super::table::Origin;
-    use super::*;
     use log::LevelFilter;
 
     fn live(module: &str, otlp: &str) -> Live {

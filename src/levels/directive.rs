@@ -79,18 +79,15 @@ pub(crate) fn parse(spec: &str) -> Parsed {
     }
     if let Some(message) = message {
         parsed.message = Some(spec[message.clone()].to_owned());
-        // Goes away with the one who applies `message`: until then nobody may think that it has an effect.
-        parsed.problems.push(Problem {
-            text: format!("/{}", &spec[message.clone()]),
-            why: "a filter on the message is not supported yet, so it has no effect",
-            span: message.start - 1..message.end,
-        });
     }
     parsed
 }
 
+/// Where the pieces are, and where the text behind the `/` is.
+pub(super) type Split = (Vec<Range<usize>>, Option<Range<usize>>);
+
 /// Where the pieces are, trimmed and without empty ones, and the text behind the `/`. `None` for more than one `/`.
-pub(super) fn split(spec: &str) -> Option<(Vec<Range<usize>>, Option<Range<usize>>)> {
+pub(super) fn split(spec: &str) -> Option<Split> {
     let end = spec.find('/').unwrap_or(spec.len());
     let message = (end < spec.len()).then_some(end + 1..spec.len());
     if message.clone().is_some_and(|message| spec[message].contains('/')) {
@@ -191,7 +188,7 @@ mod tests {
         assert_eq!(parsed.directives, [Directive::new("b", Threshold::Debug)]);
         assert_eq!(parsed.message.as_deref(), Some("regex"));
         let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text.as_str()).collect();
-        assert_eq!(texts, ["a=inof", "c=info=warn", "/regex"]);
+        assert_eq!(texts, ["a=inof", "c=info=warn"]);
     }
 
     #[test]
@@ -205,7 +202,7 @@ mod tests {
             assert_eq!(problem.text, spec[problem.span.clone()]);
         }
         let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text.as_str()).collect();
-        assert_eq!(texts, ["x=?", "[s{a=1,b=2}]=info", "[{f}]", "/r"]);
+        assert_eq!(texts, ["x=?", "[s{a=1,b=2}]=info", "[{f}]"]);
     }
 
     #[test]

@@ -46,6 +46,13 @@ pub(super) fn print(event: &Event<'_>, terminal: &Terminal) -> Printed {
     )
 }
 
+/// The message, as a filter on the text sees it.
+pub(super) fn text(event: &Event<'_>) -> String {
+    let mut fields = OwnedFields::default();
+    event.record(&mut fields);
+    fields.message.take().unwrap_or_else(|| body_without_message(event))
+}
+
 /// A readable body for an event without a message: its fields, else its name, else its target.
 pub(super) fn body_without_message(event: &Event<'_>) -> String {
     let mut fields = OwnedFields::default();

@@ -20,6 +20,10 @@ impl Source for Record<'_> {
         self.level()
     }
 
+    fn text(&self) -> Option<String> {
+        Some(self.args().to_string())
+    }
+
     fn print(&self, terminal: &Terminal) -> Printed {
         terminal.print(self)
     }

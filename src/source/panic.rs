@@ -102,6 +102,11 @@ impl Source for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
+    // No filter keeps a panic from being told.
+    fn text(&self) -> Option<String> {
+        None
+    }
+
     fn print(&self, _terminal: &Terminal) -> Printed {
         Printed::Whole
     }

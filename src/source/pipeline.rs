@@ -18,7 +18,7 @@ use super::processor::{Came, expecting};
 use crate::config::{Config, LevelsFile};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::ledger::{Count, Counters, DropReason};
-use crate::levels::{CutName, Live, Look, Stage};
+use crate::levels::{CutName, Live, Look, MessageFilter, Stage};
 use crate::otlp::{AttributeLimits, RecordWriter, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
@@ -29,6 +29,8 @@ use crate::thread::{self, Call, guarded};
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) levels: Live,
+    /// What the text of a record must match, and who said so.
+    message_filter: Option<(MessageFilter, String)>,
     /// Whether records are sent.
     otlp_on: bool,
     /// Whether records of traces that are not sampled are cut.
@@ -112,6 +114,8 @@ pub(super) trait Source {
     fn otel_context(&self) -> Option<Context> {
         buffers::current_context()
     }
+    /// The message as text, for a filter on it; `None` for what no such filter concerns.
+    fn text(&self) -> Option<String>;
     /// Prints it as env_logger does.
     fn print(&self, terminal: &Terminal) -> Printed;
     fn location(&self) -> Location<'_>;
@@ -122,6 +126,7 @@ pub(super) trait Source {
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
         Self {
+            message_filter: config.message_filter.clone().filter(|_| has_module_stage),
             levels: Live::new(config.levels.clone(), has_module_stage, config.count_below),
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
@@ -188,6 +193,14 @@ impl Pipeline {
         official: impl FnOnce(&Front),
     ) {
         let call = Call::enter();
+        if let Some((filter, by)) = &self.message_filter
+            && !guarded(|| source.text().is_none_or(|text| filter.is_match(&text))).unwrap_or(true)
+        {
+            let by = || format!("{by}: a filter on the text");
+            let cut = self.levels.cuts.number(Stage::Module, source.target(), by).unwrap_or_default();
+            engine.ledger.count_rejected(shard, cut, source.level());
+            return;
+        }
         let verdict = self.gate(engine, shard, source, look, call.is_some());
         if verdict.console
             && let Some(terminal) = &self.terminal

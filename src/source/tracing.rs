@@ -219,6 +219,10 @@ where
         }
     }
 
+    fn text(&self) -> Option<String> {
+        Some(event_line::text(self.event))
+    }
+
     fn print(&self, terminal: &Terminal) -> Printed {
         event_line::print(self.event, terminal)
     }

@@ -19,10 +19,11 @@ pub(crate) const GROUP: Group = Group {
         explanations_name_the_gate,
         nobody_is_told_of_a_first_cut_where_somebody_chose_levels,
         probes_before_events_lose_none,
+        texts_are_filtered_as_in_env_logger,
         the_first_cut_is_said_once_and_closes_the_facades,
         the_table_is_shown_at_the_start_where_that_is_asked_for,
     ],
-    scenarios: named![change_levels, count_cuts, explain, first_cut, limited_time, probes, watch_file],
+    scenarios: named![change_levels, count_cuts, filtered_texts, explain, first_cut, limited_time, probes, watch_file],
 };
 
 /// Writes through both facades, and each time from the same callsites.
@@ -386,4 +387,27 @@ fn the_table_is_shown_at_the_start_where_that_is_asked_for() {
         "logbridge: levels\nmodule stage\n  (root)  WARN    RUST_LOG: WARN\n  app     DEBUG   RUST_LOG: app=DEBUG\n",
     );
     assert_arrived(&receiver, &[], &child);
+}
+
+fn filtered_texts(_: &[String]) {
+    logbridge::init();
+    log::info!("paid 12 euro");
+    log::info!("paid nothing");
+    tracing::info!("paid 7 euro");
+    tracing::info!(paid = 3, "not in the text");
+    log::debug!("paid 1 euro");
+    assert!(std::panic::catch_unwind(|| panic!("a panic is told all the same")).is_err());
+    print_counters();
+}
+
+fn texts_are_filtered_as_in_env_logger() {
+    let receiver = receiver();
+    let child = Child::new("filtered_texts").to(&receiver).env("RUST_LOG", r"info/paid \d+").run().success().quiet();
+    let arrived: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
+    assert_eq!(arrived.len(), 3, "{arrived:?}: {child}");
+    assert!(["paid 12 euro", "paid 7 euro"].iter().all(|text| arrived.iter().any(|message| message == text)));
+    child.numbers().expect(&[("below", 2), ("passed", 3), ("offered", 5)]);
+    // What is no expression is said, and the levels count.
+    let child = Child::new("filtered_texts").to(&receiver).env("RUST_LOG", "info/paid (").run().success().warned(1);
+    child.numbers().expect(&[("passed", 5)]);
 }
