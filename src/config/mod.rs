@@ -7,18 +7,24 @@
 mod destination;
 mod endpoint;
 mod environment;
+mod headers;
 mod resolve;
 mod resource;
 mod route;
+mod setting;
 mod traces;
 
 use std::time::Duration;
 
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
-pub(crate) use endpoint::{Endpoint, Header};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use environment::Environment;
+pub(crate) use headers::Header;
 pub(crate) use resource::ResourceConfig;
+#[allow(unused_imports)] // Nobody shows them yet: the report will.
+pub(crate) use setting::settings_table;
+pub(crate) use setting::{Setting, Source};
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
@@ -88,6 +94,9 @@ pub(crate) struct Config {
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) resource: ResourceConfig,
+    /// Each value that was decided, with who decided it.
+    #[allow(dead_code)] // Nobody shows them yet: the report will.
+    pub(crate) settings: Vec<Setting>,
     pub(crate) span: SpanConfig,
 }
 
