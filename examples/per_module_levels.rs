@@ -36,6 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     heading("The levels now");
     print!("{}", bridge.levels());
 
+    heading("All settings, and who decided them");
+    print!("{}", bridge.configuration());
+
     heading("What became of all of them");
     print!("{}", bridge.report());
     Ok(())

@@ -27,7 +27,7 @@ mod telemetry;
 mod thread;
 mod transport;
 
-pub use bridge::{Bridge, BridgeLayer, Cut, Levels, Logger, Report};
+pub use bridge::{Bridge, BridgeLayer, Configuration, Cut, Levels, Logger, Report};
 pub use builder::Builder;
 pub use config::{Console, Mirror, Otlp};
 pub use diagnose::{Explanation, Gate};

@@ -103,7 +103,8 @@ impl Levels {
     }
 
     /// What deserves a look: thresholds that have no effect, directives that match no target seen so far, directives that
-    /// also match another crate. Of all stages.
+    /// also match another crate. Of all stages, as they are now; what the filters' texts had in them is in
+    /// [`Bridge::configuration`](crate::Bridge::configuration).
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         self.pipeline.levels.findings()

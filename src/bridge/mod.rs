@@ -12,8 +12,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use levels::Levels;
 
+use crate::config::settings_table;
 use crate::diagnose::{Explanation, explain};
 use crate::error::Error;
+use crate::finding::Finding;
 use crate::ledger::Counters;
 use crate::levels::{CutName, Stage};
 use crate::notice;
@@ -79,6 +81,13 @@ impl Bridge {
                 .collect(),
             notices: notice::history(),
         }
+    }
+
+    /// What was decided at the start, setting by setting, and who decided it; and what in code and environment deserves a
+    /// look.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        Configuration { shown: settings_table(&self.pipeline.settings), findings: self.pipeline.findings.clone() }
     }
 
     /// The levels, to be changed while the program runs and to be shown.
@@ -175,6 +184,25 @@ where
 
     fn on_event(&self, event: &tracing_core::Event<'_>, context: Context<'_, S>) {
         self.inner.on_event(event, context);
+    }
+}
+
+/// What was decided at the start. Made by [`Bridge::configuration`]; no secret is in it.
+///
+/// `Display` is a table of all settings, each with its value and who decided it (code, a variable, built-in), and behind it
+/// the findings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Configuration {
+    shown: String,
+    /// What cannot be used, and what probably means something else than was meant.
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)?;
+        self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))
     }
 }
 

@@ -1,9 +1,8 @@
-//! Where telemetry goes: the specification's endpoint rules, and headers.
+//! Where telemetry goes: the specification's endpoint rules.
 
 use std::fmt;
 
-use http::{HeaderName, HeaderValue, Uri};
-use percent_encoding::percent_decode_str;
+use http::Uri;
 
 use crate::signal::Signal;
 
@@ -74,57 +73,18 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// The URL without credentials and without the values of its query.
-fn redact_url(url: &str) -> String {
-    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    let authority = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => authority.to_owned(),
-    };
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    format!("{scheme}{separator}{authority}{path}{query}")
-}
-
-/// One header to send with each request. The value is never shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Header {
-    pub(crate) name: HeaderName,
-    /// Marked sensitive, so that `Debug` hides it.
-    pub(crate) value: HeaderValue,
-}
-
-/// Makes a header, with an error text that names it but does not show its value.
-pub(crate) fn header(name: &str, value: &str) -> Result<Header, String> {
-    let name: HeaderName =
-        name.trim().parse().map_err(|_| format!("`{}` is no header name", name.trim().escape_debug()))?;
-    let mut value = HeaderValue::from_str(value.trim())
-        .map_err(|_| format!("the value of the header `{name}` has a line break or another control character in it"))?;
-    value.set_sensitive(true);
-    Ok(Header { name, value })
-}
-
-/// Headers as `OTEL_EXPORTER_OTLP_HEADERS` has them (`key=value,key=value`, values percent-encoded), and the texts of
-/// what cannot be used.
-pub(crate) fn parse_headers(text: &str) -> (Vec<Header>, Vec<String>) {
-    let mut headers = Vec::new();
-    let mut problems = Vec::new();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let Some((name, value)) = pair.split_once('=') else {
-            let name = pair.split_once(':').map_or("", |(name, _)| name.trim());
-            let shown = if name.is_empty() { "one header".to_owned() } else { format!("the header `{name}`") };
-            problems.push(format!("{shown} is not written as `key=value`"));
-            continue;
-        };
-        let decoded = percent_decode_str(value).decode_utf8_lossy();
-        match header(name, &decoded) {
-            Ok(header) => headers.push(header),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    (headers, problems)
+/// The URL without credentials and without the values of its query. What is no URL has them in odd places: everything in
+/// front of the last `@` may be a password.
+pub(super) fn redact_url(url: &str) -> String {
+    let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
+    let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
+    // A query in front of any path may be the rest of a password.
+    let is_query = before.contains('/') || query.is_none_or(|query| !query.contains('@'));
+    let searched = if is_query { before } else { rest };
+    let (hidden, shown) = searched.rsplit_once('@').map_or(("", searched), |(_, shown)| ("…@", shown));
+    let (shown, cut) = shown.split_once('?').map_or((shown, false), |(shown, _)| (shown, true));
+    let query = if cut || (is_query && query.is_some()) { "?…" } else { "" };
+    format!("{scheme}{hidden}{shown}{query}")
 }
 
 #[cfg(test)]
@@ -156,22 +116,16 @@ mod tests {
         }
         let problem = Endpoint::from_base("htp://user:s3cret@host/x?token=t0p", Signal::Logs).expect_err("scheme");
         assert!(!problem.contains("s3cret") && !problem.contains("t0p"), "{problem}");
+        for (url, shown) in [
+            ("http://u:s3cret/s3cret@h/x?s3cret", "http://…@h/x?…"),
+            ("http://u:s3cret?s3cret@h/x?s3cret", "http://…@h/x?…"),
+            ("u:s3cret@h", "…@h"),
+            ("http://h/x?to=a@b", "http://h/x?…"),
+        ] {
+            assert_eq!(redact_url(url), shown, "{url}");
+        }
         let endpoint = Endpoint::from_base("http://user:s3cret@host", Signal::Logs).expect("a URL");
         assert_eq!(endpoint.to_string(), "http://…@host/v1/logs");
         assert_eq!(endpoint.credentials(), Some("user:s3cret"));
-    }
-
-    #[test]
-    fn headers_are_percent_decoded_and_bad_ones_leave_the_others() {
-        let (headers, problems) = parse_headers("authorization=Bearer%20a%2Cb, x-a = 1 ,broken,key: value,b%d=1,c=%0A");
-        let seen: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.to_str().unwrap_or_default())).collect();
-        assert_eq!(seen, [("authorization", "Bearer a,b"), ("x-a", "1"), ("b%d", "1"), ("c", "")]);
-        assert_eq!(
-            problems,
-            ["one header is not written as `key=value`", "the header `key` is not written as `key=value`"]
-        );
-        let bad = header("x", "a\nb").expect_err("line break");
-        assert!(!bad.contains("a\nb"), "{bad}");
-        assert!(!format!("{headers:?}").contains("Bearer"));
     }
 }

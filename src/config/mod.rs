@@ -7,10 +7,12 @@
 mod destination;
 mod endpoint;
 mod environment;
+mod headers;
 mod levels_file;
 mod resolve;
 mod resource;
 mod route;
+mod setting;
 mod traces;
 
 use std::path::PathBuf;
@@ -18,10 +20,13 @@ use std::time::Duration;
 
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
-pub(crate) use endpoint::{Endpoint, Header};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use environment::Environment;
+pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};
 pub(crate) use resource::ResourceConfig;
+pub(crate) use setting::settings_table;
+pub(crate) use setting::{Setting, Source};
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
@@ -118,6 +123,8 @@ pub(crate) struct Config {
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) resource: ResourceConfig,
+    /// Each value that was decided, with who decided it.
+    pub(crate) settings: Vec<Setting>,
     /// Whether the table of levels is printed at the start.
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,

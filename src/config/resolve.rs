@@ -5,8 +5,10 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::environment::{Environment, parse_bool};
+use super::setting::{on_off, sent, time};
 use super::{
-    Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Settings, defaults,
+    Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting, Settings,
+    Source, defaults,
 };
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
@@ -27,20 +29,9 @@ impl Settings {
             return Err(Error::configuration(problem.clone())
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));
         }
-        let mut resolver = Resolver { environment, findings: self.findings.clone(), notices: Vec::new() };
-        let mut resource = ResourceConfig::default();
-        for problem in resource.read(environment) {
-            resolver.error(
-                "bad-attribute",
-                "OTEL_RESOURCE_ATTRIBUTES",
-                &problem,
-                "write key=value,key=value, values percent-encoded",
-            );
-        }
-        resource.attributes.extend(self.resource.iter().cloned());
-        if self.service_name.is_some() {
-            resource.service_name.clone_from(&self.service_name);
-        }
+        let mut resolver =
+            Resolver { environment, findings: self.findings.clone(), notices: Vec::new(), settings: Vec::new() };
+        let resource = resolver.resource(self);
         let (mirror, span_mirror) = resolver.mirrors(self.mirror);
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
@@ -49,15 +40,20 @@ impl Settings {
         let count_below = resolver.count_below(self);
         let limits = resolver.limits();
         let loudness = resolver.loudness();
-        let first_cut = self.first_cut.or_else(|| resolver.boolean("LOGBRIDGE_FIRST_CUT")).unwrap_or(true);
-        let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").unwrap_or(false);
-        let exit_timeout = self
-            .exit_timeout
-            .unwrap_or_else(|| resolver.duration(&["LOGBRIDGE_EXIT_TIMEOUT"]).unwrap_or(defaults::EXIT_TIMEOUT));
+        let (first_cut, source) = match self.first_cut {
+            Some(wanted) => (wanted, Source::Code),
+            None => resolver.boolean("LOGBRIDGE_FIRST_CUT").unwrap_or((true, Source::BuiltIn)),
+        };
+        resolver.keep("first cut notice", on_off(first_cut), source);
+        let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
+        let exit_timeout =
+            resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
+        let panic_hook = self.panic_hook.unwrap_or(true);
+        resolver.keep("panic hook", on_off(panic_hook), Source::code_or_built_in(self.panic_hook));
         Ok(Config {
             console,
             count_below,
-            exit_timeout: exit_timeout.min(FOR_EVER),
+            exit_timeout,
             findings: resolver.findings,
             first_cut,
             limits,
@@ -71,8 +67,9 @@ impl Settings {
                 .or_else(|| environment.get("LOGBRIDGE_LEVELS_FILE").map(std::path::PathBuf::from)),
             notices: resolver.notices,
             otlp,
-            panic_hook: self.panic_hook.unwrap_or(true),
+            panic_hook,
             resource,
+            settings: resolver.settings,
             show_levels,
             span,
         })
@@ -83,6 +80,7 @@ pub(super) struct Resolver<'a> {
     pub(super) environment: &'a Environment,
     findings: Vec<Finding>,
     notices: Vec<Notice>,
+    settings: Vec<Setting>,
 }
 
 impl Resolver<'_> {
@@ -96,6 +94,41 @@ impl Resolver<'_> {
     /// What cannot be used, and is ignored.
     pub(super) fn error(&mut self, code: &'static str, variable: &str, problem: &str, help: &str) {
         self.find(Finding::new(code, Severity::Error, variable, problem).help(help));
+    }
+
+    /// Keeps what was decided, for those who ask why.
+    pub(super) fn keep(&mut self, name: &'static str, value: impl Into<String>, source: Source) {
+        self.settings.push(Setting { name, value: value.into(), source });
+    }
+
+    fn resource(&mut self, settings: &Settings) -> ResourceConfig {
+        const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        let mut resource = ResourceConfig::default();
+        for problem in resource.read(self.environment) {
+            self.error("bad-attribute", VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
+        }
+        let mut source = match (&resource.service_name, resource.name_among_attributes()) {
+            (Some(_), _) => Source::Variable("OTEL_SERVICE_NAME"),
+            (None, Some(_)) => Source::Variable(VARIABLE),
+            (None, None) => Source::BuiltIn,
+        };
+        let counts = [(resource.attributes.len(), Source::Variable(VARIABLE)), (settings.resource.len(), Source::Code)];
+        resource.attributes.extend(settings.resource.iter().cloned());
+        let named = settings.resource.iter().any(|(key, _)| key == "service.name") && resource.service_name.is_none();
+        if settings.service_name.is_some() {
+            resource.service_name.clone_from(&settings.service_name);
+        }
+        if settings.service_name.is_some() || named {
+            source = Source::Code;
+        }
+        self.keep("service name", resource.service_name(), source);
+        if resource.attributes.is_empty() {
+            self.keep("resource attributes", "none", Source::BuiltIn);
+        }
+        for (count, source) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            self.keep("resource attributes", count.to_string(), source);
+        }
+        resource
     }
 
     pub(super) fn levels(&mut self, code: &LevelSet, variable: &'static str) -> LevelSet {
@@ -182,22 +215,31 @@ impl Resolver<'_> {
 
     /// The debug mirror of records, and that of spans.
     fn mirrors(&mut self, code: Option<Mirror>) -> (Mirror, Mirror) {
+        let (logs, spans) = self.mirrors_with_sources(code);
+        self.keep("mirror of logs", shown(logs.0), logs.1);
+        self.keep("mirror of spans", shown(spans.0), spans.1);
+        (logs.0, spans.0)
+    }
+
+    fn mirrors_with_sources(&mut self, code: Option<Mirror>) -> ((Mirror, Source), (Mirror, Source)) {
         if let Some(mirror) = code {
-            return (mirror, mirror);
+            return ((mirror, Source::Code), (mirror, Source::Code));
         }
         let (by, items, mirrors) = if self.debug() == Some(true) {
-            ("DEBUG", "record and span", (Mirror::Text, Mirror::Text))
+            let mirror = (Mirror::Text, Source::Variable("DEBUG"));
+            ("DEBUG", "record and span", (mirror, mirror))
         } else {
-            let [logs, traces] = ["OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"]
-                .map(|variable| self.exporters(variable).is_some_and(|exporters| exporters.contains(&"console")));
-            let mirror = |wanted| if wanted { Mirror::Text } else { Mirror::Off };
-            match (logs, traces) {
-                (false, false) => return (Mirror::Off, Mirror::Off),
-                (true, false) => ("OTEL_LOGS_EXPORTER", "record", (mirror(logs), mirror(traces))),
-                (false, true) => ("OTEL_TRACES_EXPORTER", "span", (mirror(logs), mirror(traces))),
-                (true, true) => {
-                    ("OTEL_LOGS_EXPORTER, OTEL_TRACES_EXPORTER", "record and span", (mirror(true), mirror(true)))
+            let [logs, traces] = ["OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"].map(|variable| {
+                match self.exporters(variable).is_some_and(|exporters| exporters.contains(&"console")) {
+                    true => (Mirror::Text, Source::Variable(variable)),
+                    false => (Mirror::Off, Source::BuiltIn),
                 }
+            });
+            match (logs.0, traces.0) {
+                (Mirror::Off, Mirror::Off) => return (logs, traces),
+                (_, Mirror::Off) => ("OTEL_LOGS_EXPORTER", "record", (logs, traces)),
+                (Mirror::Off, _) => ("OTEL_TRACES_EXPORTER", "span", (logs, traces)),
+                _ => ("OTEL_LOGS_EXPORTER, OTEL_TRACES_EXPORTER", "record and span", (logs, traces)),
             }
         };
         self.notices.push(
@@ -225,14 +267,14 @@ impl Resolver<'_> {
     }
 
     /// `true 1 yes on`, `false 0 no off`.
-    pub(super) fn boolean(&mut self, variable: &'static str) -> Option<bool> {
+    pub(super) fn boolean(&mut self, variable: &'static str) -> Option<(bool, Source)> {
         let value = self.environment.get(variable)?;
         let wanted = parse_bool(value);
         if wanted.is_none() {
             let problem = format!("`{value}` is neither true nor false, so it has no effect");
             self.error("bad-boolean", variable, &problem, "write true or false");
         }
-        wanted
+        Some((wanted?, Source::Variable(variable)))
     }
 
     /// The entries of a variable that names exporters, where it is set.
@@ -256,28 +298,34 @@ impl Resolver<'_> {
 
     fn console(&mut self, settings: &Settings, mirror: Mirror) -> ConsoleConfig {
         let code = settings.console.clone();
-        let target = match &code {
-            Some(console) => console.target.clone(),
+        let (target, source) = match &code {
+            Some(console) => (console.target.clone(), Source::Code),
             None => self.console_target(),
         };
+        let wanted = format!("{target:?}");
         let target = match target {
             // The mirror shows the same records in the same place, with more in each line.
             ConsoleTarget::Stdout if mirror != Mirror::Off => ConsoleTarget::Off,
             ConsoleTarget::Stderr if mirror != Mirror::Off && os::stdout_is_stderr() => ConsoleTarget::Off,
             target => target,
         };
+        let is_replaced = matches!(target, ConsoleTarget::Off) && wanted != "off";
+        let value = if is_replaced { format!("off: the mirror has its place on {wanted}") } else { wanted };
+        self.keep("console", value, source);
         ConsoleConfig { format: settings.format.clone(), target }
     }
 
-    fn console_target(&mut self) -> ConsoleTarget {
-        match self.environment.get("LOGBRIDGE_CONSOLE").map(str::to_ascii_lowercase).as_deref() {
-            None | Some("stderr") => ConsoleTarget::Stderr,
-            Some("stdout") => ConsoleTarget::Stdout,
-            Some("off" | "none") => ConsoleTarget::Off,
+    fn console_target(&mut self) -> (ConsoleTarget, Source) {
+        const VARIABLE: &str = "LOGBRIDGE_CONSOLE";
+        match self.environment.get(VARIABLE).map(str::to_ascii_lowercase).as_deref() {
+            None => (ConsoleTarget::Stderr, Source::BuiltIn),
+            Some("stderr") => (ConsoleTarget::Stderr, Source::Variable(VARIABLE)),
+            Some("stdout") => (ConsoleTarget::Stdout, Source::Variable(VARIABLE)),
+            Some("off" | "none") => (ConsoleTarget::Off, Source::Variable(VARIABLE)),
             Some(other) => {
                 let problem = format!("`{other}` is no console, so it stays on stderr");
-                self.error("unknown-console", "LOGBRIDGE_CONSOLE", &problem, "write stderr, stdout or off");
-                ConsoleTarget::Stderr
+                self.error("unknown-console", VARIABLE, &problem, "write stderr, stdout or off");
+                (ConsoleTarget::Stderr, Source::BuiltIn)
             }
         }
     }
@@ -285,8 +333,10 @@ impl Resolver<'_> {
     fn otlp(&mut self, settings: &Settings) -> Result<OtlpConfig, Error> {
         let code = settings.otlp.clone();
         self.check_disabled();
-        let off_because = self.otlp_off(code.as_ref());
+        let (off_because, source) = self.otlp_off(code.as_ref());
+        self.keep("logs", sent(off_because), source);
         let trace_based = code.as_ref().is_some_and(|otlp| otlp.trace_based);
+        self.keep("trace based", on_off(trace_based), Source::code_or_built_in(trace_based.then_some(())));
         let delivery = match off_because {
             Some(_) => None,
             None => Some(self.delivery(settings, &code.unwrap_or_default())?),
@@ -308,44 +358,73 @@ impl Resolver<'_> {
         }
     }
 
-    fn otlp_off(&mut self, code: Option<&Otlp>) -> Option<&'static str> {
+    fn otlp_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, Source) {
+        const EXPORTER: &str = "OTEL_LOGS_EXPORTER";
         if self.is_disabled() {
-            return Some("OTEL_SDK_DISABLED is true");
+            return (Some("OTEL_SDK_DISABLED is true"), Source::Variable("OTEL_SDK_DISABLED"));
         }
         if let Some(otlp) = code {
-            return otlp.off.then_some("code says Otlp::off()");
+            return (otlp.off.then_some("code says Otlp::off()"), Source::Code);
         }
-        if let Some(has_otlp) = self.names_otlp("OTEL_LOGS_EXPORTER") {
-            return (!has_otlp).then_some("OTEL_LOGS_EXPORTER does not name otlp");
+        if let Some(has_otlp) = self.names_otlp(EXPORTER) {
+            let why = (!has_otlp).then_some("OTEL_LOGS_EXPORTER does not name otlp");
+            return (why, Source::Variable(EXPORTER));
         }
-        (!self.environment.mentions_opentelemetry()).then_some("neither code nor environment mentions OpenTelemetry")
+        let is_mentioned = self.environment.mentions_opentelemetry();
+        ((!is_mentioned).then_some("neither code nor environment mentions OpenTelemetry"), Source::BuiltIn)
     }
 
     fn delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<Delivery, Error> {
         let route = self.route(code, Signal::Logs)?;
-        let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BLRP_SCHEDULE_DELAY"]));
-        let max_bytes = settings.max_bytes.or_else(|| self.bytes("LOGBRIDGE_MAX_BYTES"));
-        if let Some(small) = max_bytes.filter(|bytes| *bytes < defaults::MIN_BYTES) {
-            let place = if settings.max_bytes.is_some() { "code" } else { "LOGBRIDGE_MAX_BYTES" };
-            let text = format!("{small} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
+        let schedule_delay =
+            self.time("logs delay", settings.schedule_delay, &["OTEL_BLRP_SCHEDULE_DELAY"], defaults::SCHEDULE_DELAY);
+        let (max_bytes, source) = match settings.max_bytes {
+            Some(bytes) => (bytes, Source::Code),
+            None => self.bytes("LOGBRIDGE_MAX_BYTES").unwrap_or((defaults::MAX_BYTES, Source::BuiltIn)),
+        };
+        if max_bytes < defaults::MIN_BYTES {
+            let text = format!("{max_bytes} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
             self.find(
-                Finding::new("too-small", Severity::Warning, place, text)
+                Finding::new("too-small", Severity::Warning, source.to_string(), text)
                     .help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"),
             );
         }
-        let max_queue = self.number("OTEL_BLRP_MAX_QUEUE_SIZE");
-        let max_batch = self.number("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
+        let max_bytes = max_bytes.max(defaults::MIN_BYTES);
+        self.keep("logs max bytes", max_bytes.to_string(), source);
+        let [max_queue, max_batch] = ["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"].map(|variable| {
+            let (number, source) = self.number(variable)?;
+            let name = if variable.contains("QUEUE") { "logs queue" } else { "logs batch" };
+            self.keep(name, number.to_string(), source);
+            Some(number)
+        });
         Ok(Delivery {
             route,
             max_batch: max_batch.map(|batch| batch.min(max_queue.unwrap_or(batch))),
             max_queue,
-            max_bytes: max_bytes.unwrap_or(defaults::MAX_BYTES).max(defaults::MIN_BYTES),
-            schedule_delay: delay.unwrap_or(defaults::SCHEDULE_DELAY).min(FOR_EVER),
+            max_bytes,
+            schedule_delay,
         })
     }
 
+    /// Decides a time, and keeps who did.
+    pub(super) fn time(
+        &mut self,
+        name: &'static str,
+        code: Option<Duration>,
+        variables: &[&'static str],
+        built_in: Duration,
+    ) -> Duration {
+        let (decided, source) = match code {
+            Some(code) => (code, Source::Code),
+            None => self.duration(variables).unwrap_or((built_in, Source::BuiltIn)),
+        };
+        let decided = decided.min(FOR_EVER);
+        self.keep(name, time(decided), source);
+        decided
+    }
+
     /// Milliseconds, or a number with `ms` or `s` behind it.
-    pub(super) fn duration(&mut self, variables: &[&'static str]) -> Option<Duration> {
+    pub(super) fn duration(&mut self, variables: &[&'static str]) -> Option<(Duration, Source)> {
         let (variable, value) = self.environment.first(variables)?;
         let (number, unit) = split_unit(value);
         let duration = match (number.parse::<u64>(), unit) {
@@ -357,11 +436,11 @@ impl Resolver<'_> {
             let problem = format!("`{value}` is no time; the default is used");
             self.error("bad-duration", variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
-        duration
+        Some((duration?, Source::of(variables, variable)))
     }
 
     /// Bytes, or a number with `KiB`, `MiB` or `GiB` behind it.
-    fn bytes(&mut self, variable: &'static str) -> Option<usize> {
+    fn bytes(&mut self, variable: &'static str) -> Option<(usize, Source)> {
         let value = self.environment.get(variable)?;
         let (number, unit) = split_unit(value);
         let shift = match unit.to_ascii_lowercase().as_str() {
@@ -376,11 +455,19 @@ impl Resolver<'_> {
             let problem = format!("`{value}` is no size; the default is used");
             self.error("bad-size", variable, &problem, "write bytes as a whole number, such as 67108864, or 64MiB");
         }
-        bytes
+        Some((bytes?, Source::Variable(variable)))
     }
 }
 
-fn split_unit(value: &str) -> (&str, &str) {
+fn shown(mirror: Mirror) -> &'static str {
+    match mirror {
+        Mirror::Off => "off",
+        Mirror::Text => "text",
+        Mirror::Json => "json",
+    }
+}
+
+pub(super) fn split_unit(value: &str) -> (&str, &str) {
     let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(end);
     (number, unit.trim())

@@ -31,17 +31,24 @@ impl ResourceConfig {
         attributes.extend(os::host_name().map(|name| KeyValue::new("host.name", name)));
         attributes.extend(executable_name().map(|name| KeyValue::new("process.executable.name", name)));
         attributes.extend(self.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
-        let named = attributes.iter().rev().find(|kv| kv.key.as_str() == "service.name").map(|kv| kv.value.to_string());
-        let service_name = self
-            .service_name
-            .clone()
-            .or(named.filter(|name| !name.is_empty()))
-            .unwrap_or_else(|| format!("unknown_service:{}", executable_name().as_deref().unwrap_or("rust")));
         Resource::builder_empty()
             .with_detector(Box::new(TelemetryResourceDetector))
             .with_attributes(attributes)
-            .with_service_name(service_name)
+            .with_service_name(self.service_name())
             .build()
+    }
+
+    pub(super) fn service_name(&self) -> String {
+        self.service_name
+            .clone()
+            .or_else(|| self.name_among_attributes())
+            .unwrap_or_else(|| format!("unknown_service:{}", executable_name().as_deref().unwrap_or("rust")))
+    }
+
+    /// The last `service.name`, unless that is empty.
+    pub(super) fn name_among_attributes(&self) -> Option<String> {
+        let (_, name) = self.attributes.iter().rev().find(|(key, _)| key == "service.name")?;
+        Some(name.to_string()).filter(|name| !name.is_empty())
     }
 
     /// Reads OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME; returns the texts of what cannot be used.

@@ -1,10 +1,14 @@
 //! Where one signal is posted to: endpoint, headers and time, from code and the variables of the specification.
 
+use std::time::Duration;
+
 use super::destination::CodeTraces;
-use super::endpoint::{DEFAULT_ENDPOINT, header, parse_headers};
+use super::endpoint::DEFAULT_ENDPOINT;
+use super::headers::{header, parse_headers, shown};
 use super::resolve::{FOR_EVER, Resolver};
+use super::setting::time;
 use super::traces::traces_beside;
-use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, defaults};
+use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, Source, defaults};
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
 use crate::signal::Signal;
@@ -19,16 +23,31 @@ macro_rules! names {
     };
 }
 
+/// The names of a signal's settings.
+struct Words {
+    endpoint: &'static str,
+    header: &'static str,
+    timeout: &'static str,
+}
+
+fn words(signal: Signal) -> Words {
+    match signal {
+        Signal::Logs => Words { endpoint: "logs endpoint", header: "logs header", timeout: "logs timeout" },
+        Signal::Traces => Words { endpoint: "spans endpoint", header: "spans header", timeout: "spans timeout" },
+    }
+}
+
 impl Resolver<'_> {
     /// Where a signal goes. What the specification has for one signal wins over what it has for all.
     pub(super) fn route(&mut self, code: &Otlp, signal: Signal) -> Result<Route, Error> {
         self.protocol(signal);
         self.without_effect(signal);
-        let endpoint = self.endpoint(code, signal)?;
+        let (endpoint, source) = self.endpoint(code, signal)?;
+        self.keep(words(signal).endpoint, endpoint.to_string(), source);
         if endpoint.credentials().is_some() {
             let text = format!("the user and password in {endpoint} are not sent");
             self.find(
-                Finding::new("url-credentials", Severity::Warning, "code", text)
+                Finding::new("url-credentials", Severity::Warning, source.to_string(), text)
                     .help("put them into OTEL_EXPORTER_OTLP_HEADERS as authorization=Basic%20…"),
             );
         }
@@ -36,20 +55,32 @@ impl Resolver<'_> {
             Signal::Logs => self.duration(&["OTEL_BLRP_EXPORT_TIMEOUT"]),
             Signal::Traces => self.duration(&["OTEL_BSP_EXPORT_TIMEOUT"]),
         };
-        let export_timeout = export_timeout.filter(|time| !time.is_zero());
-        let timeout = code.timeout.or_else(|| self.duration(&names!(signal, "TIMEOUT")));
+        let export_timeout = export_timeout.filter(|(time, _)| !time.is_zero());
         Ok(Route {
             endpoint,
             headers: self.headers(code, signal)?,
-            timeout: timeout
-                .filter(|timeout| !timeout.is_zero())
-                .unwrap_or(defaults::TIMEOUT)
-                .min(export_timeout.unwrap_or(FOR_EVER)),
-            export_timeout,
+            timeout: self.timeout(code, signal, export_timeout),
+            export_timeout: export_timeout.map(|(time, _)| time),
         })
     }
 
-    fn endpoint(&mut self, code: &Otlp, signal: Signal) -> Result<Endpoint, Error> {
+    fn timeout(&mut self, code: &Otlp, signal: Signal, export: Option<(Duration, Source)>) -> Duration {
+        let given = match code.timeout {
+            Some(timeout) => Some((timeout, Source::Code)),
+            None => self.duration(&names!(signal, "TIMEOUT")),
+        };
+        let given = given.filter(|(timeout, _)| !timeout.is_zero());
+        let mut decided = given.unwrap_or((defaults::TIMEOUT, Source::BuiltIn));
+        // A request takes no longer than all its tries together.
+        if let Some(export) = export.filter(|export| export.0 < decided.0) {
+            decided = export;
+        }
+        let (timeout, source) = (decided.0.min(FOR_EVER), decided.1);
+        self.keep(words(signal).timeout, time(timeout), source);
+        timeout
+    }
+
+    fn endpoint(&mut self, code: &Otlp, signal: Signal) -> Result<(Endpoint, Source), Error> {
         let help = "write a URL such as http://localhost:4318";
         let given = match (&code.traces, &code.endpoint, signal) {
             (Some(CodeTraces::Url(url)), _, Signal::Traces) => Some(Endpoint::from_full(url)),
@@ -60,48 +91,59 @@ impl Resolver<'_> {
             }
             (_, None, _) => None,
         };
+        let [of_signal, general] = names!(signal, "ENDPOINT");
         if let Some(given) = given {
-            return given.map_err(|problem| {
+            for variable in [of_signal, general, "HYPERDX_API_ENDPOINT"] {
+                if self.environment.get(variable).is_some() {
+                    let text = "it is not asked: code says where telemetry goes";
+                    let help = "let code say Otlp::from_env() to have the environment decide";
+                    self.find(Finding::new("set-in-code", Severity::Note, variable, text).help(help));
+                }
+            }
+            return given.map(|endpoint| (endpoint, Source::Code)).map_err(|problem| {
                 Error::configuration(format!("the OTLP endpoint given in code cannot be used: {problem}"))
                     .with_help(help)
             });
         }
         // An unusable value disables only itself: the next source is asked.
-        let [of_signal, general] = names!(signal, "ENDPOINT");
-        for (variable, full) in [(of_signal, true), (general, false), ("HYPERDX_API_ENDPOINT", false)] {
+        let sources = [
+            (Source::SignalVariable(of_signal), of_signal, true),
+            (Source::Variable(general), general, false),
+            (Source::Variable("HYPERDX_API_ENDPOINT"), "HYPERDX_API_ENDPOINT", false),
+        ];
+        for (source, variable, full) in sources {
             let Some(value) = self.environment.get(variable) else { continue };
             match if full { Endpoint::from_full(value) } else { Endpoint::from_base(value, signal) } {
-                Ok(endpoint) => return Ok(endpoint),
+                Ok(endpoint) => return Ok((endpoint, source)),
                 Err(problem) => self.error("bad-url", variable, &format!("{problem}; it is ignored"), help),
             }
         }
-        Endpoint::from_base(DEFAULT_ENDPOINT, signal).map_err(Error::configuration)
+        let built_in = Endpoint::from_base(DEFAULT_ENDPOINT, signal).map_err(Error::configuration)?;
+        Ok((built_in, Source::BuiltIn))
     }
 
     fn headers(&mut self, code: &Otlp, signal: Signal) -> Result<Vec<Header>, Error> {
-        let mut headers: Vec<Header> = Vec::new();
-        if let Some((variable, text)) = self.environment.first(&names!(signal, "HEADERS")) {
-            let (parsed, problems) = parse_headers(text);
-            headers = parsed;
-            for problem in problems {
-                self.error(
-                    "bad-header",
-                    variable,
-                    &format!("{problem}; it is not sent"),
-                    "write key=value,key=value, values percent-encoded",
-                );
-            }
+        let mut headers: Vec<(Header, Source)> = Vec::new();
+        let variables = names!(signal, "HEADERS");
+        if let Some((variable, text)) = self.environment.first(&variables) {
+            let (parsed, findings) = parse_headers(variable, text);
+            headers.extend(parsed.into_iter().map(|header| (header, Source::of(&variables, variable))));
+            findings.into_iter().for_each(|finding| self.find(finding));
         }
         let of_signal = match signal {
             Signal::Logs => "HYPERDX_LOGS_APIKEY",
             Signal::Traces => "HYPERDX_TRACES_APIKEY",
         };
-        if let Some((variable, key)) = self.environment.first(&[of_signal, "HYPERDX_API_KEY"]) {
+        let variables = [of_signal, "HYPERDX_API_KEY"];
+        if let Some((variable, key)) = self.environment.first(&variables) {
             match header("authorization", key) {
-                Ok(key) => replace(&mut headers, key),
-                Err(problem) => {
-                    self.error("bad-header", variable, &problem, "copy the ingestion key again, without line breaks")
-                }
+                Ok(key) => replace(&mut headers, key, Source::of(&variables, variable)),
+                Err(problem) => self.error(
+                    "key-whitespace",
+                    variable,
+                    &problem,
+                    "copy the ingestion key again, without line breaks",
+                ),
             }
         }
         for (name, value) in &code.headers {
@@ -109,9 +151,16 @@ impl Resolver<'_> {
                 Error::configuration(format!("a header given in code cannot be sent: {problem}"))
                     .with_help("trim the value, and write the name as in HTTP")
             })?;
-            replace(&mut headers, given);
+            replace(&mut headers, given, Source::Code);
         }
-        Ok(headers)
+        // Names only: the values may be keys.
+        for (header, source) in &headers {
+            self.keep(words(signal).header, shown(header), *source);
+        }
+        if headers.is_empty() {
+            self.keep(words(signal).header, "none", Source::BuiltIn);
+        }
+        Ok(headers.into_iter().map(|(header, _)| header).collect())
     }
 
     fn protocol(&mut self, signal: Signal) {
@@ -142,7 +191,7 @@ impl Resolver<'_> {
     }
 }
 
-fn replace(headers: &mut Vec<Header>, header: Header) {
-    headers.retain(|other| other.name != header.name);
-    headers.push(header);
+fn replace(headers: &mut Vec<(Header, Source)>, header: Header, source: Source) {
+    headers.retain(|(other, _)| other.name != header.name);
+    headers.push((header, source));
 }

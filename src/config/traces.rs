@@ -3,8 +3,11 @@
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
 
 use super::destination::CodeTraces;
-use super::resolve::{FOR_EVER, Resolver};
-use super::{CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, SpanConfig, SpanDelivery, defaults};
+use super::resolve::Resolver;
+use super::setting::{on_off, sent};
+use super::{
+    CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, Source, SpanConfig, SpanDelivery, defaults,
+};
 use crate::error::Error;
 use crate::signal::Signal;
 
@@ -16,85 +19,109 @@ const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 impl Resolver<'_> {
     pub(super) fn spans(&mut self, settings: &Settings, mirror: Mirror) -> Result<SpanConfig, Error> {
         let code = settings.otlp.clone();
-        let off_because = self.traces_off(code.as_ref());
+        let (off_because, source) = self.traces_off(code.as_ref());
+        self.keep("spans", sent(off_because), source);
         let delivery = match off_because {
             Some(_) => None,
             None => Some(self.span_delivery(settings, &code.unwrap_or_default())?),
         };
+        let (exception_events, source) = match settings.exception_events {
+            Some(wanted) => (wanted, Source::Code),
+            None => self.boolean("LOGBRIDGE_EXCEPTION_EVENTS").unwrap_or((false, Source::BuiltIn)),
+        };
+        self.keep("exception events", on_off(exception_events), source);
         Ok(SpanConfig {
             delivery,
             off_because,
-            exception_events: settings
-                .exception_events
-                .or_else(|| self.boolean("LOGBRIDGE_EXCEPTION_EVENTS"))
-                .unwrap_or(false),
+            exception_events,
             limits: self.span_limits(),
             mirror,
             propagators: self.propagators(),
-            sampler: settings.sampler.clone().unwrap_or_else(|| self.sampler()),
+            sampler: self.sampler(settings),
         })
     }
 
-    fn traces_off(&mut self, code: Option<&Otlp>) -> Option<&'static str> {
+    fn traces_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, Source) {
         if !cfg!(feature = "traces") {
-            return Some("the feature `traces` of logbridge is off");
+            return (Some("the feature `traces` of logbridge is off"), Source::BuiltIn);
         }
         if self.is_disabled() {
-            return Some("OTEL_SDK_DISABLED is true");
+            return (Some("OTEL_SDK_DISABLED is true"), Source::Variable("OTEL_SDK_DISABLED"));
         }
         if let Some(code) = code {
             match code.traces {
-                _ if code.off => return Some("code says Otlp::off()"),
-                Some(CodeTraces::Off) => return Some("code says Otlp::traces_off()"),
-                Some(CodeTraces::Url(_)) => return None,
+                _ if code.off => return (Some("code says Otlp::off()"), Source::Code),
+                Some(CodeTraces::Off) => return (Some("code says Otlp::traces_off()"), Source::Code),
+                Some(CodeTraces::Url(_)) => return (None, Source::Code),
                 None => {}
             }
         }
         let named = self.names_otlp(EXPORTER);
         if named == Some(false) {
-            return Some("OTEL_TRACES_EXPORTER does not name otlp");
+            return (Some("OTEL_TRACES_EXPORTER does not name otlp"), Source::Variable(EXPORTER));
         }
         match code.map(|code| &code.endpoint) {
             Some(Some(CodeEndpoint::Full(url))) if traces_beside(url).is_none() => {
-                return Some("code names a URL for logs only (Otlp::to_url): name one with Otlp::traces_to_url");
+                let why = "code names a URL for logs only (Otlp::to_url): name one with Otlp::traces_to_url";
+                return (Some(why), Source::Code);
             }
-            Some(_) => return None,
+            Some(_) => return (None, Source::Code),
             None => {}
+        }
+        if named.is_some() {
+            return (None, Source::Variable(EXPORTER));
         }
         let environment = self.environment;
         if !environment.mentions_opentelemetry() {
-            return Some("neither code nor environment mentions OpenTelemetry");
+            return (Some("neither code nor environment mentions OpenTelemetry"), Source::BuiltIn);
         }
-        (named.is_none() && names_logs_only(environment))
-            .then_some("only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs")
+        if names_logs_only(environment) {
+            let why = "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs";
+            return (Some(why), Source::SignalVariable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
+        }
+        (None, Source::BuiltIn)
     }
 
     fn span_delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<SpanDelivery, Error> {
         let route = self.route(code, Signal::Traces)?;
-        let delay = settings.schedule_delay.or_else(|| self.duration(&["OTEL_BSP_SCHEDULE_DELAY"]));
-        let max_queue = settings.max_spans.or_else(|| self.number("OTEL_BSP_MAX_QUEUE_SIZE"));
-        let max_queue = max_queue.unwrap_or(defaults::SPAN_QUEUE).max(1);
-        let max_batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(defaults::SPAN_BATCH);
-        Ok(SpanDelivery {
-            route,
-            schedule_delay: delay.unwrap_or(defaults::SPAN_DELAY).min(FOR_EVER),
-            max_batch: max_batch.min(max_queue),
-            max_queue,
-        })
+        let schedule_delay =
+            self.time("spans delay", settings.schedule_delay, &["OTEL_BSP_SCHEDULE_DELAY"], defaults::SPAN_DELAY);
+        let (max_queue, source) = match settings.max_spans {
+            Some(spans) => (spans.max(1), Source::Code),
+            None => self.number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or((defaults::SPAN_QUEUE, Source::BuiltIn)),
+        };
+        self.keep("spans queue", max_queue.to_string(), source);
+        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or((defaults::SPAN_BATCH, Source::BuiltIn));
+        // A batch is no larger than the queue it is taken from.
+        let (max_batch, source) = if batch.0 > max_queue { (max_queue, source) } else { batch };
+        self.keep("spans batch", max_batch.to_string(), source);
+        Ok(SpanDelivery { route, schedule_delay, max_batch, max_queue })
     }
 
-    fn sampler(&mut self) -> Box<dyn ShouldSample> {
-        let always = || Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
-        let Some(name) = self.environment.get(SAMPLER) else { return always() };
-        match name.to_ascii_lowercase().as_str() {
-            "always_on" => Box::new(Sampler::AlwaysOn),
-            "always_off" => Box::new(Sampler::AlwaysOff),
-            "traceidratio" => Box::new(Sampler::TraceIdRatioBased(self.ratio())),
-            "parentbased_always_on" => always(),
-            "parentbased_always_off" => Box::new(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))),
-            "parentbased_traceidratio" => {
-                Box::new(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio()))))
-            }
+    fn sampler(&mut self, settings: &Settings) -> Box<dyn ShouldSample> {
+        if let Some(sampler) = &settings.sampler {
+            // Its `Debug` may say anything.
+            self.keep("sampler", "given", Source::Code);
+            return sampler.clone();
+        }
+        let built_in = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
+        let (sampler, source) = match self.sampler_of_environment() {
+            Some(sampler) => (sampler, Source::Variable(SAMPLER)),
+            None => (built_in, Source::BuiltIn),
+        };
+        self.keep("sampler", format!("{sampler:?}"), source);
+        Box::new(sampler)
+    }
+
+    fn sampler_of_environment(&mut self) -> Option<Sampler> {
+        let name = self.environment.get(SAMPLER)?;
+        Some(match name.to_ascii_lowercase().as_str() {
+            "always_on" => Sampler::AlwaysOn,
+            "always_off" => Sampler::AlwaysOff,
+            "traceidratio" => Sampler::TraceIdRatioBased(self.ratio()),
+            "parentbased_always_on" => Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+            "parentbased_always_off" => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
+            "parentbased_traceidratio" => Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio()))),
             _ => {
                 let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
                 self.error(
@@ -104,9 +131,9 @@ impl Resolver<'_> {
                     "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
                      `Builder::sampler`",
                 );
-                always()
+                return None;
             }
-        }
+        })
     }
 
     fn ratio(&mut self) -> f64 {
@@ -152,6 +179,7 @@ impl Resolver<'_> {
 
     fn propagators(&mut self) -> Vec<Propagator> {
         let Some(list) = self.environment.get(PROPAGATORS) else {
+            self.keep("propagators", "tracecontext, baggage", Source::BuiltIn);
             return vec![Propagator::TraceContext, Propagator::Baggage];
         };
         let mut propagators = Vec::new();
@@ -172,18 +200,30 @@ impl Resolver<'_> {
                 propagators.push(propagator);
             }
         }
+        let names: Vec<&str> = propagators.iter().map(|propagator| propagator.name()).collect();
+        let value = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.keep("propagators", value, Source::Variable(PROPAGATORS));
         propagators
     }
 
     /// A whole number above 0.
-    pub(super) fn number(&mut self, variable: &'static str) -> Option<usize> {
+    pub(super) fn number(&mut self, variable: &'static str) -> Option<(usize, Source)> {
         let value = self.environment.get(variable)?;
         let number = value.parse().ok().filter(|number| *number > 0);
         if number.is_none() {
             let problem = format!("`{value}` is no number above 0; the default is used");
             self.error("bad-number", variable, &problem, "write a whole number, such as 2048");
         }
-        number
+        Some((number?, Source::Variable(variable)))
+    }
+}
+
+impl Propagator {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Baggage => "baggage",
+            Self::TraceContext => "tracecontext",
+        }
     }
 }
 

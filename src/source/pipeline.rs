@@ -15,8 +15,9 @@ use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::processor::{Came, expecting};
-use crate::config::{Config, LevelsFile};
+use crate::config::{Config, LevelsFile, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
+use crate::finding::Finding;
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::{CutName, Live, Look, MessageFilter, Stage};
 use crate::otlp::{AttributeLimits, RecordWriter, TraceIds, encode_scope_name};
@@ -47,6 +48,9 @@ pub(crate) struct Pipeline {
     pub(super) engines: Engines,
     pub(super) front: Front,
     pub(crate) exit_timeout: Duration,
+    /// What was decided, and what in that deserves a look.
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) findings: Vec<Finding>,
     /// Why the otlp destination is off, where it is.
     pub(crate) off_because: Option<&'static str>,
     pub(crate) endpoint: Option<String>,
@@ -139,6 +143,8 @@ impl Pipeline {
             engines,
             front,
             exit_timeout: config.exit_timeout,
+            settings: config.settings.clone(),
+            findings: config.findings.clone(),
             off_because: config.otlp.off_because,
             endpoint: config.otlp.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             spans_off_because: config.span.off_because,
