@@ -64,12 +64,12 @@ impl Bridge {
     /// What became of every record.
     #[must_use]
     pub fn report(&self) -> Report {
+        let counters = self.pipeline.counters();
         Report {
-            counters: self.pipeline.counters(),
             endpoint: self.pipeline.endpoint.clone(),
             off_because: self.pipeline.off_because,
             span_endpoint: self.pipeline.span_endpoint.clone(),
-            spans_off_because: match tracer_is_given() {
+            spans_off_because: match tracer_is_given() && counters.spans.ended + counters.spans.open == 0 {
                 true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
                 false => self.pipeline.spans_off_because,
             },
@@ -79,6 +79,7 @@ impl Bridge {
                 .into_iter()
                 .map(|(CutName { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
                 .collect(),
+            counters,
             notices: notice::history(),
         }
     }
@@ -129,7 +130,7 @@ impl Bridge {
     /// Our processor for a provider of your own, with the same outbox and counters as this handle.
     #[must_use]
     pub fn log_processor(&self) -> LogProcessor {
-        LogProcessor::new(Arc::clone(&self.pipeline))
+        LogProcessor::beside(Arc::clone(&self.pipeline))
     }
 }
 

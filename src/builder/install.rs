@@ -15,9 +15,9 @@ use crate::finding::Finding;
 use crate::notice;
 use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
-    register_lifecycle, take_log,
+    register_built, register_lifecycle, take_log,
 };
-use crate::telemetry::{SpanGate, install_tracer};
+use crate::telemetry::{SpanGate, end_open_spans, install_tracer};
 use crate::{installed, ship};
 
 /// One `init` at a time: what was decided about the slots must still hold when they are used.
@@ -68,6 +68,7 @@ impl Builder {
         take_tracing_slot()?;
         let pipeline = self.pipeline_of(&config, engines, true);
         let resource = config.resource.clone();
+        let _first_wins = pipeline.end_spans.set(end_open_spans);
         let mut processors = std::mem::take(&mut self.span_processors);
         // Ours is the last, after those that add to a span when it starts.
         if config.span.delivery.is_some() || config.span.mirror != Mirror::Off {
@@ -105,6 +106,7 @@ impl Builder {
         }
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
+        register_built(&pipeline);
         Ok(pipeline)
     }
 

@@ -310,8 +310,9 @@ impl Builder {
         self.install(Location::caller())
     }
 
-    /// Builds without installing anything: use [`Bridge::layer`], [`Bridge::logger`] and [`Bridge::log_processor`] to
-    /// compose. The exit handler and the panic hook belong to `init`: call [`Bridge::flush`] before the program ends.
+    /// Builds without installing anything: use [`Bridge::layer`], [`Bridge::logger`], [`Bridge::log_processor`] and
+    /// [`Bridge::span_processor`] to compose. The end of the process delivers what is left, as long as a handle or what was
+    /// composed of it still exists then; the panic hook belongs to `init`.
     ///
     /// # Errors
     ///
@@ -329,6 +330,6 @@ impl Builder {
     ///
     /// Where a value given in code cannot be used.
     pub fn build_processor(&mut self) -> Result<LogProcessor, Error> {
-        self.pipeline(false).map(LogProcessor::new)
+        self.pipeline(false).map(LogProcessor::alone)
     }
 }

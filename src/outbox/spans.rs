@@ -130,6 +130,11 @@ impl SpanQueue {
         Some(ended)
     }
 
+    /// Whether any span is open.
+    pub(crate) fn has_open(&self) -> bool {
+        self.shards.iter().any(|shard| !lock(shard).open.is_empty())
+    }
+
     /// Ends all spans that are open, now.
     #[allow(clippy::vec_box)] // They are pushed as they are.
     pub(crate) fn end_open(&self) -> Vec<Box<SpanData>> {
@@ -137,10 +142,15 @@ impl SpanQueue {
         let open = self.shards.iter().flat_map(|shard| std::mem::take(&mut lock(shard).open).into_values());
         open.map(|mut span| {
             span.end_time = now;
-            span.attributes.push(KeyValue::new(ENDED_AT_EXIT, true));
+            Self::mark_ended_at_exit(&mut span);
             span
         })
         .collect()
+    }
+
+    /// Says on the span that it was ended because the process was.
+    pub(crate) fn mark_ended_at_exit(span: &mut SpanData) {
+        span.attributes.push(KeyValue::new(ENDED_AT_EXIT, true));
     }
 
     /// Queues a span that has ended.

@@ -200,6 +200,18 @@ pub(crate) fn soon_on_own_thread(task: fn()) {
     });
 }
 
+/// Runs a task on another thread, and waits for it, but no longer than this.
+pub(crate) fn with_patience(task: impl FnOnce() + Send + 'static, patience: Duration) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let spawned = std::thread::Builder::new().name("logbridge-closer".to_owned()).spawn(move || {
+        task();
+        let _nobody_waits = done.send(());
+    });
+    if spawned.is_ok() {
+        let _done_or_late = wait.recv_timeout(patience);
+    }
+}
+
 /// Says that the thread has ended, also when it ends by a panic.
 struct Ended(Vec<Arc<Control>>);
 

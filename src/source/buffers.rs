@@ -123,11 +123,21 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(made_on_first_use());
     /// OpenTelemetry's context had died before this thread wrote its first record.
     static GONE: Cell<bool> = const { Cell::new(false) };
+    /// [`BUFFERS`] has been made, or was tried to be.
+    static MADE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the buffers may be asked for. To make them, OpenTelemetry's context is asked, which may panic: inside a panic
+/// hook, that would be the end.
+#[inline]
+fn may_be_made() -> bool {
+    MADE.get() || !std::thread::panicking()
 }
 
 /// A thread may write its first record while it is ending, when OpenTelemetry's context is dead already: asking it
 /// panics, and there is no other way to find out.
 fn made_on_first_use() -> Buffers {
+    MADE.set(true);
     let made = quietly(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
@@ -140,6 +150,9 @@ fn made_on_first_use() -> Buffers {
 
 /// Makes the buffers of this thread now, so that they die before what was used before.
 pub(crate) fn touch() {
+    if !may_be_made() {
+        return;
+    }
     let _made = BUFFERS.try_with(|_| ());
 }
 
@@ -165,6 +178,9 @@ fn number_of(id: std::thread::ThreadId) -> Option<i64> {
 /// Whether OpenTelemetry's context of this thread may be asked.
 #[inline]
 pub(super) fn otel_context() -> OtelContext {
+    if !may_be_made() {
+        return OtelContext::Gone;
+    }
     match BUFFERS.try_with(|_| GONE.get()) {
         Ok(false) => OtelContext::Alive,
         Ok(true) | Err(_) => OtelContext::Gone,
@@ -174,6 +190,9 @@ pub(super) fn otel_context() -> OtelContext {
 /// Lends the thread's buffers; a call inside another call's formatting, and a thread that is ending, get new ones.
 #[inline]
 pub(super) fn with<T>(run: impl FnOnce(&mut Buffers) -> T) -> T {
+    if !may_be_made() {
+        return run(&mut Buffers::of_this_thread());
+    }
     let mut run = Some(run);
     let result = BUFFERS.try_with(|buffers| match buffers.try_borrow_mut() {
         Ok(mut buffers) => {
@@ -201,7 +220,7 @@ pub(super) fn current_trace() -> Option<TraceIds> {
 }
 
 /// OpenTelemetry's context of this thread, where it may be asked.
-pub(super) fn current_context() -> Option<Context> {
+pub(crate) fn current_context() -> Option<Context> {
     (otel_context() == OtelContext::Alive).then(Context::current)
 }
 
@@ -217,6 +236,12 @@ pub(super) fn trace_of(context: &Context) -> Option<TraceIds> {
         span_id: span.span_id().to_bytes(),
         flags: span.trace_flags().to_u8(),
     })
+}
+
+/// Whether a span may be made on this thread: while it is ending, neither tracing's registry nor OpenTelemetry can.
+#[inline]
+pub(super) fn may_make_spans() -> bool {
+    otel_context() == OtelContext::Alive
 }
 
 /// Whether telemetry is suppressed in this context, by whoever does not want to be seen.

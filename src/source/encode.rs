@@ -34,12 +34,18 @@ pub(super) fn apply_limits(limits: AttributeLimits, buf: &mut Vec<u8>, scope_end
 #[cold]
 pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl FnOnce() -> Option<Context>) {
     let Some(record) = buffers.scratch.buf.get(scope_end..).map(RecordView::read) else { return };
-    let attributes: Vec<KeyValue> = record
+    let mut attributes: Vec<KeyValue> = record
         .attributes
         .iter()
         .filter(|(key, _)| key.starts_with("exception."))
         .map(|(key, value)| KeyValue::new(key.to_string(), value.to_string()))
         .collect();
+    if attributes.is_empty()
+        && let Some((_, error)) = record.attributes.iter().find(|(key, _)| key == "error")
+    {
+        // What `error = %e` gives: its text is all there is.
+        attributes.push(KeyValue::new("exception.message", error.to_string()));
+    }
     if let Some(context) = (!attributes.is_empty()).then(context).flatten() {
         context.span().add_event("exception", attributes);
     }

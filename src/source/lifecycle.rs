@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use super::pipeline::Pipeline;
@@ -35,6 +35,17 @@ pub(crate) fn register() {
     });
 }
 
+/// Pipelines that were built to be composed, and are flushed at the end too.
+static BUILT: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
+
+/// Flushes this one at the end of the process as well, if it still exists then.
+pub(crate) fn register_built(pipeline: &Arc<Pipeline>) {
+    register();
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.retain(|built| built.strong_count() > 0);
+    built.push(Arc::downgrade(pipeline));
+}
+
 fn arm() {
     if !ARMED.swap(true, Ordering::Relaxed) {
         os::at_exit(at_exit);
@@ -57,6 +68,11 @@ extern "C" fn at_exit() {
     let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
         if let Some(pipeline) = installed::pipeline() {
             flush_at_end(pipeline);
+        }
+        // Whoever holds the lock in this moment is building another one.
+        let built = BUILT.try_lock().map(|built| built.clone()).unwrap_or_default();
+        for pipeline in built.iter().filter_map(Weak::upgrade) {
+            flush_at_end(&pipeline);
         }
     });
 }

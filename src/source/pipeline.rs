@@ -1,7 +1,7 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use log::Level;
@@ -60,6 +60,8 @@ pub(crate) struct Pipeline {
     pub(super) shut: AtomicBool,
     /// It says how far `log` and tracing are open.
     pub(super) owns_facades: AtomicBool,
+    /// How the spans of tracing that are open are ended.
+    pub(crate) end_spans: OnceLock<fn()>,
     pub(super) appointments: Appointments,
     pub(super) levels_file: Mutex<Option<LevelsFile>>,
     pub(super) keeper: Keeper,
@@ -151,6 +153,7 @@ impl Pipeline {
             span_endpoint: config.span.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             shut: AtomicBool::new(false),
             owns_facades: AtomicBool::new(false),
+            end_spans: OnceLock::new(),
             appointments: Appointments::default(),
             levels_file: Mutex::default(),
             keeper: Keeper::default(),

@@ -1,6 +1,7 @@
 //! Records of the OpenTelemetry SDK: our `LogProcessor` under somebody's provider, and as the last of our own chain.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -37,11 +38,21 @@ pub(super) const FLUSH: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct LogProcessor {
     pipeline: Arc<Pipeline>,
+    /// The pipeline is for this processor alone, and ends with its provider.
+    is_alone: bool,
+    /// Its provider was shut down.
+    shut: Arc<AtomicBool>,
 }
 
 impl LogProcessor {
-    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline }
+    /// The one processor of a pipeline.
+    pub(crate) fn alone(pipeline: Arc<Pipeline>) -> Self {
+        Self { is_alone: true, ..Self::beside(pipeline) }
+    }
+
+    /// A processor beside other ways into the pipeline.
+    pub(crate) fn beside(pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline, is_alone: false, shut: Arc::default() }
     }
 
     /// A handle to flush, shut down and ask for counters.
@@ -53,6 +64,9 @@ impl LogProcessor {
 
 impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.shut.load(Ordering::Relaxed) {
+            return;
+        }
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
         // Without flags, nobody says that the trace is not sampled.
@@ -67,7 +81,12 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        result(self.pipeline.shutdown(timeout), timeout)
+        if self.is_alone {
+            return result(self.pipeline.shutdown(timeout), timeout);
+        }
+        // The end of a provider is not the end of what else goes this way.
+        self.shut.store(true, Ordering::Relaxed);
+        result(self.pipeline.flush(timeout), timeout)
     }
 
     fn set_resource(&mut self, resource: &Resource) {

@@ -3,7 +3,9 @@
 //! The SDK's `BatchSpanProcessor` has a thread and a resource of its own, which a forked child does not have; ours has the
 //! engine of the process.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -18,7 +20,7 @@ use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
 use crate::outbox::{Queued, SpanQueue, Wake};
 use crate::signal::Signal;
-use crate::thread;
+use crate::{installed, ship, thread};
 
 /// Exports spans of the OpenTelemetry SDK: what stands in for `BatchSpanProcessor` under a provider of your own.
 ///
@@ -35,15 +37,53 @@ use crate::thread;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SpanProcessor {
-    pipeline: Arc<Pipeline>,
+    /// `None` for whatever is installed.
+    pipeline: Option<Arc<Pipeline>>,
+    /// Its provider was shut down.
+    shut: Arc<AtomicBool>,
 }
 
 impl SpanProcessor {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline }
+        Self { pipeline: Some(pipeline), shut: Arc::default() }
     }
+
+    /// A processor of what [`init`](crate::init) installs, also later: for a provider that has to be there before it.
+    ///
+    /// Spans that start before `init` are not exported.
+    ///
+    /// ```no_run
+    /// use opentelemetry_sdk::trace::SdkTracerProvider;
+    ///
+    /// let processor = logbridge::SpanProcessor::of_installed();
+    /// let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    /// logbridge::builder().tracer_provider(&provider).init();
+    /// ```
+    #[must_use]
+    pub fn of_installed() -> Self {
+        Self::default()
+    }
+
+    fn pipeline(&self) -> Option<&Pipeline> {
+        match &self.pipeline {
+            Some(pipeline) => Some(pipeline),
+            None => installed::pipeline(),
+        }
+    }
+}
+
+thread_local! {
+    /// This thread ends spans because the process ends.
+    static CLOSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends what `end` ends, and marks it as still open at the end.
+fn closing(end: impl FnOnce()) {
+    CLOSING.set(true);
+    end();
+    CLOSING.set(false);
 }
 
 impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
@@ -52,7 +92,8 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
         if thread::is_own() {
             return;
         }
-        let engine = self.pipeline.engines().current();
+        let Some(pipeline) = self.pipeline() else { return };
+        let engine = pipeline.engines().current();
         if let (Some(queue), Some(started)) = (&engine.spans, span.exported_data()) {
             engine.ledger.count(thread::number(), Count::SpanStarted);
             queue.start(started);
@@ -61,20 +102,28 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
 
     fn on_end(&self, span: SpanData) {
         // What this process has not seen start, it does not export: no engine is made for it.
-        if let Some(engine) = self.pipeline.engines().existing()
+        if let Some(pipeline) = self.pipeline()
+            && let Some(engine) = pipeline.engines().existing()
             && let Some(queue) = &engine.spans
-            && let Some(span) = queue.end(span)
+            && let Some(mut span) = queue.end(span)
         {
-            self.pipeline.take_span(engine, queue, span);
+            if CLOSING.get() {
+                engine.ledger.count(thread::number(), Count::SpanEndedAtExit);
+                SpanQueue::mark_ended_at_exit(&mut span);
+            }
+            pipeline.take_span(engine, queue, span, self.shut.load(Ordering::Relaxed));
+            lifecycle::arm_if_exiting();
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        result(self.pipeline.flush(FLUSH), FLUSH)
+        self.pipeline().map_or(Ok(()), |pipeline| result(pipeline.flush(FLUSH), FLUSH))
     }
 
+    /// The end of a provider, also by being dropped, is not the end of the records.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        result(self.pipeline.shutdown(timeout), timeout)
+        self.shut.store(true, Ordering::Relaxed);
+        self.pipeline().map_or(Ok(()), |pipeline| result(pipeline.flush(timeout), timeout))
     }
 
     // The resource of the provider does not count: spans and records go under the same one, and a forked child has its own.
@@ -82,7 +131,7 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
 
 impl Pipeline {
     /// Takes over a span that has ended: counts it, shows it, queues it.
-    fn take_span(&self, engine: &Engine, queue: &SpanQueue, span: Box<SpanData>) {
+    fn take_span(&self, engine: &Engine, queue: &SpanQueue, span: Box<SpanData>, shut: bool) {
         let (ledger, shard) = (&engine.ledger, thread::number());
         ledger.count(shard, Count::SpanEnded);
         if !span.span_context.is_sampled() {
@@ -102,7 +151,7 @@ impl Pipeline {
             ledger.count_dropped(shard, Signal::Traces, DropReason::ThreadLost);
             return;
         };
-        if self.is_shut() {
+        if shut || self.is_shut() {
             ledger.count_dropped(shard, Signal::Traces, DropReason::Shutdown);
             return;
         }
@@ -115,7 +164,6 @@ impl Pipeline {
             }
             Queued::Yes(wake) => {
                 ledger.count(shard, Count::SpanAppended);
-                lifecycle::arm_if_exiting();
                 if wake == Wake::Yes {
                     ship.wake(Signal::Traces);
                 }
@@ -135,12 +183,19 @@ impl Pipeline {
     }
 
     /// Ends the spans that are open, because the process or the pipeline ends: without them, the records in them would
-    /// point at nothing.
+    /// point at nothing. What nobody can end any more is exported as it was when it started.
     pub(super) fn end_open_spans(&self, engine: &Engine) {
+        /// Somebody may hold a lock that is needed, and never let go of it.
+        const PATIENCE: Duration = Duration::from_millis(200);
         let Some(queue) = &engine.spans else { return };
+        if let Some(end) = self.end_spans.get().copied()
+            && queue.has_open()
+        {
+            ship::with_patience(move || closing(end), PATIENCE);
+        }
         for span in queue.end_open() {
             engine.ledger.count(thread::number(), Count::SpanEndedAtExit);
-            self.take_span(engine, queue, span);
+            self.take_span(engine, queue, span, false);
         }
     }
 }

@@ -106,7 +106,11 @@ where
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) => true,
-            (Role::Root, Some(pipeline)) => !thread::is_own() && Self::allows(pipeline, metadata),
+            (Role::Root, Some(pipeline)) => {
+                !thread::is_own()
+                    && (!metadata.is_span() || buffers::may_make_spans())
+                    && Self::allows(pipeline, metadata)
+            }
             (Role::Root, None) => false,
         }
     }
@@ -174,11 +178,22 @@ where
     }
 }
 
-/// The text of the first error among the fields.
+/// The text of the first error among the fields: a value that is one, or a field of that name.
 struct FirstError(String);
 
 impl Visit for FirstError {
-    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+    /// What `error = %e` and `#[instrument(err)]` give.
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "error" && self.0.is_empty() {
+            self.0 = format!("{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "error" && self.0.is_empty() {
+            self.0 = value.to_owned();
+        }
+    }
 
     fn record_error(&mut self, _field: &Field, value: &(dyn Error + 'static)) {
         if self.0.is_empty() {

@@ -1,9 +1,10 @@
 //! Handing the current context over to another thread.
 
-use opentelemetry::Context;
 use tracing_core::Dispatch;
 use tracing_core::dispatcher;
 use tracing_core::span::Id;
+
+use crate::source::current_context;
 
 /// Wraps a closure so that it runs in the context of the caller: records in it carry the ids of the span that is active
 /// now, and spans in it are its children. A thread does not inherit them.
@@ -21,12 +22,15 @@ pub fn carry_context<F, T>(run: F) -> impl FnOnce() -> T
 where
     F: FnOnce() -> T,
 {
-    let context = Context::current();
-    let span = CarriedSpan::current();
+    // A thread that is ending has none any more, and cannot take one on.
+    let context = current_context();
+    let span = context.as_ref().and_then(|_| CarriedSpan::current());
     move || {
-        let _entered = span.as_ref().map(CarriedSpan::enter);
-        // On top: it may be deeper than tracing's span.
-        let _attached = context.attach();
+        let _carried = context.filter(|_| current_context().is_some()).map(|context| {
+            let entered = span.as_ref().map(CarriedSpan::enter);
+            // On top: it may be deeper than tracing's span. It is left first.
+            (context.attach(), entered)
+        });
         run()
     }
 }

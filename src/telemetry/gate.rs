@@ -2,7 +2,12 @@
 
 use std::any::TypeId;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
+
+use opentelemetry::trace::TraceContextExt as _;
+use tracing_core::dispatcher;
 
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
@@ -11,7 +16,9 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::tracer::LateTracer;
+use crate::os;
 use crate::source::touch_thread;
+use crate::thread::quietly;
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
 pub(crate) struct SpanGate<S> {
@@ -22,6 +29,46 @@ impl<S> fmt::Debug for SpanGate<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpanGate").finish_non_exhaustive()
     }
+}
+
+/// Spans of tracing that are open, with the process they were made in.
+///
+/// A lock is only tried for: in a forked child, a thread that does not exist there may hold it.
+static OPEN: [Mutex<BTreeMap<u64, u64>>; 16] = [const { Mutex::new(BTreeMap::new()) }; 16];
+
+fn with_open(id: u64, run: impl FnOnce(&mut BTreeMap<u64, u64>)) {
+    const TRIES: usize = 1_000;
+    let Some(shard) = OPEN.get(id as usize % OPEN.len()) else { return };
+    for _ in 0..TRIES {
+        if let Ok(mut open) = shard.try_lock() {
+            return run(&mut open);
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Ends the spans of tracing that are open in this process, with all that was recorded on them. Their own handles end
+/// nothing any more.
+pub(crate) fn end_open_spans() {
+    let generation = os::fork_generation();
+    let mut ids: Vec<u64> = Vec::new();
+    for shard in 0..OPEN.len() as u64 {
+        with_open(shard, |open| {
+            ids.extend(std::mem::take(open).into_iter().filter(|(_, of)| *of == generation).map(|(id, _)| id))
+        });
+    }
+    dispatcher::get_default(|dispatch| {
+        for id in &ids {
+            // A span that closes at this very moment panics here, which is nobody's business.
+            let _closed_by_itself = quietly(|| {
+                // Kept, so that nobody closes it meanwhile.
+                let id = dispatch.clone_span(&Id::from_u64(*id));
+                if let Some(context) = tracing_opentelemetry::get_otel_context(&id, dispatch) {
+                    context.span().end();
+                }
+            });
+        }
+    });
 }
 
 struct Alive;
@@ -73,6 +120,10 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         self.layer.on_new_span(attributes, id, context);
+        let id = id.into_u64();
+        with_open(id, |open| {
+            open.insert(id, os::fork_generation());
+        });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -99,6 +150,10 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let number = id.into_u64();
+        with_open(number, |open| {
+            open.remove(&number);
+        });
         self.layer.on_close(id, context);
     }
 

@@ -7,5 +7,5 @@ mod provider;
 mod tracer;
 
 pub use carry::carry_context;
-pub(crate) use gate::SpanGate;
+pub(crate) use gate::{SpanGate, end_open_spans};
 pub(crate) use tracer::{TracerChoice, install as install_tracer, is_given as tracer_is_given, scope};

@@ -79,11 +79,14 @@ impl CauseKind {
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
             Self::Final => "look at the endpoint's own log for the reason",
             Self::NotFound => {
-                "check the path: /v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT; where an endpoint \
-                 takes logs only, OTEL_TRACES_EXPORTER=none sends no spans"
+                "check the path: /v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT, and a URL for one signal \
+                 is used as it is; OTEL_TRACES_EXPORTER=none sends no spans, OTEL_LOGS_EXPORTER=none no logs"
             }
             Self::NotOtlp => "something else than an OTLP receiver answers there: check host, port and path",
-            Self::TooLarge => "raise the endpoint's limit for requests",
+            Self::TooLarge => {
+                "raise the endpoint's limit for requests, or send less at once: OTEL_BLRP_MAX_EXPORT_BATCH_SIZE, \
+                 OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+            }
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
             Self::Descriptors => {

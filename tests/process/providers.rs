@@ -21,10 +21,20 @@ pub(crate) const GROUP: Group = Group {
         a_given_provider_exports_its_own_spans,
         a_global_provider_and_propagators_that_are_set_stay,
         a_provider_of_the_application_may_use_our_processor,
+        a_provider_from_before_init_may_use_our_processor_too,
         our_provider_and_propagators_are_installed_globally,
+        what_is_composed_is_delivered_at_the_end_too,
         samplers_and_processors_in_code_apply_to_our_provider,
     ],
-    scenarios: named![given_provider, global_is_set, nothing_is_set, own_provider_our_processor, sampler_in_code],
+    scenarios: named![
+        composed,
+        early_provider,
+        given_provider,
+        global_is_set,
+        nothing_is_set,
+        own_provider_our_processor,
+        sampler_in_code
+    ],
 };
 
 fn one_span_and_one_record() {
@@ -190,4 +200,36 @@ fn samplers_and_processors_in_code_apply_to_our_provider() {
         child.numbers().expect(&[("ended", expected as u64)]);
         assert_arrived(&receiver, &["in the span"], &child);
     }
+}
+
+fn early_provider(_: &[String]) {
+    let provider = SdkTracerProvider::builder().with_span_processor(logbridge::SpanProcessor::of_installed()).build();
+    logbridge::builder().tracer_provider(&provider).init();
+    one_span_and_one_record();
+    println!("{}", logbridge::bridge().expect("installed").report());
+}
+
+fn a_provider_from_before_init_may_use_our_processor_too() {
+    let receiver = receiver();
+    let child = Child::new("early_provider").to(&receiver).run().success().quiet();
+    assert_arrived(&receiver, &["in the span"], &child);
+    assert_eq!((receiver.spans().len(), receiver.orphans().len()), (1, 0), "{child}");
+    assert!(!child.stdout.contains("not exported"), "{child}");
+}
+
+/// As the README has it, and then `main` returns.
+fn composed(_: &[String]) {
+    let bridge = logbridge::builder().build().expect("builds");
+    let provider = SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("theirs"));
+    let registry = tracing_subscriber::registry().with(layer).with(bridge.layer());
+    tracing::subscriber::set_global_default(registry).expect("the slot is free");
+    tracing::info_span!("work").in_scope(|| tracing::info!("in the span"));
+}
+
+fn what_is_composed_is_delivered_at_the_end_too() {
+    let receiver = receiver();
+    let child = Child::new("composed").to(&receiver).run().success().quiet();
+    assert_arrived(&receiver, &["in the span"], &child);
+    assert_eq!((receiver.spans().len(), receiver.orphans().len()), (1, 0), "{child}");
 }

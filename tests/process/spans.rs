@@ -21,6 +21,9 @@ pub(crate) const GROUP: Group = Group {
         a_full_queue_drops_and_counts,
         a_hanging_traces_endpoint_delays_the_exit_only_so_long,
         a_panic_in_main_delivers_its_span,
+        an_exit_while_threads_make_spans_does_not_go_on_for_ever,
+        spans_and_carried_contexts_in_exit_handlers_do_no_harm,
+        the_end_of_a_provider_is_not_the_end_of_the_records,
         an_idle_process_with_spans_at_trace_sends_nothing,
         errors_are_span_events_where_that_is_asked_for,
         forked_children_export_their_own_spans_and_no_others,
@@ -35,6 +38,7 @@ pub(crate) const GROUP: Group = Group {
         without_opentelemetry_spans_cost_nothing_and_are_not_counted,
     ],
     scenarios: named![
+        busy_exit,
         errors_in_spans,
         exit_in_a_span,
         fork_in_a_span,
@@ -42,6 +46,8 @@ pub(crate) const GROUP: Group = Group {
         many_spans,
         nested_spans,
         panic_in_a_span,
+        providers_end,
+        spans_in_an_exit_handler,
         shut_down_in_a_span,
         spans_of_modules,
         suppressed_spans,
@@ -104,17 +110,28 @@ fn exit_in_a_span(_: &[String]) {
         std::thread::park_timeout(Duration::from_secs(60));
     });
     wait.recv().expect("the worker is at work");
-    let _main = tracing::info_span!("main", kind = "batch").entered();
+    let main = tracing::info_span!("main", kind = "batch", result = tracing::field::Empty).entered();
     log::info!("about to exit");
+    let _never_entered = tracing::info_span!("never entered");
+    let mut api = opentelemetry::global::tracer("api").start("by the api");
+    api.set_attribute(opentelemetry::KeyValue::new("late", true));
+    main.record("result", "failed");
+    let error = std::io::Error::other("disk full");
+    tracing::error!(error = &error as &dyn std::error::Error, "giving up");
     std::process::exit(3);
 }
 
 fn spans_that_are_open_at_exit_are_ended_and_exported() {
     let receiver = receiver();
     let child = Child::new("exit_in_a_span").to(&receiver).run().code(3).quiet().within(SLACK);
-    assert_arrived(&receiver, &["at work", "about to exit"], &child);
-    assert_spans(&receiver, &["worker", "main"], &child);
-    for span in receiver.spans() {
+    assert_arrived(&receiver, &["at work", "about to exit", "giving up"], &child);
+    assert_spans(&receiver, &["worker", "main", "never entered", "by the api"], &child);
+    let spans = receiver.spans();
+    let main = spans.iter().find(|span| span.name == "main").expect("arrived");
+    // With all that was recorded since it started.
+    assert_eq!(main.attribute("result"), Some(&"failed".into()), "{main}");
+    assert_eq!((main.status_code, main.status_message.as_str()), (2, "disk full"), "{main}");
+    for span in spans {
         assert_eq!(span.attribute("logbridge.ended_at_exit"), Some(&true.into()), "{span}");
         assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
     }
@@ -425,4 +442,91 @@ fn spans_are_shown_by_the_mirror_behind_the_records_in_them() {
     assert_eq!(child.stdout.matches("SPAN").count(), 3, "{child}");
     child.numbers().expect(&[("mirrored", 3), ("spans.off", 3), ("spans.ended", 3), ("otlp.off", 3)]);
     assert_eq!(child.count("in outer"), 1, "the console stays: {child}");
+}
+
+fn busy_exit(_: &[String]) {
+    logbridge::init();
+    for _ in 0..4 {
+        std::thread::spawn(|| {
+            loop {
+                let _span = tracing::info_span!("request").entered();
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+    }
+    while logbridge::bridge().expect("installed").report().counters.spans.ended < 200 {
+        std::thread::yield_now();
+    }
+    std::process::exit(0);
+}
+
+fn an_exit_while_threads_make_spans_does_not_go_on_for_ever() {
+    let dead = dead_end();
+    let child = Child::new("busy_exit").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run().success();
+    child.within(Duration::from_secs(20));
+}
+
+extern "C" fn in_exit_handler() {
+    let _span = tracing::info_span!("too late").entered();
+    logbridge::carry_context(|| log::info!("in the exit handler"))();
+}
+
+struct InDestructor;
+
+impl Drop for InDestructor {
+    fn drop(&mut self) {
+        let _span = tracing::info_span!("too late").entered();
+        logbridge::carry_context(|| log::info!("in a destructor"))();
+        // A panic inside which nothing may panic.
+        assert!(std::panic::catch_unwind(|| panic!("in a destructor")).is_err());
+    }
+}
+
+fn spans_in_an_exit_handler(_: &[String]) {
+    thread_local! {
+        static LATE: InDestructor = const { InDestructor };
+    }
+    logbridge::init();
+    // SAFETY: the handler is a function that lives for ever; what it does is what is tested.
+    assert_eq!(unsafe { libc::atexit(in_exit_handler) }, 0);
+    for use_the_api_alone in [false, true] {
+        let thread = std::thread::spawn(move || {
+            LATE.with(|_| ());
+            if use_the_api_alone {
+                opentelemetry::global::tracer("api").start("in time").end();
+            } else {
+                tracing::info_span!("in time").in_scope(|| log::info!("in time"));
+            }
+        });
+        thread.join().expect("no panic comes out");
+    }
+    tracing::info_span!("in time, in main").in_scope(|| log::info!("in time"));
+}
+
+fn spans_and_carried_contexts_in_exit_handlers_do_no_harm() {
+    let receiver = receiver();
+    let child = Child::new("spans_in_an_exit_handler").to(&receiver).run().success();
+    let count = |message: &str| receiver.logs().iter().filter(|log| log.message() == message).count();
+    assert_eq!((count("in the exit handler"), count("in a destructor"), count("in time")), (1, 2, 2), "{child}");
+}
+
+fn providers_end(_: &[String]) {
+    logbridge::init();
+    let bridge = logbridge::bridge().expect("installed");
+    let provider =
+        opentelemetry_sdk::trace::SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
+    use opentelemetry::trace::TracerProvider as _;
+    provider.tracer("theirs").start("of theirs").end();
+    drop(provider);
+    let logs = opentelemetry_sdk::logs::SdkLoggerProvider::builder().with_log_processor(bridge.log_processor()).build();
+    logs.shutdown().expect("delivered");
+    log::info!("the application goes on");
+    tracing::info_span!("so do its spans").in_scope(|| ());
+}
+
+fn the_end_of_a_provider_is_not_the_end_of_the_records() {
+    let receiver = receiver();
+    let child = Child::new("providers_end").to(&receiver).run().success().quiet();
+    assert_arrived(&receiver, &["the application goes on"], &child);
+    assert_spans(&receiver, &["of theirs", "so do its spans"], &child);
 }
