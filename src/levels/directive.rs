@@ -62,12 +62,12 @@ pub(crate) struct Problem {
 /// Parses a filter string. One bad directive does not take the others with it.
 pub(crate) fn parse(spec: &str) -> Parsed {
     let mut parsed = Parsed::default();
-    let Some((pieces, message)) = split(spec) else {
+    let Some(Pieces { directives, message }) = split(spec) else {
         let why = "it has more than one `/`, which makes all of it invalid, as in env_logger";
         parsed.problems.push(Problem { text: spec.to_owned(), why, span: 0..spec.len() });
         return parsed;
     };
-    for span in pieces {
+    for span in directives {
         let piece = &spec[span.clone()];
         match parse_one(piece) {
             Ok(directive) => {
@@ -83,17 +83,22 @@ pub(crate) fn parse(spec: &str) -> Parsed {
     parsed
 }
 
-/// Where the pieces are, and where the text behind the `/` is.
-pub(super) type Split = (Vec<Range<usize>>, Option<Range<usize>>);
+/// Which bytes of a filter string are what.
+pub(super) struct Pieces {
+    /// What is between the commas, trimmed and without empty ones.
+    pub(super) directives: Vec<Range<usize>>,
+    /// What is behind the `/`.
+    pub(super) message: Option<Range<usize>>,
+}
 
-/// Where the pieces are, trimmed and without empty ones, and the text behind the `/`. `None` for more than one `/`.
-pub(super) fn split(spec: &str) -> Option<Split> {
+/// Cuts a filter string. `None` for more than one `/`.
+pub(super) fn split(spec: &str) -> Option<Pieces> {
     let end = spec.find('/').unwrap_or(spec.len());
     let message = (end < spec.len()).then_some(end + 1..spec.len());
     if message.clone().is_some_and(|message| spec[message].contains('/')) {
         return None;
     }
-    let mut pieces = Vec::new();
+    let mut directives = Vec::new();
     let mut start = 0;
     while start <= end {
         let stop = start + piece_len(&spec[start..end]);
@@ -101,11 +106,11 @@ pub(super) fn split(spec: &str) -> Option<Split> {
         let from = stop - piece.trim_start().len();
         let piece = piece.trim();
         if !piece.is_empty() {
-            pieces.push(from..from + piece.len());
+            directives.push(from..from + piece.len());
         }
         start = stop + 1;
     }
-    Some((pieces, message))
+    Some(Pieces { directives, message })
 }
 
 /// Up to the next comma that is not between the brackets of a span directive.

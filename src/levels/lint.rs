@@ -4,20 +4,20 @@ use std::ops::Range;
 
 use log::LevelFilter;
 
-use super::directive::{is_span_directive, parse, parse_one, split};
+use super::directive::{Pieces, is_span_directive, parse, parse_one, split};
 use super::message_filter::MessageFilter;
 use super::threshold::Threshold;
 use crate::finding::{Finding, Severity};
 
 /// The words people write where a level is expected, and the level they mean.
-const ALIASES: [(&str, &[&str]); 5] = [
+const ALIASES: [(&str, &[&str]); 6] = [
     ("off", &["0", "disable", "disabled", "false", "never", "no", "none", "quiet", "silent"]),
     ("error", &["1", "crit", "critical", "emerg", "err", "errors", "fatal", "severe"]),
     ("warn", &["2", "warnings", "wrn"]),
     ("info", &["3", "inf", "information", "notice"]),
     ("debug", &["4", "dbg"]),
+    ("trace", &["5", "all", "any", "everything", "full", "max", "trc", "verbose"]),
 ];
-const MORE_ALIASES: (&str, &[&str]) = ("trace", &["5", "all", "any", "everything", "full", "max", "trc", "verbose"]);
 const LEVELS: [&str; 8] = ["off", "error", "warn", "info", "debug", "trace", "warning", "notset"];
 /// Crates that really exist under a name one edit away from a level.
 const CRATES: [&str; 3] = ["tract", "tracy", "warp"];
@@ -79,7 +79,7 @@ impl Linter<'_> {
             self.say(Severity::Error, "quotes", bytes, text.to_owned()).corrected = Some(corrected);
             return;
         }
-        let Some((pieces, message)) = split(spec) else {
+        let Some(Pieces { directives, message }) = split(spec) else {
             let second = spec.match_indices('/').nth(1).map_or(0..0, |(at, slash)| at..at + slash.len());
             let text = "a second `/` makes all of the filter invalid, so none of it has an effect, as in env_logger";
             let finding = self.say(Severity::Error, "two-slashes", second, text.to_owned());
@@ -87,7 +87,7 @@ impl Linter<'_> {
             finding.corrected = slashes_as_path(spec);
             return;
         };
-        for piece in pieces {
+        for piece in directives {
             self.piece(piece);
         }
         self.repeated();
@@ -426,7 +426,7 @@ fn looks_like_level(word: &str) -> bool {
 /// The level that was probably meant: one that goes by this name elsewhere, else the nearest.
 fn likely(word: &str, edits: usize) -> Option<&'static str> {
     let word = word.to_lowercase();
-    for (level, names) in ALIASES.into_iter().chain([MORE_ALIASES]) {
+    for (level, names) in ALIASES {
         if names.contains(&word.as_str()) {
             return Some(level);
         }
