@@ -8,6 +8,8 @@ mod destination;
 mod endpoint;
 mod environment;
 mod headers;
+mod lint;
+mod names;
 mod resolve;
 mod resource;
 mod route;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::environment::{Environment, parse_bool};
+use super::lint::lint;
 use super::setting::{on_off, sent, time};
 use super::{
     Config, Console, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting,
@@ -37,6 +38,9 @@ impl Settings {
             resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
         let panic_hook = self.panic_hook.unwrap_or(true);
         resolver.keep("panic hook", on_off(panic_hook), Source::code_or_built_in(self.panic_hook));
+        for finding in lint(environment) {
+            resolver.find(finding);
+        }
         Ok(Config {
             console,
             exit_timeout,
