@@ -21,8 +21,9 @@ const FULL: [(&str, &str, &str); 2] = [
 ];
 
 /// Times for one thing, in milliseconds. A delay between two batches may well be short.
-const TIMEOUTS: [&str; 5] = [
+const TIMEOUTS: [&str; 6] = [
     "LOGBRIDGE_EXIT_TIMEOUT",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
     "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
     "OTEL_EXPORTER_OTLP_TIMEOUT",

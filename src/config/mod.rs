@@ -123,6 +123,8 @@ pub(crate) struct OtlpConfig {
     pub(crate) levels: Table,
     /// `None` while the destination is off.
     pub(crate) delivery: Option<Delivery>,
+    #[allow(dead_code)] // Decided, but the encoder does not ask yet; until then the linter says "no effect".
+    pub(crate) limits: RecordLimits,
     /// Why it is off, in words.
     pub(crate) off_because: Option<&'static str>,
     /// Whether records of traces that are not sampled are cut.
@@ -173,10 +175,25 @@ pub(crate) struct SpanDelivery {
     pub(crate) schedule_delay: Duration,
 }
 
+/// What a record holds at most; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(dead_code)] // See `OtlpConfig::limits`.
+pub(crate) struct RecordLimits {
+    pub(crate) attributes: Option<usize>,
+    /// Characters of one value.
+    pub(crate) value_length: Option<usize>,
+}
+
 /// How accepted records reach the endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) route: Route,
+    /// Records in one request at most.
+    #[allow(dead_code)] // Decided, but the ship thread does not ask yet; until then the linter says "no effect".
+    pub(crate) max_batch: Option<usize>,
+    /// Records that wait at most, beside the bound in bytes.
+    #[allow(dead_code)] // As above.
+    pub(crate) max_queue: Option<usize>,
     /// Bound of the outbox in memory, requests included.
     pub(crate) max_bytes: usize,
     /// How long a record waits at most before it is sent.

@@ -11,7 +11,8 @@ pub(super) enum Use {
     Elsewhere,
 }
 
-/// Sorted by name.
+/// Sorted by name. `OTEL_BLRP_MAX_*` and the limits of records are decided already, and become `Honoured` once they are
+/// asked for.
 pub(super) const NAMES: &[(&str, Use)] = &[
     ("HYPERDX_API_ENDPOINT", Use::Honoured),
     ("HYPERDX_API_KEY", Use::Honoured),
@@ -26,7 +27,7 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_SPAN_LEVEL", Use::Honoured),
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", Use::Honoured),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", Use::NoEffect),
-    ("OTEL_BLRP_EXPORT_TIMEOUT", Use::NoEffect),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", Use::Honoured),
     ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", Use::NoEffect),
     ("OTEL_BLRP_MAX_QUEUE_SIZE", Use::NoEffect),
     ("OTEL_BLRP_SCHEDULE_DELAY", Use::Honoured),

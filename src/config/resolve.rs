@@ -6,8 +6,8 @@ use super::environment::{Environment, parse_bool};
 use super::lint::lint;
 use super::setting::{on_off, sent, time};
 use super::{
-    Config, Console, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting,
-    Settings, Source, defaults,
+    Config, Console, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, RecordLimits, ResourceConfig,
+    Setting, Settings, Source, defaults,
 };
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
@@ -261,7 +261,13 @@ impl Resolver<'_> {
             Some(_) => None,
             None => Some(self.delivery(settings, &code.unwrap_or_default())?),
         };
-        Ok(OtlpConfig { levels, delivery, off_because, trace_based })
+        let attributes = ["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
+        let length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+        let limits = RecordLimits {
+            attributes: self.optional("logs attributes", &attributes, 0),
+            value_length: self.optional("logs value length", &length, 0),
+        };
+        Ok(OtlpConfig { levels, limits, delivery, off_because, trace_based })
     }
 
     /// Whether the whole SDK is switched off.
@@ -311,7 +317,11 @@ impl Resolver<'_> {
         }
         let max_bytes = max_bytes.max(defaults::MIN_BYTES);
         self.keep("logs max bytes", max_bytes.to_string(), source);
-        Ok(Delivery { route, max_bytes, schedule_delay })
+        let max_queue = self.optional("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
+        let max_batch = self.optional("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
+        // A batch is no larger than the queue it is taken from.
+        let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
+        Ok(Delivery { route, max_batch, max_queue, max_bytes, schedule_delay })
     }
 
     /// Decides a time, and keeps who did.
@@ -329,6 +339,22 @@ impl Resolver<'_> {
         let decided = decided.min(FOR_EVER);
         self.keep(name, time(decided), source);
         decided
+    }
+
+    /// A bound that is none unless a variable says so.
+    fn optional(&mut self, name: &'static str, variables: &[&'static str], least: usize) -> Option<usize> {
+        let (variable, value) = self.environment.first(variables)?;
+        let Some(number) = value.parse::<usize>().ok().filter(|number| *number >= least) else {
+            // The words of the limits of spans, so that a variable for both is spoken of once.
+            let (what, help) = match least {
+                0 => ("number", "write a whole number, such as 128"),
+                _ => ("number above 0", "write a whole number, such as 2048"),
+            };
+            self.error("bad-number", variable, &format!("`{value}` is no {what}; the default is used"), help);
+            return None;
+        };
+        self.keep(name, number.to_string(), Source::of(variables, variable));
+        Some(number)
     }
 
     /// Milliseconds, or a number with `ms` or `s` behind it.

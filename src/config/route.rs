@@ -60,9 +60,12 @@ impl Resolver<'_> {
         };
         let given = given.filter(|(timeout, _)| !timeout.is_zero());
         let mut decided = given.unwrap_or((defaults::TIMEOUT, Source::BuiltIn));
-        // The time for one export. Ours has no end, since spans wait and are tried again; so it bounds a request.
-        if signal == Signal::Traces
-            && let Some(export) = self.duration(&["OTEL_BSP_EXPORT_TIMEOUT"])
+        // The time for one export. Ours has no end, since what waits is tried again; so it bounds a request.
+        let export = match signal {
+            Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
+            Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+        };
+        if let Some(export) = self.duration(&[export])
             && !export.0.is_zero()
             && export.0 < decided.0
         {
