@@ -43,6 +43,10 @@ impl Endpoint {
         }
         match uri.host() {
             None | Some("") => Err(format!("`{shown}` is no URL: it names no host")),
+            // `http` takes any text there, and the client would go to the port of the scheme.
+            Some(host) if uri.port().is_none() && has_port(&uri, host) => {
+                Err(format!("`{shown}` is no URL: its port is no number up to 65535"))
+            }
             Some(_) => Ok(Self { uri }),
         }
     }
@@ -71,6 +75,12 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn has_port(uri: &Uri, host: &str) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    address.strip_prefix(host).is_some_and(|port| port.len() > 1)
 }
 
 /// The URL without credentials and without the values of its query. What is no URL has them in odd places: everything in

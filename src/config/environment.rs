@@ -12,16 +12,19 @@ pub(crate) struct Environment {
 impl Environment {
     /// The variables of this process. Text that is not UTF-8 is read with replacement characters.
     pub(crate) fn process() -> Self {
-        Self {
-            vars: std::env::vars_os()
-                .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-                .collect(),
-        }
+        std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .collect()
     }
 
     /// The value, without surrounding white space; `None` where that leaves nothing.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Each variable with its value, without surrounding white space.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.vars.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
 
     /// Whether any variable with a value has a name that starts so.
@@ -43,6 +46,12 @@ impl Environment {
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(vars: [(&str, &str); N]) -> Self {
         Self { vars: vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(vars: T) -> Self {
+        Self { vars: vars.into_iter().collect() }
     }
 }
 

@@ -9,6 +9,8 @@ mod endpoint;
 mod environment;
 mod headers;
 mod levels_file;
+mod lint;
+mod names;
 mod resolve;
 mod resource;
 mod route;

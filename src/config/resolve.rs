@@ -5,6 +5,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::environment::{Environment, parse_bool};
+use super::lint::lint;
 use super::setting::{on_off, sent, time};
 use super::{
     Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting, Settings,
@@ -50,6 +51,9 @@ impl Settings {
             resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
         let panic_hook = self.panic_hook.unwrap_or(true);
         resolver.keep("panic hook", on_off(panic_hook), Source::code_or_built_in(self.panic_hook));
+        for finding in lint(environment) {
+            resolver.find(finding);
+        }
         Ok(Config {
             console,
             count_below,
@@ -165,17 +169,12 @@ impl Resolver<'_> {
     /// The limits of a record's attributes, where any is set.
     fn limits(&mut self) -> Option<AttributeLimits> {
         let count = ["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
-        let value_length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
-        let [count, value_length] = [count, value_length].map(|variables| {
-            let (variable, value) = self.environment.first(&variables)?;
-            let limit = value.parse().ok();
-            if limit.is_none() {
-                let problem = format!("`{value}` is no number, so there is no limit");
-                self.error("bad-number", variable, &problem, "write a whole number, such as 128");
-            }
-            limit
-        });
-        (count.is_some() || value_length.is_some()).then_some(AttributeLimits { count, value_length })
+        let length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
+        let limits = AttributeLimits {
+            count: self.optional("logs attributes", &count, 0),
+            value_length: self.optional("logs value length", &length, 0),
+        };
+        (limits.count.is_some() || limits.value_length.is_some()).then_some(limits)
     }
 
     /// The specification's level of the SDK's own voice.
@@ -391,19 +390,11 @@ impl Resolver<'_> {
         }
         let max_bytes = max_bytes.max(defaults::MIN_BYTES);
         self.keep("logs max bytes", max_bytes.to_string(), source);
-        let [max_queue, max_batch] = ["OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"].map(|variable| {
-            let (number, source) = self.number(variable)?;
-            let name = if variable.contains("QUEUE") { "logs queue" } else { "logs batch" };
-            self.keep(name, number.to_string(), source);
-            Some(number)
-        });
-        Ok(Delivery {
-            route,
-            max_batch: max_batch.map(|batch| batch.min(max_queue.unwrap_or(batch))),
-            max_queue,
-            max_bytes,
-            schedule_delay,
-        })
+        let max_queue = self.optional("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
+        let max_batch = self.optional("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
+        // A batch is no larger than the queue it is taken from.
+        let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
+        Ok(Delivery { route, max_batch, max_queue, max_bytes, schedule_delay })
     }
 
     /// Decides a time, and keeps who did.
@@ -421,6 +412,22 @@ impl Resolver<'_> {
         let decided = decided.min(FOR_EVER);
         self.keep(name, time(decided), source);
         decided
+    }
+
+    /// A bound that is none unless a variable says so.
+    fn optional(&mut self, name: &'static str, variables: &[&'static str], least: usize) -> Option<usize> {
+        let (variable, value) = self.environment.first(variables)?;
+        let Some(number) = value.parse::<usize>().ok().filter(|number| *number >= least) else {
+            // The words of the limits of spans, so that a variable for both is spoken of once.
+            let (what, help) = match least {
+                0 => ("number", "write a whole number, such as 128"),
+                _ => ("number above 0", "write a whole number, such as 2048"),
+            };
+            self.error("bad-number", variable, &format!("`{value}` is no {what}; the default is used"), help);
+            return None;
+        };
+        self.keep(name, number.to_string(), Source::of(variables, variable));
+        Some(number)
     }
 
     /// Milliseconds, or a number with `ms` or `s` behind it.

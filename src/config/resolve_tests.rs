@@ -140,6 +140,26 @@ fn numbers_that_are_none_and_protocols_that_are_not_there() {
 }
 
 #[test]
+fn bounds_and_limits_of_records() {
+    let config = resolve([
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "512"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "0"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9"),
+    ]);
+    assert_eq!(config.limits, Some(AttributeLimits { count: Some(0), value_length: Some(9) }));
+    let delivery = config.otlp.delivery.expect("on");
+    assert_eq!((delivery.max_queue, delivery.max_batch), (Some(100), Some(100)), "a batch fits into the queue");
+    let config = resolve([("OTEL_BLRP_MAX_QUEUE_SIZE", "0"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "long")]);
+    assert_eq!(config.findings.iter().filter(|finding| finding.code == "bad-number").count(), 2);
+    assert_eq!(config.limits, None);
+    let both = resolve([("OTEL_ATTRIBUTE_COUNT_LIMIT", "many")]);
+    assert_eq!(texts(&both).len(), 1, "said once for records and spans: {:?}", texts(&both));
+    assert_eq!(config.otlp.delivery.map(|delivery| delivery.max_queue), Some(None));
+}
+
+#[test]
 fn an_api_key_is_the_raw_authorization_and_never_erases_headers() {
     let value = |delivery: &Delivery| {
         delivery

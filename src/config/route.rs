@@ -41,7 +41,6 @@ impl Resolver<'_> {
     /// Where a signal goes. What the specification has for one signal wins over what it has for all.
     pub(super) fn route(&mut self, code: &Otlp, signal: Signal) -> Result<Route, Error> {
         self.protocol(signal);
-        self.without_effect(signal);
         let (endpoint, source) = self.endpoint(code, signal)?;
         self.keep(words(signal).endpoint, endpoint.to_string(), source);
         if endpoint.credentials().is_some() {
@@ -178,20 +177,13 @@ impl Resolver<'_> {
             "set it to http/protobuf, and the endpoint to the collector's HTTP port (4318)",
         );
     }
-
-    /// Variables that ask for something this version does not do.
-    fn without_effect(&mut self, signal: Signal) {
-        for names in [names!(signal, "COMPRESSION"), names!(signal, "CERTIFICATE"), names!(signal, "CLIENT_KEY")] {
-            if let Some((variable, value)) = self.environment.first(&names)
-                && !value.eq_ignore_ascii_case("none")
-            {
-                self.error("no-effect", variable, "it has no effect in this version of logbridge", "unset it");
-            }
-        }
-    }
 }
 
 fn replace(headers: &mut Vec<(Header, Source)>, header: Header, source: Source) {
     headers.retain(|(other, _)| other.name != header.name);
     headers.push((header, source));
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -61,6 +61,7 @@ fn each_setting_knows_its_source() {
             SignalVariable("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"),
         ),
         ("logs timeout", &[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")], "10s", BuiltIn),
+        ("logs timeout", &[("OTEL_BLRP_EXPORT_TIMEOUT", "3s")], "3s", Variable("OTEL_BLRP_EXPORT_TIMEOUT")),
         ("spans timeout", &[("OTEL_BSP_EXPORT_TIMEOUT", "3s")], "3s", Variable("OTEL_BSP_EXPORT_TIMEOUT")),
         ("logs delay", &[("OTEL_BLRP_SCHEDULE_DELAY", "20")], "20ms", Variable("OTEL_BLRP_SCHEDULE_DELAY")),
         ("spans delay", &[("OTEL_SERVICE_NAME", "s")], "5s", BuiltIn),
