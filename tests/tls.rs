@@ -1,4 +1,5 @@
-//! HTTPS with the platform's roots: a certificate that is trusted, one that is not, and one for another host.
+//! HTTPS with the platform's roots or with those that a variable names: a certificate that is trusted, one that is not,
+//! and one for another host; and a server that asks for a certificate of the client's.
 //!
 //! Which roots are the platform's is said by SSL_CERT_FILE, which a process reads once: the client is a child, this test
 //! program again.
@@ -22,7 +23,7 @@ const ENDPOINT: &str = "TLS_ENDPOINT";
 #[test]
 #[ignore = "the child of the other tests"]
 fn child() {
-    let bridge = Builder::new()
+    let bridge = Builder::from_default_env()
         .otlp(Otlp::to(std::env::var(ENDPOINT).expect("started by another test")))
         .console(Console::off())
         .build()
@@ -30,6 +31,28 @@ fn child() {
     let args = format_args!("over TLS");
     bridge.logger().log(&log::Record::builder().args(args).level(log::Level::Error).target("tls").build());
     bridge.flush(Duration::from_secs(3)).expect("delivered");
+}
+
+/// A certificate that signs itself, and its key, in memory and as the files that a variable names.
+struct Identity {
+    certificate: rcgen::Certificate,
+    key: rcgen::KeyPair,
+    certificate_file: PathBuf,
+    key_file: PathBuf,
+}
+
+impl Identity {
+    fn new(name: &str, unique: u16) -> Self {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name.push(rcgen::DnType::CommonName, format!("logbridge test {name}"));
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let file = |what: &str| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{unique}.{what}.pem"));
+        let (certificate_file, key_file) = (file("certificate"), file("key"));
+        std::fs::write(&certificate_file, certificate.pem()).expect("a file");
+        std::fs::write(&key_file, key.serialize_pem()).expect("a file");
+        Self { certificate, key, certificate_file, key_file }
+    }
 }
 
 /// Ends TLS in front of a receiver. Dropping the runtime ends it.
@@ -42,23 +65,38 @@ struct TlsFront {
 
 impl TlsFront {
     fn start(receiver: &Receiver, name: &str) -> Self {
-        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        params.distinguished_name.push(rcgen::DnType::CommonName, format!("logbridge test {name}"));
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let roots = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.pem", receiver.port()));
-        std::fs::write(&roots, certificate.pem()).expect("a file");
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        Self::with_clients(receiver, name, None)
+    }
+
+    /// With `clients`, only those that show this certificate get in.
+    fn with_clients(receiver: &Receiver, name: &str, clients: Option<&Identity>) -> Self {
+        let identity = Identity::new(name, receiver.port());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
             .expect("a configuration");
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(clients.certificate.der().clone()).expect("a root");
+                let verifier =
+                    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                config.with_client_cert_verifier(verifier.expect("a verifier"))
+            }
+        };
+        let config = config.with_single_cert(vec![identity.certificate.der().clone()], key).expect("a configuration");
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         runtime.spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), receiver.port()));
-        Self { port, roots, _runtime: runtime }
+        Self { port, roots: identity.certificate_file, _runtime: runtime }
+    }
+
+    fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.port)
     }
 }
 
@@ -75,11 +113,16 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, to: u16) {
 }
 
 fn run_child(endpoint: &str, roots: &PathBuf) -> Output {
+    run_child_with(endpoint, &[("SSL_CERT_FILE", roots)])
+}
+
+fn run_child_with(endpoint: &str, files: &[(&str, &PathBuf)]) -> Output {
     Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "child", "--ignored", "--nocapture"])
         .env(ENDPOINT, endpoint)
-        .env("SSL_CERT_FILE", roots)
+        .env_remove("SSL_CERT_FILE")
         .env_remove("SSL_CERT_DIR")
+        .envs(files.iter().copied())
         .output()
         .expect("the child runs")
 }
@@ -92,7 +135,7 @@ fn stderr(output: &Output) -> String {
 fn a_trusted_endpoint_gets_its_records() {
     let receiver = Receiver::start().expect("a receiver");
     let front = TlsFront::start(&receiver, "localhost");
-    let output = run_child(&format!("https://localhost:{}", front.port), &front.roots);
+    let output = run_child(&front.endpoint(), &front.roots);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(receiver.logs().iter().map(|log| log.message()).collect::<Vec<_>>(), ["over TLS"]);
 }
@@ -101,10 +144,10 @@ fn a_trusted_endpoint_gets_its_records() {
 fn an_unknown_issuer_and_a_wrong_host_get_nothing_and_are_named() {
     let receiver = Receiver::start().expect("a receiver");
     let (front, other) = (TlsFront::start(&receiver, "localhost"), TlsFront::start(&receiver, "elsewhere.example"));
-    let unknown = run_child(&format!("https://localhost:{}", front.port), &other.roots);
+    let unknown = run_child(&front.endpoint(), &other.roots);
     assert!(!unknown.status.success());
     assert!(stderr(&unknown).contains("TLS: invalid peer certificate: UnknownIssuer"), "{}", stderr(&unknown));
-    let wrong_host = run_child(&format!("https://localhost:{}", other.port), &other.roots);
+    let wrong_host = run_child(&other.endpoint(), &other.roots);
     assert!(!wrong_host.status.success());
     let text = stderr(&wrong_host);
     assert!(text.contains("TLS: invalid peer certificate") && text.contains("localhost"), "{text}");
@@ -118,4 +161,59 @@ fn tls_to_a_plain_port_says_so() {
     let output = run_child(&receiver.endpoint().replace("http://", "https://"), &front.roots);
     assert!(!output.status.success());
     assert!(stderr(&output).contains("this port does not speak TLS"), "{}", stderr(&output));
+}
+
+#[test]
+fn roots_that_a_variable_names_replace_those_of_the_platform() {
+    let receiver = Receiver::start().expect("a receiver");
+    let (front, other) = (TlsFront::start(&receiver, "localhost"), Identity::new("elsewhere.example", receiver.port()));
+    let trusted = run_child_with(&front.endpoint(), &[("OTEL_EXPORTER_OTLP_CERTIFICATE", &front.roots)]);
+    assert!(trusted.status.success(), "{}", stderr(&trusted));
+    assert_eq!(receiver.logs().len(), 1);
+    let files = [
+        ("SSL_CERT_FILE", &front.roots),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &front.roots),
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", &other.certificate_file),
+    ];
+    let replaced = run_child_with(&front.endpoint(), &files);
+    assert!(stderr(&replaced).contains("UnknownIssuer"), "{}", stderr(&replaced));
+    assert_eq!(receiver.logs().len(), 1);
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_one() {
+    let receiver = Receiver::start().expect("a receiver");
+    let client = Identity::new("client", receiver.port());
+    let front = TlsFront::with_clients(&receiver, "localhost", Some(&client));
+    let roots = ("OTEL_EXPORTER_OTLP_CERTIFICATE", &front.roots);
+    let certificate = ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &client.certificate_file);
+    let key = ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &client.key_file);
+
+    let without = run_child_with(&front.endpoint(), &[roots]);
+    assert!(stderr(&without).contains("CertificateRequired"), "{}", stderr(&without));
+    let half = run_child_with(&front.endpoint(), &[roots, certificate]);
+    let told = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: without OTEL_EXPORTER_OTLP_CLIENT_KEY it is of no use";
+    assert!(stderr(&half).contains(told), "{}", stderr(&half));
+    assert!(receiver.requests().is_empty());
+
+    let with = run_child_with(&front.endpoint(), &[roots, certificate, key]);
+    assert!(with.status.success(), "{}", stderr(&with));
+    assert_eq!(receiver.logs().len(), 1);
+}
+
+#[test]
+fn certificate_files_that_cannot_be_used_are_told() {
+    let receiver = Receiver::start().expect("a receiver");
+    let front = TlsFront::start(&receiver, "localhost");
+    let missing = PathBuf::from("no-such-directory/roots.pem");
+    let files = [("SSL_CERT_FILE", &front.roots), ("OTEL_EXPORTER_OTLP_CERTIFICATE", &missing)];
+    let output = run_child_with(&front.endpoint(), &files);
+    assert!(stderr(&output).contains("`no-such-directory/roots.pem` cannot be read"), "{}", stderr(&output));
+    assert!(output.status.success(), "a file that is not there disables only itself: {}", stderr(&output));
+
+    let no_certificate = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let output = run_child_with(&front.endpoint(), &[("OTEL_EXPORTER_OTLP_CERTIFICATE", &no_certificate)]);
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    assert!(text.contains("the file of OTEL_EXPORTER_OTLP_CERTIFICATE has no certificate in it"), "{text}");
 }

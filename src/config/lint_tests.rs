@@ -186,7 +186,7 @@ fn e16_variables_that_are_not_implemented() {
     // These two are.
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_SDK_DISABLED", "true")])), None);
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_LOGS_EXPORTER", "none")])), None);
-    for name in ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_CONFIG_FILE"] {
+    for name in ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_CONFIG_FILE"] {
         assert_eq!(found("no-effect", name, &[(name, "x")]).said().count(), 1, "{name}");
     }
     for name in ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] {

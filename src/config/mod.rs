@@ -188,6 +188,23 @@ pub(crate) struct Route {
     pub(crate) timeout: Duration,
     /// One request with all its tries; for ever where nobody said.
     pub(crate) export_timeout: Option<Duration>,
+    pub(crate) tls: Tls,
+}
+
+/// Certificates, as PEM files have them.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub(crate) struct Tls {
+    /// In the place of the platform's roots.
+    pub(crate) roots: Option<Vec<u8>>,
+    /// The client's own certificates, and their key.
+    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Tls {
+    // The key is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("roots", &self.roots.is_some()).field("identity", &self.identity.is_some()).finish()
+    }
 }
 
 /// How ended spans reach the endpoint.

@@ -8,7 +8,7 @@ use super::headers::{header, parse_headers, shown};
 use super::resolve::{FOR_EVER, Resolver};
 use super::setting::time;
 use super::traces::traces_beside;
-use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, Source, defaults};
+use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, Source, Tls, defaults};
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
 use crate::signal::Signal;
@@ -28,12 +28,29 @@ struct Words {
     endpoint: &'static str,
     header: &'static str,
     timeout: &'static str,
+    certificate: &'static str,
+    client_certificate: &'static str,
+    client_key: &'static str,
 }
 
 fn words(signal: Signal) -> Words {
     match signal {
-        Signal::Logs => Words { endpoint: "logs endpoint", header: "logs header", timeout: "logs timeout" },
-        Signal::Traces => Words { endpoint: "spans endpoint", header: "spans header", timeout: "spans timeout" },
+        Signal::Logs => Words {
+            endpoint: "logs endpoint",
+            header: "logs header",
+            timeout: "logs timeout",
+            certificate: "logs certificate",
+            client_certificate: "logs client certificate",
+            client_key: "logs client key",
+        },
+        Signal::Traces => Words {
+            endpoint: "spans endpoint",
+            header: "spans header",
+            timeout: "spans timeout",
+            certificate: "spans certificate",
+            client_certificate: "spans client certificate",
+            client_key: "spans client key",
+        },
     }
 }
 
@@ -60,7 +77,44 @@ impl Resolver<'_> {
             headers: self.headers(code, signal)?,
             timeout: self.timeout(code, signal, export_timeout),
             export_timeout: export_timeout.map(|(time, _)| time),
+            tls: self.tls(signal),
         })
+    }
+
+    fn tls(&mut self, signal: Signal) -> Tls {
+        let roots = self.file(words(signal).certificate, &names!(signal, "CERTIFICATE"));
+        let certificate = self.file(words(signal).client_certificate, &names!(signal, "CLIENT_CERTIFICATE"));
+        let key = self.file(words(signal).client_key, &names!(signal, "CLIENT_KEY"));
+        let alone = match (&certificate, &key) {
+            (Some(_), None) => Some(("CLIENT_CERTIFICATE", "CLIENT_KEY")),
+            (None, Some(_)) => Some(("CLIENT_KEY", "CLIENT_CERTIFICATE")),
+            _ => None,
+        };
+        if let Some((there, missing)) = alone {
+            let variable = format!("OTEL_EXPORTER_OTLP_{there}");
+            let problem =
+                format!("without OTEL_EXPORTER_OTLP_{missing} it is of no use, so no client certificate is sent");
+            self.error("client-certificate", &variable, &problem, "name both files, or neither");
+        }
+        Tls { roots, identity: certificate.zip(key) }
+    }
+
+    /// The content of a file that a variable names.
+    fn file(&mut self, name: &'static str, variables: &[&'static str]) -> Option<Vec<u8>> {
+        let (variable, path) = self.environment.first(variables)?;
+        let read = std::fs::read(path);
+        let (path, source) = (path.to_owned(), Source::of(variables, variable));
+        match read {
+            Ok(content) => {
+                self.keep(name, path, source);
+                Some(content)
+            }
+            Err(error) => {
+                let problem = format!("`{path}` cannot be read: {error}; it is ignored");
+                self.error("bad-file", variable, &problem, "write the path of a PEM file that this process may read");
+                None
+            }
+        }
     }
 
     fn timeout(&mut self, code: &Otlp, signal: Signal, export: Option<(Duration, Source)>) -> Duration {

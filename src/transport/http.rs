@@ -17,7 +17,7 @@ use super::answer;
 use super::cause;
 use super::outcome::{Cause, CauseKind, Outcome};
 use super::tls::{self, TlsConnector};
-use crate::config::Route;
+use crate::config::{Route, Tls};
 
 /// The specification's bound for an answer.
 const ANSWER_BYTES: usize = 4 << 20;
@@ -47,11 +47,10 @@ enum AnyClient {
 }
 
 impl AnyClient {
-    fn new(is_https: bool) -> Self {
-        if !is_https {
-            return Self::Plain(build(connector()));
-        }
-        match tls::connector(connector()) {
+    /// Plain where there is no TLS to be done.
+    fn new(tls: Option<&Tls>) -> Self {
+        let Some(tls) = tls else { return Self::Plain(build(connector())) };
+        match tls::connector(connector(), tls) {
             Ok(connector) => Self::Tls(build(connector)),
             Err(why) => Self::Broken(why),
         }
@@ -59,18 +58,18 @@ impl AnyClient {
 }
 
 impl Http {
-    /// A client for each of these routes. Those with the same scheme share their connections.
+    /// A client for each of these routes. Those with the same scheme and certificates share their connections.
     pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
-        let mut clients: [Option<AnyClient>; 2] = [None, None];
-        routes
-            .iter()
-            .map(|route| {
-                let is_https = route.endpoint.is_https();
-                let [plain, tls] = &mut clients;
-                let client = if is_https { tls } else { plain };
-                Self::new(route, client.get_or_insert_with(|| AnyClient::new(is_https)).clone())
-            })
-            .collect()
+        let mut clients: Vec<(Option<&Tls>, AnyClient)> = Vec::new();
+        let mut all = Vec::new();
+        for route in routes {
+            let tls = route.endpoint.is_https().then_some(&route.tls);
+            let shared = clients.iter().find(|(of, _)| *of == tls).map(|(_, client)| client.clone());
+            let client = shared.unwrap_or_else(|| AnyClient::new(tls));
+            clients.push((tls, client.clone()));
+            all.push(Self::new(route, client));
+        }
+        all
     }
 
     fn new(route: &Route, client: AnyClient) -> Self {

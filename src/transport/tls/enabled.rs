@@ -1,24 +1,69 @@
-//! TLS by rustls, with ring and the platform's roots.
+//! TLS by rustls, with ring and the platform's roots, or those that somebody names.
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::outcome::{Cause, CauseKind};
+use crate::config::Tls;
 
 pub(super) type TlsConnector = HttpsConnector<HttpConnector>;
 
 /// Wraps the connector; `Err` says why there is no TLS.
-pub(super) fn connector(mut http: HttpConnector) -> Result<TlsConnector, String> {
+pub(super) fn connector(mut http: HttpConnector, tls: &Tls) -> Result<TlsConnector, String> {
     http.enforce_http(false);
+    Ok(HttpsConnectorBuilder::new().with_tls_config(config(tls)?).https_only().enable_http1().wrap_connector(http))
+}
+
+fn config(tls: &Tls) -> Result<ClientConfig, String> {
     // Named explicitly: with two providers compiled in, rustls's own choice panics.
-    let provider = rustls::crypto::ring::default_provider();
-    HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map(|builder| builder.https_only().enable_http1().wrap_connector(http))
-        .map_err(|error| format!("the platform's root certificates could not be loaded: {error}"))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let builder = match &tls.roots {
+        Some(pem) => builder.with_root_certificates(roots(pem)?),
+        None => builder
+            .with_native_roots()
+            .map_err(|error| format!("the platform's root certificates could not be loaded: {error}"))?,
+    };
+    match &tls.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => {
+            let chain = certificates(chain, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")?;
+            let key = PrivateKeyDer::from_pem_slice(key)
+                .map_err(|error| format!("the file of OTEL_EXPORTER_OTLP_CLIENT_KEY has no key in it: {error}"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("the client certificate and its key cannot be used: {error}"))
+        }
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, "OTEL_EXPORTER_OTLP_CERTIFICATE")? {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("a certificate of OTEL_EXPORTER_OTLP_CERTIFICATE cannot be used: {error}"))?;
+    }
+    Ok(roots)
+}
+
+/// The certificates of a file, of which there must be one.
+fn certificates(pem: &[u8], variable: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(format!("the file of {variable} has no certificate in it")),
+        Err(error) => Err(format!("the file of {variable} cannot be read as PEM: {error}")),
+    }
 }
 
 /// The cause, where the error is rustls's.
