@@ -39,7 +39,7 @@ const KNOTS: [(&str, &str); 2] = [("installed", "source"), ("source", "bridge")]
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
     ("the environment", &["env::var", "env::args", "env::current_exe"], &["config"]),
-    ("sockets", &["TcpStream", "TcpListener", "hyper_util::client"], &["transport", "receiver"]),
+    ("sockets", &["TcpStream", "TcpListener", "hyper_util::client::legacy"], &["transport", "receiver"]),
     ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver"]),
     ("files", &["std::fs", "File::"], &["outbox", "config"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),

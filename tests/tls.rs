@@ -65,12 +65,12 @@ struct TlsFront {
 
 impl TlsFront {
     fn start(receiver: &Receiver, name: &str) -> Self {
-        Self::with_clients(receiver, name, None)
+        Self::before(receiver.port(), name, None)
     }
 
     /// With `clients`, only those that show this certificate get in.
-    fn with_clients(receiver: &Receiver, name: &str, clients: Option<&Identity>) -> Self {
-        let identity = Identity::new(name, receiver.port());
+    fn before(port: u16, name: &str, clients: Option<&Identity>) -> Self {
+        let identity = Identity::new(name, port);
         let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone())
@@ -86,13 +86,16 @@ impl TlsFront {
                 config.with_client_cert_verifier(verifier.expect("a verifier"))
             }
         };
-        let config = config.with_single_cert(vec![identity.certificate.der().clone()], key).expect("a configuration");
+        let mut config =
+            config.with_single_cert(vec![identity.certificate.der().clone()], key).expect("a configuration");
+        // A client that offers only HTTP/1.1 gets that.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        runtime.spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), receiver.port()));
-        Self { port, roots: identity.certificate_file, _runtime: runtime }
+        let listens_on = listener.local_addr().expect("an address").port();
+        runtime.spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), port));
+        Self { port: listens_on, roots: identity.certificate_file, _runtime: runtime }
     }
 
     fn endpoint(&self) -> String {
@@ -184,7 +187,7 @@ fn roots_that_a_variable_names_replace_those_of_the_platform() {
 fn a_server_that_asks_for_a_certificate_gets_one() {
     let receiver = Receiver::start().expect("a receiver");
     let client = Identity::new("client", receiver.port());
-    let front = TlsFront::with_clients(&receiver, "localhost", Some(&client));
+    let front = TlsFront::before(receiver.port(), "localhost", Some(&client));
     let roots = ("OTEL_EXPORTER_OTLP_CERTIFICATE", &front.roots);
     let certificate = ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &client.certificate_file);
     let key = ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &client.key_file);
@@ -216,4 +219,29 @@ fn certificate_files_that_cannot_be_used_are_told() {
     assert!(!output.status.success());
     let text = stderr(&output);
     assert!(text.contains("the file of OTEL_EXPORTER_OTLP_CERTIFICATE has no certificate in it"), "{text}");
+}
+
+#[test]
+fn grpc_speaks_tls_and_shows_its_certificate() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let server = runtime.block_on(mock_collector::MockServerBuilder::new().start()).expect("a collector");
+    let port = server.addr().port();
+    let client = Identity::new("grpc-client", port);
+    let front = TlsFront::before(port, "localhost", Some(&client));
+    let protocol = PathBuf::from("grpc");
+    let all = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", &protocol),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &front.roots),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &client.certificate_file),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &client.key_file),
+    ];
+    // Without a scheme gRPC is encrypted.
+    let with = run_child_with(&format!("localhost:{}", front.port), &all);
+    assert!(with.status.success(), "{}", stderr(&with));
+    let without = run_child_with(&front.endpoint(), &all[..2]);
+    assert!(stderr(&without).contains("CertificateRequired"), "{}", stderr(&without));
+    let untrusted = run_child_with(&front.endpoint(), &all[..1]);
+    assert!(stderr(&untrusted).contains("UnknownIssuer"), "{}", stderr(&untrusted));
+    assert_eq!(runtime.block_on(server.with_collector(|collector| collector.log_count())), 1);
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::{Compression, Protocol};
 use crate::levels::{LevelSet, Origin, Threshold};
 
 /// Where records and spans go as OTLP, and which records.
@@ -20,6 +21,8 @@ use crate::levels::{LevelSet, Origin, Threshold};
 #[must_use = "pass it to `Builder::otlp`"]
 pub struct Otlp {
     pub(crate) off: bool,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) compression: Option<Compression>,
     pub(crate) endpoint: Option<CodeEndpoint>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
@@ -100,6 +103,26 @@ impl Otlp {
     /// `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds, else 10 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The protocol. Default: `OTEL_EXPORTER_OTLP_LOGS_PROTOCOL` (`…_TRACES_PROTOCOL` for spans) or
+    /// `OTEL_EXPORTER_OTLP_PROTOCOL`, else `http/protobuf`.
+    ///
+    /// One that is not compiled in makes `try_init` return an error that names the feature. A gRPC endpoint has no path:
+    /// what stands behind host and port is left out.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// How requests are compressed. Default: `OTEL_EXPORTER_OTLP_LOGS_COMPRESSION` (`…_TRACES_COMPRESSION` for spans) or
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION`, else not at all.
+    ///
+    /// Where an endpoint refuses a compressed request and takes the same one plain, requests are sent plain from then on.
+    /// One that is not compiled in makes `try_init` return an error that names the feature.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
         self
     }
 

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 
 use crate::signal::Signal;
 
-/// The specification's default.
+/// The specification's defaults.
 pub(crate) const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+pub(crate) const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// A URL that one signal is posted to. Its `Display` never shows a password.
 #[derive(Clone, Eq, PartialEq)]
@@ -29,6 +31,17 @@ impl Endpoint {
     /// A URL that is used as it is, with `/` where it has no path.
     pub(crate) fn from_full(url: &str) -> Result<Self, String> {
         Self::verbatim(url, url)
+    }
+
+    /// The target of a gRPC client: a scheme, a host and a port. Where there is no scheme, `insecure` says which; a path
+    /// has no meaning and is left out.
+    pub(crate) fn of_grpc(given: &str, insecure: bool) -> Result<Self, String> {
+        let scheme = if insecure { "http" } else { "https" };
+        let target = if given.contains("://") { given.to_owned() } else { format!("{scheme}://{given}") };
+        let mut parts = Self::verbatim(given, &target)?.uri.into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        let uri = Uri::from_parts(parts).map_err(|error| format!("`{}` is no URL: {error}", redact_url(given)))?;
+        Ok(Self { uri })
     }
 
     fn verbatim(given: &str, url: &str) -> Result<Self, String> {

@@ -39,7 +39,7 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
             continue;
         }
         match use_of(name) {
-            None => findings.extend(misspelt(name).or_else(|| proxy(name))),
+            None => findings.extend(misspelt(name)),
             Some(Use::Honoured) => findings.extend(
                 [quoted(name, value), unexpanded(name, value), unit(name, value), key(name, value)]
                     .into_iter()
@@ -100,14 +100,6 @@ fn misspelt(name: &str) -> Option<Finding> {
     Some(Finding::new("misspelt-variable", severity, name, text).help(help))
 }
 
-fn proxy(name: &str) -> Option<Finding> {
-    let is_proxy = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].iter().any(|proxy| name.eq_ignore_ascii_case(proxy));
-    is_proxy.then(|| {
-        note("no-effect", name, "it has no effect: this version of logbridge uses no proxy")
-            .help("name an endpoint that this process reaches directly, such as a collector beside it")
-    })
-}
-
 fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
     if value.eq_ignore_ascii_case("none") {
         return None;
@@ -115,11 +107,7 @@ fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
     if used == Use::NoEffect {
         return Some(warning("no-effect", name, "it has no effect in this version of logbridge").help("unset it"));
     }
-    Some(if name.ends_with("INSECURE") {
-        note("no-effect", name, "it has no effect: the scheme of the endpoint decides, http or https")
-    } else {
-        note("no-effect", name, "logbridge does not read it; another library may")
-    })
+    Some(note("no-effect", name, "logbridge does not read it; another library may"))
 }
 
 fn quoted(name: &str, value: &str) -> Option<Finding> {
@@ -250,8 +238,11 @@ fn grpc_port(
     let is_grpc = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("grpc"));
     let (port, finding) = match (endpoint.uri().port_u16()?, is_grpc) {
         (4317, false) => {
-            let text = "port 4317 is that of gRPC, and http/protobuf is sent to it";
-            (":4317", warning("grpc-port", variable, text).help("use the collector's HTTP port, which is usually 4318"))
+            let spoken = protocol.map_or("http/protobuf", |(_, protocol)| protocol);
+            let text = format!("port 4317 is that of gRPC, and {spoken} is sent to it");
+            let help =
+                "use the collector's HTTP port, which is usually 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL to grpc";
+            (":4317", warning("grpc-port", variable, text).help(help))
         }
         (4318, true) => {
             let named = protocol.map_or(PROTOCOL, |(name, _)| name);

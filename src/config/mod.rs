@@ -11,10 +11,13 @@ mod headers;
 mod levels_file;
 mod lint;
 mod names;
+mod protocol;
+mod proxy;
 mod resolve;
 mod resource;
 mod route;
 mod setting;
+mod tls;
 mod traces;
 
 use std::path::PathBuf;
@@ -26,9 +29,12 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use environment::Environment;
 pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};
+pub use protocol::{Compression, Protocol};
+pub(crate) use proxy::Proxy;
 pub(crate) use resource::ResourceConfig;
 pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
+pub(crate) use tls::Tls;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
@@ -36,6 +42,7 @@ use crate::finding::Finding;
 use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::otlp::AttributeLimits;
+use crate::signal::Signal;
 
 /// What code said; the rest comes from the environment.
 #[derive(Clone, Debug, Default)]
@@ -182,29 +189,17 @@ pub(crate) enum Propagator {
 /// Where the items of one signal are posted to.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
+    pub(crate) signal: Signal,
+    pub(crate) protocol: Protocol,
+    pub(crate) compression: Compression,
     pub(crate) endpoint: Endpoint,
     pub(crate) headers: Vec<Header>,
     /// One request.
     pub(crate) timeout: Duration,
     /// One request with all its tries; for ever where nobody said.
     pub(crate) export_timeout: Option<Duration>,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: Tls,
-}
-
-/// Certificates, as PEM files have them.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub(crate) struct Tls {
-    /// In the place of the platform's roots.
-    pub(crate) roots: Option<Vec<u8>>,
-    /// The client's own certificates, and their key.
-    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl std::fmt::Debug for Tls {
-    // The key is a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("roots", &self.roots.is_some()).field("identity", &self.identity.is_some()).finish()
-    }
 }
 
 /// How ended spans reach the endpoint.

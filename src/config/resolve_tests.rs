@@ -121,7 +121,7 @@ fn numbers_that_are_none_and_protocols_that_are_not_there() {
     let config = resolve([
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10 seconds"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "-5"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift"),
         ("LOGBRIDGE_MAX_BYTES", "lots"),
         ("LOGBRIDGE_EXIT_TIMEOUT", "1.5"),
         ("LOGBRIDGE_CONSOLE", "stdwhat"),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::destination::CodeTraces;
-use super::endpoint::DEFAULT_ENDPOINT;
+use super::endpoint::{DEFAULT_ENDPOINT, DEFAULT_GRPC_ENDPOINT};
 use super::headers::{header, parse_headers, shown};
 use super::resolve::{FOR_EVER, Resolver};
 use super::setting::time;
 use super::traces::traces_beside;
-use super::{CodeEndpoint, Endpoint, Header, Otlp, Route, Source, Tls, defaults};
+use super::{CodeEndpoint, Endpoint, Header, Otlp, Protocol, Route, Source, defaults};
 use crate::error::Error;
 use crate::finding::{Finding, Severity};
 use crate::signal::Signal;
@@ -23,42 +23,27 @@ macro_rules! names {
     };
 }
 
+pub(super) use names;
+
 /// The names of a signal's settings.
 struct Words {
     endpoint: &'static str,
     header: &'static str,
     timeout: &'static str,
-    certificate: &'static str,
-    client_certificate: &'static str,
-    client_key: &'static str,
 }
 
 fn words(signal: Signal) -> Words {
     match signal {
-        Signal::Logs => Words {
-            endpoint: "logs endpoint",
-            header: "logs header",
-            timeout: "logs timeout",
-            certificate: "logs certificate",
-            client_certificate: "logs client certificate",
-            client_key: "logs client key",
-        },
-        Signal::Traces => Words {
-            endpoint: "spans endpoint",
-            header: "spans header",
-            timeout: "spans timeout",
-            certificate: "spans certificate",
-            client_certificate: "spans client certificate",
-            client_key: "spans client key",
-        },
+        Signal::Logs => Words { endpoint: "logs endpoint", header: "logs header", timeout: "logs timeout" },
+        Signal::Traces => Words { endpoint: "spans endpoint", header: "spans header", timeout: "spans timeout" },
     }
 }
 
 impl Resolver<'_> {
     /// Where a signal goes. What the specification has for one signal wins over what it has for all.
     pub(super) fn route(&mut self, code: &Otlp, signal: Signal) -> Result<Route, Error> {
-        self.protocol(signal);
-        let (endpoint, source) = self.endpoint(code, signal)?;
+        let protocol = self.protocol(code, signal)?;
+        let (endpoint, source) = self.endpoint(code, signal, protocol)?;
         self.keep(words(signal).endpoint, endpoint.to_string(), source);
         if endpoint.credentials().is_some() {
             let text = format!("the user and password in {endpoint} are not sent");
@@ -73,48 +58,16 @@ impl Resolver<'_> {
         };
         let export_timeout = export_timeout.filter(|(time, _)| !time.is_zero());
         Ok(Route {
+            signal,
+            protocol,
+            compression: self.compression(code, signal)?,
+            proxy: self.proxy(&endpoint, signal),
             endpoint,
             headers: self.headers(code, signal)?,
             timeout: self.timeout(code, signal, export_timeout),
             export_timeout: export_timeout.map(|(time, _)| time),
             tls: self.tls(signal),
         })
-    }
-
-    fn tls(&mut self, signal: Signal) -> Tls {
-        let roots = self.file(words(signal).certificate, &names!(signal, "CERTIFICATE"));
-        let certificate = self.file(words(signal).client_certificate, &names!(signal, "CLIENT_CERTIFICATE"));
-        let key = self.file(words(signal).client_key, &names!(signal, "CLIENT_KEY"));
-        let alone = match (&certificate, &key) {
-            (Some(_), None) => Some(("CLIENT_CERTIFICATE", "CLIENT_KEY")),
-            (None, Some(_)) => Some(("CLIENT_KEY", "CLIENT_CERTIFICATE")),
-            _ => None,
-        };
-        if let Some((there, missing)) = alone {
-            let variable = format!("OTEL_EXPORTER_OTLP_{there}");
-            let problem =
-                format!("without OTEL_EXPORTER_OTLP_{missing} it is of no use, so no client certificate is sent");
-            self.error("client-certificate", &variable, &problem, "name both files, or neither");
-        }
-        Tls { roots, identity: certificate.zip(key) }
-    }
-
-    /// The content of a file that a variable names.
-    fn file(&mut self, name: &'static str, variables: &[&'static str]) -> Option<Vec<u8>> {
-        let (variable, path) = self.environment.first(variables)?;
-        let read = std::fs::read(path);
-        let (path, source) = (path.to_owned(), Source::of(variables, variable));
-        match read {
-            Ok(content) => {
-                self.keep(name, path, source);
-                Some(content)
-            }
-            Err(error) => {
-                let problem = format!("`{path}` cannot be read: {error}; it is ignored");
-                self.error("bad-file", variable, &problem, "write the path of a PEM file that this process may read");
-                None
-            }
-        }
     }
 
     fn timeout(&mut self, code: &Otlp, signal: Signal, export: Option<(Duration, Source)>) -> Duration {
@@ -133,15 +86,24 @@ impl Resolver<'_> {
         timeout
     }
 
-    fn endpoint(&mut self, code: &Otlp, signal: Signal) -> Result<(Endpoint, Source), Error> {
-        let help = "write a URL such as http://localhost:4318";
+    fn endpoint(&mut self, code: &Otlp, signal: Signal, protocol: Protocol) -> Result<(Endpoint, Source), Error> {
+        let is_grpc = protocol == Protocol::Grpc;
+        let is_insecure = self.is_insecure(signal, is_grpc);
+        let base = |base: &str| match is_grpc {
+            true => Endpoint::of_grpc(base, is_insecure),
+            false => Endpoint::from_base(base, signal),
+        };
+        let full = |url: &str| match is_grpc {
+            true => Endpoint::of_grpc(url, is_insecure),
+            false => Endpoint::from_full(url),
+        };
+        let built_in = if is_grpc { DEFAULT_GRPC_ENDPOINT } else { DEFAULT_ENDPOINT };
+        let help = format!("write a URL such as {built_in}");
         let given = match (&code.traces, &code.endpoint, signal) {
-            (Some(CodeTraces::Url(url)), _, Signal::Traces) => Some(Endpoint::from_full(url)),
-            (_, Some(CodeEndpoint::Base(base)), _) => Some(Endpoint::from_base(base, signal)),
-            (_, Some(CodeEndpoint::Full(url)), Signal::Logs) => Some(Endpoint::from_full(url)),
-            (_, Some(CodeEndpoint::Full(url)), Signal::Traces) => {
-                traces_beside(url).map(|beside| Endpoint::from_full(&beside))
-            }
+            (Some(CodeTraces::Url(url)), _, Signal::Traces) => Some(full(url)),
+            (_, Some(CodeEndpoint::Base(url)), _) => Some(base(url)),
+            (_, Some(CodeEndpoint::Full(url)), Signal::Logs) => Some(full(url)),
+            (_, Some(CodeEndpoint::Full(url)), Signal::Traces) => traces_beside(url).map(|beside| full(&beside)),
             (_, None, _) => None,
         };
         let [of_signal, general] = names!(signal, "ENDPOINT");
@@ -164,15 +126,14 @@ impl Resolver<'_> {
             (Source::Variable(general), general, false),
             (Source::Variable("HYPERDX_API_ENDPOINT"), "HYPERDX_API_ENDPOINT", false),
         ];
-        for (source, variable, full) in sources {
+        for (source, variable, is_full) in sources {
             let Some(value) = self.environment.get(variable) else { continue };
-            match if full { Endpoint::from_full(value) } else { Endpoint::from_base(value, signal) } {
+            match if is_full { full(value) } else { base(value) } {
                 Ok(endpoint) => return Ok((endpoint, source)),
-                Err(problem) => self.error("bad-url", variable, &format!("{problem}; it is ignored"), help),
+                Err(problem) => self.error("bad-url", variable, &format!("{problem}; it is ignored"), &help),
             }
         }
-        let built_in = Endpoint::from_base(DEFAULT_ENDPOINT, signal).map_err(Error::configuration)?;
-        Ok((built_in, Source::BuiltIn))
+        Ok((base(built_in).map_err(Error::configuration)?, Source::BuiltIn))
     }
 
     fn headers(&mut self, code: &Otlp, signal: Signal) -> Result<Vec<Header>, Error> {
@@ -214,22 +175,6 @@ impl Resolver<'_> {
             self.keep(words(signal).header, "none", Source::BuiltIn);
         }
         Ok(headers.into_iter().map(|(header, _)| header).collect())
-    }
-
-    fn protocol(&mut self, signal: Signal) {
-        let variables = names!(signal, "PROTOCOL");
-        let Some((variable, protocol)) = self.environment.first(&variables) else { return };
-        let problem = match protocol.to_ascii_lowercase().as_str() {
-            "http/protobuf" => return,
-            "grpc" | "http/json" => format!("`{protocol}` is not compiled into this program; http/protobuf is used"),
-            _ => format!("`{protocol}` is no OTLP protocol; http/protobuf is used"),
-        };
-        self.error(
-            "unknown-protocol",
-            variable,
-            &problem,
-            "set it to http/protobuf, and the endpoint to the collector's HTTP port (4318)",
-        );
     }
 }
 

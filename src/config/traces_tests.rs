@@ -154,7 +154,7 @@ fn what_both_signals_would_say_is_said_once() {
     let config = resolve([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
     ]);
     assert_eq!(config.findings.len(), 4, "{:?}", config.findings);

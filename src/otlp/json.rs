@@ -3,6 +3,9 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+
 use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
 
 /// Writes the line of a record, without a line break.
@@ -21,10 +24,31 @@ pub(super) fn within(
     scope: &ScopeView<'_>,
     write_item: impl FnOnce(&mut String),
 ) {
+    let _infallible = write!(out, r#"{{"{resources}":["#);
+    write_resource(out, resource_fields, scopes, |out| write_scope(out, scope, items, write_item));
+    out.push_str("]}");
+}
+
+/// Writes a resource with its list of scopes.
+pub(super) fn write_resource(
+    out: &mut String,
+    resource_fields: &[u8],
+    scopes: &str,
+    write_scopes: impl FnOnce(&mut String),
+) {
     let (attributes, schema_url) = read_resource(resource_fields);
-    let _infallible = write!(out, r#"{{"{resources}":[{{"resource":{{"#);
+    out.push_str(r#"{"resource":{"#);
     key_values(out, "attributes", &attributes);
-    let _infallible = write!(out, r#"}},"{scopes}":[{{"scope":{{"#);
+    let _infallible = write!(out, r#"}},"{scopes}":["#);
+    write_scopes(out);
+    out.push(']');
+    schema(out, &schema_url);
+    out.push('}');
+}
+
+/// Writes a scope with its list of items.
+pub(super) fn write_scope(out: &mut String, scope: &ScopeView<'_>, items: &str, write_items: impl FnOnce(&mut String)) {
+    out.push_str(r#"{"scope":{"#);
     let mut fields = Fields::new(out);
     fields.text("name", &scope.name);
     fields.text("version", &scope.version);
@@ -32,12 +56,10 @@ pub(super) fn within(
         fields.attributes(&scope.attributes);
     }
     let _infallible = write!(out, r#"}},"{items}":["#);
-    write_item(out);
+    write_items(out);
     out.push(']');
     schema(out, &scope.schema_url);
-    out.push_str("}]");
-    schema(out, &schema_url);
-    out.push_str("}]}");
+    out.push('}');
 }
 
 fn schema(out: &mut String, url: &str) {
@@ -47,7 +69,7 @@ fn schema(out: &mut String, url: &str) {
     }
 }
 
-fn write_record(out: &mut String, record: &RecordView<'_>) {
+pub(super) fn write_record(out: &mut String, record: &RecordView<'_>) {
     out.push('{');
     let mut fields = Fields::new(out);
     fields.raw("timeUnixNano", format_args!("\"{}\"", record.time));
@@ -141,7 +163,7 @@ fn value(out: &mut String, item: &Value<'_>) {
             out.write_str("]}}")
         }
         Value::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
-        Value::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, base64(bytes)),
+        Value::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, BASE64.encode(bytes)),
         Value::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
         Value::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
         Value::Double(number) => {
@@ -165,31 +187,4 @@ fn value(out: &mut String, item: &Value<'_>) {
 fn string(out: &mut String, text: &str) {
     // Serialising a `&str` cannot fail; were it to, an empty text keeps the line readable.
     out.push_str(serde_json::to_string(text).as_deref().unwrap_or("\"\""));
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place) & 63) as usize;
-            let padding = place > chunk.len();
-            text.push(if padding { '=' } else { ALPHABET.get(index).copied().unwrap_or(b'=').into() });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_everybody_writes_it() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0x00]), "//4A");
-    }
 }

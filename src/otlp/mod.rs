@@ -2,11 +2,14 @@
 //! no clock, no globals.
 
 mod json;
+mod json_request;
 mod limits;
 mod reader;
 mod record;
 mod request;
 mod resource;
+#[cfg(feature = "grpc")]
+mod retry_info;
 mod serde_value;
 mod span_view;
 #[cfg(not(feature = "traces"))]
@@ -19,11 +22,14 @@ mod value;
 mod wire;
 
 pub(crate) use json::write_line as write_json_line;
+pub(crate) use json_request::request_to_json;
 pub(crate) use limits::AttributeLimits;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, text_of};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
+#[cfg(feature = "grpc")]
+pub(crate) use retry_info::read_retry_info;
 pub(crate) use serde_value::write as write_serde;
 pub(crate) use span_view::{attributes_of, status_of, write_span_line};
 pub(crate) use spans::SpanEncoder;

@@ -34,7 +34,7 @@ use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue};
 use crate::signal::Signal;
 use crate::thread;
-use crate::transport::Http;
+use crate::transport::Transport;
 
 /// How long a thread goes on that nobody can ask any more.
 const FINISH: Duration = Duration::from_secs(10);
@@ -231,7 +231,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
         // Timers and sockets of the client belong to this runtime.
         let transports = {
             let _entered = runtime.enter();
-            Http::for_routes(&routes)
+            Transport::for_routes(&routes)
         };
         for (worker, transport) in workers.iter_mut().zip(transports) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.

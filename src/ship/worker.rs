@@ -16,7 +16,7 @@ use super::control::{Control, State};
 use super::feed::{Feed, Request};
 use super::voice::Voice;
 use crate::ledger::{DropReason, Fate, RejectReason};
-use crate::transport::{Cause, Http, Outcome};
+use crate::transport::{Cause, Outcome, Transport};
 
 /// After this much silence the memory of a burst is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(super) struct Worker {
     pub(super) voice: Voice,
     pub(super) retry: Retry,
     /// Belongs to the runtime that runs the worker.
-    pub(super) transport: Option<Http>,
+    pub(super) transport: Option<Transport>,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
 //! protobuf request.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -26,6 +26,7 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
         400 => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
         401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
         404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal at this path"),
+        407 => refused(RejectReason::Auth, CauseKind::Proxy, "the proxy wants other credentials"),
         413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
@@ -49,8 +50,7 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         _ => None,
     };
     match response {
-        Some(Response { rejected: 0, message }) if message.is_empty() => Outcome::Delivered,
-        Some(Response { rejected, message }) => Outcome::Partial { rejected, message },
+        Some(response) => Outcome::confirmed(response),
         None => {
             let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
             let text = format!("it answered {} with {kind}, which is no OTLP answer", status.as_u16());
@@ -101,25 +101,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds.min(3600)));
     }
-    let at = parse_http_date(value)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    Some(Duration::from_secs(at.saturating_sub(now).min(3600)))
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that may be sent.
-fn parse_http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: i64 = parts.next()?.parse().ok()?;
-    let name = parts.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)? as i64 + 1;
-    let year: i64 = parts.next()?.parse().ok()?;
-    let mut time = parts.next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    // Days since the epoch by the civil calendar, with years that begin in March.
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    u64::try_from(days * 86_400 + hour * 3_600 + minute * 60 + second).ok()
+    let at = httpdate::parse_http_date(value).ok()?;
+    // A date in the past asks for no wait.
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(Duration::from_secs(3600)))
 }
 
 #[cfg(test)]
@@ -202,8 +186,10 @@ mod tests {
 
     #[test]
     fn dates() {
-        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(parse_http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
-        assert_eq!(parse_http_date("tomorrow"), None);
+        for (date, passed) in [("Sun, 06 Nov 1994 08:49:37 GMT", true), ("Fri, 31 Dec 9999 23:59:59 GMT", false)] {
+            let Outcome::Retry { after, .. } = answer(503, &[("retry-after", date)], "") else { panic!("retry") };
+            assert_eq!(after, Some(if passed { Duration::ZERO } else { Duration::from_secs(3600) }), "{date}");
+        }
+        assert!(matches!(answer(503, &[("retry-after", "tomorrow")], ""), Outcome::Retry { after: None, .. }));
     }
 }

@@ -12,6 +12,12 @@ pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     if let Some(cause) = chain.iter().find_map(|error| tls::cause(*error)) {
         return cause;
     }
+    // The type has no name outside hyper-util. Where it has a source, that is the cause.
+    let refusal = chain.last().map(ToString::to_string).filter(|text| text.starts_with("tunnel error: "));
+    if let Some(refusal) = refusal {
+        let text = format!("the proxy gives no connection to the endpoint: {refusal}");
+        return Cause { kind: CauseKind::Proxy, text };
+    }
     if chain.iter().any(|error| error.to_string() == "dns error") {
         return Cause { kind: CauseKind::Dns, text: format!("the host name was not found: {}", innermost(&chain)) };
     }

@@ -1,103 +1,121 @@
-//! OTLP/HTTP with protobuf bodies, over hyper, with TLS by rustls and the platform's roots.
+//! OTLP/HTTP, with bodies in protobuf or JSON, over hyper.
 //!
 //! Constraints: redirects are not followed, one connection is kept alive for each signal, and the whole request
 //! with its answer has one deadline.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
-use http::{Method, Request, Uri};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::answer;
 use super::cause;
+use super::client::{Client, Kind};
+use super::compress;
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::tls::{self, TlsConnector};
-use crate::config::{Route, Tls};
-
-/// The specification's bound for an answer.
-const ANSWER_BYTES: usize = 4 << 20;
-/// Shorter than what load balancers wait before they close an idle connection.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// One for each signal.
-const MAX_IDLE: usize = 2;
-
-type PlainClient = Client<HttpConnector, Full<Bytes>>;
+use super::{ANSWER_BYTES, headers, refuses};
+use crate::config::{Compression, Protocol, Route};
+use crate::otlp::request_to_json;
+use crate::signal::Signal;
 
 /// A client of one endpoint.
 #[derive(Debug)]
-pub(crate) struct Http {
-    client: AnyClient,
+pub(super) struct Http {
+    client: Client<Full<Bytes>>,
     uri: Uri,
     headers: HeaderMap,
     timeout: Duration,
+    signal: Signal,
+    is_json: bool,
+    /// None once the endpoint has refused it.
+    compression: Cell<Compression>,
 }
 
-#[derive(Clone, Debug)]
-enum AnyClient {
-    Plain(PlainClient),
-    Tls(Client<TlsConnector, Full<Bytes>>),
-    /// There is no TLS: said with each request.
-    Broken(String),
+/// What came back, and whether it was refused as something that cannot be read.
+struct Answered {
+    outcome: Outcome,
+    is_unreadable: bool,
 }
 
-impl AnyClient {
-    /// Plain where there is no TLS to be done.
-    fn new(tls: Option<&Tls>) -> Self {
-        let Some(tls) = tls else { return Self::Plain(build(connector())) };
-        match tls::connector(connector(), tls) {
-            Ok(connector) => Self::Tls(build(connector)),
-            Err(why) => Self::Broken(why),
-        }
+impl From<Outcome> for Answered {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, is_unreadable: false }
     }
 }
 
 impl Http {
-    /// A client for each of these routes. Those with the same scheme and certificates share their connections.
-    pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
-        let mut clients: Vec<(Option<&Tls>, AnyClient)> = Vec::new();
-        let mut all = Vec::new();
-        for route in routes {
-            let tls = route.endpoint.is_https().then_some(&route.tls);
-            let shared = clients.iter().find(|(of, _)| *of == tls).map(|(_, client)| client.clone());
-            let client = shared.unwrap_or_else(|| AnyClient::new(tls));
-            clients.push((tls, client.clone()));
-            all.push(Self::new(route, client));
+    pub(super) fn new(route: &Route, client: Client<Full<Bytes>>) -> Self {
+        let is_json = route.protocol == Protocol::HttpJson;
+        let format = HeaderValue::from_static(if is_json { "application/json" } else { "application/x-protobuf" });
+        let mut all = HeaderMap::new();
+        all.insert(CONTENT_TYPE, format.clone());
+        all.insert(ACCEPT, format);
+        headers(route, &mut all);
+        let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
+        if let Some(authorization) = authorization.filter(|_| Kind::of(route).is_forwarded()) {
+            all.insert(PROXY_AUTHORIZATION, authorization);
         }
-        all
-    }
-
-    fn new(route: &Route, client: AnyClient) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " logbridge")),
-        );
-        for header in &route.headers {
-            headers.insert(header.name.clone(), header.value.clone());
+        Self {
+            client,
+            uri: without_credentials(route.endpoint.uri()),
+            headers: all,
+            timeout: route.timeout,
+            signal: route.signal,
+            is_json,
+            compression: Cell::new(route.compression),
         }
-        Self { client, uri: without_credentials(route.endpoint.uri()), headers, timeout: route.timeout }
     }
 
     /// Sends one request, within its timeout. `encoding` says how the body is compressed, if it is.
-    pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
-        match tokio::time::timeout(self.timeout, self.exchange(body, encoding)).await {
+    pub(super) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+        match tokio::time::timeout(self.timeout, self.try_compressed(body, encoding)).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => {
-                let text = format!("no answer within {:?}", self.timeout);
-                Outcome::Retry { cause: Cause { kind: CauseKind::Timeout, text }, after: None }
-            }
+            Err(_elapsed) => Outcome::timeout(self.timeout),
         }
     }
 
-    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+    /// Compressed, where that is asked for, and once more plain where the endpoint cannot read that.
+    async fn try_compressed(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+        let (body, encoding) = match self.formatted(body, encoding) {
+            Ok(formatted) => formatted,
+            Err(outcome) => return outcome,
+        };
+        let compression = self.compression.get();
+        let compressed = match compress::encoding(compression) {
+            Some(name) if encoding.is_none() => {
+                compress::compress(compression, &body).ok().map(|compressed| (compressed, name))
+            }
+            _ => None,
+        };
+        let Some((compressed, name)) = compressed else { return self.exchange(body, encoding).await.outcome };
+        let first = self.exchange(compressed.into(), Some(name)).await;
+        if !first.is_unreadable {
+            return first.outcome;
+        }
+        let second = self.exchange(body, None).await;
+        if second.outcome.is_taken() {
+            self.compression.set(Compression::None);
+            refuses(compression, &self.uri, &first.outcome);
+        }
+        second.outcome
+    }
+
+    /// The body in the format of the protocol.
+    fn formatted(&self, body: Bytes, encoding: Option<HeaderValue>) -> Result<(Bytes, Option<HeaderValue>), Outcome> {
+        if !self.is_json {
+            return Ok((body, encoding));
+        }
+        let body = match &encoding {
+            None => body,
+            Some(encoding) => compress::plain(encoding, &body).map_err(Outcome::not_plain)?.into(),
+        };
+        Ok((request_to_json(self.signal, &body).into(), None))
+    }
+
+    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Answered {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -105,48 +123,31 @@ impl Http {
         if let Some(encoding) = encoding {
             request.headers_mut().insert(CONTENT_ENCODING, encoding);
         }
-        let answered = match &self.client {
-            AnyClient::Plain(client) => client.request(request).await,
-            AnyClient::Tls(client) => client.request(request).await,
-            AnyClient::Broken(why) => {
-                let cause = Cause { kind: CauseKind::Tls, text: why.clone() };
-                return Outcome::Retry { cause, after: None };
+        let answered = match self.client.request(request) {
+            Ok(answer) => answer.await,
+            Err(why) => {
+                let cause = Cause { kind: CauseKind::Tls, text: why };
+                return Outcome::Retry { cause, after: None }.into();
             }
         };
         let (parts, body) = match answered {
             Ok(answer) => answer.into_parts(),
-            Err(error) => return Outcome::Retry { cause: cause::of_client_error(&error), after: None },
+            Err(error) => return Outcome::Retry { cause: cause::of_client_error(&error), after: None }.into(),
         };
-        match Limited::new(body, ANSWER_BYTES).collect().await {
+        let outcome = match Limited::new(body, ANSWER_BYTES).collect().await {
             Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => answer::outcome(parts.status, &parts.headers, &OVERSIZED),
             // The status was a success but the answer broke off: whether the records were stored is unknown, and the
             // protocol leaves nothing but to send them again.
             Err(error) => Outcome::Retry { cause: cause::of_client_error(&*error), after: None },
-        }
+        };
+        let is_unreadable = matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        Answered { outcome, is_unreadable }
     }
 }
 
 /// Stands for an answer that is too long to be read: no OTLP answer either.
 const OVERSIZED: [u8; 65] = [b'<'; 65];
-
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_keepalive(Some(IDLE));
-    connector
-}
-
-fn build<C>(connector: C) -> Client<C, Full<Bytes>>
-where
-    C: hyper_util::client::legacy::connect::Connect + Clone,
-{
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MAX_IDLE)
-        .build(connector)
-}
 
 /// hyper would send them nowhere, but they would stand in the `Host` header's source.
 fn without_credentials(uri: &Uri) -> Uri {

@@ -1,9 +1,12 @@
 //! What became of one request: a closed set, each with the whole cause in words.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
+use crate::config::Proxy;
 use crate::ledger::RejectReason;
+use crate::otlp::Response;
 
 /// What became of one request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +21,48 @@ pub(crate) enum Outcome {
     Retry { cause: Cause, after: Option<Duration> },
     /// A success that is no OTLP answer.
     Unconfirmed { cause: Cause },
+}
+
+impl Outcome {
+    /// What an OTLP answer says.
+    pub(super) fn confirmed(response: Response) -> Self {
+        match response {
+            Response { rejected: 0, message } if message.is_empty() => Self::Delivered,
+            Response { rejected, message } => Self::Partial { rejected, message },
+        }
+    }
+
+    pub(super) fn timeout(timeout: Duration) -> Self {
+        let text = format!("no answer within {timeout:?}");
+        Self::Retry { cause: Cause { kind: CauseKind::Timeout, text }, after: None }
+    }
+
+    /// The body is compressed by somebody else, and this protocol needs it plain.
+    pub(super) fn not_plain(error: io::Error) -> Self {
+        let text = format!("the request cannot be written in this protocol: {error}");
+        Self::Refused { reason: RejectReason::Malformed, cause: Cause { kind: CauseKind::Final, text } }
+    }
+
+    /// Whether the endpoint could read the request.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Self::Delivered | Self::Partial { .. })
+    }
+
+    /// Why it did not end well, where it did not.
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Delivered | Self::Partial { .. } => None,
+            Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),
+        }
+    }
+
+    /// Says that a proxy may be the reason.
+    pub(super) fn by_way_of(mut self, proxy: &Proxy) -> Self {
+        if let Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } = &mut self {
+            cause.text.push_str(&format!(" (by way of the proxy {proxy})"));
+        }
+        self
+    }
 }
 
 /// Why a request did not end well.
@@ -47,6 +92,9 @@ pub(crate) enum CauseKind {
     Descriptors,
     /// The host's name could not be resolved.
     Dns,
+    /// gRPC was asked for, and the port has never spoken it.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Only a gRPC client finds out.
+    NotGrpc,
     /// TLS was asked for, and the port does not speak it.
     #[cfg_attr(not(feature = "tls"), allow(dead_code))] // Only a TLS client finds out.
     NotTls,
@@ -54,6 +102,8 @@ pub(crate) enum CauseKind {
     Interrupted,
     /// Nothing listens there.
     Refused,
+    /// The proxy does not let the request through.
+    Proxy,
     /// The endpoint is somewhere else.
     Redirect,
     /// No answer in time.
@@ -88,6 +138,9 @@ impl CauseKind {
                  OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
             }
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
+            Self::NotGrpc => {
+                "name the collector's gRPC port, which is usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf"
+            }
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
             Self::Descriptors => {
                 "this process has too many files and sockets open: look for a leak, or raise ulimit -n"
@@ -97,6 +150,7 @@ impl CauseKind {
             Self::Refused => {
                 "start a collector there, or name another endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)"
             }
+            Self::Proxy => "check HTTPS_PROXY and HTTP_PROXY, or name the endpoint's host in NO_PROXY",
             Self::Redirect => "set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects, if you trust that",
             Self::Timeout => "check that the address is right and no firewall swallows the packets",
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",

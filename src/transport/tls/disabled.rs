@@ -2,14 +2,13 @@
 
 use std::error::Error;
 
-use hyper_util::client::legacy::connect::HttpConnector;
-
+use super::connect::Connector;
 use super::outcome::Cause;
 use crate::config::Tls;
 
-pub(super) type TlsConnector = HttpConnector;
+pub(super) type TlsConnector = Connector;
 
-pub(super) fn connector(_http: HttpConnector, _tls: &Tls) -> Result<TlsConnector, String> {
+pub(super) fn connector(_connector: Connector, _tls: &Tls, _is_http2: bool) -> Result<TlsConnector, String> {
     Err("TLS is not compiled into this program: switch on the feature `tls` of logbridge".to_owned())
 }
 

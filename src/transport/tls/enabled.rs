@@ -5,20 +5,24 @@ use std::io;
 use std::sync::Arc;
 
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::Connector;
 use super::outcome::{Cause, CauseKind};
 use crate::config::Tls;
 
-pub(super) type TlsConnector = HttpsConnector<HttpConnector>;
+pub(super) type TlsConnector = HttpsConnector<Connector>;
 
 /// Wraps the connector; `Err` says why there is no TLS.
-pub(super) fn connector(mut http: HttpConnector, tls: &Tls) -> Result<TlsConnector, String> {
-    http.enforce_http(false);
-    Ok(HttpsConnectorBuilder::new().with_tls_config(config(tls)?).https_only().enable_http1().wrap_connector(http))
+pub(super) fn connector(connector: Connector, tls: &Tls, is_http2: bool) -> Result<TlsConnector, String> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config(tls)?).https_only();
+    Ok(match is_http2 {
+        #[cfg(feature = "grpc")]
+        true => builder.enable_http2().wrap_connector(connector),
+        _ => builder.enable_http1().wrap_connector(connector),
+    })
 }
 
 fn config(tls: &Tls) -> Result<ClientConfig, String> {

@@ -1,0 +1,175 @@
+//! The proxy that requests go through, by curl's rules, but for one: never on the way to this machine itself.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
+
+use super::endpoint::{Endpoint, redact_url};
+use super::resolve::Resolver;
+use super::{Environment, Source};
+use crate::signal::Signal;
+
+/// An HTTP proxy.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct Proxy {
+    /// Without user and password.
+    pub(crate) uri: Uri,
+    /// For the header `proxy-authorization`.
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(redact_url(&self.uri.to_string()).trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Proxy {
+    // The rest is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Resolver<'_> {
+    /// The proxy on the way to an endpoint.
+    pub(super) fn proxy(&mut self, endpoint: &Endpoint, signal: Signal) -> Option<Proxy> {
+        let variables: &[&'static str] = match endpoint.is_https() {
+            true => &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+            // A web server gives a CGI program the header `Proxy` of a request as HTTP_PROXY.
+            false if self.environment.get("REQUEST_METHOD").is_some() => &["http_proxy", "ALL_PROXY", "all_proxy"],
+            false => &["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+        };
+        let (variable, value) = self.environment.first(variables)?;
+        let source = Source::Variable(variable);
+        let name = match signal {
+            Signal::Logs => "logs proxy",
+            Signal::Traces => "spans proxy",
+        };
+        if endpoint.uri().host().is_some_and(is_loopback) {
+            self.keep(name, "none: the endpoint is on this machine", source);
+            return None;
+        }
+        let found = find(self.environment, value, endpoint);
+        match found {
+            Ok(Some(proxy)) => {
+                self.keep(name, proxy.to_string(), source);
+                Some(proxy)
+            }
+            Ok(None) => {
+                self.keep(name, "none: NO_PROXY names the endpoint", source);
+                None
+            }
+            Err(problem) => {
+                let problem = format!("{problem}; requests go there directly");
+                self.error("bad-proxy", variable, &problem, "write a URL such as http://proxy.example:3128");
+                None
+            }
+        }
+    }
+}
+
+/// The proxy of this text, unless the exceptions name the endpoint.
+fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<Option<Proxy>, String> {
+    let shown = redact_url(value);
+    let matcher = |no: &str| Matcher::builder().all(value).no(no).build().intercept(endpoint.uri());
+    let Some(proxy) = matcher("") else { return Err(format!("`{shown}` is no URL")) };
+    match proxy.uri().scheme_str() {
+        Some("http") => {}
+        scheme => return Err(format!("`{shown}`: proxies that speak {} are not supported", scheme.unwrap_or("that"))),
+    }
+    let exceptions = environment.first(&["NO_PROXY", "no_proxy"]).map_or("", |(_, exceptions)| exceptions);
+    if matcher(exceptions).is_none() {
+        return Ok(None);
+    }
+    let authorization = proxy.basic_auth().cloned().map(|mut value| {
+        value.set_sensitive(true);
+        value
+    });
+    Ok(Some(Proxy { uri: proxy.uri().clone(), authorization }))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    /// The proxy to an endpoint, what the settings say, and the codes of the findings.
+    fn resolve(endpoint: &str, vars: &[(&str, &str)]) -> (Option<Proxy>, Option<String>, Vec<&'static str>) {
+        let all = vars.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
+        let environment = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let setting = config.settings.iter().find(|setting| setting.name == "logs proxy");
+        let codes = config.findings.iter().map(|finding| finding.code).collect();
+        (config.otlp.delivery.and_then(|logs| logs.route.proxy), setting.map(|setting| setting.value.clone()), codes)
+    }
+
+    fn proxy(endpoint: &str, vars: &[(&str, &str)]) -> Option<String> {
+        resolve(endpoint, vars).0.map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn the_scheme_of_the_endpoint_picks_the_variable() {
+        let both = [("HTTP_PROXY", "http://a:1"), ("HTTPS_PROXY", "http://b:2")];
+        assert_eq!(proxy("http://h:4318", &both).as_deref(), Some("http://a:1"));
+        assert_eq!(proxy("https://h:4318", &both).as_deref(), Some("http://b:2"));
+        assert_eq!(proxy("https://h", &[("https_proxy", "b:2")]).as_deref(), Some("http://b:2"), "curl's short form");
+        assert_eq!(proxy("http://h", &[("ALL_PROXY", "http://c:3")]).as_deref(), Some("http://c:3"));
+        assert_eq!(proxy("http://h", &[("HTTPS_PROXY", "http://b:2")]), None);
+        assert_eq!(proxy("http://h", &[("HTTP_PROXY", "http://a:1"), ("REQUEST_METHOD", "GET")]), None, "httpoxy");
+        assert_eq!(proxy("http://h", &[]), None);
+    }
+
+    #[test]
+    fn never_on_the_way_to_this_machine() {
+        for host in ["localhost", "LOCALHOST", "app.localhost", "127.0.0.1", "127.8.8.8", "[::1]", "[::ffff:127.0.0.1]"]
+        {
+            let (proxy, setting, codes) = resolve(&format!("http://{host}:4318"), &[("HTTP_PROXY", "http://a:1")]);
+            assert_eq!((proxy, codes), (None, vec![]), "{host}");
+            assert_eq!(setting.as_deref(), Some("none: the endpoint is on this machine"));
+        }
+    }
+
+    #[test]
+    fn exceptions_are_curls() {
+        for (host, no, expected) in [
+            ("h.example", "h.example", true),
+            ("a.h.example", ".h.example", true),
+            ("noth.example", "h.example", false),
+            ("10.1.2.3", "10.0.0.0/8", true),
+            ("h", "*", true),
+            ("h", "x, h ,y", true),
+            ("h", "x", false),
+        ] {
+            let vars = [("HTTP_PROXY", "http://a:1"), ("no_proxy", no)];
+            assert_eq!(proxy(&format!("http://{host}:4318"), &vars).is_none(), expected, "{host} {no}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_sent_and_never_shown() {
+        let (proxy, setting, _) = resolve("http://h:1", &[("HTTP_PROXY", "http://user:s3cret@p:3128")]);
+        let proxy = proxy.expect("a proxy");
+        assert_eq!(proxy.authorization.as_ref().map(HeaderValue::as_bytes), Some(&b"Basic dXNlcjpzM2NyZXQ="[..]));
+        let shown = format!("{proxy:?} {proxy} {setting:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("dXNlcj"), "{shown}");
+        assert!(!proxy.uri.to_string().contains("s3cret"));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_and_costs_nothing_else() {
+        for value in ["socks5://s3cret@p:1080", "https://p", "http://"] {
+            let (proxy, _, codes) = resolve("http://h:1", &[("HTTP_PROXY", value)]);
+            assert_eq!((proxy, codes), (None, vec!["bad-proxy"]), "{value}");
+        }
+    }
+}

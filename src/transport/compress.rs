@@ -1,0 +1,69 @@
+//! Compression of requests, where somebody asks for it.
+
+use std::io;
+
+use http::HeaderValue;
+
+use crate::config::Compression;
+
+/// The name of a content encoding, and of a gRPC encoding.
+pub(super) fn encoding(compression: Compression) -> Option<HeaderValue> {
+    match compression {
+        Compression::Gzip => Some(HeaderValue::from_static("gzip")),
+        Compression::None => None,
+        Compression::Zstd => Some(HeaderValue::from_static("zstd")),
+    }
+}
+
+/// The body, compressed. Configurations name no compression that is not compiled in.
+pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<u8>> {
+    match compression {
+        #[cfg(feature = "gzip")]
+        Compression::Gzip => {
+            // Text that repeats itself gains little from more effort.
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            io::Write::write_all(&mut encoder, body)?;
+            encoder.finish()
+        }
+        #[cfg(feature = "zstd")]
+        Compression::Zstd => zstd::bulk::compress(body, zstd::DEFAULT_COMPRESSION_LEVEL),
+        _ => Ok(body.to_vec()),
+    }
+}
+
+/// The body of a request that arrived here compressed, plain.
+#[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
+pub(super) fn plain(encoding: &HeaderValue, body: &[u8]) -> io::Result<Vec<u8>> {
+    match encoding.as_bytes() {
+        #[cfg(feature = "gzip")]
+        b"gzip" => {
+            let mut plain = Vec::new();
+            io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain)?;
+            Ok(plain)
+        }
+        #[cfg(feature = "zstd")]
+        b"zstd" => zstd::decode_all(body),
+        other => {
+            let text = format!("opentelemetry-otlp has compressed it by {}", String::from_utf8_lossy(other));
+            Err(io::Error::new(io::ErrorKind::Unsupported, text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_can_be_read_again() {
+        let body = b"a body that repeats itself, a body that repeats itself".repeat(20);
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let compressed = compress(compression, &body).expect("compressed");
+            assert!(compressed.len() < body.len() / 4, "{compression}: {}", compressed.len());
+            let encoding = encoding(compression).expect("a name");
+            assert_eq!(plain(&encoding, &compressed).expect("plain"), body);
+        }
+        assert!(plain(&HeaderValue::from_static("br"), b"x").is_err_and(|error| error.to_string().contains("br")));
+        assert!(plain(&HeaderValue::from_static("gzip"), b"no gzip").is_err());
+    }
+}

@@ -1,0 +1,457 @@
+//! Every protocol with every compression, to a receiver that nobody here wrote, and the ways in which gRPC endpoints and
+//! proxies fail.
+
+#![allow(clippy::expect_used)] // A test may panic.
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use log::Log as _;
+use logbridge::testing::{Answer, Receiver};
+use logbridge::{Bridge, Builder, Compression, Console, LevelFilter, Otlp, Protocol, RejectReason};
+use mock_collector::{MockServerBuilder, Protocol as MockProtocol};
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+fn bridge(otlp: Otlp) -> Bridge {
+    Builder::new()
+        .service_name("transports")
+        .filter_level(LevelFilter::Trace)
+        .otlp(otlp)
+        .console(Console::off())
+        .schedule_delay(Duration::from_millis(10))
+        .build()
+        .expect("builds")
+}
+
+fn write(bridge: &Bridge, text: &str) {
+    let args = format_args!("{text}");
+    let key_values = [("user", log::kv::Value::from(42)), ("shop", log::kv::Value::from("south"))];
+    let record = &mut log::Record::builder();
+    let record = record.args(args).level(log::Level::Warn).target("transports").key_values(&key_values);
+    bridge.logger().log(&record.build());
+}
+
+/// A record inside a span, by every protocol with every compression.
+#[test]
+fn a_foreign_collector_understands_every_protocol_and_compression() {
+    let runtime = runtime();
+    for (protocol, theirs) in [
+        (Protocol::Grpc, MockProtocol::Grpc),
+        (Protocol::HttpProtobuf, MockProtocol::HttpBinary),
+        (Protocol::HttpJson, MockProtocol::HttpJson),
+    ] {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let server = runtime.block_on(MockServerBuilder::new().protocol(theirs).start()).expect("a collector");
+            let endpoint = format!("http://{}", server.addr());
+            let bridge = bridge(Otlp::to(endpoint).protocol(protocol).compression(compression));
+            let provider = SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
+            provider.tracer("shop").in_span("order", |_| write(&bridge, "order placed"));
+            bridge.flush(LONG).unwrap_or_else(|error| panic!("{protocol} {compression}: {error}"));
+            runtime.block_on(server.with_collector(|collector| {
+                assert_eq!((collector.log_count(), collector.span_count()), (1, 1), "{protocol} {compression}");
+                collector
+                    .expect_log_with_body("order placed")
+                    .with_severity_text("WARN")
+                    .with_attribute("user", 42)
+                    .with_attribute("shop", "south")
+                    .with_resource_attribute("service.name", "transports")
+                    .assert_count(1);
+                collector.expect_span_with_name("order").assert_count(1);
+                let (log, span) = (collector.logs()[0].log_record(), collector.spans()[0].span());
+                assert_eq!((&log.trace_id, &log.span_id), (&span.trace_id, &span.span_id));
+                assert_eq!(log.trace_id.len(), 16);
+                assert!(log.time_unix_nano > 0 && span.end_time_unix_nano >= span.start_time_unix_nano);
+            }));
+            let counters = bridge.report().counters;
+            assert_eq!((counters.otlp.delivered, counters.spans.delivered), (1, 1));
+        }
+    }
+}
+
+#[test]
+fn grpc_works_inside_a_runtime_with_one_thread_and_without_any() {
+    let collectors = runtime();
+    let server = collectors.block_on(MockServerBuilder::new().start()).expect("a collector");
+    let endpoint = format!("http://{}", server.addr());
+    let inside = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc));
+    let current = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    current.block_on(async {
+        write(&inside, "inside");
+        // It blocks the only thread of this runtime, which the delivery does not need.
+        inside.flush(LONG).expect("delivered");
+    });
+    let without = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc));
+    write(&without, "without");
+    without.flush(LONG).expect("delivered");
+    assert_eq!(collectors.block_on(server.with_collector(|collector| collector.log_count())), 2);
+}
+
+/// How a gRPC server answers.
+#[derive(Clone, Debug)]
+enum Says {
+    Ok,
+    Status(u8, &'static str),
+    /// As a web server that speaks HTTP/2.
+    Page,
+    /// As a server that cannot read compressed requests.
+    OnlyPlain,
+}
+
+/// What a gRPC server saw of a request.
+#[derive(Clone, Debug)]
+struct Seen {
+    path: String,
+    headers: HeaderMap,
+    length: usize,
+}
+
+/// A server that speaks just enough gRPC to fail in every way.
+struct GrpcServer {
+    addr: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _runtime: Runtime,
+}
+
+impl GrpcServer {
+    /// The answers in their order; the last one repeats.
+    fn start(says: &[Says]) -> Self {
+        let runtime = runtime();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (log, says) = (Arc::clone(&seen), says.to_vec());
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (log, says) = (Arc::clone(&log), says.clone());
+                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                    let (log, says) = (Arc::clone(&log), says.clone());
+                    async move {
+                        let (head, body) = request.into_parts();
+                        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                        let headers = head.headers;
+                        let is_compressed = headers.contains_key("grpc-encoding");
+                        let mut log = log.lock().expect("not poisoned");
+                        let answer = says.get(log.len()).or(says.last()).cloned().expect("an answer");
+                        log.push(Seen { path: head.uri.path().to_owned(), headers, length: body.len() });
+                        Ok::<_, Infallible>(answer.response(is_compressed))
+                    }
+                });
+                let serve = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(serve.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { addr, seen, _runtime: runtime }
+    }
+
+    fn otlp(&self) -> Otlp {
+        Otlp::to(format!("http://{}", self.addr)).protocol(Protocol::Grpc).traces_off()
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("not poisoned").clone()
+    }
+}
+
+impl Says {
+    fn response(self, is_compressed: bool) -> Response<Full<Bytes>> {
+        let (code, message, body) = match self {
+            Self::Ok => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
+            Self::Status(code, message) => (code.to_string(), message, &[][..]),
+            Self::OnlyPlain if is_compressed => ("12".to_owned(), "gzip is not supported", &[][..]),
+            Self::OnlyPlain => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
+            Self::Page => {
+                let mut page = Response::new(Full::new(Bytes::from_static(b"<html>sign in</html>")));
+                page.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
+                return page;
+            }
+        };
+        let mut response = Response::new(Full::new(Bytes::from_static(body)));
+        let headers = response.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from_str(&code).expect("digits"));
+        headers.insert("grpc-message", HeaderValue::from_static(message));
+        response
+    }
+}
+
+/// What a flush says of one record that gets this answer, and the number of rejected records by reason.
+fn refused(says: Says) -> (String, Vec<(RejectReason, u64)>) {
+    let server = GrpcServer::start(&[says]);
+    let bridge = bridge(server.otlp());
+    write(&bridge, "refused");
+    bridge.flush(LONG).expect_err("refused");
+    (bridge.report().to_string(), bridge.report().counters.otlp.rejected)
+}
+
+#[test]
+fn a_refusal_by_grpc_is_final_and_in_words() {
+    for (says, reason, words) in [
+        (Says::Status(3, "bad time"), RejectReason::Malformed, "it answered INVALID_ARGUMENT"),
+        (Says::Status(16, "bad key"), RejectReason::Auth, "it answered UNAUTHENTICATED"),
+        (Says::Status(7, "no"), RejectReason::Auth, "it answered PERMISSION_DENIED"),
+        (Says::Status(12, "unknown service"), RejectReason::NotFound, "it answered UNIMPLEMENTED"),
+        (Says::Status(8, "quota"), RejectReason::OtherStatus, "it answered RESOURCE_EXHAUSTED"),
+        (Says::Status(13, "oops"), RejectReason::OtherStatus, "it answered INTERNAL"),
+        (Says::Page, RejectReason::OtherStatus, "it does not answer as a gRPC server does"),
+    ] {
+        let (error, rejected) = refused(says.clone());
+        assert_eq!(rejected, [(reason, 1)], "{says:?}: {error}");
+        assert!(error.contains(words), "{says:?}: {error}");
+    }
+}
+
+#[test]
+fn grpc_is_tried_again_where_the_specification_says_so() {
+    for code in [1, 4, 10, 14, 15] {
+        let server = GrpcServer::start(&[Says::Status(code, "later"), Says::Ok]);
+        let bridge = bridge(server.otlp());
+        write(&bridge, "again");
+        bridge.flush(LONG).expect("delivered at the second try");
+        assert_eq!((server.seen().len(), bridge.report().counters.otlp.delivered), (2, 1), "{code}");
+    }
+}
+
+#[test]
+fn grpc_requests_look_as_they_should() {
+    let server = GrpcServer::start(&[Says::Ok]);
+    let bridge = bridge(server.otlp().header("x-tenant", "south").header("Authorization", "KEY"));
+    write(&bridge, "headers");
+    bridge.flush(LONG).expect("delivered");
+    let [seen] = <[Seen; 1]>::try_from(server.seen()).expect("one request");
+    assert_eq!(seen.path, "/opentelemetry.proto.collector.logs.v1.LogsService/Export");
+    for (name, value) in
+        [("content-type", "application/grpc"), ("te", "trailers"), ("x-tenant", "south"), ("authorization", "KEY")]
+    {
+        assert_eq!(seen.headers.get(name).map(HeaderValue::as_bytes), Some(value.as_bytes()), "{name}");
+    }
+    let agent = seen.headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    assert!(agent.starts_with("OTel-OTLP-Exporter-Rust/"), "{agent}");
+    assert!(seen.headers.contains_key("grpc-timeout"));
+}
+
+#[test]
+fn compression_that_is_refused_is_given_up_once_and_costs_nothing() {
+    let server = GrpcServer::start(&[Says::OnlyPlain]);
+    let bridge = bridge(server.otlp().compression(Compression::Gzip));
+    for text in ["first", "second"] {
+        write(&bridge, text);
+        bridge.flush(LONG).expect("delivered");
+    }
+    let compressed: Vec<bool> = server.seen().iter().map(|seen| seen.headers.contains_key("grpc-encoding")).collect();
+    assert_eq!(compressed, [true, false, false]);
+    assert!(server.seen().iter().all(|seen| seen.length > 0));
+    assert_eq!(bridge.report().counters.otlp.delivered, 2);
+
+    // By HTTP: the embedded receiver reads nothing compressed, and says 415.
+    let receiver = Receiver::start().expect("a receiver");
+    let http = self::bridge(Otlp::to(receiver.endpoint()).compression(Compression::Zstd));
+    for text in ["first", "second"] {
+        write(&http, text);
+        http.flush(LONG).expect("delivered");
+    }
+    assert_eq!(receiver.logs().len(), 2);
+    assert_eq!(receiver.requests().len(), 3);
+    // A refusal that is not about compression stays one.
+    receiver.answer_always(Answer::status(400));
+    let http = self::bridge(Otlp::to(receiver.endpoint()).compression(Compression::Gzip));
+    write(&http, "bad");
+    http.flush(LONG).expect_err("refused");
+    let report = http.report().to_string();
+    assert!(report.contains("it answered 400"), "{report}");
+}
+
+#[test]
+fn the_other_protocols_port_is_named() {
+    let server = GrpcServer::start(&[Says::Ok]);
+    let http = bridge(Otlp::to(format!("http://{}", server.addr)).traces_off());
+    write(&http, "HTTP to a gRPC port");
+    let error = format!("{:?}", http.shutdown(Duration::from_secs(2)).expect_err("not delivered"));
+    assert!(error.contains("the answer is not HTTP/1.1"), "{error}");
+
+    let receiver = Receiver::start().expect("a receiver");
+    let grpc = bridge(Otlp::to(receiver.endpoint()).protocol(Protocol::Grpc).traces_off());
+    write(&grpc, "gRPC to an HTTP port");
+    let error = format!("{:?}", grpc.shutdown(Duration::from_secs(2)).expect_err("not delivered"));
+    assert!(error.contains("the port does not speak HTTP/2"), "{error}");
+    assert!(receiver.logs().is_empty());
+}
+
+/// An HTTP proxy that forwards requests and gives connections, and keeps the first line and the headers of each.
+struct Proxy {
+    addr: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    _runtime: Runtime,
+}
+
+impl Proxy {
+    /// `refusal`: what it answers to everything instead.
+    fn start(to: u16, refusal: Option<&'static str>) -> Self {
+        let runtime = runtime();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&heads);
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let log = Arc::clone(&log);
+                tokio::spawn(serve(client, to, refusal, log));
+            }
+        });
+        Self { addr, heads, _runtime: runtime }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn serve(
+    mut client: tokio::net::TcpStream,
+    to: u16,
+    refusal: Option<&'static str>,
+    log: Arc<Mutex<Vec<String>>>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = client.read_u8().await else { return };
+        head.push(byte);
+    }
+    let text = String::from_utf8_lossy(&head).into_owned();
+    log.lock().expect("not poisoned").push(text.clone());
+    if let Some(refusal) = refusal {
+        let _gone = client.write_all(refusal.as_bytes()).await;
+        return;
+    }
+    let Ok(mut server) = tokio::net::TcpStream::connect(("127.0.0.1", to)).await else { return };
+    if text.starts_with("CONNECT ") {
+        let _gone = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
+    } else {
+        // In origin form, as a proxy hands it on.
+        let (line, rest) = text.split_once("\r\n").expect("a line");
+        let path = line.split(' ').nth(1).and_then(|url| url.splitn(4, '/').nth(3)).unwrap_or_default();
+        let _gone = server.write_all(format!("POST /{path} HTTP/1.1\r\n{rest}").as_bytes()).await;
+    }
+    let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+}
+
+const CHILD: &str = "TRANSPORTS_ENDPOINT";
+
+#[test]
+#[ignore = "the child of the tests of proxies"]
+#[allow(clippy::disallowed_methods)] // It is told where to send.
+fn child() {
+    let bridge = Builder::from_default_env()
+        .otlp(Otlp::to(std::env::var(CHILD).expect("started by another test")).traces_off())
+        .console(Console::off())
+        .build()
+        .expect("builds");
+    write(&bridge, "by way of a proxy");
+    let flushed = bridge.shutdown(Duration::from_secs(5));
+    std::io::stderr().write_all(format!("{flushed:?}\n{}", bridge.configuration()).as_bytes()).expect("written");
+    assert!(flushed.is_ok(), "{flushed:?}");
+}
+
+/// What the child said, and whether it delivered.
+fn run_child(endpoint: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    let output = command
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env(CHILD, endpoint)
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the child runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn plain_http_is_forwarded_and_everything_else_gets_a_tunnel() {
+    let receiver = Receiver::start().expect("a receiver");
+    let proxy = Proxy::start(receiver.port(), None);
+    let url = format!("http://user:s3cret@{}", proxy.addr);
+    // No such host: only the proxy knows the way.
+    let (delivered, said) = run_child("http://collector.invalid:4318", &[("HTTP_PROXY", &url)]);
+    assert!(delivered, "{said}");
+    assert!(said.contains(&format!("http://{}", proxy.addr)) && said.contains("HTTP_PROXY"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    let [head] = <[String; 1]>::try_from(proxy.heads()).expect("one connection");
+    assert!(head.starts_with("POST http://collector.invalid:4318/v1/logs HTTP/1.1\r\n"), "{head}");
+    assert!(head.to_lowercase().contains("proxy-authorization: basic dxnlcjpzm2nyzxq="), "{head}");
+    assert_eq!(receiver.logs().len(), 1);
+
+    let grpc = GrpcServer::start(&[Says::Ok]);
+    let tunnel = Proxy::start(grpc.addr.port(), None);
+    let url = format!("http://user:s3cret@{}", tunnel.addr);
+    let variables = [("HTTP_PROXY", url.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    let (delivered, said) = run_child("http://collector.invalid", &variables);
+    assert!(delivered, "{said}");
+    let head = tunnel.heads().remove(0);
+    assert!(head.starts_with("CONNECT collector.invalid:80 HTTP/1.1\r\n"), "{head}");
+    assert_eq!(grpc.seen().len(), 1);
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_as_the_one_who_does() {
+    for (endpoint, variable, answer, words) in [
+        (
+            "https://collector.invalid",
+            "HTTPS_PROXY",
+            "HTTP/1.1 407 Proxy Authentication Required\r\nconnection: close\r\n\r\n",
+            "the proxy gives no connection to the endpoint: tunnel error: proxy authorization required",
+        ),
+        (
+            "https://collector.invalid",
+            "HTTPS_PROXY",
+            "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n",
+            "the proxy gives no connection to the endpoint",
+        ),
+        (
+            "http://collector.invalid",
+            "HTTP_PROXY",
+            "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "the proxy wants other credentials",
+        ),
+    ] {
+        let proxy = Proxy::start(1, Some(answer));
+        let (delivered, said) = run_child(endpoint, &[(variable, &format!("http://{}", proxy.addr))]);
+        assert!(!delivered);
+        assert!(said.contains(words), "{said}");
+        assert!(said.contains(&format!("by way of the proxy http://{}", proxy.addr)), "{said}");
+    }
+    // Nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let (delivered, said) = run_child("http://collector.invalid", &[("ALL_PROXY", &format!("http://{port}"))]);
+    assert!(!delivered && said.contains("connection refused") && said.contains("by way of the proxy"), "{said}");
+}
+
+#[test]
+fn a_proxy_is_never_between_two_programs_of_one_machine() {
+    let receiver = Receiver::start().expect("a receiver");
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    trap.set_nonblocking(true).expect("possible");
+    let url = format!("http://{}", trap.local_addr().expect("an address"));
+    let (delivered, said) = run_child(&receiver.endpoint(), &[("HTTP_PROXY", &url), ("ALL_PROXY", &url)]);
+    assert!(delivered, "{said}");
+    assert_eq!(receiver.logs().len(), 1);
+    assert!(trap.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "nobody came");
+}
