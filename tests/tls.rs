@@ -6,6 +6,9 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 
+#[path = "support/grpc.rs"]
+mod grpc;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -17,6 +20,8 @@ use logbridge::{Builder, Console, Otlp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{self, ServerConfig};
+
+use self::grpc::{GrpcServer, Says};
 
 const ENDPOINT: &str = "TLS_ENDPOINT";
 
@@ -223,10 +228,8 @@ fn certificate_files_that_cannot_be_used_are_told() {
 
 #[test]
 fn grpc_speaks_tls_and_shows_its_certificate() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let server = runtime.block_on(mock_collector::MockServerBuilder::new().start()).expect("a collector");
-    let port = server.addr().port();
+    let server = GrpcServer::start(&[Says::Ok]);
+    let port = server.port();
     let client = Identity::new("grpc-client", port);
     let front = TlsFront::before(port, "localhost", Some(&client));
     let protocol = PathBuf::from("grpc");
@@ -243,5 +246,5 @@ fn grpc_speaks_tls_and_shows_its_certificate() {
     assert!(stderr(&without).contains("CertificateRequired"), "{}", stderr(&without));
     let untrusted = run_child_with(&front.endpoint(), &all[..1]);
     assert!(stderr(&untrusted).contains("UnknownIssuer"), "{}", stderr(&untrusted));
-    assert_eq!(runtime.block_on(server.with_collector(|collector| collector.log_count())), 1);
+    assert_eq!(server.seen().len(), 1);
 }

@@ -1,33 +1,26 @@
-//! Every protocol with every compression, to a receiver that nobody here wrote, and the ways in which gRPC endpoints and
-//! proxies fail.
+//! gRPC on the wire, and the ways in which gRPC endpoints, compression and proxies fail. That foreign receivers understand
+//! every protocol and compression is shown by the package `interop`.
 
 #![allow(clippy::expect_used)] // A test may panic.
 
-use std::convert::Infallible;
+#[path = "support/grpc.rs"]
+mod grpc;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::HeaderValue;
 use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Compression, Console, LevelFilter, Otlp, Protocol, RejectReason};
-use mock_collector::{MockServerBuilder, Protocol as MockProtocol};
-use opentelemetry::trace::{Tracer as _, TracerProvider as _};
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-const LONG: Duration = Duration::from_secs(20);
+use self::grpc::{GrpcServer, Says, runtime};
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
-}
+const LONG: Duration = Duration::from_secs(20);
 
 fn bridge(otlp: Otlp) -> Bridge {
     Builder::new()
@@ -40,6 +33,10 @@ fn bridge(otlp: Otlp) -> Bridge {
         .expect("builds")
 }
 
+fn otlp(server: &GrpcServer) -> Otlp {
+    Otlp::to(server.endpoint()).protocol(Protocol::Grpc).traces_off()
+}
+
 fn write(bridge: &Bridge, text: &str) {
     let args = format_args!("{text}");
     let key_values = [("user", log::kv::Value::from(42)), ("shop", log::kv::Value::from("south"))];
@@ -48,153 +45,26 @@ fn write(bridge: &Bridge, text: &str) {
     bridge.logger().log(&record.build());
 }
 
-/// A record inside a span, by every protocol with every compression.
-#[test]
-fn a_foreign_collector_understands_every_protocol_and_compression() {
-    let runtime = runtime();
-    for (protocol, theirs) in [
-        (Protocol::Grpc, MockProtocol::Grpc),
-        (Protocol::HttpProtobuf, MockProtocol::HttpBinary),
-        (Protocol::HttpJson, MockProtocol::HttpJson),
-    ] {
-        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let server = runtime.block_on(MockServerBuilder::new().protocol(theirs).start()).expect("a collector");
-            let endpoint = format!("http://{}", server.addr());
-            let bridge = bridge(Otlp::to(endpoint).protocol(protocol).compression(compression));
-            let provider = SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
-            provider.tracer("shop").in_span("order", |_| write(&bridge, "order placed"));
-            bridge.flush(LONG).unwrap_or_else(|error| panic!("{protocol} {compression}: {error}"));
-            runtime.block_on(server.with_collector(|collector| {
-                assert_eq!((collector.log_count(), collector.span_count()), (1, 1), "{protocol} {compression}");
-                collector
-                    .expect_log_with_body("order placed")
-                    .with_severity_text("WARN")
-                    .with_attribute("user", 42)
-                    .with_attribute("shop", "south")
-                    .with_resource_attribute("service.name", "transports")
-                    .assert_count(1);
-                collector.expect_span_with_name("order").assert_count(1);
-                let (log, span) = (collector.logs()[0].log_record(), collector.spans()[0].span());
-                assert_eq!((&log.trace_id, &log.span_id), (&span.trace_id, &span.span_id));
-                assert_eq!(log.trace_id.len(), 16);
-                assert!(log.time_unix_nano > 0 && span.end_time_unix_nano >= span.start_time_unix_nano);
-            }));
-            let counters = bridge.report().counters;
-            assert_eq!((counters.otlp.delivered, counters.spans.delivered), (1, 1));
-        }
-    }
-}
-
 #[test]
 fn grpc_works_inside_a_runtime_with_one_thread_and_without_any() {
-    let collectors = runtime();
-    let server = collectors.block_on(MockServerBuilder::new().start()).expect("a collector");
-    let endpoint = format!("http://{}", server.addr());
-    let inside = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc));
+    let server = GrpcServer::start(&[Says::Ok]);
+    let inside = bridge(otlp(&server));
     let current = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     current.block_on(async {
         write(&inside, "inside");
         // It blocks the only thread of this runtime, which the delivery does not need.
         inside.flush(LONG).expect("delivered");
     });
-    let without = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc));
+    let without = bridge(otlp(&server));
     write(&without, "without");
     without.flush(LONG).expect("delivered");
-    assert_eq!(collectors.block_on(server.with_collector(|collector| collector.log_count())), 2);
-}
-
-/// How a gRPC server answers.
-#[derive(Clone, Debug)]
-enum Says {
-    Ok,
-    Status(u8, &'static str),
-    /// As a web server that speaks HTTP/2.
-    Page,
-    /// As a server that cannot read compressed requests.
-    OnlyPlain,
-}
-
-/// What a gRPC server saw of a request.
-#[derive(Clone, Debug)]
-struct Seen {
-    path: String,
-    headers: HeaderMap,
-    length: usize,
-}
-
-/// A server that speaks just enough gRPC to fail in every way.
-struct GrpcServer {
-    addr: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    _runtime: Runtime,
-}
-
-impl GrpcServer {
-    /// The answers in their order; the last one repeats.
-    fn start(says: &[Says]) -> Self {
-        let runtime = runtime();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let addr = listener.local_addr().expect("an address");
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let (log, says) = (Arc::clone(&seen), says.to_vec());
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (log, says) = (Arc::clone(&log), says.clone());
-                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-                    let (log, says) = (Arc::clone(&log), says.clone());
-                    async move {
-                        let (head, body) = request.into_parts();
-                        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                        let headers = head.headers;
-                        let is_compressed = headers.contains_key("grpc-encoding");
-                        let mut log = log.lock().expect("not poisoned");
-                        let answer = says.get(log.len()).or(says.last()).cloned().expect("an answer");
-                        log.push(Seen { path: head.uri.path().to_owned(), headers, length: body.len() });
-                        Ok::<_, Infallible>(answer.response(is_compressed))
-                    }
-                });
-                let serve = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(serve.serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Self { addr, seen, _runtime: runtime }
-    }
-
-    fn otlp(&self) -> Otlp {
-        Otlp::to(format!("http://{}", self.addr)).protocol(Protocol::Grpc).traces_off()
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("not poisoned").clone()
-    }
-}
-
-impl Says {
-    fn response(self, is_compressed: bool) -> Response<Full<Bytes>> {
-        let (code, message, body) = match self {
-            Self::Ok => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
-            Self::Status(code, message) => (code.to_string(), message, &[][..]),
-            Self::OnlyPlain if is_compressed => ("12".to_owned(), "gzip is not supported", &[][..]),
-            Self::OnlyPlain => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
-            Self::Page => {
-                let mut page = Response::new(Full::new(Bytes::from_static(b"<html>sign in</html>")));
-                page.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
-                return page;
-            }
-        };
-        let mut response = Response::new(Full::new(Bytes::from_static(body)));
-        let headers = response.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from_str(&code).expect("digits"));
-        headers.insert("grpc-message", HeaderValue::from_static(message));
-        response
-    }
+    assert_eq!(server.seen().len(), 2);
 }
 
 /// What a flush says of one record that gets this answer, and the number of rejected records by reason.
 fn refused(says: Says) -> (String, Vec<(RejectReason, u64)>) {
     let server = GrpcServer::start(&[says]);
-    let bridge = bridge(server.otlp());
+    let bridge = bridge(otlp(&server));
     write(&bridge, "refused");
     bridge.flush(LONG).expect_err("refused");
     (bridge.report().to_string(), bridge.report().counters.otlp.rejected)
@@ -221,7 +91,7 @@ fn a_refusal_by_grpc_is_final_and_in_words() {
 fn grpc_is_tried_again_where_the_specification_says_so() {
     for code in [1, 4, 10, 14, 15] {
         let server = GrpcServer::start(&[Says::Status(code, "later"), Says::Ok]);
-        let bridge = bridge(server.otlp());
+        let bridge = bridge(otlp(&server));
         write(&bridge, "again");
         bridge.flush(LONG).expect("delivered at the second try");
         assert_eq!((server.seen().len(), bridge.report().counters.otlp.delivered), (2, 1), "{code}");
@@ -231,10 +101,10 @@ fn grpc_is_tried_again_where_the_specification_says_so() {
 #[test]
 fn grpc_requests_look_as_they_should() {
     let server = GrpcServer::start(&[Says::Ok]);
-    let bridge = bridge(server.otlp().header("x-tenant", "south").header("Authorization", "KEY"));
+    let bridge = bridge(otlp(&server).header("x-tenant", "south").header("Authorization", "KEY"));
     write(&bridge, "headers");
     bridge.flush(LONG).expect("delivered");
-    let [seen] = <[Seen; 1]>::try_from(server.seen()).expect("one request");
+    let [seen] = <[_; 1]>::try_from(server.seen()).expect("one request");
     assert_eq!(seen.path, "/opentelemetry.proto.collector.logs.v1.LogsService/Export");
     for (name, value) in
         [("content-type", "application/grpc"), ("te", "trailers"), ("x-tenant", "south"), ("authorization", "KEY")]
@@ -249,7 +119,7 @@ fn grpc_requests_look_as_they_should() {
 #[test]
 fn compression_that_is_refused_is_given_up_once_and_costs_nothing() {
     let server = GrpcServer::start(&[Says::OnlyPlain]);
-    let bridge = bridge(server.otlp().compression(Compression::Gzip));
+    let bridge = bridge(otlp(&server).compression(Compression::Gzip));
     for text in ["first", "second"] {
         write(&bridge, text);
         bridge.flush(LONG).expect("delivered");
@@ -280,7 +150,7 @@ fn compression_that_is_refused_is_given_up_once_and_costs_nothing() {
 #[test]
 fn the_other_protocols_port_is_named() {
     let server = GrpcServer::start(&[Says::Ok]);
-    let http = bridge(Otlp::to(format!("http://{}", server.addr)).traces_off());
+    let http = bridge(Otlp::to(server.endpoint()).traces_off());
     write(&http, "HTTP to a gRPC port");
     let error = format!("{:?}", http.shutdown(Duration::from_secs(2)).expect_err("not delivered"));
     assert!(error.contains("the answer is not HTTP/1.1"), "{error}");
@@ -400,7 +270,7 @@ fn plain_http_is_forwarded_and_everything_else_gets_a_tunnel() {
     assert_eq!(receiver.logs().len(), 1);
 
     let grpc = GrpcServer::start(&[Says::Ok]);
-    let tunnel = Proxy::start(grpc.addr.port(), None);
+    let tunnel = Proxy::start(grpc.port(), None);
     let url = format!("http://user:s3cret@{}", tunnel.addr);
     let variables = [("HTTP_PROXY", url.as_str()), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
     let (delivered, said) = run_child("http://collector.invalid", &variables);

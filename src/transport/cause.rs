@@ -25,7 +25,9 @@ pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
         return of_io_error(error, &chain);
     }
     let http = find::<hyper::Error>(&chain);
-    if http.is_some_and(|error| error.is_parse()) {
+    // A server of HTTP/2 speaks first: that has no predicate of its own.
+    let is_unexpected = |error: &hyper::Error| error.to_string().starts_with("received unexpected message");
+    if http.is_some_and(|error| error.is_parse() || is_unexpected(error)) {
         let text = format!("the answer is not HTTP/1.1: {}", innermost(&chain));
         return Cause { kind: CauseKind::Protocol, text };
     }
