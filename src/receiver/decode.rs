@@ -1,5 +1,7 @@
 //! Reads a request, or says why it cannot be read.
 
+use std::io;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::json;
 use super::wire::{Format, JSON, PROTOBUF, content_of, path_of, signal_of};
 use crate::signal::Signal;
+use crate::transport::decompress;
 
 /// What a request held.
 #[derive(Debug)]
@@ -48,10 +51,14 @@ pub(super) fn decode(head: &Parts, body: Bytes) -> Result<(Format, Message), Ref
         return refuse(StatusCode::METHOD_NOT_ALLOWED, why);
     }
     let encoding = header(&head.headers, CONTENT_ENCODING);
-    if !matches!(encoding, "" | "identity") {
-        let why = format!("content-encoding `{encoding}` is not supported here; send it plain");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
-    }
+    let body = match plain(encoding, body) {
+        Ok(body) => body,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            let why = format!("content-encoding `{encoding}` is not supported here; send it plain");
+            return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+        }
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("no {encoding}: {error}")),
+    };
     let content_type = header(&head.headers, CONTENT_TYPE);
     let Some(format) = Format::from_content_type(content_type) else {
         let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
@@ -71,6 +78,13 @@ fn read<M: ProtoMessage + Default + DeserializeOwned>(format: Format, body: Byte
     match format {
         Format::Json => json::decode(&body).map_err(|error| error.to_string()),
         Format::Protobuf => M::decode(body).map_err(|error| error.to_string()),
+    }
+}
+
+fn plain(encoding: &str, body: Bytes) -> io::Result<Bytes> {
+    match encoding {
+        "" | "identity" => Ok(body),
+        encoding => decompress(encoding, &body).map(Bytes::from),
     }
 }
 

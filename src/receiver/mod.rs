@@ -31,7 +31,7 @@
 //!
 //! # What it does not do
 //!
-//! No gRPC, no TLS, no compressed bodies (415), no metrics, no address but 127.0.0.1, no double in JSON that is
+//! No gRPC, no TLS, no compressed bodies but by gzip and zstd where those features are on (415), no metrics, no address but 127.0.0.1, no double in JSON that is
 //! infinite or no number (400). It forgets nothing by itself: a long run calls [`Receiver::clear`] now and then.
 
 mod answer;

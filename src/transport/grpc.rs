@@ -73,7 +73,7 @@ impl Grpc {
     async fn try_compressed(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let body = match &encoding {
             None => body,
-            Some(encoding) => match compress::plain(encoding, &body) {
+            Some(encoding) => match compress::decompress(encoding.to_str().unwrap_or_default(), &body) {
                 Ok(plain) => plain.into(),
                 Err(error) => return Outcome::not_plain(error),
             },

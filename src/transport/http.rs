@@ -110,7 +110,9 @@ impl Http {
         }
         let body = match &encoding {
             None => body,
-            Some(encoding) => compress::plain(encoding, &body).map_err(Outcome::not_plain)?.into(),
+            Some(encoding) => {
+                compress::decompress(encoding.to_str().unwrap_or_default(), &body).map_err(Outcome::not_plain)?.into()
+            }
         };
         Ok((request_to_json(self.signal, &body).into(), None))
     }
