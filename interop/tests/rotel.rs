@@ -3,6 +3,8 @@
 //!
 //! The variable ROTEL_AGENT names the program.
 
+#![allow(clippy::disallowed_methods)] // It is told where the program is.
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
