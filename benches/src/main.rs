@@ -1,20 +1,30 @@
-//! What one log call costs, beside env_logger and the stock appenders.
+//! What logbridge costs, beside env_logger, the stock appenders and emit.
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml` prints one table with the ratios. Each case runs in a
 //! process of its own, since `log` and tracing have one slot each; the cases take turns over several rounds, so that a
 //! machine that slows down slows all of them. What is shown is the median of the rounds.
 //!
-//! Ours is measured with a receiver that accepts connections and never answers: the outbox is large enough to hold
+//! `-- --instructions` counts instructions instead of nanoseconds, which does not drift: by `perf stat`, else by
+//! valgrind's callgrind. `-- --build` counts crates and times a cold build, beside the stock set.
+//!
+//! In the cases of one call, ours is measured with a receiver that accepts connections and never answers: the outbox is large enough to hold
 //! everything, so that nothing but the call is measured, as the stock processor is measured with an exporter that does
 //! nothing.
 
 #![allow(clippy::disallowed_methods)] // The package beside this one has rules of its own about the environment.
 
+mod build;
 mod cases;
+mod instructions;
+mod process;
+mod sink;
+mod whole;
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+
+use whole::Run;
 
 /// The case of a peer, and the ratio to reach.
 type Peer = (&'static str, f64);
@@ -31,57 +41,176 @@ const TABLE: &[(&str, &str, &[Peer])] = &[
     ("the same with an event inside", "spanlog-ours", &[("spanlog-stock", f64::NAN)]),
 ];
 
+/// The whole way: who, and the ratio of CPU to reach.
+const WHOLE: &[(&str, f64)] = &[("ours", f64::NAN), ("stock", 0.15), ("emit_otlp", f64::NAN)];
+
+const ROUNDS: usize = 7;
+
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("case") => cases::run(&arguments.next().unwrap_or_default()),
-        Some(other) => {
-            eprintln!("unknown argument `{other}`: this program takes none");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["case", name] => cases::run(name),
+        ["whole", name] => whole::run(name),
+        ["init", name] => process::init(name),
+        ["memory"] => process::memory(),
+        ["sink"] => sink::run(),
+        ["--instructions"] => instructions::table(),
+        ["--build"] => build::table(),
+        [] => {
+            calls();
+            threads();
+            whole_way();
+            inits();
+            memory();
+        }
+        _ => {
+            eprintln!("usage: logbridge-bench [--instructions | --build]");
             std::process::exit(2);
         }
-        None => table(),
     }
 }
 
-fn table() {
-    // Accepts and never answers: the backlog of the listener is enough for one connection.
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{text}");
+    }
+}
+
+/// An endpoint that accepts and never answers: the backlog of the listener is enough for one connection.
+fn silent_endpoint() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let names: Vec<&str> = TABLE
-        .iter()
-        .flat_map(|(_, ours, peers)| std::iter::once(*ours).chain(peers.iter().map(|(peer, _)| *peer)))
-        .collect();
-    let rounds = 7;
-    let mut wall: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
-    for round in 0..rounds {
-        eprint!("\rround {} of {rounds} …", round + 1);
-        for (name, wall) in names.iter().zip(&mut wall) {
-            wall.push(measure(name, &endpoint));
+    (listener, endpoint)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// All cases in turn, over the rounds: the values of each.
+fn rounds(names: &[&str], measure: impl Fn(&str) -> f64) -> Vec<f64> {
+    let mut values: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
+    for round in 0..ROUNDS {
+        progress(&format!("round {} of {ROUNDS} …", round + 1));
+        for (name, values) in names.iter().zip(&mut values) {
+            values.push(measure(name));
         }
     }
-    eprintln!("\r                  ");
-    let median = |name: &str| {
-        let index = names.iter().position(|other| *other == name).expect("a case of the table");
-        let mut sorted = wall[index].clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
-    };
-    println!("{:<50} {:>9}   {:<22} {:>9}   {:>6}  {:>6}", "", "ours, ns", "peer", "ns", "ratio", "target");
+    progress("");
+    values.into_iter().map(median).collect()
+}
+
+fn target(target: f64) -> String {
+    if target.is_nan() { String::new() } else { format!("{target:.2}") }
+}
+
+fn heading(unit: &str) {
+    let ours = format!("ours, {unit}");
+    println!("{:<52} {ours:>12}   {:<11} {unit:>9}   {:>6}  {:>6}", "", "peer", "ratio", "target");
+}
+
+fn calls() {
+    let (_listener, endpoint) = silent_endpoint();
+    let names: Vec<&str> = names();
+    let values = rounds(&names, |name| child(&["case", name], &endpoint).trim().parse().expect("nanoseconds"));
+    heading("ns");
+    print_calls(&names, &values, 1);
+}
+
+/// The cases of one call, each once.
+fn names() -> Vec<&'static str> {
+    TABLE
+        .iter()
+        .flat_map(|(_, ours, peers)| std::iter::once(*ours).chain(peers.iter().map(|(peer, _)| *peer)))
+        .collect()
+}
+
+fn print_calls(names: &[&str], values: &[f64], digits: usize) {
+    let value = |name: &str| values[names.iter().position(|other| *other == name).expect("a case of the table")];
     for (what, ours, peers) in TABLE {
-        let ours = median(ours);
-        for (peer, target) in *peers {
-            let theirs = median(peer);
-            let target = if target.is_nan() { String::new() } else { format!("{target:.2}") };
+        let ours = value(ours);
+        for (peer, wanted) in *peers {
+            let (theirs, wanted) = (value(peer), target(*wanted));
             let name = peer.split_once('-').map_or(*peer, |(_, name)| name);
-            println!("{what:<50} {ours:>9.1}   {name:<22} {theirs:>9.1}   {:>6.2}  {target:>6}", ours / theirs);
+            let ratio = ours / theirs;
+            println!("{what:<52} {ours:>12.digits$}   {name:<11} {theirs:>9.digits$}   {ratio:>6.2}  {wanted:>6}");
         }
     }
 }
 
-/// Nanoseconds per call of one case, in a process of its own.
-fn measure(name: &str, endpoint: &str) -> f64 {
+/// Calls per second of two threads beside those of one.
+fn threads() {
+    let (_listener, endpoint) = silent_endpoint();
+    let names = ["plain-ours", "plain2-ours", "plain-env_logger", "plain2-env_logger"];
+    let values = rounds(&names, |name| child(&["case", name], &endpoint).trim().parse().expect("nanoseconds"));
+    println!();
+    println!(
+        "{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}",
+        "two threads : one, calls per second", "ours", "peer", "", "", "target"
+    );
+    let [ours, theirs] = [values[0] / values[1], values[2] / values[3]];
+    println!("{:<52} {ours:>12.2}   {:<11} {theirs:>9.2}   {:>6}  {:>6}", "log call, plain", "env_logger", "", "1.70");
+}
+
+fn whole_way() {
+    let sink = sink::Sink::start();
+    let mut runs: Vec<Vec<(Run, u64)>> = vec![Vec::new(); WHOLE.len()];
+    for round in 0..ROUNDS {
+        progress(&format!("whole way, round {} of {ROUNDS} …", round + 1));
+        for ((name, _), runs) in WHOLE.iter().zip(&mut runs) {
+            sink.take_count();
+            let run = Run::parse(&child(&["whole", name], &sink.endpoint()));
+            runs.push((run, sink.take_count()));
+        }
+    }
+    progress("");
+    println!();
+    println!(
+        "{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}",
+        "three attributes, to a sink in another process", "CPU ns/rec", "", "million/s", "lost", "ratio"
+    );
+    let of = |runs: &[(Run, u64)], value: &dyn Fn(&Run, u64) -> f64| {
+        median(runs.iter().map(|(run, delivered)| value(run, *delivered)).collect())
+    };
+    let cpu = |run: &Run, delivered: u64| run.cpu * 1e9 / delivered as f64;
+    let ours = of(&runs[0], &cpu);
+    for ((name, wanted), runs) in WHOLE.iter().zip(&runs) {
+        let cpu = of(runs, &cpu);
+        let rate = of(runs, &|run, delivered| delivered as f64 / run.wall / 1e6);
+        let lost: u64 = runs.iter().map(|(run, delivered)| run.written.saturating_sub(*delivered)).sum();
+        let ratio = if *name == "ours" { String::new() } else { format!("{:.3}", ours / cpu) };
+        let wanted = if wanted.is_nan() { String::new() } else { format!("  target {}", target(*wanted)) };
+        println!("{name:<52} {cpu:>12.0}   {:<11} {rate:>9.2}   {lost:>6}  {ratio:>6}{wanted}", "");
+    }
+}
+
+fn inits() {
+    let (_listener, endpoint) = silent_endpoint();
+    let names = ["ours", "env_logger", "stock"];
+    let values = rounds(&names, |name| child(&["init", name], &endpoint).trim().parse().expect("microseconds"));
+    println!();
+    heading("µs");
+    for (name, theirs) in names.iter().zip(&values).skip(1) {
+        let (ours, ratio) = (values[0], values[0] / theirs);
+        println!("{:<52} {ours:>12.0}   {name:<11} {theirs:>9.0}   {ratio:>6.2}", "init()");
+    }
+}
+
+fn memory() {
+    let text = child(&["memory"], "");
+    let mut numbers = text.split_whitespace().map(|number| number.parse::<f64>().expect("KiB") / 1024.0);
+    let (before, most) = (numbers.next().expect("a number"), numbers.next().expect("a number"));
+    let bound = (process::BOUND >> 20) as f64;
+    println!();
+    println!("{:<52} {:>12}   {:<11}", "memory with a dead endpoint at full rate, MiB", "above init()", "target");
+    println!("{:<52} {:>12.1}   {:<11}", format!("bound of the outbox {bound} MiB"), most - before, bound + 8.0);
+}
+
+/// What a case prints, in a process of its own.
+fn child(arguments: &[&str], endpoint: &str) -> String {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["case", name])
+        .args(arguments)
         .env_clear()
         .env("BENCH_ENDPOINT", endpoint)
         .stdout(Stdio::piped())
@@ -91,6 +220,6 @@ fn measure(name: &str, endpoint: &str) -> f64 {
     let mut text = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
     let status = child.wait().expect("the case ends");
-    assert!(status.success(), "{name}: {status}");
-    text.trim().parse().expect("nanoseconds")
+    assert!(status.success(), "{arguments:?}: {status}");
+    text
 }

@@ -168,8 +168,12 @@ impl Live {
     pub(crate) fn look(&self, target: &str) -> Look {
         let version = u64::from(self.id) << 32 | u64::from(self.versions.number());
         let kept = KEPT.try_with(|kept| {
-            let slot = kept.get(slot_of(target))?;
-            (slot.version.get() == version && slot.is_of(target.as_bytes())).then(|| slot.look.get())
+            let [first, second] = kept.get(place_of(target))?;
+            let is_of = |slot: &Slot| slot.version.get() == version && slot.is_of(target.as_bytes());
+            if is_of(first) {
+                return Some(first.look.get());
+            }
+            is_of(second).then(|| second.look.get())
         });
         match kept {
             Ok(Some(look)) => look,
@@ -251,8 +255,8 @@ impl Look {
 
 /// Longer targets are looked up each time.
 const TEXT: usize = 62;
-/// A power of two.
-const SLOTS: usize = 64;
+/// As a power of two.
+const PLACES: u32 = 6;
 
 /// Cells, and no lock or flag around them: asking must not write.
 struct Slot {
@@ -298,6 +302,14 @@ impl Slot {
             }
     }
 
+    fn copy(&self, other: &Self) {
+        self.text.set(other.text.get());
+        self.ends.set(other.ends.get());
+        self.length.set(other.length.get());
+        self.look.set(other.look.get());
+        self.version.set(other.version.get());
+    }
+
     fn keep(&self, version: u64, target: &[u8], look: Look) {
         let mut text = [0; TEXT];
         let Some(room) = text.get_mut(..target.len()) else { return };
@@ -312,19 +324,25 @@ impl Slot {
 
 thread_local! {
     /// Without a destructor, so that it works while the thread is ending.
-    static KEPT: [Slot; SLOTS] = const { [const { Slot::empty() }; SLOTS] };
+    static KEPT: [[Slot; 2]; 1 << PLACES] = const { [const { [const { Slot::empty() }; 2] }; 1 << PLACES] };
 }
 
-/// The same literal has the same address in most calls; where it has not, it takes another slot.
+/// The same literal has the same address in most calls; where it has not, it takes another place. Literals lie side by
+/// side, so that each of their bits counts.
 #[inline]
-fn slot_of(target: &str) -> usize {
-    (target.as_ptr() as usize >> 3 ^ target.len()) & (SLOTS - 1)
+fn place_of(target: &str) -> usize {
+    let key = (target.as_ptr() as u64).wrapping_add(target.len() as u64);
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES)) as usize
 }
 
+/// Two targets of one place both stay; a third one takes the turn of the one that was looked up longest ago.
 fn keep(version: u64, target: &str, look: Look) {
     let _ending = KEPT.try_with(|kept| {
-        if let Some(slot) = kept.get(slot_of(target)) {
-            slot.keep(version, target.as_bytes(), look);
+        if let Some([first, second]) = kept.get(place_of(target)) {
+            if !first.is_of(target.as_bytes()) {
+                second.copy(first);
+            }
+            first.keep(version, target.as_bytes(), look);
         }
     });
 }
