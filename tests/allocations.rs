@@ -42,8 +42,11 @@ fn a_log_call_allocates_nothing() {
     });
     assert!(plain <= SEGMENTS, "{plain} allocations of {CALLS} plain calls");
     let with_values = allocations(|number| {
-        let key_values =
-            [("user", log::kv::Value::from(number)), ("route", log::kv::Value::from("/checkout")), ("took", 1.5.into())];
+        let key_values = [
+            ("user", log::kv::Value::from(number)),
+            ("route", log::kv::Value::from("/checkout")),
+            ("took", 1.5.into()),
+        ];
         let args = format_args!("request completed");
         let mut record = log::Record::builder();
         let record = record.args(args).level(log::Level::Warn).target("allocations").key_values(&key_values);

@@ -48,6 +48,8 @@ mod support;
 mod surroundings;
 #[path = "process/terminal.rs"]
 mod terminal;
+#[path = "process/transports.rs"]
+mod transports;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,7 @@ const GROUPS: &[Group] = &[
     slots::GROUP,
     console::GROUP,
     terminal::GROUP,
+    transports::GROUP,
     reentry::GROUP,
     dying::GROUP,
     fork::GROUP,

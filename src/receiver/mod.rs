@@ -1,6 +1,6 @@
 //! An OTLP receiver inside the process, for tests and for looking at what leaves a program.
 //!
-//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON)
+//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON), and over gRPC with the feature `grpc`,
 //! and keeps them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
 //!
 //! ```ignore
@@ -26,18 +26,23 @@
 //! that is not understood, 400 with the reason for a body that cannot be decoded. They take no answer from the plans of
 //! [`Receiver::answer_with`] and [`Receiver::answer_traces_with`].
 //!
+//! To a gRPC request the same answers are given in its words: a status becomes the code that stands for it, and an answer
+//! that is no protobuf is no gRPC message.
+//!
 //! A span is sent when it has ended, its records may be sent long before: [`Receiver::orphans`] and [`TraceTree`] are
 //! for the time when both have been flushed.
 //!
 //! # What it does not do
 //!
-//! No gRPC, no TLS, no compressed bodies but by gzip and zstd where those features are on (415), no metrics, no address but 127.0.0.1, no double in JSON that is
+//! No TLS, no compressed bodies but by gzip and zstd where those features are on (415), no metrics, no address but 127.0.0.1, no double in JSON that is
 //! infinite or no number (400). It forgets nothing by itself: a long run calls [`Receiver::clear`] now and then.
 
 mod answer;
 mod common;
 mod decode;
 mod forest;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod json;
 mod record;
 mod request;

@@ -12,6 +12,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -82,6 +83,10 @@ async fn watch(stream: TcpStream, connection: usize, store: Arc<Store>) {
 async fn serve(stream: TcpStream, connection: usize, store: Arc<Store>) {
     // Without it an answer may wait for the client's acknowledgement; where it fails that is all that happens.
     stream.set_nodelay(true).ok();
+    #[cfg(feature = "grpc")]
+    if super::grpc::speaks_http2(&stream).await {
+        return super::grpc::serve(stream, connection, store).await;
+    }
     let service = service_fn(|request| handle(request, connection, Arc::clone(&store)));
     let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let Err(error) = (&mut exchange).await else {
@@ -102,7 +107,7 @@ async fn serve(stream: TcpStream, connection: usize, store: Arc<Store>) {
 
 /// The service's way to end a connection without an answer.
 #[derive(Debug)]
-enum Hangup {
+pub(super) enum Hangup {
     Close,
     Reset,
 }
@@ -129,7 +134,16 @@ async fn handle(
         }
     };
     let request = ReceivedRequest::new(&head, body.len(), connection);
-    let (reply, message) = match decode(&head, body) {
+    match answer(request, &head, body, &store).await {
+        Ending::Close => Err(Hangup::Close),
+        Ending::Reset => Err(Hangup::Reset),
+        Ending::Respond(response) => Ok(response),
+    }
+}
+
+/// Judges a request that was read, stores what is to be stored, and gives the answer when it is due.
+pub(super) async fn answer(request: ReceivedRequest, head: &Parts, body: Bytes, store: &Store) -> Ending {
+    let (reply, message) = match decode(head, body) {
         Ok((format, message)) => (store.next_reply(message.signal(), format), Some(message)),
         Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
     };
@@ -137,9 +151,5 @@ async fn handle(
     if !reply.wait.is_zero() {
         tokio::time::sleep(reply.wait).await;
     }
-    match reply.ending {
-        Ending::Close => Err(Hangup::Close),
-        Ending::Reset => Err(Hangup::Reset),
-        Ending::Respond(response) => Ok(response),
-    }
+    reply.ending
 }
