@@ -85,21 +85,34 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The first request hangs until the client gives it up: its time is a second.
-fn slow_once(overload: Overload) -> (Receiver, Bridge) {
-    let receiver = Receiver::start().expect("a receiver");
-    receiver.answer_with([Answer::status(503), Answer::Ok]);
-    let otlp = Otlp::to(receiver.endpoint()).timeout(Duration::from_secs(1));
-    let bridge = builder("http://unused", overload).otlp(otlp).build().expect("builds");
-    (receiver, bridge)
+/// The outbox is full, and the writers wait.
+fn wait_until_nobody_gets_in(bridge: &Bridge) {
+    wait_until("it is full", || otlp(bridge).pending > 400);
+    let (mut before, mut since) = (0, Instant::now());
+    wait_until("nobody gets in", || {
+        let accepted = otlp(bridge).accepted;
+        if std::mem::replace(&mut before, accepted) != accepted {
+            since = Instant::now();
+        }
+        since.elapsed() > Duration::from_millis(100)
+    });
+}
+
+/// A pipeline towards a port where nothing listens yet, and the port.
+fn too_early(overload: Overload) -> (u16, Bridge) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    (port, builder(&format!("http://127.0.0.1:{port}"), overload).build().expect("builds"))
+}
+
+fn begin(port: u16) -> Receiver {
+    Receiver::builder().port(port).start().expect("the port is still free")
 }
 
 #[test]
 fn drop_newest_keeps_the_first() {
-    let receiver = Receiver::start().expect("a receiver");
-    receiver.answer_with([Answer::Hang(SHORT), Answer::Ok]);
-    let bridge = bridge(&receiver, Overload::DropNewest);
+    let (port, bridge) = too_early(Overload::DropNewest);
     write(&bridge, Level::Info, 0..3_000);
+    let receiver = begin(port);
     let error = bridge.flush(LONG).expect_err("some are lost");
     assert_eq!(error.lost(), dropped(&bridge, DropReason::OutboxFull));
     let numbers = arrived(&receiver, "INFO");
@@ -110,8 +123,9 @@ fn drop_newest_keeps_the_first() {
 
 #[test]
 fn drop_oldest_keeps_the_last_and_flush_tells_what_it_cost() {
-    let (receiver, bridge) = slow_once(Overload::DropOldest);
+    let (port, bridge) = too_early(Overload::DropOldest);
     write(&bridge, Level::Info, 0..3_000);
+    let receiver = begin(port);
     let error = bridge.flush(LONG).expect_err("some are lost");
     assert!(error.is_lost() && !error.is_timeout() && error.pending() == 0, "{error:?}");
     assert_eq!(error.lost(), dropped(&bridge, DropReason::EvictedOldest));
@@ -126,13 +140,14 @@ fn drop_oldest_keeps_the_last_and_flush_tells_what_it_cost() {
 
 #[test]
 fn drop_least_severe_lets_every_warning_in() {
-    let (receiver, bridge) = slow_once(Overload::DropLeastSevere);
+    let (port, bridge) = too_early(Overload::DropLeastSevere);
     // The outbox is full of what is below WARN when the warnings come.
     write(&bridge, Level::Info, 0..2_000);
     let refused = dropped(&bridge, DropReason::RefusedBelowWarn);
     assert!(refused > 500, "{:?}", otlp(&bridge));
     write(&bridge, Level::Warn, 0..150);
     write(&bridge, Level::Error, 150..300);
+    let receiver = begin(port);
     let error = bridge.flush(LONG).expect_err("some are lost");
     assert!(error.is_lost() && !error.is_timeout(), "{error:?}");
     assert_eq!(arrived(&receiver, "WARN"), (0..150).collect::<Vec<_>>());
@@ -167,13 +182,15 @@ fn warnings_make_room_for_themselves_while_the_endpoint_is_dead() {
 
 #[test]
 fn block_waits_until_the_endpoint_is_back_and_loses_nothing() {
-    let (receiver, bridge) = slow_once(Overload::Block(LONG));
-    receiver.answer_with([Answer::Hang(SHORT), Answer::Ok]);
-    std::thread::scope(|scope| {
+    let (port, bridge) = too_early(Overload::Block(LONG));
+    let receiver = std::thread::scope(|scope| {
         for thread in 0..4 {
             let bridge = &bridge;
             scope.spawn(move || write(bridge, Level::Info, thread * 1_000..(thread + 1) * 1_000));
         }
+        wait_until_nobody_gets_in(&bridge);
+        assert_eq!(otlp(&bridge).lost(), 0);
+        begin(port)
     });
     bridge.flush(LONG).expect("nothing is lost");
     assert_eq!(receiver.logs().len(), 4_000);
@@ -232,12 +249,7 @@ fn shutdown_lets_go_those_who_wait() {
     let bridge = bridge(&receiver, Overload::Block(HANG));
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| write(&bridge, Level::Info, 0..2_000));
-        // The writer waits: the outbox is full, and nothing is dropped.
-        wait_until("it is full", || otlp(&bridge).pending > 400);
-        let mut before = 0;
-        wait_until("nobody gets in", || {
-            std::mem::replace(&mut before, otlp(&bridge).accepted) == otlp(&bridge).accepted
-        });
+        wait_until_nobody_gets_in(&bridge);
         assert!(bridge.flush(SHORT).is_err_and(|error| error.is_timeout() && !error.is_lost()));
         let start = Instant::now();
         bridge.shutdown(SHORT).expect_err("nothing was delivered");

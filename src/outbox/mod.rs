@@ -226,7 +226,9 @@ impl Outbox {
             if self.overload == Overload::DropLeastSevere && self.in_use() >= self.bound - self.bound / 4 {
                 return Err(DropReason::RefusedBelowWarn);
             }
-            self.nothing_low.store(false, Ordering::Relaxed);
+            if self.nothing_low.load(Ordering::Relaxed) {
+                self.nothing_low.store(false, Ordering::Relaxed);
+            }
         }
         if at_least <= self.segment_bytes
             && let Some(buf) = lock(&self.pool).pop()

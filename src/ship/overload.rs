@@ -24,6 +24,8 @@ const GATHER: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(60);
 /// The rates are those of so much time.
 const WINDOW: Duration = Duration::from_secs(10);
+/// In less time than this, a rate says nothing.
+const LEAST: Duration = Duration::from_millis(100);
 /// How many samples of that are kept.
 const SAMPLES: u32 = 10;
 
@@ -121,7 +123,7 @@ impl OverloadVoice {
             let target = if most.target.is_empty() { "(other targets)" } else { &most.target };
             notice = notice.note(format!("most of them: {} of {target} at {level}", most.records));
         }
-        if let Some(first) = self.samples.front().filter(|first| now > first.at) {
+        if let Some(first) = self.samples.front().filter(|first| now - first.at >= LEAST) {
             let time = now - first.at;
             let rate = |records: u64| (records as f64 / time.as_secs_f64()).round() as u64;
             let came = otlp.accepted.saturating_sub(first.accepted);
