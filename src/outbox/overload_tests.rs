@@ -265,7 +265,7 @@ fn a_bound_in_records_is_kept_and_reached_in_small_memory_too() {
 
 #[test]
 fn who_waits_gets_in_when_there_is_room() {
-    let rig = Rig::new(64 << 10, Overload::Block(DEADLINE));
+    let rig = Rig::new(64 << 10, Overload::Block(2 * DEADLINE));
     rig.fill_without_policy();
     std::thread::scope(|scope| {
         let waiters: Vec<_> = (0..8)
@@ -286,6 +286,7 @@ fn who_waits_gets_in_when_there_is_room() {
         for waiter in waiters {
             assert_eq!(waiter.join().expect("no panic"), Ok(()));
         }
+        assert!(start.elapsed() < DEADLINE, "they are woken, and do not find it out at their deadline");
     });
     assert_eq!(rig.numbers().len(), 8);
     assert_eq!(rig.outbox.room.waiting.load(Ordering::SeqCst), 0);

@@ -2,8 +2,8 @@
 //!
 //! Constraints:
 //! * The callers only set a flag, and wake the ship thread for the first record after it was told.
-//! * Said a second after the first loss, so that there is something to say, then once a minute at most; at the end of the
-//!   process at once.
+//! * Said a second after the first loss, so that there is something to say, then once a minute at most; once at the end of
+//!   the process, at once. Threads that go on losing records while it ends get no more than that.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -54,6 +54,8 @@ pub(super) struct OverloadVoice {
     told_at: Option<Instant>,
     /// When the losses since then are told.
     tell_at: Option<Instant>,
+    /// The process ends, and it has been told since.
+    told_at_end: bool,
 }
 
 impl OverloadVoice {
@@ -66,6 +68,7 @@ impl OverloadVoice {
             told: 0,
             told_at: None,
             tell_at: None,
+            told_at_end: false,
         }
     }
 
@@ -79,8 +82,10 @@ impl OverloadVoice {
             let at = now + GATHER;
             self.tell_at = Some(self.told_at.map_or(at, |told| at.max(told + QUIET)));
         }
-        if self.tell_at.is_some_and(|at| ending || at <= now) {
+        let at_once = ending && !self.told_at_end;
+        if self.tell_at.is_some_and(|at| at_once || at <= now) {
             self.tell_at = None;
+            self.told_at_end |= ending;
             // Before they are counted: what is lost meanwhile is told with this or the next notice.
             outbox.tell_losses();
             let otlp = ledger.snapshot().otlp;
@@ -148,8 +153,11 @@ impl OverloadVoice {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::ledger::DropReason;
+    use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 
     fn voice() -> OverloadVoice {
         OverloadVoice {
@@ -160,6 +168,7 @@ mod tests {
             told: 0,
             told_at: None,
             tell_at: None,
+            told_at_end: false,
         }
     }
 
@@ -199,6 +208,28 @@ mod tests {
         let dropped = [(DropReason::OutboxFull, 751)];
         let notice = voice.notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");
         assert_eq!(notice.text, "1 record was dropped because the outbox is full, 751 so far");
+    }
+
+    #[test]
+    fn losses_are_gathered_before_they_are_told_and_told_once_at_the_end() {
+        let ledger = Arc::new(Ledger::new());
+        let outbox = Outbox::new(64 << 10, 1, Arc::clone(&ledger));
+        let lose = || {
+            ledger.count_dropped(0, Signal::Logs, DropReason::OutboxFull);
+            let mut frame = crate::otlp::Scratch::default();
+            begin_frame(&mut frame);
+            end_frame(&mut frame, HEADER, 9);
+            outbox.count_loss(0, DropReason::OutboxFull, &frame.buf)
+        };
+        let mut voice = voice();
+        assert_eq!(voice.watch(&ledger, &outbox, false), None, "there is nothing to tell");
+        assert_eq!([lose(), lose()], [Wake::Yes, Wake::No]);
+        let at = voice.watch(&ledger, &outbox, false).expect("in a while");
+        assert!(at > Instant::now() && voice.told == 0);
+        assert_eq!((voice.watch(&ledger, &outbox, true), voice.told), (None, 2), "there is no later");
+        assert_eq!(lose(), Wake::Yes);
+        let at = voice.watch(&ledger, &outbox, true).expect("not again and again");
+        assert!(at > Instant::now() + QUIET / 2 && voice.told == 2);
     }
 
     #[test]
