@@ -137,6 +137,11 @@ impl Call {
     }
 }
 
+/// Whether the log call that is in progress on this thread stands inside another one.
+pub(crate) fn is_nested() -> bool {
+    DEPTH.get() > 1
+}
+
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {

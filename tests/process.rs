@@ -28,6 +28,8 @@ mod ledger;
 mod levels;
 #[path = "process/mirror.rs"]
 mod mirror;
+#[path = "process/overload.rs"]
+mod overload;
 #[path = "process/panics.rs"]
 mod panics;
 #[path = "process/providers.rs"]
@@ -74,6 +76,7 @@ const GROUPS: &[Group] = &[
     providers::GROUP,
     levels::GROUP,
     bounds::GROUP,
+    overload::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use logbridge::{Bridge, Console, LevelFilter, Otlp};
+use logbridge::{Bridge, Console, LevelFilter, Otlp, Overload};
 use opentelemetry_appender_log::OpenTelemetryLogBridge;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
@@ -88,7 +88,7 @@ fn ours(endpoint: &str) -> Bridge {
         .service_name("bench")
         .otlp(Otlp::to(endpoint))
         .console(Console::off())
-        .max_bytes(1 << 30)
+        .overload(Overload::Block(LONG))
         .try_init()
         .expect("the slots are free")
 }

@@ -16,9 +16,10 @@ use crate::config::settings_table;
 use crate::diagnose::{Explanation, explain};
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::ledger::Counters;
+use crate::ledger::{Counters, DropReason};
 use crate::levels::{CutName, Stage};
 use crate::notice;
+use crate::outbox::Loss;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::telemetry::tracer_is_given;
 
@@ -78,6 +79,12 @@ impl Bridge {
                 .cuts()
                 .into_iter()
                 .map(|(CutName { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
+                .collect(),
+            dropped: self
+                .pipeline
+                .losses()
+                .into_iter()
+                .map(|Loss { reason, target, level, records }| Dropped { reason, target, level, records })
                 .collect(),
             counters,
             notices: notice::history(),
@@ -223,6 +230,20 @@ pub struct Cut {
     pub by: String,
 }
 
+/// Records that were dropped because the outbox was full.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Why, or in whose favour.
+    pub reason: DropReason,
+    /// The target; empty for all that are more than are told apart.
+    pub target: String,
+    /// The level; `None` for records of an SDK that have no severity.
+    pub level: Option<log::Level>,
+    /// How many.
+    pub records: u64,
+}
+
 /// What became of every record and every span, as text or as numbers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -242,6 +263,8 @@ pub struct Report {
     /// Complete down to the level to which `log` and tracing are open: what they cut themselves never reaches logbridge;
     /// [`Builder::count_below`](crate::Builder::count_below) opens them further.
     pub cuts: Vec<Cut>,
+    /// What was dropped because the outbox was full, by reason, target and level; the largest number first.
+    pub dropped: Vec<Dropped>,
     /// What logbridge said about itself so far, oldest first.
     pub notices: Vec<String>,
 }
@@ -270,6 +293,7 @@ impl fmt::Display for Report {
         }
         for (reason, records) in &otlp.dropped {
             row(f, 3, *records, &format!("dropped: {reason}"))?;
+            self.fmt_dropped(f, *reason)?;
         }
         row(f, 3, otlp.pending, "pending")?;
         writeln!(f, "          console")?;
@@ -295,10 +319,17 @@ impl fmt::Display for Report {
 impl Report {
     /// Those that are cut most, with the directive that decides.
     fn fmt_cuts(&self, f: &mut fmt::Formatter<'_>, stage: Stage) -> fmt::Result {
-        const SHOWN: usize = 5;
         for cut in self.cuts.iter().filter(|cut| cut.stage == stage).take(SHOWN) {
-            let target = if cut.target.is_empty() { "(other targets)" } else { &cut.target };
-            row(f, 3, cut.records, &format!("{target} at {}, by {}", cut.level, cut.by))?;
+            row(f, 3, cut.records, &format!("{} at {}, by {}", shown(&cut.target), cut.level, cut.by))?;
+        }
+        Ok(())
+    }
+
+    /// The targets that it cost most.
+    fn fmt_dropped(&self, f: &mut fmt::Formatter<'_>, reason: DropReason) -> fmt::Result {
+        for dropped in self.dropped.iter().filter(|dropped| dropped.reason == reason).take(SHOWN) {
+            let level = dropped.level.map_or("no level", |level| level.as_str());
+            row(f, 4, dropped.records, &format!("{} at {level}", shown(&dropped.target)))?;
         }
         Ok(())
     }
@@ -325,6 +356,13 @@ impl Report {
         }
         row(f, 3, spans.pending, "pending")
     }
+}
+
+/// How many targets are named in each place.
+const SHOWN: usize = 5;
+
+fn shown(target: &str) -> &str {
+    if target.is_empty() { "(other targets)" } else { target }
 }
 
 /// One counter; nothing where it is 0.

@@ -14,7 +14,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
-use crate::config::{Console, Environment, Mirror, Otlp, Settings};
+use crate::config::{Console, Environment, Mirror, Otlp, Overload, Settings};
 use crate::env::Env;
 use crate::error::Error;
 use crate::levels::{Origin, Threshold};
@@ -222,9 +222,16 @@ impl Builder {
     }
 
     /// The bound of the outbox in memory, in bytes, requests included. Default: `LOGBRIDGE_MAX_BYTES`, else 64 MiB; at
-    /// least 64 KiB. When it is full, new records are dropped and counted.
+    /// least 64 KiB. When it is full, [`overload`](Self::overload) decides what is dropped; all of that is counted.
     pub fn max_bytes(&mut self, bytes: usize) -> &mut Self {
         self.settings.max_bytes = Some(bytes);
+        self
+    }
+
+    /// What happens while records come faster than they leave, and the outbox is full. Default: `LOGBRIDGE_OVERLOAD`
+    /// (`drop-newest`, `drop-oldest`, `drop-least-severe`, `block`, `block=500ms`), else [`Overload::DropNewest`].
+    pub fn overload(&mut self, overload: Overload) -> &mut Self {
+        self.settings.overload = Some(overload);
         self
     }
 

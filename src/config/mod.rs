@@ -11,6 +11,7 @@ mod headers;
 mod levels_file;
 mod lint;
 mod names;
+mod overload;
 mod protocol;
 mod proxy;
 mod resolve;
@@ -29,6 +30,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use environment::Environment;
 pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};
+pub use overload::Overload;
 pub use protocol::{Compression, Protocol};
 pub(crate) use proxy::Proxy;
 pub(crate) use resource::ResourceConfig;
@@ -61,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) max_spans: Option<usize>,
     pub(crate) mirror: Option<Mirror>,
     pub(crate) otlp: Option<Otlp>,
+    pub(crate) overload: Option<Overload>,
     pub(crate) panic_hook: Option<bool>,
     /// What in RUST_LOG could not be used.
     pub(crate) findings: Vec<Finding>,
@@ -224,6 +227,8 @@ pub(crate) struct Delivery {
     pub(crate) max_bytes: usize,
     /// Records that wait at most, where somebody said so.
     pub(crate) max_queue: Option<usize>,
+    /// What goes when there is no room.
+    pub(crate) overload: Overload,
     /// How long a record waits at most before it is sent.
     pub(crate) schedule_delay: Duration,
 }

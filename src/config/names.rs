@@ -27,6 +27,7 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_LEVELS_FILE", Use::Honoured),
     ("LOGBRIDGE_MAX_BYTES", Use::Honoured),
     ("LOGBRIDGE_OTLP_LEVEL", Use::Honoured),
+    ("LOGBRIDGE_OVERLOAD", Use::Honoured),
     ("LOGBRIDGE_SHOW_LEVELS", Use::Honoured),
     ("LOGBRIDGE_SPAN_LEVEL", Use::Honoured),
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", Use::Honoured),

@@ -394,7 +394,8 @@ impl Resolver<'_> {
         let max_batch = self.optional("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
         // A batch is no larger than the queue it is taken from.
         let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
-        Ok(Delivery { route, max_batch, max_queue, max_bytes, schedule_delay })
+        let overload = self.overload(settings);
+        Ok(Delivery { route, max_batch, max_queue, max_bytes, overload, schedule_delay })
     }
 
     /// Decides a time, and keeps who did.

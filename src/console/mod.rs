@@ -5,4 +5,5 @@ mod stream;
 mod terminal;
 
 pub(crate) use mirror::MirrorPrinter;
+pub(crate) use stream::is_in_pipe;
 pub(crate) use terminal::{Printed, Terminal};

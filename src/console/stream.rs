@@ -73,7 +73,7 @@ impl Sink {
 }
 
 /// Whether this thread stands inside a writer of the application's: one that logs would wait for itself.
-pub(super) fn is_in_pipe() -> bool {
+pub(crate) fn is_in_pipe() -> bool {
     IN_PIPE.get()
 }
 

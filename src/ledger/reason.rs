@@ -6,8 +6,16 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum DropReason {
+    /// The outbox was full, and no room appeared in the time that a call may block
+    /// ([`Overload::Block`](crate::Overload::Block)).
+    BlockTimeout,
     /// It could not be encoded: too large for one request, say.
     Encoding,
+    /// It waited in the outbox, and made room for a record at WARN or above
+    /// ([`Overload::DropLeastSevere`](crate::Overload::DropLeastSevere)).
+    EvictedLessSevere,
+    /// It waited in the outbox, and made room for a newer record ([`Overload::DropOldest`](crate::Overload::DropOldest)).
+    EvictedOldest,
     /// It could not be delivered within `OTEL_BLRP_EXPORT_TIMEOUT` or `OTEL_BSP_EXPORT_TIMEOUT`, where one is set.
     ExportTimeout,
     /// A value's `Display`, `Debug` or `Serialize` panicked while the record was encoded.
@@ -18,6 +26,9 @@ pub enum DropReason {
     Processor,
     /// The queue of ended spans was full.
     QueueFull,
+    /// It was below WARN, and what is left of the outbox is kept for WARN and above
+    /// ([`Overload::DropLeastSevere`](crate::Overload::DropLeastSevere)).
+    RefusedBelowWarn,
     /// It was written after `shutdown`, or still waiting when `shutdown` ran out of time.
     Shutdown,
     /// The ship thread could not be started.
@@ -28,28 +39,48 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
+        Self::BlockTimeout,
         Self::Encoding,
+        Self::EvictedLessSevere,
+        Self::EvictedOldest,
         Self::ExportTimeout,
         Self::FormatPanicked,
         Self::OutboxFull,
         Self::Processor,
         Self::QueueFull,
+        Self::RefusedBelowWarn,
         Self::Shutdown,
         Self::ThreadLost,
         Self::TooLarge,
     ];
 
+    /// Whether records came faster than they left.
+    pub(crate) fn is_overload(self) -> bool {
+        matches!(
+            self,
+            Self::BlockTimeout
+                | Self::EvictedLessSevere
+                | Self::EvictedOldest
+                | Self::OutboxFull
+                | Self::RefusedBelowWarn
+        )
+    }
+
     /// The reason in words, as the report says it.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
+            Self::BlockTimeout => "the outbox was full, and no room appeared in the time that a call may block",
             Self::Encoding => "it could not be encoded",
+            Self::EvictedLessSevere => "it made room in the full outbox for a record at WARN or above",
+            Self::EvictedOldest => "it made room in the full outbox for a newer record",
             Self::ExportTimeout => "it could not be delivered in the time set for that",
             Self::FormatPanicked => "a value panicked while it was formatted",
             Self::OutboxFull => "the outbox was full",
             Self::Processor => "a log processor of the application did not hand it on",
             Self::QueueFull => "the queue of ended spans was full (OTEL_BSP_MAX_QUEUE_SIZE)",
+            Self::RefusedBelowWarn => "it was below WARN, and the rest of the outbox is kept for WARN and above",
             Self::Shutdown => "logbridge was shut down",
             Self::ThreadLost => "the ship thread could not be started",
             Self::TooLarge => "the record is larger than the whole outbox",

@@ -5,20 +5,29 @@
 //! * A shard has two lanes, WARN and above and below WARN, so that an overload policy can drop whole segments of the
 //!   less severe lane without compacting.
 //! * Memory is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
+//! * The ship thread takes sealed segments only for the request it is about to send. The others stay here, where an
+//!   overload policy may drop them; so they do not always leave in order, and are numbered.
 //! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
 //! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
 
+mod losses;
+mod overload;
 mod segment;
 mod spans;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use losses::Loss;
+use losses::Losses;
+pub(crate) use overload::Refused;
+use overload::Room;
 pub(crate) use segment::{HEADER, Segment, begin_frame, end_frame, read_frame};
 pub(crate) use spans::{Queued, SpanQueue};
 
-use crate::ledger::DropReason;
+use crate::config::Overload;
+use crate::ledger::{DropReason, Ledger};
 
 /// Requests hold at most this many bytes, unless a single record is larger.
 const REQUEST_BYTES: usize = 4 << 20;
@@ -43,14 +52,17 @@ struct Shard {
 /// Segments that wait to be taken over by the ship thread.
 #[derive(Debug, Default)]
 struct Sealed {
+    /// Sorted by number.
     queue: VecDeque<Segment>,
     /// How many there ever were.
     total: u64,
+    /// The numbers of those that are being dropped, and not counted yet.
+    leaving: Vec<u64>,
 }
 
 impl Sealed {
     fn push(&mut self, segment: Segment) {
-        self.queue.push_back(segment);
+        self.queue.push_back(Segment { number: self.total, ..segment });
         self.total += 1;
     }
 }
@@ -73,11 +85,22 @@ pub(crate) struct Outbox {
     /// How many records may wait, where somebody asked for that, and how many do.
     max_records: Option<usize>,
     records: AtomicUsize,
+    /// How many records a segment holds at most, where the number of records is bounded.
+    segment_records: u64,
+    overload: Overload,
+    /// Where what makes room for others is counted.
+    ledger: Arc<Ledger>,
+    losses: Losses,
+    room: Room,
+    /// Somebody found no room since the ship thread looked last.
+    pressed: AtomicBool,
+    /// Nothing below WARN is here that could make room; as long as no segment is begun for it.
+    nothing_low: AtomicBool,
 }
 
 impl Outbox {
-    /// An outbox for `max_bytes`, requests included.
-    pub(crate) fn new(max_bytes: usize, threads: usize) -> Self {
+    /// An outbox for `max_bytes`, requests included. What makes room for other records is counted in the ledger.
+    pub(crate) fn new(max_bytes: usize, threads: usize, ledger: Arc<Ledger>) -> Self {
         let shards = threads.next_power_of_two().clamp(1, MAX_SHARDS);
         let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
         let bound = max_bytes - request_bytes;
@@ -93,12 +116,28 @@ impl Outbox {
             waiting: AtomicBool::new(false),
             max_records: None,
             records: AtomicUsize::new(0),
+            segment_records: u64::MAX,
+            overload: Overload::default(),
+            ledger,
+            losses: Losses::default(),
+            room: Room::default(),
+            pressed: AtomicBool::new(false),
+            nothing_low: AtomicBool::new(false),
         }
     }
 
     /// Bounds the number of records too.
     pub(crate) fn with_max_records(mut self, max_records: Option<usize>) -> Self {
+        // What an overload policy drops at a time, and what is sent before the schedule says so.
+        const PARTS: usize = 8;
+        self.segment_records = max_records.map_or(u64::MAX, |most| (most / PARTS).max(1) as u64);
         self.max_records = max_records;
+        self
+    }
+
+    /// What happens where there is no room.
+    pub(crate) fn with_overload(mut self, overload: Overload) -> Self {
+        self.overload = overload;
         self
     }
 
@@ -109,12 +148,17 @@ impl Outbox {
         }
     }
 
+    /// For an outbox that is bounded in records too.
     #[cold]
-    fn reserve_record(&self, most: usize) -> Result<(), DropReason> {
+    fn append_counted(&self, most: usize, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+        let (most, reason) = match self.overload {
+            Overload::DropLeastSevere if !high => (most - most / 4, DropReason::RefusedBelowWarn),
+            _ => (most, DropReason::OutboxFull),
+        };
         self.records
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |records| (records < most).then_some(records + 1))
-            .map(drop)
-            .map_err(|_| DropReason::OutboxFull)
+            .map_err(|_| reason)?;
+        self.append_to_shard::<true>(thread, high, frame).inspect_err(|_| self.release(1))
     }
 
     /// How large a request may become.
@@ -122,36 +166,42 @@ impl Outbox {
         self.request_bytes
     }
 
-    /// Appends one frame. `thread` picks the shard, `high` the lane.
+    /// Appends one frame. `thread` picks the shard, `high` the lane. Where there is no room, the overload policy has not
+    /// been asked yet.
     #[inline]
     pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
-        if let Some(most) = self.max_records {
-            self.reserve_record(most)?;
+        match self.max_records {
+            None => self.append_to_shard::<false>(thread, high, frame),
+            Some(most) => self.append_counted(most, thread, high, frame),
         }
-        let appended = self.append_to_shard(thread, high, frame);
-        if appended.is_err() {
-            self.release(1);
-        }
-        appended
     }
 
     #[inline]
-    fn append_to_shard(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+    fn append_to_shard<const COUNTED: bool>(
+        &self,
+        thread: usize,
+        high: bool,
+        frame: &[u8],
+    ) -> Result<Wake, DropReason> {
         let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
         let mut lanes = lock(&shard.lanes);
         let lane = &mut lanes[usize::from(high)];
         let mut wake = Wake::No;
+        if COUNTED && let Some(full) = lane.take_if(|segment| segment.records >= self.segment_records) {
+            lock(&self.sealed).push(self.compact(full));
+            wake = Wake::Yes;
+        }
         match lane {
             Some(segment) if segment.room() >= frame.len() => segment.push(frame),
             _ if frame.len() > self.segment_bytes => {
                 // It fills a segment of its own; the current one stays for those that fit.
-                let mut segment = self.allocate(frame.len())?;
+                let mut segment = self.allocate(frame.len(), high)?;
                 segment.push(frame);
                 lock(&self.sealed).push(segment);
                 wake = Wake::Yes;
             }
             _ => {
-                let mut segment = self.allocate(frame.len())?;
+                let mut segment = self.allocate(frame.len(), high)?;
                 segment.push(frame);
                 if let Some(full) = lane.replace(segment) {
                     lock(&self.sealed).push(full);
@@ -168,23 +218,37 @@ impl Outbox {
     }
 
     #[cold]
-    fn allocate(&self, at_least: usize) -> Result<Segment, DropReason> {
-        if at_least <= self.segment_bytes
-            && let Some(buf) = lock(&self.pool).pop()
-        {
-            return Ok(Segment::new(buf));
-        }
+    fn allocate(&self, at_least: usize, high: bool) -> Result<Segment, DropReason> {
         if at_least > self.bound {
             return Err(DropReason::TooLarge);
         }
+        if !high {
+            if self.overload == Overload::DropLeastSevere && self.in_use() >= self.bound - self.bound / 4 {
+                return Err(DropReason::RefusedBelowWarn);
+            }
+            if self.nothing_low.load(Ordering::Relaxed) {
+                self.nothing_low.store(false, Ordering::Relaxed);
+            }
+        }
+        if at_least <= self.segment_bytes
+            && let Some(buf) = lock(&self.pool).pop()
+        {
+            return Ok(Segment::new(buf, high));
+        }
         let size = at_least.max(self.segment_bytes);
-        self.reserve(size)?;
+        if at_least > self.segment_bytes && self.reserve(size).is_err() {
+            // The pool has nothing of that size, but holds memory.
+            self.trim();
+            self.reserve(size)?;
+        } else if at_least <= self.segment_bytes {
+            self.reserve(size)?;
+        }
         let mut buf = Vec::new();
         if buf.try_reserve_exact(size).is_err() {
             self.allocated.fetch_sub(size, Ordering::Relaxed);
             return Err(DropReason::OutboxFull);
         }
-        Ok(Segment::new(buf))
+        Ok(Segment::new(buf, high))
     }
 
     /// Whether anything was appended since the last seal.
@@ -202,10 +266,23 @@ impl Outbox {
             let mut lanes = lock(&shard.lanes);
             current.extend(lanes.iter_mut().rev().filter_map(Option::take));
         }
+        let capacity = |current: &[Segment]| current.iter().map(|segment| segment.buf.capacity()).sum::<usize>();
+        let before = capacity(&current);
         let current: Vec<Segment> = current.into_iter().map(|segment| self.compact(segment)).collect();
+        if capacity(&current) < before {
+            self.made_room();
+        }
         let mut sealed = lock(&self.sealed);
         current.into_iter().for_each(|segment| sealed.push(segment));
         sealed.total
+    }
+
+    /// How many of the segments that were ever sealed, counted from the first one, have left the outbox: all with a
+    /// smaller number have been taken over, or were dropped and counted.
+    pub(crate) fn left(&self) -> u64 {
+        let sealed = lock(&self.sealed);
+        let first = sealed.queue.front().map_or(sealed.total, |segment| segment.number);
+        sealed.leaving.iter().copied().fold(first, u64::min)
     }
 
     /// Moves a segment that is mostly empty into one of its own size, so that little content does not hold much memory
@@ -223,9 +300,9 @@ impl Outbox {
         // The allocator may give more than was asked for.
         self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
         small.extend_from_slice(&segment.buf);
-        let records = segment.records;
-        self.recycle(segment);
-        Segment { buf: small, records }
+        let Segment { buf, records, high, number } = segment;
+        self.recycle_buffer(buf);
+        Segment { buf: small, records, high, number }
     }
 
     fn reserve(&self, bytes: usize) -> Result<(), DropReason> {
@@ -237,14 +314,23 @@ impl Outbox {
             .map_err(|_| DropReason::OutboxFull)
     }
 
-    /// Hands over the segments that are sealed.
-    pub(crate) fn take_sealed(&self, into: &mut VecDeque<Segment>) {
-        into.append(&mut lock(&self.sealed).queue);
+    /// Whether a sealed segment is there to be taken over.
+    pub(crate) fn has_sealed(&self) -> bool {
+        !lock(&self.sealed).queue.is_empty()
     }
 
-    /// Takes back the memory of a segment whose records have met their fates.
+    /// Hands over the oldest sealed segment.
+    pub(crate) fn take_sealed(&self) -> Option<Segment> {
+        lock(&self.sealed).queue.pop_front()
+    }
+
+    /// Takes back the memory of a segment whose records have met their fates. Those who wait for room hear of it by
+    /// [`made_room`](Self::made_room).
     pub(crate) fn recycle(&self, segment: Segment) {
-        let mut buf = segment.buf;
+        self.recycle_buffer(segment.buf);
+    }
+
+    fn recycle_buffer(&self, mut buf: Vec<u8>) {
         buf.clear();
         if buf.capacity() == self.segment_bytes {
             lock(&self.pool).push(buf);
@@ -262,6 +348,12 @@ impl Outbox {
     /// The bound in bytes, requests included.
     pub(crate) fn max_bytes(&self) -> usize {
         self.bound + self.request_bytes
+    }
+
+    /// Bytes of the segments that hold records.
+    fn in_use(&self) -> usize {
+        let pooled = lock(&self.pool).len() * self.segment_bytes;
+        self.allocated.load(Ordering::Relaxed).saturating_sub(pooled)
     }
 
     /// Bytes of all segments that exist, and how many there may be.

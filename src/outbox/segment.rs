@@ -31,6 +31,8 @@ pub(crate) fn end_frame(scratch: &mut Scratch, scope_end: usize, severity: u8) {
 pub(crate) struct Frame<'a> {
     pub(crate) scope: &'a [u8],
     pub(crate) record: &'a [u8],
+    /// The severity number; 0 where it has none.
+    pub(crate) severity: u8,
     /// The whole frame's length.
     pub(crate) length: usize,
 }
@@ -38,12 +40,12 @@ pub(crate) struct Frame<'a> {
 /// The frame at the start of the bytes; `None` at their end or where they make no sense.
 pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-    let [r0, r1, r2, r3, s0, s1, s2, s3, ..] = *header;
+    let [r0, r1, r2, r3, s0, s1, s2, s3, severity, ..] = *header;
     let record = u32::from_le_bytes([r0, r1, r2, r3]) as usize;
     let scope = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
     let (scope, rest) = rest.split_at_checked(scope)?;
     let record = rest.get(..record)?;
-    Some(Frame { scope, record, length: HEADER + scope.len() + record.len() })
+    Some(Frame { scope, record, severity, length: HEADER + scope.len() + record.len() })
 }
 
 /// A run of frames that is handed over as a whole.
@@ -51,11 +53,30 @@ pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
 pub(crate) struct Segment {
     pub(super) buf: Vec<u8>,
     pub(super) records: u64,
+    /// The lane it is of: WARN and above.
+    pub(super) high: bool,
+    /// Its place among all that were ever sealed; 0 until it is.
+    pub(super) number: u64,
 }
 
 impl Segment {
-    pub(super) fn new(buf: Vec<u8>) -> Self {
-        Self { buf, records: 0 }
+    pub(super) fn new(buf: Vec<u8>, high: bool) -> Self {
+        Self { buf, records: 0, high, number: 0 }
+    }
+
+    /// Its place among all segments that were ever sealed, from 0 on.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The frames from `offset` on.
+    pub(crate) fn frames_from(&self, offset: usize) -> impl Iterator<Item = Frame<'_>> {
+        let mut rest = self.buf.get(offset..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let frame = read_frame(rest)?;
+            rest = rest.get(frame.length..).unwrap_or_default();
+            Some(frame)
+        })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -68,13 +89,7 @@ impl Segment {
 
     /// How many records begin at `offset` or behind it.
     pub(crate) fn records_from(&self, offset: usize) -> u64 {
-        let mut rest = self.buf.get(offset..).unwrap_or_default();
-        let mut records = 0;
-        while let Some(frame) = read_frame(rest) {
-            records += 1;
-            rest = rest.get(frame.length..).unwrap_or_default();
-        }
-        records
+        self.frames_from(offset).count() as u64
     }
 
     pub(super) fn room(&self) -> usize {
@@ -101,6 +116,7 @@ mod tests {
         end_frame(&mut scratch, scope_end, 13);
         let frame = read_frame(&scratch.buf).expect("a frame");
         assert_eq!((frame.scope, frame.record, frame.length), (&b"scope"[..], &b"the record"[..], scratch.buf.len()));
+        assert_eq!(frame.severity, 13);
         for end in 0..scratch.buf.len() {
             assert_eq!(read_frame(&scratch.buf[..end]), None);
         }

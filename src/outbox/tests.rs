@@ -1,21 +1,30 @@
 use super::*;
-use crate::otlp::Scratch;
+use crate::otlp::{Scratch, encode_scope_name};
 
-fn frame(text: &str) -> Vec<u8> {
+fn outbox(max_bytes: usize, threads: usize) -> Outbox {
+    Outbox::new(max_bytes, threads, Arc::new(Ledger::new()))
+}
+
+pub(super) fn frame_of(target: &str, severity: u8, text: &str) -> Vec<u8> {
     let mut scratch = Scratch::default();
     begin_frame(&mut scratch);
+    encode_scope_name(&mut scratch.buf, target);
     let scope_end = scratch.buf.len();
     scratch.buf.extend_from_slice(text.as_bytes());
-    end_frame(&mut scratch, scope_end, 9);
+    end_frame(&mut scratch, scope_end, severity);
     scratch.buf
 }
 
-fn seal(outbox: &Outbox, into: &mut VecDeque<Segment>) {
-    outbox.seal();
-    outbox.take_sealed(into);
+pub(super) fn frame(text: &str) -> Vec<u8> {
+    frame_of("test", 9, text)
 }
 
-fn records(segments: &VecDeque<Segment>) -> Vec<String> {
+pub(super) fn seal(outbox: &Outbox, into: &mut VecDeque<Segment>) {
+    outbox.seal();
+    into.extend(std::iter::from_fn(|| outbox.take_sealed()));
+}
+
+pub(super) fn records(segments: &VecDeque<Segment>) -> Vec<String> {
     let mut all = Vec::new();
     for segment in segments {
         let mut rest = segment.bytes();
@@ -29,7 +38,7 @@ fn records(segments: &VecDeque<Segment>) -> Vec<String> {
 
 #[test]
 fn the_first_record_wakes_and_the_next_does_not() {
-    let outbox = Outbox::new(1 << 20, 1);
+    let outbox = outbox(1 << 20, 1);
     assert_eq!(outbox.append(0, false, &frame("a")), Ok(Wake::Yes));
     assert_eq!(outbox.append(0, false, &frame("b")), Ok(Wake::No));
     assert!(outbox.is_waiting());
@@ -42,7 +51,7 @@ fn the_first_record_wakes_and_the_next_does_not() {
 
 #[test]
 fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
-    let outbox = Outbox::new(64 << 10, 1);
+    let outbox = outbox(64 << 10, 1);
     let text = "x".repeat(1000);
     let (mut appended, mut woken) = (0, 0);
     let refused = loop {
@@ -70,7 +79,7 @@ fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
 
 #[test]
 fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused() {
-    let outbox = Outbox::new(1 << 20, 1);
+    let outbox = outbox(1 << 20, 1);
     let large = "x".repeat(400 << 10);
     assert!(outbox.append(0, false, &frame("small")).is_ok());
     assert!(outbox.append(0, false, &frame(&large)).is_ok());
@@ -91,7 +100,7 @@ fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused(
 fn nothing_is_lost_between_threads_that_append_and_one_that_seals() {
     const THREADS: usize = 4;
     const EACH: usize = 20_000;
-    let outbox = Outbox::new(64 << 20, 2);
+    let outbox = outbox(64 << 20, 2);
     let seen = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -126,7 +135,7 @@ impl Drop for Finish<'_> {
 #[test]
 fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
     const ROUNDS: usize = 2_000;
-    let outbox = Outbox::new(64 << 20, 2);
+    let outbox = outbox(64 << 20, 2);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // Another thread that seals all the time, as the ship thread may.
@@ -141,7 +150,7 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
         for round in 0..ROUNDS {
             assert!(outbox.append(0, false, &frame(&round.to_string())).is_ok());
             let barrier = outbox.seal();
-            outbox.take_sealed(&mut taken);
+            taken.extend(std::iter::from_fn(|| outbox.take_sealed()));
             segments += taken.len() as u64;
             seen += records(&taken).len();
             assert!(segments >= barrier && seen == round + 1, "{segments} {barrier} {seen} {round}");

@@ -25,7 +25,7 @@ pub(super) trait Feed: Send {
     /// `at_once`. While the endpoint fails, what is new is `held` back.
     fn collect(&mut self, at_once: bool, held: bool);
 
-    /// How many of the things that a flush counts have met their fates.
+    /// How many of the things that a flush counts, from the first one on, have met their fates.
     fn settled(&self) -> u64;
 
     /// Whether there is nothing to send.
@@ -49,6 +49,12 @@ pub(super) trait Feed: Send {
 
     /// Everything that is left is dropped and counted.
     fn drop_all(&mut self);
+
+    /// Looks whether there is something to say of what was dropped for want of room, and says it when it is time. `ending`:
+    /// there is no later. Returns when it is time.
+    fn watch(&mut self, _ending: bool) -> Option<std::time::Instant> {
+        None
+    }
 
     /// Gives memory back after a while of silence.
     fn trim(&mut self);

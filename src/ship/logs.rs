@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use super::batch::gather;
 use super::feed::{Feed, Request};
+use super::overload::OverloadVoice;
 use crate::config::Delivery;
 use crate::ledger::{DropReason, Fate, Ledger};
+use crate::otlp::gathered_len;
 use crate::outbox::{Outbox, Segment};
 use crate::signal::Signal;
 
@@ -21,17 +23,17 @@ pub(super) struct LogFeed {
     resource: Vec<u8>,
     schedule_delay: Duration,
     max_batch: u64,
-    /// Sealed segments, and how far the first one is used up.
+    /// The segments of the request that is sent next or now, and how far the first one is used up. All others stay in the
+    /// outbox, where an overload policy may drop them.
     segments: VecDeque<Segment>,
     offset: usize,
     /// Segments that the last request used up, and where the next one begins in the segment after those.
     sent: (usize, usize),
     /// When the current segments are handed over although they are not full.
     seal_at: Option<Instant>,
-    /// Segments that ever left the queue.
-    left: u64,
     /// The buffer of the last request, to be used again.
     spare: Vec<u8>,
+    voice: OverloadVoice,
 }
 
 impl LogFeed {
@@ -46,8 +48,32 @@ impl LogFeed {
             offset: 0,
             sent: (0, 0),
             seal_at: None,
-            left: 0,
             spare: Vec::new(),
+            voice: OverloadVoice::new(delivery),
+        }
+    }
+
+    /// Takes over what fits into the next request.
+    fn fill(&mut self) {
+        let room = self.outbox.request_bytes();
+        let measure = |segment: &Segment, offset: usize| {
+            let frames = segment.frames_from(offset).map(|frame| (gathered_len(frame.record.len()), 1));
+            frames.fold((0, 0), |sum: (usize, u64), frame| (sum.0 + frame.0, sum.1 + frame.1))
+        };
+        let (mut bytes, mut records) = (0, 0);
+        let mut add = |segment: &Segment, offset| {
+            let (more_bytes, more_records) = measure(segment, offset);
+            bytes += more_bytes;
+            records += more_records;
+            bytes < room && records < self.max_batch
+        };
+        let mut has_room = true;
+        for (index, segment) in self.segments.iter().enumerate() {
+            has_room = add(segment, if index == 0 { self.offset } else { 0 });
+        }
+        while has_room && let Some(segment) = self.outbox.take_sealed() {
+            has_room = add(&segment, 0);
+            self.segments.push_back(segment);
         }
     }
 }
@@ -61,20 +87,22 @@ impl Feed for LogFeed {
             self.seal_at = Some(now + self.schedule_delay);
         }
         // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
-        let due = !held && self.seal_at.is_some_and(|at| at <= now);
+        // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
+        let due =
+            !held && (self.seal_at.is_some_and(|at| at <= now) || (self.outbox.take_pressed() && self.is_empty()));
         if due || (at_once && self.outbox.is_waiting()) {
             self.outbox.seal();
             self.seal_at = None;
         }
-        self.outbox.take_sealed(&mut self.segments);
     }
 
     fn settled(&self) -> u64 {
-        self.left
+        let left = self.outbox.left();
+        self.segments.front().map_or(left, |segment| segment.number().min(left))
     }
 
     fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.segments.is_empty() && !self.outbox.has_sealed()
     }
 
     fn is_waiting(&self) -> bool {
@@ -86,6 +114,11 @@ impl Feed for LogFeed {
     }
 
     fn request(&mut self) -> Option<Request> {
+        self.fill();
+        if self.segments.is_empty() {
+            // What there was has been dropped in this moment.
+            return None;
+        }
         let spare = std::mem::take(&mut self.spare);
         let batch =
             gather(&self.segments, self.offset, &self.resource, self.outbox.request_bytes(), self.max_batch, spare);
@@ -100,8 +133,8 @@ impl Feed for LogFeed {
         for segment in self.segments.drain(..segments.min(self.segments.len())) {
             self.outbox.recycle(segment);
         }
-        self.left += segments as u64;
         self.offset = offset;
+        self.outbox.made_room();
     }
 
     fn take_back(&mut self, request: Request) {
@@ -110,8 +143,10 @@ impl Feed for LogFeed {
     }
 
     fn drop_all(&mut self) {
+        // Who waits for room must not get any after this.
+        self.outbox.close();
         self.outbox.seal();
-        self.outbox.take_sealed(&mut self.segments);
+        self.segments.extend(std::iter::from_fn(|| self.outbox.take_sealed()));
         let mut left = 0;
         for (index, segment) in std::mem::take(&mut self.segments).into_iter().enumerate() {
             left += if index == 0 { segment.records_from(self.offset) } else { segment.records() };
@@ -129,6 +164,10 @@ impl Feed for LogFeed {
         self.spare = Vec::new();
     }
 
+    fn watch(&mut self, ending: bool) -> Option<std::time::Instant> {
+        self.voice.watch(&self.ledger, &self.outbox, ending)
+    }
+
     fn pending(&self) -> u64 {
         self.ledger.snapshot().otlp.pending
     }
@@ -138,7 +177,8 @@ impl Feed for LogFeed {
     }
 }
 
-struct Size(usize);
+/// Bytes, for people.
+pub(super) struct Size(pub(super) usize);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ mod control;
 mod feed;
 mod keeper;
 mod logs;
+mod overload;
 mod spans;
 mod voice;
 mod worker;

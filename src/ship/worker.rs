@@ -60,6 +60,8 @@ impl Worker {
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.look();
+            // Before those are answered who wait for the end: nothing is said after it.
+            let tell_at = self.feed.watch(orders.deadline.is_some());
             self.feed.collect(orders.stop, self.retry.at.is_some());
             self.control.settled(self.feed.settled());
             if self.is_over(&orders) {
@@ -72,7 +74,7 @@ impl Worker {
                 continue;
             }
             if self.feed.is_empty() {
-                self.sleep(self.feed.due_at().map(tokio::time::Instant::into_std), true).await;
+                self.sleep(earlier(self.feed.due_at().map(tokio::time::Instant::into_std), tell_at), true).await;
                 continue;
             }
             if let Some(until) = self.retry.wait_until(&orders) {
@@ -80,7 +82,7 @@ impl Worker {
                     self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
                     continue;
                 }
-                self.sleep(Some(until), false).await;
+                self.sleep(earlier(Some(until), tell_at), false).await;
                 continue;
             }
             if let Some(request) = self.feed.request() {
@@ -135,7 +137,7 @@ impl Worker {
     }
 
     /// Sends, unless the deadline of an ending process comes first.
-    async fn send(&self, request: Request) -> Option<Outcome> {
+    async fn send(&mut self, request: Request) -> Option<Outcome> {
         let transport = self.transport.as_ref()?;
         let mut request = pin!(transport.send(request.body, request.encoding));
         loop {
@@ -147,9 +149,14 @@ impl Worker {
                 }
                 woken.as_mut().poll(context).map(|()| None)
             });
-            let answered = match deadline {
+            let tell_at = self.feed.watch(deadline.is_some());
+            let answered = match earlier(deadline, tell_at) {
                 None => either.await,
-                Some(deadline) => tokio::time::timeout_at(deadline.into(), either).await.ok()?,
+                Some(until) => match tokio::time::timeout_at(until.into(), either).await {
+                    Ok(answered) => answered,
+                    Err(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return None,
+                    Err(_) => None,
+                },
             };
             if answered.is_some() {
                 return answered;
@@ -173,6 +180,11 @@ impl Worker {
             }
         });
     }
+}
+
+/// The earlier of two times, where there are any.
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }
 
 /// The process or the pipeline ends, and nothing more can be delivered in the time that is left. A new order may come.

@@ -69,7 +69,8 @@ impl Plan {
         engine.resource = encode_resource(&resource);
         engine.outbox = self.delivery.as_ref().map(|delivery| {
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            Arc::new(Outbox::new(delivery.max_bytes, threads).with_max_records(delivery.max_queue))
+            let outbox = Outbox::new(delivery.max_bytes, threads, Arc::clone(&engine.ledger));
+            Arc::new(outbox.with_max_records(delivery.max_queue).with_overload(delivery.overload))
         });
         if engine.outbox.is_some() || self.spans.is_some() {
             engine.ship = Some(Ship::start(Load {

@@ -61,6 +61,11 @@ pub(super) fn arm_if_exiting() {
     }
 }
 
+/// Whether this is the thread that ends the process, in an exit handler.
+pub(super) fn is_exiting_here() -> bool {
+    EXITS_HERE.get()
+}
+
 extern "C" fn at_exit() {
     EXITS_HERE.set(true);
     EXITING.store(true, Ordering::Relaxed);

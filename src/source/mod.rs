@@ -16,6 +16,7 @@ mod official;
 #[cfg(feature = "official-appenders")]
 #[path = "official/enabled.rs"]
 mod official;
+mod overload;
 mod panic;
 mod pipeline;
 mod processor;

@@ -14,6 +14,7 @@ use super::engine::{Engine, Engines};
 use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
+use super::overload::{Overflowing, overflow};
 use super::processor::{Came, expecting};
 use crate::config::{Config, LevelsFile, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
@@ -21,7 +22,7 @@ use crate::finding::Finding;
 use crate::ledger::{Count, Counters, DropReason};
 use crate::levels::{CutName, Live, Look, MessageFilter, Stage};
 use crate::otlp::{AttributeLimits, RecordWriter, TraceIds, encode_scope_name};
-use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
+use crate::outbox::{HEADER, Loss, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
 use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
@@ -405,15 +406,17 @@ impl Pipeline {
             engine.ledger.count_dropped(shard, Signal::Logs, DropReason::Shutdown);
             return;
         }
-        match outbox.append(shard, severity >= severity_number(Level::Warn), frame) {
-            Ok(wake) => {
-                engine.ledger.count(shard, Count::Appended);
-                lifecycle::arm_if_exiting();
-                if wake == Wake::Yes {
-                    ship.wake(Signal::Logs);
-                }
+        let high = severity >= severity_number(Level::Warn);
+        let taken = match outbox.append(shard, high, frame) {
+            Ok(wake) => Some(wake),
+            Err(reason) => overflow(engine, outbox, ship, Overflowing { shard, high, frame, reason }),
+        };
+        if let Some(wake) = taken {
+            engine.ledger.count(shard, Count::Appended);
+            lifecycle::arm_if_exiting();
+            if wake == Wake::Yes {
+                ship.wake(Signal::Logs);
             }
-            Err(reason) => engine.ledger.count_dropped(shard, Signal::Logs, reason),
         }
     }
 
@@ -468,6 +471,12 @@ impl Pipeline {
             .collect();
         cuts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.target.cmp(&b.0.target)));
         cuts
+    }
+
+    /// What was dropped for want of room, the largest number first.
+    pub(crate) fn losses(&self) -> Vec<Loss> {
+        let outbox = self.engines.existing().and_then(|engine| engine.outbox.as_ref());
+        outbox.map(|outbox| outbox.losses()).unwrap_or_default()
     }
 
     /// How far the facades have to be open.

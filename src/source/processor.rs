@@ -17,6 +17,7 @@ use super::pipeline::Pipeline;
 use crate::clock::nanos;
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
+use crate::thread::Call;
 
 /// How long `force_flush` waits; the SDK gives it no time of its own.
 pub(super) const FLUSH: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         if self.shut.load(Ordering::Relaxed) {
             return;
         }
+        // So that a record which is written while it is handed over is known to be nested.
+        let _call = Call::enter();
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
         // Without flags, nobody says that the trace is not sampled.
