@@ -58,6 +58,12 @@ pub(crate) fn watch_forks() {
     imp::watch_forks();
 }
 
+/// Has the kernel give the pages of this memory now, all in one call, where it can: one at a time, as each is written
+/// first, costs several times as much.
+pub(crate) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
+    imp::populate(memory);
+}
+
 /// The host's name, where the system tells it.
 pub(crate) fn host_name() -> Option<String> {
     imp::host_name()

@@ -111,6 +111,23 @@ extern "C" fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+#[cfg(target_os = "linux")]
+pub(super) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
+    const PAGE: usize = 4096;
+    // Whole pages only; where pages are larger, or the kernel is older than 5.14, nothing happens.
+    let start = memory.as_mut_ptr().align_offset(PAGE);
+    let Some(pages) = memory.get_mut(start..) else { return };
+    let length = pages.len() / PAGE * PAGE;
+    // SAFETY: the range lies within `pages`, which is borrowed mutably; the call gives it memory without changing what is
+    // in it.
+    unsafe {
+        libc::madvise(pages.as_mut_ptr().cast(), length, libc::MADV_POPULATE_WRITE);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
+
 pub(super) fn host_name() -> Option<String> {
     let mut buffer = [0_u8; 256];
     // SAFETY: the pointer and length describe `buffer`; one byte less than its length keeps it NUL-terminated.

@@ -202,6 +202,10 @@ impl Outbox {
             }
             _ => {
                 let mut segment = self.allocate(frame.len(), high)?;
+                if lane.is_some() {
+                    // One is full already: this one will be.
+                    segment.populate();
+                }
                 segment.push(frame);
                 if let Some(full) = lane.replace(segment) {
                     lock(&self.sealed).push(full);
