@@ -128,9 +128,10 @@ async fn handle(
             return Err(Hangup::Close);
         }
     };
-    let request = ReceivedRequest::new(&head, body.len(), connection);
+    let body_bytes = body.len();
+    let request = ReceivedRequest::new(&head, body_bytes, connection);
     let (reply, message) = match decode(&head, body) {
-        Ok((format, message)) => (store.next_reply(message.signal(), format), Some(message)),
+        Ok((format, message)) => (store.next_reply(&message, body_bytes, format), Some(message)),
         Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
     };
     store.record(request, message, &reply);

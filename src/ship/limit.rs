@@ -28,8 +28,9 @@ impl Limit {
     }
 
     /// How long requests should become at most: the longest that was taken, unless only much shorter ones were tried.
+    /// `None` where nothing is known to help.
     pub(super) fn bytes(&self) -> Option<usize> {
-        self.refused.map(|refused| self.taken.max(refused / 4))
+        self.refused.filter(|_| self.taken > 0).map(|refused| self.taken.max(refused / 4))
     }
 
     /// The shortest body that was too large.
@@ -54,6 +55,7 @@ mod tests {
         let mut limit = Limit::default();
         limit.refused(4_000, true);
         limit.refused(2_000, false);
+        assert_eq!(limit.bytes(), None, "perhaps nothing fits");
         limit.taken(1_010);
         limit.taken(990);
         assert_eq!((limit.bytes(), limit.too_large()), (Some(1_010), Some(2_000)));

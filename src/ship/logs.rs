@@ -21,6 +21,8 @@ pub(super) struct LogFeed {
     resource: Vec<u8>,
     schedule_delay: Duration,
     max_batch: u64,
+    /// What the endpoint takes, where that is less than the outbox's own bound.
+    max_bytes: usize,
     /// Sealed segments, and how far the first one is used up.
     segments: VecDeque<Segment>,
     offset: usize,
@@ -42,6 +44,7 @@ impl LogFeed {
             resource,
             schedule_delay: delivery.schedule_delay,
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
+            max_bytes: usize::MAX,
             segments: VecDeque::new(),
             offset: 0,
             sent: (0, 0),
@@ -87,15 +90,19 @@ impl Feed for LogFeed {
 
     fn request(&mut self) -> Option<Request> {
         let spare = std::mem::take(&mut self.spare);
-        let batch =
-            gather(&self.segments, self.offset, &self.resource, self.outbox.request_bytes(), self.max_batch, spare);
+        let max_bytes = self.outbox.request_bytes().min(self.max_bytes);
+        let batch = gather(&self.segments, self.offset, &self.resource, max_bytes, self.max_batch, spare);
         self.sent = (batch.segments, batch.offset);
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
         self.outbox.release(fates.iter().map(|(_, records)| records).sum());
+    }
+
+    fn settle(&mut self, fates: &[(Fate, u64)]) {
+        self.settle_some(fates);
         let (segments, offset) = self.sent;
         for segment in self.segments.drain(..segments.min(self.segments.len())) {
             self.outbox.recycle(segment);
@@ -107,6 +114,10 @@ impl Feed for LogFeed {
     fn take_back(&mut self, request: Request) {
         // Without a copy, as soon as the client has let go of it.
         self.spare = Vec::from(request.body);
+    }
+
+    fn limit(&mut self, bytes: usize) {
+        self.max_bytes = bytes;
     }
 
     fn drop_all(&mut self) {
@@ -138,7 +149,8 @@ impl Feed for LogFeed {
     }
 }
 
-struct Size(usize);
+/// So many bytes, in words.
+pub(super) struct Size(pub(super) usize);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

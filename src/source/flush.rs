@@ -13,21 +13,26 @@ use crate::ship::Flushed;
 /// What a flush has told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Told {
-    lost: u64,
+    rejected: u64,
+    dropped: u64,
     unconfirmed: u64,
 }
 
 impl Told {
     /// What is new since the last time, with what still waits.
-    fn tell(&mut self, lost: u64, unconfirmed: u64, pending: u64) -> Numbers {
+    fn tell(&mut self, rejected: u64, dropped: u64, unconfirmed: u64, pending: u64) -> Numbers {
         // Two flushes may take their snapshots in one order and come here in the other.
-        let numbers = Numbers {
-            lost: lost.saturating_sub(self.lost),
-            unconfirmed: unconfirmed.saturating_sub(self.unconfirmed),
-            pending,
+        let news = |now: u64, told: &mut u64| {
+            let news = now.saturating_sub(*told);
+            *told += news;
+            news
         };
-        *self = Self { lost: self.lost + numbers.lost, unconfirmed: self.unconfirmed + numbers.unconfirmed };
-        numbers
+        Numbers {
+            rejected: news(rejected, &mut self.rejected),
+            dropped: news(dropped, &mut self.dropped),
+            unconfirmed: news(unconfirmed, &mut self.unconfirmed),
+            pending,
+        }
     }
 }
 
@@ -70,11 +75,17 @@ impl Pipeline {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let [told_logs, told_spans] = &mut *told;
         let numbers = Undelivered {
-            logs: told_logs.tell(otlp.lost(), otlp.unconfirmed, pending(otlp.pending)),
-            spans: told_spans.tell(spans.lost(), spans.unconfirmed, pending(spans.pending)),
+            logs: told_logs.tell(otlp.rejected_total(), otlp.dropped_total(), otlp.unconfirmed, pending(otlp.pending)),
+            spans: told_spans.tell(
+                spans.rejected_total(),
+                spans.dropped_total(),
+                spans.unconfirmed,
+                pending(spans.pending),
+            ),
             timed_out: timed_out.unwrap_or(false),
         };
-        if numbers == Undelivered::default() {
+        // Where nothing waits, everything was confirmed in time, also where nobody had the time to say so.
+        if numbers == (Undelivered { timed_out: numbers.timed_out, ..Undelivered::default() }) {
             return Ok(());
         }
         let error = Error::new(Kind::NotDelivered(numbers));
