@@ -42,8 +42,8 @@ fn whatever_the_endpoint_does_the_account_balances_to_the_record() {
         .console(Console::off())
         .schedule_delay(Duration::from_millis(20))
         // Small, so that both overflow now and then.
-        .max_bytes(2 << 20)
-        .max_spans(2_000)
+        .max_bytes(4 << 20)
+        .max_spans(4_000)
         .try_init()
         .expect("free slots");
     let mut rng = Rng::with_seed(seed);
@@ -131,7 +131,7 @@ fn next_id() -> i64 {
 fn write(rng: &mut Rng, written: &Written) {
     let long = "x".repeat(20_000);
     while !written.is_over.load(Ordering::Relaxed) {
-        for _ in 0..rng.u32(1..40) {
+        for _ in 0..rng.u32(1..20) {
             let text = match rng.u32(0..1_000) {
                 0 => POISON,
                 1..5 => &long,
@@ -140,7 +140,7 @@ fn write(rng: &mut Rng, written: &Written) {
             write_one(rng, text, written);
         }
         // Not as fast as possible: there is more to be seen than a full outbox.
-        std::thread::sleep(Duration::from_millis(rng.u64(0..5)));
+        std::thread::sleep(Duration::from_millis(rng.u64(2..12)));
     }
 }
 

@@ -5,6 +5,7 @@
 //! * An item is in one part at a time, and a part that met its fate is never sent again.
 //! * Both halves are tried before either is halved. Where both are called malformed twice in a row, and then some single
 //!   items too, it is the endpoint and not an item.
+//! * The parts together hold what the request held: a part is let go of when it has been cut.
 //! * For a malformed request something of the kind must have been taken before, be it an empty request.
 //! * What is no shorter than a body that this search has seen refused as too large is not sent: where nothing fits, the
 //!   requests grow with the logarithm of the items only.

@@ -395,3 +395,7 @@ impl Retry {
         wait
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
