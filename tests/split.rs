@@ -272,3 +272,19 @@ fn an_endpoint_may_take_more_again() {
     assert_eq!(receiver.requests().len(), before + 1, "in one request again");
     assert_arrived(&receiver, 0..2_000);
 }
+
+#[test]
+fn an_endpoint_that_nothing_fits_is_soon_done_with() {
+    let receiver = Receiver::start().expect("a receiver");
+    receiver.answer_always(Answer::status(413));
+    let bridge = bridge(&receiver);
+    write_numbers(&bridge, 0..3_000);
+    let start = Instant::now();
+    assert_eq!(bridge.flush(LONG).expect_err("all are lost").rejected(), 3_000);
+    assert!(start.elapsed() < LONG);
+    assert_eq!(otlp(&bridge).rejected, [(RejectReason::TooLarge, 3_000)]);
+    // A record is longer than the next one only where its number is: halves, and a few single ones.
+    assert!(receiver.requests().len() < 60, "{}", receiver.requests().len());
+    let notices = notices(&bridge, &receiver);
+    assert!(notices.contains("lost: 3000 records one by one, which "), "not only the first one is told: {notices}");
+}

@@ -91,6 +91,15 @@ impl Voice {
         notice::say(&Notice::new(key, format!("{lost}; it is {kind}: {detail}")).help(cause.kind.help()));
     }
 
+    /// More than one item of a request was refused when it was alone: those that are of the same kind as another were not
+    /// named.
+    pub(super) fn refused_one_by_one(&self, cause: &Cause, items: u64) {
+        let items = self.signal.count(items);
+        let text = format!("lost: {items} one by one, which {} refused: {cause}", self.endpoint);
+        let key = format!("{} {cause} one by one", self.endpoint);
+        notice::say(&Notice::new(key, text).help(cause.kind.help()));
+    }
+
     /// The endpoint refuses whatever it is sent: this many items at once.
     pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: Hopeless) {
         let why = match why {

@@ -51,6 +51,8 @@ struct Dissected {
     search: Search,
     /// What the endpoint said last.
     cause: Cause,
+    /// How many items were rejected one by one.
+    rejected: u64,
 }
 
 #[derive(Debug)]
@@ -170,7 +172,7 @@ impl Worker {
                 self.note_too_large(refusal, bytes, true);
                 let part = Part { body: request.body, items };
                 let search = Search::new(part, refusal, self.confirmed);
-                self.dissected = Some(Dissected { search, cause: cause.clone() });
+                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0 });
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
@@ -204,7 +206,9 @@ impl Worker {
                 }
             }
             Step::Done => {
-                self.dissected = None;
+                if let Some(Dissected { cause, rejected: rejected @ 2.., .. }) = self.dissected.take() {
+                    self.voice.refused_one_by_one(&cause, rejected);
+                }
                 self.feed.settle(&[]);
                 if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
                     self.voice.limited(bytes, too_large);
@@ -212,7 +216,8 @@ impl Worker {
             }
             Step::Reject { part, refusal } => {
                 self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
-                if let Some(dissected) = &self.dissected {
+                if let Some(dissected) = &mut self.dissected {
+                    dissected.rejected += part.items;
                     let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
                 }
