@@ -46,10 +46,18 @@ pub(crate) struct Undelivered {
 pub(crate) struct Numbers {
     /// Still waiting when the time was up.
     pub(crate) pending: u64,
-    /// Dropped or rejected since a flush last told.
-    pub(crate) lost: u64,
+    /// Refused by the endpoint for good since a flush last told.
+    pub(crate) rejected: u64,
+    /// Dropped before an endpoint answered for them, since a flush last told.
+    pub(crate) dropped: u64,
     /// Answered with a 2xx that is no OTLP answer, since a flush last told.
     pub(crate) unconfirmed: u64,
+}
+
+impl Numbers {
+    fn lost(self) -> u64 {
+        self.rejected + self.dropped
+    }
 }
 
 impl Error {
@@ -138,13 +146,51 @@ impl Error {
     /// How many records were dropped or rejected since a flush last told.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.lost)
+        self.undelivered().map_or(0, |numbers| numbers.logs.lost())
     }
 
     /// How many spans were dropped or rejected since a flush last told.
     #[must_use]
     pub fn lost_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.lost)
+        self.undelivered().map_or(0, |numbers| numbers.spans.lost())
+    }
+
+    /// How many records the endpoint refused for good since a flush last told: part of [`lost`](Self::lost).
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.logs.rejected)
+    }
+
+    /// How many spans the endpoint refused for good since a flush last told: part of [`lost_spans`](Self::lost_spans).
+    #[must_use]
+    pub fn rejected_spans(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.spans.rejected)
+    }
+
+    /// How many records were dropped before an endpoint answered for them, since a flush last told: part of
+    /// [`lost`](Self::lost).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.logs.dropped)
+    }
+
+    /// How many spans were dropped before an endpoint answered for them, since a flush last told: part of
+    /// [`lost_spans`](Self::lost_spans).
+    #[must_use]
+    pub fn dropped_spans(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.spans.dropped)
+    }
+
+    /// How many records were answered with a success that is no OTLP answer, since a flush last told.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.logs.unconfirmed)
+    }
+
+    /// How many spans were answered with a success that is no OTLP answer, since a flush last told.
+    #[must_use]
+    pub fn unconfirmed_spans(&self) -> u64 {
+        self.undelivered().map_or(0, |numbers| numbers.spans.unconfirmed)
     }
 
     fn undelivered(&self) -> Option<Undelivered> {
@@ -176,16 +222,15 @@ impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = if self.timed_out { "time is up: " } else { "not everything was delivered: " };
         for (signal, numbers) in [(Signal::Logs, self.logs), (Signal::Traces, self.spans)] {
-            let Numbers { pending, lost, unconfirmed } = numbers;
-            for (items, what) in [(pending, "still waiting"), (lost, "lost"), (unconfirmed, "unconfirmed")] {
+            let Numbers { pending, rejected, dropped, unconfirmed } = numbers;
+            for (items, what) in
+                [(pending, "still waiting"), (rejected, "rejected"), (dropped, "dropped"), (unconfirmed, "unconfirmed")]
+            {
                 if items > 0 {
                     write!(f, "{separator}{} {what}", signal.count(items))?;
                     separator = ", ";
                 }
             }
-        }
-        if separator == "time is up: " {
-            f.write_str("time is up before the flush was confirmed")?;
         }
         Ok(())
     }
@@ -217,12 +262,17 @@ mod tests {
 
     #[test]
     fn numbers_are_said_in_words() {
-        let logs = Numbers { pending: 3, lost: 2, unconfirmed: 0 };
-        let spans = Numbers { pending: 0, lost: 1, unconfirmed: 0 };
+        let logs = Numbers { pending: 3, rejected: 2, dropped: 4, unconfirmed: 0 };
+        let spans = Numbers { dropped: 1, unconfirmed: 5, ..Numbers::default() };
         let error = Error::new(Kind::NotDelivered(Undelivered { logs, spans, timed_out: true }));
-        assert_eq!(error.to_string(), "time is up: 3 records still waiting, 2 records lost, 1 span lost");
-        assert!(error.is_timeout() && error.is_lost() && !error.is_unconfirmed());
-        assert_eq!((error.pending(), error.lost(), error.lost_spans()), (3, 2, 1));
+        assert_eq!(
+            error.to_string(),
+            "time is up: 3 records still waiting, 2 records rejected, 4 records dropped, 1 span dropped, 5 spans unconfirmed"
+        );
+        assert!(error.is_timeout() && error.is_lost() && error.is_unconfirmed());
+        assert_eq!((error.pending(), error.lost(), error.lost_spans()), (3, 6, 1));
+        assert_eq!((error.rejected(), error.dropped(), error.unconfirmed()), (2, 4, 0));
+        assert_eq!((error.rejected_spans(), error.dropped_spans(), error.unconfirmed_spans()), (0, 1, 5));
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn a_provider_whose_endpoint_is_dead_hears_of_it() {
     let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
     say(&OpenTelemetryLogBridge::new(&provider), log::Level::Warn, format_args!("lost"));
     let error = provider.shutdown_with_timeout(Duration::from_millis(300)).expect_err("not Ok after a loss");
-    assert!(error.to_string().contains("1 record lost"), "{error}");
+    assert!(error.to_string().contains("1 record dropped"), "{error}");
 }
 
 /// Writes an attribute, and panics where a message asks for it.

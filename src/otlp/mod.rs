@@ -1,6 +1,7 @@
 //! OTLP messages: written at the call site, gathered on the ship thread, read back by the debug mirror. Pure: no I/O,
 //! no clock, no globals.
 
+mod cut;
 mod json;
 mod json_request;
 mod limits;
@@ -21,6 +22,7 @@ mod spans;
 mod value;
 mod wire;
 
+pub(crate) use cut::{ItemSketch, cut, sketch};
 pub(crate) use json::write_line as write_json_line;
 pub(crate) use json_request::request_to_json;
 pub(crate) use limits::AttributeLimits;

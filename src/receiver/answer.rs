@@ -9,8 +9,9 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
-use prost::Message;
+use prost::Message as _;
 
+use super::decode::Message;
 use super::wire::{Format, JSON, PROTOBUF};
 use crate::signal::Signal;
 
@@ -40,6 +41,9 @@ pub enum Answer {
     Html,
     /// Stored; status 200 with `{}` and the content type of JSON, also to a protobuf request.
     JsonToProtobuf,
+    /// 413, and not stored, where the body is longer than this many bytes; stored, with the orderly answer, where it is
+    /// not: an endpoint with a limit.
+    MaxBytes(usize),
     /// Stored; the orderly answer, in the format of the request.
     #[default]
     Ok,
@@ -52,6 +56,9 @@ pub enum Answer {
         /// The message that goes with it.
         message: String,
     },
+    /// 400, and not stored, where the body of a record, or the name of a span, contains this text; stored, with the orderly
+    /// answer, where none does: an endpoint that cannot read one item, and so turns the whole request down.
+    Poison(String),
     /// Not stored; the client is sent elsewhere.
     Redirect {
         /// The status, such as 307.
@@ -78,6 +85,22 @@ impl Answer {
     /// [`Answer::Status`] without a `retry-after` and with an empty body.
     pub fn status(code: u16) -> Self {
         Self::Status { code, retry_after: None, body: String::new() }
+    }
+}
+
+impl Answer {
+    /// The answer to this very request, for those that depend on it.
+    pub(super) fn to(self, message: &Message, body_bytes: usize) -> Self {
+        match self {
+            Self::MaxBytes(most) if body_bytes > most => {
+                let body = format!("at most {most} bytes");
+                Self::Status { code: 413, retry_after: None, body }
+            }
+            Self::Poison(text) if message.contains(&text) => {
+                Self::Status { code: 400, retry_after: None, body: "it cannot read one of them".to_owned() }
+            }
+            other => other,
+        }
     }
 }
 
@@ -158,7 +181,8 @@ impl Answer {
                 response
             }
             Self::Text(text) => respond(StatusCode::OK, TEXT, text),
-            Self::Hang(_) | Self::Ok | Self::DropAnswer | Self::Reset => {
+            // Those with a condition have become one of the others, or it does not hold.
+            Self::Hang(_) | Self::MaxBytes(_) | Self::Ok | Self::Poison(_) | Self::DropAnswer | Self::Reset => {
                 let body: &'static str = match format {
                     Format::Json => "{}",
                     // A response message that says nothing is encoded as no bytes.

@@ -11,8 +11,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as ProtoMessage;
 use serde::de::DeserializeOwned;
 
-use super::json;
 use super::wire::{Format, JSON, PROTOBUF, content_of, path_of, signal_of};
+use super::{json, record, span};
 use crate::signal::Signal;
 use crate::transport::decompress;
 
@@ -28,6 +28,16 @@ impl Message {
         match self {
             Self::Logs(_) => Signal::Logs,
             Self::Traces(_) => Signal::Traces,
+        }
+    }
+}
+
+impl Message {
+    /// Whether the body of any record, or the name of any span, contains this text.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        match self {
+            Self::Logs(logs) => record::records(logs).iter().any(|log| log.message().contains(text)),
+            Self::Traces(traces) => span::spans(traces).iter().any(|span| span.name.contains(text)),
         }
     }
 }

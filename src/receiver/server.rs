@@ -143,8 +143,9 @@ async fn handle(
 
 /// Judges a request that was read, stores what is to be stored, and gives the answer when it is due.
 pub(super) async fn answer(request: ReceivedRequest, head: &Parts, body: Bytes, store: &Store) -> Ending {
+    let body_bytes = body.len();
     let (reply, message) = match decode(head, body) {
-        Ok((format, message)) => (store.next_reply(message.signal(), format), Some(message)),
+        Ok((format, message)) => (store.next_reply(&message, body_bytes, format), Some(message)),
         Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
     };
     store.record(request, message, &reply);

@@ -60,14 +60,15 @@ impl Store {
     }
 
     /// The reply to a request that could be read: the next one of the signal's plan.
-    pub(super) fn next_reply(&self, signal: Signal, format: Format) -> Reply {
+    pub(super) fn next_reply(&self, message: &Message, body_bytes: usize, format: Format) -> Reply {
+        let signal = message.signal();
         let mut state = self.lock();
         let answer = match signal {
             Signal::Logs => state.log_plan.next(),
             Signal::Traces => state.trace_plan.next(),
         };
         drop(state);
-        answer.reply(signal, format).unwrap_or_else(|why| {
+        answer.to(message, body_bytes).reply(signal, format).unwrap_or_else(|why| {
             let why = format!("planned answer cannot be sent: {why}");
             self.problem(why.clone());
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)

@@ -19,7 +19,7 @@ pub(super) struct Request {
 /// The items of one signal on their way.
 ///
 /// Constraints: the items of a request stay until [`settle`](Feed::settle) says what became of them, and leave in the
-/// same step in which the ledger counts their fates.
+/// same step in which the ledger counts the last of their fates.
 pub(super) trait Feed: Send {
     /// Takes over what is sealed, and seals what is due: because it waited long enough, because there is enough of it, or
     /// `at_once`. While the endpoint fails, what is new is `held` back.
@@ -41,11 +41,18 @@ pub(super) trait Feed: Send {
     /// not become one.
     fn request(&mut self) -> Option<Request>;
 
-    /// The items of the last request have met these fates.
+    /// Some items of the last request have met these fates. The others stay until [`settle`](Feed::settle), which comes
+    /// before the next request is asked for.
+    fn settle_some(&mut self, fates: &[(Fate, u64)]);
+
+    /// The items of the last request, but for those that were settled before, have met these fates.
     fn settle(&mut self, fates: &[(Fate, u64)]);
 
     /// Takes a request back that is not being sent any more: its memory may serve again.
     fn take_back(&mut self, request: Request);
+
+    /// From now on, requests are to be no longer than this, unless a single item is.
+    fn limit(&mut self, bytes: usize);
 
     /// Everything that is left is dropped and counted.
     fn drop_all(&mut self);

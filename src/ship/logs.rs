@@ -23,6 +23,8 @@ pub(super) struct LogFeed {
     resource: Vec<u8>,
     schedule_delay: Duration,
     max_batch: u64,
+    /// What the endpoint takes, where that is less than the outbox's own bound.
+    max_bytes: usize,
     /// The segments of the request that is sent next or now, and how far the first one is used up. All others stay in the
     /// outbox, where an overload policy may drop them.
     segments: VecDeque<Segment>,
@@ -44,6 +46,7 @@ impl LogFeed {
             resource,
             schedule_delay: delivery.schedule_delay,
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
+            max_bytes: usize::MAX,
             segments: VecDeque::new(),
             offset: 0,
             sent: (0, 0),
@@ -53,9 +56,14 @@ impl LogFeed {
         }
     }
 
+    /// How long a request may be.
+    fn room(&self) -> usize {
+        self.outbox.request_bytes().min(self.max_bytes)
+    }
+
     /// Takes over what fits into the next request.
     fn fill(&mut self) {
-        let room = self.outbox.request_bytes();
+        let room = self.room();
         let measure = |segment: &Segment, offset: usize| {
             let frames = segment.frames_from(offset).map(|frame| (gathered_len(frame.record.len()), 1));
             frames.fold((0, 0), |sum: (usize, u64), frame| (sum.0 + frame.0, sum.1 + frame.1))
@@ -120,15 +128,18 @@ impl Feed for LogFeed {
             return None;
         }
         let spare = std::mem::take(&mut self.spare);
-        let batch =
-            gather(&self.segments, self.offset, &self.resource, self.outbox.request_bytes(), self.max_batch, spare);
+        let batch = gather(&self.segments, self.offset, &self.resource, self.room(), self.max_batch, spare);
         self.sent = (batch.segments, batch.offset);
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
         self.outbox.release(fates.iter().map(|(_, records)| records).sum());
+    }
+
+    fn settle(&mut self, fates: &[(Fate, u64)]) {
+        self.settle_some(fates);
         let (segments, offset) = self.sent;
         for segment in self.segments.drain(..segments.min(self.segments.len())) {
             self.outbox.recycle(segment);
@@ -140,6 +151,10 @@ impl Feed for LogFeed {
     fn take_back(&mut self, request: Request) {
         // Without a copy, as soon as the client has let go of it.
         self.spare = Vec::from(request.body);
+    }
+
+    fn limit(&mut self, bytes: usize) {
+        self.max_bytes = bytes;
     }
 
     fn drop_all(&mut self) {
@@ -177,7 +192,7 @@ impl Feed for LogFeed {
     }
 }
 
-/// Bytes, for people.
+/// So many bytes, in words.
 pub(super) struct Size(pub(super) usize);
 
 impl fmt::Display for Size {

@@ -4,8 +4,10 @@ mod batch;
 mod control;
 mod feed;
 mod keeper;
+mod limit;
 mod logs;
 mod overload;
+mod search;
 mod spans;
 mod voice;
 mod worker;
@@ -25,7 +27,7 @@ use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
 use voice::Voice;
-use worker::{Retry, Worker};
+use worker::Worker;
 
 use crate::config::{Delivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
@@ -226,7 +228,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
     let (mut workers, routes) = workers(controls, load);
     loop {
         let Some(runtime) = start_runtime(controls) else {
-            workers.iter_mut().for_each(|worker| worker.feed.drop_all());
+            workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
         };
         // Timers and sockets of the client belong to this runtime.
@@ -246,7 +248,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
         let failure = panicked(&*panic);
         notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
         if control::wait_in_vain(controls, &failure, PANIC_RETRY) {
-            workers.iter_mut().for_each(|worker| worker.feed.drop_all());
+            workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
         }
     }
@@ -269,8 +271,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         .zip(controls)
         .map(|((signal, feed, route), control)| {
             let voice = Voice::new(signal, route.endpoint.clone());
-            let retry = Retry::new(route.export_timeout);
-            (Worker { control: Arc::clone(control), feed, voice, retry, transport: None }, route)
+            (Worker::new(Arc::clone(control), feed, voice, signal, route.export_timeout), route)
         })
         .unzip()
 }

@@ -20,6 +20,10 @@ pub(super) struct SpanFeed {
     queue: Arc<SpanQueue>,
     encoder: Result<SpanEncoder, String>,
     schedule_delay: Duration,
+    /// What the endpoint takes.
+    max_bytes: usize,
+    /// What a span of the last request took on average: how long a request becomes is known only when it is encoded.
+    span_bytes: usize,
     /// Sealed spans that are in no request yet.
     sealed: VecDeque<Box<SpanData>>,
     /// Encoded, and not met its fate.
@@ -42,6 +46,8 @@ impl SpanFeed {
             queue,
             encoder: SpanEncoder::new(resource),
             schedule_delay,
+            max_bytes: usize::MAX,
+            span_bytes: 1,
             sealed: VecDeque::new(),
             current: None,
             seal_at: None,
@@ -57,7 +63,8 @@ impl SpanFeed {
     }
 
     fn encode(&mut self) -> Option<Request> {
-        let length = self.queue.max_batch().min(self.sealed.len());
+        let fitting = (self.max_bytes / self.span_bytes).max(1);
+        let length = self.queue.max_batch().min(self.sealed.len()).min(fitting);
         let batch: Vec<SpanData> = self.sealed.drain(..length).map(|span| *span).collect();
         let items = batch.len() as u64;
         let encoded = match &self.encoder {
@@ -65,7 +72,10 @@ impl SpanFeed {
             Err(why) => Err(why.clone()),
         };
         match encoded {
-            Ok(encoded) => Some(Request { body: encoded.body, encoding: encoded.encoding, items }),
+            Ok(encoded) => {
+                self.span_bytes = (encoded.body.len() / length.max(1)).max(1);
+                Some(Request { body: encoded.body, encoding: encoded.encoding, items })
+            }
             Err(why) => {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
@@ -116,6 +126,10 @@ impl Feed for SpanFeed {
         self.current.clone()
     }
 
+    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+        self.leave(fates);
+    }
+
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.current = None;
         self.leave(fates);
@@ -123,6 +137,10 @@ impl Feed for SpanFeed {
 
     fn take_back(&mut self, request: Request) {
         drop(request);
+    }
+
+    fn limit(&mut self, bytes: usize) {
+        self.max_bytes = bytes;
     }
 
     fn drop_all(&mut self) {

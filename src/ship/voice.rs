@@ -1,7 +1,10 @@
 //! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over.
 
+use super::logs::Size;
+use super::search::Hopeless;
 use crate::config::Endpoint;
 use crate::notice::{self, Notice};
+use crate::otlp::ItemSketch;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
 
@@ -20,12 +23,14 @@ pub(super) struct Voice {
     /// The failure that was said last, until something is delivered again.
     failing: Option<String>,
     recovered_key: String,
+    /// Whether the endpoint's limit has been told.
+    told_limit: bool,
 }
 
 impl Voice {
     pub(super) fn new(signal: Signal, endpoint: Endpoint) -> Self {
         let recovered_key = format!("recovered {endpoint}");
-        Self { signal, endpoint, failing: None, recovered_key }
+        Self { signal, endpoint, failing: None, recovered_key, told_limit: false }
     }
 
     /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
@@ -75,6 +80,50 @@ impl Voice {
             }
             Outcome::Retry { .. } => {}
         }
+    }
+
+    /// One item was refused when it was alone; it is named where it can be read. Those of the same kind are told once a
+    /// minute.
+    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSketch>) {
+        let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
+        let Some(ItemSketch { kind, detail }) = sketch else { return self.say(cause, lost) };
+        let key = format!("{} {cause} {kind}", self.endpoint);
+        notice::say(&Notice::new(key, format!("{lost}; it is {kind}: {detail}")).help(cause.kind.help()));
+    }
+
+    /// More than one item of a request was refused when it was alone: those that are of the same kind as another were not
+    /// named.
+    pub(super) fn refused_one_by_one(&self, cause: &Cause, items: u64) {
+        let items = self.signal.count(items);
+        let text = format!("lost: {items} one by one, which {} refused: {cause}", self.endpoint);
+        let key = format!("{} {cause} one by one", self.endpoint);
+        notice::say(&Notice::new(key, text).help(cause.kind.help()));
+    }
+
+    /// The endpoint refuses whatever it is sent: this many items at once.
+    pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: Hopeless) {
+        let why = match why {
+            Hopeless::EmptyRefused => {
+                "it does not take an empty request either, so it is the endpoint and not one item"
+            }
+            Hopeless::EverythingRefused => "it refused each part of them too, so it is the endpoint and not one item",
+        };
+        let lost = format!("lost: {}, which {} refused: {cause}; {why}", self.signal.count(items), self.endpoint);
+        self.say(cause, lost);
+    }
+
+    /// The endpoint takes only so much at once.
+    pub(super) fn limited(&mut self, bytes: usize, too_large: usize) {
+        if std::mem::replace(&mut self.told_limit, true) {
+            return;
+        }
+        let (bytes, too_large) = (Size(bytes), Size(too_large));
+        let text = format!(
+            "{} refuses {} in requests of {too_large}: from now on they are sent in requests of {bytes} at most",
+            self.endpoint,
+            self.signal.plural(),
+        );
+        notice::say(&Notice::information(format!("limit {}", self.endpoint), text));
     }
 
     /// The time for one request with its tries is over.

@@ -3,6 +3,8 @@
 //! Constraints:
 //! * An order wakes the worker wherever it waits; shutdown beats flush beats the schedule.
 //! * While a retryable failure lasts, the request's items stay in the feed and memory stays bounded by it.
+//! * A request that is taken apart is kept until its last item has met its fate: nothing else is gathered meanwhile, and
+//!   what was confirmed is not sent again.
 //! * Workers share the thread and nothing else: an endpoint that fails delays only its own signal.
 
 use std::pin::pin;
@@ -11,27 +13,50 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use bytes::Bytes;
+use http::HeaderValue;
 
 use super::control::{Control, State};
 use super::feed::{Feed, Request};
+use super::limit::Limit;
+use super::search::{Part, Refusal, Search, Step, Verdict};
 use super::voice::Voice;
 use crate::ledger::{DropReason, Fate, RejectReason};
+use crate::otlp::sketch;
+use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
 /// After this much silence the memory of a burst is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct Worker {
-    pub(super) control: Arc<Control>,
-    pub(super) feed: Box<dyn Feed>,
-    pub(super) voice: Voice,
-    pub(super) retry: Retry,
+    control: Arc<Control>,
+    feed: Box<dyn Feed>,
+    voice: Voice,
+    retry: Retry,
     /// Belongs to the runtime that runs the worker.
     pub(super) transport: Option<Transport>,
+    signal: Signal,
+    /// Whether the endpoint has ever confirmed anything.
+    confirmed: bool,
+    /// How much it takes at once.
+    limit: Limit,
+    /// The request that is being taken apart.
+    dissected: Option<Dissected>,
+}
+
+/// A request that the endpoint refused, on its way in parts.
+#[derive(Debug)]
+struct Dissected {
+    search: Search,
+    /// What the endpoint said last.
+    cause: Cause,
+    /// How many items were rejected one by one.
+    rejected: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Retry {
+struct Retry {
     backoff: ExponentialBackoff,
     /// Not before this, by our own choice.
     at: Option<Instant>,
@@ -56,6 +81,34 @@ fn backoff() -> ExponentialBackoff {
 }
 
 impl Worker {
+    pub(super) fn new(
+        control: Arc<Control>,
+        feed: Box<dyn Feed>,
+        voice: Voice,
+        signal: Signal,
+        export_timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            control,
+            feed,
+            voice,
+            retry: Retry::new(export_timeout),
+            transport: None,
+            signal,
+            confirmed: false,
+            limit: Limit::default(),
+            dissected: None,
+        }
+    }
+
+    /// Everything that has not met its fate is dropped and counted.
+    pub(super) fn drop_all(&mut self) {
+        if let Some(dissected) = self.dissected.take() {
+            self.feed.settle(&[(Fate::Dropped(DropReason::Shutdown), dissected.search.rest())]);
+        }
+        self.feed.drop_all();
+    }
+
     /// Runs until it is told to stop.
     pub(super) async fn run(&mut self) {
         loop {
@@ -65,7 +118,7 @@ impl Worker {
             self.feed.collect(orders.stop, self.retry.at.is_some());
             self.control.settled(self.feed.settled());
             if self.is_over(&orders) {
-                self.feed.drop_all();
+                self.drop_all();
                 return;
             }
             if has_given_up(&orders) {
@@ -85,7 +138,10 @@ impl Worker {
                 self.sleep(earlier(Some(until), tell_at), false).await;
                 continue;
             }
-            if let Some(request) = self.feed.request() {
+            if let Some(dissected) = &mut self.dissected {
+                let step = dissected.search.next();
+                self.take(step).await;
+            } else if let Some(request) = self.feed.request() {
                 self.ship(request).await;
             }
         }
@@ -109,37 +165,135 @@ impl Worker {
     }
 
     async fn ship(&mut self, request: Request) {
-        let items = request.items;
-        self.retry.since.get_or_insert_with(Instant::now);
-        let outcome = self.send(request.clone()).await;
-        self.feed.take_back(request);
-        let Some(outcome) = outcome else { return };
-        let fates = match &outcome {
-            Outcome::Delivered => vec![(Fate::Delivered, items)],
-            Outcome::Partial { rejected, .. } => {
-                let rejected = (*rejected).min(items);
-                vec![(Fate::Rejected(RejectReason::PartialSuccess), rejected), (Fate::Delivered, items - rejected)]
-            }
-            Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
-            Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
-            Outcome::Retry { cause, .. } if self.retry.is_over() => {
-                self.voice.gave_up(cause, items);
-                vec![(Fate::Dropped(DropReason::ExportTimeout), items)]
-            }
-            Outcome::Retry { cause, after } => {
-                self.fail(cause, *after);
-                return;
-            }
+        let (items, bytes) = (request.items, request.body.len());
+        let Some(outcome) = self.send(request.body.clone(), request.encoding.clone()).await else {
+            return self.feed.take_back(request);
         };
-        self.feed.settle(&fates);
+        if let Some((refusal, cause)) = refusal_of(&outcome) {
+            if request.encoding.is_none() {
+                self.note_too_large(refusal, bytes, true);
+                let part = Part { body: request.body, items };
+                let search = Search::new(part, refusal, self.confirmed);
+                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0 });
+                return self.retry.reset();
+            }
+            let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
+            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause { kind: cause.kind, text } };
+            self.feed.take_back(request);
+            return self.settle(&outcome, items);
+        }
+        let plain = request.encoding.is_none();
+        self.feed.take_back(request);
+        if self.is_to_be_tried_again(&outcome, items) {
+            return;
+        }
+        self.confirm(&outcome, if plain { bytes } else { 0 });
+        self.settle(&outcome, items);
+    }
+
+    /// The request of the feed has met its fate as a whole.
+    fn settle(&mut self, outcome: &Outcome, items: u64) {
+        self.feed.settle(&fates(outcome, items));
         self.retry.reset();
+        self.voice.answered(outcome, items);
+    }
+
+    /// One step of taking a request apart.
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Ask => {
+                let Some(outcome) = self.send(Bytes::new(), None).await else { return };
+                if !self.is_to_be_tried_again(&outcome, 0) {
+                    self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
+                }
+            }
+            Step::Done => {
+                if let Some(Dissected { cause, rejected: rejected @ 2.., .. }) = self.dissected.take() {
+                    self.voice.refused_one_by_one(&cause, rejected);
+                }
+                self.feed.settle(&[]);
+                if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
+                    self.voice.limited(bytes, too_large);
+                }
+            }
+            Step::Reject { part, refusal } => {
+                self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
+                if let Some(dissected) = &mut self.dissected {
+                    dissected.rejected += part.items;
+                    let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
+                    self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
+                }
+            }
+            Step::RejectRest { items, why } => {
+                self.feed.settle_some(&[(Fate::Rejected(RejectReason::Malformed), items)]);
+                if let Some(dissected) = &self.dissected {
+                    self.voice.refused_all(&dissected.cause, items, why);
+                }
+            }
+            Step::Send(part) => self.ship_part(part).await,
+        }
+    }
+
+    async fn ship_part(&mut self, part: Part) {
+        let (items, bytes) = (part.items, part.body.len());
+        let Some(outcome) = self.send(part.body, None).await else { return };
+        if self.is_to_be_tried_again(&outcome, items) {
+            return;
+        }
+        if let Some((refusal, cause)) = refusal_of(&outcome) {
+            self.note_too_large(refusal, bytes, false);
+            if let Some(dissected) = &mut self.dissected {
+                dissected.cause = cause.clone();
+            }
+            return self.answer_search(Verdict::Refused(refusal));
+        }
+        self.confirm(&outcome, bytes);
+        // In the same step: what is confirmed here is not among the rest any more.
+        self.feed.settle_some(&fates(&outcome, items));
+        self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
         self.voice.answered(&outcome, items);
     }
 
+    fn answer_search(&mut self, verdict: Verdict) {
+        self.retry.reset();
+        if let Some(dissected) = &mut self.dissected {
+            dissected.search.answered(verdict);
+        }
+    }
+
+    fn confirm(&mut self, outcome: &Outcome, bytes: usize) {
+        if is_confirmed(outcome) {
+            self.confirmed = true;
+            self.limit.taken(bytes);
+            self.feed.limit(self.limit.bytes().unwrap_or(usize::MAX));
+        }
+    }
+
+    fn note_too_large(&mut self, refusal: Refusal, bytes: usize, whole: bool) {
+        if refusal == Refusal::TooLarge {
+            self.limit.refused(bytes, whole);
+        }
+    }
+
+    /// Whether that may pass. Where there is no time left for that, what is left of the request is dropped.
+    fn is_to_be_tried_again(&mut self, outcome: &Outcome, items: u64) -> bool {
+        let Outcome::Retry { cause, after } = outcome else { return false };
+        if !self.retry.is_over() {
+            self.fail(cause, *after);
+            return true;
+        }
+        let items = self.dissected.take().map_or(items, |dissected| dissected.search.rest());
+        self.feed.settle(&[(Fate::Dropped(DropReason::ExportTimeout), items)]);
+        self.retry.reset();
+        self.voice.gave_up(cause, items);
+        true
+    }
+
     /// Sends, unless the deadline of an ending process comes first.
-    async fn send(&mut self, request: Request) -> Option<Outcome> {
+    async fn send(&mut self, body: Bytes, encoding: Option<HeaderValue>) -> Option<Outcome> {
+        self.retry.since.get_or_insert_with(Instant::now);
         let transport = self.transport.as_ref()?;
-        let mut request = pin!(transport.send(request.body, request.encoding));
+        let mut request = pin!(transport.send(body, encoding));
         loop {
             let deadline = self.control.look().deadline;
             let mut woken = pin!(self.control.woken());
@@ -187,13 +341,49 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
+/// What became of the items of a request with this outcome.
+fn fates(outcome: &Outcome, items: u64) -> Vec<(Fate, u64)> {
+    match outcome {
+        Outcome::Delivered => vec![(Fate::Delivered, items)],
+        Outcome::Partial { rejected, .. } => {
+            let rejected = (*rejected).min(items);
+            vec![(Fate::Rejected(RejectReason::PartialSuccess), rejected), (Fate::Delivered, items - rejected)]
+        }
+        Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
+        Outcome::Retry { .. } => Vec::new(),
+        Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
+    }
+}
+
+/// A refusal that may be that of some items only.
+fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
+    match outcome {
+        Outcome::Refused { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
+        Outcome::Refused { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
+        _ => None,
+    }
+}
+
+fn is_confirmed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Delivered | Outcome::Partial { .. })
+}
+
+impl Refusal {
+    fn reason(self) -> RejectReason {
+        match self {
+            Self::Malformed => RejectReason::Malformed,
+            Self::TooLarge => RejectReason::TooLarge,
+        }
+    }
+}
+
 /// The process or the pipeline ends, and nothing more can be delivered in the time that is left. A new order may come.
 fn has_given_up(orders: &State) -> bool {
     orders.deadline.is_some_and(|deadline| deadline <= Instant::now() || orders.gave_up >= orders.flush_wanted)
 }
 
 impl Retry {
-    pub(super) fn new(export_timeout: Option<Duration>) -> Self {
+    fn new(export_timeout: Option<Duration>) -> Self {
         Self { backoff: backoff(), at: None, not_before: None, tried_for: 0, export_timeout, since: None }
     }
 
@@ -222,3 +412,7 @@ impl Retry {
         wait
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

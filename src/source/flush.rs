@@ -10,24 +10,31 @@ use crate::error::{Error, Kind, Numbers, Undelivered};
 use crate::ledger::Counters;
 use crate::ship::Flushed;
 
-/// What a flush has told.
+/// What flushes have told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Told {
-    lost: u64,
+    rejected: u64,
+    dropped: u64,
     unconfirmed: u64,
 }
 
 impl Told {
-    /// What is new since the last time, with what still waits.
-    fn tell(&mut self, lost: u64, unconfirmed: u64, pending: u64) -> Numbers {
-        // Two flushes may take their snapshots in one order and come here in the other.
-        let numbers = Numbers {
-            lost: lost.saturating_sub(self.lost),
-            unconfirmed: unconfirmed.saturating_sub(self.unconfirmed),
-            pending,
+    /// What is new since `before`, with what still waits; it is told from now on.
+    ///
+    /// Since the call began, and not since another one that ran at the same time told it: they may have waited for the
+    /// same records, and none of them may say Ok then.
+    fn tell(&mut self, before: Self, now: Self, pending: u64) -> Numbers {
+        *self = Self {
+            rejected: self.rejected.max(now.rejected),
+            dropped: self.dropped.max(now.dropped),
+            unconfirmed: self.unconfirmed.max(now.unconfirmed),
         };
-        *self = Self { lost: self.lost + numbers.lost, unconfirmed: self.unconfirmed + numbers.unconfirmed };
-        numbers
+        Numbers {
+            rejected: now.rejected.saturating_sub(before.rejected),
+            dropped: now.dropped.saturating_sub(before.dropped),
+            unconfirmed: now.unconfirmed.saturating_sub(before.unconfirmed),
+            pending,
+        }
     }
 }
 
@@ -36,7 +43,10 @@ impl Pipeline {
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(engine) = self.engines.existing() else { return Ok(()) };
         match &engine.ship {
-            Some(ship) => self.judge(engine, ship.flush(timeout)),
+            Some(ship) => {
+                let told = self.told();
+                self.judge(engine, told, ship.flush(timeout))
+            }
             None => Ok(()),
         }
     }
@@ -48,17 +58,23 @@ impl Pipeline {
             self.shut.store(true, Ordering::Relaxed);
             return Ok(());
         };
+        let told = self.told();
         if !self.is_shut() {
             self.end_open_spans(engine);
         }
         self.shut.store(true, Ordering::Relaxed);
         match &engine.ship {
-            Some(ship) => self.judge(engine, ship.stop(timeout)),
+            Some(ship) => self.judge(engine, told, ship.stop(timeout)),
             None => Ok(()),
         }
     }
 
-    fn judge(&self, engine: &Engine, flushed: Flushed) -> Result<(), Error> {
+    /// What flushes have told by now, of records and of spans.
+    fn told(&self) -> [Told; 2] {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(&self, engine: &Engine, before: [Told; 2], flushed: Flushed) -> Result<(), Error> {
         let counters = engine.ledger.snapshot();
         let (timed_out, failures) = match flushed {
             Flushed::All => (None, Vec::new()),
@@ -67,14 +83,20 @@ impl Pipeline {
         // What has been written since the flush began is not its concern.
         let pending = |pending| if timed_out.is_some() { pending } else { 0 };
         let Counters { otlp, spans, .. } = counters;
+        let [logs_before, spans_before] = before;
+        let logs_now =
+            Told { rejected: otlp.rejected_total(), dropped: otlp.dropped_total(), unconfirmed: otlp.unconfirmed };
+        let spans_now =
+            Told { rejected: spans.rejected_total(), dropped: spans.dropped_total(), unconfirmed: spans.unconfirmed };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let [told_logs, told_spans] = &mut *told;
         let numbers = Undelivered {
-            logs: told_logs.tell(otlp.lost(), otlp.unconfirmed, pending(otlp.pending)),
-            spans: told_spans.tell(spans.lost(), spans.unconfirmed, pending(spans.pending)),
+            logs: told_logs.tell(logs_before, logs_now, pending(otlp.pending)),
+            spans: told_spans.tell(spans_before, spans_now, pending(spans.pending)),
             timed_out: timed_out.unwrap_or(false),
         };
-        if numbers == Undelivered::default() {
+        // Where nothing waits, everything was confirmed in time, also where nobody had the time to say so.
+        if numbers == (Undelivered { timed_out: numbers.timed_out, ..Undelivered::default() }) {
             return Ok(());
         }
         let error = Error::new(Kind::NotDelivered(numbers));

@@ -13,6 +13,7 @@ pub(crate) const GROUP: Group = Group {
     tests: named![
         a_request_with_its_tries_has_only_so_much_time_where_that_is_set,
         attributes_have_limits_where_they_are_set,
+        parts_of_a_request_have_their_time_too,
         requests_hold_only_so_many_records,
         so_many_records_wait_and_no_more,
     ],
@@ -62,6 +63,16 @@ fn a_request_with_its_tries_has_only_so_much_time_where_that_is_set() {
     let child = child.env("OTEL_BSP_EXPORT_TIMEOUT", "200").run().success();
     child.numbers().expect(&[("otlp.lost", 3), ("dropped.ExportTimeout", 3), ("otlp.pending", 0), ("spans.lost", 3)]);
     child.said("lost: 3 records, which could not be delivered").said("(OTEL_BLRP_EXPORT_TIMEOUT): connection refused");
+}
+
+fn parts_of_a_request_have_their_time_too() {
+    let receiver = receiver();
+    // The first half arrives, and then nothing does.
+    receiver.answer_with([413, 200, 503].map(Answer::status));
+    let child = Child::new("many_records").arg("100").to(&receiver).env("OTEL_BLRP_EXPORT_TIMEOUT", "200");
+    let child = child.env("OTEL_BLRP_SCHEDULE_DELAY", "60000").run().success();
+    child.numbers().expect(&[("otlp.delivered", 50), ("dropped.ExportTimeout", 50), ("otlp.pending", 0)]);
+    child.said("lost: 50 records, which could not be delivered").said("it answered 503 Service Unavailable");
 }
 
 fn large_attributes(_: &[String]) {

@@ -162,3 +162,17 @@ fn plan_then_last_answer() {
     receiver.clear();
     assert_eq!((receiver.raw_requests().len(), receiver.requests().len()), (0, 0));
 }
+
+#[test]
+fn answers_that_depend_on_the_request() {
+    let body = request("some poison");
+    for (answer, status) in [
+        (Answer::MaxBytes(body.len()), 200),
+        (Answer::MaxBytes(body.len() - 1), 413),
+        (Answer::Poison("poisoned".to_owned()), 200),
+        (Answer::Poison("poison".to_owned()), 400),
+    ] {
+        let (reply, stored) = exchange(answer.clone(), PROTOBUF, &body);
+        assert_eq!((reply.unwrap().status, stored), (status, status == 200), "{answer:?}");
+    }
+}

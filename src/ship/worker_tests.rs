@@ -1,0 +1,134 @@
+//! The worker with a store of one request: what cannot be seen from outside, since no configuration of ours compresses.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::config::{Compression, Endpoint, Protocol, Route, Tls};
+use crate::notice;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// One request, and what became of it.
+#[derive(Debug)]
+struct OneRequest {
+    request: Option<Request>,
+    fates: Arc<Mutex<Vec<(Fate, u64)>>>,
+}
+
+impl Feed for OneRequest {
+    fn collect(&mut self, _at_once: bool, _held: bool) {}
+
+    fn settled(&self) -> u64 {
+        u64::from(self.request.is_none())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.request.is_none()
+    }
+
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    fn due_at(&self) -> Option<tokio::time::Instant> {
+        None
+    }
+
+    fn request(&mut self) -> Option<Request> {
+        self.request.clone()
+    }
+
+    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fates);
+    }
+
+    fn settle(&mut self, fates: &[(Fate, u64)]) {
+        self.settle_some(fates);
+        self.request = None;
+    }
+
+    fn take_back(&mut self, request: Request) {
+        drop(request);
+    }
+
+    fn limit(&mut self, _bytes: usize) {}
+
+    fn drop_all(&mut self) {
+        self.request = None;
+    }
+
+    fn trim(&mut self) {}
+
+    fn pending(&self) -> u64 {
+        0
+    }
+
+    fn bound(&self) -> String {
+        String::new()
+    }
+}
+
+/// Answers one request with this status, and gives what its head said about the encoding.
+fn answer_once(listener: &TcpListener, status: &str) -> String {
+    let (stream, _) = listener.accept().expect("a connection");
+    let mut stream = BufReader::new(stream);
+    let (mut length, mut encoding, mut line) = (0, String::new(), String::new());
+    while stream.read_line(&mut line).expect("a line") > 2 {
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().expect("a number"),
+            "content-encoding" => encoding = value.trim().to_owned(),
+            _ => {}
+        }
+        line.clear();
+    }
+    stream.read_exact(&mut vec![0; length]).expect("the body");
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    stream.get_mut().write_all(answer.as_bytes()).expect("a client that reads");
+    encoding
+}
+
+#[test]
+fn a_compressed_body_cannot_be_cut_and_says_so() {
+    for (status, reason) in
+        [("413 Payload Too Large", RejectReason::TooLarge), ("400 Bad Request", RejectReason::Malformed)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let endpoint = Endpoint::from_base(&url, Signal::Traces).expect("a URL");
+        let route = Route {
+            signal: Signal::Traces,
+            protocol: Protocol::HttpProtobuf,
+            compression: Compression::None,
+            endpoint: endpoint.clone(),
+            headers: Vec::new(),
+            timeout: LONG,
+            export_timeout: None,
+            proxy: None,
+            tls: Tls::default(),
+        };
+        let encoding = Some(HeaderValue::from_static("gzip"));
+        let request = Request { body: Bytes::from_static(b"compressed"), encoding, items: 9 };
+        let fates = Arc::default();
+        let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates) };
+        let control = Arc::<Control>::default();
+        let voice = Voice::new(Signal::Traces, endpoint);
+        let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None);
+        control.order(1, LONG, true, true);
+        let encoding = std::thread::scope(|scope| {
+            let server = scope.spawn(|| answer_once(&listener, status));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                worker.transport = Transport::for_routes(&[route]).pop();
+                worker.run().await;
+            });
+            server.join().expect("no panic")
+        });
+        assert_eq!(encoding, "gzip");
+        assert_eq!(*fates.lock().expect("no panic"), [(Fate::Rejected(reason), 9)]);
+        let said = notice::history().into_iter().find(|notice| notice.contains(&url)).expect("a notice");
+        assert!(said.contains("lost: 9 spans") && said.ends_with("so that it cannot be sent in parts"), "{said}");
+    }
+}
