@@ -242,8 +242,10 @@ fn grpc_speaks_tls_and_shows_its_certificate() {
     // Without a scheme gRPC is encrypted.
     let with = run_child_with(&format!("localhost:{}", front.port), &all);
     assert!(with.status.success(), "{}", stderr(&with));
-    let without = run_child_with(&front.endpoint(), &all[..2]);
-    assert!(stderr(&without).contains("CertificateRequired"), "{}", stderr(&without));
+    let without = stderr(&run_child_with(&front.endpoint(), &all[..2]));
+    // The alert may get lost behind the end of the connection.
+    let is_told = ["CertificateRequired", "asks for a client certificate"].iter().any(|text| without.contains(text));
+    assert!(is_told, "{without}");
     let untrusted = run_child_with(&front.endpoint(), &all[..1]);
     assert!(stderr(&untrusted).contains("UnknownIssuer"), "{}", stderr(&untrusted));
     assert_eq!(server.seen().len(), 1);

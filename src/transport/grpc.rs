@@ -120,7 +120,9 @@ impl Grpc {
         match &mut outcome {
             // A server of HTTP/1.1 hangs up in many ways.
             Outcome::Retry { cause, .. } if cause.kind == CauseKind::Interrupted && !self.has_answered.get() => {
-                let text = format!("the port does not speak HTTP/2, as it seems: {}", cause.text);
+                // The alert that says so may get lost behind the end of the connection.
+                let or = if self.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
+                let text = format!("the port does not speak HTTP/2{or}, as it seems: {}", cause.text);
                 *cause = Cause { kind: CauseKind::NotGrpc, text };
             }
             Outcome::Retry { cause, .. } if cause.kind != CauseKind::Busy => {}
