@@ -28,10 +28,13 @@ pub(crate) use spans::{Queued, SpanQueue};
 
 use crate::config::Overload;
 use crate::ledger::{DropReason, Ledger};
+use crate::os;
 
 /// Requests hold at most this many bytes, unless a single record is larger.
 const REQUEST_BYTES: usize = 4 << 20;
 const SEGMENT_BYTES: usize = 1 << 20;
+/// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
+const SPARE_SEGMENTS: usize = 4;
 /// More shards than this spread memory thinner than they save waiting.
 const MAX_SHARDS: usize = 16;
 
@@ -96,6 +99,8 @@ pub(crate) struct Outbox {
     pressed: AtomicBool,
     /// Nothing below WARN is here that could make room; as long as no segment is begun for it.
     nothing_low: AtomicBool,
+    /// A segment is full, so that others will be wanted soon.
+    wants_spare: AtomicBool,
 }
 
 impl Outbox {
@@ -123,6 +128,7 @@ impl Outbox {
             room: Room::default(),
             pressed: AtomicBool::new(false),
             nothing_low: AtomicBool::new(false),
+            wants_spare: AtomicBool::new(false),
         }
     }
 
@@ -202,13 +208,10 @@ impl Outbox {
             }
             _ => {
                 let mut segment = self.allocate(frame.len(), high)?;
-                if lane.is_some() {
-                    // One is full already: this one will be.
-                    segment.populate();
-                }
                 segment.push(frame);
                 if let Some(full) = lane.replace(segment) {
                     lock(&self.sealed).push(full);
+                    self.wants_spare.store(true, Ordering::Relaxed);
                     wake = Wake::Yes;
                 }
             }
@@ -340,6 +343,23 @@ impl Outbox {
             lock(&self.pool).push(buf);
         } else {
             self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
+        }
+    }
+
+    /// While segments fill up, gets some ready whose memory the kernel has given already: a caller would pay for each page
+    /// that it is the first to write.
+    pub(crate) fn prepare(&self) {
+        if !self.wants_spare.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        while lock(&self.pool).len() < SPARE_SEGMENTS && self.reserve(self.segment_bytes).is_ok() {
+            let mut buf = Vec::new();
+            if buf.try_reserve_exact(self.segment_bytes).is_err() || buf.capacity() != self.segment_bytes {
+                self.allocated.fetch_sub(self.segment_bytes, Ordering::Relaxed);
+                return;
+            }
+            os::populate(buf.spare_capacity_mut());
+            lock(&self.pool).push(buf);
         }
     }
 

@@ -92,11 +92,6 @@ impl Segment {
         self.frames_from(offset).count() as u64
     }
 
-    /// Has its memory given at once. Costs little where that has happened before.
-    pub(super) fn populate(&mut self) {
-        crate::os::populate(self.buf.spare_capacity_mut());
-    }
-
     pub(super) fn room(&self) -> usize {
         self.buf.capacity() - self.buf.len()
     }

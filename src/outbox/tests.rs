@@ -158,3 +158,29 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
         }
     });
 }
+
+#[test]
+fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
+    let outbox = outbox(16 << 20, 1);
+    outbox.prepare();
+    assert_eq!(outbox.memory().0, 0, "nothing was written");
+    let text = frame(&"x".repeat(100_000));
+    let _wake = outbox.append(0, false, &text);
+    outbox.prepare();
+    let one = outbox.memory().0;
+    assert_eq!(one, outbox.segment_bytes, "no segment is full");
+    while !outbox.has_sealed() {
+        let _wake = outbox.append(0, false, &text);
+    }
+    for _ in 0..2 {
+        outbox.prepare();
+        assert_eq!(outbox.memory().0, (2 + SPARE_SEGMENTS) * one);
+    }
+    // They are what is used next.
+    while outbox.append(0, false, &text).is_ok() {
+        outbox.prepare();
+        let (allocated, bound) = outbox.memory();
+        assert!(allocated <= bound);
+    }
+    assert_eq!(lock(&outbox.pool).len(), 0, "a record is refused only when none is left");
+}

@@ -57,6 +57,9 @@ pub(super) trait Feed: Send {
     /// Everything that is left is dropped and counted.
     fn drop_all(&mut self);
 
+    /// Gets memory ready for what is written meanwhile.
+    fn prepare(&self) {}
+
     /// Looks whether there is something to say of what was dropped for want of room, and says it when it is time. `ending`:
     /// there is no later. Returns when it is time.
     fn watch(&mut self, _ending: bool) -> Option<std::time::Instant> {

@@ -179,6 +179,10 @@ impl Feed for LogFeed {
         self.spare = Vec::new();
     }
 
+    fn prepare(&self) {
+        self.outbox.prepare();
+    }
+
     fn watch(&mut self, ending: bool) -> Option<std::time::Instant> {
         self.voice.watch(&self.ledger, &self.outbox, ending)
     }

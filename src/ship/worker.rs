@@ -113,6 +113,7 @@ impl Worker {
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.look();
+            self.feed.prepare();
             // Before those are answered who wait for the end: nothing is said after it.
             let tell_at = self.feed.watch(orders.deadline.is_some());
             self.feed.collect(orders.stop, self.retry.at.is_some());
@@ -303,6 +304,7 @@ impl Worker {
                 }
                 woken.as_mut().poll(context).map(|()| None)
             });
+            self.feed.prepare();
             let tell_at = self.feed.watch(deadline.is_some());
             let answered = match earlier(deadline, tell_at) {
                 None => either.await,
