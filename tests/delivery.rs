@@ -349,3 +349,42 @@ fn the_last_handle_of_what_was_built_delivers_and_ends_the_thread() {
     drop(logger);
     assert_eq!(receiver.wait_for_logs(3, LONG).len(), 3);
 }
+
+#[test]
+fn requests_are_as_long_as_the_configuration_says() {
+    let receiver = Receiver::start().expect("a receiver");
+    let bridge = builder(&receiver.endpoint()).max_request_bytes(10_000).build().expect("builds");
+    write(&bridge, 500);
+    let long = "x".repeat(20_000);
+    bridge
+        .logger()
+        .log(&log::Record::builder().args(format_args!("{long}")).level(log::Level::Info).target("delivery").build());
+    bridge.flush(LONG).expect("delivered");
+    assert_eq!(receiver.logs().len(), 501);
+    let requests = receiver.requests();
+    let longest = requests.iter().filter(|request| request.records > 1).map(|request| request.body_bytes).max();
+    assert!(longest.is_some_and(|longest| (5_000..=10_000).contains(&longest)), "{longest:?}");
+    let alone: Vec<usize> =
+        requests.iter().filter(|request| request.body_bytes > 10_000).map(|request| request.records).collect();
+    assert_eq!(alone, [1], "what is longer goes alone");
+}
+
+#[test]
+fn spans_too_are_sent_in_requests_of_that_length() {
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    let receiver = Receiver::start().expect("a receiver");
+    let bridge = builder(&receiver.endpoint()).max_request_bytes(10_000).build().expect("builds");
+    let provider =
+        opentelemetry_sdk::trace::SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
+    let tracer = provider.tracer("delivery");
+    // The first request tells how long a span is.
+    for _ in 0..3 {
+        for _ in 0..200 {
+            tracer.in_span("a span with a name of some length", |_| ());
+        }
+        bridge.flush(LONG).expect("delivered");
+    }
+    assert_eq!(receiver.spans().len(), 600);
+    let longest = receiver.requests().iter().skip(1).map(|request| request.body_bytes).max();
+    assert!(longest.is_some_and(|longest| longest <= 11_000), "{longest:?}");
+}

@@ -228,6 +228,15 @@ impl Builder {
         self
     }
 
+    /// How long a request may be, in bytes before compression. Default: `LOGBRIDGE_MAX_REQUEST_BYTES`, else 4 MiB, which
+    /// gRPC servers take by default; at least 1 KiB, at most a quarter of [`max_bytes`](Self::max_bytes).
+    ///
+    /// A record or a span that is longer goes alone. Where an endpoint takes less, that is found out.
+    pub fn max_request_bytes(&mut self, bytes: usize) -> &mut Self {
+        self.settings.max_request = Some(bytes);
+        self
+    }
+
     /// What happens while records come faster than they leave, and the outbox is full. Default: `LOGBRIDGE_OVERLOAD`
     /// (`drop-newest`, `drop-oldest`, `drop-least-severe`, `block`, `block=500ms`), else [`Overload::DropNewest`].
     pub fn overload(&mut self, overload: Overload) -> &mut Self {

@@ -10,6 +10,7 @@ mod environment;
 mod headers;
 mod levels_file;
 mod lint;
+mod memory;
 mod names;
 mod overload;
 mod protocol;
@@ -58,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) levels: LevelSet,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) max_bytes: Option<usize>,
+    pub(crate) max_request: Option<usize>,
     /// What the text of a record must match, and who said so.
     pub(crate) message_filter: Option<(MessageFilter, String)>,
     pub(crate) max_spans: Option<usize>,
@@ -213,6 +215,8 @@ pub(crate) struct SpanDelivery {
     pub(crate) max_batch: usize,
     /// Spans that wait at most, those of the current request included.
     pub(crate) max_queue: usize,
+    /// Bytes of one request at most, about, unless a single span is longer.
+    pub(crate) max_request: usize,
     /// How long a span waits at most before it is sent.
     pub(crate) schedule_delay: Duration,
 }
@@ -227,6 +231,8 @@ pub(crate) struct Delivery {
     pub(crate) max_bytes: usize,
     /// Records that wait at most, where somebody said so.
     pub(crate) max_queue: Option<usize>,
+    /// Bytes of one request at most, unless a single record is longer.
+    pub(crate) max_request: usize,
     /// What goes when there is no room.
     pub(crate) overload: Overload,
     /// How long a record waits at most before it is sent.
@@ -241,6 +247,10 @@ pub(crate) mod defaults {
     pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
     /// About a quarter of a million records.
     pub(crate) const MAX_BYTES: usize = 64 << 20;
+    /// What every receiver takes: the limit of gRPC servers.
+    pub(crate) const MAX_REQUEST: usize = 4 << 20;
+    /// Below this, most requests would be one record.
+    pub(crate) const MIN_REQUEST: usize = 1 << 10;
     /// Below this, segments become so small that a single record may not fit.
     pub(crate) const MIN_BYTES: usize = 64 << 10;
     /// The specification's default for a batch processor.

@@ -26,6 +26,7 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_FIRST_CUT", Use::Honoured),
     ("LOGBRIDGE_LEVELS_FILE", Use::Honoured),
     ("LOGBRIDGE_MAX_BYTES", Use::Honoured),
+    ("LOGBRIDGE_MAX_REQUEST_BYTES", Use::Honoured),
     ("LOGBRIDGE_OTLP_LEVEL", Use::Honoured),
     ("LOGBRIDGE_OVERLOAD", Use::Honoured),
     ("LOGBRIDGE_SHOW_LEVELS", Use::Honoured),

@@ -377,25 +377,14 @@ impl Resolver<'_> {
         let route = self.route(code, Signal::Logs)?;
         let schedule_delay =
             self.time("logs delay", settings.schedule_delay, &["OTEL_BLRP_SCHEDULE_DELAY"], defaults::SCHEDULE_DELAY);
-        let (max_bytes, source) = match settings.max_bytes {
-            Some(bytes) => (bytes, Source::Code),
-            None => self.bytes("LOGBRIDGE_MAX_BYTES").unwrap_or((defaults::MAX_BYTES, Source::BuiltIn)),
-        };
-        if max_bytes < defaults::MIN_BYTES {
-            let text = format!("{max_bytes} bytes are too few for the outbox: {} are used", defaults::MIN_BYTES);
-            self.find(
-                Finding::new("too-small", Severity::Warning, source.to_string(), text)
-                    .help("LOGBRIDGE_MAX_BYTES or `Builder::max_bytes`: 65536 or more"),
-            );
-        }
-        let max_bytes = max_bytes.max(defaults::MIN_BYTES);
-        self.keep("logs max bytes", max_bytes.to_string(), source);
+        let max_bytes = self.max_bytes(settings);
         let max_queue = self.optional("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
         let max_batch = self.optional("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
         // A batch is no larger than the queue it is taken from.
         let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
         let overload = self.overload(settings);
-        Ok(Delivery { route, max_batch, max_queue, max_bytes, overload, schedule_delay })
+        let max_request = self.max_request(settings);
+        Ok(Delivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay })
     }
 
     /// Decides a time, and keeps who did.
@@ -445,25 +434,6 @@ impl Resolver<'_> {
             self.error("bad-duration", variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
         Some((duration?, Source::of(variables, variable)))
-    }
-
-    /// Bytes, or a number with `KiB`, `MiB` or `GiB` behind it.
-    fn bytes(&mut self, variable: &'static str) -> Option<(usize, Source)> {
-        let value = self.environment.get(variable)?;
-        let (number, unit) = split_unit(value);
-        let shift = match unit.to_ascii_lowercase().as_str() {
-            "" | "b" => Some(0),
-            "k" | "kib" => Some(10),
-            "m" | "mib" => Some(20),
-            "g" | "gib" => Some(30),
-            _ => None,
-        };
-        let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1 << shift));
-        if bytes.is_none() {
-            let problem = format!("`{value}` is no size; the default is used");
-            self.error("bad-size", variable, &problem, "write bytes as a whole number, such as 67108864, or 64MiB");
-        }
-        Some((bytes?, Source::Variable(variable)))
     }
 }
 

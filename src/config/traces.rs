@@ -95,7 +95,8 @@ impl Resolver<'_> {
         // A batch is no larger than the queue it is taken from.
         let (max_batch, source) = if batch.0 > max_queue { (max_queue, source) } else { batch };
         self.keep("spans batch", max_batch.to_string(), source);
-        Ok(SpanDelivery { route, schedule_delay, max_batch, max_queue })
+        let max_request = self.max_request(settings);
+        Ok(SpanDelivery { route, schedule_delay, max_batch, max_queue, max_request })
     }
 
     fn sampler(&mut self, settings: &Settings) -> Box<dyn ShouldSample> {

@@ -132,6 +132,14 @@ impl Outbox {
         }
     }
 
+    /// Bounds a request: by a quarter of the whole at most.
+    pub(crate) fn with_max_request(mut self, bytes: usize) -> Self {
+        let max_bytes = self.max_bytes();
+        self.request_bytes = bytes.min(max_bytes / 4);
+        self.bound = max_bytes - self.request_bytes;
+        self
+    }
+
     /// Bounds the number of records too.
     pub(crate) fn with_max_records(mut self, max_records: Option<usize>) -> Self {
         // What an overload policy drops at a time, and what is sent before the schedule says so.

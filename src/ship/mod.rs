@@ -263,7 +263,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         feeds.push((Signal::Logs, Box::new(feed), delivery.route));
     }
     if let Some((queue, delivery)) = spans {
-        let feed = SpanFeed::new(ledger, queue, &resource, delivery.schedule_delay);
+        let feed = SpanFeed::new(ledger, queue, &resource, delivery.schedule_delay, delivery.max_request);
         feeds.push((Signal::Traces, Box::new(feed), delivery.route));
     }
     feeds

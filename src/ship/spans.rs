@@ -20,6 +20,8 @@ pub(super) struct SpanFeed {
     queue: Arc<SpanQueue>,
     encoder: Result<SpanEncoder, String>,
     schedule_delay: Duration,
+    /// What a request holds at most by our own choice.
+    max_request: usize,
     /// What the endpoint takes.
     max_bytes: usize,
     /// What a span of the last request took on average: how long a request becomes is known only when it is encoded.
@@ -40,13 +42,15 @@ impl SpanFeed {
         queue: Arc<SpanQueue>,
         resource: &Resource,
         schedule_delay: Duration,
+        max_request: usize,
     ) -> Self {
         Self {
             ledger,
             queue,
             encoder: SpanEncoder::new(resource),
             schedule_delay,
-            max_bytes: usize::MAX,
+            max_request,
+            max_bytes: max_request,
             span_bytes: 1,
             sealed: VecDeque::new(),
             current: None,
@@ -140,7 +144,7 @@ impl Feed for SpanFeed {
     }
 
     fn limit(&mut self, bytes: usize) {
-        self.max_bytes = bytes;
+        self.max_bytes = bytes.min(self.max_request);
     }
 
     fn drop_all(&mut self) {

@@ -70,6 +70,7 @@ impl Plan {
         engine.outbox = self.delivery.as_ref().map(|delivery| {
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let outbox = Outbox::new(delivery.max_bytes, threads, Arc::clone(&engine.ledger));
+            let outbox = outbox.with_max_request(delivery.max_request);
             Arc::new(outbox.with_max_records(delivery.max_queue).with_overload(delivery.overload))
         });
         if engine.outbox.is_some() || self.spans.is_some() {
