@@ -168,12 +168,21 @@ impl Live {
     pub(crate) fn look(&self, target: &str) -> Look {
         let version = u64::from(self.id) << 32 | u64::from(self.versions.number());
         let kept = KEPT.try_with(|kept| {
-            let [first, second] = kept.get(place_of(target))?;
-            let is_of = |slot: &Slot| slot.version.get() == version && slot.is_of(target.as_bytes());
-            if is_of(first) {
-                return Some(first.look.get());
-            }
-            is_of(second).then(|| second.look.get())
+            let [first, _] = kept.get(place_of(target))?;
+            first.is_kept(version, target).then(|| first.look.get())
+        });
+        match kept {
+            Ok(Some(look)) => look,
+            _ => self.look_again(version, target),
+        }
+    }
+
+    /// Apart, so that the first place is looked at without a call.
+    #[inline(never)]
+    fn look_again(&self, version: u64, target: &str) -> Look {
+        let kept = KEPT.try_with(|kept| {
+            let [_, second] = kept.get(place_of(target))?;
+            second.is_kept(version, target).then(|| second.look.get())
         });
         match kept {
             Ok(Some(look)) => look,
@@ -302,6 +311,11 @@ impl Slot {
             }
     }
 
+    #[inline]
+    fn is_kept(&self, version: u64, target: &str) -> bool {
+        self.version.get() == version && self.is_of(target.as_bytes())
+    }
+
     fn copy(&self, other: &Self) {
         self.text.set(other.text.get());
         self.ends.set(other.ends.get());
@@ -331,8 +345,7 @@ thread_local! {
 /// side, so that each of their bits counts.
 #[inline]
 fn place_of(target: &str) -> usize {
-    let key = (target.as_ptr() as u64).wrapping_add(target.len() as u64);
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES)) as usize
+    ((target.as_ptr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES)) as usize
 }
 
 /// Two targets of one place both stay; a third one takes the turn of the one that was looked up longest ago.
