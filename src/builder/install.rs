@@ -127,7 +127,9 @@ impl Builder {
                 }
             };
             let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
-            Pipeline::new(config, engines, front, has_module_stage)
+            let made = Pipeline::new(config, engines, front, has_module_stage);
+            let _only_once = made.me.set(pipeline.clone());
+            made
         })
     }
 }

@@ -5,6 +5,7 @@ mod json;
 mod limits;
 mod reader;
 mod record;
+mod redact;
 mod request;
 mod resource;
 mod serde_value;
@@ -19,9 +20,12 @@ mod value;
 mod wire;
 
 pub(crate) use json::write_line as write_json_line;
-pub(crate) use limits::AttributeLimits;
+pub(crate) use limits::{AttributeLimits, cut_texts};
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
-pub(crate) use record::{Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, text_of};
+pub(crate) use record::{
+    Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,
+};
+pub(crate) use redact::Redaction;
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 pub(crate) use serde_value::write as write_serde;

@@ -78,7 +78,7 @@ impl Chain {
         for (key, value) in &view.attributes {
             record.add_attribute(Key::new(key.to_string()), any_value(value));
         }
-        super::processor::formatted();
+        super::processor::formatted(buffers.scratch.too_deep());
         self.logger.emit(record);
     }
 }

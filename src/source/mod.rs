@@ -5,6 +5,7 @@ mod change;
 mod encode;
 mod engine;
 mod event_line;
+mod facade;
 mod fields;
 mod flush;
 mod front;
@@ -19,6 +20,7 @@ mod official;
 mod panic;
 mod pipeline;
 mod processor;
+mod repetition;
 mod span_processor;
 mod tracing;
 

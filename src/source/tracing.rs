@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use log::Level;
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::{Status, TraceContextExt as _};
+use tracing_core::callsite::Identifier;
 use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::field::{Field, Visit};
 use tracing_core::subscriber::Interest;
@@ -245,6 +246,10 @@ where
     fn location(&self) -> Location<'_> {
         let metadata = self.event.metadata();
         Location { file: metadata.file(), line: metadata.line(), lasting: true }
+    }
+
+    fn callsite(&self) -> Option<Identifier> {
+        Some(self.event.metadata().callsite())
     }
 
     fn write(&self, writer: &mut RecordWriter<'_>) {
