@@ -14,6 +14,8 @@
 mod bounds;
 #[path = "process/console.rs"]
 mod console;
+#[path = "process/contents.rs"]
+mod contents;
 #[path = "process/dying.rs"]
 mod dying;
 #[path = "process/endpoint.rs"]
@@ -71,6 +73,7 @@ const GROUPS: &[Group] = &[
     providers::GROUP,
     levels::GROUP,
     bounds::GROUP,
+    contents::GROUP,
 ];
 
 fn main() -> ExitCode {

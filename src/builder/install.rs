@@ -117,7 +117,8 @@ impl Builder {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
                 Front::Direct
             } else {
-                let chain = Chain::new(config.resource.build(), processors, Last(pipeline.clone()));
+                let last = Last(pipeline.clone());
+                let chain = Chain::new(config.resource.build(), processors, last, config.redaction.clone());
                 front_of(chain, official)
             };
             let weak = pipeline.clone();

@@ -25,7 +25,7 @@ pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
     Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,
 };
-pub(crate) use redact::Redaction;
+pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 pub(crate) use serde_value::write as write_serde;

@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 
 use log::Level;
 
+use super::redact::Redaction;
 use super::value::{ValueWriter, put_text};
 use super::wire::{WireType, begin, end, put_bytes, put_fixed32, put_fixed64, put_varint, tag};
 
@@ -112,6 +113,8 @@ pub(crate) struct RecordWriter<'a> {
     has_body: bool,
     /// A key was seen that our own attributes could repeat.
     may_repeat_ours: bool,
+    /// What will be taken out of the record: under another key, it would not be found.
+    redaction: Option<&'a Redaction>,
 }
 
 impl<'a> RecordWriter<'a> {
@@ -139,7 +142,18 @@ impl<'a> RecordWriter<'a> {
         if let Some(name) = head.event_name {
             put_bytes(buf, tag(fields::EVENT_NAME, WireType::Length), name.as_bytes());
         }
-        Self { scratch, has_body: false, may_repeat_ours: false }
+        Self { scratch, has_body: false, may_repeat_ours: false, redaction: None }
+    }
+
+    /// What will be taken out of the record.
+    pub(crate) fn with_redaction(self, redaction: Option<&'a Redaction>) -> Self {
+        Self { redaction, ..self }
+    }
+
+    /// Whether the value under that key must be written nowhere else.
+    #[inline]
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.redaction.is_some_and(|redaction| redaction.hides(key))
     }
 
     pub(crate) fn has_body(&self) -> bool {

@@ -67,7 +67,13 @@ impl Redaction {
         (pass.out, pass.redacted)
     }
 
-    fn hides(&self, key: &str, lowered: &mut Lowered) -> bool {
+    /// Whether values under that key are redacted.
+    #[cold]
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.hides_lowered(key, &mut Lowered::default())
+    }
+
+    fn hides_lowered(&self, key: &str, lowered: &mut Lowered) -> bool {
         let key = if self.keys.is_empty() { return false } else { lowered.fill(key) };
         self.keys.iter().any(|pattern| pattern.matches(key))
     }
@@ -111,7 +117,7 @@ impl<'a> Pass<'a> {
     }
 
     fn hides(&mut self, key: &str) -> bool {
-        self.redaction.hides(key, &mut self.lowered)
+        self.redaction.hides_lowered(key, &mut self.lowered)
     }
 
     /// Counts what has changed.

@@ -72,8 +72,8 @@ pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl F
     }
 }
 
-/// Writes one whole record behind the scope.
-pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S) {
+/// Writes one whole record behind the scope. What is to be redacted is still in it, but nowhere twice.
+pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S, redaction: Option<&Redaction>) {
     let now = nanos(SystemTime::now());
     let head = Head {
         time: now,
@@ -83,7 +83,7 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
         trace: source.trace(),
         event_name: source.event_name(),
     };
-    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
+    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head).with_redaction(redaction);
     source.write(&mut writer);
     buffers.callsites.write(&mut writer, source.location());
     buffers.thread.write(&mut writer);

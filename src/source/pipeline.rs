@@ -298,7 +298,7 @@ impl Pipeline {
                 begin_frame(&mut buffers.scratch);
                 encode_scope_name(&mut buffers.scratch.buf, source.target());
                 let scope_end = buffers.scratch.buf.len();
-                write_record(buffers, source);
+                write_record(buffers, source, self.redaction.as_ref());
                 scope_end
             });
             match written {
