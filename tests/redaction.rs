@@ -251,6 +251,20 @@ impl serde::Serialize for Deep {
 }
 
 #[test]
+fn the_console_does_not_follow_a_value_without_end_either() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut builder = Builder::new();
+    builder.filter_level(LevelFilter::Trace).otlp(Otlp::off()).console(Console::pipe(writer));
+    log::set_max_level(LevelFilter::Trace);
+    let bridge = builder.build().expect("builds");
+    log::info!(logger: bridge.logger(), deep:serde = Deep(10_000), shallow:serde = Deep(2), after = 1; "on the console");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(reader), &mut line).expect("a line");
+    let expected = "on the console deep=<nested too deep> shallow={\"k\": {\"k\": \"bottom\"}} after=1\n";
+    assert!(line.ends_with(expected), "{line}");
+}
+
+#[test]
 fn ten_thousand_levels_are_cut_and_arrive() {
     let receiver = Receiver::start().expect("a receiver");
     let bridge = builder(&receiver.endpoint()).build().expect("builds");

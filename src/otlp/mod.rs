@@ -3,6 +3,7 @@
 
 mod json;
 mod limits;
+mod nesting;
 mod reader;
 mod record;
 mod redact;
@@ -21,6 +22,7 @@ mod wire;
 
 pub(crate) use json::write_line as write_json_line;
 pub(crate) use limits::{AttributeLimits, cut_texts};
+pub(crate) use nesting::nests_deeper;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
     Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,
@@ -31,4 +33,4 @@ pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 pub(crate) use serde_value::write as write_serde;
 pub(crate) use span_view::{attributes_of, status_of, write_span_line};
 pub(crate) use spans::SpanEncoder;
-pub(crate) use value::ValueWriter;
+pub(crate) use value::{TOO_DEEP, ValueWriter};

@@ -9,7 +9,7 @@
 //! * No code of the application and no record of ours under a lock. What time it is, the caller says.
 //! * Windows belong to one process: a forked child begins with none, and the parent tells what the parent suppressed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -111,10 +111,10 @@ impl Window {
 pub(super) struct Windows {
     limit: RepetitionLimit,
     hasher: RandomState,
-    shards: [Mutex<BTreeMap<u64, Window>>; SHARDS],
+    shards: [Mutex<HashMap<u64, Window>>; SHARDS],
 }
 
-fn lock(shard: &Mutex<BTreeMap<u64, Window>>) -> MutexGuard<'_, BTreeMap<u64, Window>> {
+fn lock(shard: &Mutex<HashMap<u64, Window>>) -> MutexGuard<'_, HashMap<u64, Window>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -163,7 +163,7 @@ impl Windows {
 
     /// Closes the windows that are over.
     fn close(&self, now: Instant) -> Vec<Summary> {
-        let over = |shard| lock(shard).extract_if(.., |_, window| self.is_over(window, now)).collect::<Vec<_>>();
+        let over = |shard| lock(shard).extract_if(|_, window| self.is_over(window, now)).collect::<Vec<_>>();
         self.shards.iter().flat_map(over).filter_map(|(_, mut window)| window.tell()).collect()
     }
 
