@@ -6,7 +6,8 @@
 //!   end, when the keeper comes by, at a flush and at the end of the process; whichever is first.
 //! * Bounded: so many callsites are told apart. When there are more, the window that began first is closed, with its
 //!   summary: nothing is suppressed in silence.
-//! * No code of the application and no record of ours under a lock. What time it is, the caller says.
+//! * No code of the application under a lock, and no record is written under that of a window. What time it is, the caller
+//!   says.
 //! * Windows belong to one process: a forked child begins with none, and the parent tells what the parent suppressed.
 
 use std::collections::HashMap;
@@ -106,21 +107,26 @@ impl Window {
     }
 }
 
+/// The windows of some callsites, by the hash of what makes their records similar.
+type Shard = Mutex<HashMap<u64, Window>>;
+
 /// The windows of one process.
 #[derive(Debug)]
 pub(super) struct Windows {
     limit: RepetitionLimit,
     hasher: RandomState,
-    shards: [Mutex<HashMap<u64, Window>>; SHARDS],
+    shards: [Shard; SHARDS],
+    /// One at a time: a flush must not overtake the keeper, which has closed a window and not written its summary yet.
+    telling: Mutex<()>,
 }
 
-fn lock(shard: &Mutex<HashMap<u64, Window>>) -> MutexGuard<'_, HashMap<u64, Window>> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Windows {
     pub(super) fn new(limit: RepetitionLimit) -> Self {
-        Self { limit, hasher: RandomState::new(), shards: Default::default() }
+        Self { limit, hasher: RandomState::new(), shards: Default::default(), telling: Mutex::default() }
     }
 
     fn is_over(&self, window: &Window, now: Instant) -> bool {
@@ -163,19 +169,19 @@ impl Windows {
 
     /// Closes the windows that are over.
     fn close(&self, now: Instant) -> Vec<Summary> {
-        let over = |shard| lock(shard).extract_if(|_, window| self.is_over(window, now)).collect::<Vec<_>>();
+        let over = |shard: &Shard| lock(shard).extract_if(|_, window| self.is_over(window, now)).collect::<Vec<_>>();
         self.shards.iter().flat_map(over).filter_map(|(_, mut window)| window.tell()).collect()
     }
 
     /// Tells what was suppressed so far. The windows go on, so that a flush lets nothing through.
     fn tell(&self) -> Vec<Summary> {
-        let told = |shard| lock(shard).values_mut().filter_map(Window::tell).collect::<Vec<_>>();
+        let told = |shard: &Shard| lock(shard).values_mut().filter_map(Window::tell).collect::<Vec<_>>();
         self.shards.iter().flat_map(told).collect()
     }
 
     /// When the next window ends that has something to tell.
     fn next(&self) -> Option<Instant> {
-        let ends = |shard| {
+        let ends = |shard: &Shard| {
             let shard = lock(shard);
             let telling = shard.values().filter(|window| window.so_far.suppressed > 0);
             telling.filter_map(|window| window.since.checked_add(self.limit.window)).min()
@@ -230,6 +236,7 @@ impl Pipeline {
     pub(super) fn keep_windows(&self, now: Instant) -> Option<Instant> {
         let engine = self.engines.existing()?;
         let windows = engine.windows.as_ref()?;
+        let _one_at_a_time = lock(&windows.telling);
         let closed = windows.close(now);
         closed.iter().for_each(|summary| self.write_summary(engine, thread::number(), summary));
         // What was suppressed once is likely to be so again: the thread stays for one more window.
@@ -240,6 +247,7 @@ impl Pipeline {
     /// Writes what was suppressed so far: a flush, or the end.
     pub(super) fn tell_suppressed(&self, engine: &Engine) {
         let Some(windows) = &engine.windows else { return };
+        let _one_at_a_time = lock(&windows.telling);
         windows.tell().iter().for_each(|summary| self.write_summary(engine, thread::number(), summary));
     }
 
