@@ -14,6 +14,8 @@
 mod bounds;
 #[path = "process/console.rs"]
 mod console;
+#[path = "process/contents.rs"]
+mod contents;
 #[path = "process/dying.rs"]
 mod dying;
 #[path = "process/endpoint.rs"]
@@ -77,6 +79,7 @@ const GROUPS: &[Group] = &[
     levels::GROUP,
     bounds::GROUP,
     overload::GROUP,
+    contents::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -286,6 +286,7 @@ impl fmt::Display for Report {
         self.fmt_cuts(f, Stage::Otlp)?;
         row(f, 2, otlp.suppressed, "suppressed")?;
         row(f, 2, otlp.unsampled, "in traces that are not sampled")?;
+        row(f, 2, otlp.repeated, "similar to others and suppressed: records with `logbridge.suppressed` tell where")?;
         row(f, 2, otlp.accepted, "accepted")?;
         row(f, 3, otlp.delivered, "delivered")?;
         row(f, 3, otlp.unconfirmed, "unconfirmed: the endpoint's answer was no OTLP answer")?;
@@ -310,6 +311,7 @@ impl fmt::Display for Report {
             row(f, 2, *mirrored, "printed")?;
             row(f, 2, *mirror_failed, "not printed: stdout could not be written")?;
         }
+        self.fmt_contents(f)?;
         for notice in &self.notices {
             writeln!(f, "  warning: {notice}")?;
         }
@@ -333,6 +335,17 @@ impl Report {
             row(f, 4, dropped.records, &format!("{} at {level}", shown(&dropped.target)))?;
         }
         Ok(())
+    }
+
+    /// What was changed in records and spans.
+    fn fmt_contents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counters { redacted, nested_too_deep, attributes_left_out, .. } = &self.counters;
+        if redacted + nested_too_deep + attributes_left_out > 0 {
+            writeln!(f, "          contents")?;
+        }
+        row(f, 2, *redacted, "values redacted")?;
+        row(f, 2, *nested_too_deep, "values nested too deep, and cut there")?;
+        row(f, 2, *attributes_left_out, "attributes left out: more than the limit")
     }
 
     fn fmt_spans(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -117,7 +117,8 @@ impl Builder {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
                 Front::Direct
             } else {
-                let chain = Chain::new(config.resource.build(), processors, Last(pipeline.clone()));
+                let last = Last(pipeline.clone());
+                let chain = Chain::new(config.resource.build(), processors, last, config.redaction.clone());
                 front_of(chain, official)
             };
             let weak = pipeline.clone();
@@ -127,7 +128,9 @@ impl Builder {
                 }
             };
             let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
-            Pipeline::new(config, engines, front, has_module_stage)
+            let made = Pipeline::new(config, engines, front, has_module_stage);
+            let _only_once = made.me.set(pipeline.clone());
+            made
         })
     }
 }

@@ -14,7 +14,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
-use crate::config::{Console, Environment, Mirror, Otlp, Overload, Settings};
+use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, Settings};
 use crate::env::Env;
 use crate::error::Error;
 use crate::levels::{Origin, Threshold};
@@ -218,6 +218,21 @@ impl Builder {
     /// records where `OTEL_LOGS_EXPORTER`, for spans where `OTEL_TRACES_EXPORTER` names `console`; else off.
     pub fn mirror(&mut self, mirror: Mirror) -> &mut Self {
         self.settings.mirror = Some(mirror);
+        self
+    }
+
+    /// Takes values out of records and spans before they are shipped, by key or by what they look like; see [`Redact`].
+    /// Default: `LOGBRIDGE_REDACT_KEYS` and `LOGBRIDGE_REDACT_VALUES`, which also come on top of this; else nothing. What
+    /// cannot be used makes [`try_init`](Self::try_init) return an error. Each call adds to those before it.
+    pub fn redact(&mut self, redact: Redact) -> &mut Self {
+        self.settings.redact.and(redact);
+        self
+    }
+
+    /// How many similar records of one callsite are sent in a window of time; see [`Repetition`]. Default:
+    /// `LOGBRIDGE_REPETITION` (`10/s`, `100/60s`), else all of them.
+    pub fn repetition(&mut self, repetition: Repetition) -> &mut Self {
+        self.settings.repetition = Some(repetition);
         self
     }
 

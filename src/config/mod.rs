@@ -9,12 +9,15 @@ mod endpoint;
 mod environment;
 mod headers;
 mod levels_file;
+mod limits;
 mod lint;
 mod memory;
 mod names;
 mod overload;
 mod protocol;
 mod proxy;
+mod redact;
+mod repetition;
 mod resolve;
 mod resource;
 mod route;
@@ -34,6 +37,9 @@ pub(crate) use levels_file::{LevelsFile, Looked, POLL};
 pub use overload::Overload;
 pub use protocol::{Compression, Protocol};
 pub(crate) use proxy::Proxy;
+pub use redact::Redact;
+pub use repetition::Repetition;
+pub(crate) use repetition::RepetitionLimit;
 pub(crate) use resource::ResourceConfig;
 pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
@@ -44,7 +50,7 @@ use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 use crate::finding::Finding;
 use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, lint_at, parse};
 use crate::notice::{Loudness, Notice};
-use crate::otlp::AttributeLimits;
+use crate::otlp::{AttributeLimits, Redaction};
 use crate::signal::Signal;
 
 /// What code said; the rest comes from the environment.
@@ -71,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
     pub(crate) problems: Vec<String>,
+    pub(crate) redact: Redact,
+    pub(crate) repetition: Option<Repetition>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
     pub(crate) sampler: Option<Box<dyn ShouldSample>>,
     pub(crate) schedule_delay: Option<Duration>,
@@ -136,6 +144,10 @@ pub(crate) struct Config {
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
+    /// What is taken out of records and spans, where anything is.
+    pub(crate) redaction: Option<Redaction>,
+    /// How many similar records pass, where that is limited.
+    pub(crate) repetition: Option<RepetitionLimit>,
     pub(crate) resource: ResourceConfig,
     /// Each value that was decided, with who decided it.
     pub(crate) settings: Vec<Setting>,
@@ -182,6 +194,8 @@ pub(crate) struct SpanConfig {
     pub(crate) mirror: Mirror,
     pub(crate) propagators: Vec<Propagator>,
     pub(crate) sampler: Box<dyn ShouldSample>,
+    /// How many characters a text in the attributes of a span may have.
+    pub(crate) value_length: Option<usize>,
 }
 
 /// How the context of a trace is written into requests to other services.

@@ -16,7 +16,6 @@ use crate::finding::{Finding, Severity};
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::os;
-use crate::otlp::AttributeLimits;
 use crate::signal::Signal;
 
 /// Longer times mean the same: no clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
@@ -40,6 +39,8 @@ impl Settings {
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
         let limits = resolver.limits();
+        let redaction = resolver.redaction(&self.redact)?;
+        let repetition = resolver.repetition(self.repetition)?;
         let loudness = resolver.loudness();
         let (first_cut, source) = match self.first_cut {
             Some(wanted) => (wanted, Source::Code),
@@ -72,6 +73,8 @@ impl Settings {
             notices: resolver.notices,
             otlp,
             panic_hook,
+            redaction,
+            repetition,
             resource,
             settings: resolver.settings,
             show_levels,
@@ -164,17 +167,6 @@ impl Resolver<'_> {
             console: self.levels(&console, Stage::Console.variable()),
             span: self.levels(&settings.span_levels, Stage::Span.variable()),
         }
-    }
-
-    /// The limits of a record's attributes, where any is set.
-    fn limits(&mut self) -> Option<AttributeLimits> {
-        let count = ["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
-        let length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
-        let limits = AttributeLimits {
-            count: self.optional("logs attributes", &count, 0),
-            value_length: self.optional("logs value length", &length, 0),
-        };
-        (limits.count.is_some() || limits.value_length.is_some()).then_some(limits)
     }
 
     /// The specification's level of the SDK's own voice.
@@ -405,7 +397,7 @@ impl Resolver<'_> {
     }
 
     /// A bound that is none unless a variable says so.
-    fn optional(&mut self, name: &'static str, variables: &[&'static str], least: usize) -> Option<usize> {
+    pub(super) fn optional(&mut self, name: &'static str, variables: &[&'static str], least: usize) -> Option<usize> {
         let (variable, value) = self.environment.first(variables)?;
         let Some(number) = value.parse::<usize>().ok().filter(|number| *number >= least) else {
             // The words of the limits of spans, so that a variable for both is spoken of once.

@@ -148,7 +148,7 @@ fn bounds_and_limits_of_records() {
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
         ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9"),
     ]);
-    assert_eq!(config.limits, Some(AttributeLimits { count: Some(0), value_length: Some(9) }));
+    assert_eq!(config.limits, Some(crate::otlp::AttributeLimits { count: Some(0), value_length: Some(9) }));
     let delivery = config.otlp.delivery.expect("on");
     assert_eq!((delivery.max_queue, delivery.max_batch), (Some(100), Some(100)), "a batch fits into the queue");
     let config = resolve([("OTEL_BLRP_MAX_QUEUE_SIZE", "0"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "long")]);

@@ -38,6 +38,7 @@ impl Resolver<'_> {
             mirror,
             propagators: self.propagators(),
             sampler: self.sampler(settings),
+            value_length: self.span_value_length(),
         })
     }
 

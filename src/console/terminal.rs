@@ -12,6 +12,7 @@ use anstream::ColorChoice;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log as _};
 
+use super::shallow::Shallow;
 use super::stream::{Sink, is_in_pipe};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::thread::guarded;
@@ -68,7 +69,8 @@ impl Terminal {
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
         };
-        let formatted = guarded(|| log(record)).is_some();
+        let key_values = Shallow(record.key_values());
+        let formatted = guarded(|| log(&record.to_builder().key_values(&key_values).build())).is_some();
         if !formatted {
             // env_logger keeps the half of the line in its buffer, and would print it with the next record.
             let outer = MUTED.replace(true);

@@ -168,6 +168,10 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
             "Otlp::trace_based(false) sends it all the same, or sample more (OTEL_TRACES_SAMPLER)".to_owned()
         }));
     }
+    if let Some(limit) = pipeline.repetition() {
+        let why = format!("{limit} of one callsite pass; what others are suppressed, the report counts");
+        gates.push(gate("repetition", true, why, String::new));
+    }
     let shut = pipeline.is_shut();
     gates.push(gate("running", !shut, if shut { "logbridge was shut down" } else { "yes" }, || {
         "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned()

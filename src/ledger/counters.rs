@@ -8,7 +8,8 @@ use super::{DropReason, RejectReason};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Records that reached logbridge from the application.
+    /// Records that reached logbridge from the application, and those that logbridge adds for it: panics, and what
+    /// [`Repetition`](crate::Repetition) tells of the records it suppressed.
     pub offered: u64,
     /// Cut by the module stage (RUST_LOG, `filter_module`).
     pub below: u64,
@@ -24,6 +25,13 @@ pub struct Counters {
     pub mirrored: u64,
     /// Records and spans that the debug mirror did not print, because stdout could not be written.
     pub mirror_failed: u64,
+    /// Values of records and spans in which something was redacted, by [`Redact`](crate::Redact).
+    pub redacted: u64,
+    /// Values of records that nest deeper than 24 levels: a text that says so stands in the place of what lies deeper.
+    pub nested_too_deep: u64,
+    /// Attributes of records that were left out because there were more than `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` or
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`; each record says how many it lacks.
+    pub attributes_left_out: u64,
     /// Records written by logbridge's own threads; not the application's and not part of `offered`.
     pub internal: u64,
 }
@@ -40,6 +48,9 @@ pub struct OtlpCounters {
     pub suppressed: u64,
     /// Not sent because their trace is not sampled, where [`Otlp::trace_based`](crate::Otlp::trace_based) asks for that.
     pub unsampled: u64,
+    /// Not sent because they are similar to more records than [`Repetition`](crate::Repetition) lets through; records with
+    /// the attribute `logbridge.suppressed` say so for each callsite.
+    pub repeated: u64,
     /// Taken over; each of them is in exactly one of the fields below.
     pub accepted: u64,
     /// Confirmed by the endpoint.

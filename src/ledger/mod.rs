@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * `offered = below + passed` at the module stage; for each destination
-//!   `passed = below + off + suppressed + unsampled + accepted`; for otlp
+//!   `passed = below + off + suppressed + unsampled + repeated + accepted`; for otlp
 //!   `accepted = delivered + unconfirmed + rejected + dropped + pending`.
 //! * For spans `ended = unsampled + off + accepted`, and accepted as above.
 //! * The callers' counters are sharded by thread: threads do not share a cache line, and most need no atomic addition.
@@ -27,6 +27,8 @@ use crate::thread::{EXCLUSIVE, NUMBERS};
 pub(crate) enum Count {
     /// Put into the outbox.
     Appended,
+    /// An attribute of a record beyond the limit.
+    AttributeLeftOut,
     ConsoleAccepted,
     ConsoleBelow,
     ConsoleFailed,
@@ -38,12 +40,18 @@ pub(crate) enum Count {
     MirrorWritten,
     ModuleBelow,
     ModulePassed,
+    /// A value of a record that was cut because it nests too deep.
+    NestedTooDeep,
     Offered,
     OtlpAccepted,
     OtlpBelow,
     OtlpOff,
+    /// Similar to more records than may come in a window.
+    OtlpRepeated,
     OtlpSuppressed,
     OtlpUnsampled,
+    /// A value of a record or a span in which something was redacted.
+    Redacted,
     SpanAccepted,
     /// Put into the queue.
     SpanAppended,
@@ -172,6 +180,17 @@ impl Ledger {
         }
     }
 
+    /// Counts so many at once; most often there are none.
+    #[inline]
+    pub(crate) fn count_many(&self, thread: usize, count: Count, number: u64) {
+        if number > 0
+            && let Some(cell) = self.cells.get(thread).and_then(|cells| cells.counts.get(count as usize))
+        {
+            // Also where the number is exclusive: this is no path that has to be fast.
+            cell.fetch_add(number, Ordering::Release);
+        }
+    }
+
     /// Counts an accepted item that never reached the outbox.
     #[cold]
     pub(crate) fn count_dropped(&self, thread: usize, signal: Signal, reason: DropReason) {
@@ -226,6 +245,7 @@ impl Ledger {
             off: self.sum(Count::OtlpOff),
             suppressed: self.sum(Count::OtlpSuppressed),
             unsampled: self.sum(Count::OtlpUnsampled),
+            repeated: self.sum(Count::OtlpRepeated),
         };
         let console = ConsoleCounters {
             failed: console_failed,
@@ -241,6 +261,9 @@ impl Ledger {
             console,
             mirror_failed: self.sum(Count::MirrorFailed),
             mirrored: self.sum(Count::MirrorWritten),
+            attributes_left_out: self.sum(Count::AttributeLeftOut),
+            nested_too_deep: self.sum(Count::NestedTooDeep),
+            redacted: self.sum(Count::Redacted),
             below,
             passed,
             internal: self.sum(Count::Internal),

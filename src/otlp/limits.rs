@@ -1,5 +1,11 @@
-//! Limits of attributes: a record that was encoded already is written again without what is too much. Only where somebody
-//! asked for limits.
+//! Limits of attributes: a record that was encoded already is written again without what is too much, and a span that has
+//! ended is cut. Only where somebody asked for limits.
+//!
+//! By the specification a length is one of characters, or of bytes for bytes; each value of a list and of a map is measured
+//! by itself, and body, resource and scope have no limits.
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::record::fields as record_fields;
 use super::value::fields as value_fields;
@@ -14,17 +20,17 @@ pub(crate) struct AttributeLimits {
 }
 
 impl AttributeLimits {
-    /// The record within the limits, with the number of attributes that were left out.
-    pub(crate) fn apply(self, record: &[u8]) -> Vec<u8> {
+    /// The record within the limits, and how many attributes were left out of it.
+    pub(crate) fn apply(self, record: &[u8]) -> (Vec<u8>, u64) {
         let mut limited = Vec::with_capacity(record.len());
-        let (mut kept, mut dropped) = (0, 0_u64);
+        let (mut kept, mut left_out, mut dropped) = (0, 0, 0_u64);
         let mut reader = Reader::new(record);
         loop {
             let before = reader.rest();
             let Some((field, value)) = reader.next() else { break };
             let raw = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
             match u8::try_from(field).unwrap_or(0) {
-                record_fields::ATTRIBUTES if self.count.is_some_and(|count| kept >= count) => dropped += 1,
+                record_fields::ATTRIBUTES if self.count.is_some_and(|count| kept >= count) => left_out += 1,
                 record_fields::ATTRIBUTES => {
                     kept += 1;
                     let pair = begin(&mut limited, tag(record_fields::ATTRIBUTES, WireType::Length));
@@ -35,11 +41,12 @@ impl AttributeLimits {
                 _ => limited.extend_from_slice(raw),
             }
         }
+        dropped += left_out;
         if dropped > 0 {
             limited.push(tag(record_fields::DROPPED_ATTRIBUTES, WireType::Varint));
             put_varint(&mut limited, dropped);
         }
-        limited
+        (limited, left_out)
     }
 
     fn key_value(self, out: &mut Vec<u8>, pair: &[u8]) {
@@ -63,8 +70,7 @@ impl AttributeLimits {
         match u8::try_from(field).unwrap_or(0) {
             value_fields::STRING => {
                 let text = content.text();
-                let end = self.value_length.and_then(|most| text.char_indices().nth(most)).map(|(end, _)| end);
-                let cut = end.and_then(|end| text.get(..end)).unwrap_or(&text);
+                let cut = self.value_length.map_or(text.as_ref(), |most| first_chars(&text, most));
                 put_bytes(out, tag(value_fields::STRING, WireType::Length), cut.as_bytes());
             }
             value_fields::BYTES => {
@@ -89,6 +95,34 @@ impl AttributeLimits {
             self.nested(out, 1, pair.bytes(), Self::key_value);
         }
     }
+}
+
+/// Cuts the texts in the attributes of a span, which the SDK limits by number only.
+pub(crate) fn cut_texts(span: &mut SpanData, most: usize) {
+    let cut = |text: &mut StringValue| {
+        let short = first_chars(text.as_str(), most);
+        if short.len() < text.as_str().len() {
+            *text = short.to_owned().into();
+        }
+    };
+    let cut_all = |attributes: &mut [KeyValue]| {
+        for pair in attributes {
+            match &mut pair.value {
+                Value::String(text) => cut(text),
+                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(cut),
+                _ => {}
+            }
+        }
+    };
+    cut_all(&mut span.attributes);
+    span.events.events.iter_mut().for_each(|event| cut_all(&mut event.attributes));
+    span.links.links.iter_mut().for_each(|link| cut_all(&mut link.attributes));
+}
+
+/// The first characters of a text: never a part of one.
+fn first_chars(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -122,14 +156,23 @@ mod tests {
     fn values_are_cut_wherever_they_stand_and_attributes_are_counted() {
         let record = record();
         let none = AttributeLimits { count: None, value_length: None };
-        assert_eq!(RecordView::read(&none.apply(&record)), RecordView::read(&record));
-        let limited = AttributeLimits { count: Some(4), value_length: Some(4) }.apply(&record);
+        assert_eq!(RecordView::read(&none.apply(&record).0), RecordView::read(&record));
+        let (limited, left_out) = AttributeLimits { count: Some(4), value_length: Some(4) }.apply(&record);
+        assert_eq!(left_out, 1, "the two others were dropped before");
         let view = RecordView::read(&limited);
         let shown: Vec<String> = view.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(shown, ["text=grün", "bytes=01020304", "list=[\"abcd\"]", "map={\"key\":\"abcd\"}"]);
         assert_eq!((view.dropped_attributes, view.time, view.severity_number), (3, 1, 9));
         assert_eq!(view.body, Value::Text("a long message stays whole".into()));
-        let nothing = AttributeLimits { count: Some(0), value_length: None }.apply(&record);
-        assert_eq!(RecordView::read(&nothing).dropped_attributes, 7);
+        let (nothing, left_out) = AttributeLimits { count: Some(0), value_length: None }.apply(&record);
+        assert_eq!((RecordView::read(&nothing).dropped_attributes, left_out), (7, 5));
+    }
+
+    #[test]
+    fn lengths_are_those_of_characters() {
+        for (most, cut) in [(0, ""), (1, "🦀"), (2, "🦀ü"), (3, "🦀üx"), (4, "🦀üx"), (usize::MAX, "🦀üx")]
+        {
+            assert_eq!(first_chars("🦀üx", most), cut);
+        }
     }
 }

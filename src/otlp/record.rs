@@ -4,9 +4,13 @@
 //! twice keeps its last value, in the place of that value; an empty key becomes `_`; a value that is none leaves no
 //! attribute.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
+use log::Level;
+
+use super::redact::Redaction;
 use super::value::{ValueWriter, put_text};
 use super::wire::{WireType, begin, end, put_bytes, put_fixed32, put_fixed64, put_varint, tag};
 
@@ -39,6 +43,17 @@ pub(crate) struct Head<'a> {
     pub(crate) event_name: Option<&'a str>,
 }
 
+/// The specification's number for a level.
+pub(crate) fn severity_number(level: Level) -> u8 {
+    match level {
+        Level::Error => 17,
+        Level::Warn => 13,
+        Level::Info => 9,
+        Level::Debug => 5,
+        Level::Trace => 1,
+    }
+}
+
 /// The ids of the active span.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TraceIds {
@@ -63,6 +78,8 @@ pub(crate) struct Scratch {
     placed: Vec<Placed>,
     /// The keys of a record with many of them; empty below [`MANY`].
     keys: HashSet<Box<[u8]>>,
+    /// How many values of the record were cut because they nest too deep.
+    too_deep: Cell<u32>,
 }
 
 /// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
@@ -70,6 +87,11 @@ pub(crate) struct Scratch {
 const MANY: usize = 64;
 
 impl Scratch {
+    /// How many values of the last record were cut because they nest too deep.
+    pub(crate) fn too_deep(&self) -> u32 {
+        self.too_deep.get()
+    }
+
     /// Gives memory back after an unusually large record.
     pub(crate) fn trim(&mut self) {
         const KEPT: usize = 64 << 10;
@@ -91,12 +113,15 @@ pub(crate) struct RecordWriter<'a> {
     has_body: bool,
     /// A key was seen that our own attributes could repeat.
     may_repeat_ours: bool,
+    /// What will be taken out of the record: under another key, it would not be found.
+    redaction: Option<&'a Redaction>,
 }
 
 impl<'a> RecordWriter<'a> {
     pub(crate) fn begin(scratch: &'a mut Scratch, head: &Head<'_>) -> Self {
         scratch.placed.clear();
         scratch.keys.clear();
+        scratch.too_deep.set(0);
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);
@@ -117,7 +142,18 @@ impl<'a> RecordWriter<'a> {
         if let Some(name) = head.event_name {
             put_bytes(buf, tag(fields::EVENT_NAME, WireType::Length), name.as_bytes());
         }
-        Self { scratch, has_body: false, may_repeat_ours: false }
+        Self { scratch, has_body: false, may_repeat_ours: false, redaction: None }
+    }
+
+    /// What will be taken out of the record.
+    pub(crate) fn with_redaction(self, redaction: Option<&'a Redaction>) -> Self {
+        Self { redaction, ..self }
+    }
+
+    /// Whether the value under that key must be written nowhere else.
+    #[inline]
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.redaction.is_some_and(|redaction| redaction.hides(key))
     }
 
     pub(crate) fn has_body(&self) -> bool {
@@ -135,11 +171,11 @@ impl<'a> RecordWriter<'a> {
     /// A body that is no text.
     pub(crate) fn body_value(&mut self, write: impl FnOnce(ValueWriter<'_>)) {
         if !std::mem::replace(&mut self.has_body, true) {
-            let buf = &mut self.scratch.buf;
+            let Scratch { buf, too_deep, .. } = &mut *self.scratch;
             let before = buf.len();
             let any = begin(buf, tag(fields::BODY, WireType::Length));
             let empty = buf.len();
-            write(ValueWriter::new(buf));
+            write(ValueWriter::counting(buf, too_deep));
             if buf.len() == empty {
                 buf.truncate(before);
                 self.has_body = false;
@@ -195,14 +231,14 @@ impl<'a> RecordWriter<'a> {
 
     /// Writes one `KeyValue`; takes it back where it has no value.
     fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<Placed> {
-        let buf = &mut self.scratch.buf;
+        let Scratch { buf, too_deep, .. } = &mut *self.scratch;
         let start = buf.len();
         let pair = begin(buf, tag(fields::ATTRIBUTES, WireType::Length));
         put_bytes(buf, tag(1, WireType::Length), key.as_bytes());
         let key_end = buf.len();
         let any = begin(buf, tag(2, WireType::Length));
         let empty = buf.len();
-        write(ValueWriter::new(buf));
+        write(ValueWriter::counting(buf, too_deep));
         if buf.len() == empty {
             buf.truncate(start);
             return None;
@@ -241,7 +277,7 @@ impl<'a> RecordWriter<'a> {
     /// Keeps the set of keys up to date: all of them at first, and then the last.
     #[cold]
     fn index(&mut self) {
-        let Scratch { buf, placed, keys } = &mut *self.scratch;
+        let Scratch { buf, placed, keys, .. } = &mut *self.scratch;
         let new = if keys.is_empty() { placed.as_slice() } else { placed.last().map_or(&[][..], std::slice::from_ref) };
         keys.extend(new.iter().filter_map(|placed| buf.get(placed.key.0..placed.key.1)).map(Box::from));
     }

@@ -128,16 +128,100 @@ fn nested_values_by_serde() {
     );
 }
 
-#[derive(serde::Serialize)]
-struct Chain(Option<Box<Chain>>, Vec<u8>);
+/// What nests without end, as a value that is visited: nothing of it is in memory.
+struct Nest {
+    levels: u32,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    List,
+    Map,
+    Some,
+    Struct,
+    Newtype,
+    NewtypeVariant,
+    TupleVariant,
+    StructVariant,
+}
+
+impl serde::Serialize for Nest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{SerializeMap as _, SerializeSeq as _, SerializeStruct as _, SerializeTupleVariant as _};
+        let Some(levels) = self.levels.checked_sub(1) else { return serializer.serialize_str("bottom") };
+        let inner = Nest { levels, shape: self.shape };
+        match self.shape {
+            Shape::List => {
+                let mut list = serializer.serialize_seq(Some(1))?;
+                list.serialize_element(&inner)?;
+                list.end()
+            }
+            Shape::Map => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("k", &inner)?;
+                map.end()
+            }
+            Shape::Some => serializer.serialize_some(&inner),
+            Shape::Struct => {
+                let mut fields = serializer.serialize_struct("Nest", 1)?;
+                fields.serialize_field("f", &inner)?;
+                fields.end()
+            }
+            Shape::Newtype => serializer.serialize_newtype_struct("Nest", &inner),
+            Shape::NewtypeVariant => serializer.serialize_newtype_variant("Nest", 0, "v", &inner),
+            Shape::TupleVariant => {
+                let mut fields = serializer.serialize_tuple_variant("Nest", 0, "v", 1)?;
+                fields.serialize_field(&inner)?;
+                fields.end()
+            }
+            Shape::StructVariant => {
+                use serde::ser::SerializeStructVariant as _;
+                let mut fields = serializer.serialize_struct_variant("Nest", 0, "v", 1)?;
+                fields.serialize_field("f", &inner)?;
+                fields.end()
+            }
+        }
+    }
+}
+
+/// The attribute `deep` as text, and how many values were cut.
+fn nested(levels: u32, shape: Shape) -> (String, u32) {
+    let mut scratch = Scratch::default();
+    let head = Head { severity_text: "", ..head() };
+    let mut writer = RecordWriter::begin(&mut scratch, &head);
+    writer.attribute("deep", |value| crate::otlp::write_serde(&Nest { levels, shape }, value));
+    writer.finish(0);
+    (attributes(&scratch.buf)[0].1.clone(), scratch.too_deep())
+}
 
 #[test]
-fn what_is_nested_too_deep_is_cut_and_stays_decodable() {
-    let deep = (0..60).fold(Chain(None, vec![]), |inner, _| Chain(Some(Box::new(inner)), vec![1]));
-    let bytes = record(|writer| writer.attribute("deep", |value| crate::otlp::write_serde(&deep, value)));
-    let text = &attributes(&bytes)[0].1;
-    assert!(text.contains("<nested too deep>"), "{text}");
-    assert!(text.starts_with("[["), "{text}");
+fn what_is_nested_too_deep_is_cut_and_counted_whatever_it_is() {
+    use Shape::{List, Map, Newtype, NewtypeVariant, Some, Struct, StructVariant, TupleVariant};
+    for shape in [List, Map, Some, Struct, Newtype, NewtypeVariant, TupleVariant, StructVariant] {
+        let (text, cut) = nested(10_000, shape);
+        assert_eq!((text.matches("<nested too deep>").count(), cut), (1, 1), "{shape:?}: {text}");
+        let (text, cut) = nested(12, shape);
+        assert!(text.contains("bottom") && cut == 0, "{shape:?}: {text}");
+    }
+    let deepest = "[".repeat(24) + "\"bottom\"" + &"]".repeat(24);
+    assert_eq!(nested(24, List), (deepest.clone(), 0));
+    assert_eq!(nested(25, List), (deepest.replace("bottom", "<nested too deep>"), 1));
+}
+
+#[test]
+fn a_map_may_have_many_keys_and_each_once() {
+    let bytes = record(|writer| {
+        writer.attribute("map", |value| {
+            value.map(|map| {
+                (0..100_000).for_each(|number| map.entry(&(number % 50_000).to_string(), |value| value.int(number)));
+            });
+        });
+    });
+    let view = RecordView::read(&bytes);
+    let Value::Map(entries) = &view.attributes[0].1 else { panic!("no map") };
+    assert_eq!(entries.len(), 50_000);
+    assert!(entries.iter().all(|(key, value)| *value == Value::Int(key.parse().unwrap())), "the first value stays");
 }
 
 #[test]

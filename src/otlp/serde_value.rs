@@ -8,7 +8,7 @@ use std::fmt;
 use serde::ser::{self, Serialize};
 
 use super::record::text_of;
-use super::value::{ArrayWriter, MapWriter, ValueWriter};
+use super::value::{ArrayWriter, Depth, MapWriter, ValueWriter};
 
 /// Writes the value. An error of the value's own leaves what was written before it.
 pub(crate) fn write(value: &(impl Serialize + ?Sized), writer: ValueWriter<'_>) {
@@ -39,13 +39,23 @@ struct AnySerializer<'a> {
     writer: ValueWriter<'a>,
 }
 
+impl AnySerializer<'_> {
+    /// What lies in a wrapper that leaves no trace.
+    fn unwrapped<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        match self.writer.unwrapped() {
+            Some(writer) => value.serialize(AnySerializer { writer }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Values that come one by one are kept as small closures' results: serde drives the visit, so a list or map is
 /// buffered as encoded bytes and written when it ends.
 struct Sequence<'a> {
     writer: ValueWriter<'a>,
     items: Vec<Vec<u8>>,
     variant: Option<&'static str>,
-    depth: u8,
+    depth: Depth<'a>,
 }
 
 struct Mapping<'a> {
@@ -53,16 +63,10 @@ struct Mapping<'a> {
     entries: Vec<(String, Vec<u8>)>,
     key: Option<String>,
     variant: Option<&'static str>,
-    depth: u8,
+    depth: Depth<'a>,
 }
 
-impl AnySerializer<'_> {
-    fn depth(&self) -> u8 {
-        self.writer.depth()
-    }
-}
-
-fn encode<T: Serialize + ?Sized>(value: &T, depth: u8) -> Result<Vec<u8>, ValueError> {
+fn encode<T: Serialize + ?Sized>(value: &T, depth: Depth<'_>) -> Result<Vec<u8>, ValueError> {
     let mut bytes = Vec::new();
     value.serialize(AnySerializer { writer: ValueWriter::at_depth(&mut bytes, depth) })?;
     Ok(bytes)
@@ -82,13 +86,13 @@ fn fill_map(map: &mut MapWriter<'_>, entries: &[(String, Vec<u8>)]) {
 
 impl<'a> Sequence<'a> {
     fn new(serializer: AnySerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.depth() + 1 + u8::from(variant.is_some());
+        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, items: Vec::new(), variant, depth }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         // Deeper values are not visited at all: the writer would only write a placeholder.
-        if self.depth <= super::value::MAX_DEPTH {
+        if !self.depth.is_too_deep() {
             self.items.push(encode(value, self.depth)?);
         }
         Ok(())
@@ -108,12 +112,13 @@ impl<'a> Sequence<'a> {
 
 impl<'a> Mapping<'a> {
     fn new(serializer: AnySerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.depth() + 1 + u8::from(variant.is_some());
+        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, entries: Vec::new(), key: None, variant, depth }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, key: String, value: &T) -> Done {
-        if self.depth <= super::value::MAX_DEPTH {
+        // As for a list.
+        if !self.depth.is_too_deep() {
             self.entries.push((key, encode(value, self.depth)?));
         }
         Ok(())
@@ -205,7 +210,7 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        value.serialize(self)
+        self.unwrapped(value)
     }
 
     fn serialize_unit(self) -> Done {
@@ -221,7 +226,7 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
-        value.serialize(self)
+        self.unwrapped(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -341,6 +346,6 @@ impl ser::SerializeMap for Mapping<'_> {
 
 /// A map's key as text: OTLP has no other keys.
 fn key_text<T: Serialize + ?Sized>(key: &T) -> String {
-    let Ok(bytes) = encode(key, 0) else { return String::new() };
+    let Ok(bytes) = encode(key, Depth::default()) else { return String::new() };
     super::reader::Value::from_any_value(&bytes).map(|value| text_of(&value)).unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! Writes one OTLP `AnyValue`: scalars, text, bytes, and nested lists and maps.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use super::wire::{Text, WireType, begin, end, put_bytes, put_fixed64, put_varint, tag};
@@ -15,31 +17,81 @@ pub(crate) mod fields {
     pub(crate) const BYTES: u8 = 7;
 }
 
-/// How deep lists and maps may nest. Decoders stop at 100 nested messages, of which a level of a map takes three.
+/// How deep lists and maps may nest. Decoders stop at 100 nested messages. A level of a map takes three of them, and what
+/// stands around an attribute takes five: 31 levels would just do, and leave nothing to whoever wraps the request once more.
 pub(crate) const MAX_DEPTH: u8 = 24;
+/// How many `Some` and newtypes may lie around each other. They are no level on the wire, but each is one on the stack.
+const MAX_WRAPPERS: u8 = 128;
 /// Stands for what lies deeper.
 pub(crate) const TOO_DEEP: &str = "<nested too deep>";
+/// From this many keys of a map on, they are looked up in a set.
+const MANY: usize = 32;
+
+/// How deep a value lies, and where those that lie too deep are counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Depth<'a> {
+    level: u8,
+    wrappers: u8,
+    cut: Option<&'a Cell<u32>>,
+}
+
+impl Depth<'_> {
+    /// So many levels of lists and maps deeper.
+    pub(crate) fn below(self, levels: u8) -> Self {
+        Self { level: self.level.saturating_add(levels), ..self }
+    }
+
+    /// Whether what lies here is left out.
+    pub(crate) fn is_too_deep(self) -> bool {
+        self.level > MAX_DEPTH
+    }
+}
 
 /// Writes one value, once. Where nothing is written, there is no value.
 #[derive(Debug)]
 pub(crate) struct ValueWriter<'a> {
     buf: &'a mut Vec<u8>,
-    depth: u8,
+    depth: Depth<'a>,
 }
 
 impl<'a> ValueWriter<'a> {
     #[inline]
     pub(crate) fn new(buf: &'a mut Vec<u8>) -> Self {
-        Self { buf, depth: 0 }
+        Self { buf, depth: Depth::default() }
+    }
+
+    /// The same, which counts in `cut` what lies too deep.
+    #[inline]
+    pub(crate) fn counting(buf: &'a mut Vec<u8>, cut: &'a Cell<u32>) -> Self {
+        Self { buf, depth: Depth { cut: Some(cut), ..Depth::default() } }
     }
 
     /// For a value that is encoded by itself and placed later.
-    pub(crate) fn at_depth(buf: &'a mut Vec<u8>, depth: u8) -> Self {
+    pub(crate) fn at_depth(buf: &'a mut Vec<u8>, depth: Depth<'a>) -> Self {
         Self { buf, depth }
     }
 
-    pub(crate) fn depth(&self) -> u8 {
+    pub(crate) fn depth(&self) -> Depth<'a> {
         self.depth
+    }
+
+    /// The writer for what lies in a `Some` or a newtype; `None`, with the placeholder written, where there are too many
+    /// around it.
+    pub(crate) fn unwrapped(mut self) -> Option<Self> {
+        if self.depth.wrappers >= MAX_WRAPPERS {
+            self.too_deep();
+            return None;
+        }
+        self.depth.wrappers += 1;
+        Some(self)
+    }
+
+    #[cold]
+    fn too_deep(self) {
+        if let Some(cut) = self.depth.cut {
+            cut.set(cut.get().saturating_add(1));
+        }
+        self.str(TOO_DEEP);
     }
 
     /// A value that was encoded before.
@@ -101,21 +153,23 @@ impl<'a> ValueWriter<'a> {
 
     /// A list; `fill` writes its values.
     pub(crate) fn array(self, fill: impl FnOnce(&mut ArrayWriter<'_>)) {
-        if self.depth >= MAX_DEPTH {
-            return self.str(TOO_DEEP);
+        let depth = self.depth.below(1);
+        if depth.is_too_deep() {
+            return self.too_deep();
         }
         let list = begin(self.buf, tag(fields::ARRAY, WireType::Length));
-        fill(&mut ArrayWriter { buf: self.buf, depth: self.depth + 1 });
+        fill(&mut ArrayWriter { buf: self.buf, depth });
         end(self.buf, list);
     }
 
     /// A map; `fill` writes its entries. A key that comes twice keeps its first value.
     pub(crate) fn map(self, fill: impl FnOnce(&mut MapWriter<'_>)) {
-        if self.depth >= MAX_DEPTH {
-            return self.str(TOO_DEEP);
+        let depth = self.depth.below(1);
+        if depth.is_too_deep() {
+            return self.too_deep();
         }
         let map = begin(self.buf, tag(fields::KVLIST, WireType::Length));
-        fill(&mut MapWriter { buf: self.buf, depth: self.depth + 1, keys: Vec::new() });
+        fill(&mut MapWriter { buf: self.buf, depth, keys: Keys::default() });
         end(self.buf, map);
     }
 }
@@ -124,7 +178,7 @@ impl<'a> ValueWriter<'a> {
 #[derive(Debug)]
 pub(crate) struct ArrayWriter<'a> {
     buf: &'a mut Vec<u8>,
-    depth: u8,
+    depth: Depth<'a>,
 }
 
 impl ArrayWriter<'_> {
@@ -140,15 +194,38 @@ impl ArrayWriter<'_> {
 #[derive(Debug)]
 pub(crate) struct MapWriter<'a> {
     buf: &'a mut Vec<u8>,
-    depth: u8,
-    keys: Vec<String>,
+    depth: Depth<'a>,
+    keys: Keys,
+}
+
+/// The keys of a map so far.
+#[derive(Debug, Default)]
+struct Keys {
+    few: Vec<String>,
+    /// All of them, once there are many: comparing each with all would take seconds for a hundred thousand.
+    many: HashSet<String>,
+}
+
+impl Keys {
+    fn has(&self, key: &str) -> bool {
+        if self.many.is_empty() { self.few.iter().any(|taken| taken == key) } else { self.many.contains(key) }
+    }
+
+    fn add(&mut self, key: &str) {
+        if self.many.is_empty() && self.few.len() < MANY {
+            self.few.push(key.to_owned());
+        } else {
+            self.many.extend(self.few.drain(..));
+            self.many.insert(key.to_owned());
+        }
+    }
 }
 
 impl MapWriter<'_> {
     /// One entry; nothing where the key is taken or the value is none.
     pub(crate) fn entry(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
         let key = if key.is_empty() { "_" } else { key };
-        if self.keys.iter().any(|taken| taken == key) {
+        if self.keys.has(key) {
             return;
         }
         let start = self.buf.len();
@@ -162,7 +239,7 @@ impl MapWriter<'_> {
         } else {
             end(self.buf, any);
             end(self.buf, pair);
-            self.keys.push(key.to_owned());
+            self.keys.add(key);
         }
     }
 }

@@ -163,11 +163,9 @@ impl Keeps for Pipeline {
             self.change_levels(|sets| sets.of(stage).unname(&target, Origin::RunTime));
         }
         let next = self.appointments.lock().iter().map(|(at, _, _)| *at).min();
-        match self.look_at_file() {
-            // Whichever comes first.
-            true => Some(next.map_or(now + POLL, |next| next.min(now + POLL))),
-            false => next,
-        }
+        let poll = self.look_at_file().then(|| now + POLL);
+        // Whichever comes first.
+        next.into_iter().chain(poll).chain(self.keep_windows(now)).min()
     }
 }
 

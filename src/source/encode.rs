@@ -2,32 +2,53 @@
 
 use std::time::SystemTime;
 
-use log::Level;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
 use super::buffers::Buffers;
-use super::pipeline::Source;
+use super::engine::Engine;
+use super::pipeline::{Pipeline, Source};
 use crate::clock::nanos;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter};
+use crate::ledger::Count;
+pub(super) use crate::otlp::severity_number;
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction};
 
-/// The specification's number for a level.
-pub(super) fn severity_number(level: Level) -> u8 {
-    match level {
-        Level::Error => 17,
-        Level::Warn => 13,
-        Level::Info => 9,
-        Level::Debug => 5,
-        Level::Trace => 1,
-    }
+/// Cuts what is too much out of an encoded record. Returns how many attributes were left out.
+#[cold]
+pub(super) fn apply_limits(limits: AttributeLimits, buf: &mut Vec<u8>, scope_end: usize) -> u64 {
+    rewrite(buf, scope_end, |record| limits.apply(record))
 }
 
-/// Cuts what is too much out of an encoded record.
+/// Takes out of an encoded record what is redacted. Returns how many values that changed.
 #[cold]
-pub(super) fn apply_limits(limits: AttributeLimits, buf: &mut Vec<u8>, scope_end: usize) {
-    let limited = limits.apply(buf.get(scope_end..).unwrap_or_default());
+fn redact(redaction: &Redaction, buf: &mut Vec<u8>, scope_end: usize) -> u64 {
+    rewrite(buf, scope_end, |record| redaction.record(record))
+}
+
+fn rewrite(buf: &mut Vec<u8>, scope_end: usize, change: impl FnOnce(&[u8]) -> (Vec<u8>, u64)) -> u64 {
+    let (changed, number) = change(buf.get(scope_end..).unwrap_or_default());
     buf.truncate(scope_end);
-    buf.extend_from_slice(&limited);
+    buf.extend_from_slice(&changed);
+    number
+}
+
+impl Pipeline {
+    /// Takes out of a record what is redacted, and counts that and what was cut while it was encoded.
+    #[inline]
+    pub(super) fn clean(&self, engine: &Engine, shard: usize, buffers: &mut Buffers, scope_end: usize) {
+        self.count_too_deep(engine, shard, buffers.scratch.too_deep());
+        if let Some(redaction) = &self.redaction {
+            let redacted = redact(redaction, &mut buffers.scratch.buf, scope_end);
+            engine.ledger.count_many(shard, Count::Redacted, redacted);
+        }
+    }
+
+    #[inline]
+    pub(super) fn count_too_deep(&self, engine: &Engine, shard: usize, values: u32) {
+        if values > 0 {
+            engine.ledger.count_many(shard, Count::NestedTooDeep, values.into());
+        }
+    }
 }
 
 /// Adds the error of an encoded record, if there is one, to its span as an event named `exception`.
@@ -51,8 +72,8 @@ pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl F
     }
 }
 
-/// Writes one whole record behind the scope.
-pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S) {
+/// Writes one whole record behind the scope. What is to be redacted is still in it, but nowhere twice.
+pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S, redaction: Option<&Redaction>) {
     let now = nanos(SystemTime::now());
     let head = Head {
         time: now,
@@ -62,7 +83,7 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
         trace: source.trace(),
         event_name: source.event_name(),
     };
-    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
+    let mut writer = RecordWriter::begin(&mut buffers.scratch, &head).with_redaction(redaction);
     source.write(&mut writer);
     buffers.callsites.write(&mut writer, source.location());
     buffers.thread.write(&mut writer);

@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{Config, Delivery, Mirror, ResourceConfig, SpanDelivery, defaults};
+use super::repetition::Windows;
+use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
@@ -21,6 +22,8 @@ pub(crate) struct Engine {
     pub(crate) outbox: Option<Arc<Outbox>>,
     /// Where spans are noted and wait; `None` while they are neither sent nor shown.
     pub(crate) spans: Option<Arc<SpanQueue>>,
+    /// Which records repeat; `None` where nobody asked for that.
+    pub(super) windows: Option<Windows>,
     /// `None` where there is nothing to send, or the thread could not be started.
     pub(crate) ship: Option<Ship>,
     /// The fields of `ResourceLogs` in front of the scopes.
@@ -35,6 +38,7 @@ pub(crate) struct Plan {
     delivery: Option<Delivery>,
     spans: Option<SpanDelivery>,
     shows_spans: bool,
+    pub(super) repetition: Option<RepetitionLimit>,
     resource: ResourceConfig,
     /// The resource of somebody else's provider, which wins.
     pub(crate) given_resource: OnceLock<opentelemetry_sdk::Resource>,
@@ -56,6 +60,7 @@ impl Plan {
             delivery: config.otlp.delivery.clone(),
             spans: config.span.delivery.clone(),
             shows_spans: config.span.mirror != Mirror::Off,
+            repetition: config.repetition,
             resource: config.resource.clone(),
             given_resource: OnceLock::new(),
             in_child: OnceLock::new(),
@@ -104,6 +109,7 @@ impl Engine {
             ledger: Arc::new(Ledger::new()),
             outbox: None,
             spans: spans.map(Arc::new),
+            windows: plan.repetition.map(Windows::new),
             ship: None,
             resource: Vec::new(),
             child: OnceLock::new(),

@@ -8,6 +8,7 @@ use tracing_core::{Event, Metadata};
 
 use crate::console::{Printed, Terminal};
 use crate::levels::from_tracing;
+use crate::otlp::REDACTED;
 use crate::thread::guarded;
 
 /// The event's name, where the user gave one with `name:`; tracing makes up `event src/x.rs:22` otherwise.
@@ -50,17 +51,21 @@ pub(super) fn print(event: &Event<'_>, terminal: &Terminal) -> Printed {
 pub(super) fn text(event: &Event<'_>) -> String {
     let mut fields = OwnedFields::default();
     event.record(&mut fields);
-    fields.message.take().unwrap_or_else(|| body_without_message(event))
+    fields.message.take().unwrap_or_else(|| body_without_message(event, |_| false))
 }
 
-/// A readable body for an event without a message: its fields, else its name, else its target.
-pub(super) fn body_without_message(event: &Event<'_>) -> String {
+/// A readable body for an event without a message: its fields, else its name, else its target. Of what is hidden, only the
+/// key is in it.
+pub(super) fn body_without_message(event: &Event<'_>, hides: impl Fn(&str) -> bool) -> String {
     let mut fields = OwnedFields::default();
     event.record(&mut fields);
     let mut body = String::new();
     for (name, value) in &fields.pairs {
         let separator = if body.is_empty() { "" } else { " " };
-        let _infallible = write!(body, "{separator}{name}={value}");
+        let _infallible = match hides(name) {
+            true => write!(body, "{separator}{name}={REDACTED}"),
+            false => write!(body, "{separator}{name}={value}"),
+        };
     }
     if body.is_empty() {
         let metadata = event.metadata();

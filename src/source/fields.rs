@@ -9,7 +9,8 @@ use crate::otlp::{RecordWriter, causes, error_type, text_of};
 #[cold]
 pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static)) {
     let message = text_of(&error);
-    if !writer.has("exception.message") {
+    // Under keys of ours, what is to be redacted would be told all the same.
+    if !writer.has("exception.message") && !writer.hides(key) {
         if let Some(name) = error_type(error) {
             writer.own_attribute("exception.type", |value| value.str(name));
         }

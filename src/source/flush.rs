@@ -42,6 +42,7 @@ impl Pipeline {
     /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(engine) = self.engines.existing() else { return Ok(()) };
+        self.tell_suppressed(engine);
         match &engine.ship {
             Some(ship) => {
                 let told = self.told();
@@ -61,6 +62,7 @@ impl Pipeline {
         let told = self.told();
         if !self.is_shut() {
             self.end_open_spans(engine);
+            self.tell_suppressed(engine);
         }
         self.shut.store(true, Ordering::Relaxed);
         match &engine.ship {

@@ -16,7 +16,7 @@ use super::encode::write_record;
 use super::official::Official;
 use super::pipeline::Source;
 use super::tracing::EventSource;
-use crate::otlp::{RecordView, View};
+use crate::otlp::{RecordView, Redaction, View};
 
 /// What stands in front of the encoder.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(crate) enum Front {
 pub(crate) struct Chain {
     pub(super) provider: SdkLoggerProvider,
     logger: SdkLogger,
+    redaction: Option<Redaction>,
 }
 
 impl Chain {
@@ -42,19 +43,20 @@ impl Chain {
         resource: Resource,
         processors: Vec<Box<dyn LogProcessor>>,
         last: impl LogProcessor + 'static,
+        redaction: Option<Redaction>,
     ) -> Self {
         let mut builder = SdkLoggerProvider::builder().with_resource(resource);
         for processor in processors {
             builder = builder.with_log_processor(Boxed(processor));
         }
         let provider = builder.with_log_processor(last).build();
-        Self { logger: provider.logger(""), provider }
+        Self { logger: provider.logger(""), provider, redaction }
     }
 
     /// Fills a record of the SDK with exactly what the direct way would ship.
     pub(super) fn emit<S: Source + ?Sized>(&self, source: &S) {
         let mut buffers = Buffers::of_this_thread();
-        write_record(&mut buffers, source);
+        write_record(&mut buffers, source, self.redaction.as_ref());
         let view = RecordView::read(&buffers.scratch.buf);
         let mut record = self.logger.create_log_record();
         record.set_target(source.target().to_owned());
@@ -78,7 +80,7 @@ impl Chain {
         for (key, value) in &view.attributes {
             record.add_attribute(Key::new(key.to_string()), any_value(value));
         }
-        super::processor::formatted();
+        super::processor::formatted(buffers.scratch.too_deep());
         self.logger.emit(record);
     }
 }

@@ -89,6 +89,7 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
     }
     let Some(engine) = pipeline.engines().existing() else { return };
     pipeline.end_open_spans(engine);
+    pipeline.tell_suppressed(engine);
     let Some(ship) = &engine.ship else { return };
     let now = Instant::now();
     // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.

@@ -1,10 +1,12 @@
 //! Where records come from: `log`, `tracing`, the OpenTelemetry SDK, and panics.
 
+mod account;
 mod buffers;
 mod change;
 mod encode;
 mod engine;
 mod event_line;
+mod facade;
 mod fields;
 mod flush;
 mod front;
@@ -20,6 +22,7 @@ mod overload;
 mod panic;
 mod pipeline;
 mod processor;
+mod repetition;
 mod span_processor;
 mod tracing;
 

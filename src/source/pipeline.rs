@@ -1,28 +1,29 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use log::Level;
-use opentelemetry::Context;
 
-use super::buffers::{self, Buffers, Location};
+use super::buffers::{self, Buffers};
 use super::change::Appointments;
 use super::encode::{add_exception, apply_limits, severity_number, write_record};
 use super::engine::{Engine, Engines};
+pub(super) use super::facade::Source;
 use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::overload::{Overflowing, overflow};
 use super::processor::{Came, expecting};
+use super::repetition::Similar;
 use crate::config::{Config, LevelsFile, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::finding::Finding;
-use crate::ledger::{Count, Counters, DropReason};
-use crate::levels::{CutName, Live, Look, MessageFilter, Stage};
-use crate::otlp::{AttributeLimits, RecordWriter, TraceIds, encode_scope_name};
-use crate::outbox::{HEADER, Loss, Wake, begin_frame, end_frame};
+use crate::ledger::{Count, DropReason};
+use crate::levels::{Live, Look, MessageFilter, Stage};
+use crate::otlp::{AttributeLimits, Redaction, encode_scope_name};
+use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
 use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
@@ -43,6 +44,10 @@ pub(crate) struct Pipeline {
     exception_events: bool,
     /// What the attributes of a record may hold.
     limits: Option<AttributeLimits>,
+    /// How many characters a text in the attributes of a span may have.
+    pub(super) span_value_length: Option<usize>,
+    /// What is taken out of records and spans.
+    pub(super) redaction: Option<Redaction>,
     terminal: Option<Terminal>,
     mirror: Option<MirrorPrinter>,
     pub(super) span_mirror: Option<MirrorPrinter>,
@@ -66,16 +71,18 @@ pub(crate) struct Pipeline {
     pub(super) appointments: Appointments,
     pub(super) levels_file: Mutex<Option<LevelsFile>>,
     pub(super) keeper: Keeper,
+    /// Itself, for the keeper.
+    pub(crate) me: OnceLock<Weak<Self>>,
     /// What was lost and unconfirmed when a flush last told it, of records and of spans.
     pub(super) told: Mutex<[Told; 2]>,
 }
 
 /// What the gate decided for one record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Verdict {
+pub(super) struct Verdict {
     console: bool,
     /// Accepted by the otlp destination.
-    otlp: bool,
+    pub(super) otlp: bool,
     /// Shown by the mirror: what passes otlp's threshold, also while the destination is off.
     mirror: bool,
 }
@@ -92,43 +99,20 @@ pub(super) struct Reach {
 pub(super) struct Circumstances {
     suppressed: bool,
     unsampled: bool,
+    /// It is similar to too many others.
+    repeated: bool,
+}
+
+impl Circumstances {
+    /// What is kept back for another reason is not asked whether it repeats.
+    #[inline]
+    fn or_repeated(self, is_repeated: impl FnOnce() -> bool) -> Self {
+        Self { repeated: !self.suppressed && !self.unsampled && is_repeated(), ..self }
+    }
 }
 
 /// The bit of the trace flags that says so.
 const SAMPLED: u8 = 1;
-
-/// What a facade lends for one record.
-pub(super) trait Source {
-    fn target(&self) -> &str;
-    fn level(&self) -> Level;
-    /// Whether only the otlp side sees it: a panic is printed by the previous hook.
-    fn skips_console(&self) -> bool {
-        false
-    }
-    fn severity_number(&self) -> u8 {
-        severity_number(self.level())
-    }
-    fn severity_text(&self) -> &'static str {
-        self.level().as_str()
-    }
-    fn event_name(&self) -> Option<&'static str> {
-        None
-    }
-    fn trace(&self) -> Option<TraceIds> {
-        buffers::current_trace()
-    }
-    /// The context of the span it belongs to.
-    fn otel_context(&self) -> Option<Context> {
-        buffers::current_context()
-    }
-    /// The message as text, for a filter on it; `None` for what no such filter concerns.
-    fn text(&self) -> Option<String>;
-    /// Prints it as env_logger does.
-    fn print(&self, terminal: &Terminal) -> Printed;
-    fn location(&self) -> Location<'_>;
-    /// Writes body and attributes.
-    fn write(&self, writer: &mut RecordWriter<'_>);
-}
 
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
@@ -140,6 +124,8 @@ impl Pipeline {
             spans_on: config.span.delivery.is_some(),
             exception_events: config.span.exception_events,
             limits: config.limits,
+            span_value_length: config.span.value_length,
+            redaction: config.redaction.clone(),
             terminal: Terminal::new(&config.console).filter(|_| has_module_stage),
             mirror: MirrorPrinter::new(config.mirror, config.console.format.is_test),
             span_mirror: MirrorPrinter::new(config.span.mirror, config.console.format.is_test),
@@ -158,6 +144,7 @@ impl Pipeline {
             appointments: Appointments::default(),
             levels_file: Mutex::default(),
             keeper: Keeper::default(),
+            me: OnceLock::new(),
             told: Mutex::default(),
         }
     }
@@ -262,9 +249,13 @@ impl Pipeline {
             Some(_) => (true, Count::ConsoleAccepted),
         };
         ledger.count(shard, counted);
-        let reach = self.gate_otlp(engine, shard, look, target, level, || Circumstances {
-            suppressed: !may_enter || buffers::is_suppressed(),
-            unsampled: self.trace_based && source.trace().is_some_and(|trace| trace.flags & SAMPLED == 0),
+        let reach = self.gate_otlp(engine, shard, look, target, level, || {
+            let circumstances = Circumstances {
+                suppressed: !may_enter || buffers::is_suppressed(),
+                unsampled: self.trace_based && source.trace().is_some_and(|trace| trace.flags & SAMPLED == 0),
+                repeated: false,
+            };
+            circumstances.or_repeated(|| self.is_repeated(engine, shard, || source.similar()))
         });
         Verdict { console, otlp: reach.otlp, mirror: reach.mirror }
     }
@@ -282,7 +273,8 @@ impl Pipeline {
         circumstances: impl FnOnce() -> Circumstances,
     ) -> Reach {
         let passes = look.allows(Stage::Otlp, level);
-        let Circumstances { suppressed, unsampled } = if passes { circumstances() } else { Circumstances::default() };
+        let Circumstances { suppressed, unsampled, repeated } =
+            if passes { circumstances() } else { Circumstances::default() };
         let counted = match () {
             () if !self.otlp_on => Count::OtlpOff,
             () if !passes => {
@@ -291,10 +283,11 @@ impl Pipeline {
             }
             () if suppressed => Count::OtlpSuppressed,
             () if unsampled => Count::OtlpUnsampled,
+            () if repeated => Count::OtlpRepeated,
             () => Count::OtlpAccepted,
         };
         engine.ledger.count(shard, counted);
-        let wanted = passes && !suppressed && !unsampled;
+        let wanted = passes && !suppressed && !unsampled && !repeated;
         Reach { otlp: wanted && self.otlp_on, mirror: wanted && self.mirror.is_some() }
     }
 
@@ -306,12 +299,13 @@ impl Pipeline {
                 begin_frame(&mut buffers.scratch);
                 encode_scope_name(&mut buffers.scratch.buf, source.target());
                 let scope_end = buffers.scratch.buf.len();
-                write_record(buffers, source);
+                write_record(buffers, source, self.redaction.as_ref());
                 scope_end
             });
             match written {
                 Some(scope_end) => {
                     let severity = source.severity_number();
+                    self.clean(engine, shard, buffers, scope_end);
                     if self.exception_events && severity >= severity_number(Level::Error) {
                         add_exception(buffers, scope_end, || source.otel_context());
                     }
@@ -351,15 +345,23 @@ impl Pipeline {
 
     /// A record that came through an SDK's chain: encoded by the caller into the buffers.
     pub(super) fn finish_sdk(&self, buffers: &mut Buffers, scope_end: usize, severity: u8, otlp: bool, mirror: bool) {
-        let verdict = Verdict { console: false, otlp, mirror };
+        let (engine, shard) = (self.engines.current(), thread::number());
+        self.clean(engine, shard, buffers, scope_end);
         if self.exception_events && severity >= severity_number(Level::Error) {
             add_exception(buffers, scope_end, buffers::current_context);
         }
-        self.hand_over(self.engines.current(), thread::number(), buffers, scope_end, severity, verdict);
+        self.hand_over(engine, shard, buffers, scope_end, severity, Verdict { console: false, otlp, mirror });
     }
 
-    /// Counts a record that somebody's provider hands to our processor, where no stage but the destination's decides. `flags` are those of its trace.
-    pub(super) fn admit_from_provider(&self, target: &str, level: Level, flags: Option<u8>) -> Option<Reach> {
+    /// Counts a record that somebody's provider hands to our processor, where no stage but the destination's decides.
+    /// `flags` are those of its trace.
+    pub(super) fn admit_from_provider<'s>(
+        &self,
+        target: &str,
+        level: Level,
+        flags: Option<u8>,
+        similar: impl FnOnce() -> Similar<'s>,
+    ) -> Option<Reach> {
         let engine = self.engines.current();
         let (ledger, shard) = (&engine.ledger, thread::number());
         if thread::is_own() {
@@ -370,15 +372,26 @@ impl Pipeline {
         ledger.count(shard, Count::ModulePassed);
         ledger.count(shard, Count::ConsoleOff);
         let look = self.levels.look(target);
-        let reach = self.gate_otlp(engine, shard, look, target, level, || Circumstances {
-            suppressed: false,
-            unsampled: self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0),
+        let reach = self.gate_otlp(engine, shard, look, target, level, || {
+            let unsampled = self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0);
+            let circumstances = Circumstances { unsampled, ..Circumstances::default() };
+            circumstances.or_repeated(|| self.is_repeated(engine, shard, similar))
         });
         (reach.otlp || reach.mirror).then_some(reach)
     }
 
+    /// Whether records go anywhere but to the console.
+    pub(super) fn shows_or_sends(&self) -> bool {
+        self.otlp_on || self.mirror.is_some()
+    }
+
+    /// Where a record goes that no gate concerns.
+    pub(super) fn own_verdict(&self) -> Verdict {
+        Verdict { console: false, otlp: self.otlp_on, mirror: self.mirror.is_some() }
+    }
+
     #[inline]
-    fn hand_over(
+    pub(super) fn hand_over(
         &self,
         engine: &Engine,
         shard: usize,
@@ -388,7 +401,8 @@ impl Pipeline {
         verdict: Verdict,
     ) {
         if let Some(limits) = self.limits {
-            apply_limits(limits, &mut buffers.scratch.buf, scope_end);
+            let left_out = apply_limits(limits, &mut buffers.scratch.buf, scope_end);
+            engine.ledger.count_many(shard, Count::AttributeLeftOut, left_out);
         }
         end_frame(&mut buffers.scratch, scope_end, severity);
         let frame = &buffers.scratch.buf;
@@ -455,37 +469,8 @@ impl Pipeline {
         buffers::current_trace().is_some_and(|trace| trace.flags & SAMPLED == 0)
     }
 
-    /// What was cut, most often cut first.
-    pub(crate) fn cuts(&self) -> Vec<(CutName, Level, u64)> {
-        let Some(engine) = self.engines.existing() else { return Vec::new() };
-        let names = self.levels.cuts.names();
-        let others = |by: &str| CutName { stage: Stage::Module, target: String::new(), by: by.to_owned() };
-        let mut cuts: Vec<_> = engine
-            .ledger
-            .cuts()
-            .into_iter()
-            .map(|(number, level, records)| {
-                let name = usize::from(number).checked_sub(1).and_then(|index| names.get(index)).cloned();
-                (name.unwrap_or_else(|| others("more targets than are told apart")), level, records)
-            })
-            .collect();
-        cuts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.target.cmp(&b.0.target)));
-        cuts
-    }
-
-    /// What was dropped for want of room, the largest number first.
-    pub(crate) fn losses(&self) -> Vec<Loss> {
-        let outbox = self.engines.existing().and_then(|engine| engine.outbox.as_ref());
-        outbox.map(|outbox| outbox.losses()).unwrap_or_default()
-    }
-
     /// How far the facades have to be open.
     pub(crate) fn max_level(&self) -> log::LevelFilter {
         self.levels.facades()
-    }
-
-    /// The counters of this process.
-    pub(crate) fn counters(&self) -> Counters {
-        self.engines.existing().map(|engine| engine.ledger.snapshot()).unwrap_or_default()
     }
 }

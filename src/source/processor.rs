@@ -12,12 +12,13 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::SdkLogRecord;
 
-use super::buffers::{self, Buffers};
+use super::buffers::{self, Buffers, Location};
 use super::pipeline::Pipeline;
+use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
-use crate::thread::Call;
+use crate::thread::{self, Call};
 
 /// How long `force_flush` waits; the SDK gives it no time of its own.
 pub(super) const FLUSH: Duration = Duration::from_secs(5);
@@ -74,7 +75,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
         // Without flags, nobody says that the trace is not sampled.
         let flags = record.trace_context().and_then(|trace| trace.trace_flags).map(TraceFlags::to_u8);
-        if let Some(reach) = self.pipeline.admit_from_provider(target, level, flags) {
+        if let Some(reach) = self.pipeline.admit_from_provider(target, level, flags, || similar(record, target)) {
             encode(&self.pipeline, record, scope, reach.otlp, reach.mirror);
         }
     }
@@ -117,6 +118,8 @@ struct Expected {
     mirror: bool,
     /// The application's values are formatted; what goes wrong from here on is a processor's doing.
     formatted: bool,
+    /// How many values were cut on the way because they nest too deep.
+    too_deep: u32,
     arrived: bool,
 }
 
@@ -138,7 +141,7 @@ thread_local! {
 
 /// Runs the chain for one record, and says how far the record came.
 pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
-    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, arrived: false }));
+    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, too_deep: 0, arrived: false }));
     run();
     match EXPECTED.replace(outer) {
         Some(Expected { arrived: true, .. }) => Came::Through,
@@ -147,9 +150,9 @@ pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
     }
 }
 
-/// The application's values are formatted, and the record enters the chain.
-pub(super) fn formatted() {
-    EXPECTED.set(EXPECTED.get().map(|expected| Expected { formatted: true, ..expected }));
+/// The application's values are formatted, and the record enters the chain. So many of them were cut.
+pub(super) fn formatted(too_deep: u32) {
+    EXPECTED.set(EXPECTED.get().map(|expected| Expected { formatted: true, too_deep, ..expected }));
 }
 
 impl opentelemetry_sdk::logs::LogProcessor for Last {
@@ -157,6 +160,7 @@ impl opentelemetry_sdk::logs::LogProcessor for Last {
         let Some(expected) = EXPECTED.get().filter(|expected| !expected.arrived) else { return };
         let Some(pipeline) = self.0.upgrade() else { return };
         EXPECTED.set(Some(Expected { arrived: true, ..expected }));
+        pipeline.count_too_deep(pipeline.engines.current(), thread::number(), expected.too_deep);
         encode(&pipeline, record, scope, expected.otlp, expected.mirror);
     }
 
@@ -228,6 +232,24 @@ fn write_any(writer: ValueWriter<'_>, value: &AnyValue) {
         }
         // The enum may grow; its text is better than nothing.
         other => writer.debug(other),
+    }
+}
+
+/// The SDK has no callsite. A name says which class of event it is; without one, the same words make records similar.
+fn similar<'a>(record: &'a SdkLogRecord, target: &'a str) -> Similar<'a> {
+    let text = match (record.event_name(), record.body()) {
+        (Some(name), _) if !name.is_empty() => Some(name.to_owned()),
+        (_, Some(AnyValue::String(text))) => Some(text.as_str().to_owned()),
+        (_, Some(other)) => Some(format!("{other:?}")),
+        (_, None) => None,
+    };
+    Similar {
+        target,
+        severity_number: record.severity_number().map_or(0, |severity| severity as u8),
+        severity_text: record.severity_text().unwrap_or_default(),
+        location: Location::default(),
+        callsite: None,
+        text,
     }
 }
 

@@ -18,6 +18,7 @@ use super::pipeline::Pipeline;
 use super::processor::{FLUSH, result};
 use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
+use crate::otlp::cut_texts;
 use crate::outbox::{Queued, SpanQueue, Wake};
 use crate::signal::Signal;
 use crate::{installed, ship, thread};
@@ -131,12 +132,19 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
 
 impl Pipeline {
     /// Takes over a span that has ended: counts it, shows it, queues it.
-    fn take_span(&self, engine: &Engine, queue: &SpanQueue, span: Box<SpanData>, shut: bool) {
+    fn take_span(&self, engine: &Engine, queue: &SpanQueue, mut span: Box<SpanData>, shut: bool) {
         let (ledger, shard) = (&engine.ledger, thread::number());
         ledger.count(shard, Count::SpanEnded);
         if !span.span_context.is_sampled() {
             ledger.count(shard, Count::SpanUnsampled);
             return;
+        }
+        // Whatever looks at it from here on.
+        if let Some(redaction) = &self.redaction {
+            ledger.count_many(shard, Count::Redacted, redaction.span(&mut span));
+        }
+        if let Some(most) = self.span_value_length {
+            cut_texts(&mut span, most);
         }
         if let Some(mirror) = &self.span_mirror {
             let shown = mirror.print_span(&engine.resource, &span);

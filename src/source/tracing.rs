@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use log::Level;
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::{Status, TraceContextExt as _};
+use tracing_core::callsite::Identifier;
 use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::field::{Field, Visit};
 use tracing_core::subscriber::Interest;
@@ -20,7 +21,7 @@ use super::fields;
 use super::pipeline::{Pipeline, Source};
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
-use crate::otlp::{RecordWriter, TraceIds};
+use crate::otlp::{RecordWriter, Redaction, TraceIds};
 use crate::thread::guarded;
 use crate::{installed, thread};
 
@@ -131,7 +132,7 @@ where
         let source = EventSource { event, context: &context, dispatch: &self.dispatch };
         // In somebody's registry, that is for somebody's tracing-opentelemetry to do.
         if matches!(self.role, Role::Root) && *event.metadata().level() == tracing_core::Level::ERROR {
-            source.mark_span();
+            source.mark_span(pipeline.redaction.as_ref());
         }
         pipeline.take(&source, |front| front.official_event(event, &source));
     }
@@ -154,15 +155,15 @@ where
 
     /// Sets the status of the event's span to Error, with the text of the error in it, if there is one.
     #[cold]
-    fn mark_span(&self) {
+    fn mark_span(&self, redaction: Option<&Redaction>) {
         if thread::is_own() {
             return;
         }
         let Some(context) = Source::otel_context(self) else { return };
-        let mut error = FirstError(String::new());
+        let mut error = FirstError { text: String::new(), redaction };
         // A value that panics while it is formatted marks the span without words.
         let _formatted = guarded(|| self.event.record(&mut error));
-        context.span().set_status(Status::error(error.0));
+        context.span().set_status(Status::error(error.text));
     }
 
     /// The context of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
@@ -178,27 +179,35 @@ where
     }
 }
 
-/// The text of the first error among the fields: a value that is one, or a field of that name.
-struct FirstError(String);
+/// The text of the first error among the fields: a value that is one, or a field of that name. A field that is to be redacted
+/// tells nothing.
+struct FirstError<'a> {
+    text: String,
+    redaction: Option<&'a Redaction>,
+}
 
-impl Visit for FirstError {
+impl FirstError<'_> {
+    fn take(&mut self, field: &Field, is_error: bool, text: impl FnOnce() -> String) {
+        let name = field.name();
+        let hides = || self.redaction.is_some_and(|redaction| redaction.hides(name));
+        if (is_error || name == "error") && self.text.is_empty() && !hides() {
+            self.text = text();
+        }
+    }
+}
+
+impl Visit for FirstError<'_> {
     /// What `error = %e` and `#[instrument(err)]` give.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "error" && self.0.is_empty() {
-            self.0 = format!("{value:?}");
-        }
+        self.take(field, false, || format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "error" && self.0.is_empty() {
-            self.0 = value.to_owned();
-        }
+        self.take(field, false, || value.to_owned());
     }
 
-    fn record_error(&mut self, _field: &Field, value: &(dyn Error + 'static)) {
-        if self.0.is_empty() {
-            self.0 = value.to_string();
-        }
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.take(field, true, || value.to_string());
     }
 }
 
@@ -247,10 +256,14 @@ where
         Location { file: metadata.file(), line: metadata.line(), lasting: true }
     }
 
+    fn callsite(&self) -> Option<Identifier> {
+        Some(self.event.metadata().callsite())
+    }
+
     fn write(&self, writer: &mut RecordWriter<'_>) {
         self.event.record(&mut Fields(writer));
         if !writer.has_body() {
-            let body = event_line::body_without_message(self.event);
+            let body = event_line::body_without_message(self.event, |key| writer.hides(key));
             writer.body(format_args!("{body}"));
         }
     }

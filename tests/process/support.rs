@@ -352,6 +352,8 @@ pub(crate) fn print_counters_of(bridge: &Bridge) {
         ("spans.pending", spans.pending),
         ("spans.lost", spans.lost()),
         ("otlp.unsampled", otlp.unsampled),
+        ("otlp.repeated", otlp.repeated),
+        ("redacted", counters.redacted),
     ] {
         println!("{name}={number}");
     }

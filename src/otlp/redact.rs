@@ -1,0 +1,200 @@
+//! Redaction: values whose key gives them away, and pieces of text that give themselves away, are replaced in a record
+//! that was encoded already, and in a span that has ended. Only where somebody asked for it.
+
+#[cfg(not(feature = "regex"))]
+#[path = "redact/disabled.rs"]
+mod expression;
+#[cfg(feature = "regex")]
+#[path = "redact/enabled.rs"]
+mod expression;
+mod key;
+mod span;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use self::expression::Expression;
+use self::key::{KeyPattern, Lowered};
+use super::record::fields as record_fields;
+use super::value::fields as value_fields;
+use super::wire::{Reader, WireType, begin, end, put_bytes, tag};
+
+/// What stands in the place of what was taken out.
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// Numbers of our own, in which no pattern looks for anything: they would become text, and the next one would not.
+const OUR_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
+
+/// What is redacted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redaction {
+    keys: Vec<KeyPattern>,
+    values: Vec<Expression>,
+}
+
+impl Redaction {
+    /// Redacts values under such keys. `Err` says why the pattern cannot be used.
+    pub(crate) fn add_key(&mut self, pattern: &str) -> Result<(), &'static str> {
+        self.keys.push(KeyPattern::new(pattern)?);
+        Ok(())
+    }
+
+    /// Redacts what the regular expression matches. `Err` says why it cannot be used.
+    pub(crate) fn add_value(&mut self, expression: &str) -> Result<(), String> {
+        self.values.push(Expression::new(expression)?);
+        Ok(())
+    }
+
+    /// How many patterns of keys and of values there are.
+    pub(crate) fn counts(&self) -> [usize; 2] {
+        [self.keys.len(), self.values.len()]
+    }
+
+    /// The record without what is redacted, and how many values that changed.
+    pub(crate) fn record(&self, record: &[u8]) -> (Vec<u8>, u64) {
+        let mut pass = Pass::new(self, Vec::with_capacity(record.len() + REDACTED.len()));
+        let mut reader = Reader::new(record);
+        loop {
+            let before = reader.rest();
+            let Some((field, value)) = reader.next() else { break };
+            let raw = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
+            match u8::try_from(field).unwrap_or(0) {
+                record_fields::ATTRIBUTES => pass.nested(record_fields::ATTRIBUTES, value.bytes(), Pass::key_value),
+                record_fields::BODY => pass.nested(record_fields::BODY, value.bytes(), Pass::any_value),
+                _ => pass.out.extend_from_slice(raw),
+            }
+        }
+        (pass.out, pass.redacted)
+    }
+
+    /// Whether values under that key are redacted.
+    #[cold]
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.hides_lowered(key, &mut Lowered::default())
+    }
+
+    fn hides_lowered(&self, key: &str, lowered: &mut Lowered) -> bool {
+        let key = if self.keys.is_empty() { return false } else { lowered.fill(key) };
+        self.keys.iter().any(|pattern| pattern.matches(key))
+    }
+
+    /// The text without what the expressions match; `None` where they match nothing.
+    fn without_matches(&self, text: &str) -> Option<String> {
+        let mut matches: Vec<Range<usize>> = Vec::new();
+        self.values.iter().for_each(|expression| expression.find(text, &mut matches));
+        if matches.is_empty() {
+            return None;
+        }
+        // Each expression has seen the whole text, not what others have left of it: what overlaps goes together.
+        matches.sort_unstable_by_key(|found| (found.start, found.end));
+        let mut cleaned = String::with_capacity(text.len());
+        let mut taken = 0;
+        for found in matches {
+            if found.start >= taken {
+                cleaned.push_str(text.get(taken..found.start).unwrap_or_default());
+                cleaned.push_str(REDACTED);
+            }
+            taken = taken.max(found.end);
+        }
+        cleaned.push_str(text.get(taken..).unwrap_or_default());
+        Some(cleaned)
+    }
+}
+
+/// One way through one record or span.
+struct Pass<'a> {
+    redaction: &'a Redaction,
+    out: Vec<u8>,
+    redacted: u64,
+    lowered: Lowered,
+    /// The value is a number of our own.
+    is_ours: bool,
+}
+
+impl<'a> Pass<'a> {
+    fn new(redaction: &'a Redaction, out: Vec<u8>) -> Self {
+        Self { redaction, out, redacted: 0, lowered: Lowered::default(), is_ours: false }
+    }
+
+    fn hides(&mut self, key: &str) -> bool {
+        self.redaction.hides_lowered(key, &mut self.lowered)
+    }
+
+    /// Counts what has changed.
+    fn without_matches(&mut self, text: &str) -> Option<String> {
+        let cleaned = self.redaction.without_matches(text)?;
+        self.redacted += 1;
+        Some(cleaned)
+    }
+
+    fn nested(&mut self, field: u8, message: &[u8], write: fn(&mut Self, &[u8])) {
+        let nested = begin(&mut self.out, tag(field, WireType::Length));
+        write(self, message);
+        end(&mut self.out, nested);
+    }
+
+    fn key_value(&mut self, pair: &[u8]) {
+        let (mut key, mut value) = (Cow::Borrowed(""), None);
+        for (field, content) in Reader::new(pair) {
+            match field {
+                1 => key = content.text(),
+                2 => value = Some(content.bytes()),
+                _ => {}
+            }
+        }
+        put_bytes(&mut self.out, tag(1, WireType::Length), key.as_bytes());
+        let Some(value) = value else { return };
+        if self.hides(&key) {
+            self.redacted += 1;
+            self.nested(2, value, |pass, _| pass.text(REDACTED));
+        } else {
+            self.is_ours = OUR_NUMBERS.contains(&key.as_ref());
+            self.nested(2, value, Self::any_value);
+            self.is_ours = false;
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        put_bytes(&mut self.out, tag(value_fields::STRING, WireType::Length), text.as_bytes());
+    }
+
+    fn any_value(&mut self, value: &[u8]) {
+        let Some((field, content)) = Reader::new(value).next() else { return };
+        let field = u8::try_from(field).unwrap_or(0);
+        let cleaned = match field {
+            value_fields::ARRAY => return self.nested(field, content.bytes(), Self::array),
+            value_fields::KVLIST => return self.nested(field, content.bytes(), Self::map),
+            _ if self.redaction.values.is_empty() => None,
+            value_fields::STRING => self.without_matches(&content.text()),
+            value_fields::INT if !self.is_ours => self.without_matches(&(content.number() as i64).to_string()),
+            value_fields::DOUBLE => self.without_matches(&format!("{:?}", f64::from_bits(content.number()))),
+            value_fields::BYTES => {
+                std::str::from_utf8(content.bytes()).ok().and_then(|text| self.without_matches(text))
+            }
+            _ => None,
+        };
+        match cleaned {
+            None => self.out.extend_from_slice(value),
+            Some(text) if field == value_fields::BYTES => {
+                put_bytes(&mut self.out, tag(value_fields::BYTES, WireType::Length), text.as_bytes());
+            }
+            Some(text) => self.text(&text),
+        }
+    }
+
+    fn array(&mut self, array: &[u8]) {
+        for (_, value) in Reader::new(array) {
+            self.nested(1, value.bytes(), Self::any_value);
+        }
+    }
+
+    fn map(&mut self, map: &[u8]) {
+        for (_, pair) in Reader::new(map) {
+            self.nested(1, pair.bytes(), Self::key_value);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "redact/tests.rs"]
+mod tests;

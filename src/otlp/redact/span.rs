@@ -1,0 +1,79 @@
+//! The same for a span of the SDK: name, attributes, events, links and the text of its status.
+
+use std::borrow::Cow;
+
+use opentelemetry::trace::Status;
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{OUR_NUMBERS, Pass, REDACTED, Redaction};
+
+impl Redaction {
+    /// Takes out of the span what is redacted. Returns how many values that changed.
+    pub(crate) fn span(&self, span: &mut SpanData) -> u64 {
+        let mut pass = Pass::new(self, Vec::new());
+        pass.cow(&mut span.name);
+        if let Status::Error { description } = &mut span.status {
+            pass.cow(description);
+        }
+        pass.attributes(&mut span.attributes);
+        for event in &mut span.events.events {
+            pass.cow(&mut event.name);
+            pass.attributes(&mut event.attributes);
+        }
+        span.links.links.iter_mut().for_each(|link| pass.attributes(&mut link.attributes));
+        pass.redacted
+    }
+}
+
+impl Pass<'_> {
+    fn cow(&mut self, text: &mut Cow<'static, str>) {
+        if let Some(cleaned) = self.without_matches(text) {
+            *text = Cow::Owned(cleaned);
+        }
+    }
+
+    fn attributes(&mut self, attributes: &mut [KeyValue]) {
+        for pair in attributes {
+            if self.hides(pair.key.as_str()) {
+                self.redacted += 1;
+                pair.value = Value::String(REDACTED.into());
+            } else if !self.redaction.values.is_empty() {
+                self.is_ours = OUR_NUMBERS.contains(&pair.key.as_str());
+                self.value(&mut pair.value);
+            }
+        }
+    }
+
+    fn value(&mut self, value: &mut Value) {
+        let cleaned = match value {
+            Value::String(text) => self.without_matches(text.as_str()).map(|text| Value::String(text.into())),
+            Value::I64(number) if !self.is_ours => {
+                self.without_matches(&number.to_string()).map(|text| Value::String(text.into()))
+            }
+            Value::F64(number) => self.without_matches(&format!("{number:?}")).map(|text| Value::String(text.into())),
+            Value::Array(Array::String(values)) => {
+                let texts: Vec<Cow<'_, str>> = values.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
+                self.list(&texts)
+            }
+            Value::Array(Array::I64(values)) => {
+                self.list(&values.iter().map(|number| number.to_string().into()).collect::<Vec<_>>())
+            }
+            Value::Array(Array::F64(values)) => {
+                self.list(&values.iter().map(|number| format!("{number:?}").into()).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
+        if let Some(cleaned) = cleaned {
+            *value = cleaned;
+        }
+    }
+
+    /// A list of spans has values of one type only: where one becomes text, all do.
+    fn list(&mut self, texts: &[Cow<'_, str>]) -> Option<Value> {
+        let before = self.redacted;
+        let cleaned: Vec<StringValue> =
+            texts.iter().map(|text| self.without_matches(text).unwrap_or_else(|| text.to_string()).into()).collect();
+        (self.redacted > before).then_some(Value::Array(Array::String(cleaned)))
+    }
+}

@@ -1,0 +1,62 @@
+//! What all sources of records have in common.
+
+use log::Level;
+use opentelemetry::Context;
+use tracing_core::callsite::Identifier;
+
+use super::buffers::{self, Location};
+use super::encode::severity_number;
+use super::repetition::Similar;
+use crate::console::{Printed, Terminal};
+use crate::otlp::{RecordWriter, TraceIds};
+use crate::thread::guarded;
+
+/// What a facade lends for one record.
+pub(super) trait Source {
+    fn target(&self) -> &str;
+    fn level(&self) -> Level;
+    /// Whether only the otlp side sees it: a panic is printed by the previous hook.
+    fn skips_console(&self) -> bool {
+        false
+    }
+    fn severity_number(&self) -> u8 {
+        severity_number(self.level())
+    }
+    fn severity_text(&self) -> &'static str {
+        self.level().as_str()
+    }
+    fn event_name(&self) -> Option<&'static str> {
+        None
+    }
+    fn trace(&self) -> Option<TraceIds> {
+        buffers::current_trace()
+    }
+    /// The context of the span it belongs to.
+    fn otel_context(&self) -> Option<Context> {
+        buffers::current_context()
+    }
+    /// The message as text, for a filter on it; `None` for what no such filter concerns.
+    fn text(&self) -> Option<String>;
+    /// Prints it as env_logger does.
+    fn print(&self, terminal: &Terminal) -> Printed;
+    fn location(&self) -> Location<'_>;
+    /// tracing's own idea of where it was written.
+    fn callsite(&self) -> Option<Identifier> {
+        None
+    }
+    /// What makes others similar to it.
+    fn similar(&self) -> Similar<'_> {
+        let (location, callsite) = (self.location(), self.callsite());
+        let has_place = callsite.is_some() || (location.file.is_some() && location.line.is_some());
+        Similar {
+            target: self.target(),
+            severity_number: self.severity_number(),
+            severity_text: self.severity_text(),
+            text: if has_place { None } else { guarded(|| self.text()).flatten() },
+            location,
+            callsite,
+        }
+    }
+    /// Writes body and attributes.
+    fn write(&self, writer: &mut RecordWriter<'_>);
+}
