@@ -48,7 +48,12 @@ struct Identity {
 
 impl Identity {
     fn new(name: &str, unique: u16) -> Self {
+        Self::until(name, unique, 4096)
+    }
+
+    fn until(name: &str, unique: u16, year: i32) -> Self {
         let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.distinguished_name.push(rcgen::DnType::CommonName, format!("logbridge test {name}"));
         let key = rcgen::KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
@@ -75,7 +80,10 @@ impl TlsFront {
 
     /// With `clients`, only those that show this certificate get in.
     fn before(port: u16, name: &str, clients: Option<&Identity>) -> Self {
-        let identity = Identity::new(name, port);
+        Self::with(Identity::new(name, port), port, clients)
+    }
+
+    fn with(identity: Identity, port: u16, clients: Option<&Identity>) -> Self {
         let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone())
@@ -159,6 +167,16 @@ fn an_unknown_issuer_and_a_wrong_host_get_nothing_and_are_named() {
     assert!(!wrong_host.status.success());
     let text = stderr(&wrong_host);
     assert!(text.contains("TLS: invalid peer certificate") && text.contains("localhost"), "{text}");
+    assert!(receiver.requests().is_empty());
+}
+
+#[test]
+fn an_expired_certificate_is_named() {
+    let receiver = Receiver::start().expect("a receiver");
+    let expired = Identity::until("localhost", receiver.port(), 2020);
+    let front = TlsFront::with(expired, receiver.port(), None);
+    let text = stderr(&run_child(&front.endpoint(), &front.roots));
+    assert!(text.contains("TLS: invalid peer certificate: certificate expired"), "{text}");
     assert!(receiver.requests().is_empty());
 }
 

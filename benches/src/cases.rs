@@ -28,6 +28,7 @@ pub(crate) fn run(name: &str) {
         ("rejected" | "spread", "env_logger") => env_logger(DIRECTIVES),
         (_, "env_logger") => env_logger("trace"),
         ("event" | "span" | "spanlog", "stock") => stock_tracing(),
+        (_, "fmt") => tracing_fmt(),
         (_, "stock") => stock_log(),
         _ => panic!("no such case: {name}"),
     }
@@ -126,6 +127,11 @@ fn ours(directives: &str) {
 fn env_logger(directives: &str) {
     let null = OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
     env_logger::Builder::new().parse_filters(directives).target(env_logger::Target::Pipe(Box::new(null))).init();
+}
+
+fn tracing_fmt() {
+    let null = OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
+    tracing_subscriber::fmt().with_writer(std::sync::Mutex::new(null)).with_ansi(false).init();
 }
 
 #[derive(Debug)]
