@@ -25,17 +25,26 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// Numbers of our own, in which no pattern looks for anything: they would become text, and the next one would not.
 const OUR_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
 
+/// Keys that nearly every record has: what the patterns say of them is known before.
+const USUAL: [&str; 4] = ["code.file.path", "code.line.number", "thread.id", "thread.name"];
+
 /// What is redacted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
     keys: Vec<KeyPattern>,
     values: Vec<Expression>,
+    /// Which of the usual keys are hidden.
+    usual: [bool; USUAL.len()],
 }
 
 impl Redaction {
     /// Redacts values under such keys. `Err` says why the pattern cannot be used.
     pub(crate) fn add_key(&mut self, pattern: &str) -> Result<(), &'static str> {
-        self.keys.push(KeyPattern::new(pattern)?);
+        let pattern = KeyPattern::new(pattern)?;
+        for (hidden, key) in self.usual.iter_mut().zip(USUAL) {
+            *hidden |= pattern.matches(Lowered::default().fill(key));
+        }
+        self.keys.push(pattern);
         Ok(())
     }
 
@@ -74,7 +83,13 @@ impl Redaction {
     }
 
     fn hides_lowered(&self, key: &str, lowered: &mut Lowered) -> bool {
-        let key = if self.keys.is_empty() { return false } else { lowered.fill(key) };
+        if self.keys.is_empty() {
+            return false;
+        }
+        if let Some((_, hidden)) = USUAL.iter().zip(self.usual).find(|(usual, _)| **usual == key) {
+            return hidden;
+        }
+        let key = lowered.fill(key);
         self.keys.iter().any(|pattern| pattern.matches(key))
     }
 

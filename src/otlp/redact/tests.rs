@@ -71,6 +71,20 @@ fn values_go_by_their_key_at_every_depth() {
     assert_eq!(nothing, (record, 0), "not a byte changes where nothing is found");
 }
 
+#[test]
+fn what_is_known_of_the_usual_keys_is_what_the_patterns_say() {
+    for (patterns, hidden) in [
+        (&["name"][..], &["thread.name"][..]),
+        (&["password", "*line*"], &["code.line.number"]),
+        (&["THREAD"], &["thread.id", "thread.name"]),
+        (&["password"], &[]),
+    ] {
+        let redaction = redaction(patterns, &[]);
+        let found: Vec<&str> = USUAL.into_iter().filter(|key| redaction.hides(key)).collect();
+        assert_eq!(found, hidden, "{patterns:?}");
+    }
+}
+
 #[cfg(feature = "regex")]
 #[test]
 fn only_what_matches_goes_out_of_a_value() {
