@@ -45,6 +45,10 @@ impl Notice {
         Self { is_note: true, ..Self::new(key, text) }
     }
 
+    fn kind(&self) -> &'static str {
+        if self.is_note { "note" } else { "warning" }
+    }
+
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -56,7 +60,7 @@ impl Notice {
     }
 
     fn render(&self, held_back: u64) -> String {
-        let kind = if self.is_note { "note" } else { "warning" };
+        let kind = self.kind();
         let mut lines = format!("logbridge: {kind}: {}\n", one_line(&self.text));
         for note in &self.notes {
             let _ignored = writeln!(lines, "  note: {}", one_line(note));
@@ -156,9 +160,10 @@ pub(crate) fn forget(key: &str) {
     with_voice(|voice| voice.said.remove(key));
 }
 
-/// What was said so far, oldest first: one sentence each.
+/// What was said so far, oldest first: one line each, `warning: …` or `note: …`.
 pub(crate) fn history() -> Vec<String> {
-    with_voice(|voice| voice.kept.iter().map(|notice| notice.text.clone()).collect()).unwrap_or_default()
+    let line = |notice: &Notice| format!("{}: {}", notice.kind(), notice.text);
+    with_voice(|voice| voice.kept.iter().map(line).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -173,7 +178,7 @@ mod tests {
         assert!(!say_at(&notice, start + Duration::from_secs(30)));
         assert!(!say_at(&notice, start + Duration::from_secs(59)));
         assert!(say_at(&notice, start + Duration::from_secs(60)));
-        assert!(history().iter().filter(|text| *text == "a test of the rate limit").count() >= 2);
+        assert!(history().iter().filter(|text| *text == "warning: a test of the rate limit").count() >= 2);
         forget("test-rate");
         assert!(say_at(&notice, start + Duration::from_secs(61)));
     }

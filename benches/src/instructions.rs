@@ -20,7 +20,7 @@ pub(crate) fn table() {
     crate::progress("");
     println!("instructions per call, all threads of the process, counted by {counter:?}");
     crate::heading("count");
-    crate::print_calls(&names, &values, 0);
+    crate::print_calls(&names, &values, false);
 }
 
 #[derive(Debug)]

@@ -115,7 +115,7 @@ fn calls() {
     let names: Vec<&str> = names();
     let values = rounds(&names, |name| child(&["case", name], &endpoint).trim().parse().expect("nanoseconds"));
     heading("ns");
-    print_calls(&names, &values, 1);
+    print_calls(&names, &values, true);
 }
 
 /// The cases of one call, each once.
@@ -126,12 +126,14 @@ fn names() -> Vec<&'static str> {
         .collect()
 }
 
-fn print_calls(names: &[&str], values: &[f64], digits: usize) {
+/// The targets are for times: who waits for another core executes nothing.
+fn print_calls(names: &[&str], values: &[f64], is_time: bool) {
+    let digits = usize::from(is_time);
     let value = |name: &str| values[names.iter().position(|other| *other == name).expect("a case of the table")];
     for (what, ours, peers) in TABLE {
         let ours = value(ours);
         for (peer, wanted) in *peers {
-            let (theirs, wanted) = (value(peer), target(*wanted));
+            let (theirs, wanted) = (value(peer), target(if is_time { *wanted } else { f64::NAN }));
             let name = peer.split_once('-').map_or(*peer, |(_, name)| name);
             let ratio = ours / theirs;
             println!("{what:<52} {ours:>12.digits$}   {name:<11} {theirs:>9.digits$}   {ratio:>6.2}  {wanted:>6}");

@@ -266,7 +266,7 @@ pub struct Report {
     pub cuts: Vec<Cut>,
     /// What was dropped because the outbox was full, by reason, target and level; the largest number first.
     pub dropped: Vec<Dropped>,
-    /// What logbridge said about itself so far, oldest first.
+    /// What logbridge said about itself so far, oldest first, each as `warning: …` or `note: …`.
     pub notices: Vec<String>,
 }
 
@@ -313,7 +313,7 @@ impl fmt::Display for Report {
         }
         self.fmt_contents(f)?;
         for notice in &self.notices {
-            writeln!(f, "  warning: {notice}")?;
+            writeln!(f, "  {notice}")?;
         }
         Ok(())
     }
