@@ -98,6 +98,32 @@ fn grpc_is_tried_again_where_the_specification_says_so() {
     }
 }
 
+/// A peer that is gone without a word: a firewall forgot the connection, say.
+#[test]
+fn grpc_leaves_a_connection_that_is_dead() {
+    let server = GrpcServer::start(&[Says::Ok]);
+    let to = server.port();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let dead = listener.accept();
+        for client in listener.incoming().flatten() {
+            let server = std::net::TcpStream::connect(("127.0.0.1", to)).expect("the server listens");
+            let pairs = [(&client, &server), (&server, &client)];
+            let copies = pairs.map(|(from, to)| (from.try_clone(), to.try_clone()));
+            for (from, to) in copies {
+                std::thread::spawn(move || std::io::copy(&mut from.expect("a copy"), &mut to.expect("a copy")));
+            }
+        }
+        drop(dead);
+    });
+    let otlp = Otlp::to(endpoint).protocol(Protocol::Grpc).traces_off().timeout(Duration::from_millis(300));
+    let bridge = bridge(otlp);
+    write(&bridge, "the second connection takes it");
+    bridge.flush(LONG).expect("delivered");
+    assert_eq!(server.seen().len(), 1);
+}
+
 #[test]
 fn grpc_requests_look_as_they_should() {
     let server = GrpcServer::start(&[Says::Ok]);

@@ -1,8 +1,7 @@
 //! OTLP/gRPC by tonic, over our own connections, with a codec that passes bytes through.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::HeaderValue;
@@ -15,11 +14,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
 
 use super::cause;
-use super::client::Client;
+use super::client::{Client, Kind};
 use super::compress;
 use super::outcome::{Cause, CauseKind, Outcome};
 use super::{ANSWER_BYTES, headers, refuses};
-use crate::config::{Compression, Endpoint, Route};
+use crate::config::{Compression, Route};
 use crate::ledger::RejectReason;
 use crate::otlp::{read_response, read_retry_info};
 use crate::signal::Signal;
@@ -31,11 +30,11 @@ const ANSWER_LIMIT: usize = ANSWER_BYTES + 1;
 /// A client of one endpoint.
 #[derive(Debug)]
 pub(super) struct Grpc {
-    client: Client<Body>,
-    endpoint: Endpoint,
+    /// A new one after each timeout: HTTP/2 would go on with a connection that is dead.
+    client: RefCell<Client<Body>>,
+    route: Route,
     metadata: MetadataMap,
     path: PathAndQuery,
-    timeout: Duration,
     /// None once the endpoint has refused it.
     compression: Cell<Compression>,
     /// Whether anything that speaks HTTP/2 has ever answered.
@@ -51,11 +50,10 @@ impl Grpc {
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         };
         Self {
-            client,
-            endpoint: route.endpoint.clone(),
+            client: RefCell::new(client),
+            route: route.clone(),
             metadata: MetadataMap::from_headers(all),
             path: PathAndQuery::from_static(path),
-            timeout: route.timeout,
             compression: Cell::new(route.compression),
             has_answered: Cell::new(false),
         }
@@ -63,9 +61,12 @@ impl Grpc {
 
     /// Sends one request, within its timeout.
     pub(super) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
-        match tokio::time::timeout(self.timeout, self.try_compressed(body, encoding)).await {
+        match tokio::time::timeout(self.route.timeout, self.try_compressed(body, encoding)).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Outcome::timeout(self.timeout),
+            Err(_elapsed) => {
+                self.client.replace(Client::new(&Kind::of(&self.route)));
+                Outcome::timeout(self.route.timeout)
+            }
         }
     }
 
@@ -86,14 +87,14 @@ impl Grpc {
         let (second, _) = self.exchange(body, Compression::None).await;
         if second.is_taken() {
             self.compression.set(Compression::None);
-            refuses(compression, &self.endpoint, &first);
+            refuses(compression, &self.route.endpoint, &first);
         }
         second
     }
 
     async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, Option<Code>) {
-        let service = Service(self.client.clone());
-        let mut client = tonic::client::Grpc::with_origin(service, self.endpoint.uri().clone())
+        let service = Service(self.client.borrow().clone());
+        let mut client = tonic::client::Grpc::with_origin(service, self.route.endpoint.uri().clone())
             .max_decoding_message_size(ANSWER_LIMIT)
             .max_encoding_message_size(usize::MAX);
         match compression {
@@ -105,7 +106,7 @@ impl Grpc {
         }
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(self.timeout);
+        request.set_timeout(self.route.timeout);
         match client.unary(request, self.path.clone(), Bytewise).await {
             Ok(answer) => {
                 self.has_answered.set(true);
@@ -121,7 +122,7 @@ impl Grpc {
             // A server of HTTP/1.1 hangs up in many ways.
             Outcome::Retry { cause, .. } if cause.kind == CauseKind::Interrupted && !self.has_answered.get() => {
                 // The alert that says so may get lost behind the end of the connection.
-                let or = if self.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
+                let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
                 let text = format!("the port does not speak HTTP/2{or}, as it seems: {}", cause.text);
                 *cause = Cause { kind: CauseKind::NotGrpc, text };
             }
@@ -303,6 +304,8 @@ impl Decoder for Bytewise {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn of(code: Code, said: &str) -> Outcome {
