@@ -2,6 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::hint::black_box;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use logbridge::{Console, LevelFilter, Otlp};
@@ -23,6 +26,7 @@ pub(crate) fn run(name: &str) {
     match (what, who) {
         ("disabled", "ours") => ours("info"),
         ("rejected" | "spread", "ours") => ours(DIRECTIVES),
+        ("threads1" | "threads2", "ours") => steady(),
         (_, "ours") => ours("trace"),
         ("disabled", "env_logger") => env_logger("info"),
         ("rejected" | "spread", "env_logger") => env_logger(DIRECTIVES),
@@ -43,15 +47,8 @@ pub(crate) fn run(name: &str) {
             3 => log::debug!(target: "some::library", "request completed for user {} in {} ms", i, i % 7),
             _ => log::debug!(target: "requests", "request completed for user {} in {} ms", i, i % 7),
         }),
-        // Each thread at its own calls: the time of one of them.
-        "plain2" => {
-            let calls = || median(|i| log::info!("request completed for user {} in {} ms", i, i % 7));
-            let both = std::thread::scope(|scope| {
-                let other = scope.spawn(calls);
-                [calls(), other.join().expect("no panic")]
-            });
-            println!("{}", (both[0] + both[1]) / 4.0);
-        }
+        "threads1" => threads(1),
+        "threads2" => threads(2),
         "plain" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
         "kv" => time(
             |i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7),
@@ -112,7 +109,10 @@ fn median(mut call: impl FnMut(u32)) -> f64 {
 }
 
 fn ours(directives: &str) {
-    let endpoint = std::env::var("BENCH_ENDPOINT").expect("BENCH_ENDPOINT");
+    ours_to(&std::env::var("BENCH_ENDPOINT").expect("BENCH_ENDPOINT"), directives);
+}
+
+fn ours_to(endpoint: &str, directives: &str) {
     logbridge::Builder::new()
         .parse_filters(directives)
         .span_level(LevelFilter::Info)
@@ -122,6 +122,57 @@ fn ours(directives: &str) {
         .max_bytes(512 << 20)
         .max_spans(1 << 20)
         .init();
+}
+
+/// Ours after a while: the memory of the outbox has been used before, so that nobody waits for the kernel's pages, and
+/// nothing is answered any more, so that nothing but the calls runs.
+fn steady() {
+    let answering = Answering::start();
+    ours_to(&answering.endpoint, "trace");
+    let warm =
+        || (0..BATCH * BATCHES as u32).for_each(|i| log::info!("request completed for user {} in {} ms", i, i % 7));
+    std::thread::scope(|scope| {
+        scope.spawn(warm);
+        warm();
+    });
+    logbridge::bridge().expect("installed").flush(Duration::from_secs(60)).expect("delivered");
+    answering.stop();
+}
+
+/// An endpoint that answers until it is stopped.
+struct Answering {
+    endpoint: String,
+    is_on: Arc<AtomicBool>,
+}
+
+impl Answering {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let is_on = Arc::new(AtomicBool::new(true));
+        let goes_on = Arc::clone(&is_on);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, goes_on) = (stream.expect("a connection"), Arc::clone(&goes_on));
+                std::thread::spawn(move || crate::sink::serve(&stream, &AtomicU64::new(0), &goes_on));
+            }
+        });
+        Self { endpoint, is_on }
+    }
+
+    fn stop(&self) {
+        self.is_on.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The time of a call while so many threads make them at once, each its own, as if they were one.
+fn threads(count: usize) {
+    let calls = || median(|i| log::info!("request completed for user {} in {} ms", i, i % 7));
+    let times: Vec<f64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(calls)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    println!("{}", times.iter().sum::<f64>() / (count * count) as f64);
 }
 
 fn env_logger(directives: &str) {

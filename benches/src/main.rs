@@ -141,10 +141,10 @@ fn print_calls(names: &[&str], values: &[f64], is_time: bool) {
     }
 }
 
-/// Calls per second of two threads beside those of one.
+/// Calls per second of two threads beside those of one, in the steady state: the memory has been used before.
 fn threads() {
     let (_listener, endpoint) = silent_endpoint();
-    let names = ["plain-ours", "plain2-ours", "plain-env_logger", "plain2-env_logger"];
+    let names = ["threads1-ours", "threads2-ours", "threads1-env_logger", "threads2-env_logger"];
     let values = rounds(&names, |name| child(&["case", name], &endpoint).trim().parse().expect("nanoseconds"));
     println!();
     println!(

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The sink as the program sees it that started it.
 pub(crate) struct Sink {
@@ -51,18 +51,21 @@ pub(crate) fn run() {
     let count = Arc::new(AtomicU64::new(0));
     for stream in listener.incoming() {
         let (stream, count) = (stream.expect("a connection"), Arc::clone(&count));
-        std::thread::spawn(move || serve(&stream, &count));
+        std::thread::spawn(move || serve(&stream, &count, &AtomicBool::new(true)));
     }
 }
 
-/// Serves a connection until it is closed, whatever for.
-fn serve(stream: &TcpStream, count: &AtomicU64) -> Option<()> {
+/// Serves a connection until it is closed, whatever for; reads and answers nothing more once it is off.
+pub(crate) fn serve(stream: &TcpStream, count: &AtomicU64, is_on: &AtomicBool) -> Option<()> {
     let mut reader = BufReader::with_capacity(1 << 20, stream);
     let mut writer = stream;
     let mut body = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        while !is_on.load(Ordering::Relaxed) {
+            std::thread::park();
+        }
         let is_count = line.starts_with("GET /count");
         let mut length = 0;
         loop {
