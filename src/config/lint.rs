@@ -240,7 +240,8 @@ fn grpc_port(
     let is_grpc = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("grpc"));
     let (port, finding) = match (endpoint.uri().port_u16()?, is_grpc) {
         (4317, false) => {
-            let spoken = protocol.map_or("http/protobuf", |(_, protocol)| protocol);
+            let is_json = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("http/json"));
+            let spoken = if is_json { "http/json" } else { "http/protobuf" };
             let text = format!("port 4317 is that of gRPC, and {spoken} is sent to it");
             let help =
                 "use the collector's HTTP port, which is usually 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL to grpc";

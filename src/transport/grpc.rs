@@ -177,7 +177,7 @@ fn failure(status: &Status) -> Outcome {
     // What never reached a gRPC server: the connection, TLS, another protocol.
     if let Some(error) = status.source() {
         if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<Broken>()) {
-            return Outcome::Retry { cause: Cause { kind: CauseKind::Tls, text: broken.0.clone() }, after: None };
+            return Outcome::Retry { cause: Cause { kind: CauseKind::TlsSetUp, text: broken.0.clone() }, after: None };
         }
         if chain(error).any(|error| error.is::<hyper_util::client::legacy::Error>() || error.is::<hyper::Error>()) {
             return Outcome::Retry { cause: cause::of_client_error(error), after: None };

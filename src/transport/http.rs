@@ -128,7 +128,7 @@ impl Http {
         let answered = match self.client.request(request) {
             Ok(answer) => answer.await,
             Err(why) => {
-                let cause = Cause { kind: CauseKind::Tls, text: why };
+                let cause = Cause { kind: CauseKind::TlsSetUp, text: why };
                 return Outcome::Retry { cause, after: None }.into();
             }
         };

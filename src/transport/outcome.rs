@@ -110,6 +110,8 @@ pub(crate) enum CauseKind {
     Timeout,
     /// The certificate or the handshake.
     Tls,
+    /// TLS cannot even be tried.
+    TlsSetUp,
     /// The request is larger than the endpoint takes.
     TooLarge,
     /// The network says that the host cannot be reached.
@@ -119,7 +121,10 @@ pub(crate) enum CauseKind {
 impl CauseKind {
     /// Whether a program that ends should stop trying: no answer will come in the little time it has.
     pub(crate) fn is_hopeless_at_exit(self) -> bool {
-        matches!(self, Self::Dns | Self::NotTls | Self::Protocol | Self::Refused | Self::Tls | Self::Unreachable)
+        matches!(
+            self,
+            Self::Dns | Self::NotTls | Self::Protocol | Self::Refused | Self::Tls | Self::TlsSetUp | Self::Unreachable
+        )
     }
 
     /// What to change.
@@ -154,6 +159,10 @@ impl CauseKind {
             Self::Redirect => "set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects, if you trust that",
             Self::Timeout => "check that the address is right and no firewall swallows the packets",
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
+            Self::TlsSetUp => {
+                "look at the feature `tls` of logbridge, and at OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and \
+                 …_CLIENT_KEY"
+            }
             Self::Unreachable => "check the address and the route to it",
         }
     }

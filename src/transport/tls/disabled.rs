@@ -9,7 +9,7 @@ use crate::config::Tls;
 pub(super) type TlsConnector = Connector;
 
 pub(super) fn connector(_connector: Connector, _tls: &Tls, _is_http2: bool) -> Result<TlsConnector, String> {
-    Err("TLS is not compiled into this program: switch on the feature `tls` of logbridge".to_owned())
+    Err("TLS is not compiled into this program".to_owned())
 }
 
 pub(super) fn cause(_error: &(dyn Error + 'static)) -> Option<Cause> {
