@@ -109,6 +109,7 @@ pub(crate) enum CauseKind {
     /// No answer in time.
     Timeout,
     /// The certificate or the handshake.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))] // Only a TLS client finds out.
     Tls,
     /// TLS cannot even be tried.
     TlsSetUp,
