@@ -61,8 +61,8 @@ impl Voice {
             }
             Outcome::Partial { rejected, message } => {
                 let rejected = (*rejected).min(items);
-                let text =
-                    format!("{} rejected {rejected} of {}: \"{message}\"", self.endpoint, self.signal.count(items));
+                let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
+                let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
                 let key = format!("partial {} {message}", self.endpoint);
                 notice::say(&Notice::new(key, text).help("what it rejected is lost; its message says why"));
             }

@@ -119,8 +119,12 @@ impl Grpc {
     fn failure(&self, status: &Status) -> Outcome {
         let mut outcome = failure(status);
         match &mut outcome {
-            // A server of HTTP/1.1 hangs up in many ways.
-            Outcome::Retry { cause, .. } if cause.kind == CauseKind::Interrupted && !self.has_answered.get() => {
+            // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
+            Outcome::Retry { cause, .. }
+                if cause.kind == CauseKind::Interrupted
+                    && !self.has_answered.get()
+                    && !cause.text.contains(" error received: ") =>
+            {
                 // The alert that says so may get lost behind the end of the connection.
                 let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
                 let text = format!("the port does not speak HTTP/2{or}, as it seems: {}", cause.text);
