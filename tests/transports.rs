@@ -197,6 +197,15 @@ fn the_other_protocols_port_is_named() {
     assert!(error.contains("the port does not speak HTTP/2"), "{error}");
 }
 
+#[test]
+fn a_server_that_resets_a_stream_speaks_the_right_protocol() {
+    let server = GrpcServer::start(&[Says::Reset]);
+    let bridge = bridge(otlp(&server));
+    write(&bridge, "reset");
+    let error = format!("{:?}", bridge.shutdown(Duration::from_secs(1)).expect_err("not delivered"));
+    assert!(error.contains("stream error received") && !error.contains("does not speak"), "{error}");
+}
+
 /// An HTTP proxy that forwards requests and gives connections, and keeps the first line and the headers of each.
 struct Proxy {
     addr: SocketAddr,

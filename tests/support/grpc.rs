@@ -2,7 +2,6 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test that has it uses its part.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +24,8 @@ pub enum Says {
     Status(u8, &'static str),
     /// As a web server that speaks HTTP/2.
     Page,
+    /// Nothing: the stream is reset.
+    Reset,
     /// As a server that cannot read compressed requests.
     OnlyPlain,
 }
@@ -65,7 +66,7 @@ impl GrpcServer {
                         let mut log = log.lock().expect("not poisoned");
                         let answer = says.get(log.len()).or(says.last()).cloned().expect("an answer");
                         log.push(Seen { path: head.uri.path().to_owned(), headers, length: body.len() });
-                        Ok::<_, Infallible>(answer.response(is_compressed))
+                        answer.response(is_compressed)
                     }
                 });
                 let serve = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -89,16 +90,17 @@ impl GrpcServer {
 }
 
 impl Says {
-    fn response(self, is_compressed: bool) -> Response<Full<Bytes>> {
+    fn response(self, is_compressed: bool) -> Result<Response<Full<Bytes>>, std::fmt::Error> {
         let (code, message, body) = match self {
             Self::Ok => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
             Self::Status(code, message) => (code.to_string(), message, &[][..]),
             Self::OnlyPlain if is_compressed => ("12".to_owned(), "gzip is not supported", &[][..]),
             Self::OnlyPlain => ("0".to_owned(), "", &[0, 0, 0, 0, 0][..]),
+            Self::Reset => return Err(std::fmt::Error),
             Self::Page => {
                 let mut page = Response::new(Full::new(Bytes::from_static(b"<html>sign in</html>")));
                 page.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
-                return page;
+                return Ok(page);
             }
         };
         let mut response = Response::new(Full::new(Bytes::from_static(body)));
@@ -106,6 +108,6 @@ impl Says {
         headers.insert("content-type", HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", HeaderValue::from_str(&code).expect("digits"));
         headers.insert("grpc-message", HeaderValue::from_static(message));
-        response
+        Ok(response)
     }
 }
