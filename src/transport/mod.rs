@@ -43,7 +43,7 @@ pub(crate) struct Transport {
 #[derive(Debug)]
 enum AnyClient {
     #[cfg(feature = "grpc")]
-    Grpc(grpc::Grpc),
+    Grpc(Box<grpc::Grpc>),
     Http(http::Http),
 }
 
@@ -57,7 +57,7 @@ impl Transport {
         for route in routes {
             let client = match route.protocol {
                 #[cfg(feature = "grpc")]
-                Protocol::Grpc => AnyClient::Grpc(grpc::Grpc::new(route, grpc.client(route))),
+                Protocol::Grpc => AnyClient::Grpc(Box::new(grpc::Grpc::new(route, grpc.client(route)))),
                 _ => AnyClient::Http(http::Http::new(route, http.client(route))),
             };
             all.push(Self { client, proxy: route.proxy.clone() });
