@@ -44,7 +44,7 @@ pub(crate) struct Transport {
 enum AnyClient {
     #[cfg(feature = "grpc")]
     Grpc(Box<grpc::Grpc>),
-    Http(http::Http),
+    Http(Box<http::Http>),
 }
 
 impl Transport {
@@ -58,7 +58,7 @@ impl Transport {
             let client = match route.protocol {
                 #[cfg(feature = "grpc")]
                 Protocol::Grpc => AnyClient::Grpc(Box::new(grpc::Grpc::new(route, grpc.client(route)))),
-                _ => AnyClient::Http(http::Http::new(route, http.client(route))),
+                _ => AnyClient::Http(Box::new(http::Http::new(route, http.client(route)))),
             };
             all.push(Self { client, proxy: route.proxy.clone() });
         }
