@@ -46,6 +46,8 @@ mod runtimes;
 mod slots;
 #[path = "process/spans.rs"]
 mod spans;
+#[path = "process/spool.rs"]
+mod spool;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -80,6 +82,7 @@ const GROUPS: &[Group] = &[
     bounds::GROUP,
     overload::GROUP,
     contents::GROUP,
+    spool::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -288,6 +288,7 @@ impl fmt::Display for Report {
         row(f, 2, otlp.unsampled, "in traces that are not sampled")?;
         row(f, 2, otlp.repeated, "similar to others and suppressed: records with `logbridge.suppressed` tell where")?;
         row(f, 2, otlp.accepted, "accepted")?;
+        row(f, 2, otlp.adopted, "adopted: left in the spool by processes that are dead")?;
         row(f, 3, otlp.delivered, "delivered")?;
         row(f, 3, otlp.unconfirmed, "unconfirmed: the endpoint's answer was no OTLP answer")?;
         for (reason, records) in &otlp.rejected {

@@ -14,7 +14,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
-use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, Settings};
+use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, Settings, Spool};
 use crate::env::Env;
 use crate::error::Error;
 use crate::levels::{Origin, Threshold};
@@ -256,6 +256,25 @@ impl Builder {
     /// (`drop-newest`, `drop-oldest`, `drop-least-severe`, `block`, `block=500ms`), else [`Overload::DropNewest`].
     pub fn overload(&mut self, overload: Overload) -> &mut Self {
         self.settings.overload = Some(overload);
+        self
+    }
+
+    /// A directory in which records wait, so that they outlive the process, however it ends; see [`Spool`]. Default:
+    /// `LOGBRIDGE_SPOOL_DIR`, else none: records wait in memory.
+    ///
+    /// ```no_run
+    /// logbridge::builder().spool("/var/lib/shop/logs").init();
+    /// ```
+    pub fn spool(&mut self, spool: impl Into<Spool>) -> &mut Self {
+        self.settings.spool = Some(spool.into());
+        self
+    }
+
+    /// Whether each record has an id of its own, the attribute `log.record.uid` (a ULID), by which a backend can tell
+    /// records that came twice; see [`Spool`]. One that the application has set stays. Default: `LOGBRIDGE_RECORD_IDS`,
+    /// else no.
+    pub fn record_ids(&mut self, wanted: bool) -> &mut Self {
+        self.settings.record_ids = Some(wanted);
         self
     }
 

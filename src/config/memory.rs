@@ -15,7 +15,7 @@ impl Resolver<'_> {
         self.size("max request", settings.max_request, VARIABLE, defaults::MAX_REQUEST, defaults::MIN_REQUEST)
     }
 
-    fn size(
+    pub(super) fn size(
         &mut self,
         name: &'static str,
         code: Option<usize>,

@@ -22,6 +22,7 @@ mod resolve;
 mod resource;
 mod route;
 mod setting;
+mod spool;
 mod tls;
 mod traces;
 
@@ -43,6 +44,8 @@ pub(crate) use repetition::RepetitionLimit;
 pub(crate) use resource::ResourceConfig;
 pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
+pub(crate) use spool::SpoolConfig;
+pub use spool::{Spool, SpoolSync};
 pub(crate) use tls::Tls;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
@@ -77,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
     pub(crate) problems: Vec<String>,
+    /// Whether each record has an id of its own.
+    pub(crate) record_ids: Option<bool>,
     pub(crate) redact: Redact,
     pub(crate) repetition: Option<Repetition>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
@@ -84,6 +89,7 @@ pub(crate) struct Settings {
     pub(crate) schedule_delay: Option<Duration>,
     pub(crate) service_name: Option<String>,
     pub(crate) span_levels: LevelSet,
+    pub(crate) spool: Option<Spool>,
 }
 
 impl Settings {
@@ -144,6 +150,8 @@ pub(crate) struct Config {
     pub(crate) notices: Vec<Notice>,
     pub(crate) otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
+    /// Whether each record has an id of its own.
+    pub(crate) record_ids: bool,
     /// What is taken out of records and spans, where anything is.
     pub(crate) redaction: Option<Redaction>,
     /// How many similar records pass, where that is limited.
@@ -251,6 +259,8 @@ pub(crate) struct Delivery {
     pub(crate) overload: Overload,
     /// How long a record waits at most before it is sent.
     pub(crate) schedule_delay: Duration,
+    /// Where records outlive the process, where somebody asked for that.
+    pub(crate) spool: Option<SpoolConfig>,
 }
 
 /// Defaults, each with its reason.
@@ -267,6 +277,12 @@ pub(crate) mod defaults {
     pub(crate) const MIN_REQUEST: usize = 1 << 10;
     /// Below this, segments become so small that a single record may not fit.
     pub(crate) const MIN_BYTES: usize = 64 << 10;
+    /// Below this, the segments of many threads would not fit.
+    pub(crate) const MIN_SPOOL_BYTES: usize = 4 << 20;
+    /// More often, the disk would do nothing else.
+    pub(crate) const MIN_SPOOL_SYNC: Duration = Duration::from_millis(100);
+    /// An hour of a thousand records a second, about.
+    pub(crate) const SPOOL_BYTES: usize = 1 << 30;
     /// The specification's default for a batch processor.
     pub(crate) const SCHEDULE_DELAY: Duration = Duration::from_secs(1);
     /// The specification's default for one export.

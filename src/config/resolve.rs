@@ -39,6 +39,11 @@ impl Settings {
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
         let limits = resolver.limits();
+        let (record_ids, source) = match self.record_ids {
+            Some(wanted) => (wanted, Source::Code),
+            None => resolver.boolean("LOGBRIDGE_RECORD_IDS").unwrap_or((false, Source::BuiltIn)),
+        };
+        resolver.keep("record ids", on_off(record_ids), source);
         let redaction = resolver.redaction(&self.redact)?;
         let repetition = resolver.repetition(self.repetition)?;
         let loudness = resolver.loudness();
@@ -73,6 +78,7 @@ impl Settings {
             notices: resolver.notices,
             otlp,
             panic_hook,
+            record_ids,
             redaction,
             repetition,
             resource,
@@ -376,7 +382,8 @@ impl Resolver<'_> {
         let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
         let overload = self.overload(settings);
         let max_request = self.max_request(settings);
-        Ok(Delivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay })
+        let spool = self.spool(settings);
+        Ok(Delivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay, spool })
     }
 
     /// Decides a time, and keeps who did.
@@ -415,12 +422,7 @@ impl Resolver<'_> {
     /// Milliseconds, or a number with `ms` or `s` behind it.
     pub(super) fn duration(&mut self, variables: &[&'static str]) -> Option<(Duration, Source)> {
         let (variable, value) = self.environment.first(variables)?;
-        let (number, unit) = split_unit(value);
-        let duration = match (number.parse::<u64>(), unit) {
-            (Ok(ms), "" | "ms") => Some(Duration::from_millis(ms)),
-            (Ok(s), "s") => Some(Duration::from_secs(s)),
-            _ => None,
-        };
+        let duration = parse_time(value);
         if duration.is_none() {
             let problem = format!("`{value}` is no time; the default is used");
             self.error("bad-duration", variable, &problem, "write milliseconds as a whole number, such as 10000");
@@ -434,6 +436,16 @@ fn shown(mirror: Mirror) -> &'static str {
         Mirror::Off => "off",
         Mirror::Text => "text",
         Mirror::Json => "json",
+    }
+}
+
+/// Milliseconds, or a number with `ms` or `s` behind it.
+pub(super) fn parse_time(value: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(value);
+    match (number.parse::<u64>(), unit) {
+        (Ok(ms), "" | "ms") => Some(Duration::from_millis(ms)),
+        (Ok(s), "s") => Some(Duration::from_secs(s)),
+        _ => None,
     }
 }
 

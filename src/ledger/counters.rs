@@ -51,8 +51,10 @@ pub struct OtlpCounters {
     /// Not sent because they are similar to more records than [`Repetition`](crate::Repetition) lets through; records with
     /// the attribute `logbridge.suppressed` say so for each callsite.
     pub repeated: u64,
-    /// Taken over; each of them is in exactly one of the fields below.
+    /// Taken over; each of them is in exactly one of the fields below `adopted`.
     pub accepted: u64,
+    /// Left in the [spool](crate::Spool) by other processes that are dead, and taken over as well.
+    pub adopted: u64,
     /// Confirmed by the endpoint.
     pub delivered: u64,
     /// Sent, but answered with a success that is no OTLP answer.
@@ -61,7 +63,7 @@ pub struct OtlpCounters {
     pub rejected: Vec<(RejectReason, u64)>,
     /// Dropped before an endpoint answered.
     pub dropped: Vec<(DropReason, u64)>,
-    /// Waiting in the outbox or on their way.
+    /// Waiting in the outbox or on their way. With a spool they stay there when the process ends.
     pub pending: u64,
 }
 

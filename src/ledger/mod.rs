@@ -3,7 +3,8 @@
 //! Constraints:
 //! * `offered = below + passed` at the module stage; for each destination
 //!   `passed = below + off + suppressed + unsampled + repeated + accepted`; for otlp
-//!   `accepted = delivered + unconfirmed + rejected + dropped + pending`.
+//!   `accepted + adopted = delivered + unconfirmed + rejected + dropped + pending`, where what was adopted comes from the
+//!   spool of another process.
 //! * For spans `ended = unsampled + off + accepted`, and accepted as above.
 //! * The callers' counters are sharded by thread: threads do not share a cache line, and most need no atomic addition.
 //! * The ship thread moves records from pending to a fate under one lock, and a snapshot reads under the same lock.
@@ -99,6 +100,8 @@ impl Cells {
 /// What the ship thread counts for one signal.
 #[derive(Clone, Debug, Default)]
 struct Fates {
+    /// Put into the outbox by another process.
+    adopted: u64,
     delivered: u64,
     unconfirmed: u64,
     rejected: [u64; RejectReason::ALL.len()],
@@ -131,6 +134,7 @@ const LEVELS: usize = 5;
 
 /// Everything that became of the accepted items of one signal.
 struct Ends {
+    adopted: u64,
     delivered: u64,
     unconfirmed: u64,
     rejected: Vec<(RejectReason, u64)>,
@@ -200,6 +204,11 @@ impl Ledger {
         }
     }
 
+    /// Takes over records that another process has left behind: they are pending.
+    pub(crate) fn adopt(&self, records: u64) {
+        self.fates(Signal::Logs).adopted += records;
+    }
+
     /// Moves items from pending to their fates, in one step.
     pub(crate) fn resolve(&self, signal: Signal, fates: &[(Fate, u64)]) {
         let mut guard = self.fates(signal);
@@ -241,6 +250,7 @@ impl Ledger {
             dropped: logs.dropped,
             pending: logs.pending,
             accepted: self.sum(Count::OtlpAccepted),
+            adopted: logs.adopted,
             below: self.sum(Count::OtlpBelow),
             off: self.sum(Count::OtlpOff),
             suppressed: self.sum(Count::OtlpSuppressed),
@@ -292,11 +302,12 @@ impl Ledger {
             .filter(|(_, items)| *items > 0)
             .collect();
         Ends {
+            adopted: fates.adopted,
             delivered: fates.delivered,
             unconfirmed: fates.unconfirmed,
             rejected,
             dropped,
-            pending: appended.saturating_sub(fates.removed),
+            pending: (appended + fates.adopted).saturating_sub(fates.removed),
         }
     }
 

@@ -9,6 +9,8 @@ pub enum DropReason {
     /// The outbox was full, and no room appeared in the time that a call may block
     /// ([`Overload::Block`](crate::Overload::Block)).
     BlockTimeout,
+    /// It was damaged in the [spool](crate::Spool): on the disk, or by somebody who changed the file.
+    Damaged,
     /// It could not be encoded: too large for one request, say.
     Encoding,
     /// It waited in the outbox, and made room for a record at WARN or above
@@ -39,8 +41,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BlockTimeout,
+        Self::Damaged,
         Self::Encoding,
         Self::EvictedLessSevere,
         Self::EvictedOldest,
@@ -72,6 +75,7 @@ impl DropReason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::BlockTimeout => "the outbox was full, and no room appeared in the time that a call may block",
+            Self::Damaged => "it was damaged in the spool",
             Self::Encoding => "it could not be encoded",
             Self::EvictedLessSevere => "it made room in the full outbox for a record at WARN or above",
             Self::EvictedOldest => "it made room in the full outbox for a newer record",

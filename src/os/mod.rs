@@ -12,8 +12,15 @@ mod imp;
 #[cfg(not(unix))]
 #[path = "other.rs"]
 mod imp;
+#[cfg(unix)]
+mod mapping;
+#[cfg(not(unix))]
+#[path = "no_mapping.rs"]
+mod mapping;
 
 use std::io;
+
+pub(crate) use mapping::{Mapping, lock, page_size, reserve};
 
 /// One of the two standard output streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

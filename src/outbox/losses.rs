@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use log::Level;
 
 use super::lock;
-use super::segment::{Frame, Segment};
+use super::frame::Frame;
+use super::segment::Segment;
 use crate::ledger::DropReason;
 use crate::otlp::ScopeView;
 
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn the_records_of_a_segment_are_counted_one_by_one() {
         let losses = Losses::default();
-        let mut segment = Segment::new(Vec::new(), false);
+        let mut segment = Segment::of_frames(Vec::new(), 0);
         for (target, severity) in [("a", 9), ("a", 9), ("a", 5), ("b", 5), ("a", 9), ("b", 1)] {
             segment.push(&frame_of(target, severity, "text"));
         }

@@ -10,21 +10,28 @@
 //! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
 //! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
 
+mod block;
+mod frame;
 mod losses;
+mod memory;
 mod overload;
 mod segment;
 mod spans;
+mod spool;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use frame::{HEADER, begin_frame, end_frame, read_frame};
 pub(crate) use losses::Loss;
 use losses::Losses;
+use memory::Memory;
 pub(crate) use overload::Refused;
 use overload::Room;
-pub(crate) use segment::{HEADER, Segment, begin_frame, end_frame, read_frame};
+pub(crate) use segment::Segment;
 pub(crate) use spans::{Queued, SpanQueue};
+pub(crate) use spool::{Adopted, Directory, Ending, Left, Skipped, Spool};
 
 use crate::config::Overload;
 use crate::ledger::{DropReason, Ledger};
@@ -33,8 +40,10 @@ use crate::os;
 /// Requests hold at most this many bytes, unless a single record is larger.
 const REQUEST_BYTES: usize = 4 << 20;
 const SEGMENT_BYTES: usize = 1 << 20;
-/// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
-const SPARE_SEGMENTS: usize = 4;
+/// A spool has no more segments than this: each is a mapping, of which a process may have some ten thousands.
+const MOST_FILES: usize = 8192;
+/// So many sealed segments stay in memory although they are in files: they are sent soon, most often.
+const NOT_PARKED: usize = 8;
 /// More shards than this spread memory thinner than they save waiting.
 const MAX_SHARDS: usize = 16;
 
@@ -77,11 +86,7 @@ pub(crate) struct Outbox {
     sealed: Mutex<Sealed>,
     /// One seal at a time: what one has taken out of the shards must be in `sealed` before the next one counts.
     sealing: Mutex<()>,
-    pool: Mutex<Vec<Vec<u8>>>,
-    /// Bytes of all segments that exist.
-    allocated: AtomicUsize,
-    bound: usize,
-    segment_bytes: usize,
+    memory: Memory,
     request_bytes: usize,
     /// Something was appended since the last [`Outbox::seal`].
     waiting: AtomicBool,
@@ -99,8 +104,6 @@ pub(crate) struct Outbox {
     pressed: AtomicBool,
     /// Nothing below WARN is here that could make room; as long as no segment is begun for it.
     nothing_low: AtomicBool,
-    /// A segment is full, so that others will be wanted soon.
-    wants_spare: AtomicBool,
 }
 
 impl Outbox {
@@ -110,13 +113,10 @@ impl Outbox {
         let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
         let bound = max_bytes - request_bytes;
         Self {
-            segment_bytes: SEGMENT_BYTES.min(bound / (4 * shards)),
+            memory: Memory::new(bound, SEGMENT_BYTES.min(bound / (4 * shards))),
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
             sealed: Mutex::default(),
             sealing: Mutex::default(),
-            pool: Mutex::default(),
-            allocated: AtomicUsize::new(0),
-            bound,
             request_bytes,
             waiting: AtomicBool::new(false),
             max_records: None,
@@ -128,7 +128,6 @@ impl Outbox {
             room: Room::default(),
             pressed: AtomicBool::new(false),
             nothing_low: AtomicBool::new(false),
-            wants_spare: AtomicBool::new(false),
         }
     }
 
@@ -136,8 +135,28 @@ impl Outbox {
     pub(crate) fn with_max_request(mut self, bytes: usize) -> Self {
         let max_bytes = self.max_bytes();
         self.request_bytes = bytes.min(max_bytes / 4);
-        self.bound = max_bytes - self.request_bytes;
+        self.memory.bound = max_bytes - self.request_bytes;
         self
+    }
+
+    /// Keeps records in files, which outlive the process.
+    pub(crate) fn with_spool(mut self, spool: Arc<Spool>) -> Self {
+        let (page, bound) = (os::page_size(), spool.max_bytes());
+        let most = (bound / (4 * self.shards.len())).max(1);
+        let length = SEGMENT_BYTES.max(bound / MOST_FILES).min(most).next_multiple_of(page);
+        self.memory = self.memory.with_spool(spool, length);
+        self
+    }
+
+    /// What keeps records in files, where something does.
+    pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
+        self.memory.spool()
+    }
+
+    /// Whether frames are to have checksums.
+    #[inline]
+    pub(crate) fn is_checked(&self) -> bool {
+        self.memory.spool().is_some()
     }
 
     /// Bounds the number of records too.
@@ -207,7 +226,7 @@ impl Outbox {
         }
         match lane {
             Some(segment) if segment.room() >= frame.len() => segment.push(frame),
-            _ if frame.len() > self.segment_bytes => {
+            _ if frame.len() > self.memory.usual() => {
                 // It fills a segment of its own; the current one stays for those that fit.
                 let mut segment = self.allocate(frame.len(), high)?;
                 segment.push(frame);
@@ -219,7 +238,7 @@ impl Outbox {
                 segment.push(frame);
                 if let Some(full) = lane.replace(segment) {
                     lock(&self.sealed).push(full);
-                    self.wants_spare.store(true, Ordering::Relaxed);
+                    self.memory.want_spare();
                     wake = Wake::Yes;
                 }
             }
@@ -234,36 +253,16 @@ impl Outbox {
 
     #[cold]
     fn allocate(&self, at_least: usize, high: bool) -> Result<Segment, DropReason> {
-        if at_least > self.bound {
-            return Err(DropReason::TooLarge);
-        }
         if !high {
-            if self.overload == Overload::DropLeastSevere && self.in_use() >= self.bound - self.bound / 4 {
+            let (used, bound) = self.memory.use_and_bound();
+            if self.overload == Overload::DropLeastSevere && used >= bound - bound / 4 && at_least <= bound {
                 return Err(DropReason::RefusedBelowWarn);
             }
             if self.nothing_low.load(Ordering::Relaxed) {
                 self.nothing_low.store(false, Ordering::Relaxed);
             }
         }
-        if at_least <= self.segment_bytes
-            && let Some(buf) = lock(&self.pool).pop()
-        {
-            return Ok(Segment::new(buf, high));
-        }
-        let size = at_least.max(self.segment_bytes);
-        if at_least > self.segment_bytes && self.reserve(size).is_err() {
-            // The pool has nothing of that size, but holds memory.
-            self.trim();
-            self.reserve(size)?;
-        } else if at_least <= self.segment_bytes {
-            self.reserve(size)?;
-        }
-        let mut buf = Vec::new();
-        if buf.try_reserve_exact(size).is_err() {
-            self.allocated.fetch_sub(size, Ordering::Relaxed);
-            return Err(DropReason::OutboxFull);
-        }
-        Ok(Segment::new(buf, high))
+        self.memory.allocate(at_least).map(|block| Segment::new(block, high))
     }
 
     /// Whether anything was appended since the last seal.
@@ -281,10 +280,10 @@ impl Outbox {
             let mut lanes = lock(&shard.lanes);
             current.extend(lanes.iter_mut().rev().filter_map(Option::take));
         }
-        let capacity = |current: &[Segment]| current.iter().map(|segment| segment.buf.capacity()).sum::<usize>();
-        let before = capacity(&current);
+        let cost = |current: &[Segment]| current.iter().map(|segment| segment.block.cost()).sum::<usize>();
+        let before = cost(&current);
         let current: Vec<Segment> = current.into_iter().map(|segment| self.compact(segment)).collect();
-        if capacity(&current) < before {
+        if cost(&current) < before {
             self.made_room();
         }
         let mut sealed = lock(&self.sealed);
@@ -300,33 +299,8 @@ impl Outbox {
         sealed.leaving.iter().copied().fold(first, u64::min)
     }
 
-    /// Moves a segment that is mostly empty into one of its own size, so that little content does not hold much memory
-    /// while an endpoint fails.
     fn compact(&self, segment: Segment) -> Segment {
-        let length = segment.buf.len();
-        if length > segment.buf.capacity() / 2 || self.reserve(length).is_err() {
-            return segment;
-        }
-        let mut small = Vec::new();
-        if small.try_reserve_exact(length).is_err() {
-            self.allocated.fetch_sub(length, Ordering::Relaxed);
-            return segment;
-        }
-        // The allocator may give more than was asked for.
-        self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
-        small.extend_from_slice(&segment.buf);
-        let Segment { buf, records, high, number } = segment;
-        self.recycle_buffer(buf);
-        Segment { buf: small, records, high, number }
-    }
-
-    fn reserve(&self, bytes: usize) -> Result<(), DropReason> {
-        self.allocated
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |allocated| {
-                (allocated + bytes <= self.bound).then_some(allocated + bytes)
-            })
-            .map(drop)
-            .map_err(|_| DropReason::OutboxFull)
+        Segment { block: self.memory.compact(segment.block), ..segment }
     }
 
     /// Whether a sealed segment is there to be taken over.
@@ -342,56 +316,56 @@ impl Outbox {
     /// Takes back the memory of a segment whose records have met their fates. Those who wait for room hear of it by
     /// [`made_room`](Self::made_room).
     pub(crate) fn recycle(&self, segment: Segment) {
-        self.recycle_buffer(segment.buf);
+        self.memory.recycle(segment.block);
     }
 
-    fn recycle_buffer(&self, mut buf: Vec<u8>) {
-        buf.clear();
-        if buf.capacity() == self.segment_bytes {
-            lock(&self.pool).push(buf);
-        } else {
-            self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
-        }
-    }
-
-    /// While segments fill up, gets some ready whose memory the kernel has given already: a caller would pay for each page
-    /// that it is the first to write.
+    /// While segments fill up, gets some ready, and lets go of the memory of those that wait long in files.
     pub(crate) fn prepare(&self) {
-        if !self.wants_spare.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        while lock(&self.pool).len() < SPARE_SEGMENTS && self.reserve(self.segment_bytes).is_ok() {
-            let mut buf = Vec::new();
-            if buf.try_reserve_exact(self.segment_bytes).is_err() || buf.capacity() != self.segment_bytes {
-                self.allocated.fetch_sub(self.segment_bytes, Ordering::Relaxed);
-                return;
-            }
-            os::populate(buf.spare_capacity_mut());
-            lock(&self.pool).push(buf);
+        self.memory.prepare();
+        if self.memory.spool().is_some() {
+            lock(&self.sealed).queue.iter_mut().skip(NOT_PARKED).for_each(Segment::park);
         }
     }
 
     /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
     pub(crate) fn trim(&self) {
-        let freed: usize = std::mem::take(&mut *lock(&self.pool)).iter().map(Vec::capacity).sum();
-        self.allocated.fetch_sub(freed, Ordering::Relaxed);
+        if self.memory.spool().is_some() { self.memory.trim_to_spare() } else { self.memory.trim() }
+    }
+
+    /// The process ends, and nothing waits: no file is to stay behind. More records begin a new run.
+    pub(crate) fn retire(&self) {
+        if let Some(spool) = self.memory.spool() {
+            self.memory.trim();
+            spool.end_run();
+        }
+    }
+
+    /// The spool's directory is looked after: what was made in one that is gone is not used again. Says whether it can be
+    /// used again since the last time.
+    pub(crate) fn look_after_spool(&self) -> bool {
+        self.memory.spool().is_some_and(|spool| {
+            let is_back = spool.look_after(|| {
+                self.memory.trim();
+                self.seal();
+            });
+            if is_back {
+                // What is in memory goes on to the endpoint; what comes from now on is in files.
+                self.seal();
+                self.memory.want_spare();
+            }
+            is_back
+        })
     }
 
     /// The bound in bytes, requests included.
     pub(crate) fn max_bytes(&self) -> usize {
-        self.bound + self.request_bytes
+        self.memory.bound + self.request_bytes
     }
 
-    /// Bytes of the segments that hold records.
-    fn in_use(&self) -> usize {
-        let pooled = lock(&self.pool).len() * self.segment_bytes;
-        self.allocated.load(Ordering::Relaxed).saturating_sub(pooled)
-    }
-
-    /// Bytes of all segments that exist, and how many there may be.
+    /// Bytes of all segments that exist in memory, and how many there may be.
     #[cfg(test)]
     fn memory(&self) -> (usize, usize) {
-        (self.allocated.load(Ordering::Relaxed), self.bound)
+        (self.memory.allocated(), self.memory.bound)
     }
 }
 

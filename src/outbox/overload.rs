@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::losses::Loss;
-use super::segment::read_frame;
+use super::frame::read_frame;
 use super::{Outbox, Segment, Wake, lock};
 use crate::config::Overload;
 use crate::ledger::{DropReason, Fate};
@@ -161,14 +161,18 @@ impl Outbox {
         let mut sealed = lock(&self.sealed);
         // Of the two bounds, the one that was met.
         let lacks_records = self.max_records.is_some_and(|most| self.records.load(Ordering::Relaxed) >= most);
+        let (used, bound) = self.memory.use_and_bound();
         let (mut free, needed) = match lacks_records {
             true => (0, 1),
-            false => (self.bound.saturating_sub(self.in_use()), length.max(self.segment_bytes)),
+            false => (bound.saturating_sub(used), self.memory.cost(length)),
         };
+        let in_files = self.memory.is_in_files();
         let mut goes = |segment: &Segment| {
-            let chosen = free < needed && !(only_low && segment.high);
+            // What lies elsewhere makes no room here.
+            let helps = lacks_records || segment.is_in_file() == in_files;
+            let chosen = helps && free < needed && !(only_low && segment.high);
             if chosen {
-                free += if lacks_records { segment.records as usize } else { segment.buf.capacity() };
+                free += if lacks_records { segment.records as usize } else { segment.block.cost() };
             }
             chosen
         };

@@ -172,14 +172,14 @@ fn what_is_in_flight_stays_and_the_newest_goes() {
 #[test]
 fn a_large_record_costs_what_it_needs_or_nothing() {
     let rig = Rig::new(1 << 20, Overload::DropOldest);
-    let (mut number, bound) = (0, rig.outbox.bound);
+    let (mut number, bound) = (0, rig.outbox.memory.bound);
     while rig.dropped(DropReason::EvictedOldest) == 0 {
         rig.offer(0, false, &numbered(number, false)).expect("the oldest make room");
         number += 1;
     }
     let before = rig.dropped(DropReason::EvictedOldest);
     // Larger than two segments.
-    let large = frame(&"x".repeat(rig.outbox.segment_bytes * 2));
+    let large = frame(&"x".repeat(rig.outbox.memory.usual() * 2));
     assert_eq!(rig.offer(0, false, &large), Ok(()));
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
@@ -199,7 +199,7 @@ fn a_large_record_may_have_the_memory_of_the_pool() {
     let rig = Rig::new(1 << 20, Overload::DropNewest);
     rig.fill(false, 0);
     rig.numbers();
-    let half = frame(&"x".repeat(rig.outbox.bound / 2));
+    let half = frame(&"x".repeat(rig.outbox.memory.bound / 2));
     assert_eq!(rig.offer(0, false, &half), Ok(()), "nothing waits, and the pool is no reason to refuse it");
 }
 

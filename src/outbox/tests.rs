@@ -11,7 +11,7 @@ pub(super) fn frame_of(target: &str, severity: u8, text: &str) -> Vec<u8> {
     encode_scope_name(&mut scratch.buf, target);
     let scope_end = scratch.buf.len();
     scratch.buf.extend_from_slice(text.as_bytes());
-    end_frame(&mut scratch, scope_end, severity);
+    end_frame(&mut scratch, scope_end, severity, false);
     scratch.buf
 }
 
@@ -168,13 +168,13 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
     let _wake = outbox.append(0, false, &text);
     outbox.prepare();
     let one = outbox.memory().0;
-    assert_eq!(one, outbox.segment_bytes, "no segment is full");
+    assert_eq!(one, outbox.memory.usual(), "no segment is full");
     while !outbox.has_sealed() {
         let _wake = outbox.append(0, false, &text);
     }
     for _ in 0..2 {
         outbox.prepare();
-        assert_eq!(outbox.memory().0, (2 + SPARE_SEGMENTS) * one);
+        assert_eq!(outbox.memory().0, (2 + memory::SPARE) * one);
     }
     // They are what is used next.
     while outbox.append(0, false, &text).is_ok() {
@@ -182,5 +182,5 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
         let (allocated, bound) = outbox.memory();
         assert!(allocated <= bound);
     }
-    assert_eq!(lock(&outbox.pool).len(), 0, "a record is refused only when none is left");
+    assert_eq!(outbox.memory.pooled(), 0, "a record is refused only when none is left");
 }

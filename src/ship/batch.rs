@@ -1,6 +1,6 @@
 //! Gathers queued records into one request: grouped by scope, one copy a record, nothing decoded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use crate::otlp::{gathered_len, put_record, put_scope};
 use crate::outbox::{Segment, read_frame};
@@ -26,8 +26,8 @@ struct Group<'a> {
 /// Gathers records from `offset` in the first segment on, until the request would be longer than `max_bytes` or hold
 /// more than `max_records`. A single
 /// record may be longer. `body` is a buffer to be used again.
-pub(super) fn gather(
-    queue: &VecDeque<Segment>,
+pub(super) fn gather<'a>(
+    queue: impl IntoIterator<Item = &'a Segment>,
     offset: usize,
     resource: &[u8],
     max_bytes: usize,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use crate::ledger::Fate;
+use crate::ledger::{DropReason, Fate};
 
 /// One request, ready to be sent any number of times.
 #[derive(Clone, Debug)]
@@ -54,6 +54,11 @@ pub(super) trait Feed: Send {
     /// From now on, requests are to be no longer than this, unless a single item is.
     fn limit(&mut self, bytes: usize);
 
+    /// The last request will not be sent again, and so many of its items have not met their fates.
+    fn give_up(&mut self, rest: u64) {
+        self.settle(&[(Fate::Dropped(DropReason::Shutdown), rest)]);
+    }
+
     /// Everything that is left is dropped and counted.
     fn drop_all(&mut self);
 
@@ -74,4 +79,12 @@ pub(super) trait Feed: Send {
 
     /// How much may wait, in words.
     fn bound(&self) -> String;
+
+    /// Where it waits, in words.
+    fn place(&self) -> &'static str {
+        "in memory"
+    }
+
+    /// The process ends. Where nothing waits, what is only there to take more is cleared away.
+    fn end(&mut self) {}
 }

@@ -13,8 +13,9 @@ use super::feed::{Feed, Request};
 use super::overload::OverloadVoice;
 use crate::config::Delivery;
 use crate::ledger::{DropReason, Fate, Ledger};
+use crate::notice::{self, Notice};
 use crate::otlp::gathered_len;
-use crate::outbox::{Outbox, Segment};
+use crate::outbox::{Outbox, Segment, Spool};
 use crate::signal::Signal;
 
 pub(super) struct LogFeed {
@@ -145,6 +146,11 @@ impl Feed for LogFeed {
             self.outbox.recycle(segment);
         }
         self.offset = offset;
+        if offset > 0
+            && let Some(segment) = self.segments.front_mut()
+        {
+            segment.consume(offset);
+        }
         self.outbox.made_room();
     }
 
@@ -157,6 +163,13 @@ impl Feed for LogFeed {
         self.max_bytes = bytes;
     }
 
+    fn give_up(&mut self, rest: u64) {
+        // What is in files stays there as a whole: no part of a request that was being taken apart is noted in them.
+        if !self.segments.iter().all(Segment::is_in_file) {
+            self.settle(&[(Fate::Dropped(DropReason::Shutdown), rest)]);
+        }
+    }
+
     fn drop_all(&mut self) {
         // Who waits for room must not get any after this.
         self.outbox.close();
@@ -164,10 +177,15 @@ impl Feed for LogFeed {
         self.segments.extend(std::iter::from_fn(|| self.outbox.take_sealed()));
         let mut left = 0;
         for (index, segment) in std::mem::take(&mut self.segments).into_iter().enumerate() {
+            if segment.is_in_file() {
+                // It stays for another process, and its records stay pending.
+                continue;
+            }
             left += if index == 0 { segment.records_from(self.offset) } else { segment.records() };
             self.outbox.recycle(segment);
         }
         self.offset = 0;
+        self.outbox.retire();
         if left > 0 {
             self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Shutdown), left)]);
             self.outbox.release(left);
@@ -184,6 +202,9 @@ impl Feed for LogFeed {
     }
 
     fn watch(&mut self, ending: bool) -> Option<std::time::Instant> {
+        if let Some(spool) = self.outbox.spool() {
+            tell_trouble(spool, self.outbox.max_bytes());
+        }
         self.voice.watch(&self.ledger, &self.outbox, ending)
     }
 
@@ -192,7 +213,34 @@ impl Feed for LogFeed {
     }
 
     fn bound(&self) -> String {
-        Size(self.outbox.max_bytes()).to_string()
+        let bytes = self.outbox.spool().map_or_else(|| self.outbox.max_bytes(), |spool| spool.max_bytes());
+        Size(bytes).to_string()
+    }
+
+    fn place(&self) -> &'static str {
+        if self.outbox.spool().is_some() { "in the spool" } else { "in memory" }
+    }
+
+    fn end(&mut self) {
+        if let Some(spool) = self.outbox.spool() {
+            spool.note_end();
+            if self.is_empty() && !self.is_waiting() {
+                self.outbox.retire();
+            }
+        }
+    }
+}
+
+/// Says why records do not go into the spool.
+fn tell_trouble(spool: &Spool, memory: usize) {
+    if let Some(trouble) = spool.untold_trouble() {
+        let directory = spool.directory().display();
+        let text = format!("the spool in {directory} cannot be used: {trouble}");
+        let bound = Size(memory);
+        let notice = Notice::new(format!("spool {trouble}"), text)
+            .note(format!("records wait in memory (up to {bound}) until it can: if the process is killed, they are lost"))
+            .help("see to it that this user can write there and that the disk has room, or name another LOGBRIDGE_SPOOL_DIR");
+        notice::say(&notice);
     }
 }
 

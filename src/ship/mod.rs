@@ -7,6 +7,7 @@ mod keeper;
 mod limit;
 mod logs;
 mod overload;
+mod recovery;
 mod search;
 mod spans;
 mod voice;
@@ -23,6 +24,7 @@ use feed::Feed;
 pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
 use opentelemetry_sdk::Resource;
+use recovery::RecoveryFeed;
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
@@ -34,7 +36,7 @@ use crate::error::{Error, Kind, Undelivered};
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::otlp::encode_resource;
-use crate::outbox::{Outbox, SpanQueue};
+use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
 use crate::thread;
 use crate::transport::Transport;
@@ -61,6 +63,14 @@ pub(crate) struct Load {
 #[derive(Debug)]
 pub(crate) struct Ship {
     lanes: Vec<Lane>,
+    /// What looks after the spool; nobody waits for what it sends.
+    recovery: Option<Recovery>,
+}
+
+#[derive(Debug)]
+struct Recovery {
+    control: Arc<Control>,
+    spool: Arc<Spool>,
 }
 
 /// One signal, as other threads see it.
@@ -111,7 +121,10 @@ impl Ship {
         if let Some((queue, _)) = &load.spans {
             lanes.push(Lane { control: Arc::default(), store: Store::Spans(Arc::clone(queue)) });
         }
-        let controls: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.control)).collect();
+        let spool = load.logs.as_ref().and_then(|(outbox, _)| outbox.spool());
+        let recovery = spool.map(|spool| Recovery { control: Arc::default(), spool: Arc::clone(spool) });
+        let controls: Vec<_> =
+            lanes.iter().map(|lane| &lane.control).chain(recovery.iter().map(|r| &r.control)).map(Arc::clone).collect();
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
@@ -121,7 +134,7 @@ impl Ship {
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
-        Ok(Self { lanes })
+        Ok(Self { lanes, recovery })
     }
 
     #[inline]
@@ -156,6 +169,9 @@ impl Ship {
         for lane in &self.lanes {
             lane.control.order(lane.store.seal(), FINISH, true, true);
         }
+        if let Some(recovery) = &self.recovery {
+            recovery.control.order(0, FINISH, true, true);
+        }
     }
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
@@ -167,6 +183,17 @@ impl Ship {
         // Sealed here and now: what is written from now on is not waited for. All are ordered before one is waited for.
         let orders: Vec<_> =
             self.lanes.iter().map(|lane| lane.control.order(lane.store.seal(), timeout, ending, stop)).collect();
+        if let Some(Recovery { control, spool }) = &self.recovery {
+            match stop {
+                true => drop(control.order(0, timeout, true, true)),
+                // Children that have ended since the last look are found now.
+                false if !ending => {
+                    spool.look_soon();
+                    control.wake();
+                }
+                false => {}
+            }
+        }
         let (mut all, mut timed_out, mut failures) = (true, false, Vec::new());
         for (lane, order) in self.lanes.iter().zip(orders) {
             let waited = lane.control.wait(order, until, ending, stop);
@@ -258,6 +285,11 @@ fn run(controls: &[Arc<Control>], load: Load) {
 fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
     let Load { ledger, logs, resource, spans } = load;
     let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
+    let recovery = logs.as_ref().and_then(|(outbox, delivery)| {
+        let spool = Arc::clone(outbox.spool()?);
+        let feed = RecoveryFeed::new(Arc::clone(&ledger), Arc::clone(outbox), spool, delivery);
+        Some((Signal::Logs, Box::new(feed) as Box<dyn Feed>, delivery.route.clone()))
+    });
     if let Some((outbox, delivery)) = logs {
         let feed = LogFeed::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery);
         feeds.push((Signal::Logs, Box::new(feed), delivery.route));
@@ -266,6 +298,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         let feed = SpanFeed::new(ledger, queue, &resource, delivery.schedule_delay, delivery.max_request);
         feeds.push((Signal::Traces, Box::new(feed), delivery.route));
     }
+    feeds.extend(recovery);
     feeds
         .into_iter()
         .zip(controls)

@@ -218,7 +218,7 @@ mod tests {
             ledger.count_dropped(0, Signal::Logs, DropReason::OutboxFull);
             let mut frame = crate::otlp::Scratch::default();
             begin_frame(&mut frame);
-            end_frame(&mut frame, HEADER, 9);
+            end_frame(&mut frame, HEADER, 9, false);
             outbox.count_loss(0, DropReason::OutboxFull, &frame.buf)
         };
         let mut voice = voice();

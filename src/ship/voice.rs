@@ -35,14 +35,14 @@ impl Voice {
 
     /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
     /// says how many items it cost, and why.
-    pub(super) fn failed(&mut self, cause: &Cause, pending: u64, bound: &str, ending: bool) -> Failure {
+    pub(super) fn failed(&mut self, cause: &Cause, waiting: &str, ending: bool) -> Failure {
         let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
         let failure = Failure { text: text.clone(), help: cause.kind.help() };
         if ending {
             return failure;
         }
         let notice = Notice::new(text.clone(), text.clone())
-            .note(format!("waiting in memory to be tried again: {} (the bound is {bound})", self.signal.count(pending)))
+            .note(format!("waiting {waiting}"))
             .help(cause.kind.help());
         notice::say(&notice);
         self.failing = Some(text);

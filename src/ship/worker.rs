@@ -104,7 +104,7 @@ impl Worker {
     /// Everything that has not met its fate is dropped and counted.
     pub(super) fn drop_all(&mut self) {
         if let Some(dissected) = self.dissected.take() {
-            self.feed.settle(&[(Fate::Dropped(DropReason::Shutdown), dissected.search.rest())]);
+            self.feed.give_up(dissected.search.rest());
         }
         self.feed.drop_all();
     }
@@ -117,6 +117,10 @@ impl Worker {
             // Before those are answered who wait for the end: nothing is said after it.
             let tell_at = self.feed.watch(orders.deadline.is_some());
             self.feed.collect(orders.stop, self.retry.at.is_some());
+            if orders.deadline.is_some() {
+                // Before those are told who wait for it, since there is no later.
+                self.feed.end();
+            }
             self.control.settled(self.feed.settled());
             if self.is_over(&orders) {
                 self.drop_all();
@@ -328,7 +332,9 @@ impl Worker {
         let next = self.retry.at.max(self.retry.not_before);
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
         let hopeless = orders.deadline.is_some() && (cause.kind.is_hopeless_at_exit() || too_late);
-        let failure = self.voice.failed(cause, self.feed.pending(), &self.feed.bound(), orders.deadline.is_some());
+        let (place, pending) = (self.feed.place(), self.signal.count(self.feed.pending()));
+        let waiting = format!("{place} to be tried again: {pending} (the bound is {})", self.feed.bound());
+        let failure = self.voice.failed(cause, &waiting, orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
             if hopeless {

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::os;
 use crate::otlp::encode_resource;
-use crate::outbox::{Outbox, SpanQueue};
+use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::ship::{Load, Ship};
 
 /// Everything that a process needs to count and ship.
@@ -76,7 +76,11 @@ impl Plan {
             let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let outbox = Outbox::new(delivery.max_bytes, threads, Arc::clone(&engine.ledger));
             let outbox = outbox.with_max_request(delivery.max_request);
-            Arc::new(outbox.with_max_records(delivery.max_queue).with_overload(delivery.overload))
+            let outbox = outbox.with_max_records(delivery.max_queue).with_overload(delivery.overload);
+            Arc::new(match &delivery.spool {
+                Some(spool) => outbox.with_spool(Arc::new(Spool::new(spool.clone(), engine.resource.clone()))),
+                None => outbox,
+            })
         });
         if engine.outbox.is_some() || self.spans.is_some() {
             engine.ship = Some(Ship::start(Load {

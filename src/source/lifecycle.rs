@@ -82,6 +82,10 @@ extern "C" fn at_exit() {
     });
 }
 
+fn wait(records: u64) -> String {
+    if records == 1 { "the record waits".to_owned() } else { "they wait".to_owned() }
+}
+
 /// Delivers what can be delivered before the process ends; if records remain, one line says how many and why.
 pub(super) fn flush_at_end(pipeline: &Pipeline) {
     if thread::is_own() {
@@ -107,7 +111,17 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
         _ => format!("{} and {}", Signal::Logs.count(records), Signal::Traces.count(spans)),
     };
     let were = if records + spans == 1 { "was" } else { "were" };
-    let mut notice = Notice::new("exit", format!("{left} {were} not delivered before the process ended"));
+    let text = format!("{left} {were} not delivered before the process ended");
+    let spool = engine.outbox.as_ref().and_then(|outbox| outbox.spool()).filter(|_| records > 0);
+    let mut notice = match spool {
+        Some(spool) => {
+            let directory = spool.directory().display();
+            // Not a loss, unless there are spans too.
+            let notice = Notice { is_note: spans == 0, ..Notice::new("exit", text) };
+            notice.note(format!("{} in {directory}: the next start, or `logbridge replay {directory}`, sends them", wait(records)))
+        }
+        None => Notice::new("exit", text),
+    };
     if failures.is_empty() {
         let endpoint = if records > 0 { &pipeline.endpoint } else { &pipeline.span_endpoint };
         notice = notice.note(format!("{} did not answer in time", endpoint.as_deref().unwrap_or_default()));

@@ -404,7 +404,8 @@ impl Pipeline {
             let left_out = apply_limits(limits, &mut buffers.scratch.buf, scope_end);
             engine.ledger.count_many(shard, Count::AttributeLeftOut, left_out);
         }
-        end_frame(&mut buffers.scratch, scope_end, severity);
+        let checked = engine.outbox.as_ref().is_some_and(|outbox| outbox.is_checked());
+        end_frame(&mut buffers.scratch, scope_end, severity, checked);
         let frame = &buffers.scratch.buf;
         if verdict.mirror {
             self.show(engine, shard, frame, scope_end);

@@ -54,6 +54,10 @@ impl Child {
         self
     }
 
+    pub(crate) fn args<const N: usize>(self, arguments: [&str; N]) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<str>) -> Self {
         self.command.env(name, value.as_ref());
         self
@@ -329,6 +333,7 @@ pub(crate) fn print_counters_of(bridge: &Bridge) {
         ("otlp.off", otlp.off),
         ("otlp.suppressed", otlp.suppressed),
         ("otlp.accepted", otlp.accepted),
+        ("otlp.adopted", otlp.adopted),
         ("otlp.delivered", otlp.delivered),
         ("otlp.pending", otlp.pending),
         ("otlp.lost", otlp.lost()),

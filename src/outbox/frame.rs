@@ -1,0 +1,110 @@
+//! Frames: what a log call appends and the ship thread gathers.
+//!
+//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | 3 bytes of zero | scope |
+//! record`, integers in little endian. Scope is the fields of `ScopeLogs` without its records; record is a `LogRecord`
+//! message. Both are opaque here: the ship thread groups equal scopes and copies records.
+//!
+//! The checksum is CRC-32 of everything behind it, mixed with a number of the place where the frame lies; only frames in
+//! files have one. A process that is killed leaves whole frames behind, but a disk that loses power does not.
+
+use crate::otlp::Scratch;
+
+/// Bytes in front of the scope.
+pub(crate) const HEADER: usize = 16;
+/// Bytes of the checksum, the first of the header.
+const CHECKSUM: usize = 4;
+
+/// A frame as it is being written: the header's place is kept free in front.
+pub(crate) fn begin_frame(scratch: &mut Scratch) {
+    scratch.buf.clear();
+    scratch.buf.resize(HEADER, 0);
+}
+
+/// Fills in the header. `scope_end` is where the scope ends and the record starts; `checked` frames have a checksum.
+pub(crate) fn end_frame(scratch: &mut Scratch, scope_end: usize, severity: u8, checked: bool) {
+    let record = (scratch.buf.len() - scope_end) as u32;
+    let scope = (scope_end - HEADER) as u32;
+    if let Some((header, _)) = scratch.buf.split_first_chunk_mut::<HEADER>() {
+        let [r0, r1, r2, r3] = record.to_le_bytes();
+        let [s0, s1, s2, s3] = scope.to_le_bytes();
+        *header = [0, 0, 0, 0, r0, r1, r2, r3, s0, s1, s2, s3, severity, 0, 0, 0];
+    }
+    if checked && let Some((checksum, rest)) = scratch.buf.split_first_chunk_mut::<CHECKSUM>() {
+        *checksum = crc32fast::hash(rest).to_le_bytes();
+    }
+}
+
+/// Mixes the checksum with the number of the place where the frame lies now, or takes the number out again.
+pub(super) fn salt_frame(frame: &mut [u8], salt: u32) {
+    if let Some((checksum, _)) = frame.split_first_chunk_mut::<CHECKSUM>() {
+        *checksum = (u32::from_le_bytes(*checksum) ^ salt).to_le_bytes();
+    }
+}
+
+/// Whether the frame at the start of the bytes, which [`read_frame`] has read, is as it was written to that place.
+pub(super) fn is_intact(bytes: &[u8], frame: &Frame<'_>, salt: u32) -> bool {
+    let Some((checksum, rest)) = bytes.get(..frame.length).and_then(|frame| frame.split_first_chunk::<CHECKSUM>()) else {
+        return false;
+    };
+    u32::from_le_bytes(*checksum) ^ salt == crc32fast::hash(rest)
+}
+
+/// One frame, read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) scope: &'a [u8],
+    pub(crate) record: &'a [u8],
+    /// The severity number; 0 where it has none.
+    pub(crate) severity: u8,
+    /// The whole frame's length.
+    pub(crate) length: usize,
+}
+
+/// The frame at the start of the bytes; `None` at their end or where they make no sense.
+pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+    let [_, _, _, _, r0, r1, r2, r3, s0, s1, s2, s3, severity, ..] = *header;
+    let record = u32::from_le_bytes([r0, r1, r2, r3]) as usize;
+    let scope = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
+    let (scope, rest) = rest.split_at_checked(scope)?;
+    let record = rest.get(..record)?;
+    Some(Frame { scope, record, severity, length: HEADER + scope.len() + record.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_read_back_and_torn_ones_do_not() {
+        let mut scratch = Scratch::default();
+        begin_frame(&mut scratch);
+        scratch.buf.extend_from_slice(b"scope");
+        let scope_end = scratch.buf.len();
+        scratch.buf.extend_from_slice(b"the record");
+        end_frame(&mut scratch, scope_end, 13, true);
+        let frame = read_frame(&scratch.buf).expect("a frame");
+        assert_eq!((frame.scope, frame.record, frame.length), (&b"scope"[..], &b"the record"[..], scratch.buf.len()));
+        assert_eq!(frame.severity, 13);
+        for end in 0..scratch.buf.len() {
+            assert_eq!(read_frame(&scratch.buf[..end]), None);
+        }
+    }
+
+    #[test]
+    fn any_change_is_seen_and_so_is_another_place() {
+        let mut scratch = Scratch::default();
+        begin_frame(&mut scratch);
+        scratch.buf.extend_from_slice(b"scope and record");
+        end_frame(&mut scratch, HEADER + 5, 9, true);
+        let mut bytes = scratch.buf.clone();
+        salt_frame(&mut bytes, 7);
+        let intact = |bytes: &[u8], salt| read_frame(bytes).is_some_and(|frame| is_intact(bytes, &frame, salt));
+        assert!(intact(&bytes, 7) && !intact(&bytes, 8));
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(!intact(&bytes, 7), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}

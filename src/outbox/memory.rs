@@ -1,0 +1,282 @@
+//! What segments are made of: memory or files, each within its bound, with a pool of those that are free.
+//!
+//! Constraints:
+//! * What exists, full, waiting or in the pool, never exceeds the bound.
+//! * Where there is a spool, records lie in its files. Memory serves only while its directory cannot be used; a full
+//!   spool is full.
+//! * A caller gets its file from the pool, which the ship thread fills. Where that is empty the caller makes one itself: a
+//!   call that has returned has committed its record.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::block::Block;
+use super::lock;
+use super::spool::{NoFile, Spool};
+use crate::ledger::DropReason;
+use crate::os;
+
+/// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
+pub(super) const SPARE: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// Bytes of all blocks in memory.
+    allocated: AtomicUsize,
+    pub(super) bound: usize,
+    pool: Mutex<Vec<Block>>,
+    /// How many bytes of frames a usual block holds.
+    usual: usize,
+    spool: Option<Arc<Spool>>,
+    /// A block is full, so that others will be wanted soon.
+    wants_spare: AtomicBool,
+}
+
+impl Memory {
+    pub(super) fn new(bound: usize, usual: usize) -> Self {
+        Self {
+            allocated: AtomicUsize::new(0),
+            bound,
+            pool: Mutex::default(),
+            usual,
+            spool: None,
+            wants_spare: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts records into files. `length` is that of a usual one.
+    pub(super) fn with_spool(self, spool: Arc<Spool>, length: usize) -> Self {
+        let usual = length.saturating_sub(spool.start());
+        Self { usual, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
+    }
+
+    pub(super) fn spool(&self) -> Option<&Arc<Spool>> {
+        self.spool.as_ref()
+    }
+
+    /// How many bytes of frames a usual block holds.
+    #[inline]
+    pub(super) fn usual(&self) -> usize {
+        self.usual
+    }
+
+    /// The spool, where it can be used.
+    fn files(&self) -> Option<&Arc<Spool>> {
+        self.spool.as_ref().filter(|spool| spool.is_usable())
+    }
+
+    /// Whether what is allocated now lies in files.
+    pub(super) fn is_in_files(&self) -> bool {
+        self.files().is_some()
+    }
+
+    /// A block for so many bytes of frames.
+    pub(super) fn allocate(&self, at_least: usize) -> Result<Block, DropReason> {
+        if at_least <= self.usual
+            && let Some(block) = lock(&self.pool).pop()
+        {
+            return Ok(block);
+        }
+        if let Some(spool) = self.files() {
+            match self.create(spool, at_least) {
+                Ok(file) => return Ok(file),
+                Err(NoFile::Full) if at_least > self.most_in_file(spool) => return Err(DropReason::TooLarge),
+                Err(NoFile::Full) => return Err(DropReason::OutboxFull),
+                // It is told by the ship thread.
+                Err(NoFile::Trouble) => {}
+            }
+        }
+        self.allocate_memory(at_least)
+    }
+
+    fn allocate_memory(&self, at_least: usize) -> Result<Block, DropReason> {
+        if at_least > self.bound {
+            return Err(DropReason::TooLarge);
+        }
+        let size = at_least.max(self.usual);
+        if self.reserve(size).is_err() {
+            if at_least <= self.usual {
+                return Err(DropReason::OutboxFull);
+            }
+            // The pool has nothing of that size, but holds memory.
+            self.trim();
+            self.reserve(size)?;
+        }
+        let mut buf = Vec::new();
+        if buf.try_reserve_exact(size).is_err() {
+            self.allocated.fetch_sub(size, Ordering::Relaxed);
+            return Err(DropReason::OutboxFull);
+        }
+        Ok(Block::Heap(buf))
+    }
+
+    /// How much of the bound a block for so many bytes of frames takes.
+    pub(super) fn cost(&self, at_least: usize) -> usize {
+        let bytes = at_least.max(self.usual);
+        self.files().map_or(bytes, |spool| (spool.start() + bytes).next_multiple_of(os::page_size()))
+    }
+
+    fn create(&self, spool: &Spool, at_least: usize) -> Result<Block, NoFile> {
+        let length = self.cost(at_least);
+        let created = match spool.create(length) {
+            // The pool has nothing of that size, but holds files.
+            Err(NoFile::Full) if at_least > self.usual => {
+                self.trim();
+                spool.create(length)
+            }
+            created => created,
+        };
+        created.map(Block::File)
+    }
+
+    fn most_in_file(&self, spool: &Spool) -> usize {
+        spool.max_bytes().saturating_sub(spool.start() + os::page_size())
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), DropReason> {
+        self.allocated
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |allocated| {
+                (allocated + bytes <= self.bound).then_some(allocated + bytes)
+            })
+            .map(drop)
+            .map_err(|_| DropReason::OutboxFull)
+    }
+
+    /// Takes back a block whose records are not wanted any more.
+    pub(super) fn recycle(&self, block: Block) {
+        let is_usual = block.capacity() == self.usual;
+        match block {
+            Block::Heap(mut buf) if is_usual && self.spool.is_none() => {
+                buf.clear();
+                lock(&self.pool).push(Block::Heap(buf));
+            }
+            Block::Heap(buf) => {
+                self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
+            }
+            Block::File(mut file) => match &self.spool {
+                Some(spool) if is_usual && spool.is_usable() => {
+                    file.clear();
+                    lock(&self.pool).push(Block::File(file));
+                }
+                Some(spool) => spool.delete(file),
+                None => file.delete(),
+            },
+        }
+    }
+
+    /// Lets a block that is mostly empty have no more than it needs, so that little content does not hold much while an
+    /// endpoint fails.
+    pub(super) fn compact(&self, block: Block) -> Block {
+        let length = block.bytes().len();
+        if length > block.capacity() / 2 {
+            return block;
+        }
+        match (block, &self.spool) {
+            (Block::File(mut file), Some(spool)) => {
+                spool.shrink(&mut file);
+                Block::File(file)
+            }
+            (Block::Heap(buf), _) => self.compact_memory(buf),
+            (file, None) => file,
+        }
+    }
+
+    fn compact_memory(&self, buf: Vec<u8>) -> Block {
+        let length = buf.len();
+        if self.reserve(length).is_err() {
+            return Block::Heap(buf);
+        }
+        let mut small = Vec::new();
+        if small.try_reserve_exact(length).is_err() {
+            self.allocated.fetch_sub(length, Ordering::Relaxed);
+            return Block::Heap(buf);
+        }
+        // The allocator may give more than was asked for.
+        self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
+        small.extend_from_slice(&buf);
+        self.recycle(Block::Heap(buf));
+        Block::Heap(small)
+    }
+
+    /// A block is full.
+    #[inline]
+    pub(super) fn want_spare(&self) {
+        self.wants_spare.store(true, Ordering::Relaxed);
+    }
+
+    /// While blocks fill up, gets some ready whose memory the kernel has given already: a caller would pay for each page
+    /// that it is the first to write, and for making a file.
+    pub(super) fn prepare(&self) {
+        if !self.wants_spare.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        while lock(&self.pool).len() < SPARE {
+            let Some(block) = self.spare() else { return };
+            lock(&self.pool).push(block);
+        }
+    }
+
+    fn spare(&self) -> Option<Block> {
+        if let Some(spool) = self.files() {
+            let Ok(Block::File(mut file)) = self.create(spool, self.usual) else { return None };
+            file.populate();
+            return Some(Block::File(file));
+        }
+        if self.spool.is_some() || self.reserve(self.usual).is_err() {
+            return None;
+        }
+        let mut buf = Vec::new();
+        if buf.try_reserve_exact(self.usual).is_err() || buf.capacity() != self.usual {
+            self.allocated.fetch_sub(self.usual, Ordering::Relaxed);
+            return None;
+        }
+        os::populate(buf.spare_capacity_mut());
+        Some(Block::Heap(buf))
+    }
+
+    /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
+    pub(super) fn trim(&self) {
+        for block in std::mem::take(&mut *lock(&self.pool)) {
+            match (block, &self.spool) {
+                (Block::Heap(buf), _) => {
+                    self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
+                }
+                (Block::File(file), Some(spool)) => spool.delete(file),
+                (Block::File(file), None) => file.delete(),
+            }
+        }
+    }
+
+    /// Keeps as many free blocks as there are, at least, once records come again.
+    pub(super) fn trim_to_spare(&self) {
+        let extra = {
+            let mut pool = lock(&self.pool);
+            let keep = pool.len().min(SPARE);
+            pool.split_off(keep)
+        };
+        extra.into_iter().for_each(|block| match (block, &self.spool) {
+            (Block::File(file), Some(spool)) => spool.delete(file),
+            (block, _) => drop(block),
+        });
+    }
+
+    /// The bound of what is allocated now, and how much of it holds records.
+    pub(super) fn use_and_bound(&self) -> (usize, usize) {
+        let pooled: usize = lock(&self.pool).iter().map(Block::cost).sum();
+        let (used, bound) = match self.files() {
+            Some(spool) => (spool.in_use(), spool.max_bytes()),
+            None => (self.allocated.load(Ordering::Relaxed), self.bound),
+        };
+        (used.saturating_sub(pooled), bound)
+    }
+
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn pooled(&self) -> usize {
+        lock(&self.pool).len()
+    }
+}

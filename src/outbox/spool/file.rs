@@ -1,0 +1,136 @@
+//! One file of the spool as this process writes it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::format::{COMMITTED, CONSUMED, Origin, RECORDS, SALT, magic, start_behind, write_head};
+use crate::os::{Mapping, reserve};
+use crate::outbox::frame::salt_frame;
+
+/// A segment's file: frames that are in it outlive the process.
+#[derive(Debug)]
+pub(crate) struct SpoolFile {
+    mapping: Mapping,
+    path: PathBuf,
+    /// Where the frames start.
+    start: usize,
+    /// How many bytes of frames there are.
+    filled: usize,
+    records: u64,
+    /// What the checksums of the frames are mixed with.
+    salt: u32,
+}
+
+impl SpoolFile {
+    /// Makes a file of that length, with all its blocks reserved, that is empty.
+    pub(super) fn create(path: PathBuf, length: usize, origin: Origin, resource: &[u8], salt: u32) -> io::Result<Self> {
+        let made = Self::create_mapping(&path, length);
+        // Where there was no room for all of it, nothing stays.
+        let mapping = made.inspect_err(|_| drop(fs::remove_file(&path)))?;
+        let start = start_behind(resource.len());
+        let mut file = Self { mapping, path, start, filled: 0, records: 0, salt };
+        if !write_head(file.mapping.bytes_mut(), origin, resource) {
+            file.delete();
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the resource does not fit into a segment"));
+        }
+        file.mapping.publish(SALT, u64::from(salt));
+        file.mapping.publish(0, magic());
+        Ok(file)
+    }
+
+    fn create_mapping(path: &Path, length: usize) -> io::Result<Mapping> {
+        let file = create_private(path)?;
+        reserve(&file, length)?;
+        Mapping::new(file, length)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.mapping.bytes().get(self.start..self.start + self.filled).unwrap_or_default()
+    }
+
+    /// How many bytes of frames it can hold.
+    pub(crate) fn capacity(&self) -> usize {
+        self.mapping.len() - self.start
+    }
+
+    /// How long the file is.
+    pub(crate) fn length(&self) -> usize {
+        self.mapping.len()
+    }
+
+    /// Appends a frame that there is room for. Once this returns, it outlives the process.
+    #[inline]
+    pub(crate) fn push(&mut self, frame: &[u8]) {
+        let at = self.start + self.filled;
+        let Some(place) = self.mapping.bytes_mut().get_mut(at..at + frame.len()) else { return };
+        place.copy_from_slice(frame);
+        salt_frame(place, self.salt);
+        self.filled += frame.len();
+        self.records += 1;
+        self.mapping.publish(RECORDS, self.records);
+        self.mapping.publish(COMMITTED, self.filled as u64);
+    }
+
+    /// The first `bytes` of frames have met their fates.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.mapping.publish(CONSUMED, bytes as u64);
+    }
+
+    /// Empties it, to be used again. What is left of the earlier use does not count any more, at no moment.
+    pub(crate) fn clear(&mut self) {
+        self.mapping.publish(COMMITTED, 0);
+        self.mapping.publish(CONSUMED, 0);
+        self.mapping.publish(RECORDS, 0);
+        self.salt = next_salt(self.salt);
+        self.mapping.publish(SALT, u64::from(self.salt));
+        (self.filled, self.records) = (0, 0);
+    }
+
+    /// Has the kernel give its pages now.
+    pub(crate) fn populate(&mut self) {
+        self.mapping.populate();
+    }
+
+    /// Lets go of its pages; they are read back where they are asked for.
+    pub(crate) fn let_go_of_pages(&self) {
+        self.mapping.let_go_of_pages();
+    }
+
+    /// Gives back the blocks behind what is filled. It can hold no more then.
+    pub(crate) fn shrink(&mut self) {
+        let before = self.mapping.len();
+        let length = self.mapping.shrink(self.start + self.filled);
+        if length < before
+            && let Ok(file) = File::options().write(true).open(&self.path)
+        {
+            // Where that fails, the blocks stay until the file goes.
+            let _stays_long = file.set_len(length as u64);
+        }
+    }
+
+    /// Everything in it has met its fate.
+    pub(crate) fn delete(self) {
+        let _gone_already = fs::remove_file(&self.path);
+    }
+}
+
+/// A file that only the user of this process can read, and that nobody has made before.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Another number each time, without a pattern that damage could follow.
+pub(super) fn next_salt(salt: u32) -> u32 {
+    let mut mixed = salt.wrapping_add(0x9e37_79b9);
+    mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x21f0_aaad);
+    mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x735a_2d97);
+    mixed ^ (mixed >> 15)
+}

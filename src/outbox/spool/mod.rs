@@ -1,0 +1,332 @@
+//! The spool: segments in files of a directory, so that what was accepted outlives the process.
+//!
+//! Constraints:
+//! * A run is one process between its first record and its end. Its file `RUN.run` is locked as long as it lives, by a
+//!   mapping that no child inherits: however it ends, the lock ends with it, and a process id that comes again is no trap.
+//!   `RUN` begins with the time, so that names sort oldest first.
+//! * Files of a run are `RUN-NUMBER.seg`. They are made before they are used, with all blocks reserved.
+//! * Whoever locks the run of a dead process has its files, and is the only one (`adopt`).
+//! * What cannot be done in the directory is said once, and records go into memory as long as that lasts.
+//! * The bound is that of the directory: what others have there is looked up from time to time.
+
+mod adopt;
+mod file;
+mod format;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+pub(crate) use adopt::{Adopted, Directory, Ending, Left, Skipped};
+use file::create_private;
+pub(crate) use file::SpoolFile;
+use format::Origin;
+
+use crate::clock::nanos;
+use crate::config::SpoolConfig;
+use crate::os::{self, Mapping};
+
+/// How long to wait before the directory is tried again that could not be used.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The file of a run: what stands in it.
+mod run_file {
+    pub(super) const LENGTH: usize = 4096;
+    pub(super) const MAGIC: &[u8; 8] = b"\x89lgs-run";
+    pub(super) const PID: usize = 16;
+    pub(super) const STARTED: usize = 24;
+    /// How it ended.
+    pub(super) const ENDING: usize = 32;
+}
+
+/// Why no file could be had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum NoFile {
+    /// The directory holds as much as it may.
+    Full,
+    /// The directory cannot be used now.
+    Trouble,
+}
+
+#[derive(Debug)]
+struct Run {
+    name: String,
+    /// Keeps the lock.
+    lock: Mapping,
+}
+
+/// This process's side of a spool directory.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    config: SpoolConfig,
+    resource: Vec<u8>,
+    run: Mutex<Option<Run>>,
+    sequence: AtomicU32,
+    /// Bytes of our own files.
+    own: AtomicUsize,
+    /// Bytes of what others have in the directory, when somebody looked last.
+    others: AtomicUsize,
+    /// The directory can be used, as far as is known.
+    usable: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
+    /// Files were made since the directory was synced last.
+    unsynced: AtomicBool,
+    /// Somebody wants to know what is left behind, without waiting for the next look.
+    look_soon: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    text: String,
+    retry_at: Instant,
+    told: bool,
+}
+
+impl Spool {
+    pub(crate) fn new(config: SpoolConfig, resource: Vec<u8>) -> Self {
+        Self {
+            config,
+            resource,
+            run: Mutex::default(),
+            sequence: AtomicU32::new(0),
+            own: AtomicUsize::new(0),
+            others: AtomicUsize::new(0),
+            usable: AtomicBool::new(true),
+            trouble: Mutex::default(),
+            unsynced: AtomicBool::new(false),
+            look_soon: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.config.directory
+    }
+
+    pub(crate) fn config(&self) -> &SpoolConfig {
+        &self.config
+    }
+
+    /// The bound in bytes.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.config.max_bytes
+    }
+
+    /// How many bytes of the bound are in use.
+    pub(super) fn in_use(&self) -> usize {
+        self.own.load(Ordering::Relaxed).saturating_add(self.others.load(Ordering::Relaxed))
+    }
+
+    /// Where frames start in a file.
+    pub(super) fn start(&self) -> usize {
+        format::start_behind(self.resource.len())
+    }
+
+    /// Whether the directory can be used, as far as is known.
+    #[inline]
+    pub(crate) fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Relaxed)
+    }
+
+    /// Makes an empty file.
+    pub(super) fn create(&self, length: usize) -> Result<SpoolFile, NoFile> {
+        if !self.is_usable() {
+            return Err(NoFile::Trouble);
+        }
+        let bound = self.config.max_bytes.saturating_sub(self.others.load(Ordering::Relaxed));
+        let reserved = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |own| {
+            own.checked_add(length).filter(|own| *own <= bound)
+        });
+        reserved.map_err(|_| NoFile::Full)?;
+        self.create_file(length).map_err(|error| {
+            self.own.fetch_sub(length, Ordering::Relaxed);
+            self.note_trouble(&error);
+            NoFile::Trouble
+        })
+    }
+
+    fn create_file(&self, length: usize) -> io::Result<SpoolFile> {
+        let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let made = nanos(SystemTime::now());
+        let path = {
+            let mut run = self.lock_run();
+            if run.is_none() {
+                *run = Some(self.start_run()?);
+            }
+            let name = run.as_ref().map_or("", |run| run.name.as_str());
+            self.config.directory.join(format!("{name}-{number:08}.{SEGMENT}"))
+        };
+        let salt = file::next_salt((made as u32) ^ number.rotate_left(16) ^ std::process::id());
+        let file = SpoolFile::create(path, length, Origin { pid: std::process::id(), made }, &self.resource, salt)?;
+        self.unsynced.store(true, Ordering::Relaxed);
+        Ok(file)
+    }
+
+    fn lock_run(&self) -> std::sync::MutexGuard<'_, Option<Run>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the file of this run, locked before anybody can see it under its name.
+    fn start_run(&self) -> io::Result<Run> {
+        make_private_directory(&self.config.directory)?;
+        let started = nanos(SystemTime::now());
+        let name = format!("{started:016x}-{}", std::process::id());
+        let (hidden, path) = (self.run_path(&format!(".{name}")), self.run_path(&name));
+        let locked = || -> io::Result<Mapping> {
+            let file = create_private(&hidden)?;
+            if !os::lock(&file)? {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            os::reserve(&file, run_file::LENGTH)?;
+            let mut lock = Mapping::new(file, run_file::LENGTH)?;
+            lock.publish(run_file::PID, u64::from(std::process::id()));
+            lock.publish(run_file::STARTED, started);
+            lock.publish(0, u64::from_le_bytes(*run_file::MAGIC));
+            fs::rename(&hidden, &path)?;
+            Ok(lock)
+        };
+        let lock = locked().inspect_err(|_| drop(fs::remove_file(&hidden)))?;
+        Ok(Run { name, lock })
+    }
+
+    fn run_path(&self, name: &str) -> PathBuf {
+        self.config.directory.join(format!("{name}.{RUN}"))
+    }
+
+    /// A file whose records have met their fates is not wanted any more.
+    pub(super) fn delete(&self, file: SpoolFile) {
+        self.own.fetch_sub(file.length(), Ordering::Relaxed);
+        file.delete();
+    }
+
+    /// Gives back the blocks that a file does not use.
+    pub(super) fn shrink(&self, file: &mut SpoolFile) {
+        let before = file.length();
+        file.shrink();
+        self.own.fetch_sub(before - file.length(), Ordering::Relaxed);
+    }
+
+    fn note_trouble(&self, error: &io::Error) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        self.usable.store(false, Ordering::Relaxed);
+        let text = error.to_string();
+        let told = trouble.as_ref().is_some_and(|trouble| trouble.told && trouble.text == text);
+        *trouble = Some(Trouble { text, retry_at: Instant::now() + RETRY, told });
+    }
+
+    /// What keeps the directory from being used, where nobody has told it yet.
+    pub(crate) fn untold_trouble(&self) -> Option<String> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = trouble.as_mut().filter(|trouble| !trouble.told)?;
+        trouble.told = true;
+        Some(trouble.text.clone())
+    }
+
+    /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
+    /// again since. What was made in a directory that is gone is to be `forgotten`.
+    pub(crate) fn look_after(&self, forget: impl FnOnce()) -> bool {
+        if self.is_usable() {
+            let is_gone = self.lock_run().as_ref().is_some_and(|run| !self.run_path(&run.name).exists());
+            if is_gone {
+                self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
+                *self.lock_run() = None;
+                forget();
+            }
+            return false;
+        }
+        let is_due = {
+            let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            trouble.as_ref().is_none_or(|trouble| trouble.retry_at <= Instant::now())
+        };
+        if !is_due {
+            return false;
+        }
+        self.usable.store(true, Ordering::Relaxed);
+        // One file, as a proof: it needs everything that the others need.
+        match self.create(self.start() + os::page_size()) {
+            Ok(file) => {
+                self.delete(file);
+                *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                true
+            }
+            Err(NoFile::Full) => true,
+            Err(NoFile::Trouble) => false,
+        }
+    }
+
+    /// So many bytes in the directory are not ours.
+    pub(crate) fn note_others(&self, all: usize) {
+        self.others.store(all.saturating_sub(self.own.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// So many bytes that were not ours are gone.
+    pub(crate) fn freed(&self, bytes: usize) {
+        let _saturates = self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |others| {
+            Some(others.saturating_sub(bytes))
+        });
+    }
+
+    /// The process ends in an orderly way; what it could not deliver stays for another one.
+    pub(crate) fn note_end(&self) {
+        if let Some(run) = self.lock_run().as_mut() {
+            run.lock.publish(run_file::ENDING, Ending::Orderly as u64);
+        }
+    }
+
+    /// Nothing is left of this run: another one begins with the next file.
+    pub(crate) fn end_run(&self) {
+        let mut run = self.lock_run();
+        if self.own.load(Ordering::Relaxed) == 0
+            && let Some(run) = run.take()
+        {
+            let _gone_already = fs::remove_file(self.run_path(&run.name));
+        }
+    }
+
+    /// The next look at the directory is not to wait for its time.
+    pub(crate) fn look_soon(&self) {
+        self.look_soon.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has asked for that since the last time.
+    pub(crate) fn take_look_soon(&self) -> bool {
+        self.look_soon.swap(false, Ordering::Relaxed)
+    }
+
+    /// Writes what the kernel holds of our files to the disk.
+    pub(crate) fn sync(&self) {
+        let Some(name) = self.lock_run().as_ref().map(|run| run.name.clone()) else { return };
+        for path in Directory(self.config.directory.clone()).segments_of(&name) {
+            if let Ok(file) = fs::File::open(path) {
+                let _the_next_one_tries_again = file.sync_data();
+            }
+        }
+        if self.unsynced.swap(false, Ordering::Relaxed)
+            && let Ok(directory) = fs::File::open(&self.config.directory)
+        {
+            let _not_everywhere = directory.sync_all();
+        }
+    }
+}
+
+/// What names end in.
+const RUN: &str = "run";
+const SEGMENT: &str = "seg";
+
+/// A directory that only the user of this process can read; one that is there stays as it is.
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
