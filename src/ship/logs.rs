@@ -222,11 +222,8 @@ impl Feed for LogFeed {
     }
 
     fn end(&mut self) {
-        if let Some(spool) = self.outbox.spool() {
-            spool.note_end();
-            if self.is_empty() && !self.is_waiting() {
-                self.outbox.retire();
-            }
+        if self.is_empty() && !self.is_waiting() {
+            self.outbox.retire();
         }
     }
 }

@@ -184,6 +184,10 @@ impl Ship {
         let orders: Vec<_> =
             self.lanes.iter().map(|lane| lane.control.order(lane.store.seal(), timeout, ending, stop)).collect();
         if let Some(Recovery { control, spool }) = &self.recovery {
+            if ending {
+                // By the one who waits: the thread may have given up before it gets to it.
+                spool.note_end();
+            }
             match stop {
                 true => drop(control.order(0, timeout, true, true)),
                 // Children that have ended since the last look are found now.
