@@ -154,7 +154,8 @@ impl Resolver<'_> {
         }
         let time = super::resolve::parse_time(value).filter(|time| !time.is_zero());
         if time.is_none() {
-            let problem = format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
+            let problem =
+                format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
             let finding = Finding::new("bad-duration", Severity::Error, SYNC, problem);
             self.find(finding.help("write a time such as 5s or 500ms, or never"));
         }
@@ -170,7 +171,9 @@ mod tests {
     fn resolve(vars: &[(&str, &str)], spool: Option<Spool>) -> (Option<SpoolConfig>, Vec<&'static str>) {
         let vars = [vars, &[("OTEL_LOGS_EXPORTER", "otlp")]].concat();
         let settings = Settings { spool, ..Settings::default() };
-        let config = settings.resolve(&vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Environment>()).expect("no error");
+        let config = settings
+            .resolve(&vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Environment>())
+            .expect("no error");
         let spool = config.otlp.delivery.expect("it is on").spool;
         (spool, config.findings.iter().map(|finding| finding.code).collect())
     }

@@ -190,7 +190,7 @@ impl<'a> RecordWriter<'a> {
     pub(crate) fn attribute(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
         let key = if key.is_empty() { "_" } else { key };
         if let Some(placed) = self.put(key, write) {
-            self.may_repeat_ours |= matches!(key.as_bytes().first(), Some(b'c' | b't' | b'e'));
+            self.may_repeat_ours |= matches!(key.as_bytes().first(), Some(b'c' | b't' | b'e' | b'l'));
             self.place(placed);
         }
     }

@@ -43,7 +43,8 @@ pub(super) fn salt_frame(frame: &mut [u8], salt: u32) {
 
 /// Whether the frame at the start of the bytes, which [`read_frame`] has read, is as it was written to that place.
 pub(super) fn is_intact(bytes: &[u8], frame: &Frame<'_>, salt: u32) -> bool {
-    let Some((checksum, rest)) = bytes.get(..frame.length).and_then(|frame| frame.split_first_chunk::<CHECKSUM>()) else {
+    let Some((checksum, rest)) = bytes.get(..frame.length).and_then(|frame| frame.split_first_chunk::<CHECKSUM>())
+    else {
         return false;
     };
     u32::from_le_bytes(*checksum) ^ salt == crc32fast::hash(rest)

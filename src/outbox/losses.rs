@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::Level;
 
-use super::lock;
 use super::frame::Frame;
+use super::lock;
 use super::segment::Segment;
 use crate::ledger::DropReason;
 use crate::otlp::ScopeView;

@@ -172,6 +172,8 @@ impl Memory {
             return block;
         }
         match (block, &self.spool) {
+            // As long as there is room, a file is worth more whole: it is used again.
+            (Block::File(file), Some(spool)) if spool.in_use() <= spool.max_bytes() / 2 => Block::File(file),
             (Block::File(mut file), Some(spool)) => {
                 spool.shrink(&mut file);
                 Block::File(file)

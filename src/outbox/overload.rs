@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::losses::Loss;
 use super::frame::read_frame;
+use super::losses::Loss;
 use super::{Outbox, Segment, Wake, lock};
 use crate::config::Overload;
 use crate::ledger::{DropReason, Fate};

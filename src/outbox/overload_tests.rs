@@ -400,7 +400,7 @@ impl Rig {
         assert_eq!((otlp.accepted as usize, otlp.pending), (accepted, 0), "{otlp:?}");
         self.assert_accounts();
         assert_eq!(self.outbox.records.load(Ordering::Relaxed), 0);
-        assert_eq!(self.outbox.in_use(), 0, "no segment is lost");
+        assert_eq!(self.outbox.memory.use_and_bound().0, 0, "no segment is lost");
     }
 }
 

@@ -25,6 +25,8 @@ use crate::signal::Signal;
 
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_secs(3);
+/// Smaller requests than live ones: where this process is killed too, what was on its way comes twice.
+const REQUEST_BYTES: usize = 1 << 20;
 /// How often while it cannot be used.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -104,7 +106,7 @@ impl RecoveryFeed {
     }
 
     fn room(&self) -> usize {
-        self.outbox.request_bytes().min(self.max_bytes)
+        self.outbox.request_bytes().min(self.max_bytes).min(REQUEST_BYTES)
     }
 
     /// Reads what fits into the next request.
@@ -160,7 +162,10 @@ impl RecoveryFeed {
                 "delete it when nobody wants to look at it any more",
             ),
             Skipped::Version(path, version) => (
-                format!("{} in the spool is of version {version} of its layout, which this one cannot read", path.display()),
+                format!(
+                    "{} in the spool is of version {version} of its layout, which this one cannot read",
+                    path.display()
+                ),
                 "`logbridge replay` of the version that wrote it sends what is in it",
             ),
         };
@@ -171,7 +176,8 @@ impl RecoveryFeed {
         let Some(Run { adopted, records }) = self.runs.pop_front() else { return };
         if records > 0 {
             let (records, pid) = (Signal::Logs.count(records), adopted.pid);
-            let text = format!("{records} that process {pid} left in {} have been sent", self.spool.directory().display());
+            let text =
+                format!("{records} that process {pid} left in {} have been sent", self.spool.directory().display());
             notice::say(&Notice::information(text.clone(), text));
         }
         self.kept.extend(adopted.finish());

@@ -41,9 +41,7 @@ impl Voice {
         if ending {
             return failure;
         }
-        let notice = Notice::new(text.clone(), text.clone())
-            .note(format!("waiting {waiting}"))
-            .help(cause.kind.help());
+        let notice = Notice::new(text.clone(), text.clone()).note(format!("waiting {waiting}")).help(cause.kind.help());
         notice::say(&notice);
         self.failing = Some(text);
         failure

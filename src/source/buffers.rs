@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
+use super::record_id::RecordIds;
 use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
 use crate::thread::quietly;
 
@@ -18,6 +19,7 @@ pub(super) struct Buffers {
     pub(super) scratch: Scratch,
     pub(super) thread: ThreadAttributes,
     pub(super) callsites: Callsites,
+    pub(super) ids: RecordIds,
 }
 
 /// `thread.id` and `thread.name`.

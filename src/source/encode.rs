@@ -8,6 +8,7 @@ use opentelemetry::{Context, KeyValue};
 use super::buffers::Buffers;
 use super::engine::Engine;
 use super::pipeline::{Pipeline, Source};
+use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
@@ -51,6 +52,14 @@ impl Pipeline {
     }
 }
 
+/// An id that the application has set stays.
+#[inline]
+pub(super) fn write_id(writer: &mut RecordWriter<'_>, id: Option<Ulid>) {
+    if let Some(id) = id {
+        writer.own_attribute(record_id::KEY, |value| value.str(id.as_str()));
+    }
+}
+
 /// Adds the error of an encoded record, if there is one, to its span as an event named `exception`.
 #[cold]
 pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl FnOnce() -> Option<Context>) {
@@ -73,8 +82,16 @@ pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl F
 }
 
 /// Writes one whole record behind the scope. What is to be redacted is still in it, but nowhere twice.
-pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S, redaction: Option<&Redaction>) {
+///
+/// `with_id` gives it an id of its own.
+pub(super) fn write_record<S: Source + ?Sized>(
+    buffers: &mut Buffers,
+    source: &S,
+    redaction: Option<&Redaction>,
+    with_id: bool,
+) {
     let now = nanos(SystemTime::now());
+    let id = with_id.then(|| buffers.ids.next(now));
     let head = Head {
         time: now,
         observed_time: now,
@@ -87,5 +104,6 @@ pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S
     source.write(&mut writer);
     buffers.callsites.write(&mut writer, source.location());
     buffers.thread.write(&mut writer);
+    write_id(&mut writer, id);
     writer.finish(0);
 }

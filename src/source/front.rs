@@ -56,7 +56,8 @@ impl Chain {
     /// Fills a record of the SDK with exactly what the direct way would ship.
     pub(super) fn emit<S: Source + ?Sized>(&self, source: &S) {
         let mut buffers = Buffers::of_this_thread();
-        write_record(&mut buffers, source, self.redaction.as_ref());
+        // Its id, where it is to have one, is given at the end of the chain.
+        write_record(&mut buffers, source, self.redaction.as_ref(), false);
         let view = RecordView::read(&buffers.scratch.buf);
         let mut record = self.logger.create_log_record();
         record.set_target(source.target().to_owned());

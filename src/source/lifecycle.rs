@@ -118,7 +118,10 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
             let directory = spool.directory().display();
             // Not a loss, unless there are spans too.
             let notice = Notice { is_note: spans == 0, ..Notice::new("exit", text) };
-            notice.note(format!("{} in {directory}: the next start, or `logbridge replay {directory}`, sends them", wait(records)))
+            notice.note(format!(
+                "{} in {directory}: the next start, or `logbridge replay {directory}`, sends them",
+                wait(records)
+            ))
         }
         None => Notice::new("exit", text),
     };

@@ -22,6 +22,7 @@ mod overload;
 mod panic;
 mod pipeline;
 mod processor;
+mod record_id;
 mod repetition;
 mod span_processor;
 mod tracing;

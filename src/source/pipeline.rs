@@ -46,6 +46,8 @@ pub(crate) struct Pipeline {
     limits: Option<AttributeLimits>,
     /// How many characters a text in the attributes of a span may have.
     pub(super) span_value_length: Option<usize>,
+    /// Whether each record has an id of its own.
+    pub(super) record_ids: bool,
     /// What is taken out of records and spans.
     pub(super) redaction: Option<Redaction>,
     terminal: Option<Terminal>,
@@ -125,6 +127,7 @@ impl Pipeline {
             exception_events: config.span.exception_events,
             limits: config.limits,
             span_value_length: config.span.value_length,
+            record_ids: config.record_ids,
             redaction: config.redaction.clone(),
             terminal: Terminal::new(&config.console).filter(|_| has_module_stage),
             mirror: MirrorPrinter::new(config.mirror, config.console.format.is_test),
@@ -299,7 +302,7 @@ impl Pipeline {
                 begin_frame(&mut buffers.scratch);
                 encode_scope_name(&mut buffers.scratch.buf, source.target());
                 let scope_end = buffers.scratch.buf.len();
-                write_record(buffers, source, self.redaction.as_ref());
+                write_record(buffers, source, self.redaction.as_ref(), self.record_ids);
                 scope_end
             });
             match written {

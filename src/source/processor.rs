@@ -13,6 +13,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::buffers::{self, Buffers, Location};
+use super::encode::write_id;
 use super::pipeline::Pipeline;
 use super::repetition::Similar;
 use crate::clock::nanos;
@@ -179,12 +180,12 @@ fn encode(pipeline: &Pipeline, record: &SdkLogRecord, scope: &InstrumentationSco
         begin_frame(&mut buffers.scratch);
         encode_scope(&mut buffers.scratch.buf, scope, record.target().map(AsRef::as_ref));
         let scope_end = buffers.scratch.buf.len();
-        write(buffers, record, severity);
+        write(buffers, record, severity, pipeline.record_ids);
         pipeline.finish_sdk(buffers, scope_end, severity, otlp, mirror);
     });
 }
 
-fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8) {
+fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, with_id: bool) {
     let now = SystemTime::now();
     let head = Head {
         // Without an event time, the time it was seen: 0 becomes 1970 in the store.
@@ -200,6 +201,7 @@ fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8) {
         event_name: record.event_name().filter(|name| !name.is_empty()),
     };
     let head = Head { trace: head.trace.filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]), ..head };
+    let id = with_id.then(|| buffers.ids.next(nanos(now)));
     let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
     if let Some(body) = record.body() {
         writer.body_value(|value| write_any(value, body));
@@ -207,6 +209,7 @@ fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8) {
     for (key, value) in record.attributes_iter() {
         writer.attribute(key.as_str(), |writer| write_any(writer, value));
     }
+    write_id(&mut writer, id);
     writer.finish(0);
 }
 

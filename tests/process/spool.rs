@@ -62,7 +62,8 @@ const DEATHS: [&str; 4] = ["kill", "abort", "panic", "term"];
 /// Logs numbered records on two threads, and tells each number once the call has returned; ends as it is told after so
 /// many records, unless it is killed first.
 fn log_and_die(arguments: &[String]) {
-    let (run, death, after) = (arguments[0].clone(), arguments[1].clone(), arguments[2].parse::<u32>().expect("a number"));
+    let (run, death, after) =
+        (arguments[0].clone(), arguments[1].clone(), arguments[2].parse::<u32>().expect("a number"));
     logbridge::init();
     std::thread::scope(|scope| {
         for thread in 0..2_u32 {
@@ -200,7 +201,9 @@ fn nothing_that_was_logged_is_lost_when_a_process_is_killed() {
             };
             match state {
                 "slow" => receiver.answer_always(Answer::Hang(Duration::from_millis(30))),
-                "flapping" => receiver.answer_with((0..40).map(|n| if n % 2 == 0 { Answer::status(503) } else { Answer::Ok })),
+                "flapping" => {
+                    receiver.answer_with((0..40).map(|n| if n % 2 == 0 { Answer::status(503) } else { Answer::Ok }))
+                }
                 _ => receiver.answer_always(Answer::Ok),
             }
             let delay = ["1", "20", "600000"][random.usize(..3)];
@@ -221,7 +224,9 @@ fn nothing_that_was_logged_is_lost_when_a_process_is_killed() {
         let mut child = child.deadline(Duration::from_secs(120)).start();
         let is_there = |seen: &BTreeMap<(String, u32), BTreeSet<u32>>| {
             told.iter().find_map(|(key, number)| {
-                (0..*number).find(|n| !seen.get(key).is_some_and(|numbers| numbers.contains(n))).map(|n| (key.clone(), n))
+                (0..*number)
+                    .find(|n| !seen.get(key).is_some_and(|numbers| numbers.contains(n)))
+                    .map(|n| (key.clone(), n))
             })
         };
         let end = Instant::now() + Duration::from_secs(60);
@@ -265,7 +270,12 @@ fn what_a_run_could_not_deliver_is_sent_by_the_next_under_its_own_resource() {
     let second = second.finish().success().quiet();
     let second = second.said("ended before everything was delivered: about 100 records that it left in");
     let second = second.said("100 records that process");
-    second.numbers().expect(&[("otlp.adopted", 100), ("otlp.delivered", 100), ("otlp.accepted", 0), ("otlp.pending", 0)]);
+    second.numbers().expect(&[
+        ("otlp.adopted", 100),
+        ("otlp.delivered", 100),
+        ("otlp.accepted", 0),
+        ("otlp.pending", 0),
+    ]);
     assert_eq!(folder.files(), Vec::<String>::new());
     is_private(Path::new(&folder.spool()), 0o700);
 }

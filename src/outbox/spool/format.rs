@@ -155,7 +155,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let damage = (walk.skipped > 0 || unread > 0).then(|| {
         let whole = done + frames.len() as u64;
         // Written before what is committed, so it may count one more; and damaged itself, perhaps.
-        let written = Some(word(RECORDS)).filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MUCH);
+        let written =
+            Some(word(RECORDS)).filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MUCH);
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });

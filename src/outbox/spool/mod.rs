@@ -21,8 +21,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use adopt::{Adopted, Directory, Ending, Left, Skipped};
-use file::create_private;
 pub(crate) use file::SpoolFile;
+use file::create_private;
 use format::Origin;
 
 use crate::clock::nanos;
@@ -263,9 +263,8 @@ impl Spool {
 
     /// So many bytes that were not ours are gone.
     pub(crate) fn freed(&self, bytes: usize) {
-        let _saturates = self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |others| {
-            Some(others.saturating_sub(bytes))
-        });
+        let _saturates =
+            self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |others| Some(others.saturating_sub(bytes)));
     }
 
     /// The process ends in an orderly way; what it could not deliver stays for another one.

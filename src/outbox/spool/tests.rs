@@ -1,0 +1,294 @@
+//! The directory: who owns what, and what happens where it cannot be used.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use super::*;
+use crate::ledger::{DropReason, Ledger};
+use crate::outbox::Outbox;
+use crate::outbox::tests::frame_of;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("logbridge-outbox-{}-{number}", std::process::id()));
+        Self(path)
+    }
+
+    fn names(&self, ending: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("a directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(ending)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn spool(&self, max_bytes: usize) -> Arc<Spool> {
+        let config = SpoolConfig { directory: self.0.clone(), max_bytes, sync: None };
+        Arc::new(Spool::new(config, b"resource".to_vec()))
+    }
+
+    fn outbox(&self, max_bytes: usize) -> Outbox {
+        Outbox::new(64 << 20, 1, Arc::new(Ledger::new())).with_spool(self.spool(max_bytes))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = frame_of("test", 9, text);
+    let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
+    frame[..4].copy_from_slice(&checksum);
+    frame
+}
+
+/// The texts of all records that a dead run has left.
+fn adopted_texts(folder: &Folder) -> Vec<String> {
+    let found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let mut texts = Vec::new();
+    for mut run in found.runs {
+        while let Some(next) = run.next() {
+            if let Ok(left) = next {
+                let record =
+                    |frame: crate::outbox::frame::Frame<'_>| String::from_utf8_lossy(frame.record).into_owned();
+                texts.extend(left.segment.frames_from(0).map(record));
+                left.finish();
+            }
+        }
+        assert!(run.finish().is_none());
+    }
+    texts
+}
+
+#[test]
+fn what_a_living_process_has_is_not_adopted_and_what_it_leaves_is() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    for text in ["a", "b", "c"] {
+        outbox.append(0, text == "b", &frame(text)).expect("room");
+    }
+    assert_eq!(adopted_texts(&folder), Vec::<String>::new());
+    // As its end does: the mappings go, and with them the lock.
+    drop(outbox);
+    let mut texts = adopted_texts(&folder);
+    texts.sort_unstable();
+    assert_eq!(texts, ["a", "b", "c"]);
+    assert_eq!(folder.names(""), Vec::<String>::new());
+}
+
+#[test]
+fn only_one_of_many_adopts_a_run() {
+    let folder = Folder::new();
+    for _ in 0..20 {
+        let outbox = folder.outbox(16 << 20);
+        outbox.append(0, false, &frame("once")).expect("room");
+        drop(outbox);
+        let barrier = std::sync::Barrier::new(4);
+        let texts: Vec<String> = std::thread::scope(|scope| {
+            let adopters: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        adopted_texts(&folder)
+                    })
+                })
+                .collect();
+            adopters.into_iter().flat_map(|adopter| adopter.join().expect("no panic")).collect()
+        });
+        assert_eq!(texts, ["once"]);
+    }
+}
+
+#[test]
+fn what_was_sent_is_not_there_any_more_and_files_are_used_again() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    for round in 0..50 {
+        for number in 0..10 {
+            outbox.append(0, false, &frame(&format!("{round} {number}"))).expect("room");
+        }
+        outbox.seal();
+        let mut segment = outbox.take_sealed().expect("one");
+        if round == 49 {
+            // Five of them were in a request that was answered.
+            let five: usize = segment.frames_from(0).take(5).map(|frame| frame.length).sum();
+            segment.consume(five);
+            drop(segment);
+        } else {
+            outbox.recycle(segment);
+        }
+    }
+    assert_eq!(folder.names(SEGMENT).len(), 1, "the same file each time");
+    drop(outbox);
+    assert_eq!(adopted_texts(&folder), (5..10).map(|number| format!("49 {number}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_bound_holds_for_the_directory_and_full_is_full() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(4 << 20);
+    let text = "x".repeat(1_000);
+    let mut appended = 0;
+    let refused = loop {
+        match outbox.append(0, false, &frame(&text)) {
+            Ok(_) => appended += 1,
+            Err(reason) => break reason,
+        }
+    };
+    assert_eq!(refused, DropReason::OutboxFull);
+    assert!(appended > 3_500, "{appended}");
+    assert_eq!(outbox.memory().0, 0, "a full spool does not spill into memory");
+    let bytes: u64 =
+        folder.names("seg").iter().map(|name| fs::metadata(folder.0.join(name)).expect("it is there").len()).sum();
+    assert!(bytes <= 4 << 20, "{bytes}");
+    assert_eq!(outbox.append(0, false, &frame(&"x".repeat(5 << 20))), Err(DropReason::TooLarge));
+    // What it leaves behind counts for the next one too.
+    drop(outbox);
+    let spool = folder.spool(4 << 20);
+    let found = Directory(folder.0.clone()).adopt().expect("a directory");
+    spool.note_others(found.bytes);
+    assert_eq!(spool.create(1 << 20).err(), Some(NoFile::Full));
+    spool.freed(found.bytes);
+    assert!(spool.create(1 << 20).is_ok());
+}
+
+#[test]
+fn segments_that_are_mostly_empty_do_not_fill_the_spool() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(4 << 20);
+    // A flush after each record, while the endpoint fails.
+    for number in 0..300 {
+        outbox.append(0, false, &frame(&number.to_string())).expect("room");
+        outbox.seal();
+    }
+    drop(outbox);
+    let mut numbers: Vec<u32> = adopted_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_large_record_gets_a_file_of_its_own() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(64 << 20);
+    let large = "x".repeat(5 << 20);
+    outbox.append(0, false, &frame("small")).expect("room");
+    outbox.append(0, false, &frame(&large)).expect("room");
+    drop(outbox);
+    let mut lengths: Vec<usize> = adopted_texts(&folder).iter().map(String::len).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [5, 5 << 20]);
+}
+
+#[test]
+fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
+    let folder = Folder::new();
+    // A file stands where the directory should be.
+    fs::write(&folder.0, b"in the way").expect("a file");
+    let outbox = folder.outbox(16 << 20);
+    outbox.append(0, false, &frame("in memory")).expect("room");
+    let spool = Arc::clone(outbox.spool().expect("it has one"));
+    assert!(spool.untold_trouble().is_some() && spool.untold_trouble().is_none(), "told once");
+    assert!(!spool.is_usable() && outbox.memory().0 > 0);
+    fs::remove_file(&folder.0).expect("it is there");
+    let until = Instant::now() + Duration::from_secs(20);
+    while !outbox.look_after_spool() {
+        assert!(Instant::now() < until, "it is tried again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let in_memory = outbox.take_sealed().expect("what was in memory is sealed");
+    assert!(!in_memory.is_in_file());
+    outbox.append(0, false, &frame("in a file")).expect("room");
+    drop((outbox, spool));
+    assert_eq!(adopted_texts(&folder), ["in a file"]);
+    fs::create_dir_all(&folder.0).ok();
+}
+
+#[test]
+fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    outbox.append(0, false, &frame("before")).expect("room");
+    fs::remove_dir_all(&folder.0).expect("it is there");
+    outbox.append(0, false, &frame("after")).expect("room");
+    assert!(!outbox.look_after_spool(), "it is gone");
+    let spool = outbox.spool().expect("it has one");
+    assert_eq!(spool.untold_trouble().as_deref(), Some("its files were removed"));
+    let sealed = outbox.take_sealed().expect("what it had is sealed");
+    assert_eq!(sealed.records(), 2);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !outbox.look_after_spool() {
+        assert!(Instant::now() < until, "it is made again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    outbox.append(0, false, &frame("again")).expect("room");
+    outbox.recycle(sealed);
+    drop(outbox);
+    assert_eq!(adopted_texts(&folder), ["again"]);
+}
+
+#[test]
+fn what_cannot_be_read_stops_nothing() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    outbox.append(0, false, &frame("good")).expect("room");
+    drop(outbox);
+    let run = folder.names(RUN)[0].strip_suffix(".run").expect("a run").to_owned();
+    let put = |number: &str, bytes: &[u8]| {
+        fs::write(folder.0.join(format!("{run}-{number}.seg")), bytes).expect("a file");
+    };
+    put("00000100", b"");
+    put("00000101", b"somebody's notes, which are longer than a magic number");
+    put("00000102", &[0; 4096]);
+    let mut other_version = vec![0; 4096];
+    other_version[..8].copy_from_slice(&format::magic().to_le_bytes());
+    other_version[8] = 9;
+    put("00000103", &other_version);
+    fs::create_dir(folder.0.join(format!("{run}-00000104.seg"))).expect("a directory");
+    fs::write(folder.0.join("README"), b"mine").expect("a file");
+    let mut found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let mut run = found.runs.pop().expect("one run");
+    let (mut good, mut skipped) = (0, Vec::new());
+    while let Some(next) = run.next() {
+        match next {
+            Ok(left) => {
+                good += left.segment.records();
+                left.finish();
+            }
+            Err(Skipped::Empty(_)) => {}
+            Err(Skipped::SetAside(path, _)) => skipped.push(path.to_string_lossy().into_owned()),
+            Err(Skipped::Version(_, version)) => skipped.push(format!("version {version}")),
+        }
+    }
+    assert_eq!((good, skipped.len()), (1, 3), "{skipped:?}");
+    assert!(skipped[0].ends_with("-00000101.seg.damaged") && skipped[1] == "version 9", "{skipped:?}");
+    let kept = run.finish().expect("it has files that stay");
+    assert!(Directory(folder.0.clone()).adopt().expect("a directory").runs.is_empty(), "they are told of once");
+    drop(kept);
+    assert_eq!(folder.names("").len(), 5, "{:?}", folder.names(""));
+}
+
+#[test]
+fn segments_that_lost_their_run_are_adopted_when_they_are_old() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    outbox.append(0, false, &frame("alone")).expect("room");
+    drop(outbox);
+    fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
+    assert_eq!(adopted_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
+    for name in folder.names(SEGMENT) {
+        let file = fs::File::options().write(true).open(folder.0.join(name)).expect("a file");
+        file.set_modified(SystemTime::now() - Duration::from_secs(600)).expect("a time");
+    }
+    assert_eq!(adopted_texts(&folder), ["alone"]);
+    assert_eq!(folder.names(""), Vec::<String>::new());
+}
