@@ -28,7 +28,7 @@ mod thread;
 mod transport;
 
 pub use bridge::{Bridge, BridgeLayer, Configuration, Cut, Dropped, Levels, Logger, Report};
-pub use builder::Builder;
+pub use builder::{Builder, post_fork};
 pub use config::{Compression, Console, Mirror, Otlp, Overload, Protocol, Redact, Repetition, Spool, SpoolSync};
 pub use diagnose::{Explanation, Gate};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};

@@ -48,6 +48,8 @@ mod slots;
 mod spans;
 #[path = "process/spool.rs"]
 mod spool;
+#[path = "process/spool_forks.rs"]
+mod spool_forks;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -83,6 +85,7 @@ const GROUPS: &[Group] = &[
     overload::GROUP,
     contents::GROUP,
     spool::GROUP,
+    spool_forks::GROUP,
 ];
 
 fn main() -> ExitCode {

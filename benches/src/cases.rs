@@ -26,8 +26,9 @@ pub(crate) fn run(name: &str) {
     match (what, who) {
         ("disabled", "ours") => ours("info"),
         ("rejected" | "spread", "ours") => ours(DIRECTIVES),
-        ("threads1" | "threads2", "ours") => steady(),
-        (_, "ours") => ours("trace"),
+        ("threads1" | "threads2" | "again" | "againkv", "ours") => steady(),
+        ("again" | "againkv", "spool") => steady(),
+        (_, "ours" | "spool") => ours("trace"),
         ("disabled", "env_logger") => env_logger("info"),
         ("rejected" | "spread", "env_logger") => env_logger(DIRECTIVES),
         (_, "env_logger") => env_logger("trace"),
@@ -49,8 +50,8 @@ pub(crate) fn run(name: &str) {
         }),
         "threads1" => threads(1),
         "threads2" => threads(2),
-        "plain" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
-        "kv" => time(
+        "plain" | "again" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
+        "kv" | "againkv" => time(
             |i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7),
         ),
         "event" => {
@@ -113,15 +114,19 @@ fn ours(directives: &str) {
 }
 
 fn ours_to(endpoint: &str, directives: &str) {
-    logbridge::Builder::new()
+    let mut builder = logbridge::Builder::new();
+    builder
         .parse_filters(directives)
         .span_level(LevelFilter::Info)
         .service_name("bench")
         .otlp(Otlp::to(endpoint).timeout(Duration::from_secs(600)))
         .console(Console::off())
         .max_bytes(512 << 20)
-        .max_spans(1 << 20)
-        .init();
+        .max_spans(1 << 20);
+    if let Ok(directory) = std::env::var("BENCH_SPOOL") {
+        builder.spool(logbridge::Spool::at(directory).max_bytes(2 << 30));
+    }
+    builder.init();
 }
 
 /// Ours after a while: the memory of the outbox has been used before, so that nobody waits for the kernel's pages, and

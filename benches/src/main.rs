@@ -18,6 +18,7 @@ mod cases;
 mod instructions;
 mod process;
 mod sink;
+mod spool;
 mod whole;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -54,6 +55,8 @@ fn main() {
         ["init", name] => process::init(name),
         ["memory"] => process::memory(),
         ["sink"] => sink::run(),
+        ["spool", ref part @ ..] => spool::run(part),
+        ["--spool"] => spooled(),
         ["--instructions"] => instructions::table(),
         ["--build"] => build::table(),
         [] => {
@@ -62,9 +65,10 @@ fn main() {
             whole_way();
             inits();
             memory();
+            spooled();
         }
         _ => {
-            eprintln!("usage: logbridge-bench [--instructions | --build]");
+            eprintln!("usage: logbridge-bench [--instructions | --build | --spool]");
             std::process::exit(2);
         }
     }
@@ -209,12 +213,70 @@ fn memory() {
     println!("{:<52} {:>12.1}   {:<11}", format!("bound of the outbox {bound} MiB"), most - before, bound + 8.0);
 }
 
+/// A call with the spool beside one without; recovery beside live delivery.
+fn spooled() {
+    const CALLS: [(&str, &str); 4] = [
+        ("log call, plain", "plain"),
+        ("log call, three attributes", "kv"),
+        ("log call, plain, in files that were used before", "again"),
+        ("log call, three attributes, in files used before", "againkv"),
+    ];
+    let (_listener, endpoint) = silent_endpoint();
+    let names: Vec<String> = CALLS.iter().flat_map(|(_, case)| [format!("{case}-spool"), format!("{case}-ours")]).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let values = rounds(&names, |name| {
+        let text = match name.ends_with("-spool") {
+            true => with_directory(|directory| child_with(&["case", name], &endpoint, &[("BENCH_SPOOL", directory)])),
+            false => child(&["case", name], &endpoint),
+        };
+        text.trim().parse().expect("nanoseconds")
+    });
+    println!();
+    println!(
+        "{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}",
+        "with the spool", "spool, ns", "", "memory, ns", "ratio", "target"
+    );
+    for ((what, _), values) in CALLS.iter().zip(values.chunks(2)) {
+        let [spool, memory] = [values[0], values[1]];
+        println!("{what:<52} {spool:>12.1}   {:<11} {memory:>9.1}   {:>6.2}  {:>6}", "", spool / memory, "1.25");
+    }
+    let sink = sink::Sink::start();
+    let seconds = rounds(&["recover", "live"], |part| {
+        let text = match part {
+            "live" => child(&["spool", "live"], &sink.endpoint()),
+            _ => with_directory(|directory| {
+                child(&["spool", "leave", directory], &endpoint);
+                child(&["spool", "recover", directory], &sink.endpoint())
+            }),
+        };
+        text.trim().parse().expect("seconds")
+    });
+    println!();
+    println!("{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}", "million records a second", "recovery", "", "live", "ratio", "target");
+    let [recovery, live] = [0, 1].map(|part| f64::from(spool::LEFT) / seconds[part] / 1e6);
+    let what = format!("{:.0} million left by a dead process", f64::from(spool::LEFT) / 1e6);
+    println!("{what:<52} {recovery:>12.2}   {:<11} {live:>9.2}   {:>6.2}  {:>6}", "", recovery / live, "> 0.50");
+}
+
+/// A directory that is gone afterwards.
+fn with_directory<T>(run: impl FnOnce(&str) -> T) -> T {
+    let directory = spool::directory();
+    let result = run(directory.to_str().expect("a readable name"));
+    std::fs::remove_dir_all(&directory).expect("it is there");
+    result
+}
+
 /// What a case prints, in a process of its own.
 fn child(arguments: &[&str], endpoint: &str) -> String {
+    child_with(arguments, endpoint, &[])
+}
+
+fn child_with(arguments: &[&str], endpoint: &str, variables: &[(&str, &str)]) -> String {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(arguments)
         .env_clear()
         .env("BENCH_ENDPOINT", endpoint)
+        .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -55,7 +55,7 @@ pub(crate) fn run(name: &str) {
     unsafe { libc::_exit(0) }
 }
 
-fn log(i: u32) {
+pub(crate) fn log(i: u32) {
     log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7);
 }
 

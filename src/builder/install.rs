@@ -135,6 +135,21 @@ impl Builder {
     }
 }
 
+/// Begins anew in a forked child: an outbox, a ship thread and a `service.instance.id` of its own. Idempotent; does nothing
+/// in a process that was not forked, or where logbridge is not installed.
+///
+/// The first record of a child does the same, so calling it is seldom needed: in a child that wants its ship thread before
+/// it drops privileges or descriptors, say. What the parent had not delivered stays the parent's.
+///
+/// A child that ends in `_exit`, is killed, or executes another program before its records are sent loses them, at most
+/// those of the schedule delay; with a [`Spool`](crate::Spool) they are sent by whoever shares it, its parent within a few
+/// seconds or with its next flush.
+pub fn post_fork() {
+    if let Some(pipeline) = installed::pipeline() {
+        let _engine = pipeline.engines().current();
+    }
+}
+
 fn watch_levels_file(config: &Config, pipeline: &Arc<Pipeline>) {
     if let Some(path) = &config.levels_file {
         pipeline.watch_levels_file(LevelsFile::new(path.clone()));

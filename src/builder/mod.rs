@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::levels::{Origin, Threshold};
 use crate::source::LogProcessor;
 use crate::telemetry::{self, TracerChoice};
+pub use install::post_fork;
 
 /// Configures logbridge, as env_logger's builder configures env_logger.
 ///

@@ -49,6 +49,7 @@ pub(crate) fn at_exit(handler: extern "C" fn()) -> bool {
 }
 
 /// How many forks lie between the process that started and this one. 0 in the process that started.
+#[inline]
 pub(crate) fn fork_generation() -> u64 {
     imp::fork_generation()
 }

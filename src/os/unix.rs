@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Stream;
@@ -69,15 +69,60 @@ pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+/// A word that is 1, in a page that the kernel wipes in a forked child: this tells also of forks that the C library does
+/// not know of, in whose children no handler runs. Null where there is no such page.
+static WIPED: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 static SALT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
+#[inline]
 pub(super) fn fork_generation() -> u64 {
+    let page = WIPED.load(Ordering::Relaxed);
+    if !page.is_null() {
+        // SAFETY: not null, so it is the word that `watch_wiped_page` has mapped, aligned, and never unmaps.
+        let word = unsafe { &*page };
+        if word.load(Ordering::Relaxed) == 0 {
+            note_missed_fork(word);
+        }
+    }
     GENERATION.load(Ordering::Relaxed)
 }
+
+/// In a child whose first thread to come here counts the fork.
+#[cold]
+fn note_missed_fork(word: &AtomicU64) {
+    if word.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        renew_salt();
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn watch_wiped_page() {
+    let length = super::page_size();
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), length, access, kind, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return;
+    }
+    // SAFETY: the range was mapped just now and is nobody else's; where the advice is not known, it is unmapped again.
+    unsafe {
+        if libc::madvise(page, length, libc::MADV_WIPEONFORK) != 0 {
+            libc::munmap(page, length);
+            return;
+        }
+        (*page.cast::<AtomicU64>()).store(1, Ordering::Relaxed);
+    }
+    WIPED.store(page.cast(), Ordering::Relaxed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch_wiped_page() {}
 
 pub(super) fn watch_forks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        watch_wiped_page();
         // SAFETY: the handler is an `extern "C"` function that lives for ever and does not unwind. It reads the clock and
         // the process id and stores to atomics, which is allowed in the child of a process with several threads.
         unsafe {
@@ -107,8 +152,13 @@ pub(super) fn fork_salt() -> [u8; 16] {
 }
 
 extern "C" fn after_fork_in_child() {
-    renew_salt();
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+    // Counted here, unless there is a page that tells of it.
+    if WIPED.load(Ordering::Relaxed).is_null() {
+        renew_salt();
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    } else {
+        fork_generation();
+    }
 }
 
 #[cfg(target_os = "linux")]

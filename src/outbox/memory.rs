@@ -126,7 +126,10 @@ impl Memory {
             }
             created => created,
         };
-        created.map(Block::File)
+        let mut file = created?;
+        // All at once: one page at a time, as each is written first, costs several times as much.
+        file.populate();
+        Ok(Block::File(file))
     }
 
     fn most_in_file(&self, spool: &Spool) -> usize {
@@ -220,9 +223,7 @@ impl Memory {
 
     fn spare(&self) -> Option<Block> {
         if let Some(spool) = self.files() {
-            let Ok(Block::File(mut file)) = self.create(spool, self.usual) else { return None };
-            file.populate();
-            return Some(Block::File(file));
+            return self.create(spool, self.usual).ok();
         }
         if self.spool.is_some() || self.reserve(self.usual).is_err() {
             return None;
