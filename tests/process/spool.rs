@@ -268,8 +268,8 @@ fn what_a_run_could_not_deliver_is_sent_by_the_next_under_its_own_resource() {
     assert!(logs.iter().all(|log| log.service_name() == "first"));
     second.release();
     let second = second.finish().success().quiet();
-    let second = second.said("ended before everything was delivered: about 100 records that it left in");
-    let second = second.said("100 records that process");
+    let second = second.said("ended before everything was delivered: about 100 records left in");
+    let second = second.said("100 records that other processes left in");
     second.numbers().expect(&[
         ("otlp.adopted", 100),
         ("otlp.delivered", 100),
