@@ -20,11 +20,11 @@ use super::control::{Control, State};
 use super::feed::{Feed, Request};
 use super::limit::Limit;
 use super::search::{Part, Refusal, Search, Step, Verdict};
-use super::voice::Voice;
+use super::voice::{Failure, Voice};
 use crate::ledger::{DropReason, Fate, RejectReason};
 use crate::otlp::sketch;
 use crate::signal::Signal;
-use crate::transport::{Cause, Outcome, Transport};
+use crate::transport::{Cause, CauseKind, Outcome, Transport};
 
 /// After this much silence the memory of a burst is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
@@ -68,6 +68,8 @@ struct Retry {
     export_timeout: Option<Duration>,
     /// When the first of these tries began.
     since: Option<Instant>,
+    /// The last try was answered with bytes that are no answer.
+    garbled: bool,
 }
 
 fn backoff() -> ExponentialBackoff {
@@ -107,6 +109,26 @@ impl Worker {
             self.feed.settle(&[(Fate::Dropped(DropReason::Shutdown), dissected.search.rest())]);
         }
         self.feed.drop_all();
+    }
+
+    /// Rests after a panic, which is why nothing could be delivered. Says whether there is time for another try.
+    ///
+    /// This always sleeps, and on the runtime.
+    pub(super) async fn rest(&self, failure: Failure, rest: Duration) -> bool {
+        self.control.update(|state| state.last_failure = Some(failure));
+        let until = tokio::time::Instant::now() + rest;
+        loop {
+            let orders = self.control.look();
+            if orders.deadline.is_some_and(|deadline| deadline <= until.into_std()) {
+                if orders.stop {
+                    return false;
+                }
+                self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
+            }
+            if tokio::time::timeout_at(until, self.control.woken()).await.is_err() {
+                return true;
+            }
+        }
     }
 
     /// Runs until it is told to stop.
@@ -327,7 +349,8 @@ impl Worker {
         let orders = self.control.look();
         let next = self.retry.at.max(self.retry.not_before);
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
-        let hopeless = orders.deadline.is_some() && (cause.kind.is_hopeless_at_exit() || too_late);
+        let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
+        let hopeless = orders.deadline.is_some() && (is_hopeless || too_late);
         let failure = self.voice.failed(cause, self.feed.pending(), &self.feed.bound(), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
@@ -386,7 +409,15 @@ fn has_given_up(orders: &State) -> bool {
 
 impl Retry {
     fn new(export_timeout: Option<Duration>) -> Self {
-        Self { backoff: backoff(), at: None, not_before: None, tried_for: 0, export_timeout, since: None }
+        Self {
+            backoff: backoff(),
+            at: None,
+            not_before: None,
+            tried_for: 0,
+            export_timeout,
+            since: None,
+            garbled: false,
+        }
     }
 
     /// Whether the request has had its time.
@@ -400,6 +431,14 @@ impl Retry {
         }
         self.not_before = None;
         self.since = None;
+        self.garbled = false;
+    }
+
+    /// Whether a program that ends should stop trying after a failure of this kind.
+    fn is_hopeless_at_exit(&mut self, kind: CauseKind) -> bool {
+        // One answer may be garbled on the way. A port that speaks something else does so again.
+        let again = std::mem::replace(&mut self.garbled, kind == CauseKind::Protocol);
+        kind.is_hopeless_at_exit() && (kind != CauseKind::Protocol || again)
     }
 
     /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when.
