@@ -1,5 +1,8 @@
 //! OTLP/gRPC by tonic, over our own connections, with a codec that passes bytes through.
 
+mod answer;
+mod status;
+
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 
@@ -7,20 +10,17 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use http::HeaderValue;
 use http::header::HeaderMap;
 use http::uri::PathAndQuery;
-use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use super::cause;
+use self::answer::{Seen, Sight};
 use super::client::{Client, Kind};
 use super::compress;
 use super::outcome::{Cause, CauseKind, Outcome};
 use super::{ANSWER_BYTES, headers, refuses};
 use crate::config::{Compression, Route};
-use crate::ledger::RejectReason;
-use crate::otlp::{read_response, read_retry_info};
 use crate::signal::Signal;
 
 /// One byte more than what servers allow by default: tonic's text for a message that is too long names the limit, and so
@@ -80,8 +80,8 @@ impl Grpc {
             },
         };
         let compression = self.compression.get();
-        let (first, code) = self.exchange(body.clone(), compression).await;
-        if compression == Compression::None || code != Some(Code::Unimplemented) {
+        let (first, is_unreadable) = self.exchange(body.clone(), compression).await;
+        if compression == Compression::None || !is_unreadable {
             return first;
         }
         let (second, _) = self.exchange(body, Compression::None).await;
@@ -92,8 +92,10 @@ impl Grpc {
         second
     }
 
-    async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, Option<Code>) {
-        let service = Service(self.client.borrow().clone());
+    /// The outcome, and whether the request was refused as something that cannot be read.
+    async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, bool) {
+        let sight = Sight::default();
+        let service = Service { client: self.client.borrow().clone(), sight: sight.clone() };
         let mut client = tonic::client::Grpc::with_origin(service, self.route.endpoint.uri().clone())
             .max_decoding_message_size(ANSWER_LIMIT)
             .max_encoding_message_size(usize::MAX);
@@ -110,20 +112,26 @@ impl Grpc {
         match client.unary(request, self.path.clone(), Bytewise).await {
             Ok(answer) => {
                 self.has_answered.set(true);
-                (success(&answer.into_inner()), Some(Code::Ok))
+                (status::success(&answer.into_inner()), false)
             }
-            Err(status) => (self.failure(&status), Some(status.code())),
+            Err(status) => {
+                let seen = sight.take();
+                (self.failure(&status, &seen), status::is_unreadable(&status, &seen))
+            }
         }
     }
 
-    fn failure(&self, status: &Status) -> Outcome {
-        let mut outcome = failure(status);
+    fn failure(&self, status: &Status, seen: &Seen) -> Outcome {
+        let mut outcome = status::failure(status, seen);
+        if seen.has_head {
+            self.has_answered.set(true);
+        }
         match &mut outcome {
             // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
             Outcome::Retry { cause, .. }
                 if cause.kind == CauseKind::Interrupted
                     && !self.has_answered.get()
-                    && !cause.text.contains(" error received: ") =>
+                    && ![" error received: ", "stream error"].iter().any(|words| cause.text.contains(words)) =>
             {
                 // The alert that says so may get lost behind the end of the connection.
                 let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
@@ -137,8 +145,11 @@ impl Grpc {
     }
 }
 
-/// The client as tonic calls it.
-struct Service(Client<Body>);
+/// The client as tonic calls it, for one request.
+struct Service {
+    client: Client<Body>,
+    sight: Sight,
+}
 
 /// What keeps a client from being one.
 #[derive(Debug)]
@@ -153,7 +164,7 @@ impl std::fmt::Display for Broken {
 impl Error for Broken {}
 
 impl tower_service::Service<http::Request<Body>> for Service {
-    type Response = http::Response<Incoming>;
+    type Response = http::Response<Body>;
     type Error = Box<dyn Error + Send + Sync>;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -162,110 +173,10 @@ impl tower_service::Service<http::Request<Body>> for Service {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let answer = self.0.request(request);
-        Box::pin(async move { Ok(answer.map_err(Broken)?.await?) })
+        let answer = self.client.request(request);
+        let sight = self.sight.clone();
+        Box::pin(async move { answer::readable(answer.map_err(Broken)?.await?, sight).await })
     }
-}
-
-fn success(answer: &[u8]) -> Outcome {
-    match read_response(answer) {
-        Some(response) => Outcome::confirmed(response),
-        None => {
-            let text = "it answered OK with a message that is no OTLP answer".to_owned();
-            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
-        }
-    }
-}
-
-fn failure(status: &Status) -> Outcome {
-    // What never reached a gRPC server: the connection, TLS, another protocol.
-    if let Some(error) = status.source() {
-        if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<Broken>()) {
-            return Outcome::Retry { cause: Cause { kind: CauseKind::TlsSetUp, text: broken.0.clone() }, after: None };
-        }
-        if chain(error).any(|error| error.is::<hyper_util::client::legacy::Error>() || error.is::<hyper::Error>()) {
-            return Outcome::Retry { cause: cause::of_client_error(error), after: None };
-        }
-    }
-    let cause = |kind, what: &str| Cause { kind, text: describe(status, what) };
-    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
-    let too_large = || refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it");
-    let said = status.message();
-    if said.contains(&format!("the limit is: {ANSWER_LIMIT} bytes")) {
-        let text = "it answered with more than 4 MiB, which is no OTLP answer".to_owned();
-        return Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } };
-    }
-    let after = read_retry_info(status.details());
-    match status.code() {
-        // The servers of Go and of tonic have no code of their own for it.
-        Code::ResourceExhausted if said.contains("larger than max") => too_large(),
-        Code::OutOfRange if said.contains("message length too large") => too_large(),
-        Code::ResourceExhausted if after.is_none() => {
-            refused(RejectReason::OtherStatus, CauseKind::Busy, "it has no room, and does not say that this passes")
-        }
-        Code::Cancelled
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unavailable
-        | Code::DataLoss => Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after },
-        Code::InvalidArgument => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
-        Code::Unauthenticated | Code::PermissionDenied => {
-            refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials")
-        }
-        Code::Unimplemented => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal there"),
-        _ if is_foreign(said) => {
-            let text = format!("it does not answer as a gRPC server does: {}", one_line(said));
-            Outcome::Refused { reason: RejectReason::OtherStatus, cause: Cause { kind: CauseKind::Protocol, text } }
-        }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
-    }
-}
-
-/// tonic's words for answers of something else than a gRPC server.
-fn is_foreign(said: &str) -> bool {
-    ["grpc-status header missing", "protocol error", "invalid compression flag", "Missing response message"]
-        .iter()
-        .any(|words| said.contains(words))
-}
-
-/// Code, what it means, and the server's own words.
-fn describe(status: &Status, what: &str) -> String {
-    let said = one_line(status.message());
-    let said = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };
-    format!("it answered {} ({what}){said}", name(status.code()))
-}
-
-fn one_line(said: &str) -> String {
-    said.chars().take(200).filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
-}
-
-/// The specification's name of a code.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// Messages are encoded before and read after: tonic moves bytes.
@@ -303,75 +214,5 @@ impl Decoder for Bytewise {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn of(code: Code, said: &str) -> Outcome {
-        failure(&Status::new(code, said))
-    }
-
-    #[test]
-    fn codes_as_the_specification_sorts_them() {
-        for code in [
-            Code::Cancelled,
-            Code::DeadlineExceeded,
-            Code::Aborted,
-            Code::OutOfRange,
-            Code::Unavailable,
-            Code::DataLoss,
-        ] {
-            assert!(matches!(of(code, "busy"), Outcome::Retry { after: None, .. }), "{code:?}");
-        }
-        for (code, reason) in [
-            (Code::InvalidArgument, RejectReason::Malformed),
-            (Code::Unauthenticated, RejectReason::Auth),
-            (Code::PermissionDenied, RejectReason::Auth),
-            (Code::Unimplemented, RejectReason::NotFound),
-            (Code::ResourceExhausted, RejectReason::OtherStatus),
-            (Code::Internal, RejectReason::OtherStatus),
-            (Code::Unknown, RejectReason::OtherStatus),
-        ] {
-            assert!(matches!(of(code, "no"), Outcome::Refused { reason: r, .. } if r == reason), "{code:?}");
-        }
-    }
-
-    #[test]
-    fn a_request_that_is_too_large_in_the_words_of_servers() {
-        for (code, said) in [
-            (Code::ResourceExhausted, "grpc: received message larger than max (5000000 vs. 4194304)"),
-            (
-                Code::OutOfRange,
-                "Error, decoded message length too large: found 5000000 bytes, the limit is: 4194304 bytes",
-            ),
-        ] {
-            let outcome = of(code, said);
-            assert!(matches!(outcome, Outcome::Refused { reason: RejectReason::TooLarge, .. }), "{outcome:?}");
-        }
-        let here =
-            format!("Error, decoded message length too large: found 5000000 bytes, the limit is: {ANSWER_LIMIT} bytes");
-        assert!(matches!(of(Code::OutOfRange, &here), Outcome::Unconfirmed { .. }), "the answer was");
-    }
-
-    #[test]
-    fn a_server_that_says_when_to_come_back() {
-        // google.rpc.Status { details: [Any { type_url, value: RetryInfo { retry_delay: 2.5 s } }] }
-        let delay = [0x0a, 0x08, 0x08, 0x02, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01];
-        let url = b"type.googleapis.com/google.rpc.RetryInfo";
-        let mut any = vec![0x0a, url.len() as u8];
-        any.extend_from_slice(url);
-        any.extend_from_slice(&[0x12, delay.len() as u8]);
-        any.extend_from_slice(&delay);
-        let mut details = vec![0x1a, any.len() as u8];
-        details.extend_from_slice(&any);
-        let status = Status::with_details(Code::ResourceExhausted, "slow down", details.into());
-        let Outcome::Retry { after, cause } = failure(&status) else { panic!("retry") };
-        assert_eq!(after, Some(Duration::from_millis(2500)));
-        assert_eq!(cause.text, "it answered RESOURCE_EXHAUSTED (try again later): \"slow down\"");
     }
 }
