@@ -80,6 +80,10 @@ fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<O
         Some("http") => {}
         scheme => return Err(format!("`{shown}`: proxies that speak {} are not supported", scheme.unwrap_or("that"))),
     }
+    // `http` takes any text there, and the client would go to the port of the scheme.
+    if has_port(proxy.uri()) && proxy.uri().port_u16().is_none_or(|port| port == 0) {
+        return Err(format!("the port of `{shown}` is no number from 1 to 65535"));
+    }
     let exceptions = environment.first(&["NO_PROXY", "no_proxy"]).map_or("", |(_, exceptions)| exceptions);
     if matcher(exceptions).is_none() {
         return Ok(None);
@@ -89,6 +93,14 @@ fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<O
         value
     });
     Ok(Some(Proxy { uri: proxy.uri().clone(), authorization }))
+}
+
+/// Whether something stands where a port would.
+fn has_port(uri: &Uri) -> bool {
+    let (authority, host) =
+        (uri.authority().map_or("", |authority| authority.as_str()), uri.host().unwrap_or_default());
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    address.strip_prefix(host).is_some_and(|port| port.len() > 1)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -167,7 +179,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_told_and_costs_nothing_else() {
-        for value in ["socks5://s3cret@p:1080", "https://p", "http://"] {
+        for value in [
+            "socks5://s3cret@p:1080",
+            "https://p",
+            "http://",
+            "127.0.0.1:99999",
+            "http://p:0",
+            "http://u:s3cret@p:port",
+            "http://[::1]:70000",
+        ] {
             let (proxy, _, codes) = resolve("http://h:1", &[("HTTP_PROXY", value)]);
             assert_eq!((proxy, codes), (None, vec!["bad-proxy"]), "{value}");
         }
