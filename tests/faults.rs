@@ -226,11 +226,11 @@ fn dead() {
 #[test]
 fn refused_for_ever() {
     for (status, reason, cause, requests) in [
-        (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request)", 2),
+        (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request)", 4),
         (401, RejectReason::Auth, "it answered 401 Unauthorized (it refused the credentials)", 1),
         (403, RejectReason::Auth, "it answered 403 Forbidden (it refused the credentials)", 1),
         (404, RejectReason::NotFound, "it answered 404 Not Found (nothing takes this signal at this path)", 1),
-        (413, RejectReason::TooLarge, "it answered 413 Payload Too Large (the request is too large for it)", 10),
+        (413, RejectReason::TooLarge, "it answered 413 Payload Too Large (the request is too large for it)", 18),
         (415, RejectReason::OtherStatus, "it answered 415 Unsupported Media Type", 1),
         (500, RejectReason::OtherStatus, "it answered 500 Internal Server Error", 1),
     ] {

@@ -53,6 +53,8 @@ struct Dissected {
     cause: Cause,
     /// How many items were rejected one by one.
     rejected: u64,
+    /// How many were not tried, since something no larger was too large.
+    untried: u64,
 }
 
 #[derive(Debug)]
@@ -195,9 +197,8 @@ impl Worker {
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             if request.encoding.is_none() {
                 self.note_too_large(refusal, bytes, true);
-                let part = Part { body: request.body, items };
-                let search = Search::new(part, refusal, self.confirmed);
-                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0 });
+                let search = Search::new(Part::whole(request.body, items), refusal, self.confirmed);
+                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0, untried: 0 });
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
@@ -231,8 +232,10 @@ impl Worker {
                 }
             }
             Step::Done => {
-                if let Some(Dissected { cause, rejected: rejected @ 2.., .. }) = self.dissected.take() {
-                    self.voice.refused_one_by_one(&cause, rejected);
+                if let Some(Dissected { cause, rejected, untried, .. }) = self.dissected.take()
+                    && (rejected > 1 || untried > 0)
+                {
+                    self.voice.refused_one_by_one(&cause, rejected, untried);
                 }
                 self.feed.settle(&[]);
                 if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
@@ -245,6 +248,12 @@ impl Worker {
                     dissected.rejected += part.items;
                     let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
+                }
+            }
+            Step::RejectUntried { items } => {
+                self.feed.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
+                if let Some(dissected) = &mut self.dissected {
+                    dissected.untried += items;
                 }
             }
             Step::RejectRest { items, why } => {
