@@ -390,6 +390,14 @@ fn a_refusal_that_breaks_off() {
         });
         refuses(&fault, reason, cause);
     }
+    // One that never ends is not waited for.
+    let keep = std::sync::Mutex::new(Vec::new());
+    let fault = Fault::port(move |mut stream| {
+        let _head = stream.read(&mut [0; 65_536]);
+        let _written = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nbad");
+        keep.lock().expect("no panic").push(stream);
+    });
+    refuses(&fault.timeout(SHORT), RejectReason::Auth, "it answered 403 Forbidden");
     // A success that breaks off is another matter.
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbad";
     let fault = Fault::port(move |mut stream| {

@@ -1,10 +1,15 @@
 //! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
 //! protobuf request.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Body;
 
+use super::ANSWER_BYTES;
 use super::outcome::{Cause, CauseKind, Outcome};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
@@ -12,6 +17,23 @@ use crate::otlp::{Response, read_response};
 
 /// Longer texts that are no OTLP answer confirm nothing.
 const SHORT: usize = 64;
+
+/// How long the body of a refusal may take: it only has words, and the status is known.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What there is of the body of a refusal: nothing, where it breaks off, does not end, or takes too long for a request
+/// that may take this long as a whole.
+pub(super) async fn words<B>(body: B, timeout: Duration) -> Collected<Bytes>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let body = Limited::new(body, ANSWER_BYTES).collect();
+    match tokio::time::timeout(PATIENCE.min(timeout / 4), body).await {
+        Ok(Ok(words)) => words,
+        _ => Collected::default(),
+    }
+}
 
 /// The outcome of a request that was answered.
 pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
@@ -57,7 +79,11 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         Some(response) => Outcome::confirmed(response),
         None => {
             let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
-            let text = format!("it answered {} with {kind}, which is no OTLP answer", status.as_u16());
+            let encoding =
+                headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
+            // Nothing asked for that.
+            let encoding = encoding.map_or_else(String::new, |encoding| format!(" compressed by {encoding}"));
+            let text = format!("it answered {} with {kind}{encoding}, which is no OTLP answer", status.as_u16());
             Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
         }
     }

@@ -33,9 +33,10 @@ fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
         return of_io_error(error, &chain);
     }
     let http = find::<hyper::Error>(&chain);
-    // HTTP/2 has no predicate for it.
+    // HTTP/2 has no predicate for it, and HTTP/1.1 only has one where hyper is a server too.
     let is_endless = |text: &str| text.contains("header_list_way_too_large") || text.contains("too_many_continuations");
-    if http.is_some_and(hyper::Error::is_parse_too_large) || is_endless(&innermost(&chain)) {
+    let is_too_large = |error: &hyper::Error| error.to_string().starts_with("message head is too large");
+    if http.is_some_and(is_too_large) || is_endless(&innermost(&chain)) {
         let text = "the head of its answer is too large to be read".to_owned();
         return Cause { kind: CauseKind::NotOtlp, text };
     }

@@ -9,6 +9,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -16,12 +17,11 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tonic::body::Body;
 
+use super::super::answer;
 use super::super::outcome::Outcome;
-use super::super::{ANSWER_BYTES, answer};
 
 const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
@@ -84,10 +84,11 @@ impl std::fmt::Display for NoGrpc {
 
 impl Error for NoGrpc {}
 
-/// The answer as tonic can read it; `Err` where it is none of gRPC.
+/// The answer as tonic can read it; `Err` where it is none of gRPC. `timeout` is that of the whole request.
 pub(super) async fn readable(
     answer: Response<Incoming>,
     sight: Sight,
+    timeout: Duration,
 ) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
     let (mut head, body) = answer.into_parts();
     sight.note(&mut head.headers);
@@ -100,7 +101,7 @@ pub(super) async fn readable(
     if head.status.is_success() || head.headers.contains_key(STATUS) {
         return Ok(Response::from_parts(head, Body::new(Mended { body, sight })));
     }
-    let collected = Limited::new(body, ANSWER_BYTES).collect().await.unwrap_or_default();
+    let collected = answer::words(body, timeout).await;
     // A server of gRPC may say so at the end.
     if collected.trailers().is_some_and(|trailers| trailers.contains_key(STATUS)) {
         return Ok(Response::from_parts(head, Body::new(Mended { body: collected, sight })));

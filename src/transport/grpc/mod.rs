@@ -5,6 +5,7 @@ mod status;
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::HeaderValue;
@@ -95,7 +96,8 @@ impl Grpc {
     /// The outcome, and whether the request was refused as something that cannot be read.
     async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, bool) {
         let sight = Sight::default();
-        let service = Service { client: self.client.borrow().clone(), sight: sight.clone() };
+        let timeout = self.route.timeout;
+        let service = Service { client: self.client.borrow().clone(), sight: sight.clone(), timeout };
         let mut client = tonic::client::Grpc::with_origin(service, self.route.endpoint.uri().clone())
             .max_decoding_message_size(ANSWER_LIMIT)
             .max_encoding_message_size(usize::MAX);
@@ -123,15 +125,17 @@ impl Grpc {
 
     fn failure(&self, status: &Status, seen: &Seen) -> Outcome {
         let mut outcome = status::failure(status, seen);
-        if seen.has_head {
+        let said = outcome.cause().map_or("", |cause| cause.text.as_str());
+        // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
+        if seen.has_head || [" error received: ", "stream error"].iter().any(|words| said.contains(words)) {
             self.has_answered.set(true);
         }
         match &mut outcome {
-            // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
+            // Before TLS is there, nothing is known of what it would carry.
             Outcome::Retry { cause, .. }
                 if cause.kind == CauseKind::Interrupted
                     && !self.has_answered.get()
-                    && ![" error received: ", "stream error"].iter().any(|words| cause.text.contains(words)) =>
+                    && cause.text != "tls handshake eof" =>
             {
                 // The alert that says so may get lost behind the end of the connection.
                 let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
@@ -149,6 +153,7 @@ impl Grpc {
 struct Service {
     client: Client<Body>,
     sight: Sight,
+    timeout: Duration,
 }
 
 /// What keeps a client from being one.
@@ -174,8 +179,8 @@ impl tower_service::Service<http::Request<Body>> for Service {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let answer = self.client.request(request);
-        let sight = self.sight.clone();
-        Box::pin(async move { answer::readable(answer.map_err(Broken)?.await?, sight).await })
+        let (sight, timeout) = (self.sight.clone(), self.timeout);
+        Box::pin(async move { answer::readable(answer.map_err(Broken)?.await?, sight, timeout).await })
     }
 }
 
