@@ -367,6 +367,21 @@ fn a_port_that_speaks_http_2_only() {
 }
 
 #[test]
+fn a_handshake_that_stops_half_way() {
+    // Nothing at all; and the beginning of a record that never ends.
+    for hello in [&b""[..], b"\x16\x03\x03\x10\0\x02\0\0\x50half of it"] {
+        let keep = std::sync::Mutex::new(Vec::new());
+        let fault = Fault::port(move |mut stream| {
+            let _hello = stream.read(&mut [0; 65_536]);
+            let _written = stream.write_all(hello);
+            keep.lock().expect("no panic").push(stream);
+        });
+        let url = fault.url.replace("http://", "https://");
+        never_delivers(&Fault { url, ..fault }.timeout(Duration::from_millis(100)), "no answer within 100ms");
+    }
+}
+
+#[test]
 fn an_answer_whose_head_is_too_large() {
     let head = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(1 << 20));
     let played = play(&answering(head.leak().as_bytes()), LONG);

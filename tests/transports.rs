@@ -330,6 +330,29 @@ fn a_server_that_resets_a_stream_speaks_the_right_protocol() {
     assert!(error.contains("stream error received") && !error.contains("does not speak"), "{error}");
 }
 
+/// It says goodbye in HTTP/2's words, and then hangs up without any.
+#[test]
+fn a_server_that_goes_away_speaks_the_right_protocol() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let _preface = std::io::Read::read(&mut stream, &mut [0; 65_536]);
+            if number == 0 {
+                // SETTINGS, and GOAWAY with INTERNAL_ERROR.
+                let _gone = stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\x02");
+                let _until_closed = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        }
+    });
+    let bridge = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc).traces_off());
+    write(&bridge, "goodbye");
+    let error = format!("{:?}", bridge.shutdown(Duration::from_secs(1)).expect_err("not delivered"));
+    let notices = bridge.report().notices.into_iter().filter(|notice| notice.contains(&endpoint));
+    let said = notices.collect::<Vec<_>>().join("\n") + &error;
+    assert!(!said.contains("does not speak"), "{said}");
+}
+
 /// An HTTP proxy that forwards requests and gives connections, and keeps the first line and the headers of each.
 struct Proxy {
     addr: SocketAddr,
