@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, redact_url};
 pub(crate) use environment::Environment;
 pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};

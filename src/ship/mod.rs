@@ -13,8 +13,9 @@ mod spans;
 mod voice;
 mod worker;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -271,10 +272,11 @@ fn run(controls: &[Arc<Control>], load: Load) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers)))) else {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes)))) else {
             // A resolver call may hang: nobody waits for it.
             return runtime.shutdown_background();
         };
+        // The runtime itself has panicked, as it does where its descriptors are not its own any more.
         std::mem::forget(runtime);
         let failure = panicked(&*panic);
         notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
@@ -313,10 +315,13 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         .unzip()
 }
 
-/// Runs all workers on this thread until the last one ends.
-async fn run_all(workers: &mut [Worker]) {
-    let mut running: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> =
-        workers.iter_mut().map(|worker| Box::pin(worker.run()) as Pin<Box<dyn Future<Output = ()> + '_>>).collect();
+/// Runs all workers on this thread until the last one ends. A panic of one stops no other.
+///
+/// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
+/// goes to sleep, or as a timer wakes it.
+async fn run_all(workers: &mut [Worker], routes: &[Route]) {
+    let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
+    let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         running.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
         if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -324,8 +329,30 @@ async fn run_all(workers: &mut [Worker]) {
     .await;
 }
 
+async fn run_again_and_again(worker: &mut Worker, route: &Route) {
+    while let Err(panic) = caught(worker.run()).await {
+        let failure = panicked(&*panic);
+        notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
+        if !worker.rest(failure, PANIC_RETRY).await {
+            return worker.drop_all();
+        }
+        // The runtime has slept and woken since: its descriptors are its own, so that what used them may be closed.
+        worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
+    }
+}
+
+/// What comes of a future, or the panic that ended it.
+async fn caught<F: Future<Output = ()>>(future: F) -> Result<(), Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
 /// A bug of ours, or descriptors that somebody has closed; the records that wait must not pay for either.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Failure {
