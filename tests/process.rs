@@ -42,6 +42,8 @@ mod reentry;
 mod runner;
 #[path = "process/runtimes.rs"]
 mod runtimes;
+#[path = "process/signals.rs"]
+mod signals;
 #[path = "process/slots.rs"]
 mod slots;
 #[path = "process/spans.rs"]
@@ -72,6 +74,7 @@ const GROUPS: &[Group] = &[
     reentry::GROUP,
     dying::GROUP,
     fork::GROUP,
+    signals::GROUP,
     ledger::GROUP,
     surroundings::GROUP,
     spans::GROUP,

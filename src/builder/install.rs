@@ -14,8 +14,8 @@ use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
-    register_built, register_lifecycle, take_log,
+    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
+    install_panic_hook, register_built, register_lifecycle, take_log,
 };
 use crate::telemetry::{SpanGate, end_open_spans, install_tracer};
 use crate::{installed, ship};
@@ -86,6 +86,9 @@ impl Builder {
         if config.panic_hook {
             install_panic_hook();
         }
+        if config.flush_on_signals {
+            flush_on_signals();
+        }
         for notice in config.said() {
             notice::say(&notice);
         }
@@ -107,6 +110,9 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
+        if config.flush_on_signals {
+            flush_on_signals();
+        }
         Ok(pipeline)
     }
 

@@ -61,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) exception_events: Option<bool>,
     pub(crate) exit_timeout: Option<Duration>,
     pub(crate) first_cut: Option<bool>,
+    pub(crate) flush_on_signals: Option<bool>,
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
     pub(crate) levels_file: Option<PathBuf>,
@@ -134,6 +135,8 @@ pub(crate) struct Config {
     pub(crate) findings: Vec<Finding>,
     /// Whether the first record that is cut because nobody chose levels is told.
     pub(crate) first_cut: bool,
+    /// Whether SIGTERM and SIGINT flush.
+    pub(crate) flush_on_signals: bool,
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,

@@ -24,6 +24,7 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_EXCEPTION_EVENTS", Use::Honoured),
     ("LOGBRIDGE_EXIT_TIMEOUT", Use::Honoured),
     ("LOGBRIDGE_FIRST_CUT", Use::Honoured),
+    ("LOGBRIDGE_FLUSH_ON_SIGNALS", Use::Honoured),
     ("LOGBRIDGE_LEVELS_FILE", Use::Honoured),
     ("LOGBRIDGE_MAX_BYTES", Use::Honoured),
     ("LOGBRIDGE_MAX_REQUEST_BYTES", Use::Honoured),
