@@ -12,6 +12,8 @@
 
 #[path = "process/bounds.rs"]
 mod bounds;
+#[path = "process/carriers.rs"]
+mod carriers;
 #[path = "process/console.rs"]
 mod console;
 #[path = "process/contents.rs"]
@@ -79,6 +81,7 @@ const GROUPS: &[Group] = &[
     surroundings::GROUP,
     spans::GROUP,
     providers::GROUP,
+    carriers::GROUP,
     levels::GROUP,
     bounds::GROUP,
     overload::GROUP,

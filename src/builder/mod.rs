@@ -305,6 +305,24 @@ impl Builder {
         self
     }
 
+    /// Whether the process is part of the trace that `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` name, as the process that
+    /// started it set them ([`carry_context_to`](crate::carry_context_to), or anything that follows OpenTelemetry's
+    /// specification of environment variables as carriers). On every thread, spans without a parent are then children of the
+    /// span that is named, and records outside of any span carry its ids.
+    ///
+    /// tracing's explicit roots (`parent: None`) still begin traces of their own, and such events carry no ids; with the
+    /// OpenTelemetry API, each context without a span means the parent. A provider of your own makes such spans of tracing's
+    /// only. Where the caller's span was not sampled, `parentbased_` samplers sample none here either.
+    ///
+    /// The variables are read now; where they are missing or name nothing, the process begins its own traces, and what
+    /// cannot be read is said. Which variables count is for the propagators to say (`OTEL_PROPAGATORS`, or global ones that
+    /// are set). Default: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV`, else no: a service that is started from a job's shell is not
+    /// part of the job.
+    pub fn trace_context_from_env(&mut self, wanted: bool) -> &mut Self {
+        self.settings.trace_context_from_env = Some(wanted.then(Environment::process));
+        self
+    }
+
     /// The provider whose tracer makes the spans, and exports them as it was told to. Default: the global one where it is
     /// set when [`init`](Self::init) is called, else one of ours, which is then set globally.
     ///

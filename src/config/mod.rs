@@ -4,6 +4,7 @@
 //! The only module that reads the environment. Precedence: code, the signal's own variable, the general variable,
 //! `default_*` setters, built-in.
 
+mod carrier;
 mod destination;
 mod endpoint;
 mod environment;
@@ -28,6 +29,7 @@ mod traces;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use carrier::{Carrier, variable_of};
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
 pub(crate) use endpoint::Endpoint;
@@ -85,6 +87,8 @@ pub(crate) struct Settings {
     pub(crate) schedule_delay: Option<Duration>,
     pub(crate) service_name: Option<String>,
     pub(crate) span_levels: LevelSet,
+    /// The variables to take the parent from; `Some(None)` for none.
+    pub(crate) trace_context_from_env: Option<Option<Environment>>,
 }
 
 impl Settings {
@@ -127,6 +131,8 @@ pub enum Mirror {
 /// Everything that was decided before the first record.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// What the process that started this one handed down, where somebody asked for it.
+    pub(crate) carrier: Option<Carrier>,
     pub(crate) console: ConsoleConfig,
     /// Records down to this level are counted although they are cut.
     pub(crate) count_below: log::LevelFilter,

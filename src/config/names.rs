@@ -35,6 +35,7 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_REPETITION", Use::Honoured),
     ("LOGBRIDGE_SHOW_LEVELS", Use::Honoured),
     ("LOGBRIDGE_SPAN_LEVEL", Use::Honoured),
+    ("LOGBRIDGE_TRACE_CONTEXT_FROM_ENV", Use::Honoured),
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", Use::Honoured),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", Use::Honoured),
     ("OTEL_BLRP_EXPORT_TIMEOUT", Use::Honoured),

@@ -35,6 +35,7 @@ impl Settings {
         let (mirror, span_mirror) = resolver.mirrors(self.mirror);
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
+        let carrier = resolver.carrier(self, &span.propagators);
         let console = resolver.console(self, mirror);
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
@@ -54,6 +55,7 @@ impl Settings {
             resolver.find(finding);
         }
         Ok(Config {
+            carrier,
             console,
             count_below,
             exit_timeout,

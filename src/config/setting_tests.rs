@@ -92,6 +92,12 @@ fn each_setting_knows_its_source() {
         ("flush on signals", &[], "off", BuiltIn),
         ("flush on signals", &[("LOGBRIDGE_FLUSH_ON_SIGNALS", "YES")], "on", Variable("LOGBRIDGE_FLUSH_ON_SIGNALS")),
         ("flush on signals", &[("LOGBRIDGE_FLUSH_ON_SIGNALS", "TERM")], "off", BuiltIn),
+        (
+            "trace context from env",
+            &[("LOGBRIDGE_TRACE_CONTEXT_FROM_ENV", "1")],
+            "on",
+            Variable("LOGBRIDGE_TRACE_CONTEXT_FROM_ENV"),
+        ),
         ("trace based", &[], "off", BuiltIn),
         ("panic hook", &[], "on", BuiltIn),
     ] {

@@ -11,7 +11,7 @@ use super::pipeline::{Pipeline, Source};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction};
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, TraceIds};
 
 /// Cuts what is too much out of an encoded record. Returns how many attributes were left out.
 #[cold]
@@ -73,14 +73,19 @@ pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl F
 }
 
 /// Writes one whole record behind the scope. What is to be redacted is still in it, but nowhere twice.
-pub(super) fn write_record<S: Source + ?Sized>(buffers: &mut Buffers, source: &S, redaction: Option<&Redaction>) {
+pub(super) fn write_record<S: Source + ?Sized>(
+    buffers: &mut Buffers,
+    source: &S,
+    root: Option<TraceIds>,
+    redaction: Option<&Redaction>,
+) {
     let now = nanos(SystemTime::now());
     let head = Head {
         time: now,
         observed_time: now,
         severity_number: source.severity_number(),
         severity_text: source.severity_text(),
-        trace: source.trace(),
+        trace: source.trace(root),
         event_name: source.event_name(),
     };
     let mut writer = RecordWriter::begin(&mut buffers.scratch, &head).with_redaction(redaction);
