@@ -43,6 +43,8 @@ use crate::transport::Transport;
 
 /// How long a thread goes on that nobody can ask any more.
 const FINISH: Duration = Duration::from_secs(10);
+/// How long a start waits for the thread to have a runtime, which takes a fraction of a millisecond.
+const START: Duration = Duration::from_millis(500);
 /// How long to wait before the runtime is tried for again.
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait after a panic of the ship thread.
@@ -123,6 +125,11 @@ impl Ship {
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
+        // Where tokio has its feature `signal`, the first runtime of a process makes something global. A child that is forked
+        // meanwhile waits for it for ever, so nobody gets the chance to fork before it is there.
+        if let Some(lane) = lanes.first() {
+            lane.control.wait_started(START);
+        }
         Ok(Self { lanes })
     }
 
@@ -302,12 +309,13 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
 fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
     loop {
-        let error = match Builder::new_current_thread()
+        let built = Builder::new_current_thread()
             .enable_all()
             .thread_name(THREAD_NAME)
             .on_thread_start(thread::mark_own)
-            .build()
-        {
+            .build();
+        controls.iter().for_each(|control| control.update(|state| state.started = true));
+        let error = match built {
             Ok(runtime) => return Some(runtime),
             Err(error) => error,
         };
