@@ -12,7 +12,6 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
@@ -66,10 +65,13 @@ pub(super) fn give_up_watching() {
 
 /// From here on a watcher waits; installs the handler, unless that was done before.
 pub(super) fn catch_signals() {
-    static ONCE: Once = Once::new();
+    // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
+    static DONE: AtomicBool = AtomicBool::new(false);
     WATCHED_IN.store(own_pid(), Ordering::SeqCst);
     // A forked child inherits the handler.
-    ONCE.call_once(|| CAUGHT.iter().zip(&EARLIER).for_each(|(signal, earlier)| catch(*signal, earlier)));
+    if !DONE.swap(true, Ordering::SeqCst) {
+        CAUGHT.iter().zip(&EARLIER).for_each(|(signal, earlier)| catch(*signal, earlier));
+    }
 }
 
 /// Waits for a signal, on the watcher's thread.

@@ -21,6 +21,7 @@ pub(crate) const GROUP: Group = Group {
         a_forked_child_without_a_record_ends_at_once,
         a_hanging_endpoint_delays_the_end_by_the_timeout_at_most,
         a_second_signal_ends_at_once,
+        a_signal_while_init_runs_is_never_lost,
         a_signal_while_others_log_loses_nothing_of_before,
         a_signal_while_others_wait_for_room_ends_in_time,
         an_ignored_signal_stays_ignored,
@@ -39,6 +40,7 @@ pub(crate) const GROUP: Group = Group {
         close_everything,
         dispositions,
         end_while_blocked,
+        end_while_init_runs,
         end_while_threads_log,
         ended_by,
         fork_and_end,
@@ -500,4 +502,29 @@ fn signals_that_are_waited_for_are_not_taken() {
     let child = Child::new("blocked_everywhere").to(&receiver).run().success().quiet().within(SLACK);
     child.numbers().expect(&[("came", SIGTERM as u64)]);
     assert_arrived(&receiver, &["before the signal", "after the signal"], &child);
+}
+
+/// The signal comes at some moment of `init`, another one each time.
+fn end_while_init_runs(arguments: &[String]) {
+    let steps: u32 = arguments[0].parse().expect("a number");
+    let ready = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            ready.wait();
+            (0..steps).for_each(|_| std::thread::yield_now());
+            send_self(SIGTERM);
+        });
+        ready.wait();
+        init();
+        log::info!("a record");
+        wait_for_the_end();
+    });
+}
+
+fn a_signal_while_init_runs_is_never_lost() {
+    let receiver = receiver();
+    for steps in [0, 20, 200, 1_000, 2_000, 4_000] {
+        let child = Child::new("end_while_init_runs").arg(steps.to_string()).to(&receiver).run();
+        child.killed_by(SIGTERM).quiet().within(SLACK);
+    }
 }
