@@ -121,11 +121,10 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        // Here, where a span that was meant to have no parent (`parent: None`) can be told from one that has none.
-        let _under_root = (attributes.is_contextual() && root::is_installed())
-            .then(|| OtelContext::map_current(root::under_root))
-            .flatten()
-            .map(OtelContext::attach);
+        // tracing-opentelemetry asks the current context for the parent of a span that has none. It does not for one that was
+        // meant to have none (`parent: None`), which no tracer could tell apart.
+        let _under_root =
+            root::is_installed().then(|| OtelContext::map_current(root::under_root)).flatten().map(OtelContext::attach);
         self.layer.on_new_span(attributes, id, context);
         let id = id.into_u64();
         with_open(id, |open| {
