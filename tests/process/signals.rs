@@ -33,16 +33,20 @@ pub(crate) const GROUP: Group = Group {
         signals_at_the_same_time_are_one,
         signals_that_are_waited_for_are_not_taken,
         a_storm_of_signals_does_no_harm,
+        what_is_composed_is_delivered_too,
+        while_the_process_exits_a_signal_adds_no_more_than_the_timeout,
         without_being_asked_nothing_is_touched,
     ],
     scenarios: named![
         blocked_everywhere,
         close_everything,
+        composed_and_ended,
         dispositions,
         end_while_blocked,
         end_while_init_runs,
         end_while_threads_log,
         ended_by,
+        exit_and_end,
         fork_and_end,
         ignore,
         one_shot,
@@ -530,5 +534,55 @@ fn a_signal_while_init_runs_is_never_lost() {
     for steps in [0, 20, 200, 1_000, 2_000, 4_000] {
         let child = Child::new("end_while_init_runs").arg(steps.to_string()).to(&receiver).run();
         child.killed_by(SIGTERM).quiet().within(SLACK);
+    }
+}
+
+fn composed_and_ended(_: &[String]) {
+    let bridge = logbridge::builder().flush_on_signals(true).build().expect("builds");
+    let logger = bridge.logger();
+    log::set_max_level(logger.filter());
+    log::info!(logger: logger, "composed");
+    send_self(SIGTERM);
+    wait_for_the_end();
+}
+
+fn what_is_composed_is_delivered_too() {
+    let receiver = receiver();
+    let child = Child::new("composed_and_ended").to(&receiver).run().killed_by(SIGTERM).quiet().within(SLACK);
+    assert_arrived(&receiver, &["composed"], &child);
+}
+
+extern "C" fn end_at_exit() {
+    send_self(SIGTERM);
+}
+
+/// The signal comes when the flush of the exit handler is over, or just before it, and in vain both times.
+fn exit_and_end(arguments: &[String]) {
+    let register = || {
+        // SAFETY: a function of the right signature, which lives for ever.
+        assert_eq!(unsafe { libc::atexit(end_at_exit) }, 0);
+    };
+    // Handlers run last in, first out.
+    if arguments[0] == "after ours" {
+        register();
+    }
+    init();
+    if arguments[0] == "before ours" {
+        register();
+    }
+    log::info!("a record");
+}
+
+fn while_the_process_exits_a_signal_adds_no_more_than_the_timeout() {
+    const EXIT_TIMEOUT: Duration = Duration::from_millis(700);
+    for when in ["before ours", "after ours"] {
+        let hanging = receiver();
+        hanging.answer_always(Answer::Hang(Duration::from_secs(60)));
+        let child = Child::new("exit_and_end").arg(when).to(&hanging).env("LOGBRIDGE_EXIT_TIMEOUT", "700").run();
+        child.within(2 * EXIT_TIMEOUT + SLACK).said("1 record was not delivered before the process ended");
+
+        let receiver = receiver();
+        let child = Child::new("exit_and_end").arg(when).to(&receiver).run().quiet().within(SLACK);
+        assert_arrived(&receiver, &["a record"], &child);
     }
 }
