@@ -12,6 +12,8 @@
 
 #[path = "process/bounds.rs"]
 mod bounds;
+#[path = "process/carriers.rs"]
+mod carriers;
 #[path = "process/console.rs"]
 mod console;
 #[path = "process/contents.rs"]
@@ -42,6 +44,8 @@ mod reentry;
 mod runner;
 #[path = "process/runtimes.rs"]
 mod runtimes;
+#[path = "process/signals.rs"]
+mod signals;
 #[path = "process/slots.rs"]
 mod slots;
 #[path = "process/spans.rs"]
@@ -76,10 +80,12 @@ const GROUPS: &[Group] = &[
     reentry::GROUP,
     dying::GROUP,
     fork::GROUP,
+    signals::GROUP,
     ledger::GROUP,
     surroundings::GROUP,
     spans::GROUP,
     providers::GROUP,
+    carriers::GROUP,
     levels::GROUP,
     bounds::GROUP,
     overload::GROUP,

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) stop: bool,
     /// Before the deadline the thread found that nothing more can be delivered.
     pub(super) gave_up: u64,
+    /// The thread has tried for a runtime.
+    pub(super) started: bool,
     /// The thread has ended.
     pub(super) ended: bool,
     /// What the last request that failed failed of.
@@ -127,6 +129,13 @@ impl Control {
             }
             state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for the thread to have tried for a runtime.
+    pub(super) fn wait_started(&self, timeout: Duration) {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| !state.started && !state.ended);
+        drop(waited);
     }
 
     /// Waits for the thread to end, after it was told to stop and ran into its deadline.

@@ -9,6 +9,7 @@ mod logs;
 mod overload;
 mod recovery;
 mod search;
+mod signals;
 mod spans;
 mod voice;
 mod worker;
@@ -26,6 +27,7 @@ pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
 use opentelemetry_sdk::Resource;
 use recovery::RecoveryFeed;
+pub(crate) use signals::{After, watch_signals};
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
@@ -44,6 +46,8 @@ use crate::transport::Transport;
 
 /// How long a thread goes on that nobody can ask any more.
 const FINISH: Duration = Duration::from_secs(10);
+/// How long a start waits for the thread to have a runtime, which takes a fraction of a millisecond.
+const START: Duration = Duration::from_millis(500);
 /// How long to wait before the runtime is tried for again.
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait after a panic of the ship thread.
@@ -135,6 +139,11 @@ impl Ship {
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
+        // Where tokio has its feature `signal`, the first runtime of a process makes something global. A child that is forked
+        // meanwhile waits for it for ever, so nobody gets the chance to fork before it is there.
+        if let Some(lane) = lanes.first() {
+            lane.control.wait_started(START);
+        }
         Ok(Self { lanes, recovery })
     }
 
@@ -364,12 +373,13 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
 fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
     loop {
-        let error = match Builder::new_current_thread()
+        let built = Builder::new_current_thread()
             .enable_all()
             .thread_name(THREAD_NAME)
             .on_thread_start(thread::mark_own)
-            .build()
-        {
+            .build();
+        controls.iter().for_each(|control| control.update(|state| state.started = true));
+        let error = match built {
             Ok(runtime) => return Some(runtime),
             Err(error) => error,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child as Process, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -215,6 +215,13 @@ impl Finished {
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.status.and_then(|status| status.code()), Some(code), "exit code: {self}");
+        self
+    }
+
+    /// A signal ended it.
+    #[track_caller]
+    pub(crate) fn killed_by(self, signal: i32) -> Self {
+        assert_eq!(self.status.and_then(|status| status.signal()), Some(signal), "by which signal: {self}");
         self
     }
 
