@@ -54,6 +54,8 @@ mod spans;
 mod spool;
 #[path = "process/spool_forks.rs"]
 mod spool_forks;
+#[path = "process/spool_trouble.rs"]
+mod spool_trouble;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -92,6 +94,7 @@ const GROUPS: &[Group] = &[
     contents::GROUP,
     spool::GROUP,
     spool_forks::GROUP,
+    spool_trouble::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -93,11 +93,14 @@ impl Control {
         wanted
     }
 
-    /// So many segments or spans have met their fates: tells those who waited for them.
-    pub(super) fn settled(&self, left: u64) {
+    /// So many segments or spans have met their fates: tells those who waited for them. An order that the worker has not
+    /// seen yet, with a number above `seen`, waits for its next round: there may be more to do for it.
+    pub(super) fn settled(&self, left: u64, seen: u64) {
         let mut state = self.lock();
         let before = state.flush_done;
-        while let Some((number, _)) = state.flushes.front().copied().filter(|(_, sealed)| *sealed <= left) {
+        while let Some((number, _)) =
+            state.flushes.front().copied().filter(|(number, sealed)| *sealed <= left && *number <= seen)
+        {
             state.flushes.pop_front();
             state.flush_done = number;
         }

@@ -204,8 +204,10 @@ impl Feed for RecoveryFeed {
         self.ending |= at_once;
         let now = Instant::now();
         let soon = self.spool.take_look_soon();
-        if !self.ending && (soon || self.look_at <= now) {
+        if !self.ending && !self.spool.is_ending() && (soon || self.look_at <= now) {
             self.look();
+        }
+        if self.look_at <= now {
             self.look_at = now + if self.spool.is_usable() { LOOK } else { LOOK_AGAIN };
         }
         self.sync(now);

@@ -145,7 +145,7 @@ impl Worker {
                 // Before those are told who wait for it, since there is no later.
                 self.feed.end();
             }
-            self.control.settled(self.feed.settled());
+            self.control.settled(self.feed.settled(), orders.flush_wanted);
             if self.is_over(&orders) {
                 self.drop_all();
                 return;
