@@ -289,10 +289,41 @@ fn segments_that_lost_their_run_are_adopted_when_they_are_old() {
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
     assert_eq!(adopted_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
-    for name in folder.names(SEGMENT) {
-        let file = fs::File::options().write(true).open(folder.0.join(name)).expect("a file");
-        file.set_modified(SystemTime::now() - Duration::from_secs(600)).expect("a time");
-    }
+    let hour = Duration::from_secs(3_600);
+    set_modified(&folder, SystemTime::now() - hour);
     assert_eq!(adopted_texts(&folder), ["alone"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
+}
+
+fn set_modified(folder: &Folder, time: SystemTime) {
+    for name in folder.names(SEGMENT) {
+        let file = fs::File::options().write(true).open(folder.0.join(name)).expect("a file");
+        file.set_modified(time).expect("a time");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
+    let folder = Folder::new();
+    for (text, name) in [("of the future", "ffffffffffffffff-1"), ("of now", "")] {
+        let outbox = folder.outbox(16 << 20);
+        append(&outbox, 0, false, &frame(text));
+        drop(outbox);
+        // As if the clock had been far ahead when this one began.
+        for old in folder.names("").iter().filter(|old| !name.is_empty() && !old.starts_with(name)) {
+            let new = old
+                .rsplit_once('-')
+                .filter(|_| old.ends_with(SEGMENT))
+                .map_or_else(|| format!("{name}.{RUN}"), |(_, number)| format!("{name}-{number}"));
+            fs::rename(folder.0.join(old), folder.0.join(new)).expect("it is there");
+        }
+    }
+    assert_eq!(adopted_texts(&folder), ["of now", "of the future"]);
+    // The same with segments that have lost their run.
+    let outbox = folder.outbox(16 << 20);
+    append(&outbox, 0, false, &frame("alone"));
+    drop(outbox);
+    fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
+    set_modified(&folder, SystemTime::now() + Duration::from_secs(3_600));
+    assert_eq!(adopted_texts(&folder), ["alone"]);
 }
