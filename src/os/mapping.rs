@@ -195,6 +195,8 @@ fn most_bytes_of_a_file() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a live struct that getrlimit writes.
     match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } {
+        // Not 64 bits everywhere.
+        #[allow(clippy::unnecessary_cast)]
         0 if limit.rlim_cur != libc::RLIM_INFINITY => limit.rlim_cur as u64,
         _ => u64::MAX,
     }

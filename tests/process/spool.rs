@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use logbridge::testing::{Answer, Receiver};
 
 use crate::runner::{Group, named};
-use crate::support::{Child, DeadEnd, dead_end, print_counters, receiver, wait_for_runner};
+use crate::support::{Child, DeadEnd, dead_end, is_long, print_counters, receiver, wait_for_runner};
 
 pub(crate) const GROUP: Group = Group {
     name: "spool",
@@ -180,8 +180,7 @@ fn seen(receiver: &Receiver) -> (BTreeMap<(String, u32), BTreeSet<u32>>, usize) 
 }
 
 fn nothing_that_was_logged_is_lost_when_a_process_is_killed() {
-    let long = std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some();
-    let rounds = if long { 1_000 } else { 50 };
+    let rounds = if is_long() { 1_000 } else { 50 };
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
     let nowhere = dead_end();

@@ -8,7 +8,7 @@ use logbridge::testing::Receiver;
 
 use crate::runner::{Group, named};
 use crate::spool::Folder;
-use crate::support::{Child, Finished, SLACK, receiver, wait_for_runner};
+use crate::support::{Child, Finished, SLACK, is_long, receiver, wait_for_runner};
 
 pub(crate) const GROUP: Group = Group {
     name: "spool_forks",
@@ -264,7 +264,7 @@ fn fork_under_load(arguments: &[String]) {
 }
 
 fn forks_while_threads_log_and_segments_are_sent() {
-    let forks: usize = if std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some() { 2_000 } else { 100 };
+    let forks: usize = if is_long() { 2_000 } else { 100 };
     let mut expected: BTreeSet<String> = (0..forks).map(|number| format!("child {number}")).collect();
     expected.extend((0..THREADS).flat_map(|thread| (0..forks * 10).map(move |n| format!("parent {thread} {n}"))));
     let (folder, receiver) = (Folder::new(), receiver());

@@ -9,7 +9,7 @@ use logbridge::testing::{Answer, Receiver};
 
 use crate::runner::{Group, named};
 use crate::spool::Folder;
-use crate::support::{Child, Finished, dead_end, print_counters, receiver, wait_for_runner};
+use crate::support::{Child, Finished, dead_end, is_long, print_counters, receiver, wait_for_runner};
 
 pub(crate) const GROUP: Group = Group {
     name: "spool_trouble",
@@ -264,7 +264,7 @@ fn outage(arguments: &[String]) {
 
 /// An hour of ten thousand records of 250 bytes a second is 9 GB; a part of that, unless somebody has the time.
 fn an_outage_fills_the_spool_and_not_the_memory() {
-    let records: u64 = if std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some() { 9_000_000 } else { 200_000 };
+    let records: u64 = if is_long() { 9_000_000 } else { 200_000 };
     let (folder, receiver) = (Folder::new(), receiver());
     receiver.answer_always(Answer::status(503));
     let child = Child::new("outage").arg(records.to_string()).to(&receiver).deadline(Duration::from_secs(1_500));

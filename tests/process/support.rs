@@ -314,6 +314,12 @@ pub(crate) fn dead_end() -> DeadEnd {
     DeadEnd { _bound: socket, url }
 }
 
+/// Whether there is time for the slow version of a test.
+#[allow(clippy::disallowed_methods)] // A switch of the tests.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some()
+}
+
 // From here on: what runs in the child.
 
 /// Waits until the runner says so.
