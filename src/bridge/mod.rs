@@ -70,6 +70,7 @@ impl Bridge {
         Report {
             endpoint: self.pipeline.endpoint.clone(),
             off_because: self.pipeline.off_because,
+            spool: self.pipeline.spool.clone(),
             span_endpoint: self.pipeline.span_endpoint.clone(),
             spans_off_because: match tracer_is_given() && counters.spans.ended + counters.spans.open == 0 {
                 true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
@@ -255,6 +256,8 @@ pub struct Report {
     pub endpoint: Option<String>,
     /// Why the otlp destination is off, where it is.
     pub off_because: Option<&'static str>,
+    /// The directory in which records wait, where that is a [spool](crate::Spool).
+    pub spool: Option<String>,
     /// Where spans are sent, without secrets; `None` while they are not.
     pub span_endpoint: Option<String>,
     /// Why logbridge does not export spans, where it does not.
@@ -298,7 +301,10 @@ impl fmt::Display for Report {
             row(f, 3, *records, &format!("dropped: {reason}"))?;
             self.fmt_dropped(f, *reason)?;
         }
-        row(f, 3, otlp.pending, "pending")?;
+        match &self.spool {
+            Some(directory) => row(f, 3, otlp.pending, &format!("pending: in the spool {directory}"))?,
+            None => row(f, 3, otlp.pending, "pending")?,
+        }
         writeln!(f, "          console")?;
         row(f, 2, console.off, "off")?;
         row(f, 2, console.below, "below its levels")?;

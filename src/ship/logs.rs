@@ -187,6 +187,9 @@ impl Feed for LogFeed {
         }
         self.offset = 0;
         self.outbox.retire();
+        if let Some(spool) = self.outbox.spool() {
+            spool.leave_run();
+        }
         if left > 0 {
             self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Shutdown), left)]);
             self.outbox.release(left);

@@ -64,6 +64,8 @@ pub(crate) struct Pipeline {
     /// Why the otlp destination is off, where it is.
     pub(crate) off_because: Option<&'static str>,
     pub(crate) endpoint: Option<String>,
+    /// The directory in which records outlive the process.
+    pub(crate) spool: Option<String>,
     /// Why spans are not sent, where they are not.
     pub(crate) spans_off_because: Option<&'static str>,
     pub(crate) span_endpoint: Option<String>,
@@ -142,6 +144,11 @@ impl Pipeline {
             findings: config.findings.clone(),
             off_because: config.otlp.off_because,
             endpoint: config.otlp.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
+            spool: config
+                .otlp
+                .delivery
+                .as_ref()
+                .and_then(|delivery| Some(delivery.spool.as_ref()?.directory.display().to_string())),
             spans_off_because: config.span.off_because,
             span_endpoint: config.span.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             shut: AtomicBool::new(false),

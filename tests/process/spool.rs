@@ -115,6 +115,8 @@ fn log_some(arguments: &[String]) {
         log::info!("some {number}");
     }
     if arguments.get(1).is_some_and(|word| word == "counters") {
+        let report = logbridge::bridge().expect("installed").report();
+        assert!(report.to_string().contains(&format!("pending: in the spool {}", report.spool.expect("one"))));
         logbridge::bridge().expect("installed").flush(Duration::from_secs(20)).ok();
         print_counters();
     }

@@ -20,9 +20,10 @@ pub(crate) const GROUP: Group = Group {
         an_outage_fills_the_spool_and_not_the_memory,
         damage_costs_what_is_damaged_and_is_counted,
         nothing_is_sent_twice_when_everything_was_answered,
+        what_a_shutdown_leaves_is_for_others_while_the_process_lives,
         without_descriptors_records_wait_in_memory,
     ],
-    scenarios: named![few_files, log_and_vanish, outage, small_files, spool_removed],
+    scenarios: named![few_files, log_and_vanish, outage, shut_down_and_stay, small_files, spool_removed],
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -91,6 +92,28 @@ fn a_lost_answer_costs_a_second_copy_with_the_same_id() {
     }
     assert_eq!(ids.len(), 100, "as many ids as records");
     assert!(ids.values().all(|messages| messages.len() == 2 && messages[0] == messages[1]), "{ids:?}");
+}
+
+fn shut_down_and_stay(_: &[String]) {
+    logbridge::init();
+    (0..50).for_each(|number| log::info!("number {number}"));
+    logbridge::bridge().expect("installed").shutdown(Duration::from_millis(300)).expect_err("nothing was delivered");
+    print_counters();
+    println!("shut");
+    wait_for_runner();
+}
+
+fn what_a_shutdown_leaves_is_for_others_while_the_process_lives() {
+    let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
+    let stays = Child::new("shut_down_and_stay").towards(&nowhere.url);
+    let mut stays = stays.env("LOGBRIDGE_SPOOL_DIR", folder.spool()).start();
+    let child = Child::new("recover").to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool()).start();
+    let child = finish_with(&receiver, 50, child);
+    child.numbers().expect(&[("otlp.adopted", 50), ("otlp.delivered", 50)]);
+    stays.release();
+    let stays = stays.finish().success();
+    stays.numbers().expect(&[("otlp.pending", 50), ("otlp.lost", 0)]);
+    assert_eq!((receiver.logs().len(), folder.files()), (50, Vec::<String>::new()), "{stays}");
 }
 
 fn segments(folder: &Folder) -> Vec<PathBuf> {
@@ -192,7 +215,10 @@ fn spool_removed(arguments: &[String]) {
     let directory = PathBuf::from(&arguments[0]);
     let log = |from: u32| (from..from + 1_000).for_each(|number| log::info!("number {number}"));
     log(0);
-    fs::remove_dir_all(&directory).expect("it was there");
+    // In one step, since files are made meanwhile.
+    let away = directory.with_extension("away");
+    fs::rename(&directory, &away).expect("it was there");
+    fs::remove_dir_all(&away).expect("nobody makes files here");
     log(1_000);
     let end = Instant::now() + LONG;
     let said = |text: &str| {

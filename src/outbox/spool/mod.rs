@@ -294,6 +294,11 @@ impl Spool {
         }
     }
 
+    /// What is left of this run is for others from now on, also while this process lives.
+    pub(crate) fn leave_run(&self) {
+        *self.lock_run() = None;
+    }
+
     /// The next look at the directory is not to wait for its time.
     pub(crate) fn look_soon(&self) {
         self.look_soon.store(true, Ordering::Relaxed);
