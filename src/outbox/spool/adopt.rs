@@ -19,7 +19,7 @@ use crate::outbox::Segment;
 use crate::outbox::frame::salt_frame;
 
 /// What is set aside ends in this.
-const DAMAGED: &str = "damaged";
+pub(super) const DAMAGED: &str = "damaged";
 /// A file of a run that is being begun has no name yet; after this time, nobody is beginning it any more.
 const BEGINNING: Duration = Duration::from_secs(60);
 
