@@ -51,6 +51,8 @@ pub(super) struct RecoveryFeed {
     sync_at: Option<Instant>,
     /// Nothing more is sent.
     ending: bool,
+    /// Each run that is found, and that was sent, is told of.
+    tells_of_runs: bool,
 }
 
 struct Run {
@@ -78,7 +80,14 @@ impl RecoveryFeed {
             spare: Vec::new(),
             look_at: now.into(),
             ending: false,
+            tells_of_runs: true,
         }
+    }
+
+    /// For somebody who watches it.
+    #[cfg(feature = "cli")]
+    pub(super) fn watched(self) -> Self {
+        Self { tells_of_runs: false, ..self }
     }
 
     fn look(&mut self) {
@@ -90,7 +99,9 @@ impl RecoveryFeed {
         let Ok(found) = self.directory.adopt() else { return };
         self.spool.note_others(found.bytes);
         for adopted in found.runs {
-            tell_found(&adopted, self.spool.directory());
+            if self.tells_of_runs {
+                tell_found(&adopted, self.spool.directory());
+            }
             self.runs.push_back(Run { adopted, records: 0 });
         }
     }
@@ -174,7 +185,7 @@ impl RecoveryFeed {
 
     fn finish_run(&mut self) {
         let Some(Run { adopted, records }) = self.runs.pop_front() else { return };
-        if records > 0 {
+        if records > 0 && self.tells_of_runs {
             let (records, pid) = (Signal::Logs.count(records), adopted.pid);
             let text =
                 format!("{records} that process {pid} left in {} have been sent", self.spool.directory().display());
