@@ -76,7 +76,7 @@ impl Notice {
 }
 
 /// A notice may quote a server's words or a variable: neither may forge a line of its own or move the cursor.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -38,6 +38,8 @@ mod panics;
 mod providers;
 #[path = "process/reentry.rs"]
 mod reentry;
+#[path = "process/replay.rs"]
+mod replay;
 #[path = "process/runner.rs"]
 mod runner;
 #[path = "process/runtimes.rs"]
@@ -86,6 +88,7 @@ const GROUPS: &[Group] = &[
     contents::GROUP,
     spool::GROUP,
     spool_forks::GROUP,
+    replay::GROUP,
 ];
 
 fn main() -> ExitCode {

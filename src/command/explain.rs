@@ -6,7 +6,7 @@ use log::{Level, LevelFilter};
 use super::Verdict;
 use super::terminal::{Look, paint, plain, print};
 use crate::diagnose::explain_filter;
-use crate::finding::Severity;
+use crate::finding::{Finding, Severity};
 use crate::levels::Threshold;
 
 /// Says whether a filter lets a record through, and which directive decides.
@@ -41,14 +41,20 @@ impl Explain {
     #[must_use]
     pub fn run(self) -> Verdict {
         let explanation = explain_filter(&self.filter, &self.target, self.level);
+        let passes = explanation.passes();
         let mut shown = String::new();
         for line in explanation.to_string().lines() {
-            let line = plain(line);
             let line = line.replacen("  pass  ", &format!("  {}  ", paint(Look::Good, "pass")), 1);
             shown.push_str(&line.replacen("  STOP  ", &format!("  {}  ", paint(Look::Bad, "STOP")), 1));
             shown.push('\n');
         }
-        for finding in &explanation.findings {
+        for finding in explanation.findings {
+            let finding = Finding {
+                text: plain(&finding.text),
+                help: finding.help.as_deref().map(plain),
+                corrected: finding.corrected.as_deref().map(plain),
+                ..finding
+            };
             let word = finding.severity.to_string();
             let look = match finding.severity {
                 Severity::Error => Look::Bad,
@@ -59,6 +65,6 @@ impl Explain {
             shown.push_str(&format!("\n{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default()));
         }
         print(&shown);
-        Verdict::good_if(explanation.passes())
+        Verdict::good_if(passes)
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> Stri
 }
 
 fn table(runs: &[&RunSeen]) -> String {
-    const HEADINGS: [&str; 6] = ["PROCESS", "ENDED", "SERVICE", "RECORDS", "SIZE", "OLDEST"];
+    const HEADINGS: [&str; 6] = ["PROCESS", "ENDED", "SERVICE", "RECORDS", "ON DISK", "OLDEST"];
     let rows: Vec<[String; 6]> = runs
         .iter()
         .map(|run| {

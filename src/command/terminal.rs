@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::notice;
+pub(super) use crate::notice::one_line as plain;
 
 /// How often something is said of what goes on, where no bar can stand.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -35,11 +36,6 @@ pub(super) fn paint(look: Look, text: &str) -> String {
         Look::Warning => "1;33",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
-}
-
-/// A text from elsewhere can neither begin a line of its own nor move the cursor.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Writes what was asked for. A pipe that nobody reads any more is nobody's trouble.
@@ -103,14 +99,19 @@ impl Progress {
             let choice = anstream::AutoStream::choice(&io::stderr());
             let colours = !matches!(choice, anstream::ColorChoice::Never);
             let look = if colours { ".cyan/dim" } else { "" };
-            let template =
-                format!("  {{bar:32{look}}} {{human_pos}} of {{human_len}} records  {{rate}}  {{eta}} to go");
+            let template = format!("  {{bar:32{look}}} {{human_pos}} of {{human_len}} records  {{rate}}{{to_go}}");
             let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 let rate = |state: &ProgressState, out: &mut dyn Write| {
                     let _infallible = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
                 };
-                bar.set_style(style.with_key("rate", rate).progress_chars("━╸─"));
+                // Nobody knows before something was sent.
+                let to_go = |state: &ProgressState, out: &mut dyn Write| {
+                    if state.pos() > 0 {
+                        let _infallible = write!(out, "  {:#} to go", HumanDuration(state.eta()));
+                    }
+                };
+                bar.set_style(style.with_key("rate", rate).with_key("to_go", to_go).progress_chars("━╸─"));
             }
             bar
         });

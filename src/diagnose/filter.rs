@@ -8,6 +8,7 @@ use super::Gate;
 use super::explain::gate_of_row;
 use crate::finding::Finding;
 use crate::levels::{LevelSet, MessageFilter, Origin, Stage, Threshold, lint_at, parse};
+use crate::notice::one_line;
 
 /// Whose filter it is taken for.
 const VARIABLE: &str = "RUST_LOG";
@@ -36,13 +37,18 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
     // Of those for the same target, the last one counts; one that is not set decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
+    let gate = gate_of_row("module stage", row, Stage::Module, target, level);
     FilterExplanation {
-        target: target.to_owned(),
+        target: one_line(target),
         level,
         spec: spec.to_owned(),
-        gate: gate_of_row("module stage", row, Stage::Module, target, level),
+        gate: Gate {
+            why: one_line(&gate.why),
+            changes: gate.changes.iter().map(|text| one_line(text)).collect(),
+            ..gate
+        },
         decides,
-        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()),
+        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(|message| one_line(&message)),
         findings: lint_at(VARIABLE, spec),
     }
 }

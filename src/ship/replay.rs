@@ -20,7 +20,7 @@ use super::feed::{Feed, Request};
 use super::recovery::RecoveryFeed;
 use super::voice::{Failure, Voice};
 use super::worker::Worker;
-use crate::config::{Delivery, Route, SpoolConfig};
+use crate::config::{Delivery, SpoolConfig};
 use crate::error::{Error, Kind};
 use crate::ledger::{Fate, Ledger, OtlpCounters};
 use crate::otlp::encode_resource;
@@ -84,15 +84,15 @@ impl Replay {
 
     async fn send(self, ledger: &Arc<Ledger>, watch: &mut impl FnMut(u64)) -> End {
         let halted = Arc::default();
-        // A time for one request with all its tries is for those who have somewhere else to be: what it would drop stays.
-        let route = Route { export_timeout: None, ..self.delivery.route.clone() };
+        let route = &self.delivery.route;
         let feed = self.feed(ledger, &halted);
         let control = Arc::<Control>::default();
         // It ends when nothing is left.
         control.update(|state| state.stop = true);
         let voice = Voice::new(Signal::Logs, route.endpoint.clone());
+        // Without a time for one request with all its tries, after which it would be dropped.
         let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Logs, None);
-        worker.transport = Transport::for_routes(std::slice::from_ref(&route)).pop();
+        worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
         let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted()));
         let (mut last, mut since) = (0, Instant::now());
         loop {

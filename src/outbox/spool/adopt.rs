@@ -192,11 +192,6 @@ fn is_same(_file: &File, path: &Path) -> bool {
 }
 
 impl Adopted {
-    /// How many segments are left to be read.
-    pub(crate) fn remaining(&self) -> usize {
-        self.segments.len()
-    }
-
     /// How many records there are, about: one that is committed in part counts, and so do some that were sent.
     pub(crate) fn estimate(&self) -> u64 {
         self.segments.iter().filter_map(|path| records_in(path).ok()).sum()
@@ -263,22 +258,6 @@ impl Adopted {
         }
         let _gone_already = fs::remove_file(&self.run);
         None
-    }
-
-    /// Looks at the segments without taking anything: what [`next`](Self::next) would give for each.
-    pub(crate) fn peek(&self) -> impl Iterator<Item = (PathBuf, Result<(u64, Option<Damage>), String>)> + '_ {
-        self.segments.iter().rev().map(|path| {
-            let looked = match fs::read(path) {
-                Err(error) => Err(error.to_string()),
-                Ok(bytes) => match read(&bytes) {
-                    Ok(contents) => Ok((contents.frames.len() as u64, contents.damage)),
-                    Err(Unreadable::Empty) => Ok((0, None)),
-                    Err(Unreadable::Version(version)) => Err(format!("it is of version {version}")),
-                    Err(Unreadable::Damaged) => Err("it is no file of a spool, or its head is damaged".to_owned()),
-                },
-            };
-            (path.clone(), looked)
-        })
     }
 }
 
