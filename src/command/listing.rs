@@ -34,11 +34,9 @@ pub(super) fn why_not(run: &RunSeen) -> Option<String> {
     match &run.state {
         RunState::Left(_) => None,
         RunState::Lives => Some(format!("process {pid} lives, and sends them itself")),
-        RunState::Taken => Some(format!(
-            "somebody else has what process {pid} wrote: it is sent there, or the process lives out of sight"
-        )),
-        RunState::WithoutRunFile => Some(format!(
-            "the file of the run of process {pid} is missing: its records are sent once they are a minute old"
+        RunState::Taken => Some(format!("another process has what process {pid} left, and sends it")),
+        RunState::TooYoung => Some(format!(
+            "process {pid} has no file that says whether it lives: what it wrote may be sent when it is a minute old"
         )),
         RunState::Unreadable(why) => Some(format!("the file of the run of process {pid} cannot be read: {why}")),
     }
@@ -153,7 +151,7 @@ pub(super) fn as_json(survey: &Survey, directory: &Path, endpoint: &str) -> Valu
             RunState::Left(_) => "left",
             RunState::Lives => "alive",
             RunState::Taken => "taken",
-            RunState::WithoutRunFile => "without-run-file",
+            RunState::TooYoung => "too-young",
             RunState::Unreadable(_) => "unreadable",
         };
         let ended = match run.state {

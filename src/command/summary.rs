@@ -34,6 +34,8 @@ pub(super) struct Summary {
 struct Left {
     records: u64,
     pid: Option<u32>,
+    /// Of which process, where the reason does not say it.
+    whose: String,
     why: String,
     /// It is somebody else's, and in good hands.
     is_cared_for: bool,
@@ -112,13 +114,12 @@ impl Summary {
         }
         for left in &self.left {
             let look = if left.is_cared_for { Look::Bold } else { Look::Warning };
-            let why = match left.records {
-                0 => left.why.clone(),
-                // Those of the living come and go.
-                number if left.is_cared_for => format!("about {}: {}", records(number), left.why),
-                number => format!("{} of {}", records(number), left.why),
-            };
-            row(look, "left", &why);
+            // Those of the living come and go.
+            let about = if left.is_cared_for { "about " } else { "" };
+            match left.records {
+                0 => row(look, "left", &left.why),
+                number => row(look, "left", &format!("{about}{}{}: {}", records(number), left.whose, left.why)),
+            }
         }
         if self.stopped.is_some() {
             row(Look::Bold, "next", "nothing of what is left is lost: the same command sends it");
@@ -162,19 +163,25 @@ fn left(after: &Survey, has_stopped: bool) -> Vec<Left> {
     let mut all = Vec::new();
     for run in after.runs.iter().filter(|run| run.files > 0) {
         let is_cared_for = matches!(run.state, RunState::Lives | RunState::Taken);
-        let why = why_not(run).or_else(|| {
-            let service = if run.service.is_empty() { String::new() } else { format!(" ({})", run.service) };
-            let why = match has_stopped {
-                true => "not sent",
-                false => "its files could not be taken over: may you write in this directory?",
-            };
-            (run.records > 0).then(|| format!("process {}{service}: {why}", run.pid))
-        });
-        all.extend(why.map(|why| Left { records: run.records, pid: Some(run.pid), why, is_cared_for }));
+        let service = if run.service.is_empty() { String::new() } else { format!(" ({})", run.service) };
+        let left =
+            |whose: String, why: String| Left { records: run.records, pid: Some(run.pid), whose, why, is_cared_for };
+        match why_not(run) {
+            Some(why) => all.push(left(String::new(), why)),
+            None if run.records == 0 => {}
+            None => {
+                let why = match has_stopped {
+                    true => "not sent",
+                    false => "its files could not be taken over: may you write in this directory?",
+                };
+                all.push(left(format!(" of process {}{service}", run.pid), why.to_owned()));
+            }
+        }
         if !is_cared_for {
             all.extend(run.trouble.iter().map(|(path, kind)| Left {
                 records: 0,
                 pid: Some(run.pid),
+                whose: String::new(),
                 why: trouble(path, kind),
                 is_cared_for: false,
             }));

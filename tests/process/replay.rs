@@ -27,6 +27,7 @@ pub(crate) const GROUP: Group = Group {
         colours_are_for_terminals_that_want_them,
         interrupted_it_leaves_everything_where_it_is,
         nothing_left_is_nothing_wrong,
+        what_has_no_run_file_is_sent_when_it_is_old_enough,
         what_a_killed_process_left_is_sent_under_its_own_resource,
         what_is_no_endpoint_for_them_costs_no_record,
         what_the_endpoint_rejects_is_told_in_its_words,
@@ -317,6 +318,25 @@ fn interrupted_it_leaves_everything_where_it_is() {
     // And they belong to nobody.
     receiver.answer_always(Answer::Ok);
     replay_to(&folder, &receiver).run().success();
+    assert_eq!((receiver.logs().len(), folder.files()), (7, Vec::new()));
+}
+
+fn what_has_no_run_file_is_sent_when_it_is_old_enough() {
+    let (folder, receiver) = (Folder::new(), receiver());
+    leave(&folder, "shop", 7);
+    let run = folder.files().into_iter().find(|name| name.ends_with(".run")).expect("it has one");
+    fs::remove_file(Path::new(&folder.spool()).join(run)).expect("it is there");
+    let before = held(&folder);
+    let done = printed(replay_to(&folder, &receiver).run().code(1), "sent       0 records in ");
+    let done = printed(done, "left       7 records: process ");
+    printed(done, "what it wrote may be sent when it is a minute old\n");
+    assert_eq!(held(&folder), before);
+    for path in folder.files().into_iter().map(|name| Path::new(&folder.spool()).join(name)) {
+        let old = std::time::SystemTime::now() - Duration::from_secs(61);
+        fs::File::options().write(true).open(path).and_then(|file| file.set_modified(old)).expect("ours");
+    }
+    printed(replay(&folder).arg("--dry-run").run().success(), "7 records of 1 dead process in ");
+    printed(replay_to(&folder, &receiver).run().success(), "sent       7 records in ");
     assert_eq!((receiver.logs().len(), folder.files()), (7, Vec::new()));
 }
 

@@ -136,7 +136,7 @@ impl Directory {
     }
 }
 
-fn is_recent(path: &Path) -> bool {
+pub(super) fn is_recent(path: &Path) -> bool {
     let age = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
     age.is_none_or(|age| age < BEGINNING)
 }

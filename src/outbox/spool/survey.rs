@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::adopt::{DAMAGED, Ending};
+use super::adopt::{DAMAGED, Ending, is_recent};
 use super::format::{HEAD, Unreadable, VERSION, estimate, read, version_of};
 use super::{RUN, SEGMENT, run_file};
 use crate::os;
@@ -64,8 +64,8 @@ pub(crate) enum RunState {
     Lives,
     /// Somebody else has it: who sends it now, or its process where that cannot be seen from here.
     Taken,
-    /// Its own file is missing.
-    WithoutRunFile,
+    /// Its own file is missing, and it may just be beginning.
+    TooYoung,
     /// Its own file cannot be read: why.
     Unreadable(String),
 }
@@ -86,7 +86,7 @@ pub(crate) enum Trouble {
 impl RunSeen {
     /// Whether it waits for somebody to send it.
     pub(crate) fn is_left(&self) -> bool {
-        matches!(self.state, RunState::Left(_) | RunState::WithoutRunFile)
+        matches!(self.state, RunState::Left(_))
     }
 }
 
@@ -126,7 +126,8 @@ pub(crate) fn survey(directory: &Path, depth: Depth) -> io::Result<Survey> {
         segments.sort_unstable();
         let (state, pid) = match has_file {
             true => state_of(&directory.join(format!("{name}.{RUN}"))),
-            false => (RunState::WithoutRunFile, 0),
+            false if segments.iter().any(|segment| is_recent(segment)) => (RunState::TooYoung, 0),
+            false => (RunState::Left(Ending::Sudden), 0),
         };
         // It ended between the look at the directory and that at its file.
         if matches!(state, RunState::Unreadable(_)) && !directory.join(format!("{name}.{RUN}")).exists() {
