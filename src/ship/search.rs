@@ -160,11 +160,6 @@ impl Search {
         }
     }
 
-    /// Whether the endpoint has taken something of the kind, as far as it was asked.
-    pub(super) fn was_taken(&self) -> bool {
-        self.may_bisect == Some(true)
-    }
-
     /// How many items have not met their fates.
     pub(super) fn rest(&self) -> u64 {
         let refused = self.refused.iter().chain(&self.suspects).map(|(part, _)| part.items);

@@ -221,8 +221,8 @@ impl Worker {
                     self.voice.limited(bytes, too_large);
                 }
             }
-            // Nothing says yet that the endpoint takes other items.
-            Step::Reject { refusal: Refusal::Malformed, .. } if !self.is_known_to_take() && self.halts() => {}
+            // It has never taken any: it may be the endpoint and not this one.
+            Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
             Step::RejectRest { .. } if self.halts() => {}
             Step::Reject { part, refusal } => {
                 self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
@@ -275,10 +275,6 @@ impl Worker {
     /// The same where that was found out by taking a request apart.
     fn halts(&mut self) -> bool {
         self.dissected.as_ref().is_some_and(|dissected| self.feed.halts(&self.voice.failure(&dissected.cause)))
-    }
-
-    fn is_known_to_take(&self) -> bool {
-        self.confirmed || self.dissected.as_ref().is_some_and(|dissected| dissected.search.was_taken())
     }
 
     fn answer_search(&mut self, verdict: Verdict) {

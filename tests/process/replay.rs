@@ -271,8 +271,9 @@ fn what_is_no_endpoint_for_them_costs_no_record() {
         (Answer::status(404), "404"),
         (Answer::Html, "text/html, which is no OTLP answer"),
         (elsewhere, "redirect"),
-        // To an empty request too.
+        // To an empty request too, and to all but that.
         (Answer::status(400), "400"),
+        (Answer::Poison("some".to_owned()), "400"),
     ] {
         let receiver = receiver();
         receiver.answer_always(answer.clone());
