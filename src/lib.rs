@@ -42,7 +42,7 @@ pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReas
 pub use levels::{ParseThresholdError, Stage, Threshold};
 pub use log::{Level, LevelFilter};
 pub use source::{LogProcessor, SpanProcessor};
-pub use telemetry::carry_context;
+pub use telemetry::{carry_context, carry_context_to};
 
 /// An embedded OTLP receiver, for examples and for tests of what really arrives. Feature `testing`.
 #[cfg(feature = "testing")]

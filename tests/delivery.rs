@@ -70,13 +70,13 @@ fn untidy_successes_are_delivered() {
 #[test]
 fn refusals_are_final_counted_by_reason_and_no_flush_says_ok() {
     for (code, reason, requests) in [
-        // With an empty request, which is refused too: it is not one of the records.
-        (400, RejectReason::Malformed, 2),
+        // With an empty request and two halves, which are refused too: it is not one of the records.
+        (400, RejectReason::Malformed, 4),
         (401, RejectReason::Auth, 1),
         (403, RejectReason::Auth, 1),
         (404, RejectReason::NotFound, 1),
-        // Once more, with one record. What is no shorter is not sent.
-        (413, RejectReason::TooLarge, 2),
+        // Once more with each record: of so few, all are tried.
+        (413, RejectReason::TooLarge, 4),
         (418, RejectReason::OtherStatus, 1),
         (500, RejectReason::OtherStatus, 1),
     ] {

@@ -226,11 +226,11 @@ fn dead() {
 #[test]
 fn refused_for_ever() {
     for (status, reason, cause, requests) in [
-        (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request)", 2),
+        (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request)", 4),
         (401, RejectReason::Auth, "it answered 401 Unauthorized (it refused the credentials)", 1),
         (403, RejectReason::Auth, "it answered 403 Forbidden (it refused the credentials)", 1),
         (404, RejectReason::NotFound, "it answered 404 Not Found (nothing takes this signal at this path)", 1),
-        (413, RejectReason::TooLarge, "it answered 413 Payload Too Large (the request is too large for it)", 10),
+        (413, RejectReason::TooLarge, "it answered 413 Payload Too Large (the request is too large for it)", 18),
         (415, RejectReason::OtherStatus, "it answered 415 Unsupported Media Type", 1),
         (500, RejectReason::OtherStatus, "it answered 500 Internal Server Error", 1),
     ] {
@@ -330,7 +330,7 @@ fn a_sign_in_page() {
 fn a_redirect() {
     let location = "https://elsewhere.example/v1/logs?key=s3cret".to_owned();
     let fault = Fault::answers([Answer::Redirect { code: 307, location }]);
-    let cause = "it redirects to https://elsewhere.example/v1/logs (307), which is never followed";
+    let cause = "it redirects to https://elsewhere.example/v1/logs?… (307), which is never followed";
     let played = refuses(&fault, RejectReason::Redirect, cause);
     assert!(!played.notices.contains("s3cret"), "{}", played.notices);
 }
@@ -364,6 +364,86 @@ fn a_port_that_speaks_http_2_only() {
     // SETTINGS, and GOAWAY with PROTOCOL_ERROR.
     let frames = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
     never_delivers(&answering(frames), "the answer is not HTTP/1.1: ");
+}
+
+#[test]
+fn a_handshake_that_stops_half_way() {
+    // Nothing at all; and the beginning of a record that never ends.
+    for hello in [&b""[..], b"\x16\x03\x03\x10\0\x02\0\0\x50half of it"] {
+        let keep = std::sync::Mutex::new(Vec::new());
+        let fault = Fault::port(move |mut stream| {
+            let _hello = stream.read(&mut [0; 65_536]);
+            let _written = stream.write_all(hello);
+            keep.lock().expect("no panic").push(stream);
+        });
+        let url = fault.url.replace("http://", "https://");
+        never_delivers(&Fault { url, ..fault }.timeout(Duration::from_millis(100)), "no answer within 100ms");
+    }
+}
+
+#[test]
+fn an_answer_whose_head_is_too_large() {
+    let head = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(1 << 20));
+    let played = play(&answering(head.leak().as_bytes()), LONG);
+    assert_eq!((played.flush.unconfirmed, played.flush.lost()), (RECORDS, 0));
+    assert_said(&played, &["perhaps lost: ", "the head of its answer is too large to be read"]);
+}
+
+#[test]
+fn a_refusal_that_breaks_off() {
+    for (answer, reason, cause) in [
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 9\r\n\r\nbad",
+            RejectReason::Auth,
+            "it answered 401 Unauthorized",
+        ),
+        ("HTTP/1.1 500 Oops\r\ntransfer-encoding: chunked\r\n\r\nzz", RejectReason::OtherStatus, "it answered 500 "),
+    ] {
+        let fault = Fault::port(move |mut stream| {
+            let _head = stream.read(&mut [0; 65_536]);
+            let _written = stream.write_all(answer.as_bytes());
+        });
+        refuses(&fault, reason, cause);
+    }
+    // One that never ends is not waited for.
+    let keep = std::sync::Mutex::new(Vec::new());
+    let fault = Fault::port(move |mut stream| {
+        let _head = stream.read(&mut [0; 65_536]);
+        let _written = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nbad");
+        keep.lock().expect("no panic").push(stream);
+    });
+    refuses(&fault.timeout(SHORT), RejectReason::Auth, "it answered 403 Forbidden");
+    // A success that breaks off is another matter.
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbad";
+    let fault = Fault::port(move |mut stream| {
+        let _head = stream.read(&mut [0; 65_536]);
+        let _written = stream.write_all(answer);
+    });
+    never_delivers(&fault, "");
+}
+
+#[test]
+fn a_garbled_answer_while_the_program_ends() {
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let fault = Fault::port(move |mut stream| {
+        let _head = stream.read(&mut [0; 65_536]);
+        let answer: &[u8] = match is_first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            true => b"garbled\r\n\r\n",
+            false => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        };
+        let _written = stream.write_all(answer);
+        let _until_closed = stream.read(&mut [0; 65_536]);
+    });
+    let bridge = Builder::new()
+        .filter_level(LevelFilter::Trace)
+        .otlp(Otlp::to(&fault.url).traces_off())
+        .console(Console::off())
+        .schedule_delay(Duration::from_secs(3_600))
+        .build()
+        .expect("builds");
+    write(&bridge, 1);
+    bridge.shutdown(LONG).expect("delivered at the second try");
+    assert_eq!(otlp(&bridge).delivered, 1);
 }
 
 #[test]

@@ -279,3 +279,18 @@ fn records_larger_than_a_segment_obey_the_policy() {
         assert_balanced(&bridge);
     }
 }
+
+#[test]
+fn a_record_that_no_room_is_enough_for_is_told() {
+    let receiver = Receiver::start().expect("a receiver");
+    let bridge = bridge(&receiver, Overload::DropOldest);
+    let text = "large ".repeat(400_000);
+    let args = format_args!("{text}");
+    let record = log::Record::builder().args(args).level(Level::Error).target("overload::test").build();
+    bridge.logger().log(&record);
+    assert_eq!(dropped(&bridge, DropReason::TooLarge), 1);
+    assert_balanced(&bridge);
+    let said = || bridge.report().notices.join("\n");
+    // Nothing else is written, and nobody asks for anything.
+    wait_until("it is told", || said().contains("1 record was dropped because it is larger than the whole outbox"));
+}

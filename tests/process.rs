@@ -12,6 +12,8 @@
 
 #[path = "process/bounds.rs"]
 mod bounds;
+#[path = "process/carriers.rs"]
+mod carriers;
 #[path = "process/console.rs"]
 mod console;
 #[path = "process/contents.rs"]
@@ -44,6 +46,8 @@ mod replay;
 mod runner;
 #[path = "process/runtimes.rs"]
 mod runtimes;
+#[path = "process/signals.rs"]
+mod signals;
 #[path = "process/slots.rs"]
 mod slots;
 #[path = "process/spans.rs"]
@@ -52,6 +56,8 @@ mod spans;
 mod spool;
 #[path = "process/spool_forks.rs"]
 mod spool_forks;
+#[path = "process/spool_trouble.rs"]
+mod spool_trouble;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -78,10 +84,12 @@ const GROUPS: &[Group] = &[
     reentry::GROUP,
     dying::GROUP,
     fork::GROUP,
+    signals::GROUP,
     ledger::GROUP,
     surroundings::GROUP,
     spans::GROUP,
     providers::GROUP,
+    carriers::GROUP,
     levels::GROUP,
     bounds::GROUP,
     overload::GROUP,
@@ -89,6 +97,7 @@ const GROUPS: &[Group] = &[
     spool::GROUP,
     spool_forks::GROUP,
     replay::GROUP,
+    spool_trouble::GROUP,
 ];
 
 fn main() -> ExitCode {

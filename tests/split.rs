@@ -154,7 +154,10 @@ fn an_endpoint_that_refuses_everything_is_not_asked_about_each_record() {
     assert!(receiver.requests().len() <= 12, "{}", receiver.requests().len());
     assert_eq!(otlp(&bridge).rejected, [(RejectReason::Malformed, 1_000)]);
     let notices = notices(&bridge, &receiver);
-    assert!(notices.contains("it refused each part of them too, so it is the endpoint and not one item"), "{notices}");
+    assert!(
+        notices.contains("it refused the parts of them that it was sent, so it seems to be the endpoint"),
+        "{notices}"
+    );
 }
 
 #[test]
@@ -286,5 +289,24 @@ fn an_endpoint_that_nothing_fits_is_soon_done_with() {
     // A record is longer than the next one only where its number is: halves, and a few single ones.
     assert!(receiver.requests().len() < 60, "{}", receiver.requests().len());
     let notices = notices(&bridge, &receiver);
-    assert!(notices.contains("lost: 3000 records one by one, which "), "not only the first one is told: {notices}");
+    let told =
+        notices.lines().find(|line| line.contains(" one by one, which ")).expect("not only the first one is told");
+    let number = |after: &str| -> u64 {
+        let rest = told.split(after).nth(1).and_then(|rest| rest.split(' ').next()).expect("a number");
+        rest.parse().unwrap_or_else(|_| panic!("{after} {told}"))
+    };
+    assert_eq!(number("lost: ") + number("; and "), 3_000, "{told}");
+    assert!(told.ends_with(" more of at least that size were not tried"), "{told}");
+}
+
+#[test]
+fn a_bad_record_is_found_where_no_empty_request_is_taken() {
+    // The whole, an empty request; then what a half is sent as: the second one holds it, down to itself.
+    let receiver = Receiver::start().expect("a receiver");
+    receiver.answer_with([poison(), Answer::status(400), poison()]);
+    let bridge = bridge(&receiver);
+    write_numbers(&bridge, 0..499);
+    write(&bridge, "a bad one");
+    assert_eq!(bridge.flush(LONG).expect_err("one is lost").rejected(), 1);
+    assert_arrived(&receiver, 0..499);
 }

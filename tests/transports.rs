@@ -18,7 +18,7 @@ use logbridge::{Bridge, Builder, Compression, Console, LevelFilter, Otlp, Protoc
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use self::grpc::{GrpcServer, Says, runtime};
+use self::grpc::{EMPTY, Exactly, GrpcServer, Says, runtime};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -85,6 +85,130 @@ fn a_refusal_by_grpc_is_final_and_in_words() {
         assert_eq!(rejected, [(reason, 1)], "{says:?}: {error}");
         assert!(error.contains(words), "{says:?}: {error}");
     }
+}
+
+/// tonic panics at them.
+#[test]
+fn details_that_cannot_be_read_are_left_out() {
+    let trailers = |trailers| Says::Exactly(Exactly { body: EMPTY, trailers, ..Exactly::GRPC });
+    let header = |headers| Says::Exactly(Exactly { headers, ..Exactly::GRPC });
+    for says in [
+        trailers(&[("grpc-status", "3"), ("grpc-status-details-bin", "%%")]),
+        header(&[("content-type", "application/grpc"), ("grpc-status", "3"), ("grpc-status-details-bin", "%%")]),
+    ] {
+        let (error, rejected) = refused(says.clone());
+        assert_eq!(rejected, [(RejectReason::Malformed, 1)], "{says:?} {error}");
+        assert!(error.contains("it answered INVALID_ARGUMENT") && !error.contains("panicked"), "{error}");
+    }
+    let server = GrpcServer::start(&[trailers(&[("grpc-status", "0"), ("grpc-status-details-bin", "%%")])]);
+    let bridge = bridge(otlp(&server));
+    for text in ["first", "second"] {
+        write(&bridge, text);
+        bridge.flush(LONG).expect("delivered");
+    }
+    assert_eq!((server.seen().len(), bridge.report().counters.otlp.delivered), (2, 2), "each of them once");
+}
+
+/// A proxy in front of a server of gRPC has words of HTTP only.
+#[test]
+fn a_status_of_http_counts_where_there_is_none_of_grpc() {
+    let server = GrpcServer::start(&[Says::Limit(20_000)]);
+    let limited = bridge(otlp(&server).timeout(LONG));
+    for number in 0..1_000 {
+        write(&limited, &format!("number {number}"));
+    }
+    limited.flush(LONG).expect("all of them fit in parts");
+    assert_eq!(limited.report().counters.otlp.delivered, 1_000);
+    for (status, reason, words) in [
+        (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request): \"no\""),
+        (401, RejectReason::Auth, "it answered 401 Unauthorized"),
+        (404, RejectReason::NotFound, "it answered 404 Not Found"),
+        (413, RejectReason::TooLarge, "it answered 413 Payload Too Large"),
+        (307, RejectReason::Redirect, "it redirects to nowhere (307)"),
+        (500, RejectReason::OtherStatus, "it answered 500 Internal Server Error"),
+    ] {
+        let headers = &[("content-type", "text/plain")];
+        let (error, rejected) = refused(Says::Exactly(Exactly { status, headers, body: b"no", ..Exactly::GRPC }));
+        assert_eq!(rejected, [(reason, 1)], "{status}: {error}");
+        assert!(error.contains(words), "{error}");
+    }
+    // A status of gRPC wins, also at the end.
+    let trailers = &[("grpc-status", "16")];
+    let (error, rejected) = refused(Says::Exactly(Exactly { status: 400, trailers, ..Exactly::GRPC }));
+    assert_eq!(rejected, [(RejectReason::Auth, 1)], "{error}");
+    let busy = Says::Exactly(Exactly { status: 502, ..Exactly::GRPC });
+    let server = GrpcServer::start(&[busy, Says::Ok]);
+    let again = bridge(otlp(&server));
+    write(&again, "again");
+    again.flush(LONG).expect("delivered at the second try");
+}
+
+#[test]
+fn a_status_that_nobody_knows_is_shown_as_it_came() {
+    let (error, rejected) = refused(Says::Status(99, "what?"));
+    assert_eq!(rejected, [(RejectReason::OtherStatus, 1)]);
+    assert!(error.contains("it answered with the status 99 (it refused): \"what?\""), "{error}");
+    let (error, _) = refused(Says::Status(2, "hm"));
+    assert!(error.contains("it answered UNKNOWN (it refused): \"hm\""), "{error}");
+}
+
+#[test]
+fn ok_without_a_message_that_can_be_read_confirms_nothing() {
+    let trailers = &[("grpc-status", "0")];
+    let headers = &[("content-type", "application/grpc"), ("grpc-status", "0")];
+    let zipped = &[("content-type", "application/grpc"), ("grpc-encoding", "gzip")];
+    for (exactly, words) in [
+        (Exactly { trailers, ..Exactly::GRPC }, "it answered OK without a message"),
+        (Exactly { headers, ..Exactly::GRPC }, "it answered OK without a message"),
+        (Exactly { trailers, body: &EMPTY[..3], ..Exactly::GRPC }, "it answered OK without a message"),
+        (
+            Exactly { headers, body: b"\x07\0\0\0\0", ..Exactly::GRPC },
+            "it answered OK with a message that cannot be read",
+        ),
+        (Exactly { trailers, body: b"\x07\0\0\0\0", ..Exactly::GRPC }, "its answer cannot be read"),
+        (Exactly { headers: zipped, body: EMPTY, trailers, is_cut: false, status: 200 }, "its answer cannot be read"),
+    ] {
+        let server = GrpcServer::start(&[Says::Exactly(exactly.clone())]);
+        let bridge = bridge(otlp(&server).compression(Compression::Gzip));
+        write(&bridge, "perhaps");
+        let error = bridge.flush(LONG).expect_err("not confirmed");
+        let report = bridge.report().to_string();
+        assert_eq!((error.unconfirmed(), error.lost()), (1, 0), "{exactly:?}: {report}");
+        assert!(report.contains(words), "{exactly:?}: {report}");
+        assert_eq!(server.seen().len(), 1, "it is not sent again");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_asked_for_again() {
+    for exactly in [
+        Exactly::GRPC,
+        Exactly { body: EMPTY, ..Exactly::GRPC },
+        Exactly { body: &EMPTY[..3], ..Exactly::GRPC },
+        Exactly { body: EMPTY, is_cut: true, ..Exactly::GRPC },
+        Exactly { is_cut: true, ..Exactly::GRPC },
+    ] {
+        let server = GrpcServer::start(&[Says::Exactly(exactly.clone()), Says::Ok]);
+        let bridge = bridge(otlp(&server));
+        write(&bridge, "again");
+        bridge.flush(LONG).unwrap_or_else(|error| panic!("{exactly:?}: {error}"));
+        assert_eq!(server.seen().len(), 2, "{exactly:?}");
+        let said = bridge.report().to_string();
+        assert!(!said.contains("does not speak HTTP/2"), "{said}");
+    }
+}
+
+#[test]
+fn a_long_message_is_read_and_an_endless_head_confirms_nothing() {
+    let (error, rejected) = refused(Says::Status(3, "long ".repeat(20_000).leak()));
+    assert_eq!(rejected, [(RejectReason::Malformed, 1)], "{error}");
+    let server = GrpcServer::start(&[Says::Status(3, "x".repeat(4_000_000).leak())]);
+    let bridge = bridge(otlp(&server));
+    write(&bridge, "huge");
+    let error = bridge.flush(LONG).expect_err("not confirmed");
+    let report = bridge.report().to_string();
+    assert_eq!((error.unconfirmed(), error.lost(), server.seen().len()), (1, 0, 1), "{report}");
+    assert!(report.contains("the head of its answer is too large to be read"), "{report}");
 }
 
 #[test]
@@ -204,6 +328,29 @@ fn a_server_that_resets_a_stream_speaks_the_right_protocol() {
     write(&bridge, "reset");
     let error = format!("{:?}", bridge.shutdown(Duration::from_secs(1)).expect_err("not delivered"));
     assert!(error.contains("stream error received") && !error.contains("does not speak"), "{error}");
+}
+
+/// It says goodbye in HTTP/2's words, and then hangs up without any.
+#[test]
+fn a_server_that_goes_away_speaks_the_right_protocol() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let _preface = std::io::Read::read(&mut stream, &mut [0; 65_536]);
+            if number == 0 {
+                // SETTINGS, and GOAWAY with INTERNAL_ERROR.
+                let _gone = stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\x02");
+                let _until_closed = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        }
+    });
+    let bridge = bridge(Otlp::to(&endpoint).protocol(Protocol::Grpc).traces_off());
+    write(&bridge, "goodbye");
+    let error = format!("{:?}", bridge.shutdown(Duration::from_secs(1)).expect_err("not delivered"));
+    let notices = bridge.report().notices.into_iter().filter(|notice| notice.contains(&endpoint));
+    let said = notices.collect::<Vec<_>>().join("\n") + &error;
+    assert!(!said.contains("does not speak"), "{said}");
 }
 
 /// An HTTP proxy that forwards requests and gives connections, and keeps the first line and the headers of each.

@@ -14,10 +14,10 @@ use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, front_of, install_panic_hook,
-    register_built, register_lifecycle, take_log,
+    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
+    install_panic_hook, register_built, register_lifecycle, take_log, trace_of,
 };
-use crate::telemetry::{SpanGate, end_open_spans, install_tracer};
+use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, read_root};
 use crate::{installed, ship};
 
 /// One `init` at a time: what was decided about the slots must still hold when they are used.
@@ -86,6 +86,9 @@ impl Builder {
         if config.panic_hook {
             install_panic_hook();
         }
+        if config.flush_on_signals {
+            flush_on_signals();
+        }
         for notice in config.said() {
             notice::say(&notice);
         }
@@ -107,18 +110,26 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
+        if config.flush_on_signals {
+            flush_on_signals();
+        }
         Ok(pipeline)
     }
 
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
+        let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
+        let root = handed_down.as_ref().and_then(trace_of);
+        if let Some(handed_down) = handed_down {
+            install_root(handed_down);
+        }
         Arc::new_cyclic(|pipeline| {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
                 Front::Direct
             } else {
                 let last = Last(pipeline.clone());
-                let chain = Chain::new(config.resource.build(), processors, last, config.redaction.clone());
+                let chain = Chain::new(config.resource.build(), processors, last, root, config.redaction.clone());
                 front_of(chain, official)
             };
             let weak = pipeline.clone();
@@ -128,7 +139,8 @@ impl Builder {
                 }
             };
             let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
-            let made = Pipeline::new(config, engines, front, has_module_stage);
+            let mut made = Pipeline::new(config, engines, front, has_module_stage);
+            made.root = root;
             let _only_once = made.me.set(pipeline.clone());
             made
         })

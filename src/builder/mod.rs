@@ -300,9 +300,46 @@ impl Builder {
         self
     }
 
+    /// Whether SIGTERM and SIGINT (Ctrl-C) flush, for [`exit_timeout`](Self::exit_timeout) at most. Then follows what would
+    /// have happened without logbridge:
+    ///
+    /// * Where nobody handles the signal, the process dies by it, and its parent sees that. A second one during the flush
+    ///   ends it at once; signals within 100 ms are one.
+    /// * A handler of the application that was installed before runs at once, beside the flush: where it ends the process
+    ///   with `_exit`, the flush may be cut short. One that is installed later takes the place of ours, and where it calls
+    ///   its predecessor, as those of tokio and `signal-hook` do, a flush is all that ours does.
+    /// * An ignored signal (`nohup`) stays ignored. The first process of a container is not ended by SIGTERM that nobody
+    ///   handles; the flush takes place.
+    ///
+    /// In a forked child the default follows at once until it has written its first record. The handler belongs to the
+    /// process and stays, whatever becomes of the handles. Default: `LOGBRIDGE_FLUSH_ON_SIGNALS`, else no; then no
+    /// disposition is touched. No effect where there are no Unix signals, which is said.
+    pub fn flush_on_signals(&mut self, wanted: bool) -> &mut Self {
+        self.settings.flush_on_signals = Some(wanted);
+        self
+    }
+
     /// Whether panics become records. Default: yes.
     pub fn panic_hook(&mut self, wanted: bool) -> &mut Self {
         self.settings.panic_hook = Some(wanted);
+        self
+    }
+
+    /// Whether the process is part of the trace that `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` name, as the process that
+    /// started it set them ([`carry_context_to`](crate::carry_context_to), or anything that follows OpenTelemetry's
+    /// specification of environment variables as carriers). On every thread, spans without a parent are then children of the
+    /// span that is named, and records outside of any span carry its ids.
+    ///
+    /// tracing's explicit roots (`parent: None`) still begin traces of their own, and such events carry no ids; with the
+    /// OpenTelemetry API, each context without a span means the parent. A provider of your own makes such spans of tracing's
+    /// only. Where the caller's span was not sampled, `parentbased_` samplers sample none here either.
+    ///
+    /// The variables are read now; where they are missing or name nothing, the process begins its own traces, and what
+    /// cannot be read is said. Which variables count is for the propagators to say (`OTEL_PROPAGATORS`, or global ones that
+    /// are set). Default: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV`, else no: a service that is started from a job's shell is not
+    /// part of the job.
+    pub fn trace_context_from_env(&mut self, wanted: bool) -> &mut Self {
+        self.settings.trace_context_from_env = Some(wanted.then(Environment::process));
         self
     }
 

@@ -98,7 +98,7 @@ fn has_port(uri: &Uri, host: &str) -> bool {
 
 /// The URL without credentials and without the values of its query. What is no URL has them in odd places: everything in
 /// front of the last `@` may be a password.
-pub(super) fn redact_url(url: &str) -> String {
+pub(crate) fn redact_url(url: &str) -> String {
     let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
     let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
     // A query in front of any path may be the rest of a password.

@@ -4,6 +4,7 @@
 //! The only module that reads the environment. Precedence: code, the signal's own variable, the general variable,
 //! `default_*` setters, built-in.
 
+mod carrier;
 mod destination;
 mod endpoint;
 mod environment;
@@ -29,9 +30,10 @@ mod traces;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use carrier::{Carrier, variable_of};
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, redact_url};
 pub(crate) use environment::Environment;
 pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};
@@ -64,6 +66,7 @@ pub(crate) struct Settings {
     pub(crate) exception_events: Option<bool>,
     pub(crate) exit_timeout: Option<Duration>,
     pub(crate) first_cut: Option<bool>,
+    pub(crate) flush_on_signals: Option<bool>,
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
     pub(crate) levels_file: Option<PathBuf>,
@@ -90,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) service_name: Option<String>,
     pub(crate) span_levels: LevelSet,
     pub(crate) spool: Option<Spool>,
+    /// The variables to take the parent from; `Some(None)` for none.
+    pub(crate) trace_context_from_env: Option<Option<Environment>>,
 }
 
 impl Settings {
@@ -132,6 +137,8 @@ pub enum Mirror {
 /// Everything that was decided before the first record.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// What the process that started this one handed down, where somebody asked for it.
+    pub(crate) carrier: Option<Carrier>,
     pub(crate) console: ConsoleConfig,
     /// Records down to this level are counted although they are cut.
     pub(crate) count_below: log::LevelFilter,
@@ -140,6 +147,8 @@ pub(crate) struct Config {
     pub(crate) findings: Vec<Finding>,
     /// Whether the first record that is cut because nobody chose levels is told.
     pub(crate) first_cut: bool,
+    /// Whether SIGTERM and SIGINT flush.
+    pub(crate) flush_on_signals: bool,
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,

@@ -74,14 +74,20 @@ impl Resolver<'_> {
 /// The proxy of this text, unless the exceptions name the endpoint.
 fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<Option<Proxy>, String> {
     let shown = redact_url(value);
-    let matcher = |no: &str| Matcher::builder().all(value).no(no).build().intercept(endpoint.uri());
+    // The dot that ends a name is in no exception.
+    let uri = without_last_dot(endpoint.uri());
+    let matcher = |no: &str| Matcher::builder().all(value).no(no).build().intercept(&uri);
     let Some(proxy) = matcher("") else { return Err(format!("`{shown}` is no URL")) };
     match proxy.uri().scheme_str() {
         Some("http") => {}
         scheme => return Err(format!("`{shown}`: proxies that speak {} are not supported", scheme.unwrap_or("that"))),
     }
+    // `http` takes any text there, and the client would go to the port of the scheme.
+    if has_port(proxy.uri()) && proxy.uri().port_u16().is_none_or(|port| port == 0) {
+        return Err(format!("the port of `{shown}` is no number from 1 to 65535"));
+    }
     let exceptions = environment.first(&["NO_PROXY", "no_proxy"]).map_or("", |(_, exceptions)| exceptions);
-    if matcher(exceptions).is_none() {
+    if matcher(&applicable(exceptions, endpoint.uri())).is_none() {
         return Ok(None);
     }
     let authorization = proxy.basic_auth().cloned().map(|mut value| {
@@ -89,6 +95,42 @@ fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<O
         value
     });
     Ok(Some(Proxy { uri: proxy.uri().clone(), authorization }))
+}
+
+/// The exceptions that may name this endpoint, as the matcher reads them. Other programs also take `host:port`,
+/// `*.example`, and addresses in brackets.
+fn applicable(exceptions: &str, endpoint: &Uri) -> String {
+    let default = if endpoint.scheme_str() == Some("https") { 443 } else { 80 };
+    let port = endpoint.port_u16().unwrap_or(default).to_string();
+    let exceptions = exceptions.split(',').map(str::trim).filter_map(|exception| {
+        let exception = exception.strip_prefix("*.").unwrap_or(exception);
+        let (host, only) = match exception.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, rest)) => (address, rest.strip_prefix(':')),
+            None => match exception.split_once(':') {
+                Some((host, only)) if !only.contains(':') => (host, Some(only)),
+                _ => (exception, None),
+            },
+        };
+        only.is_none_or(|only| only == port).then_some(host.strip_suffix('.').unwrap_or(host))
+    });
+    exceptions.collect::<Vec<_>>().join(",")
+}
+
+fn without_last_dot(uri: &Uri) -> Uri {
+    let host = uri.host().and_then(|host| host.strip_suffix('.'));
+    let port = uri.port().map_or_else(String::new, |port| format!(":{port}"));
+    let authority = host.and_then(|host| format!("{host}{port}").parse().ok());
+    let mut parts = uri.clone().into_parts();
+    parts.authority = authority.or(parts.authority);
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+/// Whether something stands where a port would.
+fn has_port(uri: &Uri) -> bool {
+    let (authority, host) =
+        (uri.authority().map_or("", |authority| authority.as_str()), uri.host().unwrap_or_default());
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    address.strip_prefix(host).is_some_and(|port| port.len() > 1)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -140,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_curls() {
+    fn exceptions_are_curls_and_more() {
         for (host, no, expected) in [
             ("h.example", "h.example", true),
             ("a.h.example", ".h.example", true),
@@ -149,6 +191,21 @@ mod tests {
             ("h", "*", true),
             ("h", "x, h ,y", true),
             ("h", "x", false),
+            // And what others take.
+            ("a.h.example", "*.h.example", true),
+            ("h.example", "h.example:4318", true),
+            ("h.example", "h.example:4317", false),
+            ("h.example", "x, .h.example:4318", true),
+            ("h.example.", "h.example", true),
+            ("h.example", "h.example.", true),
+            ("[2001:db8::1]", "[2001:db8::1]", true),
+            ("[2001:db8::1]", "[2001:db8::1]:4318", true),
+            ("[2001:db8::1]", "[2001:db8::1]:1", false),
+            ("[2001:db8::1]", "2001:db8::1", true),
+            ("[2001:db8::1]", "2001:db8::/32", true),
+            ("h", "*:4318", true),
+            ("h", ":", false),
+            ("h", ",,", false),
         ] {
             let vars = [("HTTP_PROXY", "http://a:1"), ("no_proxy", no)];
             assert_eq!(proxy(&format!("http://{host}:4318"), &vars).is_none(), expected, "{host} {no}");
@@ -167,7 +224,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_told_and_costs_nothing_else() {
-        for value in ["socks5://s3cret@p:1080", "https://p", "http://"] {
+        for value in [
+            "socks5://s3cret@p:1080",
+            "https://p",
+            "http://",
+            "127.0.0.1:99999",
+            "http://p:0",
+            "http://u:s3cret@p:port",
+            "http://[::1]:70000",
+        ] {
             let (proxy, _, codes) = resolve("http://h:1", &[("HTTP_PROXY", value)]);
             assert_eq!((proxy, codes), (None, vec!["bad-proxy"]), "{value}");
         }

@@ -35,6 +35,7 @@ impl Settings {
         let (mirror, span_mirror) = resolver.mirrors(self.mirror);
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
+        let carrier = resolver.carrier(self, &span.propagators);
         let console = resolver.console(self, mirror);
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
@@ -47,11 +48,9 @@ impl Settings {
         let redaction = resolver.redaction(&self.redact)?;
         let repetition = resolver.repetition(self.repetition)?;
         let loudness = resolver.loudness();
-        let (first_cut, source) = match self.first_cut {
-            Some(wanted) => (wanted, Source::Code),
-            None => resolver.boolean("LOGBRIDGE_FIRST_CUT").unwrap_or((true, Source::BuiltIn)),
-        };
-        resolver.keep("first cut notice", on_off(first_cut), source);
+        let first_cut = resolver.switch("first cut notice", self.first_cut, "LOGBRIDGE_FIRST_CUT", true);
+        let flush_on_signals =
+            resolver.switch("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
         let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
         let exit_timeout =
             resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
@@ -61,11 +60,13 @@ impl Settings {
             resolver.find(finding);
         }
         Ok(Config {
+            carrier,
             console,
             count_below,
             exit_timeout,
             findings: resolver.findings,
             first_cut,
+            flush_on_signals,
             limits,
             loudness,
             message_filter: self.message_filter.clone(),
@@ -272,6 +273,22 @@ impl Resolver<'_> {
             self.error("bad-boolean", variable, &problem, "write true or false");
         }
         Some((wanted?, Source::Variable(variable)))
+    }
+
+    /// Decides something that is on or off, and keeps who did.
+    pub(super) fn switch(
+        &mut self,
+        name: &'static str,
+        code: Option<bool>,
+        variable: &'static str,
+        built_in: bool,
+    ) -> bool {
+        let (decided, source) = match code {
+            Some(wanted) => (wanted, Source::Code),
+            None => self.boolean(variable).unwrap_or((built_in, Source::BuiltIn)),
+        };
+        self.keep(name, on_off(decided), source);
+        decided
     }
 
     /// The entries of a variable that names exporters, where it is set.

@@ -89,6 +89,15 @@ fn each_setting_knows_its_source() {
         ("mirror of spans", &[("OTEL_LOGS_EXPORTER", "console")], "off", BuiltIn),
         ("exit timeout", &[("LOGBRIDGE_EXIT_TIMEOUT", "7s")], "7s", Variable("LOGBRIDGE_EXIT_TIMEOUT")),
         ("exception events", &[("LOGBRIDGE_EXCEPTION_EVENTS", "on")], "on", Variable("LOGBRIDGE_EXCEPTION_EVENTS")),
+        ("flush on signals", &[], "off", BuiltIn),
+        ("flush on signals", &[("LOGBRIDGE_FLUSH_ON_SIGNALS", "YES")], "on", Variable("LOGBRIDGE_FLUSH_ON_SIGNALS")),
+        ("flush on signals", &[("LOGBRIDGE_FLUSH_ON_SIGNALS", "TERM")], "off", BuiltIn),
+        (
+            "trace context from env",
+            &[("LOGBRIDGE_TRACE_CONTEXT_FROM_ENV", "1")],
+            "on",
+            Variable("LOGBRIDGE_TRACE_CONTEXT_FROM_ENV"),
+        ),
         ("trace based", &[], "off", BuiltIn),
         ("panic hook", &[], "on", BuiltIn),
     ] {

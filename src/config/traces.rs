@@ -4,7 +4,7 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
 
 use super::destination::CodeTraces;
 use super::resolve::Resolver;
-use super::setting::{on_off, sent};
+use super::setting::sent;
 use super::{
     CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, Source, SpanConfig, SpanDelivery, defaults,
 };
@@ -25,11 +25,8 @@ impl Resolver<'_> {
             Some(_) => None,
             None => Some(self.span_delivery(settings, &code.unwrap_or_default())?),
         };
-        let (exception_events, source) = match settings.exception_events {
-            Some(wanted) => (wanted, Source::Code),
-            None => self.boolean("LOGBRIDGE_EXCEPTION_EVENTS").unwrap_or((false, Source::BuiltIn)),
-        };
-        self.keep("exception events", on_off(exception_events), source);
+        let exception_events =
+            self.switch("exception events", settings.exception_events, "LOGBRIDGE_EXCEPTION_EVENTS", false);
         Ok(SpanConfig {
             delivery,
             off_because,

@@ -191,6 +191,10 @@ pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
 /// Makes the file that long, with all its blocks, so that a full disk is an error now and not a SIGBUS later.
 pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
     let end = libc::off_t::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+    if length as u64 > most_bytes_of_a_file() {
+        // The call would raise SIGXFSZ, which ends a process that does not expect it.
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
     loop {
         #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
         // SAFETY: the descriptor is open; the call changes the file only. It returns the error instead of setting errno.
@@ -202,6 +206,18 @@ pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
             libc::EINTR => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }
+    }
+}
+
+/// What `ulimit -f` allows.
+fn most_bytes_of_a_file() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a live struct that getrlimit writes.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } {
+        // Not 64 bits everywhere.
+        #[allow(clippy::unnecessary_cast)]
+        0 if limit.rlim_cur != libc::RLIM_INFINITY => limit.rlim_cur as u64,
+        _ => u64::MAX,
     }
 }
 

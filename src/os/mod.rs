@@ -1,5 +1,5 @@
-//! The few things the standard library does not offer: raw writes that report their errors, `atexit`, and the fork
-//! handler. The only module with `unsafe` code.
+//! The few things the standard library does not offer: raw writes that report their errors, `atexit`, the fork handler,
+//! and signals. The only module with `unsafe` code.
 //!
 //! Constraints:
 //! * Everything here may run in `atexit` or in a thread-local destructor: no thread-local with a destructor, no
@@ -17,6 +17,12 @@ mod mapping;
 #[cfg(not(unix))]
 #[path = "no_mapping.rs"]
 mod mapping;
+#[cfg(unix)]
+#[path = "unix_signals.rs"]
+mod signals;
+#[cfg(not(unix))]
+#[path = "other_signals.rs"]
+mod signals;
 
 use std::io;
 
@@ -83,4 +89,44 @@ pub(crate) fn is_running(pid: u32) -> bool {
 /// The host's name, where the system tells it.
 pub(crate) fn host_name() -> Option<String> {
     imp::host_name()
+}
+
+/// How many signals are caught: SIGTERM and SIGINT.
+#[cfg(unix)]
+const ENDING_SIGNALS: usize = 2;
+
+/// What a signal that was caught asks of the thread that waits for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SignalWish {
+    /// A handler of the application's deals with it; what is there is to be sent all the same.
+    Flush,
+    /// Nobody deals with it: the process is to end by this signal when what is there was sent.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    End(i32),
+}
+
+/// The first step of catching signals, on any thread. `false` where a thread of this process waits for them already, or is
+/// about to. Then start a thread that calls [`await_signal`] for ever, and at last call [`catch_signals`].
+pub(crate) fn begin_watching() -> io::Result<bool> {
+    signals::begin_watching()
+}
+
+/// There was no thread to be had.
+pub(crate) fn give_up_watching() {
+    signals::give_up_watching();
+}
+
+/// The last step: from here on SIGTERM and SIGINT are caught, where they are not ignored.
+pub(crate) fn catch_signals() {
+    signals::catch_signals();
+}
+
+/// Waits for a signal.
+pub(crate) fn await_signal() -> SignalWish {
+    signals::await_signal()
+}
+
+/// Ends the process by this signal, as if nobody had caught it.
+pub(crate) fn end_by(signal: i32) {
+    signals::end_by(signal);
 }

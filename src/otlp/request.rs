@@ -38,7 +38,8 @@ pub(crate) fn read_response(body: &[u8]) -> Option<Response> {
         let mut partial = Reader::new(value.bytes());
         for (field, value) in &mut partial {
             match field {
-                1 => response.rejected = u64::try_from(value.number() as i64).unwrap_or(0),
+                // Less than none says nothing.
+                1 => response.rejected = u64::try_from(value.number() as i64).ok()?,
                 2 => response.message = value.text().into_owned(),
                 _ => {}
             }
@@ -63,6 +64,8 @@ mod tests {
         let mut body = Vec::new();
         put_bytes(&mut body, tag(1, WireType::Length), &partial);
         assert_eq!(read_response(&body), Some(Response { rejected: 3, message: "too old".to_owned() }));
+        let negative = [&[tag(1, WireType::Length), 11, tag(1, WireType::Varint)][..], &[0xff; 9], &[1]].concat();
+        assert_eq!(read_response(&negative), None);
         assert_eq!(read_response(b"<html>sign in</html>"), None);
         assert_eq!(read_response(&[0xff, 0xfe, 0x6e]), None);
     }

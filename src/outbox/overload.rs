@@ -64,9 +64,11 @@ impl Outbox {
         if is_news { Wake::Yes } else { Wake::No }
     }
 
-    /// Whether there was no room for somebody since the last time.
+    /// Whether there was no room for somebody since the last time, or somebody waits for it: of several, who gets in does
+    /// not press for the others.
     pub(crate) fn take_pressed(&self) -> bool {
-        self.pressed.load(Ordering::Relaxed) && self.pressed.swap(false, Ordering::Relaxed)
+        let is_pressed = self.pressed.load(Ordering::Relaxed) && self.pressed.swap(false, Ordering::Relaxed);
+        is_pressed || self.room.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Counts a record that was not taken, by level and target.

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) stop: bool,
     /// Before the deadline the thread found that nothing more can be delivered.
     pub(super) gave_up: u64,
+    /// The thread has tried for a runtime.
+    pub(super) started: bool,
     /// The thread has ended.
     pub(super) ended: bool,
     /// What the last request that failed failed of.
@@ -91,11 +93,14 @@ impl Control {
         wanted
     }
 
-    /// So many segments or spans have met their fates: tells those who waited for them.
-    pub(super) fn settled(&self, left: u64) {
+    /// So many segments or spans have met their fates: tells those who waited for them. An order that the worker has not
+    /// seen yet, with a number above `seen`, waits for its next round: there may be more to do for it.
+    pub(super) fn settled(&self, left: u64, seen: u64) {
         let mut state = self.lock();
         let before = state.flush_done;
-        while let Some((number, _)) = state.flushes.front().copied().filter(|(_, sealed)| *sealed <= left) {
+        while let Some((number, _)) =
+            state.flushes.front().copied().filter(|(number, sealed)| *sealed <= left && *number <= seen)
+        {
             state.flushes.pop_front();
             state.flush_done = number;
         }
@@ -127,6 +132,13 @@ impl Control {
             }
             state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for the thread to have tried for a runtime.
+    pub(super) fn wait_started(&self, timeout: Duration) {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, timeout, |state| !state.started && !state.ended);
+        drop(waited);
     }
 
     /// Waits for the thread to end, after it was told to stop and ran into its deadline.

@@ -97,8 +97,9 @@ impl Feed for LogFeed {
         }
         // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
         // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
-        let due =
-            !held && (self.seal_at.is_some_and(|at| at <= now) || (self.outbox.take_pressed() && self.is_empty()));
+        // Asked only where there is something to seal: whoever presses before somebody else gets in is not forgotten.
+        let is_pressed = |feed: &Self| feed.outbox.is_waiting() && feed.outbox.take_pressed() && feed.is_empty();
+        let due = !held && (self.seal_at.is_some_and(|at| at <= now) || is_pressed(self));
         if due || (at_once && self.outbox.is_waiting()) {
             self.outbox.seal();
             self.seal_at = None;

@@ -11,12 +11,14 @@ mod recovery;
 #[cfg(feature = "cli")]
 mod replay;
 mod search;
+mod signals;
 mod spans;
 mod voice;
 mod worker;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use opentelemetry_sdk::Resource;
 use recovery::RecoveryFeed;
 #[cfg(feature = "cli")]
 pub(crate) use replay::{End, Replay, Replayed};
+pub(crate) use signals::{After, watch_signals};
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
 pub(crate) use voice::Failure;
@@ -47,6 +50,8 @@ use crate::transport::Transport;
 
 /// How long a thread goes on that nobody can ask any more.
 const FINISH: Duration = Duration::from_secs(10);
+/// How long a start waits for the thread to have a runtime, which takes a fraction of a millisecond.
+const START: Duration = Duration::from_millis(500);
 /// How long to wait before the runtime is tried for again.
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait after a panic of the ship thread.
@@ -138,6 +143,11 @@ impl Ship {
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
+        // Where tokio has its feature `signal`, the first runtime of a process makes something global. A child that is forked
+        // meanwhile waits for it for ever, so nobody gets the chance to fork before it is there.
+        if let Some(lane) = lanes.first() {
+            lane.control.wait_started(START);
+        }
         Ok(Self { lanes, recovery })
     }
 
@@ -275,10 +285,11 @@ fn run(controls: &[Arc<Control>], load: Load) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers)))) else {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes)))) else {
             // A resolver call may hang: nobody waits for it.
             return runtime.shutdown_background();
         };
+        // The runtime itself has panicked, as it does where its descriptors are not its own any more.
         std::mem::forget(runtime);
         let failure = panicked(&*panic);
         notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
@@ -317,10 +328,13 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         .unzip()
 }
 
-/// Runs all workers on this thread until the last one ends.
-async fn run_all(workers: &mut [Worker]) {
-    let mut running: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> =
-        workers.iter_mut().map(|worker| Box::pin(worker.run()) as Pin<Box<dyn Future<Output = ()> + '_>>).collect();
+/// Runs all workers on this thread until the last one ends. A panic of one stops no other.
+///
+/// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
+/// goes to sleep, or as a timer wakes it.
+async fn run_all(workers: &mut [Worker], routes: &[Route]) {
+    let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
+    let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         running.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
         if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -328,8 +342,30 @@ async fn run_all(workers: &mut [Worker]) {
     .await;
 }
 
+async fn run_again_and_again(worker: &mut Worker, route: &Route) {
+    while let Err(panic) = caught(worker.run()).await {
+        let failure = panicked(&*panic);
+        notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
+        if !worker.rest(failure, PANIC_RETRY).await {
+            return worker.drop_all();
+        }
+        // The runtime has slept and woken since: its descriptors are its own, so that what used them may be closed.
+        worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
+    }
+}
+
+/// What comes of a future, or the panic that ended it.
+async fn caught<F: Future<Output = ()>>(future: F) -> Result<(), Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
 /// A bug of ours, or descriptors that somebody has closed; the records that wait must not pay for either.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Failure {
@@ -341,12 +377,13 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
 fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
     loop {
-        let error = match Builder::new_current_thread()
+        let built = Builder::new_current_thread()
             .enable_all()
             .thread_name(THREAD_NAME)
             .on_thread_start(thread::mark_own)
-            .build()
-        {
+            .build();
+        controls.iter().for_each(|control| control.update(|state| state.started = true));
+        let error = match built {
             Ok(runtime) => return Some(runtime),
             Err(error) => error,
         };

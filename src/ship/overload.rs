@@ -12,12 +12,13 @@ use log::Level;
 
 use super::logs::Size;
 use crate::config::{Delivery, Overload};
-use crate::ledger::{Ledger, OtlpCounters};
+use crate::ledger::{DropReason, Ledger, OtlpCounters};
 use crate::notice::{self, Notice};
 use crate::outbox::{Loss, Outbox};
 use crate::signal::Signal;
 
 const KEY: &str = "overload";
+const TOO_LARGE_KEY: &str = "too large for the outbox";
 /// How long losses are gathered before they are told.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long after that the next ones are told.
@@ -51,6 +52,8 @@ pub(super) struct OverloadVoice {
     samples: VecDeque<Sample>,
     /// How many lost records have been told.
     told: u64,
+    /// How many of those that no room would have been enough for.
+    told_too_large: u64,
     told_at: Option<Instant>,
     /// When the losses since then are told.
     tell_at: Option<Instant>,
@@ -66,6 +69,7 @@ impl OverloadVoice {
             overload: delivery.overload,
             samples: VecDeque::new(),
             told: 0,
+            told_too_large: 0,
             told_at: None,
             tell_at: None,
             told_at_end: false,
@@ -89,8 +93,11 @@ impl OverloadVoice {
             // Before they are counted: what is lost meanwhile is told with this or the next notice.
             outbox.tell_losses();
             let otlp = ledger.snapshot().otlp;
-            if let Some(notice) = self.notice(now, &otlp, &outbox.losses()) {
-                notice::forget(KEY);
+            let losses = outbox.losses();
+            let notices = [(KEY, self.notice(now, &otlp, &losses)), (TOO_LARGE_KEY, self.too_large(&otlp, &losses))];
+            for (key, notice) in notices {
+                let Some(notice) = notice else { continue };
+                notice::forget(key);
                 notice::say(&notice);
                 self.told_at = Some(now);
             }
@@ -104,6 +111,26 @@ impl OverloadVoice {
         while self.samples.get(1).is_some_and(|second| sample.at - second.at >= WINDOW) {
             self.samples.pop_front();
         }
+    }
+
+    /// What is said of records that are larger than all the room there is. `None` where nothing is new.
+    fn too_large(&mut self, otlp: &OtlpCounters, losses: &[Loss]) -> Option<Notice> {
+        let is_too_large = |reason: DropReason| reason == DropReason::TooLarge;
+        let lost = otlp.dropped.iter().find(|(reason, _)| is_too_large(*reason)).map_or(0, |(_, records)| *records);
+        let new = lost.saturating_sub(std::mem::replace(&mut self.told_too_large, lost));
+        if new == 0 {
+            return None;
+        }
+        let so_far = if new == lost { String::new() } else { format!(", {lost} so far") };
+        let (were, is) = if new == 1 { ("was", "it is") } else { ("were", "each is") };
+        let text =
+            format!("{} {were} dropped because {is} larger than the whole outbox{so_far}", Signal::Logs.count(new));
+        let mut notice = Notice::new(TOO_LARGE_KEY, text);
+        if let Some(most) = losses.iter().find(|loss| is_too_large(loss.reason)) {
+            notice = notice.note(most_of_them(most));
+        }
+        let bound = Size(self.max_bytes);
+        Some(notice.note(format!("the bound is {bound}")).help("log less at once, or raise LOGBRIDGE_MAX_BYTES"))
     }
 
     /// `None` where nothing is new.
@@ -123,10 +150,8 @@ impl OverloadVoice {
         for (reason, records) in reasons {
             notice = notice.note(format!("{records}: {reason}"));
         }
-        if let Some(most) = losses.first() {
-            let level = most.level.map_or("no level", |level: Level| level.as_str());
-            let target = if most.target.is_empty() { "(other targets)" } else { &most.target };
-            notice = notice.note(format!("most of them: {} of {target} at {level}", most.records));
+        if let Some(most) = losses.iter().find(|loss| loss.reason.is_overload()) {
+            notice = notice.note(most_of_them(most));
         }
         if let Some(first) = self.samples.front().filter(|first| now - first.at >= LEAST) {
             let time = now - first.at;
@@ -151,12 +176,17 @@ impl OverloadVoice {
     }
 }
 
+fn most_of_them(most: &Loss) -> String {
+    let level = most.level.map_or("no level", |level: Level| level.as_str());
+    let target = if most.target.is_empty() { "(other targets)" } else { &most.target };
+    format!("most of them: {} of {target} at {level}", most.records)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ledger::DropReason;
     use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 
     fn voice() -> OverloadVoice {
@@ -166,6 +196,7 @@ mod tests {
             overload: Overload::DropOldest,
             samples: VecDeque::new(),
             told: 0,
+            told_too_large: 0,
             told_at: None,
             tell_at: None,
             told_at_end: false,

@@ -7,7 +7,6 @@
 //! * Nobody waits for it: neither a flush nor the end of the process. What is not sent stays where it is.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +35,9 @@ pub(super) struct RecoveryFeed {
     spool: Arc<Spool>,
     directory: Directory,
     /// Oldest first. The segments that were read are of the first one.
-    runs: VecDeque<Run>,
+    runs: VecDeque<Adopted>,
+    /// How many records were read since everything was sent.
+    read: u64,
     /// Runs with files that cannot be sent: they are ours, so that they are told of once.
     kept: Vec<Adopted>,
     /// What was read, and how far the first one is used up.
@@ -55,12 +56,6 @@ pub(super) struct RecoveryFeed {
     tells_of_runs: bool,
 }
 
-struct Run {
-    adopted: Adopted,
-    /// How many of its records were read.
-    records: u64,
-}
-
 impl RecoveryFeed {
     pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, spool: Arc<Spool>, delivery: &Delivery) -> Self {
         let now = std::time::Instant::now();
@@ -71,6 +66,7 @@ impl RecoveryFeed {
             sync_at: spool.config().sync.map(|every| (now + every).into()),
             spool,
             runs: VecDeque::new(),
+            read: 0,
             kept: Vec::new(),
             segments: VecDeque::new(),
             offset: 0,
@@ -98,12 +94,10 @@ impl RecoveryFeed {
         // Where it cannot be read, that is told when a file is to be made.
         let Ok(found) = self.directory.adopt() else { return };
         self.spool.note_others(found.bytes);
-        for adopted in found.runs {
-            if self.tells_of_runs {
-                tell_found(&adopted, self.spool.directory());
-            }
-            self.runs.push_back(Run { adopted, records: 0 });
+        if self.tells_of_runs {
+            self.tell_found(&found.runs);
         }
+        self.runs.extend(found.runs);
     }
 
     fn sync(&mut self, now: Instant) {
@@ -126,11 +120,11 @@ impl RecoveryFeed {
         let bytes = |segments: &VecDeque<Left>| segments.iter().map(|left| left.segment.bytes().len()).sum::<usize>();
         while bytes(&self.segments).saturating_sub(self.offset) < room {
             let Some(run) = self.runs.front_mut() else { return };
-            match run.adopted.next() {
+            match run.next() {
                 Some(Ok(left)) => {
                     let damaged = left.damage.map_or(0, |damage| damage.records);
                     let records = left.segment.records();
-                    run.records += records;
+                    self.read += records;
                     self.ledger.adopt(records + damaged);
                     if damaged > 0 {
                         self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Damaged), damaged)]);
@@ -184,29 +178,35 @@ impl RecoveryFeed {
     }
 
     fn finish_run(&mut self) {
-        let Some(Run { adopted, records }) = self.runs.pop_front() else { return };
-        if records > 0 && self.tells_of_runs {
-            let (records, pid) = (Signal::Logs.count(records), adopted.pid);
-            let text =
-                format!("{records} that process {pid} left in {} have been sent", self.spool.directory().display());
-            notice::say(&Notice::information(text.clone(), text));
+        self.kept.extend(self.runs.pop_front().and_then(Adopted::finish));
+        if self.runs.is_empty() && self.read > 0 && self.tells_of_runs {
+            let records = Signal::Logs.count(std::mem::take(&mut self.read));
+            let directory = self.spool.directory().display();
+            let text = format!("{records} that other processes left in {directory} have been sent");
+            notice::say(&Notice::information("spool sent", text));
         }
-        self.kept.extend(adopted.finish());
     }
-}
 
-fn tell_found(adopted: &Adopted, directory: &Path) {
-    let records = adopted.estimate();
-    if records == 0 {
-        return;
+    /// Once a minute at most: where processes come and go, this is nothing special.
+    fn tell_found(&self, runs: &[Adopted]) {
+        let left: Vec<(&Adopted, u64)> =
+            runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
+        let records: u64 = left.iter().map(|(_, records)| records).sum();
+        let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
+        let who = match left.as_slice() {
+            [] => return,
+            [(run, _)] => format!("process {}", run.pid),
+            several => format!("{} processes", several.len()),
+        };
+        let ended = match (sudden, left.len()) {
+            (false, _) => "ended before everything was delivered",
+            (true, 1) => "was killed or crashed",
+            (true, _) => "were killed or crashed",
+        };
+        let (records, directory) = (Signal::Logs.count(records), self.spool.directory().display());
+        let text = format!("{who} {ended}: about {records} left in {directory} are sent now");
+        notice::say(&Notice::information("spool found", text));
     }
-    let ended = match adopted.ending {
-        Ending::Sudden => "was killed or crashed",
-        Ending::Orderly => "ended before everything was delivered",
-    };
-    let (records, pid) = (Signal::Logs.count(records), adopted.pid);
-    let text = format!("process {pid} {ended}: about {records} that it left in {} are sent now", directory.display());
-    notice::say(&Notice::information(text.clone(), text));
 }
 
 impl Feed for RecoveryFeed {
@@ -215,8 +215,10 @@ impl Feed for RecoveryFeed {
         self.ending |= at_once;
         let now = Instant::now();
         let soon = self.spool.take_look_soon();
-        if !self.ending && (soon || self.look_at <= now) {
+        if !self.ending && !self.spool.is_ending() && (soon || self.look_at <= now) {
             self.look();
+        }
+        if self.look_at <= now {
             self.look_at = now + if self.spool.is_usable() { LOOK } else { LOOK_AGAIN };
         }
         self.sync(now);

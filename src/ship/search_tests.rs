@@ -20,7 +20,7 @@ fn request(lengths: &[usize]) -> Part {
     let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
     let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
     let body = Bytes::from(ExportLogsServiceRequest { resource_logs }.encode_to_vec());
-    Part { body, items: lengths.len() as u64 }
+    Part::whole(body, lengths.len() as u64)
 }
 
 /// The numbers of the items in a part.
@@ -39,6 +39,7 @@ struct Played {
     rejected: BTreeMap<u32, Refusal>,
     given_up: Option<(u64, Hopeless)>,
     requests: usize,
+    untried: usize,
 }
 
 /// Plays a search to its end. The endpoint gets the items of a part, and none for an empty request.
@@ -62,6 +63,10 @@ fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32],
                 assert_eq!(part.items, 1);
                 fates += 1;
                 assert_eq!(played.rejected.insert(numbers(&part)[0], refusal), None);
+            }
+            Step::RejectUntried { items } => {
+                played.untried += items as usize;
+                fates += items;
             }
             Step::RejectRest { items, why } => {
                 assert_eq!(played.given_up.replace((items, why)), None);
@@ -169,21 +174,79 @@ fn what_is_too_large_together_fits_in_parts() {
 fn an_endpoint_that_nothing_fits_costs_few_requests() {
     let whole = request(&[100; 4_096]);
     let played = play(&whole, Refusal::TooLarge, false, |_, _| TOO_LARGE);
-    assert_eq!((played.rejected.len(), played.given_up), (4_096, None));
-    assert!(played.requests <= 13, "{}", played.requests);
+    assert_eq!((played.rejected.len() + played.untried, played.given_up), (4_096, None));
+    // One for each halving, one for each doubling of those that were not tried, and a last one.
+    assert!(played.requests <= 13 + 13 + 1, "{}", played.requests);
+    assert_eq!(played.untried, 4_096 - 1 - 13 - 1);
 }
 
 #[test]
 fn an_endpoint_that_calls_everything_malformed_costs_few_requests() {
     let whole = request(&[8; 1_000]);
     let played = play(&whole, Refusal::Malformed, false, |_, _| MALFORMED);
-    assert_eq!((played.requests, played.given_up), (1, Some((1_000, Hopeless::EmptyRefused))));
+    assert_eq!((played.requests, played.given_up), (3, Some((1_000, Hopeless::EmptyRefused))));
     let played = play(&whole, Refusal::Malformed, true, |_, _| MALFORMED);
     assert_eq!((played.requests, played.given_up), (10, Some((997, Hopeless::EverythingRefused))));
     let empty_only = |items: &[u32], _| if items.is_empty() { Verdict::Taken } else { MALFORMED };
     let played = play(&whole, Refusal::Malformed, false, empty_only);
     assert_eq!((played.requests, played.given_up), (11, Some((997, Hopeless::EverythingRefused))));
     assert!(played.rejected.keys().eq(&[0, 1, 2]), "those that were tried alone");
+}
+
+#[test]
+fn one_bad_item_is_found_where_no_empty_request_is_taken() {
+    for bad in 0..500 {
+        let whole = request(&[8; 500]);
+        let endpoint = |items: &[u32], _| match items.is_empty() || items.contains(&bad) {
+            true => MALFORMED,
+            false => Verdict::Taken,
+        };
+        let played = play(&whole, Refusal::Malformed, false, endpoint);
+        assert_eq!((played.taken, played.given_up), (all_but(&[bad], 500), None));
+    }
+}
+
+#[test]
+fn a_limit_that_rises_again_costs_what_was_tried_only() {
+    let whole = request(&[100; 256]);
+    // Nothing fits for some requests, and everything after that.
+    for busy in 0..40 {
+        let left = std::cell::Cell::new(busy);
+        let endpoint = |_: &[u32], _| match left.get() {
+            0 => Verdict::Taken,
+            more => {
+                left.set(more - 1);
+                TOO_LARGE
+            }
+        };
+        let played = play(&whole, Refusal::TooLarge, false, endpoint);
+        // It was asked again after the limit had risen.
+        if !played.taken.is_empty() {
+            assert_eq!(played.untried, 0, "{busy}");
+            assert!(played.rejected.len() <= busy, "{busy}: {}", played.rejected.len());
+            assert_eq!(played.taken.len() + played.rejected.len(), 256);
+        }
+        assert!(busy > 17 || !played.taken.is_empty(), "{busy}");
+        assert!(played.requests < 100, "{busy}: {}", played.requests);
+    }
+}
+
+#[test]
+fn a_limit_that_falls_and_rises_loses_nothing_that_was_not_tried() {
+    let whole = request(&[100; 64]);
+    let mut rng = fastrand::Rng::with_seed(5);
+    for _ in 0..200 {
+        let seed = rng.u64(..);
+        let limits = std::cell::RefCell::new(fastrand::Rng::with_seed(seed));
+        let length = whole.body.len();
+        let endpoint = |_: &[u32], sent| match sent > limits.borrow_mut().usize(length / 64 * 2..length) {
+            true => TOO_LARGE,
+            false => Verdict::Taken,
+        };
+        // Two items always fit.
+        let played = play(&whole, Refusal::TooLarge, false, endpoint);
+        assert_eq!((played.taken, played.rejected.len()), (all_but(&[], 64), 0), "{seed}");
+    }
 }
 
 #[test]
@@ -219,7 +282,7 @@ fn parts_that_meet_another_fate_are_done_with() {
 
 #[test]
 fn bytes_that_cannot_be_cut_are_rejected_whole() {
-    let part = Part { body: Bytes::from_static(b"<html>"), items: 7 };
+    let part = Part::whole(Bytes::from_static(b"<html>"), 7);
     let mut search = Search::new(part.clone(), Refusal::TooLarge, true);
     assert_eq!(search.next(), Step::Reject { part, refusal: Refusal::TooLarge });
     assert_eq!((search.next(), search.rest()), (Step::Done, 0));

@@ -96,10 +96,15 @@ impl Voice {
     }
 
     /// More than one item of a request was refused when it was alone: those that are of the same kind as another were not
-    /// named.
-    pub(super) fn refused_one_by_one(&self, cause: &Cause, items: u64) {
+    /// named. So many others were `untried`, since they are no smaller than one of those that were too large.
+    pub(super) fn refused_one_by_one(&self, cause: &Cause, items: u64, untried: u64) {
         let items = self.signal.count(items);
-        let text = format!("lost: {items} one by one, which {} refused: {cause}", self.endpoint);
+        let more = match untried {
+            0 => String::new(),
+            1 => "; and 1 more of at least that size was not tried".to_owned(),
+            _ => format!("; and {untried} more of at least that size were not tried"),
+        };
+        let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
         let key = format!("{} {cause} one by one", self.endpoint);
         notice::say(&Notice::new(key, text).help(cause.kind.help()));
     }
@@ -108,9 +113,11 @@ impl Voice {
     pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: Hopeless) {
         let why = match why {
             Hopeless::EmptyRefused => {
-                "it does not take an empty request either, so it is the endpoint and not one item"
+                "it took neither half of them, and no empty request, so it seems to be the endpoint and not one of them"
             }
-            Hopeless::EverythingRefused => "it refused each part of them too, so it is the endpoint and not one item",
+            Hopeless::EverythingRefused => {
+                "it refused the parts of them that it was sent, so it seems to be the endpoint and not one of them"
+            }
         };
         let lost = format!("lost: {}, which {} refused: {cause}; {why}", self.signal.count(items), self.endpoint);
         self.say(cause, lost);

@@ -20,11 +20,11 @@ use super::control::{Control, State};
 use super::feed::{Feed, Request};
 use super::limit::Limit;
 use super::search::{Part, Refusal, Search, Step, Verdict};
-use super::voice::Voice;
+use super::voice::{Failure, Voice};
 use crate::ledger::{DropReason, Fate, RejectReason};
 use crate::otlp::sketch;
 use crate::signal::Signal;
-use crate::transport::{Cause, Outcome, Transport};
+use crate::transport::{Cause, CauseKind, Outcome, Transport};
 
 /// After this much silence the memory of a burst is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
@@ -53,6 +53,8 @@ struct Dissected {
     cause: Cause,
     /// How many items were rejected one by one.
     rejected: u64,
+    /// How many were not tried, since something no larger was too large.
+    untried: u64,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,8 @@ struct Retry {
     export_timeout: Option<Duration>,
     /// When the first of these tries began.
     since: Option<Instant>,
+    /// The last try was answered with bytes that are no answer.
+    garbled: bool,
 }
 
 fn backoff() -> ExponentialBackoff {
@@ -109,6 +113,26 @@ impl Worker {
         self.feed.drop_all();
     }
 
+    /// Rests after a panic, which is why nothing could be delivered. Says whether there is time for another try.
+    ///
+    /// This always sleeps, and on the runtime.
+    pub(super) async fn rest(&self, failure: Failure, rest: Duration) -> bool {
+        self.control.update(|state| state.last_failure = Some(failure));
+        let until = tokio::time::Instant::now() + rest;
+        loop {
+            let orders = self.control.look();
+            if orders.deadline.is_some_and(|deadline| deadline <= until.into_std()) {
+                if orders.stop {
+                    return false;
+                }
+                self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
+            }
+            if tokio::time::timeout_at(until, self.control.woken()).await.is_err() {
+                return true;
+            }
+        }
+    }
+
     /// Runs until it is told to stop.
     pub(super) async fn run(&mut self) {
         loop {
@@ -121,7 +145,7 @@ impl Worker {
                 // Before those are told who wait for it, since there is no later.
                 self.feed.end();
             }
-            self.control.settled(self.feed.settled());
+            self.control.settled(self.feed.settled(), orders.flush_wanted);
             if self.is_over(&orders) {
                 self.drop_all();
                 return;
@@ -177,9 +201,8 @@ impl Worker {
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             if request.encoding.is_none() {
                 self.note_too_large(refusal, bytes, true);
-                let part = Part { body: request.body, items };
-                let search = Search::new(part, refusal, self.confirmed);
-                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0 });
+                let search = Search::new(Part::whole(request.body, items), refusal, self.confirmed);
+                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0, untried: 0 });
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
@@ -213,8 +236,10 @@ impl Worker {
                 }
             }
             Step::Done => {
-                if let Some(Dissected { cause, rejected: rejected @ 2.., .. }) = self.dissected.take() {
-                    self.voice.refused_one_by_one(&cause, rejected);
+                if let Some(Dissected { cause, rejected, untried, .. }) = self.dissected.take()
+                    && (rejected > 1 || untried > 0)
+                {
+                    self.voice.refused_one_by_one(&cause, rejected, untried);
                 }
                 self.feed.settle(&[]);
                 if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
@@ -230,6 +255,12 @@ impl Worker {
                     dissected.rejected += part.items;
                     let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
+                }
+            }
+            Step::RejectUntried { items } => {
+                self.feed.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
+                if let Some(dissected) = &mut self.dissected {
+                    dissected.untried += items;
                 }
             }
             Step::RejectRest { items, why } => {
@@ -349,7 +380,8 @@ impl Worker {
         let orders = self.control.look();
         let next = self.retry.at.max(self.retry.not_before);
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
-        let hopeless = orders.deadline.is_some() && (cause.kind.is_hopeless_at_exit() || too_late);
+        let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
+        let hopeless = orders.deadline.is_some() && (is_hopeless || too_late);
         let failure = self.voice.failed(cause, &self.feed.waiting(self.signal), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
@@ -408,7 +440,15 @@ fn has_given_up(orders: &State) -> bool {
 
 impl Retry {
     fn new(export_timeout: Option<Duration>) -> Self {
-        Self { backoff: backoff(), at: None, not_before: None, tried_for: 0, export_timeout, since: None }
+        Self {
+            backoff: backoff(),
+            at: None,
+            not_before: None,
+            tried_for: 0,
+            export_timeout,
+            since: None,
+            garbled: false,
+        }
     }
 
     /// Whether the request has had its time.
@@ -422,6 +462,14 @@ impl Retry {
         }
         self.not_before = None;
         self.since = None;
+        self.garbled = false;
+    }
+
+    /// Whether a program that ends should stop trying after a failure of this kind.
+    fn is_hopeless_at_exit(&mut self, kind: CauseKind) -> bool {
+        // One answer may be garbled on the way. A port that speaks something else does so again.
+        let again = std::mem::replace(&mut self.garbled, kind == CauseKind::Protocol);
+        kind.is_hopeless_at_exit() && (kind != CauseKind::Protocol || again)
     }
 
     /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when.

@@ -10,11 +10,15 @@ use crate::notice;
 
 const LONG: Duration = Duration::from_secs(20);
 
+type Fates = Arc<Mutex<Vec<(Fate, u64)>>>;
+
 /// One request, and what became of it.
 #[derive(Debug)]
 struct OneRequest {
     request: Option<Request>,
-    fates: Arc<Mutex<Vec<(Fate, u64)>>>,
+    fates: Fates,
+    /// How often asking for the request panics before there is one.
+    panics: u32,
 }
 
 impl Feed for OneRequest {
@@ -37,6 +41,10 @@ impl Feed for OneRequest {
     }
 
     fn request(&mut self) -> Option<Request> {
+        if self.panics > 0 {
+            self.panics -= 1;
+            panic!("as somebody wished");
+        }
         self.request.clone()
     }
 
@@ -90,6 +98,67 @@ fn answer_once(listener: &TcpListener, status: &str) -> String {
     encoding
 }
 
+fn route(url: &str) -> Route {
+    Route {
+        signal: Signal::Traces,
+        protocol: Protocol::HttpProtobuf,
+        compression: Compression::None,
+        endpoint: Endpoint::from_base(url, Signal::Traces).expect("a URL"),
+        headers: Vec::new(),
+        timeout: LONG,
+        export_timeout: None,
+        proxy: None,
+        tls: Tls::default(),
+    }
+}
+
+#[test]
+fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
+    // The second one goes on for ever, beside the first one that panics once, or until it has no time left.
+    for (panics, patience, delivered) in [(1, LONG, true), (u32::MAX, Duration::from_millis(500), false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let routes = [route(&url), route(&url)];
+        let fates: [Fates; 2] = Default::default();
+        let (mut workers, mut controls) = (Vec::new(), Vec::new());
+        for ((route, fates), (panics, patience)) in routes.iter().zip(&fates).zip([(panics, patience), (0, LONG)]) {
+            let request = Request { body: Bytes::from_static(b"\x0a\0"), encoding: None, items: 1 };
+            let feed = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
+            let control = Arc::<Control>::default();
+            let voice = Voice::new(Signal::Traces, route.endpoint.clone());
+            workers.push(Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None));
+            control.order(1, patience, true, true);
+            controls.push(control);
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..1 + u32::from(delivered)).for_each(|_| drop(answer_once(&listener, "200 OK"))));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                for (worker, transport) in workers.iter_mut().zip(Transport::for_routes(&routes)) {
+                    worker.transport = Some(transport);
+                }
+                crate::ship::run_all(&mut workers, &routes).await;
+            });
+        });
+        let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
+        assert_eq!(other, [(Fate::Delivered, 1)]);
+        assert_eq!(panicking, if delivered { vec![(Fate::Delivered, 1)] } else { vec![] });
+        let failure = controls[0].look().last_failure.expect("it is said why");
+        assert!(failure.text.contains("panicked") && failure.text.ends_with("as somebody wished"), "{}", failure.text);
+    }
+}
+
+#[test]
+fn a_garbled_answer_is_hopeless_at_exit_when_it_comes_again() {
+    let mut retry = Retry::new(None);
+    assert!(retry.is_hopeless_at_exit(CauseKind::Refused));
+    assert!(!retry.is_hopeless_at_exit(CauseKind::Protocol));
+    assert!(retry.is_hopeless_at_exit(CauseKind::Protocol));
+    retry.reset();
+    assert!(!retry.is_hopeless_at_exit(CauseKind::Protocol), "something else came between");
+    assert!(!retry.is_hopeless_at_exit(CauseKind::Busy) && !retry.is_hopeless_at_exit(CauseKind::Protocol));
+}
+
 #[test]
 fn a_compressed_body_cannot_be_cut_and_says_so() {
     for (status, reason) in
@@ -97,24 +166,13 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
     {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let endpoint = Endpoint::from_base(&url, Signal::Traces).expect("a URL");
-        let route = Route {
-            signal: Signal::Traces,
-            protocol: Protocol::HttpProtobuf,
-            compression: Compression::None,
-            endpoint: endpoint.clone(),
-            headers: Vec::new(),
-            timeout: LONG,
-            export_timeout: None,
-            proxy: None,
-            tls: Tls::default(),
-        };
+        let route = route(&url);
         let encoding = Some(HeaderValue::from_static("gzip"));
         let request = Request { body: Bytes::from_static(b"compressed"), encoding, items: 9 };
         let fates = Arc::default();
-        let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates) };
+        let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
         let control = Arc::<Control>::default();
-        let voice = Voice::new(Signal::Traces, endpoint);
+        let voice = Voice::new(Signal::Traces, route.endpoint.clone());
         let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None);
         control.order(1, LONG, true, true);
         let encoding = std::thread::scope(|scope| {

@@ -227,7 +227,7 @@ pub(crate) fn current_context() -> Option<Context> {
 }
 
 /// The ids of the span in that context.
-pub(super) fn trace_of(context: &Context) -> Option<TraceIds> {
+pub(crate) fn trace_of(context: &Context) -> Option<TraceIds> {
     if !context.has_active_span() {
         return None;
     }

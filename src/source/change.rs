@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
+use super::lifecycle;
 use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL};
 use crate::levels::{LevelSets, Origin, Stage};
@@ -75,8 +76,9 @@ impl Pipeline {
         self.appointments.lock().retain(|(_, of, _)| *of != stage);
     }
 
-    /// A forked child has no thread that keeps appointments.
+    /// A forked child has no thread that keeps appointments, and none that waits for signals.
     pub(crate) fn keep_in_child(self: &Arc<Self>) {
+        lifecycle::flush_on_signals_in_child();
         let has_appointments = self.appointments.due.try_lock().is_ok_and(|due| !due.is_empty());
         let has_file = self.levels_file.try_lock().is_ok_and(|file| file.is_some());
         if has_appointments || has_file {

@@ -12,7 +12,7 @@ use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction};
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, TraceIds};
 
 /// Cuts what is too much out of an encoded record. Returns how many attributes were left out.
 #[cold]
@@ -83,10 +83,11 @@ pub(super) fn add_exception(buffers: &Buffers, scope_end: usize, context: impl F
 
 /// Writes one whole record behind the scope. What is to be redacted is still in it, but nowhere twice.
 ///
-/// `with_id` gives it an id of its own.
+/// `root` are the ids of a record outside all spans; `with_id` gives the record an id of its own.
 pub(super) fn write_record<S: Source + ?Sized>(
     buffers: &mut Buffers,
     source: &S,
+    root: Option<TraceIds>,
     redaction: Option<&Redaction>,
     with_id: bool,
 ) {
@@ -97,7 +98,7 @@ pub(super) fn write_record<S: Source + ?Sized>(
         observed_time: now,
         severity_number: source.severity_number(),
         severity_text: source.severity_text(),
-        trace: source.trace(),
+        trace: source.trace(root),
         event_name: source.event_name(),
     };
     let mut writer = RecordWriter::begin(&mut buffers.scratch, &head).with_redaction(redaction);

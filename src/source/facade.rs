@@ -28,8 +28,9 @@ pub(super) trait Source {
     fn event_name(&self) -> Option<&'static str> {
         None
     }
-    fn trace(&self) -> Option<TraceIds> {
-        buffers::current_trace()
+    /// The ids of the span it belongs to; `root` where it belongs to none in this process.
+    fn trace(&self, root: Option<TraceIds>) -> Option<TraceIds> {
+        buffers::current_trace().or(root)
     }
     /// The context of the span it belongs to.
     fn otel_context(&self) -> Option<Context> {

@@ -52,6 +52,16 @@ impl Pipeline {
         }
     }
 
+    /// Delivers what is there as at any flush, and tells nobody how that went: the next one who asks is to hear of it.
+    pub(super) fn flush_aside(&self) {
+        self.front.flush();
+        let Some(engine) = self.engines.existing() else { return };
+        self.tell_suppressed(engine);
+        if let Some(ship) = &engine.ship {
+            let _the_next_flush_tells = ship.flush(self.exit_timeout);
+        }
+    }
+
     /// Takes no more records and spans for otlp, delivers what is there, and ends the ship thread. Spans that are open
     /// end here.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), Error> {

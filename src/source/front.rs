@@ -16,7 +16,7 @@ use super::encode::write_record;
 use super::official::Official;
 use super::pipeline::Source;
 use super::tracing::EventSource;
-use crate::otlp::{RecordView, Redaction, View};
+use crate::otlp::{RecordView, Redaction, TraceIds, View};
 
 /// What stands in front of the encoder.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub(crate) enum Front {
 pub(crate) struct Chain {
     pub(super) provider: SdkLoggerProvider,
     logger: SdkLogger,
+    root: Option<TraceIds>,
     redaction: Option<Redaction>,
 }
 
@@ -43,6 +44,7 @@ impl Chain {
         resource: Resource,
         processors: Vec<Box<dyn LogProcessor>>,
         last: impl LogProcessor + 'static,
+        root: Option<TraceIds>,
         redaction: Option<Redaction>,
     ) -> Self {
         let mut builder = SdkLoggerProvider::builder().with_resource(resource);
@@ -50,14 +52,14 @@ impl Chain {
             builder = builder.with_log_processor(Boxed(processor));
         }
         let provider = builder.with_log_processor(last).build();
-        Self { logger: provider.logger(""), provider, redaction }
+        Self { logger: provider.logger(""), provider, root, redaction }
     }
 
     /// Fills a record of the SDK with exactly what the direct way would ship.
     pub(super) fn emit<S: Source + ?Sized>(&self, source: &S) {
         let mut buffers = Buffers::of_this_thread();
         // Its id, where it is to have one, is given at the end of the chain.
-        write_record(&mut buffers, source, self.redaction.as_ref(), false);
+        write_record(&mut buffers, source, self.root, self.redaction.as_ref(), false);
         let view = RecordView::read(&buffers.scratch.buf);
         let mut record = self.logger.create_log_record();
         record.set_target(source.target().to_owned());
@@ -73,8 +75,8 @@ impl Chain {
         if let (Ok(trace_id), Ok(span_id)) = (view.trace_id.try_into(), view.span_id.try_into()) {
             let flags = TraceFlags::new(view.flags as u8);
             record.set_trace_context(TraceId::from_bytes(trace_id), SpanId::from_bytes(span_id), Some(flags));
-        } else if current_trace().is_some() {
-            // An event that was taken out of its span: without this, the SDK would put it back in.
+        } else if self.root.is_some() || current_trace().is_some() {
+            // An event that was taken out of its span: without this, the SDK or our processor would put it back in.
             record.set_trace_context(TraceId::INVALID, SpanId::INVALID, None);
         }
         record.set_body(any_value(&view.body));

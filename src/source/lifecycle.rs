@@ -1,4 +1,4 @@
-//! The end of a process.
+//! The end of a process: by itself, or by a signal.
 //!
 //! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
 //! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
@@ -11,12 +11,14 @@ use std::time::Instant;
 
 use super::pipeline::Pipeline;
 use crate::notice::{self, Notice};
-use crate::ship::Flushed;
+use crate::ship::{self, After, Flushed};
 use crate::signal::Signal;
 use crate::{installed, os, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
+/// Somebody asked for a flush at SIGTERM and SIGINT.
+static ON_SIGNALS: AtomicBool = AtomicBool::new(false);
 /// The process is ending.
 static EXITING: AtomicBool = AtomicBool::new(false);
 /// A handler is registered that has not run yet.
@@ -70,15 +72,43 @@ extern "C" fn at_exit() {
     EXITS_HERE.set(true);
     EXITING.store(true, Ordering::Relaxed);
     ARMED.store(false, Ordering::Relaxed);
-    let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
-        if let Some(pipeline) = installed::pipeline() {
-            flush_at_end(pipeline);
-        }
-        // Whoever holds the lock in this moment is building another one.
-        let built = BUILT.try_lock().map(|built| built.clone()).unwrap_or_default();
-        for pipeline in built.iter().filter_map(Weak::upgrade) {
-            flush_at_end(&pipeline);
-        }
+    let _a_panic_must_not_leave_a_handler = catch_unwind(|| for_each(flush_at_end));
+}
+
+fn for_each(run: impl Fn(&Pipeline)) {
+    if let Some(pipeline) = installed::pipeline() {
+        run(pipeline);
+    }
+    // Whoever holds the lock in this moment is building another one.
+    let built = BUILT.try_lock().map(|built| built.clone()).unwrap_or_default();
+    for pipeline in built.iter().filter_map(Weak::upgrade) {
+        run(&pipeline);
+    }
+}
+
+/// From now on, SIGTERM and SIGINT flush. Idempotent.
+pub(crate) fn flush_on_signals() {
+    ON_SIGNALS.store(true, Ordering::Relaxed);
+    if let Err(error) = ship::watch_signals(flush_on_signal) {
+        let text = format!("SIGTERM and SIGINT do not flush: {error}");
+        notice::say(&Notice::new("signals", text).help("call `Bridge::flush` where the program is asked to end"));
+    }
+}
+
+/// A forked child has the handler, but not the thread that does what it asks for.
+pub(super) fn flush_on_signals_in_child() {
+    if ON_SIGNALS.load(Ordering::Relaxed) {
+        flush_on_signals();
+    }
+}
+
+/// On a thread of its own, where it may wait and lock like any other code.
+fn flush_on_signal(after: After) {
+    // Not that of the exit handler: the process may go on, and end much later.
+    let deadline = OnceLock::new();
+    for_each(|pipeline| match after {
+        After::End => flush_until(pipeline, &deadline),
+        After::Life => pipeline.flush_aside(),
     });
 }
 
@@ -88,6 +118,12 @@ fn wait(records: u64) -> String {
 
 /// Delivers what can be delivered before the process ends; if records remain, one line says how many and why.
 pub(super) fn flush_at_end(pipeline: &Pipeline) {
+    // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
+    flush_until(pipeline, &DEADLINE);
+}
+
+/// Of several pipelines, the first one sets the deadline.
+fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
     if thread::is_own() {
         return;
     }
@@ -96,8 +132,7 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
     pipeline.tell_suppressed(engine);
     let Some(ship) = &engine.ship else { return };
     let now = Instant::now();
-    // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
-    let deadline = *DEADLINE.get_or_init(|| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let deadline = *deadline.get_or_init(|| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     let flushed = ship.flush_at_exit(deadline.saturating_duration_since(now));
     let counters = engine.ledger.snapshot();
     let (records, spans) = (counters.otlp.pending, counters.spans.pending);

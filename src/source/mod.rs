@@ -27,10 +27,10 @@ mod repetition;
 mod span_processor;
 mod tracing;
 
-pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread};
+pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread, trace_of};
 pub(crate) use engine::{Engines, InChild, Plan};
 pub(crate) use front::{Chain, Front};
-pub(crate) use lifecycle::{register as register_lifecycle, register_built};
+pub(crate) use lifecycle::{flush_on_signals, register as register_lifecycle, register_built};
 pub(crate) use official::front as front_of;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;

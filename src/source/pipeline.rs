@@ -22,7 +22,7 @@ use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::finding::Finding;
 use crate::ledger::{Count, DropReason};
 use crate::levels::{Live, Look, MessageFilter, Stage};
-use crate::otlp::{AttributeLimits, Redaction, encode_scope_name};
+use crate::otlp::{AttributeLimits, Redaction, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
 use crate::signal::Signal;
@@ -38,6 +38,8 @@ pub(crate) struct Pipeline {
     otlp_on: bool,
     /// Whether records of traces that are not sampled are cut.
     trace_based: bool,
+    /// The ids that records outside of any span carry: those of the span that the process was started in.
+    pub(crate) root: Option<TraceIds>,
     /// Whether spans are sent.
     pub(super) spans_on: bool,
     /// Whether errors are span events too.
@@ -123,6 +125,7 @@ impl Pipeline {
             levels: Live::new(config.levels.clone(), has_module_stage, config.count_below),
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
+            root: None,
             spans_on: config.span.delivery.is_some(),
             exception_events: config.span.exception_events,
             limits: config.limits,
@@ -255,7 +258,7 @@ impl Pipeline {
         let reach = self.gate_otlp(engine, shard, look, target, level, || {
             let circumstances = Circumstances {
                 suppressed: !may_enter || buffers::is_suppressed(),
-                unsampled: self.trace_based && source.trace().is_some_and(|trace| trace.flags & SAMPLED == 0),
+                unsampled: self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0),
                 repeated: false,
             };
             circumstances.or_repeated(|| self.is_repeated(engine, shard, || source.similar()))
@@ -302,7 +305,7 @@ impl Pipeline {
                 begin_frame(&mut buffers.scratch);
                 encode_scope_name(&mut buffers.scratch.buf, source.target());
                 let scope_end = buffers.scratch.buf.len();
-                write_record(buffers, source, self.redaction.as_ref(), self.record_ids);
+                write_record(buffers, source, self.root, self.redaction.as_ref(), self.record_ids);
                 scope_end
             });
             match written {
@@ -470,7 +473,7 @@ impl Pipeline {
 
     /// Whether the current trace is not sampled.
     pub(crate) fn is_unsampled_here(&self) -> bool {
-        buffers::current_trace().is_some_and(|trace| trace.flags & SAMPLED == 0)
+        buffers::current_trace().or(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
     }
 
     /// How far the facades have to be open.

@@ -75,7 +75,10 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
         // Without flags, nobody says that the trace is not sampled.
-        let flags = record.trace_context().and_then(|trace| trace.trace_flags).map(TraceFlags::to_u8);
+        let flags = match record.trace_context() {
+            Some(trace) => trace.trace_flags.map(TraceFlags::to_u8),
+            None => self.pipeline.root.map(|root| root.flags),
+        };
         if let Some(reach) = self.pipeline.admit_from_provider(target, level, flags, || similar(record, target)) {
             encode(&self.pipeline, record, scope, reach.otlp, reach.mirror);
         }
@@ -180,24 +183,25 @@ fn encode(pipeline: &Pipeline, record: &SdkLogRecord, scope: &InstrumentationSco
         begin_frame(&mut buffers.scratch);
         encode_scope(&mut buffers.scratch.buf, scope, record.target().map(AsRef::as_ref));
         let scope_end = buffers.scratch.buf.len();
-        write(buffers, record, severity, pipeline.record_ids);
+        write(buffers, record, severity, pipeline.root, pipeline.record_ids);
         pipeline.finish_sdk(buffers, scope_end, severity, otlp, mirror);
     });
 }
 
-fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, with_id: bool) {
+fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, root: Option<TraceIds>, with_id: bool) {
     let now = SystemTime::now();
+    let own = record.trace_context().map(|trace| TraceIds {
+        trace_id: trace.trace_id.to_bytes(),
+        span_id: trace.span_id.to_bytes(),
+        flags: trace.trace_flags.map_or(0, TraceFlags::to_u8),
+    });
     let head = Head {
         // Without an event time, the time it was seen: 0 becomes 1970 in the store.
         time: nanos(record.timestamp().or(record.observed_timestamp()).unwrap_or(now)),
         observed_time: nanos(record.observed_timestamp().unwrap_or(now)),
         severity_number,
         severity_text: record.severity_text().unwrap_or_default(),
-        trace: record.trace_context().map(|trace| TraceIds {
-            trace_id: trace.trace_id.to_bytes(),
-            span_id: trace.span_id.to_bytes(),
-            flags: trace.trace_flags.map_or(0, TraceFlags::to_u8),
-        }),
+        trace: own.or(root),
         event_name: record.event_name().filter(|name| !name.is_empty()),
     };
     let head = Head { trace: head.trace.filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]), ..head };

@@ -227,10 +227,11 @@ where
         event_line::given_name(self.event.metadata())
     }
 
-    fn trace(&self) -> Option<TraceIds> {
+    fn trace(&self, root: Option<TraceIds>) -> Option<TraceIds> {
         match self.event.parent() {
-            Some(parent) => self.explicit(parent).as_ref().and_then(buffers::trace_of),
-            None if self.event.is_contextual() => buffers::current_trace(),
+            Some(parent) => self.explicit(parent).as_ref().and_then(buffers::trace_of).or(root),
+            None if self.event.is_contextual() => buffers::current_trace().or(root),
+            // It was taken out of whatever it stands in.
             None => None,
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
+use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::dispatcher;
 
@@ -15,6 +16,7 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::root;
 use super::tracer::LateTracer;
 use crate::os;
 use crate::source::touch_thread;
@@ -119,6 +121,10 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        // tracing-opentelemetry asks the current context for the parent of a span that has none. It does not for one that was
+        // meant to have none (`parent: None`), which no tracer could tell apart.
+        let _under_root =
+            root::is_installed().then(|| OtelContext::map_current(root::under_root)).flatten().map(OtelContext::attach);
         self.layer.on_new_span(attributes, id, context);
         let id = id.into_u64();
         with_open(id, |open| {

@@ -35,14 +35,17 @@ pub(super) fn install_propagators(wanted: &[Propagator]) {
     if is_set || wanted.is_empty() {
         return;
     }
-    let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = wanted
+    global::set_text_map_propagator(TextMapCompositePropagator::new(propagators(wanted)));
+}
+
+pub(super) fn propagators(wanted: &[Propagator]) -> Vec<Box<dyn TextMapPropagator + Send + Sync>> {
+    wanted
         .iter()
         .map(|propagator| match propagator {
             Propagator::Baggage => Box::new(BaggagePropagator::new()) as Box<dyn TextMapPropagator + Send + Sync>,
             Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
         })
-        .collect();
-    global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
+        .collect()
 }
 
 /// A processor of any type.

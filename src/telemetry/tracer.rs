@@ -13,6 +13,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 
 use super::provider;
+use super::root::{self, UnderRoot};
 use crate::config::SpanConfig;
 
 static TRACER: OnceLock<(BoxedTracer, Option<SdkTracerProvider>)> = OnceLock::new();
@@ -57,7 +58,11 @@ pub(crate) fn install(
                 (tracer, None)
             } else {
                 let provider = provider::build(config, resource(), processors);
-                global::set_tracer_provider(provider.clone());
+                if root::is_installed() {
+                    global::set_tracer_provider(UnderRoot(provider.clone()));
+                } else {
+                    global::set_tracer_provider(provider.clone());
+                }
                 (BoxedTracer::new(Box::new(provider.tracer_with_scope(scope()))), Some(provider))
             }
         }

@@ -1,16 +1,39 @@
 //! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
 //! protobuf request.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Body;
 
+use super::ANSWER_BYTES;
 use super::outcome::{Cause, CauseKind, Outcome};
+use crate::config::redact_url;
 use crate::ledger::RejectReason;
 use crate::otlp::{Response, read_response};
 
 /// Longer texts that are no OTLP answer confirm nothing.
 const SHORT: usize = 64;
+
+/// How long the body of a refusal may take: it only has words, and the status is known.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What there is of the body of a refusal: nothing, where it breaks off, does not end, or takes too long for a request
+/// that may take this long as a whole.
+pub(super) async fn words<B>(body: B, timeout: Duration) -> Collected<Bytes>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let body = Limited::new(body, ANSWER_BYTES).collect();
+    match tokio::time::timeout(PATIENCE.min(timeout / 4), body).await {
+        Ok(Ok(words)) => words,
+        _ => Collected::default(),
+    }
+}
 
 /// The outcome of a request that was answered.
 pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
@@ -30,7 +53,10 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
         413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            let text = format!("it redirects to {} ({}), which is never followed", without_query(to), status.as_u16());
+            // In this order: a password may have anything in it.
+            let to = redact_url(to);
+            let to = to.split('#').next().unwrap_or_default();
+            let text = format!("it redirects to {to} ({}), which is never followed", status.as_u16());
             Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Redirect, text } }
         }
         _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
@@ -53,7 +79,11 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         Some(response) => Outcome::confirmed(response),
         None => {
             let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
-            let text = format!("it answered {} with {kind}, which is no OTLP answer", status.as_u16());
+            let encoding =
+                headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
+            // Nothing asked for that.
+            let encoding = encoding.map_or_else(String::new, |encoding| format!(" compressed by {encoding}"));
+            let text = format!("it answered {} with {kind}{encoding}, which is no OTLP answer", status.as_u16());
             Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
         }
     }
@@ -67,16 +97,29 @@ fn content_type(headers: &HeaderMap) -> &str {
 fn read_json(body: &[u8]) -> Option<Response> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let object = json.as_object()?;
-    let Some(partial) = object.get("partialSuccess").and_then(serde_json::Value::as_object) else {
-        return Some(Response::default());
+    let partial = match object.get("partialSuccess") {
+        None | Some(serde_json::Value::Null) => return Some(Response::default()),
+        Some(partial) => partial.as_object()?,
     };
     let rejected = match partial.get("rejectedLogRecords").or_else(|| partial.get("rejectedSpans")) {
-        Some(serde_json::Value::String(text)) => text.parse().unwrap_or(0),
-        Some(number) => number.as_u64().unwrap_or(0),
-        None => 0,
+        None | Some(serde_json::Value::Null) => 0,
+        Some(serde_json::Value::Number(number)) => count(&number.to_string())?,
+        Some(serde_json::Value::String(text)) => count(text)?,
+        // Some were rejected, perhaps, and nobody knows how many.
+        Some(_) => return None,
     };
     let message = partial.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     Some(Response { rejected, message })
+}
+
+/// A number of items, which JSON may write as `3.0` or `3e0` too.
+fn count(text: &str) -> Option<u64> {
+    // Above this, not every integer has a float of its own.
+    const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    text.parse().ok().or_else(|| {
+        let float: f64 = text.parse().ok()?;
+        ((0.0..=EXACT).contains(&float) && float.fract() == 0.0).then_some(float as u64)
+    })
 }
 
 /// Status, what it means, and the server's own words where they are short and readable.
@@ -89,10 +132,6 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     let said = said.trim();
     let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
-}
-
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 /// Seconds, or a date.
@@ -146,11 +185,31 @@ mod tests {
 
     #[test]
     fn partial_success_in_json_with_numbers_as_text_or_not() {
-        for number in ["3", "\"3\""] {
+        for number in ["3", "\"3\"", "3.0", "3e0", "\"3.0\"", "0.3e1"] {
             let body = format!(r#"{{"partialSuccess":{{"rejectedLogRecords":{number},"errorMessage":"old"}}}}"#);
             let headers = [("content-type", "application/json")];
             assert_eq!(answer(200, &headers, &body), Outcome::Partial { rejected: 3, message: "old".to_owned() });
         }
+    }
+
+    #[test]
+    fn partial_success_with_a_number_that_cannot_be_read_confirms_nothing() {
+        for number in ["-1", "2.5", "\"many\"", "true", "[3]", "1e300", "\"\"", "\"nan\"", "-0.5"] {
+            let body = format!(r#"{{"partialSuccess":{{"rejectedLogRecords":{number},"errorMessage":"old"}}}}"#);
+            let outcome = answer(200, &[("content-type", "application/json")], &body);
+            assert!(matches!(outcome, Outcome::Unconfirmed { .. }), "{number}: {outcome:?}");
+        }
+        let body = r#"{"partialSuccess":{"rejectedSpans":null}}"#;
+        assert_eq!(answer(200, &[("content-type", "application/json")], body), Outcome::Delivered);
+    }
+
+    #[test]
+    fn a_redirect_shows_no_secret() {
+        let Outcome::Refused { cause, .. } = answer(302, &[("location", "http://u:s3cret@x/y?k=s3cret#s3cret")], "")
+        else {
+            panic!("refused")
+        };
+        assert_eq!(cause.text, "it redirects to http://…@x/y?… (302), which is never followed");
     }
 
     #[test]

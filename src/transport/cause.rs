@@ -3,11 +3,19 @@
 use std::error::Error;
 use std::io;
 
-use super::outcome::{Cause, CauseKind};
+use super::outcome::{Cause, CauseKind, Outcome};
 use super::tls;
 
+/// What becomes of a request that ended with this error: what is sent again meets the same head again.
+pub(super) fn outcome(error: &(dyn Error + 'static)) -> Outcome {
+    match of_client_error(error) {
+        cause if cause.kind == CauseKind::NotOtlp => Outcome::Unconfirmed { cause },
+        cause => Outcome::Retry { cause, after: None },
+    }
+}
+
 /// Classifies an error of the client by what is at the bottom of its chain.
-pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
+fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     let chain: Vec<&(dyn Error + 'static)> = std::iter::successors(Some(error), |error| (*error).source()).collect();
     if let Some(cause) = chain.iter().find_map(|error| tls::cause(*error)) {
         return cause;
@@ -25,6 +33,13 @@ pub(super) fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
         return of_io_error(error, &chain);
     }
     let http = find::<hyper::Error>(&chain);
+    // HTTP/2 has no predicate for it, and HTTP/1.1 only has one where hyper is a server too.
+    let is_endless = |text: &str| text.contains("header_list_way_too_large") || text.contains("too_many_continuations");
+    let is_too_large = |error: &hyper::Error| error.to_string().starts_with("message head is too large");
+    if http.is_some_and(is_too_large) || is_endless(&innermost(&chain)) {
+        let text = "the head of its answer is too large to be read".to_owned();
+        return Cause { kind: CauseKind::NotOtlp, text };
+    }
     // A server of HTTP/2 speaks first: that has no predicate of its own.
     let is_unexpected = |error: &hyper::Error| error.to_string().starts_with("received unexpected message");
     if http.is_some_and(|error| error.is_parse() || is_unexpected(error)) {

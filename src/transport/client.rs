@@ -16,6 +16,10 @@ use crate::config::{Protocol, Proxy, Route, Tls};
 /// One for each signal.
 const MAX_IDLE: usize = 2;
 
+/// How long the head of an answer over HTTP/2 may be: a status of gRPC with a long message is one.
+#[cfg(feature = "grpc")]
+const HEAD_BYTES: u32 = 256 << 10;
+
 /// A client that sends bodies of one type.
 #[derive(Debug)]
 pub(super) enum Client<B> {
@@ -70,7 +74,7 @@ where
         let mut builder = Legacy::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MAX_IDLE);
         #[cfg(feature = "grpc")]
-        builder.http2_only(kind.is_http2);
+        builder.http2_only(kind.is_http2).http2_max_header_list_size(HEAD_BYTES);
         let Some(tls) = kind.tls else { return Self::Plain(builder.build(connector)) };
         match tls::connector(connector, tls, kind.is_http2) {
             Ok(connector) => Self::Tls(builder.build(connector)),

@@ -134,14 +134,19 @@ impl Http {
         };
         let (parts, body) = match answered {
             Ok(answer) => answer.into_parts(),
-            Err(error) => return Outcome::Retry { cause: cause::of_client_error(&error), after: None }.into(),
+            Err(error) => return cause::outcome(&error).into(),
         };
-        let outcome = match Limited::new(body, ANSWER_BYTES).collect().await {
-            Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => answer::outcome(parts.status, &parts.headers, &OVERSIZED),
-            // The status was a success but the answer broke off: whether the records were stored is unknown, and the
-            // protocol leaves nothing but to send them again.
-            Err(error) => Outcome::Retry { cause: cause::of_client_error(&*error), after: None },
+        let outcome = if parts.status.is_success() {
+            match Limited::new(body, ANSWER_BYTES).collect().await {
+                Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    answer::outcome(parts.status, &parts.headers, &OVERSIZED)
+                }
+                // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
+                Err(error) => cause::outcome(&*error),
+            }
+        } else {
+            answer::outcome(parts.status, &parts.headers, &answer::words(body, self.timeout).await.to_bytes())
         };
         let is_unreadable = matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE);
         Answered { outcome, is_unreadable }

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use self::client::{Client, Kind};
 #[cfg(feature = "testing")]
 pub(crate) use self::compress::decompress;
-pub(crate) use self::outcome::{Cause, Outcome};
+pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};

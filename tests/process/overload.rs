@@ -17,6 +17,7 @@ pub(crate) const GROUP: Group = Group {
         the_loss_is_told_while_a_request_hangs,
         the_policy_is_read_and_shown,
         what_was_lost_is_told_at_the_end,
+        who_waits_for_one_place_does_not_wait_for_the_schedule,
     ],
     scenarios: named![
         fill,
@@ -24,7 +25,8 @@ pub(crate) const GROUP: Group = Group {
         fill_and_fork,
         fill_and_wait_for_notice,
         fill_beside_a_processor,
-        one_by_one
+        one_by_one,
+        wait_for_one_place
     ],
 };
 
@@ -218,4 +220,32 @@ fn one_record_at_a_time_obeys_the_policy() {
         assert_eq!(numbers.get("otlp.delivered") + numbers.get("otlp.lost"), 101, "{child}");
         child.said("OTEL_BLRP_MAX_QUEUE_SIZE");
     }
+}
+
+fn wait_for_one_place(_: &[String]) {
+    logbridge::init();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || (0..10).for_each(|number| log::info!("{thread}.{number}")));
+        }
+    });
+    print_counters();
+}
+
+/// What one of those who wait writes is sent for the sake of the others.
+fn who_waits_for_one_place_does_not_wait_for_the_schedule() {
+    let receiver = receiver();
+    let child = Child::new("wait_for_one_place")
+        .to(&receiver)
+        .env("OTEL_BLRP_MAX_QUEUE_SIZE", "1")
+        .env("OTEL_BLRP_SCHEDULE_DELAY", "3600000")
+        .env("LOGBRIDGE_OVERLOAD", "block=2s")
+        .env("LOGBRIDGE_CONSOLE", "off")
+        .run()
+        .success();
+    let mut all: Vec<String> = (0..40).map(|number| format!("{}.{}", number / 10, number % 10)).collect();
+    all.sort();
+    let mut arrived: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
+    arrived.sort();
+    assert_eq!(arrived, all, "{child}");
 }

@@ -8,7 +8,7 @@ use logbridge::testing::Receiver;
 
 use crate::runner::{Group, named};
 use crate::spool::Folder;
-use crate::support::{Child, Finished, SLACK, receiver, wait_for_runner};
+use crate::support::{Child, Finished, SLACK, is_long, receiver, wait_for_runner};
 
 pub(crate) const GROUP: Group = Group {
     name: "spool_forks",
@@ -250,7 +250,13 @@ fn fork_under_load(arguments: &[String]) {
             });
         }
         for number in 0..forks {
-            wait(fork(|| log::info!("child {number}")));
+            wait(fork(|| {
+                log::info!("child {number}");
+                if number % 2 == 0 {
+                    // Delivered, and known to be.
+                    logbridge::bridge().expect("installed").flush(Duration::from_secs(20)).expect("delivered");
+                }
+            }));
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
@@ -258,7 +264,7 @@ fn fork_under_load(arguments: &[String]) {
 }
 
 fn forks_while_threads_log_and_segments_are_sent() {
-    let forks: usize = if std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some() { 2_000 } else { 100 };
+    let forks: usize = if is_long() { 2_000 } else { 100 };
     let mut expected: BTreeSet<String> = (0..forks).map(|number| format!("child {number}")).collect();
     expected.extend((0..THREADS).flat_map(|thread| (0..forks * 10).map(move |n| format!("parent {thread} {n}"))));
     let (folder, receiver) = (Folder::new(), receiver());
@@ -266,7 +272,10 @@ fn forks_while_threads_log_and_segments_are_sent() {
     // Each millisecond something is sent.
     let child = child.env("OTEL_BLRP_SCHEDULE_DELAY", "1").env("LOGBRIDGE_SPOOL_DIR", folder.spool());
     let mut child = child.env("LOGBRIDGE_CONSOLE", "off").deadline(Duration::from_secs(60 + forks as u64 / 5)).start();
-    let is_all = |receiver: &Receiver| receiver.logs().len() >= expected.len();
+    let is_all = |receiver: &Receiver| {
+        let seen: BTreeSet<String> = receiver.logs().iter().map(|log| log.message()).collect();
+        seen.len() >= expected.len()
+    };
     let end = Instant::now() + Duration::from_secs(60 + forks as u64 / 5);
     while !is_all(&receiver) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
@@ -275,7 +284,13 @@ fn forks_while_threads_log_and_segments_are_sent() {
     let child = child.finish().success();
     let mut messages: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
     messages.sort_unstable();
-    assert_eq!(messages.len(), expected.len(), "{child}");
+    // A child that ends while its own request is on its way: whoever finds its record cannot know that it arrived.
+    let may_come_twice = |message: &str| {
+        message.strip_prefix("child ").and_then(|number| number.parse::<usize>().ok()).is_some_and(|n| n % 2 == 1)
+    };
+    messages.dedup_by(|a, b| a == b && may_come_twice(a));
+    let twice: Vec<&String> = messages.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "{twice:?} came twice: {child}");
     assert_eq!(messages, expected.into_iter().collect::<Vec<_>>(), "{child}");
     assert_eq!(by_instance(&receiver).len(), forks + 1, "{child}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child as Process, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -233,6 +233,13 @@ impl Finished {
         self
     }
 
+    /// A signal ended it.
+    #[track_caller]
+    pub(crate) fn killed_by(self, signal: i32) -> Self {
+        assert_eq!(self.status.and_then(|status| status.signal()), Some(signal), "by which signal: {self}");
+        self
+    }
+
     #[track_caller]
     pub(crate) fn success(self) -> Self {
         self.code(0)
@@ -320,6 +327,12 @@ pub(crate) fn dead_end() -> DeadEnd {
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     DeadEnd { _bound: socket, url }
+}
+
+/// Whether there is time for the slow version of a test.
+#[allow(clippy::disallowed_methods)] // A switch of the tests.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("LOGBRIDGE_LONG_TESTS").is_some()
 }
 
 // From here on: what runs in the child.

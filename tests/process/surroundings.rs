@@ -20,6 +20,14 @@ fn close_descriptors(_: &[String]) {
     let bridge = logbridge::try_init().expect("both slots are free");
     log::info!("before");
     bridge.flush(Duration::from_secs(10)).expect("delivered");
+    close_what_the_ship_thread_waits_for();
+    log::info!("after");
+    tracing::info!("after");
+    println!("still here");
+}
+
+/// What daemonising code does that closes everything it does not know.
+pub(crate) fn close_what_the_ship_thread_waits_for() {
     // Were it about to wait, it would find its epoll gone and drop it: std itself aborts a debug build where an owned
     // descriptor was closed behind its owner's back.
     wait_until_ship_thread_sleeps();
@@ -29,13 +37,10 @@ fn close_descriptors(_: &[String]) {
         if !what.to_string_lossy().starts_with("anon_inode:") {
             continue;
         }
-        // SAFETY: what daemonising code does. Nothing of this program uses a descriptor it opened itself after this but
+        // SAFETY: nothing of this program uses a descriptor it opened itself after this but
         // the crate's thread, which is what is tested.
         unsafe { libc::close(descriptor) };
     }
-    log::info!("after");
-    tracing::info!("after");
-    println!("still here");
 }
 
 /// Until the kernel says so twice, some time apart.

@@ -136,9 +136,10 @@ impl Directory {
     }
 }
 
+/// A time that lies far in the future is one of a clock that has been set back since.
 pub(super) fn is_recent(path: &Path) -> bool {
-    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-    age.is_none_or(|age| age < BEGINNING)
+    let Ok(modified) = fs::metadata(path).and_then(|metadata| metadata.modified()) else { return true };
+    modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
 }
 
 /// A run that was begun and never got its name: its process was killed in that moment.

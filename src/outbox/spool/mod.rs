@@ -76,6 +76,8 @@ pub(crate) struct Spool {
     trouble: Mutex<Option<Trouble>>,
     /// Files were made since the directory was synced last.
     unsynced: AtomicBool,
+    /// When the process was about to end.
+    ending: Mutex<Option<Instant>>,
     /// Somebody wants to know what is left behind, without waiting for the next look.
     look_soon: AtomicBool,
 }
@@ -99,6 +101,7 @@ impl Spool {
             usable: AtomicBool::new(true),
             trouble: Mutex::default(),
             unsynced: AtomicBool::new(false),
+            ending: Mutex::default(),
             look_soon: AtomicBool::new(false),
         }
     }
@@ -229,13 +232,12 @@ impl Spool {
     /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
     /// again since. What was made in a directory that is gone is to be `forgotten`.
     pub(crate) fn look_after(&self, forget: impl FnOnce()) -> bool {
-        if self.is_usable() {
-            let is_gone = self.lock_run().as_ref().is_some_and(|run| !self.run_path(&run.name).exists());
-            if is_gone {
-                self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
-                *self.lock_run() = None;
-                forget();
-            }
+        let is_gone = self.lock_run().take_if(|run| !self.run_path(&run.name).exists()).is_some();
+        if is_gone {
+            self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
+            forget();
+        }
+        if self.is_usable() || is_gone {
             return false;
         }
         let is_due = {
@@ -271,9 +273,17 @@ impl Spool {
 
     /// The process ends in an orderly way; what it could not deliver stays for another one.
     pub(crate) fn note_end(&self) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Some(run) = self.lock_run().as_mut() {
             run.lock.publish(run_file::ENDING, Ending::Orderly as u64);
         }
+    }
+
+    /// Whether the process is about to end: nothing is begun any more. It may be that it does not end after all.
+    pub(crate) fn is_ending(&self) -> bool {
+        const AT_LATEST: Duration = Duration::from_secs(10);
+        let ending = *self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.is_some_and(|since| since.elapsed() < AT_LATEST)
     }
 
     /// Nothing is left of this run: another one begins with the next file.

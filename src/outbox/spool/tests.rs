@@ -51,6 +51,10 @@ fn frame(text: &str) -> Vec<u8> {
     frame
 }
 
+fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
+    let _nobody_sleeps_here = outbox.append(thread, high, frame).expect("room");
+}
+
 /// The texts of all records that a dead run has left.
 fn adopted_texts(folder: &Folder) -> Vec<String> {
     let found = Directory(folder.0.clone()).adopt().expect("a directory");
@@ -74,7 +78,7 @@ fn what_a_living_process_has_is_not_adopted_and_what_it_leaves_is() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
     for text in ["a", "b", "c"] {
-        outbox.append(0, text == "b", &frame(text)).expect("room");
+        append(&outbox, 0, text == "b", &frame(text));
     }
     assert_eq!(adopted_texts(&folder), Vec::<String>::new());
     // As its end does: the mappings go, and with them the lock.
@@ -90,7 +94,7 @@ fn only_one_of_many_adopts_a_run() {
     let folder = Folder::new();
     for _ in 0..20 {
         let outbox = folder.outbox(16 << 20);
-        outbox.append(0, false, &frame("once")).expect("room");
+        append(&outbox, 0, false, &frame("once"));
         drop(outbox);
         let barrier = std::sync::Barrier::new(4);
         let texts: Vec<String> = std::thread::scope(|scope| {
@@ -114,7 +118,7 @@ fn what_was_sent_is_not_there_any_more_and_files_are_used_again() {
     let outbox = folder.outbox(16 << 20);
     for round in 0..50 {
         for number in 0..10 {
-            outbox.append(0, false, &frame(&format!("{round} {number}"))).expect("room");
+            append(&outbox, 0, false, &frame(&format!("{round} {number}")));
         }
         outbox.seal();
         let mut segment = outbox.take_sealed().expect("one");
@@ -167,7 +171,7 @@ fn segments_that_are_mostly_empty_do_not_fill_the_spool() {
     let outbox = folder.outbox(4 << 20);
     // A flush after each record, while the endpoint fails.
     for number in 0..100 {
-        outbox.append(0, false, &frame(&number.to_string())).expect("room");
+        append(&outbox, 0, false, &frame(&number.to_string()));
         outbox.seal();
     }
     drop(outbox);
@@ -181,8 +185,8 @@ fn a_large_record_gets_a_file_of_its_own() {
     let folder = Folder::new();
     let outbox = folder.outbox(64 << 20);
     let large = "x".repeat(5 << 20);
-    outbox.append(0, false, &frame("small")).expect("room");
-    outbox.append(0, false, &frame(&large)).expect("room");
+    append(&outbox, 0, false, &frame("small"));
+    append(&outbox, 0, false, &frame(&large));
     drop(outbox);
     let mut lengths: Vec<usize> = adopted_texts(&folder).iter().map(String::len).collect();
     lengths.sort_unstable();
@@ -195,7 +199,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     // A file stands where the directory should be.
     fs::write(&folder.0, b"in the way").expect("a file");
     let outbox = folder.outbox(16 << 20);
-    outbox.append(0, false, &frame("in memory")).expect("room");
+    append(&outbox, 0, false, &frame("in memory"));
     let spool = Arc::clone(outbox.spool().expect("it has one"));
     assert!(spool.untold_trouble().is_some() && spool.untold_trouble().is_none(), "told once");
     assert!(!spool.is_usable() && outbox.memory().0 > 0);
@@ -207,7 +211,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     }
     let in_memory = outbox.take_sealed().expect("what was in memory is sealed");
     assert!(!in_memory.is_in_file());
-    outbox.append(0, false, &frame("in a file")).expect("room");
+    append(&outbox, 0, false, &frame("in a file"));
     drop((outbox, spool));
     assert_eq!(adopted_texts(&folder), ["in a file"]);
     fs::create_dir_all(&folder.0).ok();
@@ -217,9 +221,9 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
 fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
-    outbox.append(0, false, &frame("before")).expect("room");
+    append(&outbox, 0, false, &frame("before"));
     fs::remove_dir_all(&folder.0).expect("it is there");
-    outbox.append(0, false, &frame("after")).expect("room");
+    append(&outbox, 0, false, &frame("after"));
     assert!(!outbox.look_after_spool(), "it is gone");
     let spool = outbox.spool().expect("it has one");
     assert_eq!(spool.untold_trouble().as_deref(), Some("its files were removed"));
@@ -230,7 +234,7 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
         assert!(Instant::now() < until, "it is made again");
         std::thread::sleep(Duration::from_millis(20));
     }
-    outbox.append(0, false, &frame("again")).expect("room");
+    append(&outbox, 0, false, &frame("again"));
     outbox.recycle(sealed);
     drop(outbox);
     assert_eq!(adopted_texts(&folder), ["again"]);
@@ -240,7 +244,7 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
 fn what_cannot_be_read_stops_nothing() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
-    outbox.append(0, false, &frame("good")).expect("room");
+    append(&outbox, 0, false, &frame("good"));
     drop(outbox);
     let run = folder.names(RUN)[0].strip_suffix(".run").expect("a run").to_owned();
     let put = |number: &str, bytes: &[u8]| {
@@ -281,14 +285,45 @@ fn what_cannot_be_read_stops_nothing() {
 fn segments_that_lost_their_run_are_adopted_when_they_are_old() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
-    outbox.append(0, false, &frame("alone")).expect("room");
+    append(&outbox, 0, false, &frame("alone"));
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
     assert_eq!(adopted_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
-    for name in folder.names(SEGMENT) {
-        let file = fs::File::options().write(true).open(folder.0.join(name)).expect("a file");
-        file.set_modified(SystemTime::now() - Duration::from_secs(600)).expect("a time");
-    }
+    let hour = Duration::from_secs(3_600);
+    set_modified(&folder, SystemTime::now() - hour);
     assert_eq!(adopted_texts(&folder), ["alone"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
+}
+
+fn set_modified(folder: &Folder, time: SystemTime) {
+    for name in folder.names(SEGMENT) {
+        let file = fs::File::options().write(true).open(folder.0.join(name)).expect("a file");
+        file.set_modified(time).expect("a time");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
+    let folder = Folder::new();
+    for (text, name) in [("of the future", "ffffffffffffffff-1"), ("of now", "")] {
+        let outbox = folder.outbox(16 << 20);
+        append(&outbox, 0, false, &frame(text));
+        drop(outbox);
+        // As if the clock had been far ahead when this one began.
+        for old in folder.names("").iter().filter(|old| !name.is_empty() && !old.starts_with(name)) {
+            let new = old
+                .rsplit_once('-')
+                .filter(|_| old.ends_with(SEGMENT))
+                .map_or_else(|| format!("{name}.{RUN}"), |(_, number)| format!("{name}-{number}"));
+            fs::rename(folder.0.join(old), folder.0.join(new)).expect("it is there");
+        }
+    }
+    assert_eq!(adopted_texts(&folder), ["of now", "of the future"]);
+    // The same with segments that have lost their run.
+    let outbox = folder.outbox(16 << 20);
+    append(&outbox, 0, false, &frame("alone"));
+    drop(outbox);
+    fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
+    set_modified(&folder, SystemTime::now() + Duration::from_secs(3_600));
+    assert_eq!(adopted_texts(&folder), ["alone"]);
 }

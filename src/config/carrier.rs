@@ -1,0 +1,209 @@
+//! Variables as carriers of the context of a trace, as OpenTelemetry's specification "Environment Variables as Context
+//! Propagation Carriers" has it: the fields of the propagators, in capitals.
+
+use std::str::FromStr as _;
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::TraceState;
+use opentelemetry_sdk::propagation::BaggagePropagator;
+
+use super::resolve::Resolver;
+use super::{Environment, Propagator, Settings};
+use crate::finding::{Finding, Severity};
+
+const VARIABLE: &str = "LOGBRIDGE_TRACE_CONTEXT_FROM_ENV";
+const PARENT: &str = "TRACEPARENT";
+const STATE: &str = "TRACESTATE";
+const BAGGAGE: &str = "BAGGAGE";
+
+/// What a process that started this one handed down; what cannot be read is not in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Carrier {
+    environment: Environment,
+    unreadable: Vec<&'static str>,
+}
+
+impl Extractor for Carrier {
+    fn get(&self, key: &str) -> Option<&str> {
+        let variable = variable_of(key);
+        self.environment.get(&variable).filter(|_| !self.unreadable.contains(&variable.as_str()))
+    }
+
+    /// None: those of a process name anything, and the propagators we know ask for what they want.
+    fn keys(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+/// The variable that carries a field of a propagator: `traceparent` becomes `TRACEPARENT`.
+pub(crate) fn variable_of(field: &str) -> String {
+    let mut name: String =
+        field.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+impl Resolver<'_> {
+    /// What was handed down, where somebody asked for it.
+    pub(super) fn carrier(&mut self, settings: &Settings, propagators: &[Propagator]) -> Option<Carrier> {
+        let wanted = settings.trace_context_from_env.as_ref().map(Option::is_some);
+        if !self.switch("trace context from env", wanted, VARIABLE, false) {
+            return None;
+        }
+        // Code that asks for it means the variables of the process, also in a builder that reads no other ones.
+        let environment = settings.trace_context_from_env.clone().flatten().unwrap_or_else(|| self.environment.clone());
+        let mut carrier = Carrier { environment, unreadable: Vec::new() };
+        if propagators.contains(&Propagator::TraceContext) {
+            self.check_parent(&mut carrier);
+        } else if carrier.environment.get(PARENT).is_some() {
+            let text = "OTEL_PROPAGATORS leaves tracecontext out, so it is not read";
+            let finding = Finding::new("unread-trace-context", Severity::Warning, PARENT, text);
+            self.find(finding.help("add tracecontext to OTEL_PROPAGATORS, or do not ask for the trace context"));
+        }
+        if propagators.contains(&Propagator::Baggage) {
+            self.check_baggage(&mut carrier);
+        }
+        Some(carrier)
+    }
+
+    fn check_parent(&mut self, carrier: &mut Carrier) {
+        let Some(parent) = carrier.environment.get(PARENT) else { return };
+        if !is_traceparent(parent) {
+            let problem = format!("`{}` is no W3C trace context, so this process begins its own traces", shown(parent));
+            let help = "write version, trace id, span id and flags, such as \
+                        `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`, or unset it";
+            self.error("bad-trace-context", PARENT, &problem, help);
+            carrier.unreadable.extend([PARENT, STATE]);
+            return;
+        }
+        if let Some(state) = carrier.environment.get(STATE)
+            && TraceState::from_str(state).is_err()
+        {
+            let problem = format!("`{}` is no W3C trace state; it is left out, and TRACEPARENT is used", shown(state));
+            self.error("bad-trace-context", STATE, &problem, "write `vendor=value,other=value`, or unset it");
+            carrier.unreadable.push(STATE);
+        }
+    }
+
+    fn check_baggage(&mut self, carrier: &mut Carrier) {
+        let Some(baggage) = carrier.environment.get(BAGGAGE) else { return };
+        if BaggagePropagator::new().extract(carrier).baggage().is_empty() {
+            let problem = format!("`{}` is no W3C baggage; it is left out", shown(baggage));
+            self.error("bad-trace-context", BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
+            carrier.unreadable.push(BAGGAGE);
+        }
+    }
+}
+
+/// As W3C's recommendation has it. The SDK's propagator also takes shorter ids, which would be somebody else's.
+fn is_traceparent(value: &str) -> bool {
+    let is_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_id = |text: &str, length| is_hex(text, length) && text.bytes().any(|byte| byte != b'0');
+    let mut parts = value.split('-');
+    let mut next = || parts.next().unwrap_or_default();
+    let (version, trace_id, span_id, flags) = (next(), next(), next(), next());
+    is_hex(version, 2)
+        && version != "ff"
+        && is_id(trace_id, 32)
+        && is_id(span_id, 16)
+        && is_hex(flags, 2)
+        // A later version may say more.
+        && (version != "00" || parts.next().is_none())
+}
+
+/// Enough of it to know it again.
+fn shown(value: &str) -> String {
+    const MOST: usize = 100;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn carrier(vars: &[(&str, &str)]) -> (Option<Carrier>, Vec<Finding>) {
+        let environment: Environment =
+            vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let config = Settings::default().resolve(&environment).expect("resolves");
+        (config.carrier, config.findings)
+    }
+
+    #[test]
+    fn names_of_fields_become_names_of_variables() {
+        for (field, variable) in [
+            ("traceparent", "TRACEPARENT"),
+            ("tracestate", "TRACESTATE"),
+            ("baggage", "BAGGAGE"),
+            ("X-B3-TraceId", "X_B3_TRACEID"),
+            ("9é", "_9_"),
+        ] {
+            assert_eq!(variable_of(field), variable);
+        }
+    }
+
+    #[test]
+    fn what_is_a_trace_context() {
+        let rest = GOOD.strip_prefix("00-").expect("version 00");
+        for good in [GOOD, &format!("01-{rest}"), &format!("cc-{rest}-what-ever"), &GOOD.replace("-01", "-00")] {
+            assert!(is_traceparent(good), "{good}");
+        }
+        for bad in [
+            "",
+            "-",
+            "00",
+            "nonsense",
+            &format!("{GOOD}-"),
+            &format!("{GOOD}-more"),
+            &format!("ff-{rest}"),
+            &format!("0-{rest}"),
+            &GOOD.to_uppercase(),
+            &GOOD.replace("4bf9", "+bf9"),
+            &GOOD.replace("4736", ""),
+            &GOOD.replace("00f067aa0ba902b7", "0000000000000000"),
+            &GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &GOOD.replace("-01", "-1"),
+            &GOOD.replace("4bf92f35", "4bf92f3é"),
+        ] {
+            assert!(!is_traceparent(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_unless_somebody_asks() {
+        let (carrier, findings) = carrier(&[(PARENT, "nonsense")]);
+        assert!(carrier.is_none() && findings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_found_and_left_out() {
+        let long = "é".repeat(500);
+        for (vars, left, places) in [
+            (vec![(PARENT, GOOD), (STATE, "a=b")], vec!["traceparent", "tracestate"], vec![]),
+            (vec![(PARENT, GOOD), (STATE, "nonsense")], vec!["traceparent"], vec![STATE]),
+            (vec![(PARENT, long.as_str()), (STATE, "a=b"), (BAGGAGE, "k=v")], vec!["baggage"], vec![PARENT]),
+            (vec![(PARENT, GOOD), (BAGGAGE, "nonsense")], vec!["traceparent"], vec![BAGGAGE]),
+            (vec![(PARENT, GOOD), ("OTEL_PROPAGATORS", "baggage")], vec!["traceparent"], vec![PARENT]),
+            (vec![(PARENT, "")], vec![], vec![]),
+        ] {
+            let vars: Vec<_> = vars.into_iter().chain([(VARIABLE, "true")]).collect();
+            let (carrier, findings) = carrier(&vars);
+            let carrier = carrier.expect("asked for");
+            for field in ["traceparent", "tracestate", "baggage"] {
+                assert_eq!(carrier.get(field).is_some(), left.contains(&field), "{field} of {vars:?}");
+            }
+            let found: Vec<&str> = findings.iter().map(|finding| finding.place.as_str()).collect();
+            assert_eq!(found, places, "{findings:?}");
+            assert!(findings.iter().all(|finding| finding.text.chars().count() < 250), "{findings:?}");
+        }
+    }
+}
