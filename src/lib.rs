@@ -5,6 +5,9 @@
 mod bridge;
 mod builder;
 mod clock;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod command;
 mod config;
 mod console;
 mod diagnose;

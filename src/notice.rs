@@ -76,7 +76,7 @@ impl Notice {
 }
 
 /// A notice may quote a server's words or a variable: neither may forge a line of its own or move the cursor.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -114,6 +114,24 @@ pub(crate) fn set_loudness(loudness: Loudness) {
     LOUDNESS.store(loudness as u8, Ordering::Relaxed);
 }
 
+#[cfg(feature = "cli")]
+static DIVERTED: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
+
+/// From now on, what would be written to stderr goes there instead: a progress bar stands where it would be written.
+#[cfg(feature = "cli")]
+pub(crate) fn divert(to: fn(&str)) {
+    let _stays_where_it_went_first = DIVERTED.set(to);
+}
+
+fn write(text: &str) {
+    #[cfg(feature = "cli")]
+    if let Some(to) = DIVERTED.get() {
+        return to(text);
+    }
+    // A closed stderr must not stop anything.
+    let _ignored = os::write_all(Stream::Stderr, text.as_bytes());
+}
+
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
 pub(crate) fn say(notice: &Notice) -> bool {
     say_at(notice, Instant::now())
@@ -135,11 +153,10 @@ fn say_at(notice: &Notice, now: Instant) -> bool {
         }
     });
     let Some(Some(held_back)) = held_back else { return false };
-    // A closed stderr must not stop anything; the notice is kept for the report all the same. No lock is held here: the
-    // other end may not read.
+    // It is kept for the report whether it can be written or not. No lock is held here: the other end may not read.
     let needed = if notice.is_note { Loudness::All } else { Loudness::Warnings };
     if LOUDNESS.load(Ordering::Relaxed) >= needed as u8 {
-        let _ignored = os::write_all(Stream::Stderr, notice.render(held_back).as_bytes());
+        write(&notice.render(held_back));
     }
     with_voice(|voice| {
         if voice.kept.len() == KEPT {
@@ -152,7 +169,7 @@ fn say_at(notice: &Notice, now: Instant) -> bool {
 
 /// Prints something that was asked for, as it is.
 pub(crate) fn print(text: &str) {
-    let _ignored = os::write_all(Stream::Stderr, text.as_bytes());
+    write(text);
 }
 
 /// Forgets that a notice was said, so that the next one of that key is said at once.

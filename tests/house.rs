@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 25] = [
     "os",
     "thread",
     "clock",
@@ -30,6 +30,8 @@ const ORDER: [&str; 23] = [
     "receiver",
     "bridge",
     "builder",
+    "command",
+    "bin",
 ];
 
 /// `installed` holds what `source` defines, and `source` asks it: the one knot, since a logger in a static slot has no
@@ -46,7 +48,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
     (
         "the standard streams",
         &["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"],
-        &["console", "os"],
+        &["console", "os", "command"],
     ),
     (
         "log's and tracing's macros",

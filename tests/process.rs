@@ -40,6 +40,8 @@ mod panics;
 mod providers;
 #[path = "process/reentry.rs"]
 mod reentry;
+#[path = "process/replay.rs"]
+mod replay;
 #[path = "process/runner.rs"]
 mod runner;
 #[path = "process/runtimes.rs"]
@@ -94,6 +96,7 @@ const GROUPS: &[Group] = &[
     contents::GROUP,
     spool::GROUP,
     spool_forks::GROUP,
+    replay::GROUP,
     spool_trouble::GROUP,
 ];
 

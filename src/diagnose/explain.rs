@@ -8,7 +8,7 @@ use std::fmt;
 use log::Level;
 use tracing_core::dispatcher;
 
-use crate::levels::{Origin, Stage, to_tracing};
+use crate::levels::{Origin, Row, Stage, to_tracing};
 use crate::source::{EventLayer, Pipeline, is_suppressed};
 
 /// One gate, and what it does with the record.
@@ -23,6 +23,24 @@ pub struct Gate {
     pub why: String,
     /// What to change to let it through, where it does not pass: any of these will do.
     pub changes: Vec<String>,
+}
+
+impl Gate {
+    /// One line, and one for each change; names are `width` wide.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
+        self.show_decision(f, width)?;
+        self.show_changes(f, width)
+    }
+
+    pub(super) fn show_decision(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
+        writeln!(f, "  {}  {:<width$}  {}", if self.passes { "pass" } else { "STOP" }, self.name, self.why)
+    }
+
+    pub(super) fn show_changes(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
+        self.changes.iter().enumerate().try_for_each(|(place, change)| {
+            writeln!(f, "        {:>width$}  {change}", if place == 0 { "change:" } else { "or:" })
+        })
+    }
 }
 
 /// What becomes of a record of a target at a level, gate by gate. Made by [`Bridge::explain`](crate::Bridge::explain).
@@ -84,7 +102,11 @@ fn gate_of_stage(
 /// The levels of one stage.
 fn levels(name: &'static str, pipeline: &Pipeline, stage: Stage, target: &str, level: Level) -> Gate {
     let Some(tables) = pipeline.levels.tables() else { return gate(name, true, "", String::new) };
-    let row = tables.of(stage).decide(target);
+    gate_of_row(name, tables.of(stage).decide(target), stage, target, level)
+}
+
+/// The row of a stage's table that decides.
+pub(super) fn gate_of_row(name: &'static str, row: &Row, stage: Stage, target: &str, level: Level) -> Gate {
     // A variable loses against whoever else has named this very target.
     let is_final = row.target == target && row.origin > Some(Origin::Environment);
     let changes = || changes(stage, target, level, !is_final);
@@ -193,14 +215,7 @@ impl fmt::Display for Explanation {
         writeln!(f, "{} at {}", self.target, self.level)?;
         let width = self.common.iter().chain(&self.otlp).chain(&self.console).map(|gate| gate.name.len()).max();
         let width = width.unwrap_or(0);
-        let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| {
-            gates.iter().try_for_each(|gate| {
-                writeln!(f, "  {}  {:<width$}  {}", if gate.passes { "pass" } else { "STOP" }, gate.name, gate.why)?;
-                gate.changes.iter().enumerate().try_for_each(|(place, change)| {
-                    writeln!(f, "        {:>width$}  {change}", if place == 0 { "change:" } else { "or:" })
-                })
-            })
-        };
+        let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| gates.iter().try_for_each(|gate| gate.show(f, width));
         show(f, &self.common)?;
         if self.common.iter().any(|gate| !gate.passes) {
             return writeln!(f, "  it reaches neither otlp nor the console");

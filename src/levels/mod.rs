@@ -18,6 +18,6 @@ pub(crate) use lint::lint_at;
 pub(crate) use live::{LevelSets, Live, Look};
 pub(crate) use message_filter::MessageFilter;
 pub use stage::Stage;
-pub(crate) use table::{LevelSet, Origin};
+pub(crate) use table::{LevelSet, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -169,6 +169,25 @@ pub(crate) fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether somebody has the file's lock. To find out, it is shared for a moment, in which [`lock`] fails for others.
+#[cfg(feature = "cli")]
+pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
+    loop {
+        // SAFETY: the descriptor is open; flock touches no memory.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } == 0 {
+            // SAFETY: as above. Where it fails, the lock ends with the descriptor.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            return Ok(false);
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(true),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
 /// Makes the file that long, with all its blocks, so that a full disk is an error now and not a SIGBUS later.
 pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
     let end = libc::off_t::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -257,7 +276,11 @@ mod tests {
         let mapping = Mapping::new(handle, page_size()).expect("a mapping");
         let other = File::options().read(true).write(true).open(&path).expect("the file");
         assert!(!lock(&other).expect("an answer"), "it is held by the mapping");
+        #[cfg(feature = "cli")]
+        assert!(is_locked(&other).expect("an answer"));
         drop(mapping);
+        #[cfg(feature = "cli")]
+        assert!(!is_locked(&other).expect("an answer"), "and asking takes nothing");
         assert!(lock(&other).expect("an answer"), "nobody holds it");
         std::fs::remove_file(path).expect("it is there");
     }

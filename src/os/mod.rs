@@ -26,6 +26,8 @@ mod signals;
 
 use std::io;
 
+#[cfg(feature = "cli")]
+pub(crate) use mapping::is_locked;
 pub(crate) use mapping::{Mapping, lock, page_size, reserve};
 
 /// One of the two standard output streams.
@@ -76,6 +78,12 @@ pub(crate) fn watch_forks() {
 /// first, costs several times as much.
 pub(crate) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
     imp::populate(memory);
+}
+
+/// Whether a process of this number lives, as far as this one can see: those of another container it cannot.
+#[cfg(feature = "cli")]
+pub(crate) fn is_running(pid: u32) -> bool {
+    imp::is_running(pid)
 }
 
 /// The host's name, where the system tells it.

@@ -49,6 +49,11 @@ pub(crate) fn lock(_file: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+#[cfg(feature = "cli")]
+pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn reserve(_file: &File, _length: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -178,6 +178,14 @@ pub(super) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
+#[cfg(feature = "cli")]
+pub(super) fn is_running(pid: u32) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
+    // SAFETY: signal 0 is none: the call only says whether it could be sent, and touches no memory.
+    let sent = unsafe { libc::kill(pid, 0) };
+    sent == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
 pub(super) fn host_name() -> Option<String> {
     let mut buffer = [0_u8; 256];
     // SAFETY: the pointer and length describe `buffer`; one byte less than its length keeps it NUL-terminated.

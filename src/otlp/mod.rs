@@ -29,6 +29,8 @@ pub(crate) use json::write_line as write_json_line;
 pub(crate) use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, cut_texts};
 pub(crate) use nesting::nests_deeper;
+#[cfg(feature = "cli")]
+pub(crate) use reader::read_resource;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
     Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,

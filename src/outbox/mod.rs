@@ -31,6 +31,8 @@ pub(crate) use overload::Refused;
 use overload::Room;
 pub(crate) use segment::Segment;
 pub(crate) use spans::{Queued, SpanQueue};
+#[cfg(feature = "cli")]
+pub(crate) use spool::survey;
 pub(crate) use spool::{Adopted, Directory, Ending, Left, Skipped, Spool};
 
 use crate::config::Overload;

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::voice::Failure;
 use crate::ledger::{DropReason, Fate};
+use crate::signal::Signal;
 
 /// One request, ready to be sent any number of times.
 #[derive(Clone, Debug)]
@@ -83,6 +85,17 @@ pub(super) trait Feed: Send {
     /// Where it waits, in words.
     fn place(&self) -> &'static str {
         "in memory"
+    }
+
+    /// What waits to be tried again, in words.
+    fn waiting(&self, signal: Signal) -> String {
+        format!("{} to be tried again: {} (the bound is {})", self.place(), signal.count(self.pending()), self.bound())
+    }
+
+    /// The endpoint refuses whatever it is sent, or is none at all. Says whether what is there is kept for a better one:
+    /// then nothing has met its fate, and nothing more is sent.
+    fn halts(&mut self, _failure: &Failure) -> bool {
+        false
     }
 
     /// The process ends. Where nothing waits, what is only there to take more is cleared away.

@@ -8,6 +8,8 @@ mod limit;
 mod logs;
 mod overload;
 mod recovery;
+#[cfg(feature = "cli")]
+mod replay;
 mod search;
 mod signals;
 mod spans;
@@ -27,6 +29,8 @@ pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
 use opentelemetry_sdk::Resource;
 use recovery::RecoveryFeed;
+#[cfg(feature = "cli")]
+pub(crate) use replay::{End, Replay, Replayed};
 pub(crate) use signals::{After, watch_signals};
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};

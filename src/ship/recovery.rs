@@ -52,6 +52,8 @@ pub(super) struct RecoveryFeed {
     sync_at: Option<Instant>,
     /// Nothing more is sent.
     ending: bool,
+    /// Each run that is found, and that was sent, is told of.
+    tells_of_runs: bool,
 }
 
 impl RecoveryFeed {
@@ -74,7 +76,14 @@ impl RecoveryFeed {
             spare: Vec::new(),
             look_at: now.into(),
             ending: false,
+            tells_of_runs: true,
         }
+    }
+
+    /// For somebody who watches it.
+    #[cfg(feature = "cli")]
+    pub(super) fn watched(self) -> Self {
+        Self { tells_of_runs: false, ..self }
     }
 
     fn look(&mut self) {
@@ -85,7 +94,9 @@ impl RecoveryFeed {
         // Where it cannot be read, that is told when a file is to be made.
         let Ok(found) = self.directory.adopt() else { return };
         self.spool.note_others(found.bytes);
-        self.tell_found(&found.runs);
+        if self.tells_of_runs {
+            self.tell_found(&found.runs);
+        }
         self.runs.extend(found.runs);
     }
 
@@ -168,7 +179,7 @@ impl RecoveryFeed {
 
     fn finish_run(&mut self) {
         self.kept.extend(self.runs.pop_front().and_then(Adopted::finish));
-        if self.runs.is_empty() && self.read > 0 {
+        if self.runs.is_empty() && self.read > 0 && self.tells_of_runs {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));
             let directory = self.spool.directory().display();
             let text = format!("{records} that other processes left in {directory} have been sent");

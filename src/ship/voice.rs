@@ -33,15 +33,21 @@ impl Voice {
         Self { signal, endpoint, failing: None, recovered_key, told_limit: false }
     }
 
+    /// What a request failed of, in words.
+    pub(super) fn failure(&self, cause: &Cause) -> Failure {
+        let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
+        Failure { text, help: cause.kind.help() }
+    }
+
     /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
     /// says how many items it cost, and why.
     pub(super) fn failed(&mut self, cause: &Cause, waiting: &str, ending: bool) -> Failure {
-        let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
-        let failure = Failure { text: text.clone(), help: cause.kind.help() };
+        let failure = self.failure(cause);
         if ending {
             return failure;
         }
-        let notice = Notice::new(text.clone(), text.clone()).note(format!("waiting {waiting}")).help(cause.kind.help());
+        let text = failure.text.clone();
+        let notice = Notice::new(text.clone(), text.clone()).note(format!("waiting {waiting}")).help(failure.help);
         notice::say(&notice);
         self.failing = Some(text);
         failure

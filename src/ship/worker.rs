@@ -212,7 +212,7 @@ impl Worker {
         }
         let plain = request.encoding.is_none();
         self.feed.take_back(request);
-        if self.is_to_be_tried_again(&outcome, items) {
+        if self.is_to_be_tried_again(&outcome, items) || self.is_halted_by(&outcome) {
             return;
         }
         self.confirm(&outcome, if plain { bytes } else { 0 });
@@ -246,6 +246,9 @@ impl Worker {
                     self.voice.limited(bytes, too_large);
                 }
             }
+            // It has never taken any: it may be the endpoint and not this one.
+            Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
+            Step::RejectRest { .. } if self.halts() => {}
             Step::Reject { part, refusal } => {
                 self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
                 if let Some(dissected) = &mut self.dissected {
@@ -273,7 +276,7 @@ impl Worker {
     async fn ship_part(&mut self, part: Part) {
         let (items, bytes) = (part.items, part.body.len());
         let Some(outcome) = self.send(part.body, None).await else { return };
-        if self.is_to_be_tried_again(&outcome, items) {
+        if self.is_to_be_tried_again(&outcome, items) || self.is_halted_by(&outcome) {
             return;
         }
         if let Some((refusal, cause)) = refusal_of(&outcome) {
@@ -288,6 +291,21 @@ impl Worker {
         self.feed.settle_some(&fates(&outcome, items));
         self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
         self.voice.answered(&outcome, items);
+    }
+
+    /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
+    fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
+        let cause = match outcome {
+            Outcome::Refused { cause, .. } if refusal_of(outcome).is_none() => cause,
+            Outcome::Unconfirmed { cause } => cause,
+            _ => return false,
+        };
+        self.feed.halts(&self.voice.failure(cause))
+    }
+
+    /// The same where that was found out by taking a request apart.
+    fn halts(&mut self) -> bool {
+        self.dissected.as_ref().is_some_and(|dissected| self.feed.halts(&self.voice.failure(&dissected.cause)))
     }
 
     fn answer_search(&mut self, verdict: Verdict) {
@@ -364,9 +382,7 @@ impl Worker {
         let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
         let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
         let hopeless = orders.deadline.is_some() && (is_hopeless || too_late);
-        let (place, pending) = (self.feed.place(), self.signal.count(self.feed.pending()));
-        let waiting = format!("{place} to be tried again: {pending} (the bound is {})", self.feed.bound());
-        let failure = self.voice.failed(cause, &waiting, orders.deadline.is_some());
+        let failure = self.voice.failed(cause, &self.feed.waiting(self.signal), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
             if hopeless {

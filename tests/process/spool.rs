@@ -123,7 +123,7 @@ fn log_some(arguments: &[String]) {
 }
 
 /// Starts a writer. Its output is told apart from its notices.
-fn writer(run: &str, death: &str, after: u32, endpoint: &str, spool: &str, delay: &str) -> Process {
+pub(crate) fn writer(run: &str, death: &str, after: u32, endpoint: &str, spool: &str, delay: &str) -> Process {
     Command::new(std::env::current_exe().expect("this program"))
         .args(["child", "log_and_die", run, death, &after.to_string()])
         .env_clear()
@@ -141,7 +141,7 @@ fn writer(run: &str, death: &str, after: u32, endpoint: &str, spool: &str, delay
 }
 
 /// How many records of each thread a writer has told, when it is ended after so many bytes.
-fn numbers_until_death(mut writer: Process, death: &str, after_bytes: usize) -> [u32; 2] {
+pub(crate) fn numbers_until_death(mut writer: Process, death: &str, after_bytes: usize) -> [u32; 2] {
     let mut stdout = writer.stdout.take().expect("a pipe");
     let mut bytes = vec![0; after_bytes.next_multiple_of(8)];
     stdout.read_exact(&mut bytes).expect("numbers");

@@ -34,6 +34,11 @@ impl Child {
         Self::prepared(command)
     }
 
+    /// The command `logbridge`.
+    pub(crate) fn command() -> Self {
+        Self::prepared(Command::new(env!("CARGO_BIN_EXE_logbridge")))
+    }
+
     /// The same program with its descriptor 2 closed from the start, as a shell does it.
     pub(crate) fn with_closed_stderr(scenario: &str) -> Self {
         let mut command = Command::new("/bin/sh");
@@ -142,6 +147,16 @@ impl Running {
     pub(crate) fn release(&mut self) {
         let mut stdin = self.process.stdin.take().expect("a child that waits");
         stdin.write_all(b"\n").expect("the child still lives");
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("a process id")
+    }
+
+    /// What ^C does.
+    pub(crate) fn interrupt(&self) {
+        // SAFETY: kill(2) touches no memory; the child was not waited for, so the number is its own.
+        unsafe { libc::kill(self.pid(), libc::SIGINT) };
     }
 
     pub(crate) fn finish(mut self) -> Finished {

@@ -81,7 +81,7 @@ fn lines_on_a_terminal_are_those_of_env_logger() {
 }
 
 /// What the child wrote on a terminal of its own.
-fn on_a_terminal(child: Child) -> String {
+pub(crate) fn on_a_terminal(child: Child) -> String {
     let (mut master, mut slave) = (-1, -1);
     let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: the two pointers are to live integers; null says that nothing else is wanted.

@@ -19,7 +19,7 @@ use crate::outbox::Segment;
 use crate::outbox::frame::salt_frame;
 
 /// What is set aside ends in this.
-const DAMAGED: &str = "damaged";
+pub(super) const DAMAGED: &str = "damaged";
 /// A file of a run that is being begun has no name yet; after this time, nobody is beginning it any more.
 const BEGINNING: Duration = Duration::from_secs(60);
 
@@ -137,7 +137,7 @@ impl Directory {
 }
 
 /// A time that lies far in the future is one of a clock that has been set back since.
-fn is_recent(path: &Path) -> bool {
+pub(super) fn is_recent(path: &Path) -> bool {
     let Ok(modified) = fs::metadata(path).and_then(|metadata| metadata.modified()) else { return true };
     modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
 }
@@ -193,11 +193,6 @@ fn is_same(_file: &File, path: &Path) -> bool {
 }
 
 impl Adopted {
-    /// How many segments are left to be read.
-    pub(crate) fn remaining(&self) -> usize {
-        self.segments.len()
-    }
-
     /// How many records there are, about: one that is committed in part counts, and so do some that were sent.
     pub(crate) fn estimate(&self) -> u64 {
         self.segments.iter().filter_map(|path| records_in(path).ok()).sum()
@@ -264,22 +259,6 @@ impl Adopted {
         }
         let _gone_already = fs::remove_file(&self.run);
         None
-    }
-
-    /// Looks at the segments without taking anything: what [`next`](Self::next) would give for each.
-    pub(crate) fn peek(&self) -> impl Iterator<Item = (PathBuf, Result<(u64, Option<Damage>), String>)> + '_ {
-        self.segments.iter().rev().map(|path| {
-            let looked = match fs::read(path) {
-                Err(error) => Err(error.to_string()),
-                Ok(bytes) => match read(&bytes) {
-                    Ok(contents) => Ok((contents.frames.len() as u64, contents.damage)),
-                    Err(Unreadable::Empty) => Ok((0, None)),
-                    Err(Unreadable::Version(version)) => Err(format!("it is of version {version}")),
-                    Err(Unreadable::Damaged) => Err("it is no file of a spool, or its head is damaged".to_owned()),
-                },
-            };
-            (path.clone(), looked)
-        })
     }
 }
 

@@ -175,6 +175,14 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
 }
 
 /// More than any file holds: a number that says so is wrong.
+/// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
+#[cfg(feature = "cli")]
+pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
+    let (magic, rest) = head.split_first_chunk::<8>()?;
+    let version = rest.first_chunk().map(|version| u32::from_le_bytes(*version))?;
+    (*magic == MAGIC).then_some(version)
+}
+
 const MUCH: u64 = 1 << 40;
 
 /// Goes from frame to frame. One that is damaged is skipped where the next one, or the end, is where it says.

@@ -12,6 +12,8 @@
 mod adopt;
 mod file;
 mod format;
+#[cfg(feature = "cli")]
+pub(crate) mod survey;
 
 use std::fs;
 use std::io;

@@ -1,0 +1,34 @@
+//! The command `logbridge`: arguments to calls of the library, and their results to an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use logbridge::command::{Explain, Replay};
+
+/// Sends what dead processes have left in a spool of logbridge, and explains its filters.
+#[derive(Debug, Parser)]
+#[command(
+    name = "logbridge",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes:\n  0  good\n  1  something is wrong with what was asked about\n  2  wrong usage\n\n\
+                  Colours are left out where NO_COLOR is set, and where the output is no terminal."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Explain(Explain),
+    Replay(Replay),
+}
+
+fn main() -> ExitCode {
+    let verdict = match Arguments::parse().verb {
+        Verb::Explain(explain) => explain.run(),
+        Verb::Replay(replay) => replay.run(),
+    };
+    ExitCode::from(verdict.code())
+}

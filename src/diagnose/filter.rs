@@ -1,0 +1,130 @@
+//! What a filter string does to a record, without a program in which it is in force.
+
+use std::fmt;
+
+use log::Level;
+
+use super::Gate;
+use super::explain::gate_of_row;
+use crate::finding::Finding;
+use crate::levels::{LevelSet, MessageFilter, Origin, Stage, Threshold, lint_at, parse};
+use crate::notice::one_line;
+
+/// Whose filter it is taken for.
+const VARIABLE: &str = "RUST_LOG";
+
+/// What a filter string does to a record of a target at a level.
+#[derive(Debug)]
+pub(crate) struct FilterExplanation {
+    target: String,
+    level: Level,
+    spec: String,
+    gate: Gate,
+    /// Which bytes of the filter are the directive that decides; none where it is what a root means that nobody set.
+    decides: Option<std::ops::Range<usize>>,
+    /// What the text of the record must match, too.
+    message: Option<String>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Asks the module stage as it would be with this filter in RUST_LOG and nothing else.
+pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
+    let parsed = parse(spec);
+    let mut set = LevelSet::default();
+    set.extend(parsed.directives.clone(), Origin::Environment, VARIABLE);
+    let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
+    let row = table.decide(target);
+    // Of those for the same target, the last one counts; one that is not set decides nothing.
+    let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
+    let decides = named.last().map(|(_, bytes)| bytes.clone());
+    let gate = gate_of_row("module stage", row, Stage::Module, target, level);
+    FilterExplanation {
+        target: one_line(target),
+        level,
+        spec: spec.to_owned(),
+        gate: Gate {
+            why: one_line(&gate.why),
+            changes: gate.changes.iter().map(|text| one_line(text)).collect(),
+            ..gate
+        },
+        decides,
+        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(|message| one_line(&message)),
+        findings: lint_at(VARIABLE, spec),
+    }
+}
+
+impl FilterExplanation {
+    /// Whether the filter lets the record through, as far as its target and its level decide.
+    pub(crate) fn passes(&self) -> bool {
+        self.gate.passes
+    }
+}
+
+impl fmt::Display for FilterExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at {}", self.target, self.level)?;
+        let width = self.gate.name.len();
+        self.gate.show_decision(f, width)?;
+        if let Some(decides) = &self.decides {
+            let text = |bytes: &str| bytes.escape_debug().to_string();
+            let before = text(self.spec.get(..decides.start).unwrap_or_default()).chars().count();
+            let marked = text(self.spec.get(decides.clone()).unwrap_or_default()).chars().count();
+            writeln!(f, "        {}", text(&self.spec))?;
+            writeln!(f, "        {:before$}{} decides", "", "^".repeat(marked))?;
+        }
+        self.gate.show_changes(f, width)?;
+        match (&self.message, self.gate.passes) {
+            (Some(message), true) => writeln!(f, "  it passes where its text matches `{message}`"),
+            (None, true) => writeln!(f, "  it passes"),
+            (_, false) => writeln!(f, "  it is cut"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(spec: &str, target: &str, level: Level) -> String {
+        explain_filter(spec, target, level).to_string()
+    }
+
+    #[test]
+    fn the_directive_that_decides_is_marked() {
+        assert_eq!(
+            shown("info, hyper=warn", "hyper::proto", Level::Warn),
+            "hyper::proto at WARN\n  pass  module stage  RUST_LOG: hyper=WARN\n        info, hyper=warn\n        \
+             \u{20}     ^^^^^^^^^^ decides\n  it passes\n"
+        );
+        let marked = |spec: &str, target: &str| {
+            let explained = explain_filter(spec, target, Level::Info);
+            explained.decides.map(|bytes| (explained.gate.passes, spec[bytes].to_owned()))
+        };
+        assert_eq!(
+            marked("app=warn,app=info,app=notset", "app"),
+            None,
+            "the last one inherits, and the root is not set"
+        );
+        assert_eq!(
+            marked("app=warn,info,app=info", "app::x"),
+            Some((true, "app=info".to_owned())),
+            "the last one counts"
+        );
+        assert_eq!(marked("app=debug", "other"), None);
+        assert_eq!(marked("=error", "other"), Some((false, "=error".to_owned())));
+    }
+
+    #[test]
+    fn nothing_that_was_set_means_warn_and_says_so() {
+        let said = shown("app=debug", "other", Level::Info);
+        assert!(said.contains("STOP  module stage  not set by anything: at the root, NOTSET means WARN\n"), "{said}");
+        assert!(said.contains("change:  add other=info to RUST_LOG\n") && said.ends_with("  it is cut\n"), "{said}");
+        assert!(!explain_filter("debug/a/b", "x", Level::Info).passes(), "none of it has an effect");
+    }
+
+    #[cfg(feature = "regex")]
+    #[test]
+    fn a_text_may_be_asked_for_too() {
+        assert!(shown("info/paid", "x", Level::Info).ends_with("  it passes where its text matches `paid`\n"));
+    }
+}
