@@ -54,6 +54,8 @@ mod slots;
 mod spans;
 #[path = "process/spool.rs"]
 mod spool;
+#[path = "process/spool_attacks.rs"]
+mod spool_attacks;
 #[path = "process/spool_forks.rs"]
 mod spool_forks;
 #[path = "process/spool_trouble.rs"]
@@ -95,6 +97,7 @@ const GROUPS: &[Group] = &[
     overload::GROUP,
     contents::GROUP,
     spool::GROUP,
+    spool_attacks::GROUP,
     spool_forks::GROUP,
     replay::GROUP,
     spool_trouble::GROUP,

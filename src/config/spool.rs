@@ -129,6 +129,18 @@ impl Resolver<'_> {
                 }
             },
         };
+        if directory.as_os_str().is_empty() {
+            // It would be the current directory.
+            let finding = Finding::new(
+                "bad-directory",
+                Severity::Error,
+                "spool",
+                "the spool's directory has no name, so there is no spool",
+            );
+            self.find(finding.help("name a directory, or leave the spool out"));
+            self.keep("spool", "off", source);
+            return None;
+        }
         // A daemon changes its directory later, and its children would look elsewhere.
         let directory = std::path::absolute(&directory).unwrap_or(directory);
         self.keep("spool", directory.display().to_string(), source);
@@ -189,6 +201,11 @@ mod tests {
         let (spool, findings) = resolve(&[(DIRECTORY, "/var/x"), (SYNC, "5s")], Some(code));
         let expected = SpoolConfig { directory: "/code".into(), max_bytes: defaults::MIN_SPOOL_BYTES, sync: None };
         assert_eq!((spool, findings), (Some(expected), vec!["too-small"]));
+    }
+
+    #[test]
+    fn no_name_is_no_directory() {
+        assert_eq!(resolve(&[], Some(Spool::at(""))), (None, vec!["bad-directory"]));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::io;
 
 #[cfg(feature = "cli")]
 pub(crate) use mapping::is_locked;
-pub(crate) use mapping::{Mapping, lock, page_size, reserve};
+pub(crate) use mapping::{Mapping, lock, open_regular, page_size, reserve};
 
 /// One of the two standard output streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

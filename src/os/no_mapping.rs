@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// There is none.
 #[derive(Debug)]
@@ -56,4 +57,8 @@ pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
 
 pub(crate) fn reserve(_file: &File, _length: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn open_regular(path: &Path, write: bool) -> io::Result<File> {
+    File::options().read(true).write(write).open(path)
 }

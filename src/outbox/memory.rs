@@ -112,8 +112,16 @@ impl Memory {
 
     /// How much of the bound a block for so many bytes of frames takes.
     pub(super) fn cost(&self, at_least: usize) -> usize {
-        let bytes = at_least.max(self.usual);
-        self.files().map_or(bytes, |spool| (spool.start() + bytes).next_multiple_of(os::page_size()))
+        self.files().map_or(at_least.max(self.usual), |spool| self.file_length(spool, at_least))
+    }
+
+    fn file_length(&self, spool: &Spool, at_least: usize) -> usize {
+        (spool.start() + at_least.max(self.usual)).next_multiple_of(os::page_size())
+    }
+
+    /// How long a usual file is.
+    pub(super) fn usual_file(&self, spool: &Spool) -> usize {
+        self.file_length(spool, 0)
     }
 
     fn create(&self, spool: &Spool, at_least: usize) -> Result<Block, NoFile> {
@@ -157,7 +165,7 @@ impl Memory {
                 self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
             }
             Block::File(mut file) => match &self.spool {
-                Some(spool) if is_usual && spool.is_usable() => {
+                Some(spool) if is_usual && spool.is_usable() && !spool.is_scarce() => {
                     file.clear();
                     lock(&self.pool).push(Block::File(file));
                 }
@@ -223,7 +231,7 @@ impl Memory {
 
     fn spare(&self) -> Option<Block> {
         if let Some(spool) = self.files() {
-            return self.create(spool, self.usual).ok();
+            return if spool.is_scarce() { None } else { self.create(spool, self.usual).ok() };
         }
         if self.spool.is_some() || self.reserve(self.usual).is_err() {
             return None;
@@ -250,6 +258,14 @@ impl Memory {
         }
     }
 
+    /// Frees what the pool holds where others need the directory: many processes that hold nothing may share it with one
+    /// that has much to write.
+    pub(super) fn trim_where_scarce(&self) {
+        if self.spool.as_ref().is_some_and(|spool| spool.is_scarce()) {
+            self.trim();
+        }
+    }
+
     /// Keeps as many free blocks as there are, at least, once records come again.
     pub(super) fn trim_to_spare(&self) {
         let extra = {
@@ -271,6 +287,11 @@ impl Memory {
             None => (self.allocated.load(Ordering::Relaxed), self.bound),
         };
         (used.saturating_sub(pooled), bound)
+    }
+
+    /// Whether there are blocks in memory.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.allocated.load(Ordering::Relaxed) > 0
     }
 
     #[cfg(test)]

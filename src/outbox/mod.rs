@@ -334,6 +334,19 @@ impl Outbox {
         if self.memory.spool().is_some() { self.memory.trim_to_spare() } else { self.memory.trim() }
     }
 
+    /// Somebody has looked at what others have in the spool's directory.
+    pub(crate) fn note_others_in_spool(&self, bytes: usize) {
+        if let Some(spool) = self.memory.spool() {
+            spool.note_others(bytes);
+            self.memory.trim_where_scarce();
+        }
+    }
+
+    /// Whether some of the records wait in memory, which ends with the process.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.memory.holds_memory()
+    }
+
     /// The process ends, and nothing waits: no file is to stay behind. More records begin a new run.
     pub(crate) fn retire(&self) {
         if let Some(spool) = self.memory.spool() {
@@ -346,7 +359,7 @@ impl Outbox {
     /// used again since the last time.
     pub(crate) fn look_after_spool(&self) -> bool {
         self.memory.spool().is_some_and(|spool| {
-            let is_back = spool.look_after(|| {
+            let is_back = spool.look_after(self.memory.usual_file(spool), || {
                 self.memory.trim();
                 self.seal();
             });

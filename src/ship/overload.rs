@@ -44,9 +44,14 @@ impl Sample {
     }
 }
 
+const MEMORY: &str = "LOGBRIDGE_MAX_BYTES";
+const SPOOL: &str = "LOGBRIDGE_SPOOL_MAX_BYTES";
+
 #[derive(Debug)]
 pub(super) struct OverloadVoice {
     max_bytes: usize,
+    /// What changes that.
+    variable: &'static str,
     max_queue: Option<usize>,
     overload: Overload,
     samples: VecDeque<Sample>,
@@ -65,6 +70,7 @@ impl OverloadVoice {
     pub(super) fn new(delivery: &Delivery) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
+            variable: MEMORY,
             max_queue: delivery.max_queue,
             overload: delivery.overload,
             samples: VecDeque::new(),
@@ -78,6 +84,11 @@ impl OverloadVoice {
 
     /// Takes a sample now and then, and tells what was lost when it is time. Returns when that is.
     pub(super) fn watch(&mut self, ledger: &Ledger, outbox: &Outbox, ending: bool) -> Option<Instant> {
+        // While the spool cannot be used, it is the memory that was full.
+        (self.max_bytes, self.variable) = match outbox.spool().filter(|spool| spool.is_usable()) {
+            Some(spool) => (spool.max_bytes(), SPOOL),
+            None => (outbox.max_bytes(), MEMORY),
+        };
         let now = Instant::now();
         if self.samples.back().is_none_or(|last| now - last.at >= WINDOW / SAMPLES) {
             self.sample(Sample::new(now, &ledger.snapshot().otlp));
@@ -130,7 +141,7 @@ impl OverloadVoice {
             notice = notice.note(most_of_them(most));
         }
         let bound = Size(self.max_bytes);
-        Some(notice.note(format!("the bound is {bound}")).help("log less at once, or raise LOGBRIDGE_MAX_BYTES"))
+        Some(notice.note(format!("the bound is {bound}")).help(format!("log less at once, or raise {}", self.variable)))
     }
 
     /// `None` where nothing is new.
@@ -170,8 +181,9 @@ impl OverloadVoice {
             None => (Size(self.max_bytes).to_string(), ""),
         };
         Some(notice.note(format!("the bound is {bound}, the policy {}", self.overload)).help(format!(
-            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), give it a faster endpoint, raise LOGBRIDGE_MAX_BYTES{variable}, or \
-             choose with LOGBRIDGE_OVERLOAD what goes"
+            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), give it a faster endpoint, raise {}{variable}, or \
+             choose with LOGBRIDGE_OVERLOAD what goes",
+            self.variable
         )))
     }
 }
@@ -192,6 +204,7 @@ mod tests {
     fn voice() -> OverloadVoice {
         OverloadVoice {
             max_bytes: 64 << 20,
+            variable: MEMORY,
             max_queue: None,
             overload: Overload::DropOldest,
             samples: VecDeque::new(),

@@ -93,7 +93,7 @@ impl RecoveryFeed {
         }
         // Where it cannot be read, that is told when a file is to be made.
         let Ok(found) = self.directory.adopt() else { return };
-        self.spool.note_others(found.bytes);
+        self.outbox.note_others_in_spool(found.bytes);
         if self.tells_of_runs {
             self.tell_found(&found.runs);
         }
@@ -195,6 +195,7 @@ impl RecoveryFeed {
         let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
         let who = match left.as_slice() {
             [] => return,
+            [(run, _)] if run.pid == 0 => "a process".to_owned(),
             [(run, _)] => format!("process {}", run.pid),
             several => format!("{} processes", several.len()),
         };

@@ -148,7 +148,15 @@ fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
     let were = if records + spans == 1 { "was" } else { "were" };
     let text = format!("{left} {were} not delivered before the process ended");
     let spool = engine.outbox.as_ref().and_then(|outbox| outbox.spool()).filter(|_| records > 0);
+    // Only what lies in files is there for the next start: a directory that cannot be used has none.
+    let holds_memory = engine.outbox.as_ref().is_some_and(|outbox| outbox.holds_memory());
     let mut notice = match spool {
+        Some(spool) if holds_memory => {
+            let directory = spool.directory().display();
+            Notice::new("exit", text).note(format!(
+                "the spool in {directory} could not be used all the time: what came meanwhile waited in memory and is lost"
+            ))
+        }
         Some(spool) => {
             let directory = spool.directory().display();
             // Not a loss, unless there are spans too.

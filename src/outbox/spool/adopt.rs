@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::create_private;
-use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, read};
+use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, is_empty, maker, read, used};
 use super::{RUN, SEGMENT, run_file};
 use crate::os::{self, Mapping};
 use crate::outbox::Segment;
@@ -111,7 +111,7 @@ impl Directory {
             if !has_file && (segments.iter().any(|segment| is_recent(segment)) || !make_run_file(&path)) {
                 continue;
             }
-            let Some((lock, pid, ending)) = take(&path) else {
+            let Some((lock, mut pid, ending)) = take(&path) else {
                 found.alive += 1;
                 continue;
             };
@@ -119,10 +119,38 @@ impl Directory {
             if has_file {
                 segments = self.segments_of(&name);
             }
+            // The rest may have to wait long for its turn, and for an endpoint. Without a file of the run, nothing proves
+            // that nobody writes there any more: whoever did would be ended by SIGBUS.
+            if has_file {
+                segments.retain(|segment| {
+                    let (stays, freed) = slim(segment);
+                    found.bytes = found.bytes.saturating_sub(freed);
+                    stays
+                });
+                if segments.is_empty() {
+                    let _gone_already = fs::remove_file(&path);
+                    continue;
+                }
+            }
             segments.sort_unstable_by(|a, b| b.cmp(a));
+            if pid == 0 {
+                pid = segments
+                    .iter()
+                    .filter_map(|segment| head_of(segment).ok())
+                    .map(|head| maker(&head))
+                    .max()
+                    .unwrap_or(0);
+            }
             found.runs.push(Adopted { _lock: lock, run: path, pid, ending, segments, keeps_files: false });
         }
         Ok(found)
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> usize {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok);
+        let lengths = entries.filter_map(|entry| usize::try_from(entry.metadata().ok()?.len()).ok());
+        lengths.fold(0, usize::saturating_add)
     }
 
     pub(super) fn segments_of(&self, run: &str) -> Vec<PathBuf> {
@@ -134,6 +162,45 @@ impl Directory {
         };
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(mine).collect()
     }
+}
+
+/// A dead process used most of its files in part, and some not at all: frees what nothing is in. Says whether the file is
+/// still there, and how many bytes are free now.
+fn slim(path: &Path) -> (bool, usize) {
+    let slim = || -> io::Result<(bool, usize)> {
+        let length = fs::symlink_metadata(path)?.len();
+        let head = head_of(path)?;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        if is_empty(&head) {
+            fs::remove_file(path)?;
+            return Ok((false, size(length)));
+        }
+        let used = used(&head).map_or(length, |used| used.min(length));
+        if used < length {
+            os::open_regular(path, true)?.set_len(used)?;
+        }
+        Ok((true, size(length - used)))
+    };
+    // What cannot be read is told when its turn comes.
+    slim().unwrap_or((true, 0))
+}
+
+fn head_of(path: &Path) -> io::Result<[u8; HEAD]> {
+    let mut head = [0; HEAD];
+    os::open_regular(path, false)?.read_exact(&mut head)?;
+    Ok(head)
+}
+
+/// What counts of a file, and how long it is. A file that is no spool's may be of any length.
+pub(super) fn contents_of(path: &Path) -> io::Result<(Vec<u8>, usize)> {
+    let file = os::open_regular(path, false)?;
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::with_capacity(HEAD);
+    (&file).take(HEAD as u64).read_to_end(&mut bytes)?;
+    if let Some(used) = bytes.first_chunk().and_then(used) {
+        file.take(used.min(length).saturating_sub(HEAD as u64)).read_to_end(&mut bytes)?;
+    }
+    Ok((bytes, usize::try_from(length).unwrap_or(usize::MAX)))
 }
 
 /// A time that lies far in the future is one of a clock that has been set back since.
@@ -156,7 +223,7 @@ fn make_run_file(path: &Path) -> bool {
 
 /// Locks a run. `None` where its process lives, or somebody else was faster.
 fn take(path: &Path) -> Option<(Mapping, u32, Ending)> {
-    let file = File::options().read(true).write(true).open(path).ok()?;
+    let file = os::open_regular(path, true).ok()?;
     if !os::lock(&file).ok()? {
         return None;
     }
@@ -201,8 +268,8 @@ impl Adopted {
     /// Reads the next segment; `None` where there are no more.
     pub(crate) fn next(&mut self) -> Option<Result<Left, Skipped>> {
         let path = self.segments.pop()?;
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let (bytes, length) = match contents_of(&path) {
+            Ok(contents) => contents,
             Err(error) => {
                 // Not under another name either, perhaps: it stays for whoever can read it.
                 self.keeps_files = true;
@@ -226,19 +293,19 @@ impl Adopted {
                     resource: contents.resource.to_vec(),
                     ends: contents.frames.iter().map(|(_, end)| *end as u64).collect(),
                     damage: contents.damage,
-                    length: bytes.len(),
+                    length,
                     path,
                 };
                 if left.segment.records() == 0 && left.damage.is_none() {
                     let _gone_already = fs::remove_file(&left.path);
-                    Err(Skipped::Empty(bytes.len()))
+                    Err(Skipped::Empty(length))
                 } else {
                     Ok(left)
                 }
             }
             Err(Unreadable::Empty) => {
                 let _gone_already = fs::remove_file(&path);
-                Err(Skipped::Empty(bytes.len()))
+                Err(Skipped::Empty(length))
             }
             Err(Unreadable::Version(version)) => {
                 self.keeps_files = true;
@@ -263,9 +330,7 @@ impl Adopted {
 }
 
 fn records_in(path: &Path) -> io::Result<u64> {
-    let mut head = [0; HEAD];
-    File::open(path)?.read_exact(&mut head)?;
-    Ok(estimate(&head))
+    Ok(estimate(&head_of(path)?))
 }
 
 /// Gives a file a name under which nobody reads it again. Returns the name it has then.
@@ -283,7 +348,7 @@ impl Left {
         let end = usize::try_from(records).ok().and_then(|records| self.ends.get(records.checked_sub(1)?));
         let Some(end) = end else { return };
         let write = || -> io::Result<()> {
-            let mut file = File::options().write(true).open(&self.path)?;
+            let mut file = os::open_regular(&self.path, true)?;
             file.seek(SeekFrom::Start(CONSUMED as u64))?;
             file.write_all(&end.to_le_bytes())
         };

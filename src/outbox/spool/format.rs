@@ -163,6 +163,28 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     Ok(Contents { origin: Origin { pid: half(20), made: word(24) }, resource, salt: word(SALT) as u32, frames, damage })
 }
 
+/// How much of a file with this head means anything; `None` where the head says nothing of that. Nothing behind it is ever
+/// read.
+pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
+    let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+    let half = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u32::from_le_bytes(*w));
+    let (start, length) = (half(12) as usize, half(16) as usize);
+    let is_ours = word(0) == magic() && half(8) == VERSION && start == start_behind(length);
+    is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
+}
+
+/// Whether nothing can be in a file with this head.
+pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
+    let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+    word(COMMITTED) == 0 && (word(0) == 0 || used(head).is_some())
+}
+
+/// The process that has made a file with this head; 0 where the head does not say.
+pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
+    let pid = head.get(20..).and_then(|rest| rest.first_chunk()).map_or(0, |pid| u32::from_le_bytes(*pid));
+    if used(head).is_some() { pid } else { 0 }
+}
+
 /// How many records wait in a file with this head, about.
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
     let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));

@@ -60,15 +60,23 @@ struct Run {
     lock: Mapping,
 }
 
+/// No more files than this: each is a mapping, of which a process may have 65530.
+const MOST_FILES: usize = 16384;
+/// So many runs are remembered whose files are gone from where they were.
+const MOST_FORMER: usize = 16;
+
 /// This process's side of a spool directory.
 #[derive(Debug)]
 pub(crate) struct Spool {
     config: SpoolConfig,
     resource: Vec<u8>,
     run: Mutex<Option<Run>>,
+    /// Runs that are not found any more. Where they come back, what is in them is still ours.
+    former: Mutex<Vec<Run>>,
     sequence: AtomicU32,
     /// Bytes of our own files.
     own: AtomicUsize,
+    files: AtomicUsize,
     /// Bytes of what others have in the directory, when somebody looked last.
     others: AtomicUsize,
     /// The directory can be used, as far as is known.
@@ -95,8 +103,10 @@ impl Spool {
             config,
             resource,
             run: Mutex::default(),
+            former: Mutex::default(),
             sequence: AtomicU32::new(0),
             own: AtomicUsize::new(0),
+            files: AtomicUsize::new(0),
             others: AtomicUsize::new(0),
             usable: AtomicBool::new(true),
             trouble: Mutex::default(),
@@ -119,9 +129,21 @@ impl Spool {
         self.config.max_bytes
     }
 
-    /// How many bytes of the bound are in use.
+    /// How many bytes of the bound are in use; all of them, where there are as many files as there may be.
     pub(super) fn in_use(&self) -> usize {
+        if self.has_most_files() {
+            return self.config.max_bytes;
+        }
         self.own.load(Ordering::Relaxed).saturating_add(self.others.load(Ordering::Relaxed))
+    }
+
+    fn has_most_files(&self) -> bool {
+        self.files.load(Ordering::Relaxed) >= MOST_FILES
+    }
+
+    /// Others need much of the directory, so that nothing is to be kept there that holds no records.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.others.load(Ordering::Relaxed) > self.config.max_bytes / 2
     }
 
     /// Where frames start in a file.
@@ -140,29 +162,42 @@ impl Spool {
         if !self.is_usable() {
             return Err(NoFile::Trouble);
         }
+        // First, since only then it is known what others have.
+        let trouble = |error: io::Error| {
+            self.note_trouble(&error);
+            NoFile::Trouble
+        };
+        drop(self.run_name().map_err(trouble)?);
+        if self.has_most_files() {
+            return Err(NoFile::Full);
+        }
         let bound = self.config.max_bytes.saturating_sub(self.others.load(Ordering::Relaxed));
         let reserved = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |own| {
             own.checked_add(length).filter(|own| *own <= bound)
         });
         reserved.map_err(|_| NoFile::Full)?;
+        self.files.fetch_add(1, Ordering::Relaxed);
         self.create_file(length).map_err(|error| {
+            self.files.fetch_sub(1, Ordering::Relaxed);
             self.own.fetch_sub(length, Ordering::Relaxed);
-            self.note_trouble(&error);
-            NoFile::Trouble
+            trouble(error)
         })
+    }
+
+    /// The name of the run, which begins now unless it has.
+    fn run_name(&self) -> io::Result<String> {
+        let mut run = self.lock_run();
+        match &*run {
+            Some(run) => Ok(run.name.clone()),
+            None => Ok(run.insert(self.start_run()?).name.clone()),
+        }
     }
 
     fn create_file(&self, length: usize) -> io::Result<SpoolFile> {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let made = nanos(SystemTime::now());
-        let path = {
-            let mut run = self.lock_run();
-            if run.is_none() {
-                *run = Some(self.start_run()?);
-            }
-            let name = run.as_ref().map_or("", |run| run.name.as_str());
-            self.config.directory.join(format!("{name}-{number:08}.{SEGMENT}"))
-        };
+        let name = self.run_name()?;
+        let path = self.config.directory.join(format!("{name}-{number:08}.{SEGMENT}"));
         let salt = file::next_salt((made as u32) ^ number.rotate_left(16) ^ std::process::id());
         let file = SpoolFile::create(path, length, Origin { pid: std::process::id(), made }, &self.resource, salt)?;
         self.unsynced.store(true, Ordering::Relaxed);
@@ -176,6 +211,7 @@ impl Spool {
     /// Makes the file of this run, locked before anybody can see it under its name.
     fn start_run(&self) -> io::Result<Run> {
         make_private_directory(&self.config.directory)?;
+        self.measure();
         let started = nanos(SystemTime::now());
         let name = format!("{started:016x}-{}", std::process::id());
         let (hidden, path) = (self.run_path(&format!(".{name}")), self.run_path(&name));
@@ -196,6 +232,19 @@ impl Spool {
         Ok(Run { name, lock })
     }
 
+    /// Looks what others have, which bounds this process from its first file on: where a service is started again and
+    /// again, each time is the first. What dead processes do not need is freed, where that matters.
+    fn measure(&self) {
+        let directory = Directory(self.config.directory.clone());
+        self.note_others(directory.bytes());
+        if self.is_scarce()
+            && let Ok(found) = directory.adopt()
+        {
+            // They are let go of again: who sends them is decided elsewhere.
+            self.note_others(found.bytes);
+        }
+    }
+
     fn run_path(&self, name: &str) -> PathBuf {
         self.config.directory.join(format!("{name}.{RUN}"))
     }
@@ -203,6 +252,7 @@ impl Spool {
     /// A file whose records have met their fates is not wanted any more.
     pub(super) fn delete(&self, file: SpoolFile) {
         self.own.fetch_sub(file.length(), Ordering::Relaxed);
+        self.files.fetch_sub(1, Ordering::Relaxed);
         file.delete();
     }
 
@@ -230,14 +280,25 @@ impl Spool {
     }
 
     /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
-    /// again since. What was made in a directory that is gone is to be `forgotten`.
-    pub(crate) fn look_after(&self, forget: impl FnOnce()) -> bool {
-        let is_gone = self.lock_run().take_if(|run| !self.run_path(&run.name).exists()).is_some();
-        if is_gone {
+    /// again since, for files of that length. What was made in a directory that is gone is to be `forgotten`.
+    pub(crate) fn look_after(&self, length: usize, forget: impl FnOnce()) -> bool {
+        // Whoever may not look for a while does not know that it is gone.
+        let is_gone = |run: &Run| {
+            fs::symlink_metadata(self.run_path(&run.name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let gone = self.lock_run().take_if(|run| is_gone(run));
+        if let Some(run) = gone {
             self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
+            // Where they have been moved, and come back, they have their lock.
+            let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+            if former.len() < MOST_FORMER {
+                former.push(run);
+            }
+            drop(former);
             forget();
+            return false;
         }
-        if self.is_usable() || is_gone {
+        if self.is_usable() {
             return false;
         }
         let is_due = {
@@ -249,7 +310,7 @@ impl Spool {
         }
         self.usable.store(true, Ordering::Relaxed);
         // One file, as a proof: it needs everything that the others need.
-        match self.create(self.start() + os::page_size()) {
+        match self.create(length) {
             Ok(file) => {
                 self.delete(file);
                 *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -346,3 +407,7 @@ fn make_private_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "sharing_tests.rs"]
+mod sharing_tests;

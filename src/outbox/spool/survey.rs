@@ -5,11 +5,11 @@
 //! * Processes live on meanwhile: each file may be gone, or longer, the moment after.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::adopt::{DAMAGED, Ending, is_recent};
+use super::adopt::{DAMAGED, Ending, contents_of, is_recent};
 use super::format::{HEAD, Unreadable, VERSION, estimate, read, version_of};
 use super::{RUN, SEGMENT, run_file};
 use crate::os;
@@ -161,7 +161,7 @@ fn pid_in(name: &str) -> u32 {
 /// Whose the run is, and the number of its process.
 fn state_of(path: &Path) -> (RunState, u32) {
     let look = || -> io::Result<(RunState, u32)> {
-        let mut file = File::open(path)?;
+        let mut file = os::open_regular(path, false)?;
         let is_locked = os::is_locked(&file)?;
         let mut bytes = [0; run_file::LENGTH];
         let mut length = 0;
@@ -203,7 +203,7 @@ impl RunSeen {
     }
 
     fn look_at_head(&mut self, path: &Path) -> io::Result<Option<Trouble>> {
-        let mut file = File::open(path)?;
+        let mut file = os::open_regular(path, false)?;
         self.bytes += file.metadata()?.len();
         let mut head = [0; HEAD];
         if let Err(error) = file.read_exact(&mut head) {
@@ -220,8 +220,8 @@ impl RunSeen {
     }
 
     fn look_at_records(&mut self, path: &Path) -> io::Result<Option<Trouble>> {
-        let bytes = fs::read(path)?;
-        self.bytes += bytes.len() as u64;
+        let (bytes, length) = contents_of(path)?;
+        self.bytes += length as u64;
         let contents = match read(&bytes) {
             Ok(contents) => contents,
             Err(Unreadable::Empty) => return Ok(None),

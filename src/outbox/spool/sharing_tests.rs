@@ -1,0 +1,124 @@
+//! A directory that several processes need, and what dead ones do not need there.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use super::*;
+use crate::ledger::Ledger;
+use crate::outbox::Outbox;
+use crate::outbox::tests::frame_of;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("logbridge-sharing-{}-{number}", std::process::id())))
+    }
+
+    fn outbox(&self, max_bytes: usize) -> Outbox {
+        let config = SpoolConfig { directory: self.0.clone(), max_bytes, sync: None };
+        let spool = Arc::new(Spool::new(config, b"resource".to_vec()));
+        Outbox::new(64 << 20, 1, Arc::new(Ledger::new())).with_spool(spool)
+    }
+
+    fn directory(&self) -> Directory {
+        Directory(self.0.clone())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn append(outbox: &Outbox, text: &str) {
+    let mut frame = frame_of("test", 9, text);
+    let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
+    frame[..4].copy_from_slice(&checksum);
+    let _nobody_sleeps_here = outbox.append(0, false, &frame).expect("room");
+}
+
+/// How many records a look finds, and how many runs are alive.
+fn look(folder: &Folder) -> (u64, usize) {
+    let found = folder.directory().adopt().expect("a directory");
+    (found.runs.iter().map(Adopted::estimate).sum(), found.alive)
+}
+
+#[test]
+fn runs_that_begin_again_and_again_stay_within_the_bound() {
+    let folder = Folder::new();
+    const BOUND: usize = 16 << 20;
+    for number in 0..40 {
+        let outbox = folder.outbox(BOUND);
+        append(&outbox, "a record");
+        outbox.prepare();
+        // As a process that is killed: its lock ends, and its files stay.
+        drop(outbox);
+        let bytes = folder.directory().bytes();
+        assert!(bytes <= BOUND, "{bytes} bytes after {number} runs");
+    }
+    assert_eq!(look(&folder), (40, 0));
+    assert!(folder.directory().bytes() <= 40 * 2 * run_file::LENGTH, "only what holds records is left");
+}
+
+#[test]
+fn runs_that_hold_nothing_leave_room_for_others() {
+    let folder = Folder::new();
+    const BOUND: usize = 16 << 20;
+    let outboxes: Vec<Outbox> = (0..12).map(|_| folder.outbox(BOUND)).collect();
+    for outbox in &outboxes {
+        append(outbox, "a record");
+        outbox.prepare();
+        outbox.seal();
+        while let Some(segment) = outbox.take_sealed() {
+            outbox.recycle(segment);
+        }
+        // As the look at the directory does from time to time.
+        outboxes.iter().for_each(|outbox| outbox.note_others_in_spool(folder.directory().bytes()));
+        assert!(folder.directory().bytes() <= BOUND * 3 / 4);
+    }
+}
+
+#[test]
+fn files_that_are_moved_away_and_come_back_are_still_ours() {
+    let (folder, elsewhere) = (Folder::new(), Folder::new());
+    let outbox = folder.outbox(16 << 20);
+    append(&outbox, "a record");
+    fs::rename(&folder.0, &elsewhere.0).expect("it moves");
+    assert!(!outbox.look_after_spool());
+    fs::rename(&elsewhere.0, &folder.0).expect("it comes back");
+    assert_eq!(look(&folder), (0, 1), "its process lives, and sends what is in it");
+    drop(outbox);
+    assert_eq!(look(&folder), (1, 0));
+}
+
+#[test]
+fn a_file_that_was_never_used_and_what_is_behind_the_records_go_at_once() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    append(&outbox, "a record");
+    outbox.prepare();
+    let before = folder.directory().bytes();
+    drop(outbox);
+    let mut found = folder.directory().adopt().expect("a directory");
+    assert!(before > 4 << 20 && folder.directory().bytes() < 2 * run_file::LENGTH, "{before}");
+    assert_eq!(found.bytes, folder.directory().bytes());
+    let left = found.runs[0].next().expect("a segment").expect("it can be read");
+    assert_eq!((left.segment.records(), left.damage, left.resource.as_slice()), (1, None, &b"resource"[..]));
+}
+
+#[test]
+fn files_are_no_more_than_a_process_may_map() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(1 << 30);
+    let spool = outbox.spool().expect("there is one");
+    append(&outbox, "a record");
+    spool.files.store(MOST_FILES, Ordering::Relaxed);
+    assert_eq!(spool.create(os::page_size()).map(|_| ()), Err(NoFile::Full));
+    assert_eq!(spool.in_use(), spool.max_bytes(), "an overload policy makes room");
+}
