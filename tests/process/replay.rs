@@ -73,13 +73,18 @@ fn contents(folder: &Folder) -> BTreeMap<String, u64> {
     folder.files().into_iter().map(|name| (name.clone(), number(&name))).collect()
 }
 
-/// The same for the files that hold records: those that are only ready for some may go.
-fn held(folder: &Folder) -> BTreeMap<String, u64> {
-    let mut contents = contents(folder);
-    let names: Vec<String> =
-        segments(folder).iter().map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect();
-    contents.retain(|name, _| names.contains(name));
-    contents
+/// What counts in the files that hold records: those that are only ready for some may go, and so may what is behind the
+/// frames that are committed.
+fn held(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
+    let held = |path: PathBuf| {
+        let mut bytes = fs::read(&path).expect("a file");
+        let start = u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes")) as usize;
+        let committed = u64::from_le_bytes(bytes[64..72].try_into().expect("eight bytes")) as usize;
+        bytes.truncate(start + committed);
+        assert_eq!(bytes.len(), start + committed, "all that is committed is there");
+        (path, bytes)
+    };
+    segments(folder).into_iter().map(held).collect()
 }
 
 /// The segments that hold records, oldest first.
