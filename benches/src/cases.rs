@@ -129,17 +129,21 @@ fn ours_to(endpoint: &str, directives: &str) {
     builder.init();
 }
 
-/// Ours after a while: the memory of the outbox has been used before, so that nobody waits for the kernel's pages, and
-/// nothing is answered any more, so that nothing but the calls runs.
+/// Ours after a while: as much memory of the outbox as the calls need has been used before, so that nobody waits for the
+/// kernel's pages, and nothing is answered any more, so that nothing but the calls runs.
 fn steady() {
     let answering = Answering::start();
     ours_to(&answering.endpoint, "trace");
-    let warm =
-        || (0..BATCH * BATCHES as u32).for_each(|i| log::info!("request completed for user {} in {} ms", i, i % 7));
+    // What waits is not sent, so that none of it is used twice meanwhile. One batch more than is measured.
+    let calls = BATCH * (BATCHES as u32 + 2);
+    let warm = || {
+        (0..calls).for_each(|i| log::info!(user = i, route = "/checkout", took = 1.5; "request completed for user {} in {} ms", i, i % 7))
+    };
     std::thread::scope(|scope| {
         scope.spawn(warm);
         warm();
     });
+    answering.go_on();
     logbridge::bridge().expect("installed").flush(Duration::from_secs(60)).expect("delivered");
     answering.stop();
 }
@@ -154,7 +158,7 @@ impl Answering {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let is_on = Arc::new(AtomicBool::new(true));
+        let is_on = Arc::new(AtomicBool::new(false));
         let goes_on = Arc::clone(&is_on);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -163,6 +167,10 @@ impl Answering {
             }
         });
         Self { endpoint, is_on }
+    }
+
+    fn go_on(&self) {
+        self.is_on.store(true, Ordering::Relaxed);
     }
 
     fn stop(&self) {

@@ -222,7 +222,8 @@ fn spooled() {
         ("log call, three attributes, in files used before", "againkv"),
     ];
     let (_listener, endpoint) = silent_endpoint();
-    let names: Vec<String> = CALLS.iter().flat_map(|(_, case)| [format!("{case}-spool"), format!("{case}-ours")]).collect();
+    let names: Vec<String> =
+        CALLS.iter().flat_map(|(_, case)| [format!("{case}-spool"), format!("{case}-ours")]).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let values = rounds(&names, |name| {
         let text = match name.ends_with("-spool") {
@@ -252,7 +253,10 @@ fn spooled() {
         text.trim().parse().expect("seconds")
     });
     println!();
-    println!("{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}", "million records a second", "recovery", "", "live", "ratio", "target");
+    println!(
+        "{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}",
+        "million records a second", "recovery", "", "live", "ratio", "target"
+    );
     let [recovery, live] = [0, 1].map(|part| f64::from(spool::LEFT) / seconds[part] / 1e6);
     let what = format!("{:.0} million left by a dead process", f64::from(spool::LEFT) / 1e6);
     println!("{what:<52} {recovery:>12.2}   {:<11} {live:>9.2}   {:>6.2}  {:>6}", "", recovery / live, "> 0.50");

@@ -55,7 +55,7 @@ pub(crate) fn run() {
     }
 }
 
-/// Serves a connection until it is closed, whatever for; reads and answers nothing more once it is off.
+/// Serves a connection until it is closed, whatever for; reads and answers nothing while it is off.
 pub(crate) fn serve(stream: &TcpStream, count: &AtomicU64, is_on: &AtomicBool) -> Option<()> {
     let mut reader = BufReader::with_capacity(1 << 20, stream);
     let mut writer = stream;
@@ -64,7 +64,7 @@ pub(crate) fn serve(stream: &TcpStream, count: &AtomicU64, is_on: &AtomicBool) -
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         while !is_on.load(Ordering::Relaxed) {
-            std::thread::park();
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         let is_count = line.starts_with("GET /count");
         let mut length = 0;
