@@ -227,13 +227,16 @@ impl Spool {
     /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
     /// again since. What was made in a directory that is gone is to be `forgotten`.
     pub(crate) fn look_after(&self, forget: impl FnOnce()) -> bool {
-        if self.is_usable() {
-            let is_gone = self.lock_run().as_ref().is_some_and(|run| !self.run_path(&run.name).exists());
-            if is_gone {
+        let was_usable = self.is_usable();
+        if self.is_gone() {
+            if was_usable {
                 self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
-                *self.lock_run() = None;
-                forget();
             }
+            // Also where a file could not be made for that very reason: only a new run makes the directory again.
+            *self.lock_run() = None;
+            forget();
+        }
+        if was_usable {
             return false;
         }
         let is_due = {
@@ -254,6 +257,19 @@ impl Spool {
             Err(NoFile::Full) => true,
             Err(NoFile::Trouble) => false,
         }
+    }
+
+    /// Whether the run's file is not there any more. Where nobody can tell, it is: the run stays locked.
+    fn is_gone(&self) -> bool {
+        self.lock_run().as_ref().is_some_and(|run| matches!(self.run_path(&run.name).try_exists(), Ok(false)))
+    }
+
+    /// Whether a file is of the run that goes on, and not of one whose directory was removed: what is written to that is
+    /// found by nobody.
+    pub(super) fn has(&self, file: &SpoolFile) -> bool {
+        let stem = file.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let of = stem.rsplit_once('-').map_or(stem, |(run, _)| run);
+        self.lock_run().as_ref().is_some_and(|run| run.name == of)
     }
 
     /// So many bytes in the directory are not ours.
