@@ -371,6 +371,8 @@ impl Outbox {
     }
 }
 
+#[cfg(all(test, logbridge_loom))]
+mod loom_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
