@@ -6,14 +6,13 @@
 //! * Sharded by thread, since under overload every thread counts.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use log::Level;
 
 use super::frame::Frame;
-use super::lock;
 use super::segment::Segment;
+use super::sync::{AtomicBool, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::otlp::ScopeView;
 

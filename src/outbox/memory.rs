@@ -7,12 +7,12 @@
 //! * A caller gets its file from the pool, which the ship thread fills. Where that is empty the caller makes one itself: a
 //!   call that has returned has committed its record.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::block::Block;
-use super::lock;
 use super::spool::{NoFile, Spool};
+use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
 
@@ -27,6 +27,8 @@ pub(super) struct Memory {
     pool: Mutex<Vec<Block>>,
     /// How many bytes of frames a usual block holds.
     usual: usize,
+    /// And one that is in memory because the spool cannot be used: the bound there may be much smaller.
+    usual_in_memory: usize,
     spool: Option<Arc<Spool>>,
     /// A block is full, so that others will be wanted soon.
     wants_spare: AtomicBool,
@@ -39,6 +41,7 @@ impl Memory {
             bound,
             pool: Mutex::default(),
             usual,
+            usual_in_memory: usual,
             spool: None,
             wants_spare: AtomicBool::new(false),
         }
@@ -93,9 +96,9 @@ impl Memory {
         if at_least > self.bound {
             return Err(DropReason::TooLarge);
         }
-        let size = at_least.max(self.usual);
+        let size = at_least.max(self.usual_in_memory);
         if self.reserve(size).is_err() {
-            if at_least <= self.usual {
+            if at_least <= self.usual_in_memory {
                 return Err(DropReason::OutboxFull);
             }
             // The pool has nothing of that size, but holds memory.
@@ -112,7 +115,7 @@ impl Memory {
 
     /// How much of the bound a block for so many bytes of frames takes.
     pub(super) fn cost(&self, at_least: usize) -> usize {
-        self.files().map_or(at_least.max(self.usual), |spool| self.file_length(spool, at_least))
+        self.files().map_or(at_least.max(self.usual_in_memory), |spool| self.file_length(spool, at_least))
     }
 
     fn file_length(&self, spool: &Spool, at_least: usize) -> usize {
@@ -165,11 +168,17 @@ impl Memory {
                 self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
             }
             Block::File(mut file) => match &self.spool {
-                Some(spool) if is_usual && spool.is_usable() && !spool.is_scarce() => {
-                    file.clear();
-                    lock(&self.pool).push(Block::File(file));
+                Some(spool) => {
+                    // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
+                    let mut pool = lock(&self.pool);
+                    if is_usual && spool.is_usable() && !spool.is_scarce() && spool.has(&file) {
+                        file.clear();
+                        pool.push(Block::File(file));
+                    } else {
+                        drop(pool);
+                        spool.delete(file);
+                    }
                 }
-                Some(spool) => spool.delete(file),
                 None => file.delete(),
             },
         }

@@ -18,10 +18,11 @@ mod overload;
 mod segment;
 mod spans;
 mod spool;
+mod sync;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub(crate) use frame::{HEADER, begin_frame, end_frame, read_frame};
 pub(crate) use losses::Loss;
@@ -34,6 +35,7 @@ pub(crate) use spans::{Queued, SpanQueue};
 #[cfg(feature = "cli")]
 pub(crate) use spool::survey;
 pub(crate) use spool::{Adopted, Directory, Ending, Left, Skipped, Spool};
+use sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 use crate::config::Overload;
 use crate::ledger::{DropReason, Ledger};
@@ -384,11 +386,10 @@ impl Outbox {
     }
 }
 
-/// A panic under one of these locks leaves whole frames behind, so a poisoned lock is entered.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
+#[cfg(all(test, logbridge_loom))]
+mod loom_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 pub(super) mod tests;

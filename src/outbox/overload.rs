@@ -10,13 +10,14 @@
 //! * Order of locks: sealing, room, shard, sealed, pool.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::frame::read_frame;
 use super::losses::Loss;
-use super::{Outbox, Segment, Wake, lock};
+use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock};
+use super::{Outbox, Segment, Wake};
 use crate::config::Overload;
 use crate::ledger::{DropReason, Fate};
 use crate::signal::Signal;

@@ -86,4 +86,13 @@ impl Segment {
             file.let_go_of_pages();
         }
     }
+
+    /// The file it is in.
+    #[cfg(test)]
+    pub(super) fn file(&self) -> Option<&std::path::Path> {
+        match &self.block {
+            Block::Heap(_) => None,
+            Block::File(file) => Some(file.path()),
+        }
+    }
 }

@@ -366,3 +366,10 @@ impl Left {
         None
     }
 }
+
+#[cfg(test)]
+impl Left {
+    pub(in crate::outbox) fn path(&self) -> &Path {
+        &self.path
+    }
+}

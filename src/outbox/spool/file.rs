@@ -59,6 +59,10 @@ impl SpoolFile {
         self.mapping.len()
     }
 
+    pub(in crate::outbox) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends a frame that there is room for. Once this returns, it outlives the process.
     #[inline]
     pub(crate) fn push(&mut self, frame: &[u8]) {

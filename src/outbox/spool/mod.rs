@@ -282,23 +282,21 @@ impl Spool {
     /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
     /// again since, for files of that length. What was made in a directory that is gone is to be `forgotten`.
     pub(crate) fn look_after(&self, length: usize, forget: impl FnOnce()) -> bool {
-        // Whoever may not look for a while does not know that it is gone.
-        let is_gone = |run: &Run| {
-            fs::symlink_metadata(self.run_path(&run.name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        let gone = self.lock_run().take_if(|run| is_gone(run));
-        if let Some(run) = gone {
-            self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
-            // Where they have been moved, and come back, they have their lock.
-            let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
-            if former.len() < MOST_FORMER {
-                former.push(run);
+        let was_usable = self.is_usable();
+        if self.is_gone() {
+            if was_usable {
+                self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
             }
+            // Also where a file could not be made for that very reason: only a new run makes the directory again. Where
+            // the files have been moved, and come back, they have their lock.
+            let gone = self.lock_run().take();
+            let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+            let has_room = former.len() < MOST_FORMER;
+            former.extend(gone.filter(|_| has_room));
             drop(former);
             forget();
-            return false;
         }
-        if self.is_usable() {
+        if was_usable {
             return false;
         }
         let is_due = {
@@ -319,6 +317,19 @@ impl Spool {
             Err(NoFile::Full) => true,
             Err(NoFile::Trouble) => false,
         }
+    }
+
+    /// Whether the run's file is not there any more. Where nobody can tell, it is: the run stays locked.
+    fn is_gone(&self) -> bool {
+        self.lock_run().as_ref().is_some_and(|run| matches!(self.run_path(&run.name).try_exists(), Ok(false)))
+    }
+
+    /// Whether a file is of the run that goes on, and not of one whose directory was removed: what is written to that is
+    /// found by nobody.
+    pub(super) fn has(&self, file: &SpoolFile) -> bool {
+        let stem = file.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let of = stem.rsplit_once('-').map_or(stem, |(run, _)| run);
+        self.lock_run().as_ref().is_some_and(|run| run.name == of)
     }
 
     /// So many bytes in the directory are not ours.

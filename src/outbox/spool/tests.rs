@@ -10,6 +10,15 @@ use crate::ledger::{DropReason, Ledger};
 use crate::outbox::Outbox;
 use crate::outbox::tests::frame_of;
 
+impl Spool {
+    /// The time to wait before a directory is tried again is over.
+    pub(in crate::outbox) fn try_again_now(&self) {
+        if let Some(trouble) = self.trouble.lock().expect("no panic").as_mut() {
+            trouble.retry_at = Instant::now();
+        }
+    }
+}
+
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,0 +1,203 @@
+//! The hand-over between log calls and the ship thread, in every order in which threads may meet:
+//! `RUSTFLAGS="--cfg logbridge_loom" cargo test --lib loom`.
+//!
+//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how often a
+//! thread is interrupted where it could go on, which is what takes the time.
+
+use std::collections::HashSet;
+
+use loom::model::Builder;
+use loom::sync::Notify;
+use loom::thread;
+
+use super::tests::frame_of;
+use super::*;
+use crate::ledger::{Count, Fate};
+use crate::signal::Signal;
+
+/// Nearly all errors need no more, and three take many minutes.
+const PREEMPTIONS: usize = 2;
+
+fn explore(test: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
+    builder.check(test);
+}
+
+struct Rig {
+    outbox: Outbox,
+    ledger: Arc<Ledger>,
+    /// What wakes the ship thread: a permit that is kept until it looks.
+    wake: Notify,
+}
+
+impl Rig {
+    fn new(max_bytes: usize, shards: usize, overload: Overload) -> Arc<Self> {
+        let ledger = Arc::new(Ledger::new());
+        let outbox = Outbox::new(max_bytes, shards, Arc::clone(&ledger)).with_overload(overload);
+        Arc::new(Self { outbox, ledger, wake: Notify::new() })
+    }
+
+    /// What a log call does.
+    fn log(&self, shard: usize, high: bool, number: u8, length: usize) -> bool {
+        let frame = frame_of("loom", 9, &format!("{number}{}", "x".repeat(length)));
+        self.ledger.count(shard, Count::OtlpAccepted);
+        let appended = match self.outbox.append(shard, high, &frame) {
+            Err(DropReason::OutboxFull) => self.outbox.append_by_dropping(shard, high, &frame),
+            appended => appended.map_err(Refused::from),
+        };
+        match appended {
+            Ok(wake) => {
+                self.ledger.count(shard, Count::Appended);
+                if wake == Wake::Yes {
+                    self.wake.notify();
+                }
+            }
+            Err(Refused { reason, .. }) => self.ledger.count_dropped(shard, Signal::Logs, reason),
+        }
+        appended.is_ok()
+    }
+
+    /// What the ship thread does until so many records have come: it looks, and sleeps where there is nothing.
+    fn ship(&self, records: usize) -> Vec<u8> {
+        let mut taken = Vec::new();
+        loop {
+            if self.outbox.is_waiting() {
+                self.outbox.seal();
+            }
+            while let Some(segment) = self.outbox.take_sealed() {
+                taken.extend(numbers(&segment));
+                self.outbox.recycle(segment);
+            }
+            if taken.len() >= records {
+                return taken;
+            }
+            self.wake.wait();
+        }
+    }
+}
+
+fn numbers(segment: &Segment) -> Vec<u8> {
+    segment.frames_from(0).map(|frame| frame.record[0]).collect()
+}
+
+fn sorted(mut numbers: Vec<u8>) -> Vec<u8> {
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Where a wake-up is lost, the ship thread sleeps for ever, and loom says so.
+fn nobody_is_forgotten(shards: [usize; 2]) {
+    explore(move || {
+        let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
+        let loggers = [(shards[0], b'1'), (shards[1], b'3')].map(|(shard, number)| {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                assert!(rig.log(shard, false, number - b'0', 0));
+                assert!(rig.log(shard, true, number - b'0' + 1, 0));
+            })
+        });
+        assert_eq!(sorted(rig.ship(4)), b"1234");
+        loggers.into_iter().for_each(|logger| logger.join().expect("no panic"));
+        assert_eq!(rig.outbox.take_sealed().map(|segment| numbers(&segment)), None, "no record twice");
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_between_two_shards() {
+    nobody_is_forgotten([0, 1]);
+}
+
+#[test]
+fn no_wake_up_is_lost_in_one_shard() {
+    nobody_is_forgotten([0, 0]);
+}
+
+/// Somebody else seals too: a flush, or a call that looks for what may be dropped.
+#[test]
+fn no_wake_up_is_lost_while_others_seal() {
+    explore(|| {
+        let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
+        let logger = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || (1..=2).for_each(|number| assert!(rig.log(0, false, number, 0))))
+        };
+        let flush = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                assert!(rig.log(1, false, 3, 0));
+                rig.outbox.seal();
+                // Ordering the flush wakes.
+                rig.wake.notify();
+            })
+        };
+        assert_eq!(sorted(rig.ship(3)), b"123");
+        logger.join().expect("no panic");
+        flush.join().expect("no panic");
+    });
+}
+
+#[test]
+fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
+    explore(|| {
+        let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
+        let threads = [0, 1].map(|shard| {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                assert!(rig.log(shard, false, 1 + shard as u8, 0));
+                rig.outbox.seal()
+            })
+        });
+        rig.outbox.seal();
+        let barriers = threads.map(|thread| thread.join().expect("no panic"));
+        rig.outbox.seal();
+        let mut seen = HashSet::new();
+        for segment in std::iter::from_fn(|| rig.outbox.take_sealed()) {
+            for number in numbers(&segment) {
+                assert!(seen.insert(number), "{number} came twice");
+                let barrier = barriers[usize::from(number - b'1')];
+                assert!(segment.number() < barrier, "{number} is in {} of {barrier}", segment.number());
+            }
+        }
+        assert_eq!(seen.len(), 2);
+    });
+}
+
+/// What is dropped for others has left only when it is counted: else a flush would say Ok in between.
+#[test]
+fn a_flush_finds_what_was_dropped_in_the_ledger() {
+    explore(|| {
+        // Four segments of half a kilobyte or less, and each record fills one.
+        let rig = Rig::new(2 << 10, 1, Overload::DropOldest);
+        let length = rig.outbox.memory.usual() - 64;
+        for number in 1..=4 {
+            assert!(rig.log(0, false, number, length));
+        }
+        let barrier = rig.outbox.seal();
+        let logger = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || assert!(rig.log(0, false, 5, length)))
+        };
+        let ship = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                let Some(segment) = rig.outbox.take_sealed() else { return };
+                rig.ledger.resolve(Signal::Logs, &[(Fate::Delivered, segment.records())]);
+                rig.outbox.recycle(segment);
+            })
+        };
+        ship.join().expect("no panic");
+        let left = rig.outbox.left();
+        let otlp = rig.ledger.snapshot().otlp;
+        let over = otlp.delivered + otlp.dropped_total();
+        assert!(over >= left.min(barrier), "{left} have left, and {over} have met their fates");
+        logger.join().expect("no panic");
+        assert_eq!(rig.ledger.snapshot().otlp.dropped_total() + rig.ledger.snapshot().otlp.delivered, {
+            let waiting: u64 = {
+                rig.outbox.seal();
+                std::iter::from_fn(|| rig.outbox.take_sealed()).map(|segment| segment.records()).sum()
+            };
+            5 - waiting
+        });
+    });
+}

@@ -1,0 +1,604 @@
+//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none is
+//! lost but those that lay in memory, or in a file that was damaged or removed, when their process died.
+//!
+//! Each sequence follows from its number, which is named where it fails: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+
+use super::tests::frame_of;
+use super::*;
+use crate::config::SpoolConfig;
+use crate::ledger::{Count, Fate};
+use crate::signal::Signal;
+
+const RESOURCE: &[u8] = b"resource";
+/// A bound in records, where there is one.
+const MOST_RECORDS: usize = 60;
+/// Where frames begin in a file with this resource.
+const HEAD: usize = 192;
+
+/// Where a record is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Place {
+    /// In the outbox, or taken over and not settled.
+    Waiting,
+    /// In a file of a process that has died.
+    Left(PathBuf),
+    /// It has met its fate: delivered, dropped and counted, or lost in a way that nothing can help.
+    Over,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: Place,
+    high: bool,
+    /// The file it was in when its process died, also where it was delivered by then.
+    file: Option<PathBuf>,
+}
+
+/// What a process has.
+struct Life {
+    outbox: Outbox,
+    ledger: Arc<Ledger>,
+    /// What the ship thread has taken over, and how far the first one is delivered.
+    taken: VecDeque<Segment>,
+    offset: usize,
+    /// Somebody has taken the directory away, and the ship thread has not looked yet.
+    unnoticed: bool,
+    /// How many segments a flush waited for, and how many records there were then.
+    barriers: Vec<(u64, usize)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Config {
+    overload: Overload,
+    spool_bytes: Option<usize>,
+    memory_bytes: usize,
+    threads: usize,
+    max_records: Option<usize>,
+}
+
+struct Model {
+    rng: Rng,
+    config: Config,
+    folder: PathBuf,
+    life: Life,
+    known: Vec<Known>,
+    /// Files that were changed after their process had died, and whether in their heads: what that hides, nobody knows.
+    damaged: HashMap<PathBuf, bool>,
+    /// Files of which it was said that something is lost.
+    told: HashSet<PathBuf>,
+}
+
+impl Config {
+    fn of(rng: &mut Rng) -> Self {
+        let overloads =
+            [Overload::Block(Duration::ZERO), Overload::DropLeastSevere, Overload::DropNewest, Overload::DropOldest];
+        Self {
+            overload: overloads[rng.usize(..overloads.len())],
+            spool_bytes: (rng.u8(..3) > 0).then(|| [96 << 10, 256 << 10, 1 << 20][rng.usize(..3)]),
+            memory_bytes: [32 << 10, 128 << 10][rng.usize(..2)],
+            threads: 1 << rng.usize(..3),
+            max_records: (rng.u8(..4) == 0).then_some(MOST_RECORDS),
+        }
+    }
+
+    fn begin(&self, folder: &Path) -> Life {
+        let ledger = Arc::new(Ledger::new());
+        let mut outbox = Outbox::new(self.memory_bytes, self.threads, Arc::clone(&ledger))
+            .with_overload(self.overload)
+            .with_max_records(self.max_records);
+        if let Some(max_bytes) = self.spool_bytes {
+            let config = SpoolConfig { directory: folder.to_owned(), max_bytes, sync: None };
+            let spool = Arc::new(Spool::new(config, RESOURCE.to_vec()));
+            if let Ok(found) = Directory(folder.to_owned()).adopt() {
+                spool.note_others(found.bytes);
+            }
+            outbox = outbox.with_spool(spool);
+        }
+        Life { outbox, ledger, taken: VecDeque::new(), offset: 0, unnoticed: false, barriers: Vec::new() }
+    }
+}
+
+/// The numbers of the records that begin in a segment at this offset or behind it.
+fn numbers(segment: &Segment, offset: usize) -> Vec<usize> {
+    let digit = |number: usize, digit: &u8| number * 10 + usize::from(digit - b'0');
+    segment.frames_from(offset).map(|frame| frame.record[..8].iter().fold(0, digit)).collect()
+}
+
+impl Life {
+    /// What waits, segment by segment, with how far each one is delivered.
+    fn each_segment(&self, mut visit: impl FnMut(&Segment, usize)) {
+        for (index, segment) in self.taken.iter().enumerate() {
+            visit(segment, if index == 0 { self.offset } else { 0 });
+        }
+        lock(&self.outbox.sealed).queue.iter().for_each(|segment| visit(segment, 0));
+        for shard in &self.outbox.shards {
+            lock(&shard.lanes).iter().flatten().for_each(|segment| visit(segment, 0));
+        }
+    }
+
+    fn waiting(&self) -> Vec<usize> {
+        let mut all = Vec::new();
+        self.each_segment(|segment, offset| {
+            let numbers = numbers(segment, offset);
+            assert!(numbers.is_sorted(), "the records of a segment are in order: {numbers:?}");
+            let is_whole = offset == 0;
+            assert!(!is_whole || numbers.len() as u64 == segment.records(), "it knows how many there are");
+            all.extend(numbers);
+        });
+        all
+    }
+
+    /// As the ship thread finds what a flush waits for.
+    fn settled(&self) -> u64 {
+        let left = self.outbox.left();
+        self.taken.front().map_or(left, |segment| segment.number().min(left))
+    }
+
+    fn deliver(&self, records: u64) {
+        self.ledger.resolve(Signal::Logs, &[(Fate::Delivered, records)]);
+        self.outbox.release(records);
+    }
+
+    /// What a log call does.
+    fn offer(&self, thread: usize, high: bool, frame: &[u8]) -> Result<(), DropReason> {
+        self.ledger.count(thread, Count::OtlpAccepted);
+        let appended = match (self.outbox.append(thread, high, frame), self.outbox.overload()) {
+            (Err(DropReason::OutboxFull), Overload::Block(most)) => {
+                self.outbox.append_when_there_is_room(thread, high, frame, most)
+            }
+            (Err(DropReason::OutboxFull), _) => self.outbox.append_by_dropping(thread, high, frame),
+            (appended, _) => appended.map_err(Refused::from),
+        };
+        match appended {
+            Ok(_) => self.ledger.count(thread, Count::Appended),
+            Err(Refused { reason, .. }) => self.ledger.count_dropped(thread, Signal::Logs, reason),
+        }
+        appended.map(drop).map_err(|refused| refused.reason)
+    }
+
+    /// A refusal for want of room is true.
+    fn assert_full(&self, length: usize, config: &Config) {
+        let memory = &self.outbox.memory;
+        let records = self.outbox.records.load(Ordering::Relaxed);
+        if config.max_records.is_some_and(|most| records >= most) {
+            return;
+        }
+        let (used, bound) = self.used_and_bound();
+        assert!(used + memory.cost(length) > bound, "{length} bytes fit: {used} of {bound} are in use");
+    }
+
+    fn used_and_bound(&self) -> (usize, usize) {
+        match self.outbox.spool().filter(|_| self.outbox.memory.is_in_files()) {
+            Some(spool) => (spool.in_use(), spool.max_bytes()),
+            None => self.outbox.memory(),
+        }
+    }
+
+    /// It would not fit if nothing else were there, but for what a file has beside its frames.
+    fn assert_too_large(&self, length: usize) {
+        let (_, bound) = self.used_and_bound();
+        assert!(self.outbox.memory.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
+    }
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let config = Config::of(&mut rng);
+        let folder = std::env::temp_dir().join(format!("logbridge-model-{}-{seed}", std::process::id()));
+        let life = config.begin(&folder);
+        Self { rng, config, folder, life, known: Vec::new(), damaged: HashMap::new(), told: HashSet::new() }
+    }
+
+    fn step(&mut self) {
+        match self.rng.u8(..32) {
+            0..12 => self.append(),
+            12..16 => self.seal(),
+            16..19 => self.take(),
+            19..21 => self.settle_part(),
+            21..25 => self.settle_whole(),
+            25 => self.life.outbox.prepare(),
+            26 => self.life.outbox.trim(),
+            27 => self.retire(),
+            28 => self.look(),
+            29 => self.remove_directory(),
+            30 => self.adopt(),
+            _ => self.crash(),
+        }
+        self.check();
+    }
+
+    fn append(&mut self) {
+        for _ in 0..self.rng.usize(1..20) {
+            let (thread, high) = (self.rng.usize(..self.config.threads), self.rng.u8(..4) == 0);
+            let usual = self.life.outbox.memory.usual();
+            let length = match self.rng.u8(..24) {
+                0 => usual + self.rng.usize(..2 * usual),
+                1 => usual - self.rng.usize(..100),
+                2..6 => self.rng.usize(..usual / 2),
+                _ => self.rng.usize(..300),
+            };
+            self.append_one(thread, high, length);
+        }
+    }
+
+    fn append_one(&mut self, thread: usize, high: bool, length: usize) {
+        let number = self.known.len();
+        let mut frame = frame_of("model", if high { 13 } else { 9 }, &format!("{number:08}{}", "x".repeat(length)));
+        let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
+        frame[..4].copy_from_slice(&checksum);
+        let evicted_before = self.evictions();
+        let taken = self.life.offer(thread, high, &frame);
+        let place = if taken.is_ok() { Place::Waiting } else { Place::Over };
+        self.known.push(Known { place, high, file: None });
+        self.note_evicted(self.evictions() - evicted_before);
+        match taken {
+            Ok(()) => self.assert_durable(number, thread, high),
+            Err(DropReason::OutboxFull | DropReason::BlockTimeout) => self.life.assert_full(frame.len(), &self.config),
+            Err(DropReason::RefusedBelowWarn) => {
+                assert!(!high && self.config.overload == Overload::DropLeastSevere, "{:?}", self.config);
+            }
+            Err(DropReason::TooLarge) => self.life.assert_too_large(frame.len()),
+            Err(reason) => panic!("refused for {reason:?}"),
+        }
+    }
+
+    /// A call that has returned has committed its record, where the directory can be used as far as is known.
+    fn assert_durable(&self, number: usize, thread: usize, high: bool) {
+        if !self.life.outbox.memory.is_in_files() || self.life.unnoticed {
+            return;
+        }
+        let is_here = |segment: &&Segment| numbers(segment, 0).last() == Some(&number);
+        let is_durable = |segment: &Segment| segment.file().is_some_and(Path::exists);
+        let lanes = lock(&self.life.outbox.shards[thread].lanes);
+        let sealed = lock(&self.life.outbox.sealed);
+        let segment = lanes[usize::from(high)].as_ref().filter(is_here).or(sealed.queue.back().filter(is_here));
+        assert_eq!(segment.map(is_durable), Some(true), "record {number} is in a file that others will find");
+    }
+
+    fn evictions(&self) -> u64 {
+        let dropped = self.life.ledger.snapshot().otlp.dropped;
+        let evicted = [DropReason::EvictedLessSevere, DropReason::EvictedOldest];
+        dropped.iter().filter(|(reason, _)| evicted.contains(reason)).map(|(_, records)| records).sum()
+    }
+
+    /// What has made room for others is counted, and the policy allows it.
+    fn note_evicted(&mut self, counted: u64) {
+        if counted == 0 {
+            // Where one is gone all the same, the next check finds that.
+            return;
+        }
+        let now: HashSet<usize> = self.life.waiting().into_iter().collect();
+        let is_gone = |number: &usize| self.known[*number].place == Place::Waiting && !now.contains(number);
+        let gone: Vec<usize> = (0..self.known.len()).filter(is_gone).collect();
+        assert_eq!(counted, gone.len() as u64, "what makes room is counted");
+        for number in gone {
+            let known = &mut self.known[number];
+            match self.config.overload {
+                Overload::DropOldest => {}
+                Overload::DropLeastSevere => assert!(!known.high, "record {number} is severe"),
+                Overload::Block(_) | Overload::DropNewest => panic!("record {number} is gone"),
+            }
+            known.place = Place::Over;
+        }
+    }
+
+    fn seal(&mut self) {
+        let barrier = self.life.outbox.seal();
+        self.life.barriers.push((barrier, self.known.len()));
+    }
+
+    fn take(&mut self) {
+        for _ in 0..self.rng.usize(1..4) {
+            self.life.taken.extend(self.life.outbox.take_sealed());
+        }
+    }
+
+    fn over(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            assert_eq!(self.known[*number].place, Place::Waiting, "record {number} was there once");
+            self.known[*number].place = Place::Over;
+        }
+    }
+
+    /// A request that ends inside a segment was delivered.
+    fn settle_part(&mut self) {
+        let Some(segment) = self.life.taken.front_mut() else { return };
+        let lengths: Vec<usize> = segment.frames_from(self.life.offset).map(|frame| frame.length).collect();
+        if lengths.len() < 2 {
+            return;
+        }
+        let part = self.rng.usize(1..lengths.len());
+        let delivered = numbers(segment, self.life.offset)[..part].to_vec();
+        self.life.offset += lengths[..part].iter().sum::<usize>();
+        segment.consume(self.life.offset);
+        self.over(&delivered);
+        self.life.deliver(part as u64);
+    }
+
+    /// A request that ends with a segment was delivered.
+    fn settle_whole(&mut self) {
+        let Some(segment) = self.life.taken.pop_front() else { return };
+        let delivered = numbers(&segment, std::mem::take(&mut self.life.offset));
+        self.over(&delivered);
+        self.life.deliver(delivered.len() as u64);
+        self.life.outbox.recycle(segment);
+        self.life.outbox.made_room();
+    }
+
+    /// As the ship thread does when a process that has nothing left ends.
+    fn retire(&mut self) {
+        if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.is_waiting() {
+            self.life.outbox.retire();
+        }
+    }
+
+    /// The ship thread looks after the directory until it can be used.
+    fn look(&mut self) {
+        let Some(spool) = self.life.outbox.spool().cloned() else { return };
+        for _ in 0..3 {
+            spool.try_again_now();
+            self.life.outbox.look_after_spool();
+        }
+        assert!(spool.is_usable(), "nothing stands in the way: {:?}", spool.untold_trouble());
+        self.life.unnoticed = false;
+    }
+
+    /// Somebody removes the directory, and perhaps makes it again.
+    fn remove_directory(&mut self) {
+        if self.config.spool_bytes.is_none() || fs::remove_dir_all(&self.folder).is_err() {
+            return;
+        }
+        if self.rng.bool() {
+            fs::create_dir(&self.folder).expect("it is gone");
+        }
+        self.life.unnoticed = true;
+        for known in &mut self.known {
+            if matches!(known.place, Place::Left(_)) {
+                known.place = Place::Over;
+            }
+        }
+    }
+
+    /// The process is killed, perhaps a file is damaged, and another process begins.
+    fn crash(&mut self) {
+        let mut files = Vec::new();
+        self.life.each_segment(|segment, offset| {
+            let file = segment.file().filter(|path| path.exists()).map(Path::to_owned);
+            files.push((file, numbers(segment, 0), numbers(segment, offset)));
+        });
+        for (file, all, waiting) in files {
+            for number in all {
+                self.known[number].file.clone_from(&file);
+            }
+            for number in waiting {
+                self.known[number].place = file.clone().map_or(Place::Over, Place::Left);
+            }
+        }
+        // With it, everything goes that the process had: mappings, and with them the lock.
+        let end = Config { spool_bytes: None, ..self.config }.begin(&self.folder);
+        drop(std::mem::replace(&mut self.life, end));
+        if self.rng.u8(..3) == 0 {
+            self.damage();
+        }
+        self.age_files();
+        self.life = self.config.begin(&self.folder);
+    }
+
+    fn files(&self, kinds: &[&str]) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        files.retain(|path| path.extension().is_some_and(|kind| kinds.iter().any(|wanted| kind == *wanted)));
+        files.sort_unstable();
+        files
+    }
+
+    /// Segments whose run's file is gone are adopted only when nobody can be copying them any more.
+    fn age_files(&self) {
+        for path in self.files(&["seg"]) {
+            let file = fs::File::options().write(true).open(path).expect("a file");
+            file.set_modified(SystemTime::now() - Duration::from_secs(600)).expect("a time");
+        }
+    }
+
+    fn damage(&mut self) {
+        let files = self.files(&["seg", "run"]);
+        let Some(path) = self.rng.choice(&files).cloned() else { return };
+        let mut bytes = fs::read(&path).expect("a file");
+        let at = self.rng.usize(..bytes.len().clamp(1, 12_000).max(1));
+        let touched = match self.rng.u8(..4) {
+            0 => {
+                bytes.truncate(at);
+                at..usize::MAX
+            }
+            1 => self.overwrite(&mut bytes, at..at + 1, |byte, rng| byte ^ (1 << rng.u8(..8))),
+            2 => self.overwrite(&mut bytes, at & !4095..(at & !4095) + 4096, |_, _| 0),
+            _ => self.overwrite(&mut bytes, at..at + 40, |_, rng| rng.u8(..)),
+        };
+        fs::write(&path, bytes).expect("a file");
+        if path.extension().is_some_and(|kind| kind == "seg") {
+            // It may be damaged already.
+            *self.damaged.entry(path).or_default() |= touched.start < HEAD;
+        }
+    }
+
+    fn overwrite(&mut self, bytes: &mut [u8], range: Range<usize>, value: fn(u8, &mut Rng) -> u8) -> Range<usize> {
+        for byte in bytes.get_mut(range.start..).unwrap_or_default().iter_mut().take(range.len()) {
+            *byte = value(*byte, &mut self.rng);
+        }
+        range
+    }
+
+    /// What dead processes have left behind is sent, unless this process dies in the middle of that.
+    fn adopt(&mut self) {
+        let Ok(found) = Directory(self.folder.clone()).adopt() else { return };
+        let spool = self.life.outbox.spool().cloned();
+        if let Some(spool) = &spool {
+            spool.note_others(found.bytes);
+        }
+        let mut stops_after = if self.rng.u8(..3) == 0 { self.rng.usize(..4) } else { usize::MAX };
+        for mut run in found.runs {
+            while let Some(next) = run.next() {
+                if stops_after == 0 {
+                    if let Ok(left) = next {
+                        self.adopt_part(left);
+                    }
+                    return;
+                }
+                stops_after -= 1;
+                let freed = match next {
+                    Ok(left) => self.adopt_whole(left),
+                    Err(Skipped::Empty(length)) => length,
+                    Err(Skipped::SetAside(path, _) | Skipped::Version(path, _)) => {
+                        let was = path.with_extension("");
+                        let was = if was.extension().is_some() { was } else { path };
+                        assert!(self.damaged.contains_key(&was), "nobody damaged {}", was.display());
+                        self.told.insert(was);
+                        0
+                    }
+                };
+                if let Some(spool) = &spool {
+                    spool.freed(freed);
+                }
+            }
+            let _keeps_what_it_cannot_read = run.finish();
+        }
+        self.check_adopted();
+    }
+
+    fn adopt_whole(&mut self, left: Left) -> usize {
+        let numbers = numbers(&left.segment, 0);
+        self.delivered_later(&numbers);
+        if left.damage.is_some() {
+            self.told.insert(left.path().to_owned());
+        }
+        let length = left.length;
+        left.finish();
+        length
+    }
+
+    /// Some of it is sent, and then this process dies too.
+    fn adopt_part(&mut self, left: Left) {
+        let numbers = numbers(&left.segment, 0);
+        let part = self.rng.usize(..=numbers.len());
+        left.consume(part as u64);
+        self.delivered_later(&numbers[..part]);
+    }
+
+    fn delivered_later(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            let known = &mut self.known[*number];
+            match (&known.place, &known.file) {
+                (Place::Left(_), _) => {}
+                // The word that says what was sent is no more than a word.
+                (Place::Over, Some(file)) if self.damaged.contains_key(file) => {}
+                place => panic!("record {number} comes from a file, and is {place:?}"),
+            }
+            known.place = Place::Over;
+        }
+    }
+
+    /// Nothing is left to be adopted.
+    fn check_adopted(&mut self) {
+        for (number, known) in self.known.iter_mut().enumerate() {
+            if let Place::Left(file) = &known.place {
+                let is_known = self.damaged.get(file).is_some_and(|is_head| *is_head || self.told.contains(file));
+                assert!(is_known, "record {number} was left in {}, and nobody says that it is lost", file.display());
+                known.place = Place::Over;
+            }
+        }
+    }
+
+    /// What holds after every step.
+    fn check(&self) {
+        let mut found = self.life.waiting();
+        found.sort_unstable();
+        let is_waiting = |number: &usize| self.known[*number].place == Place::Waiting;
+        let expected: Vec<usize> = (0..self.known.len()).filter(is_waiting).collect();
+        assert_eq!(found, expected, "each record is in one place");
+        let otlp = self.life.ledger.snapshot().otlp;
+        assert_eq!(otlp.pending, found.len() as u64, "{otlp:?}");
+        if self.config.max_records.is_some() {
+            assert_eq!(self.life.outbox.records.load(Ordering::Relaxed), found.len(), "the bound in records");
+            assert!(found.len() <= MOST_RECORDS, "{}", found.len());
+        }
+        let (allocated, bound) = self.life.outbox.memory();
+        assert!(allocated <= bound, "{allocated} of {bound} bytes");
+        if let Some(max_bytes) = self.config.spool_bytes {
+            let length = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+            let bytes: u64 = self.files(&["seg"]).iter().map(length).sum();
+            assert!(bytes <= max_bytes as u64, "{bytes} of {max_bytes} bytes in files");
+        }
+        let settled = self.life.settled();
+        for (barrier, records) in &self.life.barriers {
+            let late = expected.first().filter(|first| *first < records);
+            assert!(settled < *barrier || late.is_none(), "a flush was done, and {late:?} was before it");
+        }
+    }
+
+    /// Everything goes: what the ship thread can send, and then what the files hold.
+    fn end(&mut self) {
+        if self.rng.bool() {
+            self.life.outbox.seal();
+            while let Some(segment) = self.life.outbox.take_sealed() {
+                self.life.taken.push_back(segment);
+            }
+            while !self.life.taken.is_empty() {
+                self.settle_whole();
+                self.check();
+            }
+            let otlp = self.life.ledger.snapshot().otlp;
+            assert_eq!((otlp.pending, otlp.accepted), (0, otlp.delivered + otlp.dropped_total()), "{otlp:?}");
+        }
+        self.crash();
+        // One of them may stop in the middle.
+        while self.known.iter().any(|known| matches!(known.place, Place::Left(_))) {
+            self.adopt();
+        }
+        self.check();
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+fn play(seed: u64) {
+    struct Named(u64);
+    impl Drop for Named {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                #[allow(clippy::print_stderr)] // Into the output of the test that fails.
+                {
+                    eprintln!("LOGBRIDGE_MODEL_SEED={} plays this sequence alone", self.0);
+                }
+            }
+        }
+    }
+    let _named = Named(seed);
+    let mut model = Model::new(seed);
+    for _ in 0..model.rng.usize(20..80) {
+        model.step();
+    }
+    model.end();
+}
+
+#[test]
+fn every_record_is_in_exactly_one_place() {
+    let setting = |wanted: &str| std::env::vars_os().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    if let Some(seed) = setting("LOGBRIDGE_MODEL_SEED") {
+        return play(seed.to_string_lossy().parse().expect("a number"));
+    }
+    let sequences = if setting("LOGBRIDGE_LONG_TESTS").is_some() { 20_000 } else { 300 };
+    (0..sequences).for_each(play);
+}
