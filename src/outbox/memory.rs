@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::block::Block;
-use super::spool::{NoFile, Spool};
+use super::spool::{NoFile, Spool, SpoolFile};
 use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
@@ -235,6 +235,26 @@ impl Memory {
         while lock(&self.pool).len() < SPARE {
             let Some(block) = self.spare() else { return };
             lock(&self.pool).push(block);
+        }
+        // Those that are taken next may have let go of their pages when they waited last.
+        while let Some(mut file) = self.take_parked() {
+            file.populate();
+            lock(&self.pool).push(Block::File(file));
+        }
+    }
+
+    /// One of those that are taken next, where it has no pages.
+    fn take_parked(&self) -> Option<SpoolFile> {
+        let mut pool = lock(&self.pool);
+        let is_parked = |block: &Block| matches!(block, Block::File(file) if file.is_parked());
+        let next = pool.len().saturating_sub(SPARE);
+        let at = pool.iter().skip(next).position(is_parked)?;
+        match pool.remove(next + at) {
+            Block::File(file) => Some(file),
+            block => {
+                pool.push(block);
+                None
+            }
         }
     }
 

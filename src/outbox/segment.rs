@@ -12,13 +12,11 @@ pub(crate) struct Segment {
     pub(super) high: bool,
     /// Its place among all that were ever sealed; 0 until it is.
     pub(super) number: u64,
-    /// Its pages have been let go of.
-    pub(super) parked: bool,
 }
 
 impl Segment {
     pub(super) fn new(block: Block, high: bool) -> Self {
-        Self { block, records: 0, high, number: 0, parked: false }
+        Self { block, records: 0, high, number: 0 }
     }
 
     /// Of frames that somebody else has written.
@@ -80,10 +78,8 @@ impl Segment {
 
     /// Lets go of memory that the kernel has elsewhere.
     pub(super) fn park(&mut self) {
-        if let Block::File(file) = &self.block
-            && !std::mem::replace(&mut self.parked, true)
-        {
-            file.let_go_of_pages();
+        if let Block::File(file) = &mut self.block {
+            file.park();
         }
     }
 

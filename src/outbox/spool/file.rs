@@ -20,6 +20,8 @@ pub(crate) struct SpoolFile {
     records: u64,
     /// What the checksums of the frames are mixed with.
     salt: u32,
+    /// Its pages have been let go of.
+    parked: bool,
 }
 
 impl SpoolFile {
@@ -29,7 +31,7 @@ impl SpoolFile {
         // Where there was no room for all of it, nothing stays.
         let mapping = made.inspect_err(|_| drop(fs::remove_file(&path)))?;
         let start = start_behind(resource.len());
-        let mut file = Self { mapping, path, start, filled: 0, records: 0, salt };
+        let mut file = Self { mapping, path, start, filled: 0, records: 0, salt, parked: false };
         if !write_head(file.mapping.bytes_mut(), origin, resource) {
             file.delete();
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the resource does not fit into a segment"));
@@ -94,11 +96,18 @@ impl SpoolFile {
     /// Has the kernel give its pages now.
     pub(crate) fn populate(&mut self) {
         self.mapping.populate();
+        self.parked = false;
     }
 
     /// Lets go of its pages; they are read back where they are asked for.
-    pub(crate) fn let_go_of_pages(&self) {
-        self.mapping.let_go_of_pages();
+    pub(crate) fn park(&mut self) {
+        if !std::mem::replace(&mut self.parked, true) {
+            self.mapping.let_go_of_pages();
+        }
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked
     }
 
     /// Gives back the blocks behind what is filled. It can hold no more then.
