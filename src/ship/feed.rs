@@ -98,6 +98,12 @@ pub(super) trait Feed: Send {
         false
     }
 
+    /// Whether what was sent last outlives this process: then it waits until somebody has mended the key or the address
+    /// that the endpoint refuses.
+    fn keeps(&self) -> bool {
+        false
+    }
+
     /// The process ends. Where nothing waits, what is only there to take more is cleared away.
     fn end(&mut self) {}
 }

@@ -225,6 +225,10 @@ impl Feed for LogFeed {
         if self.outbox.spool().is_some() { "in the spool" } else { "in memory" }
     }
 
+    fn keeps(&self) -> bool {
+        self.segments.iter().all(Segment::is_in_file)
+    }
+
     fn end(&mut self) {
         if self.is_empty() && !self.is_waiting() {
             self.outbox.retire();

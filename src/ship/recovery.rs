@@ -297,6 +297,10 @@ impl Feed for RecoveryFeed {
         Size(self.spool.max_bytes()).to_string()
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn place(&self) -> &'static str {
         "in the spool"
     }

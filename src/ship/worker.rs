@@ -367,8 +367,8 @@ impl Worker {
                     Err(_) => None,
                 },
             };
-            if answered.is_some() {
-                return answered;
+            if let Some(outcome) = answered {
+                return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
             }
         }
     }

@@ -112,10 +112,6 @@ fn flush_on_signal(after: After) {
     });
 }
 
-fn wait(records: u64) -> String {
-    if records == 1 { "the record waits".to_owned() } else { "they wait".to_owned() }
-}
-
 /// Delivers what can be delivered before the process ends; if records remain, one line says how many and why.
 pub(super) fn flush_at_end(pipeline: &Pipeline) {
     // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
@@ -161,10 +157,9 @@ fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
             let directory = spool.directory().display();
             // Not a loss, unless there are spans too.
             let notice = Notice { is_note: spans == 0, ..Notice::new("exit", text) };
-            notice.note(format!(
-                "{} in {directory}: the next start, or `logbridge replay {directory}`, sends them",
-                wait(records)
-            ))
+            let (wait, them) = if records == 1 { ("the record waits", "it") } else { ("they wait", "them") };
+            notice
+                .note(format!("{wait} in {directory}: the next start, or `logbridge replay {directory}`, sends {them}"))
         }
         None => Notice::new("exit", text),
     };

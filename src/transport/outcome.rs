@@ -43,6 +43,14 @@ impl Outcome {
         Self::Refused { reason: RejectReason::Malformed, cause: Cause { kind: CauseKind::Final, text } }
     }
 
+    /// For what can wait as long as it takes: a refusal that says nothing of what was sent is one to try again.
+    pub(crate) fn waited_out(self) -> Self {
+        match self {
+            Self::Refused { cause, .. } if cause.kind.is_about_the_endpoint() => Self::Retry { cause, after: None },
+            other => other,
+        }
+    }
+
     /// Whether the endpoint could read the request.
     pub(super) fn is_taken(&self) -> bool {
         matches!(self, Self::Delivered | Self::Partial { .. })
@@ -125,7 +133,12 @@ impl CauseKind {
         matches!(
             self,
             Self::Dns | Self::NotTls | Self::Protocol | Self::Refused | Self::Tls | Self::TlsSetUp | Self::Unreachable
-        )
+        ) || self.is_about_the_endpoint()
+    }
+
+    /// Whether a refusal says nothing of what was sent: with another key or another address it would be taken.
+    fn is_about_the_endpoint(self) -> bool {
+        matches!(self, Self::Auth | Self::NotFound | Self::Redirect)
     }
 
     /// What to change.

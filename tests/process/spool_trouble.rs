@@ -17,6 +17,7 @@ pub(crate) const GROUP: Group = Group {
         a_directory_that_is_removed_while_a_process_runs_costs_nothing,
         a_full_disk_is_a_notice_and_memory_serves,
         a_lost_answer_costs_a_second_copy_with_the_same_id,
+        an_endpoint_that_refuses_the_key_costs_nothing,
         an_outage_fills_the_spool_and_not_the_memory,
         damage_costs_what_is_damaged_and_is_counted,
         nothing_is_sent_twice_when_everything_was_answered,
@@ -92,6 +93,26 @@ fn a_lost_answer_costs_a_second_copy_with_the_same_id() {
     }
     assert_eq!(ids.len(), 100, "as many ids as records");
     assert!(ids.values().all(|messages| messages.len() == 2 && messages[0] == messages[1]), "{ids:?}");
+}
+
+fn an_endpoint_that_refuses_the_key_costs_nothing() {
+    for status in [401, 403, 404] {
+        let (folder, receiver) = (Folder::new(), receiver());
+        receiver.answer_always(Answer::status(status));
+        let first = Child::new("log_some").arg("100").to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool());
+        // It tries, is told why not, and does not wait for what will not change.
+        let first = first.run().success().within(crate::support::SLACK).said(&status.to_string());
+        let first = first.said("100 records were not delivered before the process ended").said("they wait in");
+        assert_eq!(first.count("lost"), 0, "{first}");
+        // The next start tries them again, as often as it takes until somebody has mended the key.
+        let second = Child::new("recover").to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool()).start();
+        let requests = receiver.requests().len();
+        assert!(receiver.wait_for_requests(requests + 2, LONG).len() >= requests + 2, "{status}");
+        receiver.answer_always(Answer::Ok);
+        let second = finish_with(&receiver, 100, second).said(&status.to_string());
+        second.numbers().expect(&[("otlp.adopted", 100), ("otlp.delivered", 100), ("otlp.lost", 0)]);
+        assert_eq!((receiver.logs().len(), folder.files()), (100, Vec::<String>::new()), "{second}");
+    }
 }
 
 fn shut_down_and_stay(_: &[String]) {
