@@ -196,7 +196,6 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
     (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
 }
 
-/// More than any file holds: a number that says so is wrong.
 /// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
 #[cfg(feature = "cli")]
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
@@ -205,6 +204,7 @@ pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
     (*magic == MAGIC).then_some(version)
 }
 
+/// More than any file holds: a number that says so is wrong.
 const MUCH: u64 = 1 << 40;
 
 /// Goes from frame to frame. One that is damaged is skipped where the next one, or the end, is where it says.
