@@ -183,6 +183,8 @@ fn start_living(folder: &Folder, url: &str, records: u32) -> Running {
 fn a_live_process_keeps_what_it_has() {
     let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
     let mut living = start_living(&folder, &nowhere.url, 10);
+    // It looks for what dead processes leave, too: not while it is stopped.
+    living.signal(libc::SIGSTOP);
     let before = contents(&folder);
     leave(&folder, "dead", 5);
     let pid = living.pid();
@@ -193,6 +195,7 @@ fn a_live_process_keeps_what_it_has() {
     assert!(receiver.logs().iter().all(|log| log.service_name() == "dead"));
     let seen = printed(replay(&folder).arg("--dry-run").run().success(), "nothing in ");
     printed(seen, &format!("left to others\n  about 10 records: process {pid} lives, and sends them itself\n"));
+    living.signal(libc::SIGCONT);
     living.release();
     living.finish().success();
 }

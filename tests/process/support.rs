@@ -155,8 +155,12 @@ impl Running {
 
     /// What ^C does.
     pub(crate) fn interrupt(&self) {
+        self.signal(libc::SIGINT);
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: kill(2) touches no memory; the child was not waited for, so the number is its own.
-        unsafe { libc::kill(self.pid(), libc::SIGINT) };
+        unsafe { libc::kill(self.pid(), signal) };
     }
 
     pub(crate) fn finish(mut self) -> Finished {
