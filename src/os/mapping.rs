@@ -157,9 +157,14 @@ pub(crate) fn page_size() -> usize {
 /// Takes the file's lock, unless somebody else has it: then `false`. It is held until the last descriptor of this opening
 /// of the file, and on Linux its last mapping, is gone; so it ends with the process, however that ends.
 pub(crate) fn lock(file: &File) -> io::Result<bool> {
+    flock(file, libc::LOCK_EX)
+}
+
+/// `false` where somebody else has a lock that does not go with it.
+fn flock(file: &File, operation: libc::c_int) -> io::Result<bool> {
     loop {
         // SAFETY: the descriptor is open; flock touches no memory.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        if unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) } == 0 {
             return Ok(true);
         }
         let error = io::Error::last_os_error();
@@ -186,20 +191,12 @@ pub(crate) fn open_regular(path: &Path, write: bool) -> io::Result<File> {
 /// Whether somebody has the file's lock. To find out, it is shared for a moment, in which [`lock`] fails for others.
 #[cfg(feature = "cli")]
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
-    loop {
-        // SAFETY: the descriptor is open; flock touches no memory.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } == 0 {
-            // SAFETY: as above. Where it fails, the lock ends with the descriptor.
-            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
-            return Ok(false);
-        }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            io::ErrorKind::WouldBlock => return Ok(true),
-            io::ErrorKind::Interrupted => {}
-            _ => return Err(error),
-        }
+    let is_shared = flock(file, libc::LOCK_SH)?;
+    if is_shared {
+        // Where it fails, the lock ends with the descriptor.
+        let _ends_anyway = flock(file, libc::LOCK_UN);
     }
+    Ok(!is_shared)
 }
 
 /// Makes the file that long, with all its blocks, so that a full disk is an error now and not a SIGBUS later.

@@ -164,23 +164,18 @@ impl Memory {
                 buf.clear();
                 lock(&self.pool).push(Block::Heap(buf));
             }
-            Block::Heap(buf) => {
-                self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
-            }
-            Block::File(mut file) => match &self.spool {
-                Some(spool) => {
-                    // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
-                    let mut pool = lock(&self.pool);
-                    if is_usual && spool.is_usable() && !spool.is_scarce() && spool.has(&file) {
-                        file.clear();
-                        pool.push(Block::File(file));
-                    } else {
-                        drop(pool);
-                        spool.delete(file);
-                    }
+            Block::File(mut file) if is_usual => {
+                // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
+                let mut pool = lock(&self.pool);
+                if self.files().is_some_and(|spool| !spool.is_scarce() && spool.has(&file)) {
+                    file.clear();
+                    pool.push(Block::File(file));
+                } else {
+                    drop(pool);
+                    self.discard(Block::File(file));
                 }
-                None => file.delete(),
-            },
+            }
+            block => self.discard(block),
         }
     }
 
@@ -276,14 +271,18 @@ impl Memory {
 
     /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
     pub(super) fn trim(&self) {
-        for block in std::mem::take(&mut *lock(&self.pool)) {
-            match (block, &self.spool) {
-                (Block::Heap(buf), _) => {
-                    self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
-                }
-                (Block::File(file), Some(spool)) => spool.delete(file),
-                (Block::File(file), None) => file.delete(),
+        let all = std::mem::take(&mut *lock(&self.pool));
+        all.into_iter().for_each(|block| self.discard(block));
+    }
+
+    /// Gives back what a block is made of.
+    fn discard(&self, block: Block) {
+        match (block, &self.spool) {
+            (Block::Heap(buf), _) => {
+                self.allocated.fetch_sub(buf.capacity(), Ordering::Relaxed);
             }
+            (Block::File(file), Some(spool)) => spool.delete(file),
+            (Block::File(file), None) => file.delete(),
         }
     }
 
@@ -302,10 +301,7 @@ impl Memory {
             let keep = pool.len().min(SPARE);
             pool.split_off(keep)
         };
-        extra.into_iter().for_each(|block| match (block, &self.spool) {
-            (Block::File(file), Some(spool)) => spool.delete(file),
-            (block, _) => drop(block),
-        });
+        extra.into_iter().for_each(|block| self.discard(block));
     }
 
     /// The bound of what is allocated now, and how much of it holds records.

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
-use super::tests::frame_of;
+use super::tests::{frame_of, offer};
 use super::*;
 use crate::config::SpoolConfig;
-use crate::ledger::{Count, Fate};
+use crate::ledger::Fate;
 use crate::signal::Signal;
 
 const RESOURCE: &[u8] = b"resource";
@@ -147,21 +147,8 @@ impl Life {
         self.outbox.release(records);
     }
 
-    /// What a log call does.
     fn offer(&self, thread: usize, high: bool, frame: &[u8]) -> Result<(), DropReason> {
-        self.ledger.count(thread, Count::OtlpAccepted);
-        let appended = match (self.outbox.append(thread, high, frame), self.outbox.overload()) {
-            (Err(DropReason::OutboxFull), Overload::Block(most)) => {
-                self.outbox.append_when_there_is_room(thread, high, frame, most)
-            }
-            (Err(DropReason::OutboxFull), _) => self.outbox.append_by_dropping(thread, high, frame),
-            (appended, _) => appended.map_err(Refused::from),
-        };
-        match appended {
-            Ok(_) => self.ledger.count(thread, Count::Appended),
-            Err(Refused { reason, .. }) => self.ledger.count_dropped(thread, Signal::Logs, reason),
-        }
-        appended.map(drop).map_err(|refused| refused.reason)
+        offer(&self.outbox, &self.ledger, thread, high, frame)
     }
 
     /// A refusal for want of room is true.

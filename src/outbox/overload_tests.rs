@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::super::tests::{frame, frame_of, records, seal};
+use super::super::tests::{frame, frame_of, offer, records, seal};
 use super::*;
 use crate::ledger::{Count, Ledger, OtlpCounters};
 
@@ -23,24 +23,8 @@ impl Rig {
         Self { outbox, ledger }
     }
 
-    /// What a log call does.
     fn offer(&self, thread: usize, high: bool, frame: &[u8]) -> Result<(), DropReason> {
-        self.ledger.count(thread, Count::OtlpAccepted);
-        let appended = match (self.outbox.append(thread, high, frame), self.outbox.overload()) {
-            (Err(DropReason::OutboxFull), Overload::Block(most)) => {
-                self.outbox.append_when_there_is_room(thread, high, frame, most)
-            }
-            (Err(DropReason::OutboxFull), _) => self.outbox.append_by_dropping(thread, high, frame),
-            (appended, _) => appended.map_err(Refused::from),
-        };
-        match appended {
-            Ok(_) => self.ledger.count(thread, Count::Appended),
-            Err(Refused { reason, .. }) => {
-                self.ledger.count_dropped(thread, Signal::Logs, reason);
-                let _nobody_sleeps = self.outbox.count_loss(thread, reason, frame);
-            }
-        }
-        appended.map(drop).map_err(|refused| refused.reason)
+        offer(&self.outbox, &self.ledger, thread, high, frame)
     }
 
     /// Appends numbered frames until one is refused; how many were taken, and why that one was not.

@@ -1,5 +1,7 @@
 use super::*;
+use crate::ledger::Count;
 use crate::otlp::{Scratch, encode_scope_name};
+use crate::signal::Signal;
 
 fn outbox(max_bytes: usize, threads: usize) -> Outbox {
     Outbox::new(max_bytes, threads, Arc::new(Ledger::new()))
@@ -17,6 +19,32 @@ pub(super) fn frame_of(target: &str, severity: u8, text: &str) -> Vec<u8> {
 
 pub(super) fn frame(text: &str) -> Vec<u8> {
     frame_of("test", 9, text)
+}
+
+/// What a log call does.
+pub(super) fn offer(
+    outbox: &Outbox,
+    ledger: &Ledger,
+    thread: usize,
+    high: bool,
+    frame: &[u8],
+) -> Result<(), DropReason> {
+    ledger.count(thread, Count::OtlpAccepted);
+    let appended = match (outbox.append(thread, high, frame), outbox.overload()) {
+        (Err(DropReason::OutboxFull), Overload::Block(most)) => {
+            outbox.append_when_there_is_room(thread, high, frame, most)
+        }
+        (Err(DropReason::OutboxFull), _) => outbox.append_by_dropping(thread, high, frame),
+        (appended, _) => appended.map_err(Refused::from),
+    };
+    match appended {
+        Ok(_) => ledger.count(thread, Count::Appended),
+        Err(Refused { reason, .. }) => {
+            ledger.count_dropped(thread, Signal::Logs, reason);
+            let _nobody_sleeps = outbox.count_loss(thread, reason, frame);
+        }
+    }
+    appended.map(drop).map_err(|refused| refused.reason)
 }
 
 pub(super) fn seal(outbox: &Outbox, into: &mut VecDeque<Segment>) {

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::create_private;
-use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, is_empty, maker, read, used};
-use super::{RUN, SEGMENT, run_file};
+use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, is_empty, maker, read, used, word};
+use super::{RUN, SEGMENT, run_file, run_of};
 use crate::os::{self, Mapping};
 use crate::outbox::Segment;
 use crate::outbox::frame::salt_frame;
@@ -100,8 +100,7 @@ impl Directory {
                 RUN if stem.starts_with('.') => remove_if_forgotten(&path),
                 RUN => runs.entry(stem.to_owned()).or_default().0 = true,
                 SEGMENT => {
-                    let run = stem.rsplit_once('-').map_or(stem, |(run, _)| run);
-                    runs.entry(run.to_owned()).or_default().1.push(path);
+                    runs.entry(run_of(stem).to_owned()).or_default().1.push(path);
                 }
                 _ => {}
             }
@@ -236,9 +235,7 @@ fn take(path: &Path) -> Option<(Mapping, u32, Ending)> {
     if !same {
         return None;
     }
-    let word = |at: usize| {
-        lock.bytes().get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
-    };
+    let word = |at| word(lock.bytes(), at);
     let ending = if word(run_file::ENDING) == Ending::Orderly as u64 { Ending::Orderly } else { Ending::Sudden };
     let pid = word(run_file::PID) as u32;
     Some((lock, pid, ending))

@@ -82,6 +82,16 @@ pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> b
     true
 }
 
+/// The eight bytes there; 0 where there are fewer.
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// The four bytes there; 0 where there are fewer.
+fn half(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u32::from_le_bytes(*half))
+}
+
 fn checksum(head: &[u8], resource: usize) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(head.get(8..32).unwrap_or_default());
@@ -122,8 +132,8 @@ pub(crate) struct Contents<'a> {
 
 /// Reads a file.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
-    let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
-    let half = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u32::from_le_bytes(*w));
+    let word = |at| word(bytes, at);
+    let half = |at| half(bytes, at);
     if word(0) != magic() {
         // Its maker was killed before the head was whole, and nothing can have been committed.
         let is_empty = word(0) == 0 && word(COMMITTED) == 0;
@@ -166,8 +176,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
 /// How much of a file with this head means anything; `None` where the head says nothing of that. Nothing behind it is ever
 /// read.
 pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
-    let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
-    let half = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u32::from_le_bytes(*w));
+    let word = |at| word(head, at);
+    let half = |at| half(head, at);
     let (start, length) = (half(12) as usize, half(16) as usize);
     let is_ours = word(0) == magic() && half(8) == VERSION && start == start_behind(length);
     is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
@@ -175,19 +185,17 @@ pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
 
 /// Whether nothing can be in a file with this head.
 pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
-    let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
-    word(COMMITTED) == 0 && (word(0) == 0 || used(head).is_some())
+    word(head, COMMITTED) == 0 && (word(head, 0) == 0 || used(head).is_some())
 }
 
 /// The process that has made a file with this head; 0 where the head does not say.
 pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
-    let pid = head.get(20..).and_then(|rest| rest.first_chunk()).map_or(0, |pid| u32::from_le_bytes(*pid));
-    if used(head).is_some() { pid } else { 0 }
+    if used(head).is_some() { half(head, 20) } else { 0 }
 }
 
 /// How many records wait in a file with this head, about.
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
-    let word = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+    let word = |at| word(head, at);
     let (committed, records) = (word(COMMITTED), word(RECORDS));
     if word(0) != magic() || committed == 0 || committed > MUCH || records > committed {
         return 0;
@@ -199,9 +207,7 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
 /// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
 #[cfg(feature = "cli")]
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
-    let (magic, rest) = head.split_first_chunk::<8>()?;
-    let version = rest.first_chunk().map(|version| u32::from_le_bytes(*version))?;
-    (*magic == MAGIC).then_some(version)
+    (word(head, 0) == magic()).then(|| half(head, 8))
 }
 
 /// More than any file holds: a number that says so is wrong.

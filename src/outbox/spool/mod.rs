@@ -328,8 +328,7 @@ impl Spool {
     /// found by nobody.
     pub(super) fn has(&self, file: &SpoolFile) -> bool {
         let stem = file.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let of = stem.rsplit_once('-').map_or(stem, |(run, _)| run);
-        self.lock_run().as_ref().is_some_and(|run| run.name == of)
+        self.lock_run().as_ref().is_some_and(|run| run.name == run_of(stem))
     }
 
     /// So many bytes in the directory are not ours.
@@ -402,6 +401,11 @@ impl Spool {
 /// What names end in.
 const RUN: &str = "run";
 const SEGMENT: &str = "seg";
+
+/// The run that a segment belongs to, by its name without the ending.
+fn run_of(stem: &str) -> &str {
+    stem.rsplit_once('-').map_or(stem, |(run, _)| run)
+}
 
 /// A directory that only the user of this process can read; one that is there stays as it is.
 fn make_private_directory(path: &Path) -> io::Result<()> {

@@ -10,8 +10,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::adopt::{DAMAGED, Ending, contents_of, is_recent};
-use super::format::{HEAD, Unreadable, VERSION, estimate, read, version_of};
-use super::{RUN, SEGMENT, run_file};
+use super::format::{HEAD, Unreadable, VERSION, estimate, read, version_of, word};
+use super::{RUN, SEGMENT, run_file, run_of};
 use crate::os;
 use crate::otlp::{RecordView, View, read_resource};
 use crate::outbox::frame::read_frame;
@@ -114,8 +114,7 @@ pub(crate) fn survey(directory: &Path, depth: Depth) -> io::Result<Survey> {
             RUN if stem.starts_with('.') => {}
             RUN => runs.entry(stem.to_owned()).or_default().0 = true,
             SEGMENT => {
-                let run = stem.rsplit_once('-').map_or(stem, |(run, _)| run);
-                runs.entry(run.to_owned()).or_default().1.push(entry.path());
+                runs.entry(run_of(stem).to_owned()).or_default().1.push(entry.path());
             }
             DAMAGED => survey.set_aside.push(entry.path()),
             _ => survey.others += 1,
@@ -171,8 +170,7 @@ fn state_of(path: &Path) -> (RunState, u32) {
                 more => length += more,
             }
         }
-        let word =
-            |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+        let word = |at| word(&bytes, at);
         let pid = word(run_file::PID) as u32;
         let state = match is_locked {
             true if os::is_running(pid) => RunState::Lives,
