@@ -25,7 +25,9 @@ const RECORDS: u64 = 100;
 /// An endpoint with its fault, and who keeps what it stores.
 struct Fault {
     url: String,
-    receiver: Option<Receiver>,
+    /// It keeps its port until the program ends: what is said is kept by URL for all tests together, and another test must
+    /// not get this one.
+    receiver: Option<&'static Receiver>,
     /// How long one request may take.
     timeout: Duration,
     records: u64,
@@ -40,13 +42,13 @@ impl Fault {
 
     /// A receiver that gives these answers, the last one for ever.
     fn answers(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let receiver = Receiver::start().expect("a receiver");
+        let receiver: &Receiver = Box::leak(Box::new(Receiver::start().expect("a receiver")));
         receiver.answer_with(answers);
         Self { receiver: Some(receiver), ..Self::at("") }.with_url(|receiver| receiver.endpoint())
     }
 
     fn with_url(self, url: impl Fn(&Receiver) -> String) -> Self {
-        let url = self.receiver.as_ref().map(url).unwrap_or_default();
+        let url = self.receiver.map(url).unwrap_or_default();
         Self { url, ..self }
     }
 
@@ -109,7 +111,7 @@ fn play(fault: &Fault, patience: Duration) -> Played {
     assert_eq!(shut.is_ok(), end.lost() == flush.lost() && end.unconfirmed == flush.unconfirmed, "{shut:?}: {end:?}");
     assert_eq!((end.accepted, end.pending), (fault.records, 0), "{end:?}");
     let mut stored: HashMap<String, u32> = HashMap::new();
-    let receiver = fault.receiver.as_ref();
+    let receiver = fault.receiver;
     for log in receiver.map(Receiver::logs).unwrap_or_default() {
         *stored.entry(log.message()).or_default() += 1;
     }
@@ -221,6 +223,8 @@ fn dead() {
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
     never_delivers(&Fault::at(url), "connection refused: nothing listens there");
+    // Nobody gets it later, either.
+    std::mem::forget(socket);
 }
 
 #[test]
@@ -261,7 +265,7 @@ fn a_rate_limit_with_retry_after() {
     let fault = Fault::answers([slow, Answer::Ok]);
     let played = delivers(&fault);
     assert_said(&played, &["it answered 429 Too Many Requests (try again later): \"slow down\""]);
-    let requests = fault.receiver.as_ref().map(Receiver::requests).unwrap_or_default();
+    let requests = fault.receiver.map(Receiver::requests).unwrap_or_default();
     let [first, second] = requests.as_slice() else { panic!("two requests: {requests:?}") };
     assert!(second.arrived - first.arrived >= wait);
 }
