@@ -3,8 +3,12 @@
 mod explain;
 #[cfg(feature = "cli")]
 mod filter;
+mod findings;
+mod report;
 
 pub(crate) use explain::explain;
 pub use explain::{Explanation, Gate};
 #[cfg(feature = "cli")]
 pub(crate) use filter::explain_filter;
+pub(crate) use report::give as give_report;
+pub use report::{Configuration, Cut, Dropped, Report, Traced};

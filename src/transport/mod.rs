@@ -66,6 +66,15 @@ impl Transport {
         all
     }
 
+    /// By how many seconds the endpoint's `Date` was ahead of the clock here, in its last answer that had one.
+    pub(crate) fn clock_offset(&self) -> Option<i64> {
+        match &self.client {
+            #[cfg(feature = "grpc")]
+            AnyClient::Grpc(_) => None,
+            AnyClient::Http(client) => client.clock_offset(),
+        }
+    }
+
     /// Sends one request, within its timeout. The body is an `Export…ServiceRequest` in protobuf; `encoding` says how it is
     /// compressed, if it is.
     pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
