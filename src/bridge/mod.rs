@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use levels::Levels;
 
-use crate::diagnose::{Configuration, Explanation, Report, explain};
+use crate::diagnose::{Check, Configuration, Explanation, Report, check, explain};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 
@@ -84,6 +84,17 @@ impl Bridge {
     #[must_use]
     pub fn explain(&self, target: &str, level: impl Into<log::Level>) -> Explanation {
         explain(&self.pipeline, target, level.into())
+    }
+
+    /// Sends a canary: a marked record of the target `logbridge::canary` through `log` and through tracing, at each level,
+    /// from a thread with this thread's subscriber, a fresh thread and a task; and says which of them came to the outbox,
+    /// what stopped the others, and whether the endpoint confirmed them within `timeout`.
+    ///
+    /// The records are written on threads of logbridge's own and are not printed on the console; those that the levels
+    /// let through are sent like any other, and stay at the endpoint.
+    #[must_use]
+    pub fn check(&self, timeout: Duration) -> Check {
+        check(&self.pipeline, timeout)
     }
 
     /// A layer for a `tracing_subscriber` registry of your own.

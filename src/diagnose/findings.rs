@@ -56,8 +56,20 @@ fn records(number: u64) -> String {
 /// What `log` and tracing keep from us.
 fn facades(pipeline: &Pipeline) -> Vec<Finding> {
     let mut found = Vec::new();
-    let wanted = pipeline.levels.facades();
     found.extend(pipeline.lowered());
+    found.extend(compiled_out(pipeline));
+    if !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+        let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
+        let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
+        found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
+    }
+    found
+}
+
+/// What no level can bring back.
+pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
+    let wanted = pipeline.levels.facades();
+    let mut found = Vec::new();
     for (facade, most, features) in [
         (LOG, log::STATIC_MAX_LEVEL, "log"),
         (TRACING, from_tracing(tracing::level_filters::STATIC_MAX_LEVEL), "tracing"),
@@ -70,11 +82,6 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
             );
             found.push(error(&kind::COMPILED_OUT, facade, text, help));
         }
-    }
-    if !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
-        let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
-        let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
-        found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
     }
     found
 }

@@ -1,11 +1,14 @@
 //! Why a record is where it is, or is not.
 
+mod canary;
 mod explain;
 #[cfg(feature = "cli")]
 mod filter;
 mod findings;
 mod report;
 
+pub(crate) use canary::check;
+pub use canary::{Canary, Check, Facade, Place};
 pub(crate) use explain::explain;
 pub use explain::{Explanation, Gate};
 #[cfg(feature = "cli")]

@@ -254,6 +254,15 @@ pub(crate) fn on_own_thread(task: fn()) {
     }
 }
 
+/// Asks something on a thread of the crate's own; `None` where there is no thread to be had, or it panicked.
+pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        thread::mark_own();
+        ask()
+    });
+    spawned.ok()?.join().ok()
+}
+
 /// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
 pub(crate) fn soon_on_own_thread(task: fn()) {
     let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {

@@ -21,6 +21,7 @@ mod official;
 mod overload;
 mod panic;
 mod pipeline;
+mod probe;
 mod processor;
 mod record_id;
 mod repetition;
@@ -35,6 +36,7 @@ pub(crate) use lifecycle::{flush_on_signals, register as register_lifecycle, reg
 pub(crate) use official::front as front_of;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;
+pub(crate) use probe::{Reached, probe};
 pub(crate) use processor::Last;
 pub use processor::LogProcessor;
 pub use span_processor::SpanProcessor;

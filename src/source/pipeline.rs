@@ -15,6 +15,7 @@ use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::overload::{Overflowing, overflow};
+use super::probe::{self, Reached};
 use super::processor::{Came, expecting};
 use super::repetition::Similar;
 use super::state::AfterShutdown;
@@ -187,8 +188,11 @@ impl Pipeline {
         let engine = self.engines.current();
         let shard = thread::number();
         if shard == thread::OWN {
-            engine.ledger.count(shard, Count::Internal);
-            return;
+            if !probe::is_probing() {
+                engine.ledger.count(shard, Count::Internal);
+                return;
+            }
+            probe::note(Reached::Gate);
         }
         let (target, level) = (source.target(), source.level());
         let look = self.levels.look(target);
@@ -222,6 +226,9 @@ impl Pipeline {
             return;
         }
         let verdict = self.gate(engine, shard, source, look, call.is_some());
+        if shard == thread::OWN {
+            probe::note(if verdict.otlp { Reached::Accepted } else { Reached::Destination });
+        }
         if verdict.console
             && let Some(terminal) = &self.terminal
         {
@@ -263,7 +270,7 @@ impl Pipeline {
         ledger.count(shard, Count::ModulePassed);
         let (console, counted) = match &self.terminal {
             None => (false, Count::ConsoleOff),
-            Some(_) if source.skips_console() => (false, Count::ConsoleOff),
+            Some(_) if source.skips_console() || shard == thread::OWN => (false, Count::ConsoleOff),
             Some(_) if !look.allows(Stage::Console, level) => {
                 ledger.count_cut(shard, self.levels.cut(look, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
@@ -452,6 +459,9 @@ impl Pipeline {
         };
         if let Some(wake) = taken {
             engine.ledger.count(shard, Count::Appended);
+            if shard == thread::OWN {
+                probe::note(Reached::Outbox);
+            }
             lifecycle::arm_if_exiting();
             if wake == Wake::Yes {
                 ship.wake(Signal::Logs);
