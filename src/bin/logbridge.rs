@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logbridge::command::{Explain, Replay};
+use logbridge::command::{Explain, Listen, Replay};
 
-/// Sends what dead processes have left in a spool of logbridge, and explains its filters.
+/// Shows what programs send by OTLP, sends what dead ones have left in a spool of logbridge, and explains its filters.
 #[derive(Debug, Parser)]
 #[command(
     name = "logbridge",
@@ -22,12 +22,14 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Explain(Explain),
+    Listen(Listen),
     Replay(Replay),
 }
 
 fn main() -> ExitCode {
     let verdict = match Arguments::parse().verb {
         Verb::Explain(explain) => explain.run(),
+        Verb::Listen(listen) => listen.run(),
         Verb::Replay(replay) => replay.run(),
     };
     ExitCode::from(verdict.code())

@@ -1,13 +1,12 @@
 //! `logbridge explain`: what a filter does to a record.
 
 use clap::Args;
-use log::{Level, LevelFilter};
+use log::Level;
 
-use super::Verdict;
 use super::terminal::{Look, paint, plain, print};
+use super::{Verdict, level};
 use crate::diagnose::explain_filter;
 use crate::finding::{Finding, Severity};
-use crate::levels::Threshold;
 
 /// Says whether a filter lets a record through, and which directive decides.
 ///
@@ -26,14 +25,6 @@ pub struct Explain {
     /// The level of the record: error, warn, info, debug or trace
     #[arg(value_parser = level)]
     level: Level,
-}
-
-fn level(word: &str) -> Result<Level, String> {
-    let threshold = word.parse::<Threshold>().ok().and_then(|threshold| threshold.filter());
-    threshold
-        .as_ref()
-        .and_then(LevelFilter::to_level)
-        .ok_or_else(|| "a record is error, warn, info, debug or trace".to_owned())
 }
 
 impl Explain {
