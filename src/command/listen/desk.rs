@@ -54,6 +54,8 @@ struct State {
     faults: Option<Faults>,
     /// What is said once.
     said: BTreeSet<String>,
+    /// Why the upstream gives no answer, each said once until it gives one again.
+    dead: BTreeSet<String>,
 }
 
 impl Desk {
@@ -66,7 +68,13 @@ impl Desk {
         screen: Screen,
     ) -> Self {
         let quiet = if let Form::Traces { quiet } = form { quiet } else { Duration::MAX };
-        let state = State { tally: Tally::new(), traces: Traces::new(quiet), faults, said: BTreeSet::new() };
+        let state = State {
+            tally: Tally::new(),
+            traces: Traces::new(quiet),
+            faults,
+            said: BTreeSet::new(),
+            dead: BTreeSet::new(),
+        };
         Self { form, look, filter, upstreams, screen, addresses: OnceLock::new(), state: Mutex::new(state) }
     }
 
@@ -180,10 +188,7 @@ impl Desk {
     }
 
     fn say_once(&self, key: &str, lines: &str) {
-        let mut state = self.lock();
-        let is_new = state.said.len() < MOST_CAUSES && state.said.insert(key.to_owned());
-        drop(state);
-        if is_new {
+        if is_new(&mut self.lock().said, key) {
             say(lines);
         }
     }
@@ -195,7 +200,7 @@ impl Desk {
         let took = paint(Look::Dim, &format!("{} in {} ms", content.plural(), passed.took.as_millis()));
         if passed.is_taken {
             // What was wrong before may be wrong again, and is news then.
-            self.lock().said.clear();
+            self.lock().dead.clear();
             return say(&format!("{}  {said}  {took}\n", paint(Look::Dim, "upstream")));
         }
         let help = match passed.help {
@@ -203,9 +208,10 @@ impl Desk {
             help => format!("  {} {}\n", paint(Look::Bold, "help:"), plain(help)),
         };
         let lines = format!("{}  {said}  {took}\n", paint(Look::Warning, "upstream"));
-        match passed.is_dead {
-            true => self.say_once(&passed.said, &format!("{lines}{help}")),
-            false => say(&lines),
+        if !passed.is_dead {
+            say(&lines);
+        } else if is_new(&mut self.lock().dead, &passed.said) {
+            say(&format!("{lines}{help}"));
         }
     }
 
@@ -273,6 +279,11 @@ impl Service for Desk {
         self.lock().tally.malformed(what);
         self.say_once(what, &line);
     }
+}
+
+/// Whether this was not said before.
+fn is_new(said: &mut BTreeSet<String>, what: &str) -> bool {
+    said.len() < MOST_CAUSES && said.insert(what.to_owned())
 }
 
 /// OTLP/JSON on one line.

@@ -11,16 +11,17 @@ use crate::command::terminal::{Look, paint, plain};
 pub(super) fn text(tally: &Tally) -> String {
     let [logs, spans, points] = tally.items();
     let requests: u64 = tally.requests.values().sum();
-    let time = HumanDuration(tally.since.elapsed());
+    let time = tally.since.elapsed();
+    let time =
+        if time.as_secs() < 60 { format!("{:.1} s", time.as_secs_f64()) } else { HumanDuration(time).to_string() };
     let came = match requests {
         0 => "nothing came in".to_owned(),
         number => format!(
-            "{} request{}: {} log records, {} spans, {} data points of metrics",
-            HumanCount(number),
-            if number == 1 { "" } else { "s" },
-            HumanCount(logs),
-            HumanCount(spans),
-            HumanCount(points),
+            "{}: {}, {}, {}",
+            many(number, "request"),
+            many(logs, "log record"),
+            many(spans, "span"),
+            many(points, "data point"),
         ),
     };
     let mut text = format!("\n{} in {time}\n", paint(Look::Bold, &came));
@@ -30,6 +31,10 @@ pub(super) fn text(tally: &Tally) -> String {
     let odd: Vec<(String, u64)> = odd(&tally.oddities, spans > 0);
     section(&mut text, "worth a look", Look::Warning, odd.iter().map(|(what, number)| (what, number)));
     text
+}
+
+fn many(number: u64, what: &str) -> String {
+    format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 fn section<'a>(text: &mut String, heading: &str, look: Look, rows: impl Iterator<Item = (&'a String, &'a u64)>) {
