@@ -39,12 +39,19 @@ pub use diagnose::{Explanation, Gate};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
 pub use error::Error;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, Verdict};
 pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, SpanCounters};
 pub use levels::{ParseThresholdError, Stage, Threshold};
 pub use log::{Level, LevelFilter};
 pub use source::{LogProcessor, SpanProcessor};
 pub use telemetry::{carry_context, carry_context_to};
+
+/// Every kind of [`Finding`], by its code: what it means, and what to do. `logbridge explain LB001` prints the same.
+///
+#[doc = include_str!("../docs/findings.md")]
+pub mod findings {
+    pub use crate::finding::Kind;
+}
 
 /// An embedded OTLP receiver, for examples and for tests of what really arrives. Feature `testing`.
 #[cfg(feature = "testing")]

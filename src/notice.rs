@@ -25,6 +25,8 @@ const KEPT: usize = 64;
 pub(crate) struct Notice {
     /// Good to know, instead of something to mend.
     pub(crate) is_note: bool,
+    /// The kind of finding that a warning is, such as `LB081`.
+    pub(crate) code: Option<&'static str>,
     /// What makes two notices the same for the rate limit; not printed.
     pub(crate) key: String,
     /// One lower-case sentence.
@@ -36,17 +38,19 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { key: key.into(), text: text.into(), ..Self::default() }
+    pub(crate) fn new(code: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { code: Some(code), key: key.into(), text: text.into(), ..Self::default() }
     }
 
     /// A notice of something that is as it was asked for.
     pub(crate) fn information(key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { is_note: true, ..Self::new(key, text) }
+        Self { is_note: true, key: key.into(), text: text.into(), ..Self::default() }
     }
 
-    fn kind(&self) -> &'static str {
-        if self.is_note { "note" } else { "warning" }
+    /// `note`, `warning[LB081]`.
+    fn kind(&self) -> String {
+        let word = if self.is_note { "note" } else { "warning" };
+        self.code.map_or_else(|| word.to_owned(), |code| format!("{word}[{code}]"))
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
@@ -189,23 +193,24 @@ mod tests {
 
     #[test]
     fn the_same_notice_is_said_once_a_minute_and_counts_what_it_held_back() {
-        let notice = Notice::new("test-rate", "a test of the rate limit").help("ignore this line");
+        let notice = Notice::new("LB081", "test-rate", "a test of the rate limit").help("ignore this line");
         let start = Instant::now();
         assert!(say_at(&notice, start));
         assert!(!say_at(&notice, start + Duration::from_secs(30)));
         assert!(!say_at(&notice, start + Duration::from_secs(59)));
         assert!(say_at(&notice, start + Duration::from_secs(60)));
-        assert!(history().iter().filter(|text| *text == "warning: a test of the rate limit").count() >= 2);
+        assert!(history().iter().filter(|text| *text == "warning[LB081]: a test of the rate limit").count() >= 2);
         forget("test-rate");
         assert!(say_at(&notice, start + Duration::from_secs(61)));
     }
 
     #[test]
     fn a_quoted_text_cannot_forge_a_line() {
-        let lines = Notice::new("k", "server said \"a\nhelp: run this\u{1b}[2J\"").note("n").help("h").render(2);
+        let lines =
+            Notice::new("LB081", "k", "server said \"a\nhelp: run this\u{1b}[2J\"").note("n").help("h").render(2);
         assert_eq!(
             lines,
-            "logbridge: warning: server said \"a help: run this [2J\"\n  note: n\n  \
+            "logbridge: warning[LB081]: server said \"a help: run this [2J\"\n  note: n\n  \
              note: this was held back 2 times since it was last said\n  help: h\n"
         );
     }

@@ -54,7 +54,7 @@ fn a_filter_that_lets_through_is_explained_and_what_is_wrong_in_it_is_told_with_
         ^^^^ decides
   it passes
 
-error[unknown-level]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
   info,hyper=wran
              ^^^^
   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`
@@ -99,7 +99,7 @@ fn wrong_usage_is_told_and_exits_with_2() {
     let directory = temp.to_str().expect("a readable name");
     for (arguments, said) in [
         (&[][..], "Usage: logbridge <COMMAND>"),
-        (&["explain", "info"], "<TARGET>"),
+        (&["explain", "info"], "`info` is no code of a finding"),
         (&["explain", "info", "shop", "off"], "a record is error, warn, info, debug or trace"),
         (&["explain", "info", "shop", "inof"], "a record is error, warn, info, debug or trace"),
         (&["replay"], "<DIRECTORY>"),

@@ -104,7 +104,7 @@ fn row_by_row() {
 fn what_there_nobody_says_is_a_finding_here() {
     let findings = bridge(|_, otlp| otlp.level(LevelFilter::Debug)).levels().findings();
     assert_eq!(findings.len(), 1);
-    assert_eq!(findings[0].code, "threshold-without-effect");
+    assert_eq!(findings[0].name, "threshold-without-effect");
     let shown = bridge(|_, otlp| otlp).levels().to_string();
     assert!(shown.contains("NOTSET means WARN"), "{shown}");
 }

@@ -21,7 +21,7 @@ fn passes(spec: &str, target: &str, level: Level) -> bool {
 #[track_caller]
 fn found(spec: &str, code: &str, corrected: Option<&str>) {
     let findings = lint(spec);
-    let finding = findings.iter().find(|finding| finding.code == code);
+    let finding = findings.iter().find(|finding| finding.name == code);
     let finding = finding.unwrap_or_else(|| panic!("no `{code}` in `{spec}`: {findings:?}"));
     assert_eq!(finding.corrected.as_deref(), corrected, "{finding}");
     assert!(!finding.text.is_empty() && finding.evidence == spec);
@@ -67,7 +67,7 @@ fn c7_c23_a_prefix_that_also_hides_another_crate() {
     let bridge = with("info,opentelemetry=off");
     bridge.logger().enabled(&log::Metadata::builder().target("opentelemetry_demo").level(Level::Info).build());
     let findings = bridge.levels().findings();
-    assert!(findings.iter().any(|finding| finding.code == "prefix"), "{findings:?}");
+    assert!(findings.iter().any(|finding| finding.name == "prefix"), "{findings:?}");
     assert!(passes("info,opentelemetry::=off", "opentelemetry_demo", Level::Info), "the way out");
     // No anti-loop filter is needed: the crate's own threads write no records (`exit::an_idle_process_…`).
 }
@@ -127,5 +127,5 @@ fn c25_log_has_no_filter_of_its_own_and_needs_none() {
 // * C26 (thresholds elsewhere): of the SDK in 0.33.1 there are none; those of a backend are beyond this process.
 #[test]
 fn c24_the_hyphen_of_opentelemetry_is_real() {
-    assert!(lint("info,opentelemetry-otlp=debug").iter().all(|finding| finding.code != "hyphen"));
+    assert!(lint("info,opentelemetry-otlp=debug").iter().all(|finding| finding.name != "hyphen"));
 }

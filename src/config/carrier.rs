@@ -10,7 +10,7 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 
 use super::resolve::Resolver;
 use super::{Environment, Propagator, Settings};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_TRACE_CONTEXT_FROM_ENV";
 const PARENT: &str = "TRACEPARENT";
@@ -60,7 +60,7 @@ impl Resolver<'_> {
             self.check_parent(&mut carrier);
         } else if carrier.environment.get(PARENT).is_some() {
             let text = "OTEL_PROPAGATORS leaves tracecontext out, so it is not read";
-            let finding = Finding::new("unread-trace-context", Severity::Warning, PARENT, text);
+            let finding = Finding::new(&kind::TRACE_CONTEXT, Severity::Warning, PARENT, text);
             self.find(finding.help("add tracecontext to OTEL_PROPAGATORS, or do not ask for the trace context"));
         }
         if propagators.contains(&Propagator::Baggage) {
@@ -75,7 +75,7 @@ impl Resolver<'_> {
             let problem = format!("`{}` is no W3C trace context, so this process begins its own traces", shown(parent));
             let help = "write version, trace id, span id and flags, such as \
                         `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`, or unset it";
-            self.error("bad-trace-context", PARENT, &problem, help);
+            self.error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
             carrier.unreadable.extend([PARENT, STATE]);
             return;
         }
@@ -83,7 +83,7 @@ impl Resolver<'_> {
             && TraceState::from_str(state).is_err()
         {
             let problem = format!("`{}` is no W3C trace state; it is left out, and TRACEPARENT is used", shown(state));
-            self.error("bad-trace-context", STATE, &problem, "write `vendor=value,other=value`, or unset it");
+            self.error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
             carrier.unreadable.push(STATE);
         }
     }
@@ -92,7 +92,7 @@ impl Resolver<'_> {
         let Some(baggage) = carrier.environment.get(BAGGAGE) else { return };
         if BaggagePropagator::new().extract(carrier).baggage().is_empty() {
             let problem = format!("`{}` is no W3C baggage; it is left out", shown(baggage));
-            self.error("bad-trace-context", BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
+            self.error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
             carrier.unreadable.push(BAGGAGE);
         }
     }

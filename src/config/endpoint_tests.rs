@@ -44,7 +44,7 @@ const BASES: [(&str, Option<[&str; 2]>); 23] = [
 fn a_base_url_gets_the_path_of_each_signal() {
     for (base, expected) in BASES {
         let config = resolve(&[("OTEL_EXPORTER_OTLP_ENDPOINT", base), ("HYPERDX_API_ENDPOINT", "http://next")]);
-        let bad = config.findings.iter().filter(|finding| finding.code == "bad-url").count();
+        let bad = config.findings.iter().filter(|finding| finding.name == "bad-url").count();
         let next = ["http://next/v1/logs", "http://next/v1/traces"];
         assert_eq!(urls(&config), expected.unwrap_or(next).map(|url| Some(url.to_owned())), "{base}");
         assert_eq!(bad, usize::from(expected.is_none()), "{base}: said once");
@@ -73,7 +73,7 @@ fn a_url_for_one_signal_stays_as_it_is() {
             let mut all = next.map(|url| Some(url.to_owned()));
             all[index] = Some(expected.unwrap_or(next[index]).to_owned());
             assert_eq!(urls(&config), all, "{variable}={url}");
-            let bad = config.findings.iter().any(|finding| finding.code == "bad-url" && finding.place == variable);
+            let bad = config.findings.iter().any(|finding| finding.name == "bad-url" && finding.place == variable);
             assert_eq!(bad, expected.is_none(), "{variable}={url}");
         }
     }

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 /// One header to send with each request. The value is never shown.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
     // What follows a key or a token may be the rest of it: then not even its name is shown.
     let mut follows_credential = false;
     for (index, pair) in text.split(',').map(str::trim).enumerate().filter(|(_, pair)| !pair.is_empty()) {
-        let problem = |code, severity, problem: String, help: &str| {
-            Finding::new(code, severity, variable, problem).help(help.to_owned())
+        let problem = |kind, severity, problem: String, help: &str| {
+            Finding::new(kind, severity, variable, problem).help(help.to_owned())
         };
         let place = index + 1;
         // No name has a colon: a `=` behind one belongs to the value.
@@ -43,7 +43,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
             }
             None if follows_credential => findings.push(cut_by_comma(variable, place)),
             Some((name, _)) if name.starts_with(['"', '\'']) => findings.push(problem(
-                "header-quote",
+                &kind::HEADER_QUOTE,
                 Severity::Error,
                 format!("header {place} begins with a quote, which no name has; it is not sent"),
                 "remove the quotes: docker and systemd keep them as part of the value",
@@ -53,7 +53,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                     Ok(header) => {
                         if is_quoted(value.trim()) {
                             findings.push(problem(
-                                "header-quote",
+                                &kind::HEADER_QUOTE,
                                 Severity::Warning,
                                 format!("the quotes around the value of header {place} are sent with it"),
                                 "remove the quotes",
@@ -63,7 +63,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                     }
                     Err(_) if follows_credential => findings.push(cut_by_comma(variable, place)),
                     Err(why) => findings.push(problem(
-                        "bad-header",
+                        &kind::BAD_HEADER,
                         Severity::Error,
                         // What is no name may be a key: nobody writes one where a name belongs but by mistake.
                         match name.trim().parse::<HeaderName>() {
@@ -78,12 +78,12 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
             None => {
                 let (name, value) = pair.split_once(':').unwrap_or_default();
                 let name = name.trim().trim_start_matches(['"', '\'']);
-                let (code, shown) = match name.parse::<HeaderName>() {
-                    Ok(name) => ("header-colon", format!("the header `{name}`")),
-                    Err(_) => ("bad-header", "one header".to_owned()),
+                let (kind, shown) = match name.parse::<HeaderName>() {
+                    Ok(name) => (&kind::HEADER_COLON, format!("the header `{name}`")),
+                    Err(_) => (&kind::BAD_HEADER, "one header".to_owned()),
                 };
                 findings.push(problem(
-                    code,
+                    kind,
                     Severity::Error,
                     format!("{shown} is not written as `key=value`; it is not sent"),
                     "write key=value,key=value, values percent-encoded",
@@ -97,7 +97,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
 
 fn cut_by_comma(variable: &str, place: usize) -> Finding {
     let text = format!("piece {place} looks like the rest of the value before it, which a comma cut; it is not sent");
-    Finding::new("header-comma", Severity::Warning, variable, text).help("write a comma inside a value as %2C")
+    Finding::new(&kind::HEADER_COMMA, Severity::Warning, variable, text).help("write a comma inside a value as %2C")
 }
 
 fn is_credential(name: &str, value: &str) -> bool {
@@ -128,7 +128,7 @@ mod tests {
         let (headers, findings) = parse_headers("V", text);
         let seen: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.to_str().unwrap_or_default())).collect();
         assert_eq!(seen, [("authorization", "Bearer a,b"), ("x-a", "1"), ("x-b", "2"), ("b%d", "1"), ("c", "")]);
-        let texts: Vec<_> = findings.iter().map(|finding| (finding.code, finding.text.as_str())).collect();
+        let texts: Vec<_> = findings.iter().map(|finding| (finding.name, finding.text.as_str())).collect();
         assert_eq!(
             texts,
             [
@@ -159,7 +159,7 @@ mod tests {
         ] {
             let (headers, findings) = parse_headers("V", text);
             assert_eq!(headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(), sent, "{text}");
-            assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), codes, "{text}");
+            assert_eq!(findings.iter().map(|finding| finding.name).collect::<Vec<_>>(), codes, "{text}");
             assert!(!format!("{findings:?}").contains("s3cret"), "{findings:?}");
         }
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 use crate::levels::{LevelSets, Origin, Stage, parse};
 
 /// How often it is looked at.
@@ -55,7 +55,7 @@ impl LevelsFile {
             Err(error) => {
                 let is_news = !std::mem::replace(&mut self.missing, true);
                 let text = format!("{} cannot be read: {error}; the levels stay as they are", self.path.display());
-                let finding = Finding::new("levels-file-missing", Severity::Warning, "levels file", text)
+                let finding = Finding::new(&kind::LEVELS_UNCHANGED, Severity::Warning, "levels file", text)
                     .help("it is looked at again and again: write it, or unset LOGBRIDGE_LEVELS_FILE");
                 return if is_news { Looked::Bad(finding) } else { Looked::Same };
             }
@@ -84,7 +84,7 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
     let bad = |line: usize, text: String| {
         let place = if line == 0 { path.display().to_string() } else { format!("{}:{line}", path.display()) };
         let text = format!("{text}; the levels stay as they are");
-        Box::new(Finding::new("bad-levels-file", Severity::Error, place, text).help(
+        Box::new(Finding::new(&kind::LEVELS_UNCHANGED, Severity::Error, place, text).help(
             "one or more directives a line, written as in RUST_LOG, `#` before comments; `[otlp]`, `[console]`, `[spans]` \
              before those of another stage",
         ))

@@ -8,7 +8,7 @@ use super::endpoint::{Endpoint, redact_url};
 use super::environment::Environment;
 use super::headers::is_quoted;
 use super::names::{Use, nearest, use_of};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Kind, Severity, kind};
 
 const KEYS: [&str; 3] = ["HYPERDX_API_KEY", "HYPERDX_LOGS_APIKEY", "HYPERDX_TRACES_APIKEY"];
 const BASES: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
@@ -63,12 +63,12 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
-fn warning(code: &'static str, variable: &str, text: impl Into<String>) -> Finding {
-    Finding::new(code, Severity::Warning, variable, text)
+fn warning(kind: &'static Kind, variable: &str, text: impl Into<String>) -> Finding {
+    Finding::new(kind, Severity::Warning, variable, text)
 }
 
-fn note(code: &'static str, variable: &str, text: impl Into<String>) -> Finding {
-    Finding::new(code, Severity::Note, variable, text)
+fn note(kind: &'static Kind, variable: &str, text: impl Into<String>) -> Finding {
+    Finding::new(kind, Severity::Note, variable, text)
 }
 
 /// Whether the value may be shown nowhere.
@@ -97,7 +97,7 @@ fn misspelt(name: &str) -> Option<Finding> {
     let severity = if used == Use::Honoured { Severity::Warning } else { Severity::Note };
     let text = format!("it is not read; did you mean {meant}?");
     let help = format!("rename it to {meant}: names are compared letter by letter, and case counts");
-    Some(Finding::new("misspelt-variable", severity, name, text).help(help))
+    Some(Finding::new(&kind::MISSPELT_VARIABLE, severity, name, text).help(help))
 }
 
 fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
@@ -105,9 +105,9 @@ fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
         return None;
     }
     if used == Use::NoEffect {
-        return Some(warning("no-effect", name, "it has no effect in this version of logbridge").help("unset it"));
+        return Some(warning(&kind::NO_EFFECT, name, "it has no effect in this version of logbridge").help("unset it"));
     }
-    Some(note("no-effect", name, "logbridge does not read it; another library may"))
+    Some(note(&kind::NO_EFFECT, name, "logbridge does not read it; another library may"))
 }
 
 fn quoted(name: &str, value: &str) -> Option<Finding> {
@@ -115,7 +115,7 @@ fn quoted(name: &str, value: &str) -> Option<Finding> {
     if is_filter(name) || name.ends_with("HEADERS") || !is_quoted(value) {
         return None;
     }
-    let finding = warning("quoted-value", name, "its value is in quotes, and they are read as a part of it")
+    let finding = warning(&kind::QUOTED_VALUE, name, "its value is in quotes, and they are read as a part of it")
         .help("remove the quotes: docker and systemd keep them");
     let inner = value.get(1..value.len() - 1).unwrap_or_default().to_owned();
     Some(propose(show(finding, name, value, 0..value.len()), name, value, inner))
@@ -125,7 +125,7 @@ fn unexpanded(name: &str, value: &str) -> Option<Finding> {
     // In a regular expression, `$` is the end of the text.
     let may_have = is_filter(name) || name == "LOGBRIDGE_REDACT_VALUES";
     let piece = if may_have { None } else { placeholder(value) }?;
-    let finding = warning("unexpanded", name, "its value has a placeholder in it that nothing has filled in")
+    let finding = warning(&kind::UNEXPANDED, name, "its value has a placeholder in it that nothing has filled in")
         .help("write the value itself: only a shell fills in variables, and only some files are read by one");
     Some(show(finding, name, value, piece))
 }
@@ -165,7 +165,7 @@ fn unit(name: &str, value: &str) -> Option<Finding> {
     let number: u64 = if TIMEOUTS.contains(&name) { value.parse().ok() } else { None }?;
     (1..200).contains(&number).then(|| {
         let help = format!("write {number}000 for {number} s, or {number}ms to say that it is meant");
-        warning("suspicious-unit", name, format!("{number} are milliseconds, which is very short"))
+        warning(&kind::SUSPICIOUS_UNIT, name, format!("{number} are milliseconds, which is very short"))
             .at(value, 0..value.len())
             .help(help)
     })
@@ -179,12 +179,12 @@ fn key(name: &str, value: &str) -> Option<Finding> {
     if value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
         let text = "it begins with `Bearer`, which is sent as part of the key";
         return Some(
-            warning("key-whitespace", name, text).help("write the key alone, as ClickStack and HyperDX want it"),
+            warning(&kind::KEY_WHITESPACE, name, text).help("write the key alone, as ClickStack and HyperDX want it"),
         );
     }
     let has_space = value.contains(char::is_whitespace);
     has_space.then(|| {
-        warning("key-whitespace", name, "it has white space inside, which no key has")
+        warning(&kind::KEY_WHITESPACE, name, "it has white space inside, which no key has")
             .help("copy the ingestion key again")
     })
 }
@@ -201,7 +201,7 @@ fn empty_masks(environment: &Environment, name: &str) -> Option<Finding> {
     environment.get(&general)?;
     use_of(&general)?;
     let text = format!("it is empty, which counts as unset: {general} applies");
-    Some(note("empty-masks", name, text).help("unset it: in some other SDKs it hides the general one"))
+    Some(note(&kind::EMPTY_MASKS, name, text).help("unset it: in some other SDKs it hides the general one"))
 }
 
 fn endpoint<'a>(environment: &'a Environment, variable: &str) -> Option<(&'a str, Endpoint)> {
@@ -213,7 +213,7 @@ fn doubled_path(variable: &str, value: &str, endpoint: &Endpoint) -> Option<Find
     let path = endpoint.uri().path().trim_end_matches('/');
     let signal = ["/v1/logs", "/v1/traces", "/v1/metrics"].into_iter().find(|signal| path.ends_with(signal))?;
     let text = format!("it ends in {signal}, and the path of each signal is appended: posts go to {signal}/v1/logs");
-    let finding = warning("doubled-path", variable, text).help("write the base URL");
+    let finding = warning(&kind::DOUBLED_PATH, variable, text).help("write the base URL");
     let start = value.rfind(signal)?;
     let base = value.get(..start).unwrap_or_default().to_owned();
     Some(propose(show(finding, variable, value, start..start + signal.len()), variable, value, base))
@@ -224,7 +224,7 @@ fn missing_path(variable: &str, value: &str, path: &str, endpoint: &Endpoint) ->
         return None;
     }
     let text = format!("it has no path, and is used as it is: nothing is posted to {path}");
-    let finding = warning("missing-path", variable, text).help("write the whole URL");
+    let finding = warning(&kind::MISSING_PATH, variable, text).help("write the whole URL");
     let whole = format!("{}{path}", value.trim_end_matches('/'));
     Some(propose(show(finding, variable, value, 0..value.len()), variable, value, whole))
 }
@@ -245,12 +245,12 @@ fn grpc_port(
             let text = format!("port 4317 is that of gRPC, and {spoken} is sent to it");
             let help =
                 "use the collector's HTTP port, which is usually 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL to grpc";
-            (":4317", warning("grpc-port", variable, text).help(help))
+            (":4317", warning(&kind::GRPC_PORT, variable, text).help(help))
         }
         (4318, true) => {
             let named = protocol.map_or(PROTOCOL, |(name, _)| name);
             let text = format!("port 4318 is that of HTTP, and {named} says grpc");
-            (":4318", warning("grpc-port", variable, text).help(format!("set {named} to http/protobuf")))
+            (":4318", warning(&kind::GRPC_PORT, variable, text).help(format!("set {named} to http/protobuf")))
         }
         _ => return None,
     };

@@ -10,7 +10,7 @@ fn environment(vars: &[(&str, &str)]) -> Environment {
 }
 
 fn codes(config: &Config) -> Vec<(&'static str, &str)> {
-    config.findings.iter().map(|finding| (finding.code, finding.place.as_str())).collect()
+    config.findings.iter().map(|finding| (finding.name, finding.place.as_str())).collect()
 }
 
 fn logs(config: &Config) -> Option<String> {
@@ -107,7 +107,7 @@ fn e6_a_time_in_the_wrong_unit() {
 
 #[test]
 fn e7_a_time_that_is_none() {
-    found("bad-duration", TIMEOUT, &[(TIMEOUT, "ten")]);
+    found("bad-value", TIMEOUT, &[(TIMEOUT, "ten")]);
     // `10s` is ten seconds here.
     assert_eq!(codes(&resolve(&[(TIMEOUT, "10s")])), []);
 }
@@ -166,11 +166,11 @@ fn e13_a_percent_sign_in_a_header_of_code() {
 #[test]
 fn e14_a_protocol_that_is_not_there() {
     let name = "OTEL_EXPORTER_OTLP_PROTOCOL";
-    found("unknown-protocol", name, &[(name, "http")]);
+    found("unknown-value", name, &[(name, "http")]);
     assert_eq!(codes(&resolve(&[(name, "http/protobuf")])), []);
     // Whether it is compiled in or not.
-    let code = if cfg!(feature = "grpc") { None } else { Some("unknown-protocol") };
-    assert_eq!(resolve(&[(name, "grpc")]).findings.first().map(|finding| finding.code), code);
+    let code = if cfg!(feature = "grpc") { None } else { Some("unknown-value") };
+    assert_eq!(resolve(&[(name, "grpc")]).findings.first().map(|finding| finding.name), code);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn e16_variables_that_are_not_implemented() {
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_LOGS_EXPORTER", "none")])), None);
     assert_eq!(found("no-effect", "OTEL_CONFIG_FILE", &[("OTEL_CONFIG_FILE", "x")]).said().count(), 1);
     for name in ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"] {
-        found("unknown-compression", name, &[(name, "brotli")]);
+        found("unknown-value", name, &[(name, "brotli")]);
     }
     for name in ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] {
         assert_eq!(found("no-effect", name, &[(name, "x")]).said().count(), 0, "another library may read {name}");
@@ -263,7 +263,7 @@ fn f3_f4_the_port_of_the_other_protocol() {
 fn quotes_that_a_file_keeps() {
     for (name, value) in [(ENDPOINT, "\"http://h\""), ("OTEL_SERVICE_NAME", "'shop'"), ("HYPERDX_API_KEY", "\"k\"")] {
         let config = found("quoted-value", name, &[(name, value)]);
-        let quoted = config.findings.iter().find(|finding| finding.code == "quoted-value").expect("found");
+        let quoted = config.findings.iter().find(|finding| finding.name == "quoted-value").expect("found");
         let inner = &value[1..value.len() - 1];
         assert_eq!(quoted.corrected.as_deref(), (name != "HYPERDX_API_KEY").then_some(inner));
         assert_eq!(quoted.evidence.is_empty(), name == "HYPERDX_API_KEY");

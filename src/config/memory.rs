@@ -2,7 +2,7 @@
 
 use super::resolve::{Resolver, split_unit};
 use super::{Settings, Source, defaults};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 impl Resolver<'_> {
     pub(super) fn max_bytes(&mut self, settings: &Settings) -> usize {
@@ -30,7 +30,7 @@ impl Resolver<'_> {
         if given < least {
             let text = format!("{given} bytes are too few: {least} are used");
             let help = format!("write {least} or more");
-            self.find(Finding::new("too-small", Severity::Warning, source.to_string(), text).help(help));
+            self.find(Finding::new(&kind::TOO_SMALL, Severity::Warning, source.to_string(), text).help(help));
         }
         let decided = given.max(least);
         self.keep(name, decided.to_string(), source);
@@ -51,7 +51,12 @@ impl Resolver<'_> {
         let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1 << shift));
         if bytes.is_none() {
             let problem = format!("`{value}` is no size; the default is used");
-            self.error("bad-size", variable, &problem, "write bytes as a whole number, such as 67108864, or 64MiB");
+            self.error(
+                &kind::BAD_VALUE,
+                variable,
+                &problem,
+                "write bytes as a whole number, such as 67108864, or 64MiB",
+            );
         }
         Some((bytes?, Source::Variable(variable)))
     }

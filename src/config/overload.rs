@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::{FOR_EVER, Resolver, split_unit};
 use super::{Settings, Source};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_OVERLOAD";
 /// What `block` alone means: long enough for one slow answer of a collector, short enough for a request to survive it.
@@ -119,7 +119,7 @@ impl Resolver<'_> {
         let overload = Overload::parse(value);
         if overload.is_none() {
             let problem = format!("`{value}` is no way out of an overload; {} is used", Overload::default());
-            let finding = Finding::new("unknown-overload", Severity::Error, VARIABLE, problem);
+            let finding = Finding::new(&kind::UNKNOWN_VALUE, Severity::Error, VARIABLE, problem);
             self.find(match Overload::meant(value) {
                 Some(meant) => Finding { corrected: Some(meant), ..finding },
                 None => finding.help("write drop-newest, drop-oldest, drop-least-severe, block or block=500ms"),
@@ -180,7 +180,7 @@ mod tests {
             let config = resolve(value);
             assert_eq!(decided(&config), Overload::DropNewest, "{value}");
             let [finding] = config.findings.as_slice() else { panic!("{value}: {:?}", config.findings) };
-            assert_eq!((finding.code, finding.place.as_str()), ("unknown-overload", VARIABLE));
+            assert_eq!((finding.name, finding.place.as_str()), ("unknown-value", VARIABLE));
             assert_eq!(finding.corrected.as_deref(), meant, "{value}");
             assert!(finding.to_string().contains(meant.unwrap_or("block=500ms")), "{finding}");
         }

@@ -6,7 +6,7 @@ use super::resolve::Resolver;
 use super::route::names;
 use super::{Otlp, Source};
 use crate::error::Error;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 use crate::signal::Signal;
 
 /// A protocol of OTLP, by the names that `OTEL_EXPORTER_OTLP_PROTOCOL` has for them.
@@ -127,11 +127,11 @@ impl Resolver<'_> {
                      collector's HTTP port (4318)",
                     feature(protocol)
                 );
-                self.error("unknown-protocol", variable, &problem, &help);
+                self.error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
             }
             None => {
                 let problem = format!("`{value}` is no OTLP protocol; http/protobuf is used");
-                self.error("unknown-protocol", variable, &problem, "write http/protobuf, http/json or grpc");
+                self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write http/protobuf, http/json or grpc");
             }
         }
         None
@@ -166,11 +166,11 @@ impl Resolver<'_> {
                 let problem =
                     format!("`{compression}` is not compiled into this program; requests are sent uncompressed");
                 let help = format!("switch on the feature `{compression}`: {}", feature(compression));
-                self.error("unknown-compression", variable, &problem, &help);
+                self.error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
             }
             None => {
                 let problem = format!("`{value}` is no compression; requests are sent uncompressed");
-                self.error("unknown-compression", variable, &problem, "write gzip, zstd or none");
+                self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write gzip, zstd or none");
             }
         }
         None
@@ -182,13 +182,13 @@ impl Resolver<'_> {
         let Some((variable, value)) = self.environment.first(&variables) else { return false };
         if !is_grpc {
             let text = "it has no effect: the scheme of the endpoint decides, http or https";
-            self.find(Finding::new("no-effect", Severity::Note, variable, text));
+            self.find(Finding::new(&kind::NO_EFFECT, Severity::Note, variable, text));
             return false;
         }
         let (is_insecure, source) = (value.eq_ignore_ascii_case("true"), Source::of(&variables, variable));
         if !is_insecure && !value.eq_ignore_ascii_case("false") {
             let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
-            self.error("bad-boolean", variable, &problem, "write true or false");
+            self.error(&kind::BAD_VALUE, variable, &problem, "write true or false");
         }
         let name = match signal {
             Signal::Logs => "logs insecure",

@@ -13,7 +13,7 @@ fn routes(config: &Config) -> [&Route; 2] {
 }
 
 fn codes(config: &Config) -> Vec<&'static str> {
-    config.findings.iter().map(|finding| finding.code).collect()
+    config.findings.iter().map(|finding| finding.name).collect()
 }
 
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
@@ -35,7 +35,7 @@ fn protocols_by_variable_and_signal() {
     assert_eq!(routes(&config).map(|route| route.protocol), [Protocol::Grpc, Protocol::HttpJson]);
     let config = resolve(&[(PROTOCOL, "http")]);
     assert_eq!(routes(&config).map(|route| route.protocol), [Protocol::HttpProtobuf; 2]);
-    assert_eq!(codes(&config), ["unknown-protocol"], "said once");
+    assert_eq!(codes(&config), ["unknown-value"], "said once");
 }
 
 #[test]

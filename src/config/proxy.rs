@@ -1,5 +1,6 @@
 //! The proxy that requests go through, by curl's rules, but for one: never on the way to this machine itself.
 
+use crate::finding::kind;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -64,7 +65,7 @@ impl Resolver<'_> {
             }
             Err(problem) => {
                 let problem = format!("{problem}; requests go there directly");
-                self.error("bad-proxy", variable, &problem, "write a URL such as http://proxy.example:3128");
+                self.error(&kind::BAD_PROXY, variable, &problem, "write a URL such as http://proxy.example:3128");
                 None
             }
         }
@@ -151,7 +152,7 @@ mod tests {
         let environment = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
         let setting = config.settings.iter().find(|setting| setting.name == "logs proxy");
-        let codes = config.findings.iter().map(|finding| finding.code).collect();
+        let codes = config.findings.iter().map(|finding| finding.name).collect();
         (config.otlp.delivery.and_then(|logs| logs.route.proxy), setting.map(|setting| setting.value.clone()), codes)
     }
 

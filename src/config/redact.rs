@@ -5,7 +5,7 @@ use std::fmt;
 use super::Source;
 use super::resolve::Resolver;
 use crate::error::Error;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 use crate::otlp::Redaction;
 
 const KEYS: &str = "LOGBRIDGE_REDACT_KEYS";
@@ -122,7 +122,7 @@ impl Resolver<'_> {
             self.check_key(KEYS, pattern);
         }
         if !names_any {
-            self.error("bad-pattern", KEYS, "it names no key", "write words, such as password,*token*");
+            self.error(&kind::BAD_VALUE, KEYS, "it names no key", "write words, such as password,*token*");
         }
     }
 
@@ -130,7 +130,7 @@ impl Resolver<'_> {
         let Some(expression) = self.environment.get(VALUES) else { return };
         if let Err(why) = redaction.add_value(expression) {
             let problem = format!("it cannot be used, and no value is redacted by it: {why}");
-            self.error("bad-pattern", VALUES, &problem, help_for_values(&why));
+            self.error(&kind::BAD_VALUE, VALUES, &problem, help_for_values(&why));
         }
     }
 
@@ -141,7 +141,7 @@ impl Resolver<'_> {
         if is_expression {
             let text = format!("`{pattern}` looks like a regular expression, and is read as a word");
             self.find(
-                Finding::new("key-expression", Severity::Warning, place, text)
+                Finding::new(&kind::KEY_EXPRESSION, Severity::Warning, place, text)
                     .help("a pattern of keys knows `*` only, such as *token*; regular expressions are for values"),
             );
         }

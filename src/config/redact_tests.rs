@@ -10,7 +10,7 @@ fn counts(config: &Config) -> Option<[usize; 2]> {
 }
 
 fn codes(config: &Config) -> Vec<&'static str> {
-    config.findings.iter().map(|finding| finding.code).collect()
+    config.findings.iter().map(|finding| finding.name).collect()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn the_environment_comes_on_top_of_code() {
 #[test]
 fn what_cannot_be_used_is_said_and_the_rest_counts() {
     let config = resolve(Redact::new().values(["4[0-9]+"]), [(KEYS, ","), (VALUES, "hunter2(")]).unwrap();
-    assert_eq!((counts(&config), codes(&config)), (Some([0, 1]), vec!["bad-pattern"; 2]));
+    assert_eq!((counts(&config), codes(&config)), (Some([0, 1]), vec!["bad-value"; 2]));
     let finding = config.findings.iter().find(|finding| finding.place == VALUES).unwrap().to_string();
     assert!(finding.contains("unclosed group") && !finding.contains("hunter2"), "{finding}");
     let config = resolve(Redact::new(), [(VALUES, r"^\d{4}$|sk-[a-z]{3,}")]).unwrap();
@@ -46,7 +46,7 @@ fn without_the_feature_values_name_it() {
     let error = resolve(Redact::new().values(["a"]), []).unwrap_err();
     assert!(error.to_string().contains("`regex`") && error.help().is_some_and(|help| help.contains("Cargo.toml")));
     let config = resolve(Redact::new(), [(KEYS, "a"), (VALUES, "b")]).unwrap();
-    assert_eq!((counts(&config), codes(&config)), (Some([1, 0]), vec!["bad-pattern"]));
+    assert_eq!((counts(&config), codes(&config)), (Some([1, 0]), vec!["bad-value"]));
     assert!(config.findings[0].text.contains("`regex`"), "{}", config.findings[0]);
 }
 

@@ -1,5 +1,6 @@
 //! How many similar records pass, from code and the environment.
 
+use crate::finding::kind;
 use std::fmt;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ impl Resolver<'_> {
         let limit = parse(value);
         if limit.is_none() {
             let problem = format!("`{value}` is no number of records in a time, so all of them pass");
-            self.error("bad-repetition", VARIABLE, &problem, "write such as 10/s, 100/60s, 5/500ms, 1000/5m, or off");
+            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write such as 10/s, 100/60s, 5/500ms, 1000/5m, or off");
             return (None, Source::BuiltIn);
         }
         (limit, Source::Variable(VARIABLE))
@@ -126,7 +127,7 @@ mod tests {
     fn resolve(value: &str, code: Option<Repetition>) -> (Option<RepetitionLimit>, Vec<&'static str>) {
         let settings = Settings { repetition: code, ..Settings::default() };
         let config = settings.resolve(&Environment::from([(VARIABLE, value)])).unwrap();
-        (config.repetition, config.findings.iter().map(|finding| finding.code).collect())
+        (config.repetition, config.findings.iter().map(|finding| finding.name).collect())
     }
 
     fn limit(records: u64, millis: u64) -> Option<RepetitionLimit> {
@@ -148,7 +149,7 @@ mod tests {
             assert_eq!(resolve(value, None), (expected, vec![]), "{value}");
         }
         for bad in ["10", "0/s", "10/0s", "ten/s", "10/60", "10/x", "10/", "-1/s", "1/99999999999999999999s"] {
-            assert_eq!(resolve(bad, None), (None, vec!["bad-repetition"]), "{bad}");
+            assert_eq!(resolve(bad, None), (None, vec!["bad-value"]), "{bad}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     Source, defaults,
 };
 use crate::error::Error;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::os;
@@ -106,8 +106,8 @@ impl Resolver<'_> {
     }
 
     /// What cannot be used, and is ignored.
-    pub(super) fn error(&mut self, code: &'static str, variable: &str, problem: &str, help: &str) {
-        self.find(Finding::new(code, Severity::Error, variable, problem).help(help));
+    pub(super) fn error(&mut self, kind: &'static Kind, variable: &str, problem: &str, help: &str) {
+        self.find(Finding::new(kind, Severity::Error, variable, problem).help(help));
     }
 
     /// Keeps what was decided, for those who ask why.
@@ -119,7 +119,7 @@ impl Resolver<'_> {
         const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
         let mut resource = ResourceConfig::default();
         for problem in resource.read(self.environment) {
-            self.error("bad-attribute", VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
+            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
         }
         let mut source = match (&resource.service_name, resource.name_among_attributes()) {
             (Some(_), _) => Source::Variable("OTEL_SERVICE_NAME"),
@@ -155,7 +155,7 @@ impl Resolver<'_> {
             }
             if parsed.message.is_some() {
                 self.error(
-                    "message-filter",
+                    &kind::MESSAGE_FILTER,
                     variable,
                     "a filter on the text of records belongs to RUST_LOG",
                     "unset it",
@@ -187,7 +187,7 @@ impl Resolver<'_> {
             _ => {
                 let problem = format!("`{value}` is no level, so logbridge says what it has to say");
                 self.error(
-                    "bad-level",
+                    &kind::BAD_VALUE,
                     VARIABLE,
                     &problem,
                     "write none, warn or info; the application's levels are in RUST_LOG",
@@ -206,7 +206,7 @@ impl Resolver<'_> {
         let filter = value.parse().ok().and_then(|threshold: Threshold| threshold.filter());
         filter.unwrap_or_else(|| {
             let problem = format!("`{value}` is no level, so nothing more is counted");
-            self.error("bad-level", VARIABLE, &problem, "write a level, such as debug");
+            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write a level, such as debug");
             LevelFilter::Off
         })
     }
@@ -257,7 +257,7 @@ impl Resolver<'_> {
         if wanted.is_none() {
             let problem = format!("`{value}` is neither true nor false, so the debug mirror stays off");
             self.find(
-                Finding::new("debug-other", Severity::Warning, "DEBUG", problem)
+                Finding::new(&kind::DEBUG_OTHER, Severity::Warning, "DEBUG", problem)
                     .help("write DEBUG=true to print each record and span as it is shipped"),
             );
         }
@@ -270,7 +270,7 @@ impl Resolver<'_> {
         let wanted = parse_bool(value);
         if wanted.is_none() {
             let problem = format!("`{value}` is neither true nor false, so it has no effect");
-            self.error("bad-boolean", variable, &problem, "write true or false");
+            self.error(&kind::BAD_VALUE, variable, &problem, "write true or false");
         }
         Some((wanted?, Source::Variable(variable)))
     }
@@ -305,7 +305,7 @@ impl Resolver<'_> {
         let has_otlp = exporters.contains(&"otlp") || unknown.len() == exporters.len();
         for name in unknown {
             let problem = format!("`{name}` is no exporter that logbridge knows");
-            self.error("unknown-exporter", variable, &problem, "write otlp, console, none or a list of them");
+            self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write otlp, console, none or a list of them");
         }
         Some(has_otlp)
     }
@@ -338,7 +338,7 @@ impl Resolver<'_> {
             Some("off" | "none") => (ConsoleTarget::Off, Source::Variable(VARIABLE)),
             Some(other) => {
                 let problem = format!("`{other}` is no console, so it stays on stderr");
-                self.error("unknown-console", VARIABLE, &problem, "write stderr, stdout or off");
+                self.error(&kind::UNKNOWN_VALUE, VARIABLE, &problem, "write stderr, stdout or off");
                 (ConsoleTarget::Stderr, Source::BuiltIn)
             }
         }
@@ -368,7 +368,7 @@ impl Resolver<'_> {
             && !["true", "false"].iter().any(|known| value.eq_ignore_ascii_case(known))
         {
             let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
-            self.error("bad-boolean", "OTEL_SDK_DISABLED", &problem, "write true or false");
+            self.error(&kind::BAD_VALUE, "OTEL_SDK_DISABLED", &problem, "write true or false");
         }
     }
 
@@ -429,7 +429,7 @@ impl Resolver<'_> {
                 0 => ("number", "write a whole number, such as 128"),
                 _ => ("number above 0", "write a whole number, such as 2048"),
             };
-            self.error("bad-number", variable, &format!("`{value}` is no {what}; the default is used"), help);
+            self.error(&kind::BAD_VALUE, variable, &format!("`{value}` is no {what}; the default is used"), help);
             return None;
         };
         self.keep(name, number.to_string(), Source::of(variables, variable));
@@ -442,7 +442,7 @@ impl Resolver<'_> {
         let duration = parse_time(value);
         if duration.is_none() {
             let problem = format!("`{value}` is no time; the default is used");
-            self.error("bad-duration", variable, &problem, "write milliseconds as a whole number, such as 10000");
+            self.error(&kind::BAD_VALUE, variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
         Some((duration?, Source::of(variables, variable)))
     }

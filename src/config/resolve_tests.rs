@@ -152,7 +152,7 @@ fn bounds_and_limits_of_records() {
     let delivery = config.otlp.delivery.expect("on");
     assert_eq!((delivery.max_queue, delivery.max_batch), (Some(100), Some(100)), "a batch fits into the queue");
     let config = resolve([("OTEL_BLRP_MAX_QUEUE_SIZE", "0"), ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "long")]);
-    assert_eq!(config.findings.iter().filter(|finding| finding.code == "bad-number").count(), 2);
+    assert_eq!(config.findings.iter().filter(|finding| finding.name == "bad-value").count(), 2);
     assert_eq!(config.limits, None);
     let both = resolve([("OTEL_ATTRIBUTE_COUNT_LIMIT", "many")]);
     assert_eq!(texts(&both).len(), 1, "said once for records and spans: {:?}", texts(&both));

@@ -10,7 +10,7 @@ use super::setting::time;
 use super::traces::traces_beside;
 use super::{CodeEndpoint, Endpoint, Header, Otlp, Protocol, Route, Source, defaults};
 use crate::error::Error;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 use crate::signal::Signal;
 
 /// The variable of one signal, and that of all.
@@ -48,7 +48,7 @@ impl Resolver<'_> {
         if endpoint.credentials().is_some() {
             let text = format!("the user and password in {endpoint} are not sent");
             self.find(
-                Finding::new("url-credentials", Severity::Warning, source.to_string(), text)
+                Finding::new(&kind::URL_CREDENTIALS, Severity::Warning, source.to_string(), text)
                     .help("put them into OTEL_EXPORTER_OTLP_HEADERS as authorization=Basic%20…"),
             );
         }
@@ -112,7 +112,7 @@ impl Resolver<'_> {
                 if self.environment.get(variable).is_some() {
                     let text = "it is not asked: code says where telemetry goes";
                     let help = "let code say Otlp::from_env() to have the environment decide";
-                    self.find(Finding::new("set-in-code", Severity::Note, variable, text).help(help));
+                    self.find(Finding::new(&kind::SET_IN_CODE, Severity::Note, variable, text).help(help));
                 }
             }
             return given.map(|endpoint| (endpoint, Source::Code)).map_err(|problem| {
@@ -130,7 +130,7 @@ impl Resolver<'_> {
             let Some(value) = self.environment.get(variable) else { continue };
             match if is_full { full(value) } else { base(value) } {
                 Ok(endpoint) => return Ok((endpoint, source)),
-                Err(problem) => self.error("bad-url", variable, &format!("{problem}; it is ignored"), &help),
+                Err(problem) => self.error(&kind::BAD_URL, variable, &format!("{problem}; it is ignored"), &help),
             }
         }
         Ok((base(built_in).map_err(Error::configuration)?, Source::BuiltIn))
@@ -153,7 +153,7 @@ impl Resolver<'_> {
             match header("authorization", key) {
                 Ok(key) => replace(&mut headers, key, Source::of(&variables, variable)),
                 Err(problem) => self.error(
-                    "key-whitespace",
+                    &kind::KEY_WHITESPACE,
                     variable,
                     &problem,
                     "copy the ingestion key again, without line breaks",

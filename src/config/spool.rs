@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::Resolver;
 use super::{Settings, Source, defaults};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 const DIRECTORY: &str = "LOGBRIDGE_SPOOL_DIR";
 const MAX_BYTES: &str = "LOGBRIDGE_SPOOL_MAX_BYTES";
@@ -132,7 +132,7 @@ impl Resolver<'_> {
         if directory.as_os_str().is_empty() {
             // It would be the current directory.
             let finding = Finding::new(
-                "bad-directory",
+                &kind::BAD_DIRECTORY,
                 Severity::Error,
                 "spool",
                 "the spool's directory has no name, so there is no spool",
@@ -168,7 +168,7 @@ impl Resolver<'_> {
         if time.is_none() {
             let problem =
                 format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
-            let finding = Finding::new("bad-duration", Severity::Error, SYNC, problem);
+            let finding = Finding::new(&kind::BAD_VALUE, Severity::Error, SYNC, problem);
             self.find(finding.help("write a time such as 5s or 500ms, or never"));
         }
         time.map_or((SpoolSync::Never, Source::BuiltIn), |time| (SpoolSync::Every(time), Source::Variable(SYNC)))
@@ -187,7 +187,7 @@ mod tests {
             .resolve(&vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Environment>())
             .expect("no error");
         let spool = config.otlp.delivery.expect("it is on").spool;
-        (spool, config.findings.iter().map(|finding| finding.code).collect())
+        (spool, config.findings.iter().map(|finding| finding.name).collect())
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_found_and_the_rest_counts() {
         for (variable, value, code) in
-            [(SYNC, "often", "bad-duration"), (SYNC, "0", "bad-duration"), (MAX_BYTES, "much", "bad-size")]
+            [(SYNC, "often", "bad-value"), (SYNC, "0", "bad-value"), (MAX_BYTES, "much", "bad-value")]
         {
             let (spool, findings) = resolve(&[(DIRECTORY, "relative"), (variable, value)], None);
             let spool = spool.expect("the directory counts");

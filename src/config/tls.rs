@@ -1,5 +1,6 @@
 //! Certificates: the roots to trust, and the client's own.
 
+use crate::finding::kind;
 use std::fmt;
 use std::io::{self, Read as _};
 
@@ -42,7 +43,7 @@ impl Resolver<'_> {
             let variable = format!("OTEL_EXPORTER_OTLP_{there}");
             let problem =
                 format!("without OTEL_EXPORTER_OTLP_{missing} it is of no use, so no client certificate is sent");
-            self.error("client-certificate", &variable, &problem, "name both files, or neither");
+            self.error(&kind::BAD_VALUE, &variable, &problem, "name both files, or neither");
         }
         Tls { roots, identity: certificate.zip(key) }
     }
@@ -59,7 +60,12 @@ impl Resolver<'_> {
             }
             Err(error) => {
                 let problem = format!("`{path}` cannot be read: {error}; it is ignored");
-                self.error("bad-file", variable, &problem, "write the path of a PEM file that this process may read");
+                self.error(
+                    &kind::BAD_VALUE,
+                    variable,
+                    &problem,
+                    "write the path of a PEM file that this process may read",
+                );
                 None
             }
         }

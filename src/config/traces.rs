@@ -1,5 +1,6 @@
 //! Spans: which are made, which are sampled, and where they go.
 
+use crate::finding::kind;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
 
 use super::destination::CodeTraces;
@@ -124,7 +125,7 @@ impl Resolver<'_> {
             _ => {
                 let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
                 self.error(
-                    "unknown-sampler",
+                    &kind::UNKNOWN_VALUE,
                     SAMPLER,
                     &problem,
                     "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
@@ -142,7 +143,7 @@ impl Resolver<'_> {
             _ => {
                 let problem = format!("`{value}` is no share of the traces; all are sampled");
                 self.error(
-                    "bad-number",
+                    &kind::BAD_VALUE,
                     SAMPLER_ARG,
                     &problem,
                     "write a number from 0 to 1, such as 0.1 for one trace in ten",
@@ -169,7 +170,7 @@ impl Resolver<'_> {
                 Ok(number) => *limit = number,
                 Err(_) => {
                     let problem = format!("`{value}` is no number; the default is used");
-                    self.error("bad-number", variable, &problem, "write a whole number, such as 128");
+                    self.error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 128");
                 }
             }
         }
@@ -191,7 +192,7 @@ impl Resolver<'_> {
                     let problem = format!("`{name}` is no propagator that logbridge has; it is left out");
                     let help = "write tracecontext, baggage or none; set any other one with \
                                 `opentelemetry::global::set_text_map_propagator` before `init`";
-                    self.error("unknown-propagator", PROPAGATORS, &problem, help);
+                    self.error(&kind::UNKNOWN_VALUE, PROPAGATORS, &problem, help);
                     continue;
                 }
             };
@@ -211,7 +212,7 @@ impl Resolver<'_> {
         let number = value.parse().ok().filter(|number| *number > 0);
         if number.is_none() {
             let problem = format!("`{value}` is no number above 0; the default is used");
-            self.error("bad-number", variable, &problem, "write a whole number, such as 2048");
+            self.error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 2048");
         }
         Some((number?, Source::Variable(variable)))
     }

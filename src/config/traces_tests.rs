@@ -116,8 +116,8 @@ fn the_queue_and_the_limits() {
         (limits.max_attributes_per_span, limits.max_events_per_span, limits.max_attributes_per_event),
         (7, 128, 9)
     );
-    let codes: Vec<_> = config.findings.iter().map(|finding| finding.code).collect();
-    assert_eq!(codes, ["bad-number", "suspicious-unit"]);
+    let codes: Vec<_> = config.findings.iter().map(|finding| finding.name).collect();
+    assert_eq!(codes, ["bad-value", "suspicious-unit"]);
     let config = resolve([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"), ("OTEL_BSP_MAX_QUEUE_SIZE", "0")]);
     assert_eq!(config.span.delivery.map(|delivery| delivery.max_queue), Some(16_384));
     assert_eq!(config.findings.len(), 1);

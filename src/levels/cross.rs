@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::live::Tables;
 use super::stage::Stage;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, kind};
 
 /// How many targets are remembered.
 const MAX_SEEN: usize = 1_024;
@@ -55,7 +55,7 @@ impl Tables {
                 );
                 let word = row.threshold.to_string().to_ascii_lowercase();
                 let setting = if row.target.is_empty() { word } else { format!("{}={word}", row.target) };
-                Some(Finding::new("threshold-without-effect", Severity::Warning, by, text).help(format!(
+                Some(Finding::new(&kind::THRESHOLD_WITHOUT_EFFECT, Severity::Warning, by, text).help(format!(
                     "a destination can only be stricter: let the module stage through too, with {setting} in {}",
                     Stage::Module.variable()
                 )))
@@ -79,7 +79,7 @@ impl Tables {
                 if matching.is_empty() {
                     let text = format!("{} matches no target seen so far", row.target);
                     findings.push(
-                        Finding::new("matches-nothing", Severity::Note, by, text)
+                        Finding::new(&kind::MATCHES_NOTHING, Severity::Note, by, text)
                             .help("targets are written as crates are in code, with `_`: `my_crate::module`"),
                     );
                 } else if let Some(other) =
@@ -90,7 +90,7 @@ impl Tables {
                         row.target, row.threshold
                     );
                     findings.push(
-                        Finding::new("prefix", Severity::Note, by, text)
+                        Finding::new(&kind::PREFIX, Severity::Note, by, text)
                             .help(format!("a longer directive wins: name {other} too, or write {}::", row.target)),
                     );
                 }
@@ -139,7 +139,7 @@ mod tests {
             live.look(target);
         }
         let findings = live.findings();
-        let texts: Vec<_> = findings.iter().map(|finding| (finding.code, finding.text.as_str())).collect();
+        let texts: Vec<_> = findings.iter().map(|finding| (finding.name, finding.text.as_str())).collect();
         assert_eq!(
             texts,
             [

@@ -7,7 +7,7 @@ use log::LevelFilter;
 use super::directive::{Pieces, is_span_directive, parse, parse_one, split};
 use super::message_filter::MessageFilter;
 use super::threshold::Threshold;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Kind, Severity, kind};
 
 /// The words people write where a level is expected, and the level they mean.
 const ALIASES: [(&str, &[&str]); 6] = [
@@ -60,9 +60,9 @@ struct Linter<'a> {
 }
 
 impl Linter<'_> {
-    fn say(&mut self, severity: Severity, code: &'static str, position: Range<usize>, text: String) -> &mut Finding {
+    fn say(&mut self, severity: Severity, kind: &'static Kind, position: Range<usize>, text: String) -> &mut Finding {
         let index = self.found.len();
-        self.found.push(Finding::new(code, severity, self.place, text).at(self.spec, position));
+        self.found.push(Finding::new(kind, severity, self.place, text).at(self.spec, position));
         &mut self.found[index]
     }
 
@@ -76,13 +76,13 @@ impl Linter<'_> {
         if let Some((bytes, inner)) = quoted(spec) {
             let corrected = self.with(&bytes, inner);
             let text = "quotes are part of the filter here, so it is not read as what is between them";
-            self.say(Severity::Error, "quotes", bytes, text.to_owned()).corrected = Some(corrected);
+            self.say(Severity::Error, &kind::QUOTES, bytes, text.to_owned()).corrected = Some(corrected);
             return;
         }
         let Some(Pieces { directives, message }) = split(spec) else {
             let second = spec.match_indices('/').nth(1).map_or(0..0, |(at, slash)| at..at + slash.len());
             let text = "a second `/` makes all of the filter invalid, so none of it has an effect, as in env_logger";
-            let finding = self.say(Severity::Error, "two-slashes", second, text.to_owned());
+            let finding = self.say(Severity::Error, &kind::TWO_SLASHES, second, text.to_owned());
             finding.help = Some("directives, then at most one `/` with a filter on the text of records".to_owned());
             finding.corrected = slashes_as_path(spec);
             return;
@@ -104,14 +104,14 @@ impl Linter<'_> {
         if is_span_directive(piece) {
             let text =
                 format!("`{piece}` is ignored: directives for spans and fields are EnvFilter's and not supported");
-            self.say(Severity::Error, "span-directive", bytes, text).help = Some(
+            self.say(Severity::Error, &kind::SPAN_DIRECTIVE, bytes, text).help = Some(
                 "LOGBRIDGE_SPAN_LEVEL says which spans there are; records are chosen by target, as in `app::db=debug`"
                     .to_owned(),
             );
         } else if piece.contains(QUOTES) {
             let corrected = self.with(&bytes, &piece.replace(QUOTES, ""));
             let text = format!("quotes are part of the name here, so `{piece}` {}", read_as(piece));
-            self.say(Severity::Error, "quotes", bytes, text).corrected = Some(corrected);
+            self.say(Severity::Error, &kind::QUOTES, bytes, text).corrected = Some(corrected);
         } else if let Some((separator, mended)) = separators(piece) {
             self.separator(&bytes, separator, &mended);
         } else {
@@ -134,7 +134,7 @@ impl Linter<'_> {
         let text = format!("{what} separates nothing here, only `,` does, so `{piece}` {}", read_as(piece));
         let corrected = self.with(bytes, mended);
         let position = bytes.start + separator.start..bytes.start + separator.end;
-        self.say(severity, "separator", position, text).corrected = Some(corrected);
+        self.say(severity, &kind::SEPARATOR, position, text).corrected = Some(corrected);
     }
 
     fn two_equals(&mut self, bytes: Range<usize>) {
@@ -152,7 +152,7 @@ impl Linter<'_> {
         let corrected = usable.map(|usable| self.with(&bytes, &usable));
         let second = piece.match_indices('=').nth(1).map_or(0, |(at, _)| bytes.start + at);
         let text = format!("`{piece}` has more than one `=`, so it is ignored");
-        self.say(Severity::Error, "two-equals", second..second + 1, text).corrected = corrected;
+        self.say(Severity::Error, &kind::TWO_EQUALS, second..second + 1, text).corrected = corrected;
     }
 
     /// A piece without `=`: a level for the root, or a target that lets everything through.
@@ -173,11 +173,11 @@ impl Linter<'_> {
             };
             let corrected = self.with(&bytes, &mended);
             let position = bytes.start + position.start..bytes.start + position.end;
-            self.say(severity, "colon", position, text).corrected = Some(corrected);
+            self.say(severity, &kind::COLON, position, text).corrected = Some(corrected);
         } else if looks_like_level(word) {
             let corrected = likely(word, 1).map(|level| self.with(&bytes, level));
             let text = format!("`{word}` is no level: it is read as a target, and lets everything of `{word}` through");
-            let finding = self.say(Severity::Warning, "level-as-target", bytes, text);
+            let finding = self.say(Severity::Warning, &kind::LEVEL_AS_TARGET, bytes, text);
             finding.help = Some(LEVELS_HELP.to_owned());
             finding.corrected = corrected;
         } else {
@@ -205,7 +205,7 @@ impl Linter<'_> {
             Err(_) => {
                 let corrected = likely(level, 2).map(|word| self.with(&level_bytes, word));
                 let text = format!("`{level}` is no level: `{piece}` is ignored");
-                let finding = self.say(Severity::Error, "unknown-level", level_bytes, text);
+                let finding = self.say(Severity::Error, &kind::UNKNOWN_LEVEL, level_bytes, text);
                 finding.help = Some(LEVELS_HELP.to_owned());
                 finding.corrected = corrected;
             }
@@ -232,7 +232,7 @@ impl Linter<'_> {
         };
         let corrected = mended.map(|mended| self.with(bytes, &mended));
         let text = format!("`*` stands for nothing but itself, so `{name}` is no target of any record");
-        let finding = self.say(Severity::Warning, "star", target.clone(), text);
+        let finding = self.say(Severity::Warning, &kind::STAR, target.clone(), text);
         finding.help = Some("a target stands for all that begin with it, and a level alone for everything".to_owned());
         finding.corrected = corrected;
     }
@@ -245,13 +245,13 @@ impl Linter<'_> {
             let text =
                 format!("`{target}` has a `-`: targets of Rust modules have `_` there, so it reaches none of them");
             let corrected = self.with(&bytes, &target.replace('-', "_"));
-            self.say(Severity::Warning, "hyphen", bytes.clone(), text).corrected = Some(corrected);
+            self.say(Severity::Warning, &kind::HYPHEN, bytes.clone(), text).corrected = Some(corrected);
         }
         if first.contains(|c: char| c.is_ascii_uppercase()) {
             let bytes = bytes.start..bytes.start + first.len();
             let corrected = self.with(&bytes, &first.to_ascii_lowercase());
             let text = format!("`{first}` has upper-case letters, which names of crates seldom have, and case matters");
-            self.say(Severity::Note, "uppercase", bytes, text).corrected = Some(corrected);
+            self.say(Severity::Note, &kind::UPPERCASE, bytes, text).corrected = Some(corrected);
         }
     }
 
@@ -263,7 +263,7 @@ impl Linter<'_> {
             "{threshold} is asked for, but this build has no `log` records beyond {}: they are compiled out",
             self.most
         );
-        self.say(Severity::Warning, "compiled-out", bytes, text).help =
+        self.say(Severity::Warning, &kind::COMPILED_OUT, bytes, text).help =
             Some("build without the `max_level_…` and `release_max_level_…` features of the crate log".to_owned());
     }
 
@@ -282,7 +282,7 @@ impl Linter<'_> {
             let text = format!("{name} is named more than once, and the last one counts: {}", last.threshold);
             let comma = self.spec[bytes.end..].find(',').map_or(bytes.end, |at| bytes.end + at + 1);
             let corrected = self.with(&(bytes.start..comma), "");
-            self.say(Severity::Note, "repeated", (*bytes).clone(), text).corrected = Some(corrected);
+            self.say(Severity::Note, &kind::REPEATED, (*bytes).clone(), text).corrected = Some(corrected);
         }
     }
 
@@ -304,7 +304,7 @@ impl Linter<'_> {
                 "`{target}` stands for all targets that begin with it: also for those of `{}` that nothing longer names",
                 longer.join("`, `")
             );
-            self.say(Severity::Note, "prefix", bytes.start..bytes.start + target.len(), text);
+            self.say(Severity::Note, &kind::PREFIX, bytes.start..bytes.start + target.len(), text);
         }
     }
 
@@ -321,7 +321,7 @@ impl Linter<'_> {
             Threshold::ROOT_NOT_SET
         );
         let corrected = format!("warn,{}", self.spec);
-        let finding = self.say(Severity::Note, "lone-directive", 0..0, text);
+        let finding = self.say(Severity::Note, &kind::LONE_DIRECTIVE, 0..0, text);
         finding.help = Some("a level alone sets the root, so to say it".to_owned());
         finding.corrected = Some(corrected);
     }
@@ -343,7 +343,7 @@ impl Linter<'_> {
             }
             Ok(_) => (Severity::Note, format!("only records whose text matches `{message}` pass"), None),
         };
-        let finding = self.say(severity, "message-filter", bytes.start - 1..bytes.end, text);
+        let finding = self.say(severity, &kind::MESSAGE_FILTER, bytes.start - 1..bytes.end, text);
         finding.help = help.filter(|_| path.is_none()).map(str::to_owned);
         finding.corrected = path;
     }

@@ -8,7 +8,7 @@ type Expected<'a> = (&'a str, Severity, Range<usize>, Option<&'a str>);
 fn check(spec: &str, expected: &[Expected<'_>]) {
     let found = lint(spec);
     let found: Vec<Expected<'_>> =
-        found.iter().map(|f| (f.code, f.severity, f.position.clone(), f.corrected.as_deref())).collect();
+        found.iter().map(|f| (f.name, f.severity, f.position.clone(), f.corrected.as_deref())).collect();
     assert_eq!(found, expected, "{spec:?}");
 }
 
@@ -174,7 +174,7 @@ fn the_root_and_other_directives() {
 #[test]
 fn what_is_compiled_out() {
     let found = lint_for("filter", "info,app=debug,db", LevelFilter::Info);
-    let found: Vec<_> = found.iter().map(|f| (f.code, f.severity, f.position.clone(), &f.corrected)).collect();
+    let found: Vec<_> = found.iter().map(|f| (f.name, f.severity, f.position.clone(), &f.corrected)).collect();
     assert_eq!(found, [("compiled-out", Warning, 9..14, &None)]);
     assert_eq!(lint_for("filter", "trace", LevelFilter::Debug)[0].position, 0..5);
 }
@@ -195,7 +195,7 @@ fn findings_are_whole() {
     let finding = &lint("warn,app=inof")[0];
     assert_eq!(
         finding.to_string(),
-        "error[unknown-level]: filter: `inof` is no level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
+        "error[LB001]: filter: `inof` is no level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
          help: the levels are off, error, warn, info, debug, trace and notset: `warn,app=info`"
     );
     assert_eq!(lint_at("RUST_LOG", "warn,a=b=c")[0].place, "RUST_LOG");
@@ -228,7 +228,7 @@ fn any_text_can_be_looked_at_and_mended() {
             assert_ne!(finding.corrected.as_deref(), Some(spec.as_str()), "{finding:?}");
         }
         for pair in found.windows(2) {
-            assert!((pair[0].code, &pair[0].position) != (pair[1].code, &pair[1].position), "{spec:?}");
+            assert!((pair[0].name, &pair[0].position) != (pair[1].code, &pair[1].position), "{spec:?}");
         }
         // What is ignored is said.
         for problem in parse(&spec).problems.iter().filter(|problem| !problem.text.starts_with('/')) {
@@ -240,7 +240,7 @@ fn any_text_can_be_looked_at_and_mended() {
             && let Some(corrected) = &only.corrected
         {
             mended += 1;
-            assert!(lint(corrected).iter().all(|f| f.code != only.code), "{spec:?} {corrected:?} {only:?}");
+            assert!(lint(corrected).iter().all(|f| f.name != only.code), "{spec:?} {corrected:?} {only:?}");
         }
     }
     assert!(mended > 1_000, "{mended}");

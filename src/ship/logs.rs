@@ -12,6 +12,7 @@ use super::batch::gather;
 use super::feed::{Feed, Request};
 use super::overload::OverloadVoice;
 use crate::config::Delivery;
+use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
 use crate::otlp::gathered_len;
@@ -242,7 +243,7 @@ fn tell_trouble(spool: &Spool, memory: usize) {
         let directory = spool.directory().display();
         let text = format!("the spool in {directory} cannot be used: {trouble}");
         let bound = Size(memory);
-        let notice = Notice::new(format!("spool {trouble}"), text)
+        let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {trouble}"), text)
             .note(format!("records wait in memory (up to {bound}) until it can: if the process is killed, they are lost"))
             .help("see to it that this user can write there and that the disk has room, or name another LOGBRIDGE_SPOOL_DIR");
         notice::say(&notice);

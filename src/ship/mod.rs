@@ -40,6 +40,7 @@ use worker::Worker;
 
 use crate::config::{Delivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
+use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::otlp::encode_resource;
@@ -292,7 +293,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
         // The runtime itself has panicked, as it does where its descriptors are not its own any more.
         std::mem::forget(runtime);
         let failure = panicked(&*panic);
-        notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
+        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if control::wait_in_vain(controls, &failure, PANIC_RETRY) {
             workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
@@ -345,7 +346,7 @@ async fn run_all(workers: &mut [Worker], routes: &[Route]) {
 async fn run_again_and_again(worker: &mut Worker, route: &Route) {
     while let Err(panic) = caught(worker.run()).await {
         let failure = panicked(&*panic);
-        notice::say(&Notice::new("ship panic", failure.text.clone()).help(failure.help));
+        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if !worker.rest(failure, PANIC_RETRY).await {
             return worker.drop_all();
         }
@@ -389,7 +390,7 @@ fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
         };
         let text = format!("nothing can be sent yet: the ship thread cannot start its runtime: {error}");
         let help = "check the limits of the process (ulimit -n)";
-        notice::say(&Notice::new("runtime", text.clone()).help(help));
+        notice::say(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
         if control::wait_in_vain(controls, &Failure { text, help }, RUNTIME_RETRY) {
             return None;
         }

@@ -17,6 +17,7 @@ use super::batch::gather;
 use super::feed::{Feed, Request};
 use super::logs::Size;
 use crate::config::Delivery;
+use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
 use crate::outbox::{Adopted, Directory, Ending, Left, Outbox, Skipped, Spool};
@@ -152,7 +153,7 @@ impl RecoveryFeed {
                     Signal::Logs.count(damage.records),
                     path.display()
                 );
-                let notice = Notice::new(text.clone(), text);
+                let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text);
                 notice::say(&notice.help("delete it when nobody wants to look at it any more"));
             }
             _ => self.spool.freed(length),
@@ -174,7 +175,7 @@ impl RecoveryFeed {
                 "`logbridge replay` of the version that wrote it sends what is in it",
             ),
         };
-        notice::say(&Notice::new(text.clone(), text).help(help));
+        notice::say(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
     }
 
     fn finish_run(&mut self) {

@@ -9,6 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::time::Instant;
 
 use super::feed::{Feed, Request};
+use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
 use crate::otlp::SpanEncoder;
@@ -83,7 +84,7 @@ impl SpanFeed {
             Err(why) => {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-                notice::say(&Notice::new("encode spans", text).help(help));
+                notice::say(&Notice::new(kind::OVERLOAD.code, "encode spans", text).help(help));
                 self.leave(&[(Fate::Dropped(DropReason::Encoding), items)]);
                 None
             }

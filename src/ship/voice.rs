@@ -3,6 +3,7 @@
 use super::logs::Size;
 use super::search::Hopeless;
 use crate::config::Endpoint;
+use crate::finding::{Kind, kind};
 use crate::notice::{self, Notice};
 use crate::otlp::ItemSketch;
 use crate::signal::Signal;
@@ -47,7 +48,9 @@ impl Voice {
             return failure;
         }
         let text = failure.text.clone();
-        let notice = Notice::new(text.clone(), text.clone()).note(format!("waiting {waiting}")).help(failure.help);
+        let notice = Notice::new(kind::CANNOT_DELIVER.code, text.clone(), text.clone())
+            .note(format!("waiting {waiting}"))
+            .help(failure.help);
         notice::say(&notice);
         self.failing = Some(text);
         failure
@@ -61,18 +64,22 @@ impl Voice {
                 self.recovered();
                 let key = format!("warned {} {message}", self.endpoint);
                 let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
-                notice::say(&Notice::new(key, text).help("they arrived; its message says what to mend"));
+                notice::say(
+                    &Notice::new(kind::REFUSED.code, key, text).help("they arrived; its message says what to mend"),
+                );
             }
             Outcome::Partial { rejected, message } => {
                 let rejected = (*rejected).min(items);
                 let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
                 let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
                 let key = format!("partial {} {message}", self.endpoint);
-                notice::say(&Notice::new(key, text).help("what it rejected is lost; its message says why"));
+                notice::say(
+                    &Notice::new(kind::REFUSED.code, key, text).help("what it rejected is lost; its message says why"),
+                );
             }
             Outcome::Refused { cause, .. } => {
                 let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-                self.say(cause, text);
+                self.say(&kind::REFUSED, cause, text);
             }
             Outcome::Unconfirmed { cause } => {
                 let text = format!(
@@ -80,7 +87,7 @@ impl Voice {
                     self.signal.count(items),
                     self.endpoint
                 );
-                self.say(cause, text);
+                self.say(&kind::UNCONFIRMED, cause, text);
             }
             Outcome::Retry { .. } => {}
         }
@@ -90,9 +97,11 @@ impl Voice {
     /// minute.
     pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSketch>) {
         let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-        let Some(ItemSketch { kind, detail }) = sketch else { return self.say(cause, lost) };
+        let Some(ItemSketch { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
         let key = format!("{} {cause} {kind}", self.endpoint);
-        notice::say(&Notice::new(key, format!("{lost}; it is {kind}: {detail}")).help(cause.kind.help()));
+        notice::say(
+            &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}")).help(cause.kind.help()),
+        );
     }
 
     /// More than one item of a request was refused when it was alone: those that are of the same kind as another were not
@@ -106,7 +115,7 @@ impl Voice {
         };
         let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
         let key = format!("{} {cause} one by one", self.endpoint);
-        notice::say(&Notice::new(key, text).help(cause.kind.help()));
+        notice::say(&Notice::new(kind::REFUSED.code, key, text).help(cause.kind.help()));
     }
 
     /// The endpoint refuses whatever it is sent: this many items at once.
@@ -120,7 +129,7 @@ impl Voice {
             }
         };
         let lost = format!("lost: {}, which {} refused: {cause}; {why}", self.signal.count(items), self.endpoint);
-        self.say(cause, lost);
+        self.say(&kind::REFUSED, cause, lost);
     }
 
     /// The endpoint takes only so much at once.
@@ -145,12 +154,12 @@ impl Voice {
             self.endpoint,
             self.signal.processor(),
         );
-        self.say(cause, text);
+        self.say(&kind::CANNOT_DELIVER, cause, text);
     }
 
-    fn say(&self, cause: &Cause, text: String) {
+    fn say(&self, kind: &'static Kind, cause: &Cause, text: String) {
         let key = format!("{} {cause}", self.endpoint);
-        notice::say(&Notice::new(key, text).help(cause.kind.help()));
+        notice::say(&Notice::new(kind.code, key, text).help(cause.kind.help()));
     }
 
     fn recovered(&mut self) {

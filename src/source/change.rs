@@ -9,6 +9,7 @@ use log::Level;
 use super::lifecycle;
 use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL};
+use crate::finding::kind;
 use crate::levels::{LevelSets, Origin, Stage};
 use crate::notice::{self, Notice};
 use crate::ship::{self, HasKeeper, Keeper, Keeps};
@@ -45,7 +46,10 @@ impl Pipeline {
         let before = (self.levels.facades(), self.levels.max_span(), sets.span.clone());
         if self.levels.publish(&changed).is_err() {
             let text = "the levels stay as they are: there have been more different ones than can be kept";
-            notice::say(&Notice::new("levels exhausted", text).help("set levels for modules, not for single requests"));
+            notice::say(
+                &Notice::new(kind::LEVELS_UNCHANGED.code, "levels exhausted", text)
+                    .help("set levels for modules, not for single requests"),
+            );
             return None;
         }
         *sets = changed;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::repetition::Windows;
 use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
+use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::os;
@@ -96,7 +97,11 @@ impl Plan {
     /// An engine in any case: where the thread cannot be started, it counts what is lost.
     fn start_or_count(&self) -> Engine {
         self.start().unwrap_or_else(|error| {
-            notice::say(&Notice::new("engine", format!("nothing can be delivered: {error:?}")));
+            notice::say(&Notice::new(
+                kind::WORKER_ENDED.code,
+                "engine",
+                format!("nothing can be delivered: {error:?}"),
+            ));
             Engine::without_thread(self)
         })
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use super::pipeline::Pipeline;
+use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::ship::{self, After, Flushed};
 use crate::signal::Signal;
@@ -91,7 +92,10 @@ pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
     if let Err(error) = ship::watch_signals(flush_on_signal) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
-        notice::say(&Notice::new("signals", text).help("call `Bridge::flush` where the program is asked to end"));
+        notice::say(
+            &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
+                .help("call `Bridge::flush` where the program is asked to end"),
+        );
     }
 }
 
@@ -149,19 +153,19 @@ fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
     let mut notice = match spool {
         Some(spool) if holds_memory => {
             let directory = spool.directory().display();
-            Notice::new("exit", text).note(format!(
+            Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).note(format!(
                 "the spool in {directory} could not be used all the time: what came meanwhile waited in memory and is lost"
             ))
         }
         Some(spool) => {
             let directory = spool.directory().display();
             // Not a loss, unless there are spans too.
-            let notice = Notice { is_note: spans == 0, ..Notice::new("exit", text) };
+            let notice = Notice { is_note: spans == 0, ..Notice::new(kind::LEFT_AT_EXIT.code, "exit", text) };
             let (wait, them) = if records == 1 { ("the record waits", "it") } else { ("they wait", "them") };
             notice
                 .note(format!("{wait} in {directory}: the next start, or `logbridge replay {directory}`, sends {them}"))
         }
-        None => Notice::new("exit", text),
+        None => Notice::new(kind::LEFT_AT_EXIT.code, "exit", text),
     };
     if failures.is_empty() {
         let endpoint = if records > 0 { &pipeline.endpoint } else { &pipeline.span_endpoint };

@@ -16,6 +16,7 @@ use super::engine::Engine;
 use super::lifecycle;
 use super::pipeline::Pipeline;
 use super::processor::{FLUSH, result};
+use crate::finding::kind;
 use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
 use crate::otlp::cut_texts;
@@ -184,7 +185,7 @@ impl Pipeline {
         let text = format!("spans are lost: the queue of {} is full", Signal::Traces.count(queue.max_queue() as u64));
         let endpoint = self.span_endpoint.as_deref().unwrap_or_default();
         notice::say(
-            &Notice::new("span queue", text)
+            &Notice::new(kind::OVERLOAD.code, "span queue", text)
                 .note(format!("they end faster than {endpoint} takes them; `Bridge::report` counts them"))
                 .help("OTEL_BSP_MAX_QUEUE_SIZE or `Builder::max_spans` makes room, LOGBRIDGE_SPAN_LEVEL makes fewer"),
         );

@@ -32,6 +32,7 @@ pub(crate) use self::relay::{Relay, Relayed};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};
+use crate::finding::kind;
 use crate::notice::{self, Notice};
 
 /// The specification's bound for an answer.
@@ -124,5 +125,5 @@ fn refuses(compression: Compression, endpoint: impl fmt::Display, outcome: &Outc
     let text =
         format!("{endpoint} refuses requests in {compression} and takes them plain, as they are from now on{answer}");
     let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or look for a receiver that reads it";
-    notice::say(&Notice::new("compression", text).help(help));
+    notice::say(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
 }

@@ -91,7 +91,7 @@ fn debug_false_and_unset_print_nothing() {
 fn debug_with_another_meaning_is_off_and_said() {
     let receiver = receiver();
     let child = Child::new("two_in_a_span").to(&receiver).env("DEBUG", "express:*").run().success().warned(1);
-    let child = child.said("logbridge: warning: DEBUG: `express:*` is neither true nor false");
+    let child = child.said("logbridge: warning[LB043]: DEBUG: `express:*` is neither true nor false");
     assert_eq!(child.stdout, "", "{child}");
     assert_console(&child);
     assert_arrived(&receiver, &RECORDS, &child);

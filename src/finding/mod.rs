@@ -1,7 +1,12 @@
 //! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
 
+mod catalog;
+
 use std::fmt;
 use std::ops::Range;
+
+pub(crate) use catalog::kind;
+pub use catalog::{Kind, Verdict};
 
 use crate::notice::Notice;
 
@@ -32,7 +37,7 @@ impl fmt::Display for Severity {
 /// `Display` is a few lines, without colours:
 ///
 /// ```text
-/// error[unknown-level]: RUST_LOG: `inof` is no level
+/// error[LB001]: RUST_LOG: `inof` is no level
 ///   app=inof,db=debug
 ///       ^^^^
 ///   help: write `app=info,db=debug`
@@ -40,8 +45,12 @@ impl fmt::Display for Severity {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind it is: a word that stays the same from version to version, such as `unknown-level`.
+    /// What kind it is, such as `LB001`; it stays the same from version to version. `logbridge explain LB001` tells more.
     pub code: &'static str,
+    /// The kind in words, such as `unknown-level`.
+    pub name: &'static str,
+    /// What it means for a record that is missing.
+    pub verdict: Verdict,
     /// How much it matters.
     pub severity: Severity,
     /// Where it was found: a variable, `code`, a file with its line.
@@ -60,13 +69,15 @@ pub struct Finding {
 
 impl Finding {
     pub(crate) fn new(
-        code: &'static str,
+        kind: &'static Kind,
         severity: Severity,
         place: impl Into<String>,
         text: impl Into<String>,
     ) -> Self {
         Self {
-            code,
+            code: kind.code,
+            name: kind.name,
+            verdict: kind.verdict,
             severity,
             place: place.into(),
             evidence: String::new(),
@@ -105,7 +116,7 @@ impl Finding {
             return None;
         }
         let text = format!("{}: {}", self.place, self.text);
-        let notice = Notice::new(format!("{} {text}", self.code), text);
+        let notice = Notice::new(self.code, format!("{} {text}", self.code), text);
         Some(match self.advice() {
             Some(advice) => notice.help(advice),
             None => notice,
@@ -137,15 +148,15 @@ mod tests {
 
     #[test]
     fn a_finding_points_at_its_place() {
-        let finding = Finding::new("unknown-level", Severity::Error, "RUST_LOG", "`inof` is no level")
+        let finding = Finding::new(&kind::UNKNOWN_LEVEL, Severity::Error, "RUST_LOG", "`inof` is no level")
             .at("app=inof,db=debug", 4..8);
         let finding = Finding { corrected: Some("app=info,db=debug".to_owned()), ..finding };
         assert_eq!(
             finding.to_string(),
-            "error[unknown-level]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \
+            "error[LB001]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \
              help: write `app=info,db=debug`"
         );
         assert!(finding.notice().is_some_and(|notice| notice.text == "RUST_LOG: `inof` is no level"));
-        assert!(Finding::new("lone-directive", Severity::Note, "RUST_LOG", "…").notice().is_none());
+        assert!(Finding::new(&kind::LONE_DIRECTIVE, Severity::Note, "RUST_LOG", "…").notice().is_none());
     }
 }

@@ -1,0 +1,3 @@
+//! Kinds of findings: LB091 to LB099.
+
+super::kinds! {}

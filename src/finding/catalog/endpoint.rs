@@ -1,0 +1,3 @@
+//! Kinds of findings: LB063 to LB074.
+
+super::kinds! {}

@@ -1,0 +1,3 @@
+//! Kinds of findings: LB045 to LB062.
+
+super::kinds! {}

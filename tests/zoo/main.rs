@@ -1,0 +1,25 @@
+//! The zoo: every known way a log goes missing, played on this machine, and the tool that names it.
+//!
+//! Constraints:
+//! * Each row is a cause. It is either *named*: a tool gives a finding with its code for the case, and none of that code
+//!   for its healthy twin, which differs in the fault alone. Or it *cannot happen* here, and a test that tries it says so.
+//! * Rows that need a process of their own run this program again with the row's child as an argument.
+//! * At the end, the table is printed: cause, tool, code.
+
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // A test may panic, and its table is its output.
+
+#[allow(dead_code, reason = "the rows follow")]
+mod row;
+
+use std::process::ExitCode;
+
+use row::Row;
+
+/// The rows of each stage, in the order of a record's way.
+fn rows() -> Vec<Row> {
+    Vec::new()
+}
+
+fn main() -> ExitCode {
+    row::run(&rows())
+}

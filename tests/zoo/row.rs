@@ -1,0 +1,109 @@
+//! A row of the zoo, and the runner.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// Codes of findings, such as `LB024`.
+pub(crate) type Codes = BTreeSet<String>;
+
+/// What a cause comes to.
+pub(crate) enum Kind {
+    /// A tool names it.
+    Named {
+        /// Such as `doctor` or `report`.
+        tool: &'static str,
+        code: &'static str,
+        /// Plays the cause (or, for the twin, what is like it without the fault), and says which codes the tool gave.
+        play: fn(Case) -> Codes,
+    },
+    /// It cannot happen to who uses logbridge: this tries it, and panics where it can.
+    Impossible(fn()),
+}
+
+/// Which of the two is played.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Case {
+    Faulty,
+    Healthy,
+}
+
+impl Case {
+    /// The one or the other.
+    pub(crate) fn pick<T>(self, faulty: T, healthy: T) -> T {
+        match self {
+            Self::Faulty => faulty,
+            Self::Healthy => healthy,
+        }
+    }
+}
+
+pub(crate) struct Row {
+    /// Where it is listed, such as `E3`.
+    pub(crate) id: &'static str,
+    /// In a few words.
+    pub(crate) cause: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// A cause that a tool names.
+pub(crate) fn named(
+    id: &'static str,
+    cause: &'static str,
+    tool: &'static str,
+    code: &'static str,
+    play: fn(Case) -> Codes,
+) -> Row {
+    Row { id, cause, kind: Kind::Named { tool, code, play } }
+}
+
+/// A cause that cannot happen here.
+pub(crate) fn impossible(id: &'static str, cause: &'static str, attempt: fn()) -> Row {
+    Row { id, cause, kind: Kind::Impossible(attempt) }
+}
+
+/// Plays all rows whose id or cause has the first argument in it (all, without one), and prints the table.
+pub(crate) fn run(rows: &[Row]) -> ExitCode {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+    assert_eq!(ids.len(), rows.len(), "each row has an id of its own");
+    let (mut passed, mut failed) = (0, 0);
+    for row in rows.iter().filter(|row| row.id == wanted || row.cause.contains(&wanted)) {
+        let verdict = match catch_unwind(AssertUnwindSafe(|| play(row))) {
+            Ok(Ok(verdict)) => {
+                passed += 1;
+                verdict
+            }
+            Ok(Err(why)) => {
+                failed += 1;
+                format!("FAILED: {why}")
+            }
+            Err(_) => {
+                failed += 1;
+                "FAILED: panicked".to_owned()
+            }
+        };
+        println!("{:<4} {:<60} {verdict}", row.id, row.cause);
+    }
+    println!("\n{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn play(row: &Row) -> Result<String, String> {
+    match row.kind {
+        Kind::Named { tool, code, play } => {
+            let (faulty, healthy) = (play(Case::Faulty), play(Case::Healthy));
+            if !faulty.contains(code) {
+                return Err(format!("{tool} should give {code}, and gave {faulty:?}"));
+            }
+            if healthy.contains(code) {
+                return Err(format!("{tool} gives {code} without the fault, too"));
+            }
+            Ok(format!("{tool} {code}"))
+        }
+        Kind::Impossible(attempt) => {
+            attempt();
+            Ok("cannot happen here".to_owned())
+        }
+    }
+}
