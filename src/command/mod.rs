@@ -10,12 +10,14 @@ mod inlet;
 mod listen;
 mod listing;
 mod replay;
+mod run;
 mod summary;
 mod terminal;
 
 pub use explain::Explain;
 pub use listen::Listen;
 pub use replay::Replay;
+pub use run::Run;
 
 use std::time::Duration;
 

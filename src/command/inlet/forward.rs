@@ -23,6 +23,8 @@ pub(in crate::command) struct Passed {
     pub(in crate::command) ending: Ending,
     /// Whether the endpoint took all of it.
     pub(in crate::command) is_taken: bool,
+    /// Whether the endpoint took it, be it with some rejected: the same will not come again.
+    pub(in crate::command) is_final: bool,
     /// No answer came at all.
     pub(in crate::command) is_dead: bool,
     /// What it answered, or why nothing came.
@@ -77,13 +79,22 @@ impl Upstream {
                 let said = words(&relayed);
                 let is_taken = matches!(&relayed.outcome, Outcome::Delivered)
                     || matches!(&relayed.outcome, Outcome::Partial { rejected: 0, .. });
+                let is_final = matches!(&relayed.outcome, Outcome::Delivered | Outcome::Partial { .. });
                 let help = relayed.outcome.cause().map_or("", |cause| cause.kind.help());
-                Passed { ending: whole(relayed), is_taken, is_dead: false, said, help, took }
+                Passed { ending: whole(relayed), is_taken, is_final, is_dead: false, said, help, took }
             }
             Err(cause) => {
                 let why = format!("logbridge could not pass this on: {}", cause.text);
                 let ending = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, why).ending;
-                Passed { ending, is_taken: false, is_dead: true, said: cause.text, help: cause.kind.help(), took }
+                Passed {
+                    ending,
+                    is_taken: false,
+                    is_final: false,
+                    is_dead: true,
+                    said: cause.text,
+                    help: cause.kind.help(),
+                    took,
+                }
             }
         })
     }

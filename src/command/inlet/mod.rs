@@ -6,7 +6,7 @@ mod tally;
 
 pub(super) use ending::asked_to_end;
 pub(super) use forward::{Passed, Upstream, below};
-pub(super) use tally::{Levels, Oddities, Tally, names_nothing};
+pub(super) use tally::{Levels, Oddities, Tally, bounded, names_nothing};
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

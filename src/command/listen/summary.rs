@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use indicatif::{HumanCount, HumanDuration};
 
 use crate::command::inlet::{Levels, Oddities, Tally};
-use crate::command::terminal::{Look, paint, plain};
+use crate::command::terminal::{Look, paint, plain, table};
 
 /// In lines.
 pub(super) fn text(tally: &Tally) -> String {
@@ -74,26 +74,7 @@ fn services(tally: &Tally) -> String {
         row.extend([count(sent.spans), count(sent.points)]);
         rows.push(row);
     }
-    table(&rows)
-}
-
-/// With the first column to the left, the others to the right, and the heading dimmed.
-pub(in crate::command) fn table(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = width(column).unwrap_or(0);
-            let _infallible = match column {
-                0 => write!(line, "  {cell:<width$}"),
-                _ => write!(line, "  {cell:>width$}"),
-            };
-        }
-        let line = if index == 0 { paint(Look::Dim, &line) } else { line };
-        let _infallible = writeln!(text, "{}", line.trim_end());
-    }
-    text
+    table(&rows, 1)
 }
 
 /// What deserves a look. That records have no trace is only odd where there are traces.
