@@ -43,7 +43,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
     ("the environment", &["env::var", "env::args", "env::current_exe"], &["config"]),
     ("sockets", &["TcpStream", "TcpListener", "hyper_util::client::legacy"], &["transport", "receiver"]),
     ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver"]),
-    ("files", &["std::fs", "File::"], &["outbox", "config", "diagnose/report", "os/"]),
+    ("files", &["std::fs", "File::"], &["outbox", "config", "command/run", "diagnose/report", "doctor", "os/"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
     (
         "the standard streams",

@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logbridge::command::{Explain, Replay};
+use logbridge::command::{Explain, Listen, Replay, Run};
 
-/// Sends what dead processes have left in a spool of logbridge, and explains its filters.
+/// Shows what programs send by OTLP, sends what dead ones have left in a spool of logbridge, and explains its filters.
 #[derive(Debug, Parser)]
 #[command(
     name = "logbridge",
     version,
     max_term_width = 100,
-    after_help = "Exit codes:\n  0  good\n  1  something is wrong with what was asked about\n  2  wrong usage\n\n\
+    after_help = "Exit codes:\n  0  good\n  1  something is wrong with what was asked about\n  2  wrong usage\n\
+                  `run` exits with what its program exits with.\n\n\
                   Colours are left out where NO_COLOR is set, and where the output is no terminal."
 )]
 struct Arguments {
@@ -22,13 +23,18 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Explain(Explain),
+    Listen(Listen),
     Replay(Replay),
+    Run(Run),
 }
 
 fn main() -> ExitCode {
     let verdict = match Arguments::parse().verb {
         Verb::Explain(explain) => explain.run(),
+        Verb::Listen(listen) => listen.run(),
         Verb::Replay(replay) => replay.run(),
+        // Its exit code is that of the program.
+        Verb::Run(run) => return ExitCode::from(run.run()),
     };
     ExitCode::from(verdict.code())
 }

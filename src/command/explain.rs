@@ -1,13 +1,12 @@
 //! `logbridge explain`: what a filter does to a record.
 
 use clap::Args;
-use log::{Level, LevelFilter};
+use log::Level;
 
-use super::terminal::{Look, paint, plain, print};
-use super::{Problem, Verdict};
+use super::terminal::{Look, finding as finding_in_lines, paint, plain, print};
+use super::{Problem, Verdict, level};
 use crate::diagnose::explain_filter;
-use crate::finding::{Finding, Kind, Severity};
-use crate::levels::Threshold;
+use crate::finding::Kind;
 
 /// Says whether a filter lets a record through, and which directive decides; or what the code of a finding means.
 ///
@@ -35,14 +34,6 @@ pub struct Explain {
     /// Prints all pages as Markdown
     #[arg(long, conflicts_with_all = ["filter", "list"])]
     markdown: bool,
-}
-
-fn level(word: &str) -> Result<Level, String> {
-    let threshold = word.parse::<Threshold>().ok().and_then(|threshold| threshold.filter());
-    threshold
-        .as_ref()
-        .and_then(LevelFilter::to_level)
-        .ok_or_else(|| "a record is error, warn, info, debug or trace".to_owned())
 }
 
 impl Explain {
@@ -87,20 +78,7 @@ fn explain_record(filter: &str, target: &str, level: Level) -> Verdict {
         shown.push('\n');
     }
     for finding in explanation.findings {
-        let finding = Finding {
-            text: plain(&finding.text),
-            help: finding.help.as_deref().map(plain),
-            corrected: finding.corrected.as_deref().map(plain),
-            ..finding
-        };
-        let word = finding.severity.to_string();
-        let look = match finding.severity {
-            Severity::Error => Look::Bad,
-            Severity::Warning => Look::Warning,
-            Severity::Note => Look::Bold,
-        };
-        let said = finding.to_string();
-        shown.push_str(&format!("\n{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default()));
+        shown.push_str(&finding_in_lines(&finding));
     }
     print(&shown);
     Verdict::good_if(passes)
