@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logbridge::command::{Explain, Replay};
+use logbridge::command::{Doctor, Explain, Replay};
 
-/// Sends what dead processes have left in a spool of logbridge, and explains its filters.
+/// Finds out why logs do not arrive, explains filters, and sends what dead processes have left in a spool.
 #[derive(Debug, Parser)]
 #[command(
     name = "logbridge",
@@ -21,12 +21,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Doctor(Box<Doctor>),
     Explain(Explain),
     Replay(Replay),
 }
 
 fn main() -> ExitCode {
     let verdict = match Arguments::parse().verb {
+        Verb::Doctor(doctor) => doctor.run(),
         Verb::Explain(explain) => explain.run(),
         Verb::Replay(replay) => replay.run(),
     };

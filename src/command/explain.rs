@@ -4,9 +4,9 @@ use clap::Args;
 use log::{Level, LevelFilter};
 
 use super::terminal::{Look, paint, plain, print};
-use super::{Problem, Verdict};
+use super::{Problem, Verdict, findings};
 use crate::diagnose::explain_filter;
-use crate::finding::{Finding, Kind, Severity};
+use crate::finding::Kind;
 use crate::levels::Threshold;
 
 /// Says whether a filter lets a record through, and which directive decides; or what the code of a finding means.
@@ -87,20 +87,7 @@ fn explain_record(filter: &str, target: &str, level: Level) -> Verdict {
         shown.push('\n');
     }
     for finding in explanation.findings {
-        let finding = Finding {
-            text: plain(&finding.text),
-            help: finding.help.as_deref().map(plain),
-            corrected: finding.corrected.as_deref().map(plain),
-            ..finding
-        };
-        let word = finding.severity.to_string();
-        let look = match finding.severity {
-            Severity::Error => Look::Bad,
-            Severity::Warning => Look::Warning,
-            Severity::Note => Look::Bold,
-        };
-        let said = finding.to_string();
-        shown.push_str(&format!("\n{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default()));
+        shown.push_str(&format!("\n{}", findings::shown(&finding)));
     }
     print(&shown);
     Verdict::good_if(passes)

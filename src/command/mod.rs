@@ -5,12 +5,15 @@
 //! * What was asked for is on stdout, what is said beside it on stderr; a closed pipe stops nothing.
 //! * Each verb says how it ended by a [`Verdict`].
 
+mod doctor;
 mod explain;
+mod findings;
 mod listing;
 mod replay;
 mod summary;
 mod terminal;
 
+pub use doctor::Doctor;
 pub use explain::Explain;
 pub use replay::Replay;
 

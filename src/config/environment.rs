@@ -22,6 +22,12 @@ impl Environment {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// Whether it is set, to nothing: some read that otherwise than unset.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_empty_there(&self, name: &str) -> bool {
+        self.vars.get(name).is_some_and(|value| value.trim().is_empty())
+    }
+
     /// Each variable with its value, without surrounding white space.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.vars.iter().map(|(name, value)| (name.as_str(), value.trim()))
