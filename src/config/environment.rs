@@ -33,8 +33,15 @@ impl Environment {
         self.vars.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
 
+    /// The same without these.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        let kept = |(name, _): &(&String, &String)| !names.contains(&name.as_str());
+        self.vars.iter().filter(kept).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Whether any variable with a value has a name that starts so.
-    fn mentions(&self, prefix: &str) -> bool {
+    pub(crate) fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
     }
 

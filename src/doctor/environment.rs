@@ -6,10 +6,9 @@ use crate::config::{Config, Environment, Otlp, Settings};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::Origin;
 
-/// Where the variables, or the one who asks, send logs.
+/// What the variables, and the one who asks, say.
 #[derive(Debug)]
 pub(crate) struct Decided {
-    pub(crate) config: Option<Config>,
     pub(crate) checkup: Checkup,
     /// The endpoint that was asked about by hand cannot be used.
     pub(crate) problem: Option<String>,
@@ -30,7 +29,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
         Ok(config) => config,
         Err(error) => {
             let problem = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
-            return Decided { config: None, checkup, problem: Some(problem) };
+            return Decided { checkup, problem: Some(problem) };
         }
     };
     // That it is asked about by hand says nothing of the program.
@@ -45,7 +44,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
         checkup.findings.extend(stock(environment, facts));
     }
     checkup.seen = seen(&config, environment);
-    Decided { config: Some(config), checkup, problem: None }
+    Decided { checkup, problem: None }
 }
 
 fn found(

@@ -9,9 +9,12 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // A test may panic, and its table is its output.
 
 mod cargo;
+mod environment;
 mod healthy;
+mod network;
 mod project;
 mod row;
+mod server;
 mod stock;
 
 use std::process::ExitCode;
@@ -21,6 +24,8 @@ use row::{Row, impossible};
 /// The rows of each stage, in the order of a record's way.
 fn rows() -> Vec<Row> {
     let mut rows = project::rows();
+    rows.extend(environment::rows());
+    rows.extend(network::rows());
     rows.push(impossible("0", "twelve healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }

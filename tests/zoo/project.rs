@@ -323,11 +323,11 @@ fn wiring() -> Vec<Row> {
                 .variable("RUST_LOG", spec)
                 .codes()
         }),
-        doctor("C6b", "a target that no crate has", "LB062", |case| {
+        doctor("C6b", "a target that no crate has", "LB016", |case| {
             stock::project().variable("RUST_LOG", case.pick("warn,shob=debug", "warn,shop=debug")).codes()
         }),
-        doctor("C7", "a prefix hides a crate of the project", "LB062", |case| {
-            stock::project().variable("RUST_LOG", case.pick("info,sho=off", "info,sho=off,shop=info")).codes()
+        doctor("C7", "a prefix hides a crate of the project", "LB015", |case| {
+            stock::project().variable("RUST_LOG", case.pick("info,sho=off", "info,hyper=off")).codes()
         }),
         doctor("C14", "a filter as a layer holds for all of them", "LB062", |case| {
             let filter = case.pick(".with(EnvFilter::from_default_env())", "");

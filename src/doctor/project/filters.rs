@@ -46,7 +46,7 @@ fn fixed(facts: &Facts<'_>) -> Option<Finding> {
         None => (Severity::Note, "the filter stands in code, and nothing reads RUST_LOG"),
     };
     Some(
-        Finding::new(&kind::FILTER_MISMATCH, severity, file.place(at), text)
+        Finding::new(&kind::FILTER_IN_CODE, severity, file.place(at), text)
             .at(file.line(at), 0..0)
             .help("`EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()` reads it"),
     )
@@ -65,7 +65,7 @@ fn global(facts: &Facts<'_>) -> Option<Finding> {
     })?;
     let text = "a filter that is added as a layer holds for all layers, whatever filters they have of their own: what it cuts is not sent";
     Some(
-        Finding::new(&kind::FILTER_MISMATCH, Severity::Note, file.place(at), text)
+        Finding::new(&kind::FILTER_IN_CODE, Severity::Note, file.place(at), text)
             .at(file.line(at), 0..0)
             .help("put it on the layer that it is for: `layer.with_filter(…)`"),
     )
@@ -106,7 +106,7 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
                 "`{target}` stands for every target that begins so, and hides `{name}`, which is a crate of this project"
             );
             findings.push(
-                Finding::new(&kind::FILTER_MISMATCH, Severity::Warning, variable, text)
+                Finding::new(&kind::PREFIX, Severity::Warning, variable, text)
                     .at(spec, bytes.clone())
                     .help(format!("name that crate too: `{spec},{name}=info`")),
             );
@@ -131,7 +131,7 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
             None => "write the name of a crate as code says it (`my_crate`), or a `target:` that code names".to_owned(),
         };
         findings
-            .push(Finding::new(&kind::FILTER_MISMATCH, severity, variable, text).at(spec, bytes.clone()).help(help));
+            .push(Finding::new(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
     }
     findings
 }

@@ -66,7 +66,6 @@ pub(crate) struct Target {
     /// `cdylib` or `dylib`: with a copy of every static in it.
     pub(crate) is_shared: bool,
     pub(crate) path: PathBuf,
-    pub(crate) required_features: Vec<String>,
 }
 
 /// Who asked for a feature.

@@ -217,7 +217,6 @@ fn package(package: &cargo_metadata::Package) -> Package {
         is_binary: target.kind.contains(&TargetKind::Bin),
         is_shared: target.crate_types.iter().any(|kind| matches!(kind, CrateType::CDyLib | CrateType::DyLib)),
         path: target.src_path.clone().into(),
-        required_features: target.required_features.clone(),
     });
     Package {
         name: package.name.to_string(),
@@ -358,7 +357,6 @@ fn fill(package: &mut Package, path: &Path, table: &Table) {
                 is_binary,
                 is_shared: !is_binary && is_shared(table.get("lib")),
                 path: source,
-                required_features: Vec::new(),
             });
         }
     }

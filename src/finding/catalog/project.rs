@@ -52,7 +52,7 @@ super::kinds! {
     WRONG_CONTEXT = "LB061" "wrong-context" Dropped "an exporter is built or called where it cannot work",
         "tonic needs a tokio runtime when it is built and as long as it sends. The simple processor sends on the thread that logs: with the blocking client it panics inside async code, and elsewhere each record waits for its answer.",
         "build gRPC exporters inside a runtime that lives on; use the batch processor.";
-    FILTER_MISMATCH = "LB062" "filter-mismatch" Filtered "a filter does not fit the crates, or is not the one that is set",
-        "A target in a filter is a prefix of text: `shop=off` also hides a crate `shop_api`, and a name that no crate has does nothing. A filter that stands in code does not read RUST_LOG, and one that is added as a layer holds for all layers.",
-        "write targets as crates are called in code (`my_app`); read RUST_LOG by `EnvFilter::builder().from_env_lossy()`.";
+    FILTER_IN_CODE = "LB062" "filter-in-code" Filtered "a filter stands in code, and is not the one that is set or meant",
+        "`EnvFilter::new(\"info\")` does not read RUST_LOG, which then has no effect. A filter that is added to a subscriber as a layer holds for all layers, whatever filters they have of their own.",
+        "read RUST_LOG by `EnvFilter::builder().from_env_lossy()`; put a filter that is meant for one layer on that layer.";
 }
