@@ -80,10 +80,10 @@ impl Profiles {
 
     pub(crate) fn from_manifest(manifest: &Table) -> Self {
         let table = manifest.get("profile").and_then(Value::as_table);
-        let profiles = table.into_iter().flatten().filter_map(|(name, value)| {
+        let profiles = table.into_iter().flatten().map(|(name, value)| {
             let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
             let debug_assertions = value.get("debug-assertions").and_then(Value::as_bool);
-            Some((name.clone(), Profile { inherits: text("inherits"), debug_assertions, panic: text("panic") }))
+            (name.clone(), Profile { inherits: text("inherits"), debug_assertions, panic: text("panic") })
         });
         Self(profiles.collect())
     }

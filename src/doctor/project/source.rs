@@ -125,7 +125,7 @@ impl File {
         self.code.match_indices(word).map(|(at, _)| at).filter(move |at| {
             let before = self.code[..*at].chars().next_back().is_some_and(is_part);
             let after = self.code[at + word.len()..].chars().next().is_some_and(is_part);
-            !(begins_in_word && before) && !(ends_in_word && after)
+            !(begins_in_word && before || ends_in_word && after)
         })
     }
 
@@ -213,3 +213,7 @@ impl File {
         inside.get(..inside.find('"')?)
     }
 }
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;
