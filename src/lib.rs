@@ -11,6 +11,8 @@ pub mod command;
 mod config;
 mod console;
 mod diagnose;
+#[cfg(feature = "cli")]
+mod doctor;
 mod env;
 mod error;
 mod finding;

@@ -24,6 +24,8 @@ use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use bytes::Bytes;
 
 use self::client::{Client, Kind};
+#[cfg(feature = "cli")]
+pub(crate) use self::compress::compressed;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use self::compress::decompress;
 pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
