@@ -12,6 +12,7 @@
 
 mod cargo;
 mod child;
+mod composed;
 mod environment;
 mod healthy;
 mod network;
@@ -31,12 +32,14 @@ fn rows() -> Vec<Row> {
     rows.extend(environment::rows());
     rows.extend(network::rows());
     rows.extend(running::rows());
+    rows.extend(composed::rows());
     rows.push(impossible("0", "twelve healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }
 
 fn main() -> ExitCode {
-    if child::play(running::PROGRAMS).is_some() {
+    let programs = [running::PROGRAMS, composed::PROGRAMS].concat();
+    if child::play(&programs).is_some() {
         return ExitCode::SUCCESS;
     }
     row::run(&rows())

@@ -1,6 +1,6 @@
 //! Causes in programs that run with logbridge: what the report at their end, or a notice, says of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::Level;
 use logbridge::testing::{Answer, Receiver};
@@ -40,7 +40,7 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("shut_down", shut_down),
     ("suppress", suppress),
     ("trace", trace),
-    ("close_descriptors", close_descriptors),
+    ("few_descriptors", few_descriptors),
     ("one_task", one_task),
     ("fork", fork),
     ("exit", |_| {
@@ -108,7 +108,7 @@ pub(crate) fn rows() -> Vec<Row> {
             Child::new("log_info", case).to(&receiver).env("OTEL_BLRP_MAX_QUEUE_SIZE", size).run().codes
         }),
         named("D14", "a record after the shutdown", "report", "LB087", |case| report("shut_down", case)),
-        named("D15", "the thread that sends has ended", "report", "LB088", |case| report("close_descriptors", case)),
+        named("D15", "the thread that sends cannot run", "notice", "LB088", |case| report("few_descriptors", case)),
         named("D17r", "telemetry is suppressed around the code of the application", "report", "LB079", |case| {
             report("suppress", case)
         }),
@@ -177,12 +177,7 @@ pub(crate) fn rows() -> Vec<Row> {
             receiver.answer_with([Answer::status(401), Answer::Ok]);
             log_one(&bridge);
             // The first batch goes by itself, and is refused.
-            let gone = |bridge: &logbridge::Bridge| bridge.report().counters.otlp.rejected_total() == 1;
-            let start = std::time::Instant::now();
-            while !gone(&bridge) {
-                assert!(start.elapsed() < PATIENCE);
-                std::thread::yield_now();
-            }
+            wait_until(|| bridge.report().counters.otlp.rejected_total() == 1);
             log_one(&bridge);
             let error = bridge.flush(PATIENCE).expect_err("one was lost");
             assert_eq!((error.rejected(), bridge.report().counters.otlp.delivered), (1, 1));
@@ -397,23 +392,32 @@ fn trace(case: Case) {
     }
 }
 
-/// What the thread waits with is closed, as by a program that closes all it does not know.
-fn close_descriptors(case: Case) {
-    logbridge::init();
-    log::info!("before");
-    flush();
+/// No descriptor is left for the thread that sends.
+fn few_descriptors(case: Case) {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a live rlimit.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) };
+    let before = limits.rlim_cur;
+    let mut limit = |descriptors| {
+        limits.rlim_cur = descriptors;
+        // SAFETY: it gets a live rlimit.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) }, 0);
+    };
     if case == Case::Faulty {
-        for entry in std::fs::read_dir("/proc/self/fd").expect("descriptors").flatten() {
-            let is_anonymous =
-                std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().contains("anon_inode"));
-            if let (true, Ok(number)) = (is_anonymous, entry.file_name().to_string_lossy().parse::<i32>()) {
-                // SAFETY: close(2) touches no memory; that it closes what somebody uses is what is played.
-                unsafe { libc::close(number) };
-            }
-        }
+        limit(3);
     }
-    log::info!("after");
-    let _the_report_tells = logbridge::bridge().expect("installed").flush(PATIENCE);
+    logbridge::init();
+    log::info!("waits for the thread");
+    flush();
+    limit(before);
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "in vain");
+        std::thread::yield_now();
+    }
 }
 
 fn one_task(_: Case) {
