@@ -129,7 +129,7 @@ impl Evidence {
         let target = log.attribute("log.target").and_then(|value| value.as_str()).unwrap_or(log.target());
         let of_client =
             |client: &&str| target.strip_prefix(*client).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-        odd.of_clients += u64::from(CLIENTS.iter().any(|client| of_client(&client)));
+        odd.of_clients += u64::from(CLIENTS.iter().any(of_client));
         if !names_nothing(&log.trace_id) {
             odd.with_trace += 1;
             if self.traces_of_logs.len() < REMEMBERED {
