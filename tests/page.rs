@@ -2,7 +2,7 @@
 //! is loaded from anywhere. `LOGBRIDGE_TEST_CHROMIUM` names the browser.
 
 #![cfg(unix)]
-#![allow(clippy::expect_used)] // A test may panic.
+#![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
 
 #[path = "support/listening.rs"]
 mod listening;

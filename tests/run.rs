@@ -4,7 +4,7 @@
 //! The programs are shells, and this program itself: [`program`] is what it does then.
 
 #![cfg(unix)]
-#![allow(clippy::expect_used)] // A test may panic.
+#![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
 
 #[path = "support/listening.rs"]
 mod listening;
