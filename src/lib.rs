@@ -11,6 +11,8 @@ pub mod command;
 mod config;
 mod console;
 mod diagnose;
+#[cfg(feature = "cli")]
+mod doctor;
 mod env;
 mod error;
 mod finding;
@@ -32,15 +34,17 @@ mod telemetry;
 mod thread;
 mod transport;
 
-pub use bridge::{Bridge, BridgeLayer, Configuration, Cut, Dropped, Levels, Logger, Report};
+pub use bridge::{Bridge, BridgeLayer, Levels, Logger};
 pub use builder::{Builder, post_fork};
-pub use config::{Compression, Console, Mirror, Otlp, Overload, Protocol, Redact, Repetition, Spool, SpoolSync};
-pub use diagnose::{Explanation, Gate};
+pub use config::{
+    Compression, Console, Mirror, Otlp, Overload, Protocol, Redact, Repetition, ReportTo, Spool, SpoolSync,
+};
+pub use diagnose::{Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, Gate, Place, Report, Traced};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
 pub use error::Error;
 pub use finding::{Finding, Severity, Verdict};
-pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, SpanCounters};
+pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, Requests, SpanCounters};
 pub use levels::{ParseThresholdError, Stage, Threshold};
 pub use log::{Level, LevelFilter};
 pub use source::{LogProcessor, SpanProcessor};

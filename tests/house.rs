@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "os",
     "thread",
     "clock",
@@ -30,6 +30,7 @@ const ORDER: [&str; 25] = [
     "receiver",
     "bridge",
     "builder",
+    "doctor",
     "command",
     "bin",
 ];
@@ -41,9 +42,13 @@ const KNOTS: [(&str, &str); 2] = [("installed", "source"), ("source", "bridge")]
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
     ("the environment", &["env::var", "env::args", "env::current_exe"], &["config"]),
-    ("sockets", &["TcpStream", "TcpListener", "hyper_util::client::legacy"], &["transport", "receiver"]),
+    (
+        "sockets",
+        &["TcpStream", "TcpListener", "hyper_util::client::legacy"],
+        &["transport", "receiver", "doctor/endpoint"],
+    ),
     ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver"]),
-    ("files", &["std::fs", "File::"], &["outbox", "config", "os/", "command/run"]),
+    ("files", &["std::fs", "File::"], &["outbox", "config", "command/run", "diagnose/report", "doctor/project", "os/"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
     (
         "the standard streams",

@@ -42,6 +42,8 @@ mod providers;
 mod reentry;
 #[path = "process/replay.rs"]
 mod replay;
+#[path = "process/report.rs"]
+mod report;
 #[path = "process/runner.rs"]
 mod runner;
 #[path = "process/runtimes.rs"]
@@ -101,6 +103,7 @@ const GROUPS: &[Group] = &[
     spool_forks::GROUP,
     replay::GROUP,
     spool_trouble::GROUP,
+    report::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logbridge::command::{Explain, Listen, Replay, Run};
+use logbridge::command::{Doctor, Explain, Listen, Replay, Run};
 
-/// Shows what programs send by OTLP, sends what dead ones have left in a spool of logbridge, and explains its filters.
+/// Finds out why logs do not arrive: looks at a project and its endpoint, shows what programs send by OTLP, explains
+/// filters, and sends what dead processes have left in a spool.
 #[derive(Debug, Parser)]
 #[command(
     name = "logbridge",
@@ -22,6 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Doctor(Box<Doctor>),
     Explain(Explain),
     Listen(Listen),
     Replay(Replay),
@@ -30,6 +32,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let verdict = match Arguments::parse().verb {
+        Verb::Doctor(doctor) => doctor.run(),
         Verb::Explain(explain) => explain.run(),
         Verb::Listen(listen) => listen.run(),
         Verb::Replay(replay) => replay.run(),

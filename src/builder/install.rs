@@ -10,12 +10,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
+use crate::diagnose::give_report;
 use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
 use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
-    install_panic_hook, register_built, register_lifecycle, take_log, trace_of,
+    install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, read_root};
 use crate::{installed, ship};
@@ -86,9 +87,7 @@ impl Builder {
         if config.panic_hook {
             install_panic_hook();
         }
-        if config.flush_on_signals {
-            flush_on_signals();
-        }
+        watch_signals(&config);
         for notice in config.said() {
             notice::say(&notice);
         }
@@ -110,9 +109,7 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
-        if config.flush_on_signals {
-            flush_on_signals();
-        }
+        watch_signals(&config);
         Ok(pipeline)
     }
 
@@ -142,6 +139,7 @@ impl Builder {
             let mut made = Pipeline::new(config, engines, front, has_module_stage);
             made.root = root;
             let _only_once = made.me.set(pipeline.clone());
+            let _only_once = made.give_report.set(give_report);
             made
         })
     }
@@ -159,6 +157,15 @@ impl Builder {
 pub fn post_fork() {
     if let Some(pipeline) = installed::pipeline() {
         let _engine = pipeline.engines().current();
+    }
+}
+
+fn watch_signals(config: &Config) {
+    if config.flush_on_signals {
+        flush_on_signals();
+    }
+    if config.report.on_signal.is_some() {
+        report_on_signals();
     }
 }
 

@@ -14,7 +14,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
-use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, Settings, Spool};
+use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, ReportTo, Settings, Spool};
 use crate::env::Env;
 use crate::error::Error;
 use crate::levels::{Origin, Threshold};
@@ -316,6 +316,20 @@ impl Builder {
     /// disposition is touched. No effect where there are no Unix signals, which is said.
     pub fn flush_on_signals(&mut self, wanted: bool) -> &mut Self {
         self.settings.flush_on_signals = Some(wanted);
+        self
+    }
+
+    /// Where the [report](crate::Report) goes when the process ends: what became of every record, and what deserves a look.
+    /// Default: `LOGBRIDGE_REPORT` (`stderr`, a path, `off`), else nowhere.
+    pub fn report_at_exit(&mut self, to: ReportTo) -> &mut Self {
+        self.settings.report = Some(to);
+        self
+    }
+
+    /// Whether SIGUSR1 gives the report, to where it goes at exit, else to stderr. An application that handles SIGUSR1
+    /// itself keeps it, which is said. Default: `LOGBRIDGE_REPORT_ON_SIGUSR1`, else no.
+    pub fn report_on_sigusr1(&mut self, wanted: bool) -> &mut Self {
+        self.settings.report_on_signal = Some(wanted);
         self
     }
 

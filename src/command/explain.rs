@@ -3,8 +3,8 @@
 use clap::Args;
 use log::Level;
 
-use super::terminal::{Look, finding as finding_in_lines, paint, plain, print};
-use super::{Problem, Verdict, level};
+use super::terminal::{Look, paint, plain, print};
+use super::{Problem, Verdict, findings, level};
 use crate::diagnose::explain_filter;
 use crate::finding::Kind;
 
@@ -78,7 +78,7 @@ fn explain_record(filter: &str, target: &str, level: Level) -> Verdict {
         shown.push('\n');
     }
     for finding in explanation.findings {
-        shown.push_str(&finding_in_lines(&finding));
+        shown.push_str(&format!("\n{}", findings::shown(&finding)));
     }
     print(&shown);
     Verdict::good_if(passes)

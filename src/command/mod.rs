@@ -5,7 +5,9 @@
 //! * What was asked for is on stdout, what is said beside it on stderr; a closed pipe stops nothing.
 //! * Each verb says how it ended by a [`Verdict`].
 
+mod doctor;
 mod explain;
+mod findings;
 mod inlet;
 mod listen;
 mod listing;
@@ -14,6 +16,7 @@ mod run;
 mod summary;
 mod terminal;
 
+pub use doctor::Doctor;
 pub use explain::Explain;
 pub use listen::Listen;
 pub use replay::Replay;

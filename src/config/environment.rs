@@ -22,13 +22,26 @@ impl Environment {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// Whether it is set, to nothing: some read that otherwise than unset.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_empty_there(&self, name: &str) -> bool {
+        self.vars.get(name).is_some_and(|value| value.trim().is_empty())
+    }
+
     /// Each variable with its value, without surrounding white space.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.vars.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
 
+    /// The same without these.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        let kept = |(name, _): &(&String, &String)| !names.contains(&name.as_str());
+        self.vars.iter().filter(kept).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// Whether any variable with a value has a name that starts so.
-    fn mentions(&self, prefix: &str) -> bool {
+    pub(crate) fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
     }
 

@@ -19,6 +19,7 @@ mod protocol;
 mod proxy;
 mod redact;
 mod repetition;
+mod report;
 mod resolve;
 mod resource;
 mod route;
@@ -43,6 +44,8 @@ pub(crate) use proxy::Proxy;
 pub use redact::Redact;
 pub use repetition::Repetition;
 pub(crate) use repetition::RepetitionLimit;
+pub(crate) use report::ReportConfig;
+pub use report::ReportTo;
 pub(crate) use resource::ResourceConfig;
 pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
@@ -87,6 +90,8 @@ pub(crate) struct Settings {
     pub(crate) record_ids: Option<bool>,
     pub(crate) redact: Redact,
     pub(crate) repetition: Option<Repetition>,
+    pub(crate) report: Option<ReportTo>,
+    pub(crate) report_on_signal: Option<bool>,
     pub(crate) resource: Vec<(String, opentelemetry::Value)>,
     pub(crate) sampler: Option<Box<dyn ShouldSample>>,
     pub(crate) schedule_delay: Option<Duration>,
@@ -165,6 +170,7 @@ pub(crate) struct Config {
     pub(crate) redaction: Option<Redaction>,
     /// How many similar records pass, where that is limited.
     pub(crate) repetition: Option<RepetitionLimit>,
+    pub(crate) report: ReportConfig,
     pub(crate) resource: ResourceConfig,
     /// Each value that was decided, with who decided it.
     pub(crate) settings: Vec<Setting>,

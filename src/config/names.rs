@@ -34,6 +34,8 @@ pub(super) const NAMES: &[(&str, Use)] = &[
     ("LOGBRIDGE_REDACT_KEYS", Use::Honoured),
     ("LOGBRIDGE_REDACT_VALUES", Use::Honoured),
     ("LOGBRIDGE_REPETITION", Use::Honoured),
+    ("LOGBRIDGE_REPORT", Use::Honoured),
+    ("LOGBRIDGE_REPORT_ON_SIGUSR1", Use::Honoured),
     ("LOGBRIDGE_SHOW_LEVELS", Use::Honoured),
     ("LOGBRIDGE_SPAN_LEVEL", Use::Honoured),
     ("LOGBRIDGE_SPOOL_DIR", Use::Honoured),

@@ -48,6 +48,13 @@ pub enum Overload {
     DropOldest,
 }
 
+impl Overload {
+    /// Whether a new record may find room in a full outbox.
+    pub(crate) fn makes_room(self) -> bool {
+        !matches!(self, Self::DropNewest)
+    }
+}
+
 impl fmt::Display for Overload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

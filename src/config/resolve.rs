@@ -51,6 +51,7 @@ impl Settings {
         let first_cut = resolver.switch("first cut notice", self.first_cut, "LOGBRIDGE_FIRST_CUT", true);
         let flush_on_signals =
             resolver.switch("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
+        let report = resolver.report(self);
         let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
         let exit_timeout =
             resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
@@ -82,6 +83,7 @@ impl Settings {
             record_ids,
             redaction,
             repetition,
+            report,
             resource,
             settings: resolver.settings,
             show_levels,

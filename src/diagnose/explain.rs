@@ -8,7 +8,10 @@ use std::fmt;
 use log::Level;
 use tracing_core::dispatcher;
 
+use crate::ledger::Requests;
 use crate::levels::{Origin, Row, Stage, to_tracing};
+use crate::outbox::Outbox;
+use crate::signal::Signal;
 use crate::source::{EventLayer, Pipeline, is_suppressed};
 
 /// One gate, and what it does with the record.
@@ -139,6 +142,11 @@ fn common(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
             "it follows the module stage, which needs no more".to_owned()
         }
     }));
+    let slot = match pipeline.owns_facades() {
+        true => "logbridge",
+        false => "somebody else's: whoever has it must hand records to this `Bridge`'s logger or layer",
+    };
+    gates.push(gate("the facades' slots", true, slot, String::new));
     if pipeline.owns_facades() {
         let is_ours = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some());
         let why = if is_ours { "logbridge" } else { "on this thread, another one is in force" };
@@ -195,10 +203,44 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
         gates.push(gate("repetition", true, why, String::new));
     }
     let shut = pipeline.is_shut();
-    gates.push(gate("running", !shut, if shut { "logbridge was shut down" } else { "yes" }, || {
+    let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", at {at}"));
+    let why = if shut { format!("logbridge was shut down{by}") } else { "yes".to_owned() };
+    gates.push(gate("running", !shut, why, || {
         "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned()
     }));
+    if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
+        gates.extend(engine.outbox.as_ref().map(|outbox| room(outbox)));
+        gates.push(answers(&engine.ledger.observed.requests(Signal::Logs)));
+    }
     gates
+}
+
+/// Whether there is room in the outbox.
+fn room(outbox: &Outbox) -> Gate {
+    let (used, bound) = outbox.use_and_bound();
+    let percent = used.saturating_mul(100) / bound.max(1);
+    // What a full outbox does is for its policy: it may make room.
+    let full = percent >= 99;
+    let policy = outbox.overload();
+    let why = if full { format!("full, and the policy is {policy}") } else { format!("{percent} % full") };
+    gate("outbox", !full || policy.makes_room(), why, || {
+        "raise LOGBRIDGE_MAX_BYTES, use a spool, or choose with LOGBRIDGE_OVERLOAD what goes".to_owned()
+    })
+}
+
+/// What became of the last requests. One that failed in a way that may pass stops no record: it waits.
+fn answers(requests: &Requests) -> Gate {
+    let Requests { confirmed, refused, unconfirmed, last_confirmed, last_trouble, .. } = requests;
+    let trouble = last_trouble.as_ref().filter(|(at, _)| last_confirmed.is_none_or(|confirmed| confirmed < *at));
+    let (passes, why) = match trouble {
+        None if *confirmed == 0 => (true, "nothing was sent yet".to_owned()),
+        None => (true, "it took the last request".to_owned()),
+        Some((_, why)) if refused + unconfirmed > 0 => (false, why.clone()),
+        Some((_, why)) => (true, format!("records wait: {why}")),
+    };
+    gate("the endpoint's last word", passes, why, || {
+        "mend what it says; `logbridge doctor endpoint` tries address, key and size one by one".to_owned()
+    })
 }
 
 fn console(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {

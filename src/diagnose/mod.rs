@@ -1,10 +1,17 @@
 //! Why a record is where it is, or is not.
 
+mod canary;
 mod explain;
 #[cfg(feature = "cli")]
 mod filter;
+mod findings;
+mod report;
 
+pub(crate) use canary::check;
+pub use canary::{Canary, Check, Facade, Place};
 pub(crate) use explain::explain;
 pub use explain::{Explanation, Gate};
 #[cfg(feature = "cli")]
 pub(crate) use filter::explain_filter;
+pub(crate) use report::give as give_report;
+pub use report::{Configuration, Cut, Dropped, Report, Traced};

@@ -12,12 +12,15 @@
 //!   the calls that ran while it was taken.
 
 mod counters;
+mod observed;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use counters::{ConsoleCounters, Counters, OtlpCounters, SpanCounters};
+pub use observed::Requests;
+pub(crate) use observed::{Ended, Observed, Share};
 pub use reason::{DropReason, RejectReason};
 
 use crate::signal::Signal;
@@ -125,6 +128,7 @@ pub(crate) struct Ledger {
     cells: Vec<Cells>,
     /// For each signal.
     fates: [Mutex<Fates>; 2],
+    pub(crate) observed: Observed,
 }
 
 /// How many cuts are told apart: as many as a byte can number, but for one.
@@ -144,7 +148,11 @@ struct Ends {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { cells: (0..NUMBERS).map(|_| Cells::new()).collect(), fates: Default::default() }
+        Self {
+            cells: (0..NUMBERS).map(|_| Cells::new()).collect(),
+            fates: Default::default(),
+            observed: Observed::default(),
+        }
     }
 
     /// Counts a record that a stage has cut, under the number that `levels` gave the cut.

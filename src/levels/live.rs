@@ -114,6 +114,11 @@ impl Live {
         self.versions.current().map(|(_, tables)| tables)
     }
 
+    /// Whether nobody is changing the levels in this moment.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.sets.try_lock().is_ok()
+    }
+
     /// What was named.
     pub(crate) fn sets(&self) -> MutexGuard<'_, LevelSets> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)

@@ -107,11 +107,23 @@ pub(crate) fn host_name() -> Option<String> {
 #[cfg(unix)]
 const ENDING_SIGNALS: usize = 2;
 
+/// Which signals are caught.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Caught {
+    /// SIGTERM and SIGINT.
+    Endings,
+    /// SIGUSR1.
+    Report,
+}
+
 /// What a signal that was caught asks of the thread that waits for it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SignalWish {
     /// A handler of the application's deals with it; what is there is to be sent all the same.
     Flush,
+    /// Somebody wants to know what became of the records.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    Report,
     /// Nobody deals with it: the process is to end by this signal when what is there was sent.
     #[cfg_attr(not(unix), allow(dead_code))]
     End(i32),
@@ -128,9 +140,10 @@ pub(crate) fn give_up_watching() {
     signals::give_up_watching();
 }
 
-/// The last step: from here on SIGTERM and SIGINT are caught, where they are not ignored.
-pub(crate) fn catch_signals() {
-    signals::catch_signals();
+/// The last step: from here on these are caught, where they are not ignored. An error where the application handles SIGUSR1
+/// itself.
+pub(crate) fn catch_signals(caught: Caught) -> io::Result<()> {
+    signals::catch_signals(caught)
 }
 
 /// Waits for a signal.

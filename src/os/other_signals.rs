@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::SignalWish;
+use super::{Caught, SignalWish};
 
 pub(super) fn begin_watching() -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
@@ -10,7 +10,9 @@ pub(super) fn begin_watching() -> io::Result<bool> {
 
 pub(super) fn give_up_watching() {}
 
-pub(super) fn catch_signals() {}
+pub(super) fn catch_signals(_caught: Caught) -> io::Result<()> {
+    Ok(())
+}
 
 pub(super) fn await_signal() -> SignalWish {
     SignalWish::Flush

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::{ENDING_SIGNALS, SignalWish};
+use super::{Caught, ENDING_SIGNALS, SignalWish};
 
 /// What asks a process to end, and can be caught.
 const CAUGHT: [c_int; ENDING_SIGNALS] = [libc::SIGTERM, libc::SIGINT];
@@ -31,6 +31,8 @@ static BEGUN_IN: AtomicI32 = AtomicI32::new(0);
 static SEMAPHORE: AtomicPtr<libc::sem_t> = AtomicPtr::new(ptr::null_mut());
 /// A flush is asked for.
 static FLUSH: AtomicBool = AtomicBool::new(false);
+/// A report is asked for.
+static REPORT: AtomicBool = AtomicBool::new(false);
 /// The signal that ends the process when its flush is over; 0 for none.
 static ENDING: AtomicI32 = AtomicI32::new(0);
 /// When that came, in milliseconds of the monotonic clock.
@@ -47,6 +49,7 @@ pub(super) fn begin_watching() -> io::Result<bool> {
     }
     // Those of the parent, if this is a forked child.
     FLUSH.store(false, Ordering::SeqCst);
+    REPORT.store(false, Ordering::SeqCst);
     ENDING.store(0, Ordering::SeqCst);
     match new_semaphore() {
         Ok(semaphore) => SEMAPHORE.store(semaphore, Ordering::SeqCst),
@@ -63,15 +66,49 @@ pub(super) fn give_up_watching() {
     BEGUN_IN.store(0, Ordering::SeqCst);
 }
 
-/// From here on a watcher waits; installs the handler, unless that was done before.
-pub(super) fn catch_signals() {
+/// From here on a watcher waits; installs the handlers, unless that was done before.
+pub(super) fn catch_signals(caught: Caught) -> io::Result<()> {
     // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
     static DONE: AtomicBool = AtomicBool::new(false);
     WATCHED_IN.store(own_pid(), Ordering::SeqCst);
-    // A forked child inherits the handler.
-    if !DONE.swap(true, Ordering::SeqCst) {
-        CAUGHT.iter().zip(&EARLIER).for_each(|(signal, earlier)| catch(*signal, earlier));
+    match caught {
+        // A forked child inherits the handler.
+        Caught::Endings if !DONE.swap(true, Ordering::SeqCst) => {
+            CAUGHT.iter().zip(&EARLIER).for_each(|(signal, earlier)| catch(*signal, earlier));
+            Ok(())
+        }
+        Caught::Endings => Ok(()),
+        Caught::Report => catch_report(),
     }
+}
+
+/// Only where nobody else wants the signal.
+fn catch_report() -> io::Result<()> {
+    let Some(mut ours) = disposition(libc::SIGUSR1) else { return Err(io::Error::last_os_error()) };
+    let handler = on_report as extern "C" fn(c_int) as *const () as usize;
+    if ours.sa_sigaction == handler {
+        return Ok(());
+    }
+    if ours.sa_sigaction != libc::SIG_DFL {
+        return Err(io::Error::other("the application handles SIGUSR1 itself, or ignores it"));
+    }
+    ours.sa_sigaction = handler;
+    ours.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: `ours` is a whole sigaction: a copy of one that the kernel gave, with a handler of the signature that the
+    // flags ask for, which lives for ever and does not unwind.
+    match unsafe { libc::sigaction(libc::SIGUSR1, &raw const ours, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A forked child without a watcher does nothing.
+extern "C" fn on_report(_signal: c_int) {
+    let errno = errno();
+    if WATCHED_IN.load(Ordering::SeqCst) == own_pid() && !REPORT.swap(true, Ordering::SeqCst) {
+        wake();
+    }
+    set_errno(errno);
 }
 
 /// Waits for a signal, on the watcher's thread.
@@ -84,6 +121,9 @@ pub(super) fn await_signal() -> SignalWish {
         }
         if FLUSH.swap(false, Ordering::SeqCst) {
             return SignalWish::Flush;
+        }
+        if REPORT.swap(false, Ordering::SeqCst) {
+            return SignalWish::Report;
         }
         // SAFETY: the semaphore was initialised before it was published, and is never destroyed. A wait that a signal
         // interrupts looks again like any other.

@@ -80,6 +80,7 @@ pub(crate) struct Scratch {
     keys: HashSet<Box<[u8]>>,
     /// How many values of the record were cut because they nest too deep.
     too_deep: Cell<u32>,
+    is_traced: bool,
 }
 
 /// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
@@ -90,6 +91,11 @@ impl Scratch {
     /// How many values of the last record were cut because they nest too deep.
     pub(crate) fn too_deep(&self) -> u32 {
         self.too_deep.get()
+    }
+
+    /// Whether the last record is in a trace.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.is_traced
     }
 
     /// Gives memory back after an unusually large record.
@@ -122,6 +128,7 @@ impl<'a> RecordWriter<'a> {
         scratch.placed.clear();
         scratch.keys.clear();
         scratch.too_deep.set(0);
+        scratch.is_traced = head.trace.is_some();
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);

@@ -1,7 +1,7 @@
 //! Frames: what a log call appends and the ship thread gathers.
 //!
-//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | 3 bytes of zero | scope |
-//! record`, integers in little endian. Scope is the fields of `ScopeLogs` without its records; record is a `LogRecord`
+//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | 2 bytes of zero |
+//! scope | record`, integers in little endian. Traced is 1 where the record has a trace id. Scope is the fields of `ScopeLogs` without its records; record is a `LogRecord`
 //! message. Both are opaque here: the ship thread groups equal scopes and copies records.
 //!
 //! The checksum is CRC-32 of everything behind it, mixed with a number of the place where the frame lies; only frames in
@@ -24,10 +24,11 @@ pub(crate) fn begin_frame(scratch: &mut Scratch) {
 pub(crate) fn end_frame(scratch: &mut Scratch, scope_end: usize, severity: u8, checked: bool) {
     let record = (scratch.buf.len() - scope_end) as u32;
     let scope = (scope_end - HEADER) as u32;
+    let traced = u8::from(scratch.is_traced());
     if let Some((header, _)) = scratch.buf.split_first_chunk_mut::<HEADER>() {
         let [r0, r1, r2, r3] = record.to_le_bytes();
         let [s0, s1, s2, s3] = scope.to_le_bytes();
-        *header = [0, 0, 0, 0, r0, r1, r2, r3, s0, s1, s2, s3, severity, 0, 0, 0];
+        *header = [0, 0, 0, 0, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, 0, 0];
     }
     if checked && let Some((checksum, rest)) = scratch.buf.split_first_chunk_mut::<CHECKSUM>() {
         *checksum = crc32fast::hash(rest).to_le_bytes();
@@ -57,6 +58,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) record: &'a [u8],
     /// The severity number; 0 where it has none.
     pub(crate) severity: u8,
+    /// Whether it has a trace id.
+    pub(crate) traced: bool,
     /// The whole frame's length.
     pub(crate) length: usize,
 }
@@ -64,12 +67,12 @@ pub(crate) struct Frame<'a> {
 /// The frame at the start of the bytes; `None` at their end or where they make no sense.
 pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-    let [_, _, _, _, r0, r1, r2, r3, s0, s1, s2, s3, severity, ..] = *header;
+    let [_, _, _, _, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, ..] = *header;
     let record = u32::from_le_bytes([r0, r1, r2, r3]) as usize;
     let scope = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
     let (scope, rest) = rest.split_at_checked(scope)?;
     let record = rest.get(..record)?;
-    Some(Frame { scope, record, severity, length: HEADER + scope.len() + record.len() })
+    Some(Frame { scope, record, severity, traced: traced == 1, length: HEADER + scope.len() + record.len() })
 }
 
 #[cfg(test)]

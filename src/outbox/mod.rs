@@ -307,6 +307,11 @@ impl Outbox {
         Segment { block: self.memory.compact(segment.block), ..segment }
     }
 
+    /// How many bytes are in use, and how many may be.
+    pub(crate) fn use_and_bound(&self) -> (usize, usize) {
+        self.memory.use_and_bound()
+    }
+
     /// Whether a sealed segment is there to be taken over.
     pub(crate) fn has_sealed(&self) -> bool {
         !lock(&self.sealed).queue.is_empty()

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::ledger::Share;
 use crate::otlp::{gathered_len, put_record, put_scope};
 use crate::outbox::{Segment, read_frame};
 
@@ -14,11 +15,15 @@ pub(super) struct Batch {
     pub(super) segments: usize,
     /// Where the next request begins in the segment after those.
     pub(super) offset: usize,
+    /// What is in it of each scope.
+    pub(super) shares: Vec<(Box<[u8]>, Share)>,
 }
 
 struct Group<'a> {
     scope: &'a [u8],
     records: Vec<&'a [u8]>,
+    /// How many of them are in a trace.
+    traced: u64,
     /// Length of the `ScopeLogs` message.
     length: usize,
 }
@@ -36,7 +41,7 @@ pub(super) fn gather<'a>(
 ) -> Batch {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut index: HashMap<&[u8], usize> = HashMap::new();
-    let mut batch = Batch { body: Vec::new(), records: 0, segments: 0, offset };
+    let mut batch = Batch { body: Vec::new(), records: 0, segments: 0, offset, shares: Vec::new() };
     let mut total = resource.len() + 32;
     let mut last: usize = usize::MAX;
     'queue: for segment in queue {
@@ -49,12 +54,14 @@ pub(super) fn gather<'a>(
             if groups.get(last).is_none_or(|group| group.scope != frame.scope) {
                 last = *index.entry(frame.scope).or_insert_with(|| {
                     total += frame.scope.len() + 16;
-                    groups.push(Group { scope: frame.scope, records: Vec::new(), length: frame.scope.len() });
+                    let length = frame.scope.len();
+                    groups.push(Group { scope: frame.scope, records: Vec::new(), traced: 0, length });
                     groups.len() - 1
                 });
             }
             if let Some(group) = groups.get_mut(last) {
                 group.records.push(frame.record);
+                group.traced += u64::from(frame.traced);
                 group.length += length;
             }
             total += length;
@@ -77,5 +84,7 @@ pub(super) fn gather<'a>(
         }
     }
     batch.body = body;
+    let share = |group: &Group<'_>| Share { records: group.records.len() as u64, traced: group.traced };
+    batch.shares = groups.iter().map(|group| (group.scope.into(), share(group))).collect();
     batch
 }

@@ -13,7 +13,7 @@ use super::feed::{Feed, Request};
 use super::overload::OverloadVoice;
 use crate::config::Delivery;
 use crate::finding::kind;
-use crate::ledger::{DropReason, Fate, Ledger};
+use crate::ledger::{DropReason, Fate, Ledger, Share};
 use crate::notice::{self, Notice};
 use crate::otlp::gathered_len;
 use crate::outbox::{Outbox, Segment, Spool};
@@ -33,6 +33,8 @@ pub(super) struct LogFeed {
     offset: usize,
     /// Segments that the last request used up, and where the next one begins in the segment after those.
     sent: (usize, usize),
+    /// What is in the last request of each scope.
+    shares: Vec<(Box<[u8]>, Share)>,
     /// When the current segments are handed over although they are not full.
     seal_at: Option<Instant>,
     /// The buffer of the last request, to be used again.
@@ -52,6 +54,7 @@ impl LogFeed {
             segments: VecDeque::new(),
             offset: 0,
             sent: (0, 0),
+            shares: Vec::new(),
             seal_at: None,
             spare: Vec::new(),
             voice: OverloadVoice::new(delivery),
@@ -133,6 +136,7 @@ impl Feed for LogFeed {
         let spare = std::mem::take(&mut self.spare);
         let batch = gather(&self.segments, self.offset, &self.resource, self.room(), self.max_batch, spare);
         self.sent = (batch.segments, batch.offset);
+        self.shares = batch.shares;
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
@@ -143,6 +147,9 @@ impl Feed for LogFeed {
 
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.settle_some(fates);
+        for (scope, share) in self.shares.drain(..) {
+            self.ledger.observed.sent(&scope, share);
+        }
         let (segments, offset) = self.sent;
         for segment in self.segments.drain(..segments.min(self.segments.len())) {
             self.outbox.recycle(segment);

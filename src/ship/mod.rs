@@ -19,7 +19,7 @@ mod worker;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,11 +31,11 @@ use opentelemetry_sdk::Resource;
 use recovery::RecoveryFeed;
 #[cfg(feature = "cli")]
 pub(crate) use replay::{End, Replay, Replayed};
-pub(crate) use signals::{After, watch_signals};
+pub(crate) use signals::{After, Deeds, watch_signals};
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};
-pub(crate) use voice::Failure;
 use voice::Voice;
+pub(crate) use voice::{Failure, clock_finding};
 use worker::Worker;
 
 use crate::config::{Delivery, Route, SpanDelivery};
@@ -227,6 +227,19 @@ impl Ship {
     }
 }
 
+static TICK: OnceLock<fn()> = OnceLock::new();
+
+/// From now on, this is done about once a second on the ship thread, while there is anything to ship.
+pub(crate) fn each_second(task: fn()) {
+    let _always_the_same = TICK.set(task);
+}
+
+fn tick() {
+    if let Some(task) = TICK.get() {
+        task();
+    }
+}
+
 /// Runs a task on a thread of the crate's own and waits for it: tracing's caches may only be rebuilt where no scoped
 /// subscriber is in force, which no thread of the application can promise.
 pub(crate) fn on_own_thread(task: fn()) {
@@ -239,6 +252,15 @@ pub(crate) fn on_own_thread(task: fn()) {
         Ok(thread) => drop(thread.join()),
         Err(_no_thread) => task(),
     }
+}
+
+/// Asks something on a thread of the crate's own; `None` where there is no thread to be had, or it panicked.
+pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        thread::mark_own();
+        ask()
+    });
+    spawned.ok()?.join().ok()
 }
 
 /// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
@@ -271,6 +293,7 @@ impl Drop for Ended {
 }
 
 fn run(controls: &[Arc<Control>], load: Load) {
+    let ledger = Arc::clone(&load.ledger);
     let (mut workers, routes) = workers(controls, load);
     loop {
         let Some(runtime) = start_runtime(controls) else {
@@ -293,6 +316,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
         // The runtime itself has panicked, as it does where its descriptors are not its own any more.
         std::mem::forget(runtime);
         let failure = panicked(&*panic);
+        ledger.observed.restarted();
         notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if control::wait_in_vain(controls, &failure, PANIC_RETRY) {
             workers.iter_mut().for_each(|worker| worker.drop_all());
@@ -304,6 +328,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
 /// A worker for each signal, in the order of the controls, and where each of them sends.
 fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
     let Load { ledger, logs, resource, spans } = load;
+    let observed = Arc::clone(&ledger);
     let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
     let recovery = logs.as_ref().and_then(|(outbox, delivery)| {
         let spool = Arc::clone(outbox.spool()?);
@@ -323,7 +348,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
         .into_iter()
         .zip(controls)
         .map(|((signal, feed, route), control)| {
-            let voice = Voice::new(signal, route.endpoint.clone());
+            let voice = Voice::new(signal, route.endpoint.clone(), Arc::clone(&observed));
             (Worker::new(Arc::clone(control), feed, voice, signal, route.export_timeout), route)
         })
         .unzip()
@@ -346,6 +371,7 @@ async fn run_all(workers: &mut [Worker], routes: &[Route]) {
 async fn run_again_and_again(worker: &mut Worker, route: &Route) {
     while let Err(panic) = caught(worker.run()).await {
         let failure = panicked(&*panic);
+        worker.restarted();
         notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if !worker.rest(failure, PANIC_RETRY).await {
             return worker.drop_all();

@@ -65,6 +65,8 @@ pub(super) struct OverloadVoice {
     tell_at: Option<Instant>,
     /// The process ends, and it has been told since.
     told_at_end: bool,
+    /// That the outbox fills has been told.
+    told_growing: bool,
 }
 
 impl OverloadVoice {
@@ -80,6 +82,7 @@ impl OverloadVoice {
             told_at: None,
             tell_at: None,
             told_at_end: false,
+            told_growing: false,
         }
     }
 
@@ -93,6 +96,10 @@ impl OverloadVoice {
         let now = Instant::now();
         if self.samples.back().is_none_or(|last| now - last.at >= WINDOW / SAMPLES) {
             self.sample(Sample::new(now, &ledger.snapshot().otlp));
+            if let Some(notice) = self.growing(now, outbox.use_and_bound()) {
+                notice::say(&notice);
+            }
+            super::tick();
         }
         if self.tell_at.is_none() && outbox.has_untold_losses() {
             let at = now + GATHER;
@@ -123,6 +130,35 @@ impl OverloadVoice {
         while self.samples.get(1).is_some_and(|second| sample.at - second.at >= WINDOW) {
             self.samples.pop_front();
         }
+    }
+
+    /// What is said where the outbox fills although the endpoint takes records: until it is nearly empty again, once.
+    fn growing(&mut self, now: Instant, (used, bound): (usize, usize)) -> Option<Notice> {
+        if used < bound / 4 {
+            self.told_growing = false;
+        }
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        // Where it takes none, that has been said, and where there was a loss, that will be.
+        let is_growing = used > bound / 2 && last.delivered > first.delivered && self.tell_at.is_none();
+        if !is_growing || std::mem::replace(&mut self.told_growing, true) {
+            return None;
+        }
+        let text = format!("the outbox is more than half full: {} of {} wait to be sent", Size(used), Size(bound));
+        let mut notice = Notice::new(kind::QUEUE_GROWS.code, "growing", text);
+        let rate =
+            |from: u64, to: u64| (to.saturating_sub(from) as f64 / (now - first.at).as_secs_f64()).round() as u64;
+        if now - first.at >= LEAST {
+            notice = notice.note(format!(
+                "in the last {:.1} s, {} came and {} were delivered each second",
+                (now - first.at).as_secs_f64(),
+                Signal::Logs.count(rate(first.accepted, last.accepted)),
+                rate(first.delivered, last.delivered),
+            ));
+        }
+        Some(notice.help(format!(
+            "log less, give it a faster endpoint, or raise {}, before records are dropped",
+            self.variable
+        )))
     }
 
     /// What is said of records that are larger than all the room there is. `None` where nothing is new.
@@ -214,6 +250,7 @@ mod tests {
             told_at: None,
             tell_at: None,
             told_at_end: false,
+            told_growing: false,
         }
     }
 
@@ -275,6 +312,24 @@ mod tests {
         assert_eq!(lose(), Wake::Yes);
         let at = voice.watch(&ledger, &outbox, true).expect("not again and again");
         assert!(at > Instant::now() + QUIET / 2 && voice.told == 2);
+    }
+
+    #[test]
+    fn an_outbox_that_fills_while_the_endpoint_takes_records_is_told_once() {
+        let mut voice = voice();
+        let start = Instant::now();
+        voice.sample(Sample::new(start, &counters(1_000, 0, &[])));
+        let now = start + Duration::from_secs(2);
+        voice.sample(Sample::new(now, &counters(9_000, 0, &[])));
+        let (half, most) = (40 << 20, 64 << 20);
+        assert_eq!(voice.growing(now, (half, most)), None, "nothing was delivered: that is said elsewhere");
+        voice.sample(Sample::new(now, &counters(9_000, 100, &[])));
+        let notice = voice.growing(now, (half, most)).expect("news");
+        assert_eq!(notice.text, "the outbox is more than half full: 40 MiB of 64 MiB wait to be sent");
+        assert_eq!(notice.notes, ["in the last 2.0 s, 4000 records came and 50 were delivered each second"]);
+        assert_eq!(voice.growing(now, (half, most)), None);
+        assert_eq!(voice.growing(now, (1 << 20, most)), None);
+        assert!(voice.growing(now, (half, most)).is_some(), "it was nearly empty meanwhile");
     }
 
     #[test]

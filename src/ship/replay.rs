@@ -89,7 +89,7 @@ impl Replay {
         let control = Arc::<Control>::default();
         // It ends when nothing is left.
         control.update(|state| state.stop = true);
-        let voice = Voice::new(Signal::Logs, route.endpoint.clone());
+        let voice = Voice::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
         // Without a time for one request with all its tries, after which it would be dropped.
         let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();

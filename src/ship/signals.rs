@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::catch_unwind;
 
-use crate::os::{self, SignalWish};
+use crate::os::{self, Caught, SignalWish};
 
 /// What comes after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,38 +14,42 @@ pub(crate) enum After {
     Life,
 }
 
-/// From now on, SIGTERM and SIGINT flush. Does nothing where they do so in this process already.
+/// What is done for signals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deeds {
+    /// For SIGTERM and SIGINT.
+    pub(crate) flush: fn(After),
+    /// For SIGUSR1.
+    pub(crate) report: fn(),
+}
+
+/// From now on, these signals are answered by deeds. Where others are in this process already, their thread does it.
 ///
 /// The thread is not marked as one of our own: what it flushes is the application's, processors included. It inherits the
 /// signal mask of the caller, so that a signal which the application waits for with `sigwait` is not taken from it.
-pub(crate) fn watch_signals(flush: fn(After)) -> io::Result<()> {
-    if !os::begin_watching()? {
-        return Ok(());
-    }
-    let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
-        loop {
-            match os::await_signal() {
-                SignalWish::Flush => quietly(flush, After::Life),
-                SignalWish::End(signal) => {
-                    quietly(flush, After::End);
-                    os::end_by(signal);
+pub(crate) fn watch_signals(caught: Caught, deeds: Deeds) -> io::Result<()> {
+    if os::begin_watching()? {
+        let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
+            loop {
+                match os::await_signal() {
+                    SignalWish::Flush => quietly(|| (deeds.flush)(After::Life)),
+                    SignalWish::Report => quietly(deeds.report),
+                    SignalWish::End(signal) => {
+                        quietly(|| (deeds.flush)(After::End));
+                        os::end_by(signal);
+                    }
                 }
             }
-        }
-    });
-    match spawned {
-        Ok(_runs_for_ever) => {
-            os::catch_signals();
-            Ok(())
-        }
-        Err(error) => {
+        });
+        if let Err(error) = spawned {
             os::give_up_watching();
-            Err(error)
+            return Err(error);
         }
     }
+    os::catch_signals(caught)
 }
 
 /// Whatever happens in it, the signal is not lost: the panic hook has told it.
-fn quietly(flush: fn(After), after: After) {
-    let _panicked = catch_unwind(|| flush(after));
+fn quietly(deed: impl Fn() + std::panic::UnwindSafe) {
+    let _panicked = catch_unwind(deed);
 }

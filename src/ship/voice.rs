@@ -1,13 +1,33 @@
 //! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::logs::Size;
 use super::search::Hopeless;
 use crate::config::Endpoint;
-use crate::finding::{Kind, kind};
+use crate::finding::{Finding, Kind, Severity, kind};
+use crate::ledger::{Ended, Ledger};
 use crate::notice::{self, Notice};
 use crate::otlp::ItemSketch;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
+
+/// A clock that differs by less than this many seconds deserves no word.
+const CLOCK_TOLERANCE: i64 = 60;
+
+/// That the clock differs from that of an endpoint, by so many seconds; none where that is little.
+pub(crate) fn clock_finding(endpoint: &str, offset: i64) -> Option<Finding> {
+    if offset.abs() < CLOCK_TOLERANCE {
+        return None;
+    }
+    let (amount, direction) =
+        (Duration::from_secs(offset.unsigned_abs()), if offset > 0 { "behind" } else { "ahead of" });
+    let text =
+        format!("the clock of this machine is {amount:?} {direction} that of {endpoint}, by the date of its answers");
+    let help = "set the clock (NTP); until then, search with a wider time range";
+    Some(Finding::new(&kind::CLOCK_OFF, Severity::Warning, "clock", text).help(help))
+}
 
 /// What the last request that failed failed of.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,17 +41,45 @@ pub(crate) struct Failure {
 pub(super) struct Voice {
     signal: Signal,
     endpoint: Endpoint,
+    ledger: Arc<Ledger>,
     /// The failure that was said last, until something is delivered again.
     failing: Option<String>,
     recovered_key: String,
     /// Whether the endpoint's limit has been told.
     told_limit: bool,
+    /// Whether a clock that differs has been told.
+    told_clock: bool,
 }
 
 impl Voice {
-    pub(super) fn new(signal: Signal, endpoint: Endpoint) -> Self {
+    pub(super) fn new(signal: Signal, endpoint: Endpoint, ledger: Arc<Ledger>) -> Self {
         let recovered_key = format!("recovered {endpoint}");
-        Self { signal, endpoint, failing: None, recovered_key, told_limit: false }
+        Self { signal, endpoint, ledger, failing: None, recovered_key, told_limit: false, told_clock: false }
+    }
+
+    /// What does the work has ended by a panic, and begins anew.
+    pub(super) fn restarted(&self) {
+        self.ledger.observed.restarted();
+    }
+
+    /// A request has ended. `clock_offset` is by how many seconds the endpoint's clock is ahead.
+    pub(super) fn heard(&mut self, outcome: &Outcome, clock_offset: Option<i64>) {
+        let (ended, trouble) = match outcome {
+            Outcome::Delivered => (Ended::Confirmed, None),
+            Outcome::Partial { rejected, message } => {
+                (Ended::Confirmed, Some(format!("it rejected {rejected}: \"{message}\"")))
+            }
+            Outcome::Refused { cause, .. } => (Ended::Refused, Some(cause.to_string())),
+            Outcome::Retry { cause, .. } => (Ended::Failed, Some(cause.to_string())),
+            Outcome::Unconfirmed { cause } => (Ended::Unconfirmed, Some(cause.to_string())),
+        };
+        self.ledger.observed.ended(self.signal, ended, trouble.as_deref(), clock_offset);
+        if !self.told_clock
+            && let Some(finding) = clock_offset.and_then(|offset| clock_finding(&self.endpoint.to_string(), offset))
+        {
+            self.told_clock = true;
+            finding.notice().map(|notice| notice::say(&notice));
+        }
     }
 
     /// What a request failed of, in words.

@@ -113,6 +113,11 @@ impl Worker {
         self.feed.drop_all();
     }
 
+    /// A panic has ended it, and it begins anew.
+    pub(super) fn restarted(&self) {
+        self.voice.restarted();
+    }
+
     /// Rests after a panic, which is why nothing could be delivered. Says whether there is time for another try.
     ///
     /// This always sleeps, and on the runtime.
@@ -368,6 +373,7 @@ impl Worker {
                 },
             };
             if let Some(outcome) = answered {
+                self.voice.heard(&outcome, transport.clock_offset());
                 return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
             }
         }

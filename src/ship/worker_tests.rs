@@ -125,7 +125,7 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
             let request = Request { body: Bytes::from_static(b"\x0a\0"), encoding: None, items: 1 };
             let feed = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
             let control = Arc::<Control>::default();
-            let voice = Voice::new(Signal::Traces, route.endpoint.clone());
+            let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
             workers.push(Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None));
             control.order(1, patience, true, true);
             controls.push(control);
@@ -172,7 +172,7 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
         let fates = Arc::default();
         let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
         let control = Arc::<Control>::default();
-        let voice = Voice::new(Signal::Traces, route.endpoint.clone());
+        let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
         let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None);
         control.order(1, LONG, true, true);
         let encoding = std::thread::scope(|scope| {

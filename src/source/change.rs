@@ -10,6 +10,7 @@ use super::lifecycle;
 use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL};
 use crate::finding::kind;
+use crate::installed;
 use crate::levels::{LevelSets, Origin, Stage};
 use crate::notice::{self, Notice};
 use crate::ship::{self, HasKeeper, Keeper, Keeps};
@@ -31,6 +32,11 @@ impl Pipeline {
     pub(crate) fn own_facades(&self) {
         self.owns_facades.store(true, Ordering::Relaxed);
         self.open_facades();
+        ship::each_second(|| {
+            if let Some(pipeline) = installed::pipeline() {
+                pipeline.tell_lowered();
+            }
+        });
     }
 
     /// Changes what was named. A call that begins after this has returned obeys the new levels.

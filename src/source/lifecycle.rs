@@ -12,7 +12,8 @@ use std::time::Instant;
 use super::pipeline::Pipeline;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::ship::{self, After, Flushed};
+use crate::os::Caught;
+use crate::ship::{self, After, Deeds, Flushed};
 use crate::signal::Signal;
 use crate::{installed, os, thread};
 
@@ -20,6 +21,8 @@ use crate::{installed, os, thread};
 static DEADLINE: OnceLock<Instant> = OnceLock::new();
 /// Somebody asked for a flush at SIGTERM and SIGINT.
 static ON_SIGNALS: AtomicBool = AtomicBool::new(false);
+/// Somebody asked for a report at SIGUSR1.
+static REPORTS: AtomicBool = AtomicBool::new(false);
 /// The process is ending.
 static EXITING: AtomicBool = AtomicBool::new(false);
 /// A handler is registered that has not run yet.
@@ -73,7 +76,21 @@ extern "C" fn at_exit() {
     EXITS_HERE.set(true);
     EXITING.store(true, Ordering::Relaxed);
     ARMED.store(false, Ordering::Relaxed);
-    let _a_panic_must_not_leave_a_handler = catch_unwind(|| for_each(flush_at_end));
+    let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
+        for_each(|pipeline| {
+            flush_at_end(pipeline);
+            end_with_report(pipeline);
+        });
+    });
+}
+
+/// Tells what became of everything, where somebody wants to know.
+fn end_with_report(pipeline: &Pipeline) {
+    // Not of a child that has only inherited it.
+    if pipeline.engines().existing().is_some() {
+        pipeline.tell_lowered();
+        pipeline.report_at_exit();
+    }
 }
 
 fn for_each(run: impl Fn(&Pipeline)) {
@@ -90,7 +107,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
 /// From now on, SIGTERM and SIGINT flush. Idempotent.
 pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(flush_on_signal) {
+    if let Err(error) = ship::watch_signals(Caught::Endings, DEEDS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
         notice::say(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
@@ -104,14 +121,32 @@ pub(super) fn flush_on_signals_in_child() {
     if ON_SIGNALS.load(Ordering::Relaxed) {
         flush_on_signals();
     }
+    if REPORTS.load(Ordering::Relaxed) {
+        report_on_signals();
+    }
 }
+
+/// From now on, SIGUSR1 gives the report. Idempotent.
+pub(crate) fn report_on_signals() {
+    REPORTS.store(true, Ordering::Relaxed);
+    if let Err(error) = ship::watch_signals(Caught::Report, DEEDS) {
+        let text = format!("SIGUSR1 gives no report: {error}");
+        notice::say(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
+    }
+}
+
+/// What signals ask for.
+const DEEDS: Deeds = Deeds { flush: flush_on_signal, report: || for_each(Pipeline::report_on_signal) };
 
 /// On a thread of its own, where it may wait and lock like any other code.
 fn flush_on_signal(after: After) {
     // Not that of the exit handler: the process may go on, and end much later.
     let deadline = OnceLock::new();
     for_each(|pipeline| match after {
-        After::End => flush_until(pipeline, &deadline),
+        After::End => {
+            flush_until(pipeline, &deadline);
+            end_with_report(pipeline);
+        }
         After::Life => pipeline.flush_aside(),
     });
 }

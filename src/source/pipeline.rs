@@ -1,8 +1,8 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
@@ -15,9 +15,11 @@ use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::overload::{Overflowing, overflow};
+use super::probe::{self, Reached};
 use super::processor::{Came, expecting};
 use super::repetition::Similar;
-use crate::config::{Config, LevelsFile, Setting};
+use super::state::AfterShutdown;
+use crate::config::{Config, LevelsFile, ReportConfig, ReportTo, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::finding::Finding;
 use crate::ledger::{Count, DropReason};
@@ -37,7 +39,7 @@ pub(crate) struct Pipeline {
     /// Whether records are sent.
     otlp_on: bool,
     /// Whether records of traces that are not sampled are cut.
-    trace_based: bool,
+    pub(super) trace_based: bool,
     /// The ids that records outside of any span carry: those of the span that the process was started in.
     pub(crate) root: Option<TraceIds>,
     /// Whether spans are sent.
@@ -52,7 +54,7 @@ pub(crate) struct Pipeline {
     pub(super) record_ids: bool,
     /// What is taken out of records and spans.
     pub(super) redaction: Option<Redaction>,
-    terminal: Option<Terminal>,
+    pub(super) terminal: Option<Terminal>,
     mirror: Option<MirrorPrinter>,
     pub(super) span_mirror: Option<MirrorPrinter>,
     pub(super) engines: Engines,
@@ -70,6 +72,11 @@ pub(crate) struct Pipeline {
     pub(crate) spans_off_because: Option<&'static str>,
     pub(crate) span_endpoint: Option<String>,
     pub(super) shut: AtomicBool,
+    pub(super) after_shutdown: AfterShutdown,
+    pub(crate) started: Instant,
+    pub(crate) report: ReportConfig,
+    /// How the report is put together, and given.
+    pub(crate) give_report: OnceLock<fn(&Self, &ReportTo)>,
     /// It says how far `log` and tracing are open.
     pub(super) owns_facades: AtomicBool,
     /// How the spans of tracing that are open are ended.
@@ -118,7 +125,7 @@ impl Circumstances {
 }
 
 /// The bit of the trace flags that says so.
-const SAMPLED: u8 = 1;
+pub(super) const SAMPLED: u8 = 1;
 
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
@@ -152,6 +159,10 @@ impl Pipeline {
             spans_off_because: config.span.off_because,
             span_endpoint: config.span.delivery.as_ref().map(|delivery| delivery.route.endpoint.to_string()),
             shut: AtomicBool::new(false),
+            after_shutdown: AfterShutdown::default(),
+            started: Instant::now(),
+            report: config.report.clone(),
+            give_report: OnceLock::new(),
             owns_facades: AtomicBool::new(false),
             end_spans: OnceLock::new(),
             appointments: Appointments::default(),
@@ -177,8 +188,11 @@ impl Pipeline {
         let engine = self.engines.current();
         let shard = thread::number();
         if shard == thread::OWN {
-            engine.ledger.count(shard, Count::Internal);
-            return;
+            if !probe::is_probing() {
+                engine.ledger.count(shard, Count::Internal);
+                return;
+            }
+            probe::note(Reached::Gate);
         }
         let (target, level) = (source.target(), source.level());
         let look = self.levels.look(target);
@@ -212,6 +226,9 @@ impl Pipeline {
             return;
         }
         let verdict = self.gate(engine, shard, source, look, call.is_some());
+        if shard == thread::OWN {
+            probe::note(if verdict.otlp { Reached::Accepted } else { Reached::Destination });
+        }
         if verdict.console
             && let Some(terminal) = &self.terminal
         {
@@ -253,7 +270,7 @@ impl Pipeline {
         ledger.count(shard, Count::ModulePassed);
         let (console, counted) = match &self.terminal {
             None => (false, Count::ConsoleOff),
-            Some(_) if source.skips_console() => (false, Count::ConsoleOff),
+            Some(_) if source.skips_console() || shard == thread::OWN => (false, Count::ConsoleOff),
             Some(_) if !look.allows(Stage::Console, level) => {
                 ledger.count_cut(shard, self.levels.cut(look, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
@@ -432,6 +449,7 @@ impl Pipeline {
         };
         if self.is_shut() {
             engine.ledger.count_dropped(shard, Signal::Logs, DropReason::Shutdown);
+            self.after_shutdown.came();
             return;
         }
         let high = severity >= severity_number(Level::Warn);
@@ -441,6 +459,9 @@ impl Pipeline {
         };
         if let Some(wake) = taken {
             engine.ledger.count(shard, Count::Appended);
+            if shard == thread::OWN {
+                probe::note(Reached::Outbox);
+            }
             lifecycle::arm_if_exiting();
             if wake == Wake::Yes {
                 ship.wake(Signal::Logs);
@@ -457,34 +478,5 @@ impl Pipeline {
         };
         let shown = mirror.print(&engine.resource, scope, record);
         engine.ledger.count(shard, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
-    }
-
-    /// Whether nothing is taken for otlp any more.
-    pub(crate) fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::Relaxed)
-    }
-
-    /// Whether `log` and tracing are opened and closed by this pipeline: it is the installed one.
-    pub(crate) fn owns_facades(&self) -> bool {
-        self.owns_facades.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn has_console(&self) -> bool {
-        self.terminal.is_some()
-    }
-
-    /// Whether records of traces that are not sampled are cut.
-    pub(crate) fn is_trace_based(&self) -> bool {
-        self.trace_based
-    }
-
-    /// Whether the current trace is not sampled.
-    pub(crate) fn is_unsampled_here(&self) -> bool {
-        buffers::current_trace().or(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
-    }
-
-    /// How far the facades have to be open.
-    pub(crate) fn max_level(&self) -> log::LevelFilter {
-        self.levels.facades()
     }
 }

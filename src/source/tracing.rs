@@ -19,6 +19,7 @@ use super::buffers::{self, Location};
 use super::event_line;
 use super::fields;
 use super::pipeline::{Pipeline, Source};
+use super::probe::is_probing;
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
 use crate::otlp::{RecordWriter, Redaction, TraceIds};
@@ -108,7 +109,7 @@ where
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) => true,
             (Role::Root, Some(pipeline)) => {
-                !thread::is_own()
+                (!thread::is_own() || is_probing())
                     && (!metadata.is_span() || buffers::may_make_spans())
                     && Self::allows(pipeline, metadata)
             }

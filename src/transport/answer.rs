@@ -134,6 +134,15 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
 }
 
+/// By how many seconds the answer's `Date` is ahead of `now`; not known where it has none.
+pub(super) fn clock_offset(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
+    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    Some(match date.duration_since(now) {
+        Ok(ahead) => ahead.as_secs() as i64,
+        Err(behind) => -(behind.duration().as_secs() as i64),
+    })
+}
+
 /// Seconds, or a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();

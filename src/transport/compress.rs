@@ -35,6 +35,12 @@ pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<
     }
 }
 
+/// The body, compressed, and what its header says.
+#[cfg(feature = "cli")]
+pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
+    Some((compress(compression, body).ok()?, encoding(compression)?))
+}
+
 /// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `InvalidData` where it is longer than
 /// [`PLAIN_BYTES`]: a few bytes can stand for very many.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]

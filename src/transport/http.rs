@@ -4,7 +4,7 @@
 //! with its answer has one deadline.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
@@ -32,6 +32,7 @@ pub(super) struct Http {
     is_json: bool,
     /// None once the endpoint has refused it.
     compression: Cell<Compression>,
+    clock_offset: Cell<Option<i64>>,
 }
 
 /// What came back, and whether it was refused as something that cannot be read.
@@ -66,7 +67,12 @@ impl Http {
             signal: route.signal,
             is_json,
             compression: Cell::new(route.compression),
+            clock_offset: Cell::new(None),
         }
+    }
+
+    pub(super) fn clock_offset(&self) -> Option<i64> {
+        self.clock_offset.get()
     }
 
     /// Sends one request, within its timeout. `encoding` says how the body is compressed, if it is.
@@ -136,6 +142,7 @@ impl Http {
             Ok(answer) => answer.into_parts(),
             Err(error) => return cause::outcome(&error).into(),
         };
+        self.clock_offset.set(answer::clock_offset(&parts.headers, SystemTime::now()).or(self.clock_offset.get()));
         let outcome = if parts.status.is_success() {
             match Limited::new(body, ANSWER_BYTES).collect().await {
                 Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),

@@ -24,6 +24,8 @@ use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use bytes::Bytes;
 
 use self::client::{Client, Kind};
+#[cfg(feature = "cli")]
+pub(crate) use self::compress::compressed;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use self::compress::decompress;
 pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
@@ -68,6 +70,15 @@ impl Transport {
             all.push(Self { client, proxy: route.proxy.clone() });
         }
         all
+    }
+
+    /// By how many seconds the endpoint's `Date` was ahead of the clock here, in its last answer that had one.
+    pub(crate) fn clock_offset(&self) -> Option<i64> {
+        match &self.client {
+            #[cfg(feature = "grpc")]
+            AnyClient::Grpc(_) => None,
+            AnyClient::Http(client) => client.clock_offset(),
+        }
     }
 
     /// Sends one request, within its timeout. The body is an `Export…ServiceRequest` in protobuf; `encoding` says how it is

@@ -149,7 +149,7 @@ fn shut_down(_: &[String]) {
 
 fn after_shutdown_the_console_goes_on_and_records_are_counted() {
     let receiver = receiver();
-    let child = Child::new("shut_down").to(&receiver).run().success().quiet().within(SLACK);
+    let child = Child::new("shut_down").to(&receiver).run().success().warned(1).within(SLACK);
     assert_arrived(&receiver, &["before"], &child);
     assert_eq!(child.count("] after\n"), 3, "{child}");
     child.numbers().expect(&[

@@ -6,20 +6,38 @@
 //! * Rows that need a process of their own run this program again with the row's child as an argument.
 //! * At the end, the table is printed: cause, tool, code.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)] // A test may panic, and its table is its output.
+// A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
+// descriptors.
+#![allow(unsafe_code, clippy::disallowed_methods, clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "the rows follow")]
+mod cargo;
+mod child;
+mod environment;
+mod healthy;
+mod network;
+mod project;
 mod row;
+mod running;
+mod server;
+mod stock;
 
 use std::process::ExitCode;
 
-use row::Row;
+use row::{Row, impossible};
 
 /// The rows of each stage, in the order of a record's way.
 fn rows() -> Vec<Row> {
-    Vec::new()
+    let mut rows = project::rows();
+    rows.extend(environment::rows());
+    rows.extend(network::rows());
+    rows.extend(running::rows());
+    rows.push(impossible("0", "twelve healthy set-ups without error or warning", healthy::nothing_is_found));
+    rows
 }
 
 fn main() -> ExitCode {
+    if child::play(running::PROGRAMS).is_some() {
+        return ExitCode::SUCCESS;
+    }
     row::run(&rows())
 }

@@ -1,12 +1,12 @@
 //! Kinds of findings about a program that runs: LB075 to LB090.
 
 super::kinds! {
-    SLOT_TAKEN = "LB075" "slot-taken" NeverCreated "somebody else has the slot of `log` or of tracing",
-        "Each facade has one logger, or one subscriber, for the whole process, and the first to come has it. Who comes later gets an error that is often thrown away, and sees none of the records.",
+    SLOT_TAKEN = "LB075" "slot-taken" NeverCreated "somebody else gets the records of `log`, or the events of tracing",
+        "Each facade has one logger, or one subscriber, for the whole process, and the first to come has it. Who comes later gets an error that is often thrown away, and sees nothing. On a single thread, `with_default` and `set_default` put another subscriber in front of the global one.",
         "initialize once, as the first line of `main`; to have both, compose: `logbridge::layer()` in your registry, `logbridge::logger()` in your logger.";
-    SCOPED_SUBSCRIBER = "LB076" "scoped-subscriber" NeverCreated "on a thread, another subscriber is in force",
-        "`with_default` and `set_default` put a subscriber in front of the global one, for one thread. Events of that thread go there, and records of `log` do not; other threads have it the other way round.",
-        "use a global subscriber; a test that needs one of its own gets none of these events.";
+    APPLICATION = "LB076" "lost-in-the-application" Dropped "the application's own code has kept records back",
+        "A log processor of the application did not hand a record on, or a value panicked while it was formatted for one.",
+        "see to it that each processor forwards every record, and mend the `Display`, `Debug` or `Serialize` that panics.";
     LEVEL_LOWERED = "LB077" "level-lowered" NeverCreated "something has lowered `log::max_level()` after the start",
         "`log::set_max_level` is one number for the whole process. Whoever lowers it (a library's own init, a test helper) silences `log` records of every crate before they reach anybody.",
         "remove the call that the finding's value points to; levels are changed by RUST_LOG or `bridge.levels()`.";

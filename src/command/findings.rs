@@ -1,0 +1,40 @@
+//! Findings as the command prints them: painted, or as JSON.
+
+use serde_json::{Value, json};
+
+use super::terminal::{Look, paint, plain};
+use crate::finding::{Finding, Severity};
+
+/// A few lines, the word of its severity painted. What it quotes cannot forge a line.
+pub(super) fn shown(finding: &Finding) -> String {
+    let finding = Finding {
+        place: plain(&finding.place),
+        text: plain(&finding.text),
+        help: finding.help.as_deref().map(plain),
+        corrected: finding.corrected.as_deref().map(plain),
+        ..finding.clone()
+    };
+    let word = finding.severity.to_string();
+    let look = match finding.severity {
+        Severity::Error => Look::Bad,
+        Severity::Warning => Look::Warning,
+        Severity::Note => Look::Bold,
+    };
+    let said = finding.to_string();
+    format!("{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
+}
+
+/// The same for programs.
+pub(super) fn as_json(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.to_string(),
+        "verdict": finding.verdict.to_string(),
+        "place": finding.place,
+        "text": finding.text,
+        "evidence": finding.evidence,
+        "help": finding.help,
+        "corrected": finding.corrected,
+    })
+}

@@ -1,0 +1,48 @@
+//! The report where nobody asks for it by a call: at the end of the process, or at a signal.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Report;
+use crate::config::ReportTo;
+use crate::finding::kind;
+use crate::notice::{self, Notice};
+use crate::source::Pipeline;
+
+/// Puts the report where it goes. What cannot be written is said, and stops nothing.
+pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
+    let report = Report::of(pipeline);
+    match to {
+        ReportTo::Stderr => notice::print(&format!("logbridge: report\n{report}")),
+        ReportTo::Path(path) => {
+            if let Err(error) = write(&report, path) {
+                let text = format!("the report cannot be written to {}: {error}", path.display());
+                let help = "name a file in a directory that exists, or a directory, or `stderr` (LOGBRIDGE_REPORT)";
+                notice::say(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
+            }
+        }
+    }
+}
+
+/// Written beside it and renamed, so that who reads it never sees half a report.
+fn write(report: &Report, path: &Path) -> io::Result<()> {
+    let path: PathBuf = match path.is_dir() {
+        true => path.join(format!("report-{}.json", std::process::id())),
+        false => path.to_owned(),
+    };
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let text = if is_json { report.to_json() } else { report.to_string() };
+    let is_plain = fs::symlink_metadata(&path).map_or(true, |found| found.is_file());
+    if !is_plain {
+        // A pipe, a terminal, a link: what is there stays what it is.
+        return fs::write(&path, text);
+    }
+    let mut beside = path.clone().into_os_string();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = PathBuf::from(beside);
+    fs::write(&beside, text)?;
+    fs::rename(&beside, &path).inspect_err(|_| {
+        let _stays = fs::remove_file(&beside);
+    })
+}

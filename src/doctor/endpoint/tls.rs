@@ -1,0 +1,179 @@
+//! TLS: whether the port speaks it, what certificate it shows, and what the other side wants. Nothing is sent by way of
+//! these connections but the request for a date.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+const PATIENCE: Duration = Duration::from_millis(3000);
+
+/// What came of a handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Shaken {
+    /// The port speaks TLS.
+    pub(crate) is_tls: bool,
+    pub(crate) version: Option<String>,
+    /// What was chosen for what comes after: `h2`, `http/1.1`.
+    pub(crate) chosen: Option<String>,
+    pub(crate) certificate: Option<Certificate>,
+    /// It asked for a certificate of the client's.
+    pub(crate) wants_client: bool,
+}
+
+/// What a certificate says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Certificate {
+    pub(crate) subject: String,
+    pub(crate) issuer: String,
+    pub(crate) names: Vec<String>,
+    /// Seconds since 1970.
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    pub(crate) shown_from: String,
+    pub(crate) shown_until: String,
+}
+
+impl Certificate {
+    fn read(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress([a, b, c, d]) => Some(format!("{a}.{b}.{c}.{d}")),
+            GeneralName::IPAddress(bytes) => {
+                <[u8; 16]>::try_from(*bytes).ok().map(|ip| std::net::Ipv6Addr::from(ip).to_string())
+            }
+            _ => None,
+        });
+        let validity = certificate.validity();
+        Some(Self {
+            subject: certificate.subject().to_string(),
+            issuer: certificate.issuer().to_string(),
+            names: names.take(10).collect(),
+            from: validity.not_before.timestamp(),
+            until: validity.not_after.timestamp(),
+            shown_from: validity.not_before.to_string(),
+            shown_until: validity.not_after.to_string(),
+        })
+    }
+
+    /// Whether it is valid at this time; the error says when it is.
+    pub(crate) fn is_valid_at(&self, time: SystemTime) -> Result<(), String> {
+        let now = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        match now {
+            now if now < self.from => Err(format!("it is not valid before {}", self.shown_from)),
+            now if now > self.until => Err(format!("it expired on {}", self.shown_until)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes any certificate: it is looked at, and the requests of the probe check it on connections of their own.
+#[derive(Debug)]
+struct Looker {
+    provider: Arc<CryptoProvider>,
+    seen: Mutex<Option<Certificate>>,
+    was_asked: Mutex<bool>,
+}
+
+impl ServerCertVerifier for Looker {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::read(end_entity);
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Has no certificate, and remembers that it was asked for one.
+#[derive(Debug)]
+struct Empty(Arc<Looker>);
+
+impl ResolvesClientCert for Empty {
+    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.was_asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Begins TLS, and looks at what comes.
+pub(super) async fn shake(address: SocketAddr, host: &str) -> Shaken {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let looker = Arc::new(Looker { provider: provider.clone(), seen: Mutex::default(), was_asked: Mutex::default() });
+    let Ok(builder) = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() else {
+        return Shaken::default();
+    };
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(looker.clone())
+        .with_client_cert_resolver(Arc::new(Empty(looker.clone())));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::from(address.ip()));
+    let ended = timeout(PATIENCE, async {
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    })
+    .await;
+    let certificate = looker.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let wants_client = *looker.was_asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shaken = Shaken { is_tls: certificate.is_some(), certificate, wants_client, ..Shaken::default() };
+    match ended {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            shaken.is_tls = true;
+            shaken.version = session.protocol_version().map(|version| format!("{version:?}"));
+            shaken.chosen = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        }
+        Ok(Err(error)) => shaken.is_tls |= is_alert(&error),
+        Err(_elapsed) => {}
+    }
+    shaken
+}
+
+/// Only who speaks TLS sends an alert.
+fn is_alert(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(tls, Some(Error::AlertReceived(_)))
+}

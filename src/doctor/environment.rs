@@ -1,0 +1,209 @@
+//! The stage `environment`: what the variables say, to logbridge and to the stock SDK, which reads some of them otherwise.
+
+use super::Checkup;
+use super::project::{Facts, against_crates};
+use crate::config::{Config, Environment, Otlp, Settings};
+use crate::finding::{Finding, Kind, Severity, kind};
+use crate::levels::Origin;
+
+/// What the variables, and the one who asks, say.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) checkup: Checkup,
+    /// The endpoint that was asked about by hand cannot be used.
+    pub(crate) problem: Option<String>,
+}
+
+/// Reads the variables as a program with logbridge does, and against the project where there is one.
+pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Decided {
+    let mut settings = Settings::default();
+    if let Some(spec) = environment.get("RUST_LOG") {
+        settings.read_filter("RUST_LOG", spec, Origin::Environment);
+    }
+    settings.otlp = endpoint.map(|url| match url.trim_end_matches('/').ends_with("/v1/logs") {
+        true => Otlp::to_url(url),
+        false => Otlp::to(url),
+    });
+    let mut checkup = Checkup { stage: "environment", ..Checkup::default() };
+    let config = match settings.resolve(environment) {
+        Ok(config) => config,
+        Err(error) => {
+            let problem = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            return Decided { checkup, problem: Some(problem) };
+        }
+    };
+    // That it is asked about by hand says nothing of the program.
+    let of_code = |finding: &Finding| endpoint.is_some() && finding.code == kind::SET_IN_CODE.code;
+    checkup.findings.extend(config.findings.iter().filter(|finding| !of_code(finding)).cloned());
+    if let (Some(facts), Some(spec)) = (project, environment.get("RUST_LOG")) {
+        checkup.findings.extend(against_crates(facts, "RUST_LOG", spec));
+    }
+    checkup.findings.extend(switched_off(environment, project));
+    checkup.findings.extend(late(environment));
+    if let Some(facts) = project.filter(|facts| facts.uses.stock_logs) {
+        checkup.findings.extend(stock(environment, facts));
+    }
+    checkup.seen = seen(&config, environment);
+    Decided { checkup, problem: None }
+}
+
+fn found(
+    kind: &'static Kind,
+    severity: Severity,
+    variable: &str,
+    text: impl Into<String>,
+    help: impl Into<String>,
+) -> Finding {
+    Finding::new(kind, severity, variable, text).help(help)
+}
+
+/// A variable that says that nothing is sent: what somebody who misses logs should hear first.
+fn switched_off(environment: &Environment, project: Option<&Facts<'_>>) -> Vec<Finding> {
+    let uses = project.map(|facts| facts.uses).unwrap_or_default();
+    let mut findings = Vec::new();
+    for (variable, value) in
+        ["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"].into_iter().filter_map(|name| Some((name, environment.get(name)?)))
+    {
+        let is_off = match variable {
+            "OTEL_SDK_DISABLED" => value.eq_ignore_ascii_case("true"),
+            _ => value.eq_ignore_ascii_case("none"),
+        };
+        if !is_off {
+            continue;
+        }
+        findings.push(match uses.stock_logs && !uses.logbridge {
+            true => found(
+                &kind::NO_EFFECT,
+                Severity::Warning,
+                variable,
+                format!("{variable}={value} has no effect in a program with the stock SDK for Rust, which sends all the same"),
+                "unset it, or heed it in code",
+            ),
+            false => found(
+                &kind::SWITCHED_OFF,
+                Severity::Warning,
+                variable,
+                format!("{variable}={value} switches the sending of logs off"),
+                "unset it where logs are to be sent",
+            ),
+        });
+    }
+    findings
+}
+
+fn milliseconds(environment: &Environment, variable: &str) -> Option<u64> {
+    environment.get(variable)?.parse().ok()
+}
+
+/// A record that waits for a minute is missed by those who look for it.
+fn late(environment: &Environment) -> Option<Finding> {
+    let variable = "OTEL_BLRP_SCHEDULE_DELAY";
+    let delay = milliseconds(environment, variable).filter(|delay| *delay >= 30_000)?;
+    let text = format!(
+        "records wait up to {} s before they are sent: what a process that is killed had logged since is lost",
+        delay / 1000
+    );
+    Some(found(&kind::LOST_AT_EXIT, Severity::Warning, variable, text, "unset it: the default is 1000, a second"))
+}
+
+/// What the stock SDK reads otherwise.
+fn stock(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if milliseconds(environment, "OTEL_BLRP_MAX_QUEUE_SIZE") == Some(0) {
+        findings.push(found(
+            &kind::TOO_SMALL,
+            Severity::Error,
+            "OTEL_BLRP_MAX_QUEUE_SIZE",
+            "the stock SDK takes 0 at its word: every record is dropped, and a flush says that all is well",
+            "unset it: the default is 2048",
+        ));
+    }
+    for what in ["ENDPOINT", "HEADERS"] {
+        let variable = format!("OTEL_EXPORTER_OTLP_LOGS_{what}");
+        let general = format!("OTEL_EXPORTER_OTLP_{what}");
+        if environment.is_empty_there(&variable) && environment.get(&general).is_some() {
+            let text = format!("it is empty, and the stock SDK takes that for a value: {general} is not asked");
+            findings.push(found(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
+        }
+    }
+    if environment.get("OTEL_BLRP_EXPORT_TIMEOUT").is_some() {
+        let text = "the stock SDK does not read it";
+        findings.push(found(
+            &kind::NO_EFFECT,
+            Severity::Note,
+            "OTEL_BLRP_EXPORT_TIMEOUT",
+            text,
+            "set OTEL_EXPORTER_OTLP_TIMEOUT",
+        ));
+    }
+    findings.extend(ignored_protocol(environment, facts));
+    findings.extend(set_in_code(environment, facts));
+    findings.extend(proxied(environment, facts));
+    findings
+}
+
+fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let (variable, value) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"])?;
+    let (call, spoken) = match (facts.uses.http, facts.uses.grpc, value.starts_with("grpc")) {
+        (true, false, true) if facts.sources.has(".with_http()") => (".with_http()", "HTTP"),
+        (false, true, false) => (".with_tonic()", "gRPC"),
+        _ => return None,
+    };
+    let place = facts.sources.place(call)?;
+    let text =
+        format!("it says {value}, and code says `{call}` ({place}): {spoken} is spoken, whatever the variable says");
+    Some(found(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
+}
+
+fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let (variable, _) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
+    let (file, at) = facts.sources.files.iter().find_map(|file| {
+        let mut all = file.find("LogExporter::builder(");
+        Some((file, all.find(|at| file.code(file.statement(*at)).contains(".with_endpoint("))?))
+    })?;
+    // An endpoint that code reads from the environment is none of its own.
+    if file.code(file.function(at)).contains("var(") {
+        return None;
+    }
+    let text = format!("it has no effect: code says where logs go ({})", file.place(at));
+    Some(found(
+        &kind::SET_IN_CODE,
+        Severity::Warning,
+        variable,
+        text,
+        "remove `.with_endpoint(…)` to have the variable decide",
+    ))
+}
+
+fn proxied(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.uses.http || environment.first(&["NO_PROXY", "no_proxy"]).is_some() {
+        return None;
+    }
+    let (variable, _) = environment.first(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])?;
+    let endpoint = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    let is_local =
+        endpoint.is_none_or(|(_, url)| ["//localhost", "//127.", "//[::1]"].iter().any(|host| url.contains(host)));
+    is_local.then(|| {
+        let text = "the stock exporter sends what is for this machine through the proxy too, which cannot reach it";
+        found(&kind::BAD_PROXY, Severity::Warning, variable, text, "set NO_PROXY=localhost,127.0.0.1,::1")
+    })
+}
+
+/// What is decided, without a secret in it.
+fn seen(config: &Config, environment: &Environment) -> Vec<String> {
+    let shown = ["logs endpoint", "logs protocol", "logs timeout", "logs header", "logs proxy", "service name"];
+    let mut lines: Vec<String> = config
+        .settings
+        .iter()
+        .filter(|setting| shown.contains(&setting.name))
+        .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source))
+        .collect();
+    lines.push(match environment.get("RUST_LOG") {
+        Some(spec) => format!("RUST_LOG: {spec}"),
+        None => "RUST_LOG: not set".to_owned(),
+    });
+    if let Some(why) = config.otlp.off_because {
+        lines.push(format!("logs are not sent: {why}"));
+    }
+    lines
+}

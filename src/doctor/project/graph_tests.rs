@@ -1,0 +1,95 @@
+use super::*;
+
+/// `name`: `feature = entries`…; dependencies as `key features…`, with `?` in front of those that are optional.
+fn package(name: &str, features: &[(&str, &[&str])], dependencies: &[(&str, &[&str])]) -> Package {
+    let declared = dependencies.iter().map(|(key, features)| Declared {
+        key: key.trim_start_matches('?').to_owned(),
+        package: key.trim_start_matches('?').to_owned(),
+        requirement: VersionReq::STAR,
+        is_normal: true,
+        is_optional: key.starts_with('?'),
+        uses_default: true,
+        features: features.iter().map(|feature| (*feature).to_owned()).collect(),
+    });
+    let words = |entries: &&[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
+    Package {
+        name: name.to_owned(),
+        version: Version::new(1, 0, 0),
+        source: None,
+        manifest: PathBuf::new(),
+        targets: Vec::new(),
+        declared_features: features.iter().map(|(name, entries)| ((*name).to_owned(), words(entries))).collect(),
+        declared: declared.collect(),
+        edges: Vec::new(),
+    }
+}
+
+/// The first one is the member; everybody's dependencies are those of the same name.
+fn graph(mut packages: Vec<Package>) -> Graph {
+    let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
+    for package in &mut packages {
+        let to = |declared: &Declared| names.iter().position(|name| *name == declared.package);
+        package.edges = package
+            .declared
+            .iter()
+            .filter_map(|declared| Some(Edge { to: to(declared)?, name: declared.key.clone(), is_normal: true }))
+            .collect();
+    }
+    Graph { packages, members: vec![0], root: PathBuf::new(), is_whole: true }
+}
+
+fn on(graph: &Graph, chosen: &Chosen, name: &str) -> Vec<String> {
+    let build = graph.build(chosen);
+    let at = graph.packages.iter().position(|package| package.name == name).expect("a package");
+    build.features(at).map(str::to_owned).collect()
+}
+
+#[test]
+fn features_follow_from_features_and_say_who_asked() {
+    let graph = graph(vec![
+        package("shop", &[], &[("a", &[])]),
+        package("a", &[("default", &["quiet"]), ("quiet", &["log/warn"])], &[("log", &[])]),
+        package("log", &[("warn", &[])], &[]),
+    ]);
+    assert_eq!(on(&graph, &Chosen::default(), "log"), ["default", "warn"]);
+    let build = graph.build(&Chosen::default());
+    assert_eq!(graph.who_asked(&build, 2, "warn"), ["a 1.0.0 (its feature `quiet`)", "shop 1.0.0"]);
+    assert_eq!(graph.way_to(&build, 2), "shop 1.0.0 -> a 1.0.0 -> log 1.0.0");
+    assert_eq!(graph.who_asked(&build, 2, "nothing"), Vec::<String>::new());
+}
+
+#[test]
+fn optional_and_weak_dependencies() {
+    let packages = || {
+        vec![
+            package(
+                "shop",
+                &[("default", &[]), ("otel", &["dep:otel"]), ("loud", &["otel?/loud"]), ("both", &["otel/loud"])],
+                &[("?otel", &[])],
+            ),
+            package("otel", &[("loud", &[])], &[]),
+        ]
+    };
+    let features =
+        |names: &[&str]| Chosen { named: names.iter().map(|name| (*name).to_owned()).collect(), ..Chosen::default() };
+    let graph = graph(packages());
+    assert_eq!(on(&graph, &features(&[]), "otel"), Vec::<String>::new());
+    assert_eq!(on(&graph, &features(&["loud"]), "otel"), Vec::<String>::new(), "weak");
+    assert_eq!(on(&graph, &features(&["otel"]), "otel"), ["default"]);
+    assert_eq!(on(&graph, &features(&["loud", "otel"]), "otel"), ["default", "loud"], "weak, before it is there");
+    assert_eq!(on(&graph, &features(&["shop/both"]), "otel"), ["default", "loud"]);
+    assert!(!graph.has(&graph.build(&features(&["unknown"])), "otel"));
+    assert!(graph.has(&graph.build(&Chosen { all: true, ..Chosen::default() }), "otel"));
+}
+
+#[test]
+fn circles_end() {
+    let graph = graph(vec![
+        package("shop", &[("default", &["a"]), ("a", &["b"]), ("b", &["a", "x/c"])], &[("x", &[])]),
+        package("x", &[("c", &["y/d"])], &[("y", &[])]),
+        package("y", &[("d", &["x/c"])], &[("x", &[])]),
+    ]);
+    let build = graph.build(&Chosen::default());
+    assert_eq!(build.active.len(), 3);
+    assert!(!graph.who_asked(&build, 2, "d").is_empty());
+}

@@ -1,0 +1,182 @@
+//! Rust source without what is no code: comments, the contents of texts, and what only tests see.
+//!
+//! Every byte stays where it was, so that a place found in one form is the same place in the other.
+
+/// A source in two forms of the same length.
+#[derive(Clone, Debug)]
+pub(crate) struct Stripped {
+    /// Without comments, tests, and the contents of texts.
+    pub(crate) code: String,
+    /// Without comments and tests.
+    pub(crate) text: String,
+}
+
+/// Blanks what is no code.
+pub(crate) fn strip(source: &str) -> Stripped {
+    let mut code = source.as_bytes().to_vec();
+    let mut text = code.clone();
+    let bytes = source.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let (length, contents) = piece(rest, at.checked_sub(1).map(|before| bytes[before]));
+        match contents {
+            Some(Contents::Comment) => {
+                blank(&mut code[at..at + length]);
+                blank(&mut text[at..at + length]);
+            }
+            Some(Contents::Text) => blank(&mut code[at + 1..(at + length).saturating_sub(1).max(at + 1)]),
+            None => {}
+        }
+        at += length;
+    }
+    for range in test_items(&code) {
+        blank(&mut code[range.clone()]);
+        blank(&mut text[range]);
+    }
+    // Only bytes of whole characters were replaced, each by a space.
+    Stripped { code: String::from_utf8_lossy(&code).into_owned(), text: String::from_utf8_lossy(&text).into_owned() }
+}
+
+enum Contents {
+    Comment,
+    Text,
+}
+
+fn blank(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+}
+
+/// How long the piece at the start is, and what it is where it is no code.
+fn piece(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
+    let in_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match rest {
+        [b'/', b'/', ..] => {
+            let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+            (end, Some(Contents::Comment))
+        }
+        [b'/', b'*', ..] => (block_comment(rest), Some(Contents::Comment)),
+        [b'"', ..] => (quoted(rest), Some(Contents::Text)),
+        [b'r', b'"' | b'#', ..] if !in_word => match raw(&rest[1..]) {
+            Some(length) => (1 + length, Some(Contents::Text)),
+            None => (1, None),
+        },
+        [b'\'', b'\\', _, tail @ ..] => {
+            let end = tail.iter().position(|byte| *byte == b'\'').unwrap_or(0);
+            ((4 + end).min(rest.len()), Some(Contents::Text))
+        }
+        // A character, not a lifetime.
+        [b'\'', _, b'\'', ..] => (3, Some(Contents::Text)),
+        _ => (1, None),
+    }
+}
+
+fn block_comment(rest: &[u8]) -> usize {
+    let (mut depth, mut at) = (0usize, 0);
+    while at < rest.len() {
+        match &rest[at..] {
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => {
+                (depth, at) = (depth - 1, at + 2);
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+fn quoted(rest: &[u8]) -> usize {
+    let mut at = 1;
+    while at < rest.len() {
+        match rest[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+/// After the `r`: hashes, a quote, anything, and the same backwards.
+fn raw(rest: &[u8]) -> Option<usize> {
+    let hashes = rest.iter().take_while(|byte| **byte == b'#').count();
+    if rest.get(hashes) != Some(&b'"') {
+        return None;
+    }
+    let mut end = vec![b'"'];
+    end.resize(hashes + 1, b'#');
+    let body = &rest[hashes + 1..];
+    let found =
+        body.windows(end.len()).position(|window| window == end).unwrap_or(body.len().saturating_sub(end.len()));
+    Some((hashes + 1 + found + end.len()).min(rest.len()))
+}
+
+/// What stands behind `#[cfg(test)]` and the like, up to the end of that item.
+fn test_items(code: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let Ok(text) = std::str::from_utf8(code) else { return Vec::new() };
+    let mut found = Vec::new();
+    for marker in ["#[cfg(test)]", "#[cfg(all(test", "#[test]", "#[tokio::test"] {
+        for (start, _) in text.match_indices(marker) {
+            let from = start + marker.len();
+            let end = text[from..].find(['{', ';']).map_or(text.len(), |at| match text.as_bytes()[from + at] {
+                b';' => from + at + 1,
+                _ => closing(text, from + at),
+            });
+            found.push(start..end);
+        }
+    }
+    found
+}
+
+/// The place behind the bracket that closes the one that stands there.
+pub(crate) fn closing(code: &str, open: usize) -> usize {
+    let bytes = code.as_bytes();
+    let mut depth = 0usize;
+    for (at, byte) in bytes.iter().enumerate().skip(open) {
+        match byte {
+            b'{' | b'(' | b'[' => depth += 1,
+            b'}' | b')' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_code_is_blank_and_nothing_moves() {
+        for (source, code) in [
+            ("a(); // b()\nc()", "a();\nc()"),
+            ("a(/* b /* c */ d */ e)", "a(e)"),
+            ("f(\"x \\\" // y\", z)", "f(\"\",z)"),
+            // Hashes and all.
+            ("f(r#\"a\"b\"#); g()", "f(r#);g()"),
+            ("x('\"'); y('\\n', 'a, 'b)", "x('');y('','a,'b)"),
+            ("a\n#[cfg(test)]\nmod t { b() }\nc", "a\n\n\nc"),
+            ("\u{e4} \"\u{f6}\"", "\u{e4}\"\""),
+        ] {
+            let stripped = strip(source);
+            assert_eq!(stripped.code.replace(' ', ""), code, "{source}");
+            assert_eq!((stripped.code.len(), stripped.text.len()), (source.len(), source.len()), "{source}");
+        }
+        assert_eq!(strip("f(\"http://x\") // y").text, "f(\"http://x\")     ");
+    }
+
+    #[test]
+    fn broken_sources_break_nothing() {
+        for source in ["\"", "r#\"", "/*", "'\\", "'", "#[cfg(test)]", "#[cfg(test)] mod t {", "}}}", "r\"", "'\\x"] {
+            assert_eq!(strip(source).code.len(), source.len(), "{source}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Stage E, and the filters of stage C that cannot mean what they say: what the doctor reads from variables alone.
+
+use crate::cargo::{doctor, said};
+use crate::row::{Case, Codes, Row, impossible, named};
+use crate::stock;
+
+/// The codes that these variables give, without a project.
+fn of(variables: &[(&str, &str)]) -> Codes {
+    let mut command = doctor(&["environment"]);
+    command.envs(variables.iter().copied());
+    said(command).codes
+}
+
+/// One variable, wrong and right.
+macro_rules! variable {
+    ($id:literal, $cause:literal, $code:literal, $name:literal, $faulty:expr, $healthy:expr) => {
+        named($id, $cause, "doctor", $code, |case| of(&[($name, case.pick($faulty, $healthy))]))
+    };
+}
+
+const ENDPOINT: &str = "http://collector:4318";
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        variable!("C2", "a misspelt level in RUST_LOG", "LB001", "RUST_LOG", "shop=inof", "shop=info"),
+        variable!("C3", "`;` between directives", "LB003", "RUST_LOG", "info;hyper=warn", "info,hyper=warn"),
+        variable!("C5", "quotes around RUST_LOG", "LB004", "RUST_LOG", "\"info\"", "info"),
+        variable!(
+            "E2",
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT without its path",
+            "LB025",
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+            ENDPOINT,
+            "http://collector:4318/v1/logs"
+        ),
+        variable!(
+            "E3",
+            "OTEL_EXPORTER_OTLP_ENDPOINT with a path",
+            "LB024",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://collector:4318/v1/logs",
+            ENDPOINT
+        ),
+        variable!("E6", "a timeout in seconds", "LB038", "OTEL_EXPORTER_OTLP_TIMEOUT", "10", "10000"),
+        variable!("E7", "a timeout that is no number", "LB020", "OTEL_EXPORTER_OTLP_TIMEOUT", "ten", "10000"),
+        variable!("E7b", "a size with a unit that is none", "LB020", "OTEL_BLRP_MAX_QUEUE_SIZE", "10k", "10240"),
+        variable!(
+            "E9",
+            "quotes around headers",
+            "LB030",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "\"authorization=s3cret\"",
+            "authorization=s3cret"
+        ),
+        variable!(
+            "E10",
+            "`key: value` for a header",
+            "LB028",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization: s3cret",
+            "authorization=s3cret"
+        ),
+        variable!(
+            "E11",
+            "a comma in the value of a header",
+            "LB029",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer s3cret,s3cret",
+            "authorization=Bearer%20s3cret%2Cs3cret"
+        ),
+        variable!("E12", "a line break in a key", "LB033", "HYPERDX_API_KEY", "s3cret\ns3cret", "s3cret"),
+        variable!(
+            "E15",
+            "an endpoint without a scheme",
+            "LB022",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4318",
+            ENDPOINT
+        ),
+        variable!(
+            "E15b",
+            "the other protocol's port",
+            "LB026",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://collector:4317",
+            ENDPOINT
+        ),
+        variable!("E16", "OTEL_SDK_DISABLED", "LB054", "OTEL_SDK_DISABLED", "true", "false"),
+        variable!("E16c", "OTEL_LOGS_EXPORTER=none", "LB054", "OTEL_LOGS_EXPORTER", "none", "otlp"),
+        variable!("E20", "a placeholder that nothing filled in", "LB032", "HYPERDX_API_KEY", "${API_KEY}", "s3cret"),
+        variable!("E20b", "quotes around a value", "LB031", "OTEL_SERVICE_NAME", "'shop'", "shop"),
+        variable!(
+            "E14b",
+            "a protocol that there is not",
+            "LB021",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "http",
+            "http/protobuf"
+        ),
+    ];
+    rows.extend(others());
+    rows
+}
+
+fn others() -> Vec<Row> {
+    vec![
+        named("E4", "code says where logs go, whatever a variable says", "doctor", "LB037", |case| {
+            let call = case.pick(".with_http()\n        .with_endpoint(\"http://other:4318/v1/logs\")", ".with_http()");
+            stock::with_code(".with_http()", call).variable("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT).codes()
+        }),
+        named("E5", "the name of a variable in the wrong case", "doctor", "LB034", |case| {
+            of(&[(case.pick("otel_exporter_otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"), ENDPOINT)])
+        }),
+        named("E5b", "…or with a letter missing", "doctor", "LB034", |case| {
+            of(&[(
+                case.pick("OTEL_EXPORTER_OTLP_LOG_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"),
+                "authorization=s3cret",
+            )])
+        }),
+        named("E8", "an empty variable in front of the general one", "doctor", "LB036", |case| {
+            let general = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret");
+            match case {
+                Case::Faulty => of(&[general, ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "")]),
+                Case::Healthy => of(&[general]),
+            }
+        }),
+        named("E8b", "…which the stock SDK takes for a value", "doctor", "LB036", |case| {
+            let project = stock::project().variable("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret");
+            let said = match case {
+                Case::Faulty => project.variable("OTEL_EXPORTER_OTLP_LOGS_HEADERS", ""),
+                Case::Healthy => project,
+            }
+            .examined(&["environment"]);
+            assert_eq!(said.grave.contains("LB036"), case == Case::Faulty, "{}", said.text);
+            said.codes
+        }),
+        named("E14", "the protocol of the variable, and another one in code", "doctor", "LB035", |case| {
+            stock::project().variable("OTEL_EXPORTER_OTLP_PROTOCOL", case.pick("grpc", "http/protobuf")).codes()
+        }),
+        named("E16b", "OTEL_SDK_DISABLED, which the stock SDK does not read", "doctor", "LB035", |case| {
+            stock::project().variable("OTEL_SDK_DISABLED", case.pick("true", "false")).codes()
+        }),
+        named("E16d", "a variable of the specification without an effect", "doctor", "LB035", |case| {
+            of(&[(case.pick("OTEL_EXPERIMENTAL_CONFIG_FILE", "OTEL_SERVICE_NAME"), "shop")])
+        }),
+        named("E17", "a proxy on the way to this machine, with the stock SDK", "doctor", "LB040", |case| {
+            let project = stock::project().variable("HTTP_PROXY", "http://proxy:3128");
+            match case {
+                Case::Faulty => project,
+                Case::Healthy => project.variable("NO_PROXY", "localhost"),
+            }
+            .codes()
+        }),
+        named("E17b", "a proxy that cannot be used", "doctor", "LB040", |case| {
+            of(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT),
+                ("HTTP_PROXY", case.pick("socks5://proxy:1080", "http://proxy:3128")),
+            ])
+        }),
+        named("E18", "OTEL_EXPORTER_OTLP_INSECURE for HTTP", "doctor", "LB035", |case| {
+            let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", case.pick("http/protobuf", "grpc"));
+            of(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", case.pick(ENDPOINT, "collector:4317")),
+                protocol,
+                ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+            ])
+        }),
+        impossible("E0", "no secret of a variable is in the output", no_secret_is_shown),
+    ]
+}
+
+/// Keys, headers, and passwords in URLs, well and badly written.
+fn no_secret_is_shown() {
+    for (name, value) in [
+        ("HYPERDX_API_KEY", "s3cret"),
+        ("HYPERDX_API_KEY", "Bearer s3cret"),
+        ("HYPERDX_API_KEY", "s3cret s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer s3cret,s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization: s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "\"x-key=s3cret\""),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:s3cret@collector:4318/v1/logs"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "user:s3cret@collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317?key=s3cret"),
+        ("HTTP_PROXY", "socks5://user:s3cret@proxy:1080"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "token=s3cret,broken"),
+    ] {
+        for json in [true, false] {
+            let mut command = doctor(&["environment"]);
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT).env(name, value);
+            if !json {
+                command = plain(name, value);
+            }
+            let output = command.output().expect("the doctor runs");
+            let all = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8_lossy(&all);
+            assert!(!text.contains("s3cret"), "{name}={value}: {text}");
+        }
+    }
+}
+
+/// As people see it.
+fn plain(name: &str, value: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_logbridge"));
+    command.env_clear().args(["doctor", "environment"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT).env(name, value);
+    command
+}
