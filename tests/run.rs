@@ -14,9 +14,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
-use logbridge::{Bridge, Console, LevelFilter};
+use logbridge::{Console, LevelFilter};
 use serde_json::Value;
 
 use self::listening::{LONG, Lines};
@@ -81,34 +80,28 @@ fn codes(account: &Value) -> Vec<&str> {
 #[ignore = "it is run by the other tests"]
 fn program() {
     let Ok(name) = std::env::var(PROGRAM) else { return };
-    let bridge = logbridge::builder()
-        .service_name("shop")
-        .filter_level(LevelFilter::Debug)
-        .console(Console::off())
-        .build()
-        .expect("builds");
+    let level = if name == "quiet" { LevelFilter::Error } else { LevelFilter::Debug };
+    let mut builder = logbridge::builder();
+    let bridge = builder.service_name("shop").filter_level(level).console(Console::off()).try_init().expect("installs");
     match name.as_str() {
         "healthy" => {
-            (0..3).for_each(|number| write(&bridge, log::Level::Info, &format!("order {number}")));
+            (0..3).for_each(|number| log::info!(target: "shop::cart", "order {number}"));
+            log::trace!(target: "shop::cart", "nobody asks for that");
             bridge.flush(LONG).expect("delivered");
         }
+        "quiet" => (0..5).for_each(|number| log::warn!(target: "shop::db", "slow {number}")),
         "refused" => {
-            write(&bridge, log::Level::Warn, "nobody wants it");
+            log::warn!(target: "shop::cart", "nobody wants it");
             bridge.flush(LONG).expect_err("refused");
         }
         "killed" => {
-            write(&bridge, log::Level::Info, "never sent");
+            log::info!(target: "shop::cart", "never sent");
             // As the OOM killer does it.
             let killed = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
             panic!("it lives: {killed:?}");
         }
         other => panic!("no program is called {other}"),
     }
-}
-
-fn write(bridge: &Bridge, level: log::Level, text: &str) {
-    let record = &mut log::Record::builder();
-    bridge.logger().log(&record.level(level).target("shop::cart").args(format_args!("{text}")).build());
 }
 
 #[test]
@@ -266,6 +259,26 @@ fn what_programs_say_of_themselves_is_in_the_account() {
     ] {
         assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_program_with_logbridge_says_what_became_of_its_records() {
+    let (healthy, ended) = account(program_named("healthy", &["--json"]));
+    let program = &healthy["programs"][0];
+    assert_eq!(healthy["programs"].as_array().map(Vec::len), Some(1), "{}", ended.stderr);
+    assert_eq!(
+        (&program["service"], &program["delivered"], &program["accepted"]),
+        (&"shop".into(), &3.into(), &3.into())
+    );
+    assert_eq!((&program["pending"], &program["dropped"]), (&0.into(), &serde_json::json!({})), "{program}");
+
+    let mut quiet = program_named("quiet", &["--json"]);
+    quiet.env("LOGBRIDGE_COUNT_BELOW", "debug");
+    let (quiet, _) = account(quiet);
+    let below = &quiet["programs"][0]["below"];
+    assert_eq!((codes(&quiet), below), (vec!["LB091"], &5.into()), "{quiet}");
+    let text = quiet["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("all 5 records were below their level"), "{text}");
 }
 
 #[test]
