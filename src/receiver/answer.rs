@@ -115,6 +115,11 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Without a pause.
+    pub(crate) fn now(ending: Ending) -> Self {
+        Self { store: true, wait: Duration::ZERO, ending }
+    }
+
     /// Turns a request down with a status and the reason as text.
     pub(crate) fn refusal(status: StatusCode, why: String) -> Self {
         Self { store: false, wait: Duration::ZERO, ending: Ending::Respond(refuse(status, why)) }

@@ -68,7 +68,7 @@ async fn handle<S: Service>(
     };
     let packed = Some(Packed { path, headers, body });
     let exchange = Exchange { request, head, body: message, packed, door: caller.door };
-    let answered = match service.answer(exchange).await {
+    let answered = match server::answer(exchange, caller, service).await {
         Ending::Close | Ending::Reset => return Err(Hangup::Close),
         Ending::PassOn(response) => return Ok(response),
         Ending::Respond(response) => response,

@@ -38,8 +38,9 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// The longest body that is read; a longer one is refused.
     const MAX_BODY: usize = usize::MAX;
 
-    /// Answers a request that was read to its end.
-    fn answer(&self, exchange: Exchange) -> impl Future<Output = Ending> + Send;
+    /// Answers a request that was read to its end. What is to be waited for nobody has to wait for in here: a client that
+    /// goes away meanwhile ends that.
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = Reply> + Send;
 
     /// A request of gRPC that holds no message that could be handed over, or one that is too long.
     fn unreadable(&self, _request: ReceivedRequest, _door: usize, _status: StatusCode, _why: &str) {}
@@ -268,7 +269,26 @@ pub(super) async fn handle<S: Service>(
         }
     };
     let request = ReceivedRequest::new(&head, body.len(), connection);
-    http(service.answer(Exchange { request, head, body, packed: None, door: caller.door }).await)
+    let exchange = Exchange { request, head, body, packed: None, door: caller.door };
+    http(answer(exchange, caller, service).await)
+}
+
+/// The service's answer. A request that was read is dealt with to its end also when the client goes away meanwhile, as one
+/// does that sends and ends: in a task of its own.
+pub(super) async fn answer<S: Service>(exchange: Exchange, caller: Caller, service: Arc<S>) -> Ending {
+    let answering = Arc::clone(&service);
+    match tokio::spawn(async move { answering.answer(exchange).await }).await {
+        Ok(Reply { wait, ending, .. }) => {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            ending
+        }
+        Err(error) => {
+            service.problem(format!("connection {}: {error}", caller.connection));
+            Ending::Close
+        }
+    }
 }
 
 fn http(ending: Ending) -> Result<Response<WholeBody>, Hangup> {

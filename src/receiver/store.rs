@@ -12,7 +12,7 @@ use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use super::answer::{Answer, Ending, Plan, Reply};
+use super::answer::{Answer, Plan, Reply};
 use super::decode::{Message, Refusal, decode};
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
@@ -122,7 +122,7 @@ impl Store {
 /// One request is judged, answered by the plan and stored without a pause. As there is one thread, the order of requests,
 /// of answers from a plan and of stored records or spans is the same.
 impl Service for Store {
-    async fn answer(&self, exchange: Exchange) -> Ending {
+    async fn answer(&self, exchange: Exchange) -> Reply {
         let Exchange { request, head, body, .. } = exchange;
         let body_bytes = body.len();
         let (reply, message) = match decode(&head, body, &Content::LOGS_AND_TRACES) {
@@ -130,10 +130,7 @@ impl Service for Store {
             Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
         };
         self.record(request, message, &reply);
-        if !reply.wait.is_zero() {
-            tokio::time::sleep(reply.wait).await;
-        }
-        reply.ending
+        reply
     }
 
     /// Keeps a mishap of the receiver itself for whoever wonders.

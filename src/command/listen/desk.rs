@@ -16,8 +16,8 @@ use crate::command::inlet::{GRPC_DOOR, MAX_BODY, Passed, Tally, Upstream, names_
 use crate::command::terminal::{Look, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
-    Answer, Content, Ending, Exchange, Format, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service,
-    decode, points, records, spans,
+    Answer, Content, Exchange, Format, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service, decode,
+    points, records, spans,
 };
 use crate::signal::Signal;
 
@@ -221,12 +221,12 @@ impl Desk {
         format: Format,
         content: Content,
         message: Option<&Message>,
-    ) -> Ending {
+    ) -> Reply {
         if let Some([grpc, http]) = &self.upstreams {
             let upstream = if exchange.packed.is_some() { grpc } else { http };
             if let Some(passed) = upstream.pass(exchange, content).await {
                 self.passed(&passed, content);
-                return passed.ending;
+                return Reply::now(passed.ending);
             }
         }
         let (answer, word) = match &mut self.lock().faults {
@@ -238,26 +238,22 @@ impl Desk {
             say(&format!("{what}  {}\n", paint(Look::Dim, content.plural())));
         }
         let answer = message.map_or(Answer::Ok, |message| answer.to(message, exchange.body.len()));
-        let reply = answer.reply(content, format).unwrap_or_else(|why| {
+        answer.reply(content, format).unwrap_or_else(|why| {
             let why = format!("the planned answer cannot be sent: {why}");
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)
-        });
-        if !reply.wait.is_zero() {
-            tokio::time::sleep(reply.wait).await;
-        }
-        reply.ending
+        })
     }
 }
 
 impl Service for Desk {
     const MAX_BODY: usize = MAX_BODY;
 
-    async fn answer(&self, exchange: Exchange) -> Ending {
+    async fn answer(&self, exchange: Exchange) -> Reply {
         let (format, message) = match decode(&exchange.head, exchange.body.clone(), &Content::ALL) {
             Ok(read) => read,
             Err(Refusal { status, why }) => {
                 self.unread(&exchange.request, status, &why);
-                return Reply::refusal(status, why).ending;
+                return Reply::refusal(status, why);
             }
         };
         self.meant(&exchange);

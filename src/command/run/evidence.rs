@@ -51,6 +51,8 @@ pub(super) struct Evidence {
     pub(super) services: BTreeMap<String, BTreeMap<String, Scope>>,
     pub(super) odd: Odd,
     pub(super) timeline: Timeline,
+    /// Some log record is of a program in Rust.
+    pub(super) is_rust: bool,
     hasher: RandomState,
     seen: HashSet<u64>,
     traces_of_spans: HashSet<String>,
@@ -66,6 +68,7 @@ impl Evidence {
             services: BTreeMap::new(),
             odd: Odd::default(),
             timeline: Timeline::new(),
+            is_rust: false,
             hasher: RandomState::new(),
             seen: HashSet::new(),
             traces_of_spans: HashSet::new(),
@@ -119,6 +122,8 @@ impl Evidence {
         let message = log.message();
         let identity =
             self.hasher.hash_one((log.service_name(), &message, log.time_unix_nano, log.observed_time_unix_nano));
+        let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
+        self.is_rust |= language == Some("rust");
         let odd = &mut self.odd;
         odd.logs += 1;
         odd.without_message += u64::from(message.is_empty());
@@ -129,7 +134,7 @@ impl Evidence {
         let target = log.attribute("log.target").and_then(|value| value.as_str()).unwrap_or(log.target());
         let of_client =
             |client: &&str| target.strip_prefix(*client).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-        odd.of_clients += u64::from(CLIENTS.iter().any(|client| of_client(&client)));
+        odd.of_clients += u64::from(CLIENTS.iter().any(of_client));
         if !names_nothing(&log.trace_id) {
             odd.with_trace += 1;
             if self.traces_of_logs.len() < REMEMBERED {

@@ -1,16 +1,13 @@
 //! What deserves a look in what arrived, and in what did not.
 
 use super::account::Account;
-use super::child::signal_name;
 use super::environment::switched_off;
 use super::evidence::Odd;
+use super::silence;
 use crate::command::inlet::Levels;
 use crate::config::Environment;
 use crate::finding::kind;
 use crate::finding::{Finding, Kind, Severity};
-
-/// SDKs wait so long before they send the first batch of spans.
-const FIRST_BATCH_SECONDS: u64 = 5;
 
 /// So many records of one sort are no accident.
 const MANY: u64 = 20;
@@ -21,11 +18,17 @@ pub(super) struct Circumstances {
     pub(super) rust_log: Option<String>,
     /// The variable that keeps records in the program.
     pub(super) switched_off: Option<String>,
+    /// Where requests come in.
+    pub(super) ports: [u16; 2],
 }
 
 impl Circumstances {
-    pub(super) fn of(environment: &Environment) -> Self {
-        Self { rust_log: environment.get("RUST_LOG").map(str::to_owned), switched_off: switched_off(environment) }
+    pub(super) fn of(environment: &Environment, ports: [u16; 2]) -> Self {
+        Self {
+            rust_log: environment.get("RUST_LOG").map(str::to_owned),
+            switched_off: switched_off(environment),
+            ports,
+        }
     }
 }
 
@@ -33,12 +36,12 @@ impl Circumstances {
 pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Finding> {
     let mut found = Vec::new();
     let [logs, spans, points] = account.evidence.tally.items();
-    if logs + spans + points == 0 {
-        found.push(nothing(account, circumstances));
+    if logs == 0 {
+        found.push(nothing(account, circumstances, spans + points));
     } else {
         found.extend(only_severe(account, circumstances, logs));
-        found.extend(in_records(&account.evidence.odd, spans));
     }
+    found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }
@@ -47,67 +50,14 @@ fn finding(kind: &'static Kind, severity: Severity, text: String) -> Finding {
     Finding::new(kind, severity, "what arrived", text)
 }
 
-/// Nothing arrived, and why that may be.
-fn nothing(account: &Account, circumstances: &Circumstances) -> Finding {
-    let ended = &account.ended;
-    let offered: u64 = account.programs.iter().map(|program| program.offered).sum();
-    let passed: u64 = account.programs.iter().map(|program| program.passed).sum();
-    let off = account.programs.iter().find(|program| !program.otlp.off_because.is_empty());
-    let elsewhere = account.programs.iter().find(|program| {
-        let endpoint = &program.otlp.endpoint;
-        !endpoint.is_empty() && !endpoint.contains("127.0.0.1") && !endpoint.contains("localhost")
-    });
-    let (why, help) = if let Some(switch) = &circumstances.switched_off {
-        (
-            format!("{switch} keeps everything in the program"),
-            format!("unset it: env -u {} logbridge run -- …", name(switch)),
-        )
-    } else if !account.evidence.tally.malformed.is_empty() {
-        let text = "what came could not be read (see above)".to_owned();
-        (
-            text,
-            "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json".to_owned(),
-        )
-    } else if let Some(program) = off {
-        (format!("logbridge in it sends nothing: {}", program.otlp.off_because), "change what it names".to_owned())
-    } else if let Some(program) = elsewhere {
-        let text = format!("it sends to {}, which stands in its code", program.otlp.endpoint);
-        (text, "leave the endpoint out of the code: `Otlp::from_env()`".to_owned())
-    } else if offered > 0 && passed == 0 {
-        let by = account.programs.iter().flat_map(|program| &program.cuts).max_by_key(|cut| cut.records);
-        let by = by.map_or_else(String::new, |cut| format!(", most of them by {}", cut.by));
-        (format!("all {offered} records were below their level{by}"), "RUST_LOG=info".to_owned())
-    } else if !account.programs.is_empty() && offered == 0 {
-        let help =
-            "RUST_LOG=debug shows whether it logs at all; `logbridge::init()` has to come first in `main`".to_owned();
-        ("logbridge is in it, and no record was written".to_owned(), help)
-    } else if let Some(signal) = ended.signal {
-        let text = format!("it was killed by {}, which leaves no time to send what waits", signal_name(signal));
-        (text, "logbridge keeps records of killed programs in a spool: LOGBRIDGE_SPOOL_DIR".to_owned())
-    } else if account.programs.is_empty() && ended.took.as_secs() < FIRST_BATCH_SECONDS {
-        let text = format!(
-            "it ended after {:.1} s: it has no exporter, the endpoint stands in its code, or it ended before its first batch",
-            ended.took.as_secs_f64()
-        );
-        (text, "flush or shut the SDK's provider down before the end; logbridge does so by itself".to_owned())
-    } else if account.programs.is_empty() {
-        let text = "it has no exporter, or one that does not read OTEL_EXPORTER_OTLP_ENDPOINT".to_owned();
-        (text, "call `logbridge::init()` in `main`, or leave the endpoint out of the code".to_owned())
-    } else {
-        let text = "logbridge in it has records, and delivered none".to_owned();
-        (text, "its account above says what became of them".to_owned())
+/// No log record arrived, and why that may be.
+fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Finding {
+    let (why, help) = silence::likeliest(account, circumstances);
+    let (severity, what) = match others {
+        0 => (Severity::Error, "nothing arrived"),
+        _ => (Severity::Warning, "no log record arrived, while other telemetry did"),
     };
-    let help = match &circumstances.rust_log {
-        None if account.programs.is_empty() => {
-            format!("{help}. RUST_LOG is not set: many programs log nothing below WARN then")
-        }
-        _ => help,
-    };
-    finding(&kind::NOTHING_ARRIVED, Severity::Error, format!("nothing arrived: {why}")).help(help)
-}
-
-fn name(switch: &str) -> &str {
-    switch.split('=').next().unwrap_or_default()
+    Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
 }
 
 /// Nothing below WARN.
@@ -124,14 +74,27 @@ fn only_severe(account: &Account, circumstances: &Circumstances, logs: u64) -> O
     if logs == 0 || is_below {
         return None;
     }
-    let why = match &circumstances.rust_log {
-        None => "RUST_LOG is not set, which means WARN".to_owned(),
-        Some(filter) => format!("RUST_LOG={filter}"),
+    let program = account.programs.iter().find(|program| program.below > 0);
+    let (why, help) = match (&circumstances.rust_log, program) {
+        (_, Some(program)) => {
+            let most = program.cuts.iter().max_by_key(|cut| cut.records);
+            let by = most.map_or_else(String::new, |cut| format!(" by {}", cut.by));
+            (format!("{} were cut{by}", program.below), "RUST_LOG=info, or another level in code")
+        }
+        (None, None) if account.evidence.is_rust => {
+            ("RUST_LOG is not set, which means WARN".to_owned(), "RUST_LOG=info")
+        }
+        (None, None) => ("a usual default is WARN".to_owned(), "set the level of the root logger"),
+        (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info"),
     };
-    // Somebody who asks for WARN gets it.
-    let severity = if circumstances.rust_log.is_none() { Severity::Warning } else { Severity::Note };
-    let text = format!("all log records that arrived are {} or above: {why}", lowest(account));
-    Some(finding(&kind::ONLY_SEVERE, severity, text).help("RUST_LOG=info logbridge run -- …"))
+    // Somebody who asks for WARN gets it, and of few records that may be all there is.
+    let is_sure = circumstances.rust_log.is_none() && (program.is_some() || (account.evidence.is_rust && logs >= MANY));
+    let severity = if is_sure { Severity::Warning } else { Severity::Note };
+    let text = match logs {
+        1 => format!("the only log record that arrived is {}: {why}", lowest(account)),
+        number => format!("all {number} log records that arrived are {} or above: {why}", lowest(account)),
+    };
+    Some(finding(&kind::ONLY_SEVERE, severity, text).help(help))
 }
 
 fn lowest(account: &Account) -> String {

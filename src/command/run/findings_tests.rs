@@ -138,17 +138,31 @@ fn what_was_refused_and_comes_again_is_not_there_twice() {
 
 #[test]
 fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
-    let account = account(|evidence| {
-        let severe = vec![record(1, |record| record["severityNumber"] = json!(17))];
-        take(evidence, Content::Logs, &logs("shop", "shop", severe));
-    });
-    let said = |rust_log: Option<&str>| {
-        let circumstances = Circumstances { rust_log: rust_log.map(str::to_owned), switched_off: None };
-        judge(&account, &circumstances).into_iter().map(|finding| (finding.severity, finding.text)).collect::<Vec<_>>()
+    let severe = |number: usize, language: &str| {
+        account(|evidence| {
+            let severe =
+                (0..number).map(|number| record(number, |record| record["severityNumber"] = json!(17))).collect();
+            let mut request = logs("shop", "shop", severe);
+            let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
+            attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": language}}));
+            take(evidence, Content::Logs, &request);
+        })
     };
-    let text = |why: &str| format!("all log records that arrived are ERROR or above: {why}");
-    assert_eq!(said(None), [(Severity::Warning, text("RUST_LOG is not set, which means WARN"))]);
-    assert_eq!(said(Some("error")), [(Severity::Note, text("RUST_LOG=error"))]);
+    let said = |account: &Account, rust_log: Option<&str>| {
+        let circumstances = Circumstances { rust_log: rust_log.map(str::to_owned), ..Circumstances::default() };
+        let found = judge(account, &circumstances);
+        found.into_iter().map(|finding| (finding.severity, finding.text)).collect::<Vec<_>>()
+    };
+    let many = |why: &str| format!("all 20 log records that arrived are ERROR or above: {why}");
+    let rust = severe(20, "rust");
+    assert_eq!(said(&rust, None), [(Severity::Warning, many("RUST_LOG is not set, which means WARN"))]);
+    assert_eq!(said(&rust, Some("error")), [(Severity::Note, many("RUST_LOG=error"))]);
+    assert_eq!(said(&severe(20, "python"), None), [(Severity::Note, many("a usual default is WARN"))]);
+    assert_eq!(said(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
+    let mut cut = severe(1, "rust");
+    cut.programs.push(Program { below: 7, ..Program::default() });
+    let text = "the only log record that arrived is ERROR: 7 were cut".to_owned();
+    assert_eq!(said(&cut, None), [(Severity::Warning, text)]);
 }
 
 /// The text and the help where nothing arrived.
@@ -172,23 +186,44 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
         account
     };
     let off = Circumstances { switched_off: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
-    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true keeps everything in the program | unset it"));
+    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true keeps them in the program | unset it"));
     let malformed = account(|evidence| evidence.tally.malformed("404: nothing at `/v1/log`"));
     assert!(why(malformed, &plain).contains("what came could not be read"));
-    let mut elsewhere = Program::default();
-    elsewhere.otlp.endpoint = "https://in.example.com".to_owned();
-    assert!(why(with(elsewhere), &plain).contains("it sends to https://in.example.com, which stands in its code"));
+    let sending_to = |endpoint: &str| {
+        let mut program = Program::default();
+        program.otlp.endpoint = endpoint.to_owned();
+        with(program)
+    };
+    let ports = Circumstances { ports: [17, 18], ..plain.clone() };
+    for elsewhere in ["https://in.example.com", "http://127.0.0.1:4318/v1/logs"] {
+        assert!(
+            why(sending_to(elsewhere), &ports).contains(&format!("it sends to {elsewhere}, which stands in its code"))
+        );
+    }
+    assert!(why(sending_to("http://127.0.0.1:18/v1/logs"), &ports).contains("no record was offered to it"));
     let cut = Cut { by: "root NOTSET".to_owned(), records: 9, ..Cut::default() };
     let below = Program { offered: 9, below: 9, cuts: vec![cut], ..Program::default() };
     assert!(
         why(with(below), &plain)
-            .contains("all 9 records were below their level, most of them by root NOTSET | RUST_LOG=info")
+            .contains("9 records were below their level, most of them by root NOTSET | RUST_LOG=info")
     );
-    assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was written"));
+    assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
     let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
     assert!(why(ended(killed), &plain).contains("it was killed by SIGKILL"));
     let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
     let said = why(ended(soon), &plain);
     assert!(said.contains("it ended after 1.2 s") && said.contains("RUST_LOG is not set"), "{said}");
     assert!(why(account(|_| {}), &plain).contains("it has no exporter"));
+    let failed = Ended { code: Some(1), took: Duration::from_secs(1), signal: None };
+    assert!(why(ended(failed), &plain).contains("it exited with 1, perhaps before it sent anything"));
+}
+
+#[test]
+fn that_spans_came_and_no_records_is_told() {
+    let spans = account(|evidence| take(evidence, Content::Traces, &span(TRACE)));
+    let found = judge(&spans, &Circumstances::default());
+    assert_eq!((found.len(), found[0].code, found[0].severity), (1, "LB091", Severity::Warning));
+    assert!(
+        found[0].text.starts_with("no log record arrived, while other telemetry did: it has an exporter for these")
+    );
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::evidence::Evidence;
 use crate::command::inlet::{MAX_BODY, Upstream};
-use crate::receiver::{Answer, Content, Ending, Exchange, ReceivedRequest, Refusal, Reply, Service, decode};
+use crate::receiver::{Answer, Content, Exchange, ReceivedRequest, Refusal, Reply, Service, decode};
 
 #[derive(Debug)]
 pub(super) struct Gather {
@@ -35,12 +35,12 @@ impl Gather {
         self.evidence().tally.malformed(&format!("{} to {method} {path}: {why}", status.as_u16()));
     }
 
-    async fn answered(&self, exchange: &Exchange) -> Ending {
+    async fn answered(&self, exchange: &Exchange) -> Reply {
         let (format, message) = match decode(&exchange.head, exchange.body.clone(), &Content::ALL) {
             Ok(read) => read,
             Err(Refusal { status, why }) => {
                 self.unread(status, &exchange.request, &why);
-                return Reply::refusal(status, why).ending;
+                return Reply::refusal(status, why);
             }
         };
         let content = message.content();
@@ -52,13 +52,13 @@ impl Gather {
             self.evidence().add(&message, true);
             // The orderly answer can always be made.
             let taken = Answer::Ok.reply(content, format);
-            return taken.unwrap_or_else(|why| Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)).ending;
+            return taken.unwrap_or_else(|why| Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why));
         };
         let mut evidence = self.evidence();
         evidence.tally.answer(&passed.said);
         // A part that was rejected will not come again either.
         evidence.add(&message, passed.is_final);
-        passed.ending
+        Reply::now(passed.ending)
     }
 }
 
@@ -74,7 +74,7 @@ impl Drop for UnderWay<'_> {
 impl Service for Gather {
     const MAX_BODY: usize = MAX_BODY;
 
-    async fn answer(&self, exchange: Exchange) -> Ending {
+    async fn answer(&self, exchange: Exchange) -> Reply {
         self.under_way.fetch_add(1, Ordering::SeqCst);
         let _until_answered = UnderWay(&self.under_way);
         self.answered(&exchange).await

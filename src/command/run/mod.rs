@@ -9,6 +9,7 @@ mod gather;
 mod json;
 mod page;
 mod reports;
+mod silence;
 mod text;
 
 use std::ffi::OsString;
@@ -125,7 +126,8 @@ impl Run {
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
         let account = Account::new(command, ended, shown, evidence);
-        let account = account.judged(directory.programs(), &Circumstances::of(environment));
+        let account = account
+            .judged(directory.programs(), &Circumstances::of(environment, addresses.map(|address| address.port())));
         self.tell(&account);
         Ok(code)
     }

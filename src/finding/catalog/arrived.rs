@@ -1,7 +1,7 @@
 //! Kinds of findings about what arrived, as `logbridge run` sees it: LB091 to LB099.
 
 super::kinds! {
-    NOTHING_ARRIVED = "LB091" "nothing-arrived" NeverCreated "nothing arrived from the program at all",
+    NOTHING_ARRIVED = "LB091" "nothing-arrived" NeverCreated "no log record arrived from the program",
         "The program has no exporter, it has one that does not read the variables (its endpoint stands in code), its levels let nothing through, it is switched off by a variable, or it ended before its exporter sent the first batch: SDKs wait 1 to 5 seconds, and a process that is killed or calls `exit` sends nothing of that.",
         "initialize logbridge (or an SDK) in `main`, let OTEL_EXPORTER_OTLP_ENDPOINT name the endpoint, set RUST_LOG=info, and flush before the end: logbridge does so by itself on return from `main`.";
     ONLY_SEVERE = "LB092" "only-severe" Filtered "only log records of WARN and above arrived",

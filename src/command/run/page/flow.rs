@@ -54,9 +54,9 @@ pub(super) fn draw(page: &mut String, flows: &[Flow]) -> fmt::Result {
     let scale = HEIGHT / total.max(1) as f64;
     let height =
         columns.iter_mut().enumerate().map(|(column, nodes)| stack(nodes, column, &bands, scale)).fold(0.0, f64::max);
-    write!(
+    writeln!(
         page,
-        "<div class=\"wide\"><svg class=\"flow\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"Bands from targets over levels to what became of {}\">\n",
+        "<div class=\"wide\"><svg class=\"flow\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"Bands from targets over levels to what became of {}\">",
         height + 36.0,
         many(total, "log record"),
     )?;
