@@ -78,7 +78,10 @@ fn https(facts: &Facts<'_>) -> Option<String> {
 
 fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let by = https(facts)?;
-    if facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
+    let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
+    // Of hyper's client, all that is to be said is said.
+    let is_hyper = has("hyper-client") && !has("reqwest-client");
+    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
         return None;
     }
     let (http, _) = facts.graph.named(&facts.build, "opentelemetry-http").next()?;
@@ -272,7 +275,7 @@ fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
             head.contains("current_thread") || head.replace(' ', "").contains("worker_threads=1")
         })
     };
-    if facts.sources.has("spawn_blocking(") || !facts.sources.has_any(&[".shutdown(", ".force_flush("]) {
+    if facts.sources.has("spawn_blocking") || !facts.sources.has_any(&[".shutdown(", ".force_flush("]) {
         return None;
     }
     let (file, at) = facts.sources.files.iter().find_map(|file| {

@@ -95,7 +95,7 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
 fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
     let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
-    let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking(", "tokio::main", "par_iter(", "scope("]);
+    let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking", "tokio::main", "par_iter(", "scope("]);
     if is_global || !has_others || !facts.graph.has(&facts.build, "tracing") {
         return None;
     }
