@@ -2,7 +2,7 @@
 
 use super::Checkup;
 use super::project::{Facts, against_crates};
-use crate::config::{Config, Environment, Otlp, Settings};
+use crate::config::{Config, Environment, Otlp, Settings, Source};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::Origin;
 
@@ -196,6 +196,8 @@ fn seen(config: &Config, environment: &Environment) -> Vec<String> {
         .settings
         .iter()
         .filter(|setting| shown.contains(&setting.name))
+        // What nobody has set is in the documentation; the name of the program is here that of the doctor.
+        .filter(|setting| setting.name == "logs endpoint" || setting.source != Source::BuiltIn)
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source))
         .collect();
     lines.push(match environment.get("RUST_LOG") {

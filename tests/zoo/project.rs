@@ -252,8 +252,9 @@ fn wiring() -> Vec<Row> {
             with_code("tracing::info!(\"hello\");", &code).codes()
         }),
         doctor("B5", "the subscriber is that of one thread", "LB056", |case| {
-            with_code(".init();\n    tracing", case.pick(".set_default();\n    tracing", ".init();\n    tracing"))
-                .codes()
+            let init =
+                case.pick(".set_default();\n    spawn(work);\n    tracing", ".init();\n    spawn(work);\n    tracing");
+            with_code(".init();\n    tracing", init).codes()
         }),
         doctor("B7", "a provider that nothing feeds", "LB055", |case| {
             let dependency =
@@ -266,6 +267,14 @@ fn wiring() -> Vec<Row> {
                 Case::Faulty => with_dependency(dependency, "").main(&main).codes(),
                 Case::Healthy => stock::project().codes(),
             }
+        }),
+        doctor("B8", "a provider without a processor", "LB055", |case| {
+            let exporter = case.pick("", ".with_batch_exporter(exporter)");
+            with_code(
+                "SdkLoggerProvider::builder().with_batch_exporter(exporter)",
+                &format!("SdkLoggerProvider::builder(){exporter}"),
+            )
+            .codes()
         }),
         doctor("B9", "no LogTracer: records of `log` reach no subscriber", "LB050", |case| {
             let features = case
@@ -307,6 +316,21 @@ fn wiring() -> Vec<Row> {
             let call = case.pick("with_simple_exporter", "with_batch_exporter");
             stock::project()
                 .main(&MAIN.replace("with_batch_exporter", call).replace("fn main", "#[tokio::main]\nasync fn main"))
+                .codes()
+        }),
+        doctor("B18", "a processor that wraps another one forwards half", "LB076", |case| {
+            let rest = case
+                .pick("", "fn force_flush(&self) { self.0.force_flush() } fn shutdown(&self) { self.0.shutdown() }");
+            let code = format!(
+                "impl LogProcessor for Mine {{ fn emit(&self) {{ self.0.emit() }} fn set_resource(&mut self) {{}} {rest} }}"
+            );
+            stock::project().file("src/processor.rs", &code).codes()
+        }),
+        doctor("B19b", "…unless what it calls does", "LB056", |case| {
+            let called = case.pick("fn prepare() {}", "fn prepare() { shop::init_logging(); }");
+            chatty("", "")
+                .file("src/bin/worker.rs", "fn main() { prepare(); log::info!(\"at work\"); }")
+                .file("src/worker.rs", called)
                 .codes()
         }),
         doctor("B19", "one of several binaries sets up nothing", "LB056", |case| {
@@ -409,6 +433,18 @@ fn ending() -> Vec<Row> {
             let end = case.pick("", ".with_graceful_shutdown(stop())");
             with_code("tracing::info!(\"hello\");", &format!("axum::serve(listener, app){end}.await.unwrap();")).codes()
         }),
+        doctor("D2b", "…in `main` itself, while telemetry is on", "LB060", |case| {
+            let line = case.pick("if bad { std::process::exit(1) }", "if bad { return ExitCode::FAILURE }");
+            with_code("tracing::info!(\"hello\");", line).codes()
+        }),
+        doctor("D6", "a shutdown on the only thread that could send", "LB061", |case| {
+            let flavor = case.pick("(flavor = \"current_thread\")", "");
+            one_thread(&format!("#[tokio::main{flavor}]")).codes()
+        }),
+        doctor("D7", "…or with one worker", "LB061", |case| {
+            let workers = case.pick("1", "2");
+            one_thread(&format!("#[tokio::main(flavor = \"multi_thread\", worker_threads = {workers})]")).codes()
+        }),
         doctor("D12", "OTEL_BLRP_MAX_QUEUE_SIZE=0", "LB039", |case| {
             stock::project().variable("OTEL_BLRP_MAX_QUEUE_SIZE", case.pick("0", "4096")).codes()
         }),
@@ -432,6 +468,12 @@ fn ending() -> Vec<Row> {
                 .codes()
         }),
     ]
+}
+
+/// gRPC on a runtime that is made so.
+fn one_thread(head: &str) -> Project {
+    let main = MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", &format!("{head}\nasync fn main"));
+    with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]").main(&main)
 }
 
 /// A step in a chain of calls.
