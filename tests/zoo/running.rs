@@ -55,7 +55,7 @@ pub(crate) fn rows() -> Vec<Row> {
         named("B11", "somebody lowers log::max_level() after the start", "report", "LB077", |case| {
             report("lower", case)
         }),
-        named("B18", "a log processor that does not hand records on", "report", "LB076", |case| {
+        named("B18r", "a log processor that does not hand records on", "report", "LB076", |case| {
             report("processor", case)
         }),
         named("C1", "RUST_LOG unset", "report", "LB078", |case| filtered(case, None, Some("info"))),
@@ -151,6 +151,25 @@ pub(crate) fn rows() -> Vec<Row> {
             let child = Child::new("log_info", case).to(&receiver);
             child.env("LOGBRIDGE_SPOOL_DIR", case.pick("/proc/nowhere", &good)).run().codes
         }),
+        impossible("0r", "ten healthy programs without a finding or a notice", || {
+            for program in [
+                "log_info",
+                "log_little",
+                "log_audit",
+                "poison",
+                "processor",
+                "suppress",
+                "trace",
+                "one_task",
+                "fork",
+                "exit",
+            ] {
+                let receiver = receiver();
+                let ended = Child::new(program, Case::Healthy).to(&receiver).run();
+                assert!(ended.codes.is_empty() && !ended.stderr.contains("logbridge: "), "{program}: {}", ended.stderr);
+                assert!(!receiver.logs().is_empty(), "{program}");
+            }
+        }),
         impossible("C4", "a space after a comma", || {
             assert!(passes("warn, lab=debug", "lab", Level::Debug) && passes("warn, debug", "other", Level::Debug));
         }),
@@ -165,7 +184,7 @@ pub(crate) fn rows() -> Vec<Row> {
         impossible("D1r", "return from main without a shutdown", || arrives("log_little")),
         impossible("D2r", "std::process::exit", || arrives("exit")),
         impossible("D3", "a panic in main", || arrives("panic")),
-        impossible("D6", "the end of a program on a current-thread runtime", || arrives("one_task")),
+        impossible("D6r", "the end of a program on a current-thread runtime", || arrives("one_task")),
         impossible("D9", "a shutdown that says Ok though records are lost", || {
             let (bridge, receiver) = bridge();
             receiver.answer_with([Answer::status(401)]);
