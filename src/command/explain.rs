@@ -1,13 +1,12 @@
 //! `logbridge explain`: what a filter does to a record.
 
 use clap::Args;
-use log::{Level, LevelFilter};
+use log::Level;
 
 use super::terminal::{Look, paint, plain, print};
-use super::{Problem, Verdict, findings};
+use super::{Problem, Verdict, findings, level};
 use crate::diagnose::explain_filter;
 use crate::finding::Kind;
-use crate::levels::Threshold;
 
 /// Says whether a filter lets a record through, and which directive decides; or what the code of a finding means.
 ///
@@ -35,14 +34,6 @@ pub struct Explain {
     /// Prints all pages as Markdown
     #[arg(long, conflicts_with_all = ["filter", "list"])]
     markdown: bool,
-}
-
-fn level(word: &str) -> Result<Level, String> {
-    let threshold = word.parse::<Threshold>().ok().and_then(|threshold| threshold.filter());
-    threshold
-        .as_ref()
-        .and_then(LevelFilter::to_level)
-        .ok_or_else(|| "a record is error, warn, info, debug or trace".to_owned())
 }
 
 impl Explain {

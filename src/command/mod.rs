@@ -8,14 +8,25 @@
 mod doctor;
 mod explain;
 mod findings;
+mod inlet;
+mod listen;
 mod listing;
 mod replay;
+mod run;
 mod summary;
 mod terminal;
 
 pub use doctor::Doctor;
 pub use explain::Explain;
+pub use listen::Listen;
 pub use replay::Replay;
+pub use run::Run;
+
+use std::time::Duration;
+
+use log::{Level, LevelFilter};
+
+use crate::levels::Threshold;
 
 /// How a verb ended, as an exit code says it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,4 +80,25 @@ impl Problem {
         terminal::error(&self.text, &self.help);
         self.verdict
     }
+}
+
+/// A number with its unit; seconds where it has none.
+fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| "write a time such as 500ms, 30s or 5m".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "" | "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err(format!("`{unit}` is no unit: write a time such as 500ms, 30s or 5m")),
+    }
+}
+
+/// A level, as a person writes it.
+fn level(word: &str) -> Result<Level, String> {
+    let threshold = word.parse::<Threshold>().ok().and_then(|threshold| threshold.filter());
+    threshold
+        .as_ref()
+        .and_then(LevelFilter::to_level)
+        .ok_or_else(|| "a record is error, warn, info, debug or trace".to_owned())
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::listing::{as_json, listing, waiting};
 use super::summary::Summary;
 use super::terminal::{Progress, error, listen, plain, print, say};
-use super::{Problem, Verdict};
+use super::{Problem, Verdict, time};
 use crate::config::{Delivery, Environment, Otlp, Settings, Source};
 use crate::outbox::survey::{Depth, Survey, survey};
 use crate::ship;
@@ -43,18 +43,6 @@ pub struct Replay {
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
-}
-
-/// A number with its unit; seconds where it has none.
-fn time(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| "write a time such as 500ms, 30s or 5m".to_owned())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "" | "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err(format!("`{unit}` is no unit: write a time such as 500ms, 30s or 5m")),
-    }
 }
 
 /// Where records go, and who said so.

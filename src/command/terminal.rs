@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::finding::{Finding, Severity};
 use crate::notice;
 pub(super) use crate::notice::one_line as plain;
 
@@ -69,6 +70,44 @@ pub(super) fn error(text: &str, help: &str) {
         let _infallible = writeln!(said, "  {} {}", paint(Look::Bold, "help:"), plain(&help));
     }
     say(&said);
+}
+
+/// A finding in lines, behind an empty one.
+pub(super) fn finding(finding: &Finding) -> String {
+    let finding = Finding {
+        text: plain(&finding.text),
+        help: finding.help.as_deref().map(plain),
+        corrected: finding.corrected.as_deref().map(plain),
+        ..finding.clone()
+    };
+    let word = finding.severity.to_string();
+    let look = match finding.severity {
+        Severity::Error => Look::Bad,
+        Severity::Warning => Look::Warning,
+        Severity::Note => Look::Bold,
+    };
+    let said = finding.to_string();
+    format!("\n{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
+}
+
+/// A table, with so many columns to the left, the others to the right, and the heading dimmed.
+pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = width(column).unwrap_or(0);
+            let _infallible =
+                if column < left { write!(line, "  {cell:<width$}") } else { write!(line, "  {cell:>width$}") };
+        }
+        let line = line.trim_end();
+        let _infallible = match index {
+            0 => writeln!(text, "{}", paint(Look::Dim, line)),
+            _ => writeln!(text, "{line}"),
+        };
+    }
+    text
 }
 
 /// From now on, what logbridge says of itself is said above the bar.

@@ -86,6 +86,18 @@ pub(crate) fn is_running(pid: u32) -> bool {
     imp::is_running(pid)
 }
 
+/// Sends a signal to a process. Returns whether that worked.
+#[cfg(feature = "cli")]
+pub(crate) fn pass_signal(pid: u32, signal: i32) -> bool {
+    imp::pass_signal(pid, signal)
+}
+
+/// Whether the terminal, where there is one, sends the signals of its keys (^C) to this process and its children.
+#[cfg(feature = "cli")]
+pub(crate) fn is_in_foreground() -> bool {
+    imp::is_in_foreground()
+}
+
 /// The host's name, where the system tells it.
 pub(crate) fn host_name() -> Option<String> {
     imp::host_name()

@@ -186,6 +186,19 @@ pub(super) fn is_running(pid: u32) -> bool {
     sent == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
+#[cfg(feature = "cli")]
+pub(super) fn pass_signal(pid: u32, signal: i32) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
+    // SAFETY: the call sends a signal to another process and touches no memory; a number that is no signal is refused.
+    unsafe { libc::kill(pid, signal) == 0 }
+}
+
+#[cfg(feature = "cli")]
+pub(super) fn is_in_foreground() -> bool {
+    // SAFETY: both calls take numbers only; a descriptor that is closed, or no terminal, makes the first one fail.
+    [0, 1, 2].into_iter().any(|descriptor| unsafe { libc::tcgetpgrp(descriptor) == libc::getpgrp() })
+}
+
 pub(super) fn host_name() -> Option<String> {
     let mut buffer = [0_u8; 256];
     // SAFETY: the pointer and length describe `buffer`; one byte less than its length keeps it NUL-terminated.

@@ -1,19 +1,21 @@
 //! What the receiver answers: the orderly answer, and the faults a client has to cope with.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsPartialSuccess, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
 
 use super::decode::Message;
-use super::wire::{Format, JSON, PROTOBUF};
-use crate::signal::Signal;
+use super::wire::{Content, Format, JSON, PROTOBUF};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -90,7 +92,7 @@ impl Answer {
 
 impl Answer {
     /// The answer to this very request, for those that depend on it.
-    pub(super) fn to(self, message: &Message, body_bytes: usize) -> Self {
+    pub(crate) fn to(self, message: &Message, body_bytes: usize) -> Self {
         match self {
             Self::MaxBytes(most) if body_bytes > most => {
                 let body = format!("at most {most} bytes");
@@ -106,40 +108,51 @@ impl Answer {
 
 /// What to do about one request.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) store: bool,
-    pub(super) wait: Duration,
-    pub(super) ending: Ending,
+pub(crate) struct Reply {
+    pub(crate) store: bool,
+    pub(crate) wait: Duration,
+    pub(crate) ending: Ending,
 }
 
 impl Reply {
+    /// Without a pause.
+    pub(crate) fn now(ending: Ending) -> Self {
+        Self { store: true, wait: Duration::ZERO, ending }
+    }
+
     /// Turns a request down with a status and the reason as text.
-    pub(super) fn refusal(status: StatusCode, why: String) -> Self {
+    pub(crate) fn refusal(status: StatusCode, why: String) -> Self {
         Self { store: false, wait: Duration::ZERO, ending: Ending::Respond(refuse(status, why)) }
     }
 }
 
 /// How the receiver's part of the exchange ends.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     Close,
     Reset,
     Respond(Response<Full<Bytes>>),
+    /// As it is, also to a client of gRPC: somebody else's answer.
+    PassOn(Response<WholeBody>),
 }
+
+/// A body in memory, with what comes behind it.
+pub(crate) type WholeBody = BoxBody<Bytes, Infallible>;
 
 impl Ending {
     /// The status that the client gets to see, if any.
-    pub(super) fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Close | Self::Reset => None,
             Self::Respond(response) => Some(response.status().as_u16()),
+            Self::PassOn(response) => Some(response.status().as_u16()),
         }
     }
 }
 
 impl Answer {
     /// The reply to a request of this signal in this format, or why this answer cannot be sent.
-    pub(super) fn reply(self, signal: Signal, format: Format) -> Result<Reply, String> {
+    pub(crate) fn reply(self, content: Content, format: Format) -> Result<Reply, String> {
         let wait = match self {
             Self::Hang(time) => time,
             _ => Duration::ZERO,
@@ -148,13 +161,13 @@ impl Answer {
         let ending = match self {
             Self::DropAnswer => Ending::Close,
             Self::Reset => Ending::Reset,
-            responding => Ending::Respond(responding.response(signal, format)?),
+            responding => Ending::Respond(responding.response(content, format)?),
         };
         let store = accepts && ending.status().is_none_or(|code| code / 100 == 2);
         Ok(Reply { store, wait, ending })
     }
 
-    fn response(self, signal: Signal, format: Format) -> Result<Response<Full<Bytes>>, String> {
+    fn response(self, content: Content, format: Format) -> Result<Response<Full<Bytes>>, String> {
         let kind = format.content_type();
         Ok(match self {
             Self::Empty => Response::new(Full::default()),
@@ -163,7 +176,7 @@ impl Answer {
             Self::JsonToProtobuf => respond(StatusCode::OK, JSON, "{}"),
             Self::Oversized(bytes) => respond(StatusCode::OK, kind, vec![b'x'; bytes]),
             Self::PartialSuccess { rejected, message } => {
-                respond(StatusCode::OK, kind, partial_success(signal, format, rejected, message))
+                respond(StatusCode::OK, kind, partial_success(content, format, rejected, message))
             }
             Self::Redirect { code, location } => {
                 let location =
@@ -219,22 +232,30 @@ fn status(code: u16) -> Result<StatusCode, String> {
         .ok_or_else(|| format!("`{code}` is no status from 200 to 999"))
 }
 
-fn partial_success(signal: Signal, format: Format, rejected: i64, message: String) -> Vec<u8> {
-    match (format, signal) {
+fn partial_success(content: Content, format: Format, rejected: i64, message: String) -> Vec<u8> {
+    match (format, content) {
         (Format::Json, _) => {
-            let count = match signal {
-                Signal::Logs => "rejectedLogRecords",
-                Signal::Traces => "rejectedSpans",
+            let count = match content {
+                Content::Logs => "rejectedLogRecords",
+                Content::Metrics => "rejectedDataPoints",
+                Content::Traces => "rejectedSpans",
             };
             // The protobuf mapping of JSON wants a 64-bit integer as a string.
             let details = serde_json::json!({count: rejected.to_string(), "errorMessage": message});
             serde_json::json!({"partialSuccess": details}).to_string().into_bytes()
         }
-        (Format::Protobuf, Signal::Logs) => ExportLogsServiceResponse {
+        (Format::Protobuf, Content::Logs) => ExportLogsServiceResponse {
             partial_success: Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: message }),
         }
         .encode_to_vec(),
-        (Format::Protobuf, Signal::Traces) => ExportTraceServiceResponse {
+        (Format::Protobuf, Content::Metrics) => ExportMetricsServiceResponse {
+            partial_success: Some(ExportMetricsPartialSuccess {
+                rejected_data_points: rejected,
+                error_message: message,
+            }),
+        }
+        .encode_to_vec(),
+        (Format::Protobuf, Content::Traces) => ExportTraceServiceResponse {
             partial_success: Some(ExportTracePartialSuccess { rejected_spans: rejected, error_message: message }),
         }
         .encode_to_vec(),

@@ -7,57 +7,65 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as ProtoMessage;
 use serde::de::DeserializeOwned;
 
-use super::wire::{Format, JSON, PROTOBUF, content_of, path_of, signal_of};
-use super::{json, record, span};
-use crate::signal::Signal;
+use super::wire::{Content, Format, JSON, PROTOBUF};
+use super::{json, metric, record, span};
 use crate::transport::decompress;
 
 /// What a request held.
-#[derive(Debug)]
-pub(super) enum Message {
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
     Logs(ExportLogsServiceRequest),
+    Metrics(ExportMetricsServiceRequest),
     Traces(ExportTraceServiceRequest),
 }
 
 impl Message {
-    pub(super) fn signal(&self) -> Signal {
+    pub(crate) fn content(&self) -> Content {
         match self {
-            Self::Logs(_) => Signal::Logs,
-            Self::Traces(_) => Signal::Traces,
+            Self::Logs(_) => Content::Logs,
+            Self::Metrics(_) => Content::Metrics,
+            Self::Traces(_) => Content::Traces,
         }
     }
 }
 
 impl Message {
-    /// Whether the body of any record, or the name of any span, contains this text.
+    /// Whether the body of any record, or the name of any span or metric, contains this text.
     pub(super) fn contains(&self, text: &str) -> bool {
         match self {
             Self::Logs(logs) => record::records(logs).iter().any(|log| log.message().contains(text)),
+            Self::Metrics(metrics) => metric::points(metrics).iter().any(|point| point.name.contains(text)),
             Self::Traces(traces) => span::spans(traces).iter().any(|span| span.name.contains(text)),
         }
     }
 }
 
 /// Why a request could not be read.
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) why: String,
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) why: String,
 }
 
-pub(super) fn decode(head: &Parts, body: Bytes) -> Result<(Format, Message), Refusal> {
+/// Reads a request that carries one of `taken`.
+pub(crate) fn decode(head: &Parts, body: Bytes, taken: &[Content]) -> Result<(Format, Message), Refusal> {
     let refuse = |status, why| Err(Refusal { status, why });
-    let Some(signal) = signal_of(head.uri.path()) else {
-        let [logs, traces] = [Signal::Logs, Signal::Traces].map(path_of);
-        let why = format!("nothing at `{}`; log records go to `{logs}`, spans to `{traces}`", head.uri.path());
-        return refuse(StatusCode::NOT_FOUND, why);
+    let path = head.uri.path();
+    let Some(content) = taken.iter().copied().find(|content| content.path() == path) else {
+        let places: Vec<String> =
+            taken.iter().map(|content| format!("{} {{}} `{}`", content.plural(), content.path())).collect();
+        // The verb is said once.
+        let places = places.join(", ").replacen("{}", "go to", 1).replace("{}", "to");
+        return refuse(StatusCode::NOT_FOUND, format!("nothing at `{path}`; {places}"));
     };
-    let content = content_of(signal);
+    let plural = content.plural();
     if head.method != Method::POST {
-        let why = format!("`{}` is no way to send {content}; POST is", head.method);
+        let why = format!("`{}` is no way to send {plural}; POST is", head.method);
         return refuse(StatusCode::METHOD_NOT_ALLOWED, why);
     }
     let encoding = header(&head.headers, CONTENT_ENCODING);
@@ -74,13 +82,14 @@ pub(super) fn decode(head: &Parts, body: Bytes) -> Result<(Format, Message), Ref
         let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     };
-    let message = match signal {
-        Signal::Logs => read(format, body).map(Message::Logs),
-        Signal::Traces => read(format, body).map(Message::Traces),
+    let message = match content {
+        Content::Logs => read(format, body).map(Message::Logs),
+        Content::Metrics => read(format, body).map(Message::Metrics),
+        Content::Traces => read(format, body).map(Message::Traces),
     };
     match message {
         Ok(message) => Ok((format, message)),
-        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no {content}: {error}")),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no {plural}: {error}")),
     }
 }
 

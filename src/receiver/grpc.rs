@@ -6,7 +6,6 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -15,62 +14,63 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 
-use super::answer::Ending;
+use super::answer::{Ending, WholeBody};
 use super::request::ReceivedRequest;
-use super::server::{Hangup, answer};
-use super::store::Store;
-use super::wire::{PROTOBUF, path_of};
-use crate::signal::Signal;
-
-/// What a client of HTTP/2 sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+use super::server::{self, Body, Caller, Exchange, Hangup, Packed, Service, read};
+use super::wire::{Content, PROTOBUF};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-/// Whether the client on this connection speaks HTTP/2. Waits for its first bytes.
-pub(super) async fn speaks_http2(stream: &TcpStream) -> bool {
-    let mut first = [0; PREFACE.len()];
-    loop {
-        match stream.peek(&mut first).await {
-            Ok(read) if read > 0 && first.get(..read) == PREFACE.get(..read) && read < PREFACE.len() => {
-                // The rest is on its way.
-                tokio::task::yield_now().await;
-            }
-            Ok(read) => return read == PREFACE.len() && first == PREFACE,
-            Err(_) => return false,
-        }
-    }
-}
-
-pub(super) async fn serve(stream: TcpStream, connection: usize, store: Arc<Store>) {
-    let service = service_fn(|request| handle(request, connection, Arc::clone(&store)));
-    let exchange = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+pub(super) async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
+    let answers = service_fn(|request| handle(request, caller, Arc::clone(&service)));
+    let exchange = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answers);
     if let Err(error) = exchange.await {
-        store.problem(format!("connection {connection}: {error}"));
+        service.problem(format!("connection {}: {error}", caller.connection));
     }
 }
 
-async fn handle(
+async fn handle<S: Service>(
     request: Request<Incoming>,
-    connection: usize,
-    store: Arc<Store>,
-) -> Result<Response<BoxBody<Bytes, std::convert::Infallible>>, Hangup> {
+    caller: Caller,
+    service: Arc<S>,
+) -> Result<Response<WholeBody>, Hangup> {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    // HTTP/2 is no reason to be gRPC.
+    if !content_type.starts_with(b"application/grpc")
+        && Content::ALL.iter().any(|content| content.path() == request.uri().path())
+    {
+        return server::handle(request, caller, service).await;
+    }
     let (mut head, body) = request.into_parts();
-    let body = match body.collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            store.problem(format!("connection {connection}: request cut short: {error}"));
+    let connection = caller.connection;
+    let body = match read::<S>(body).await {
+        Body::Whole(body) => body,
+        Body::CutShort(error) => {
+            service.problem(format!("connection {connection}: request cut short: {error}"));
             return Err(Hangup::Close);
         }
+        Body::TooLong(why) => {
+            let refused = StatusCode::PAYLOAD_TOO_LARGE;
+            service.unreadable(ReceivedRequest::new(&head, 0, connection), caller.door, refused, &why);
+            return Ok(status(code_of(refused), &why));
+        }
     };
-    let received = ReceivedRequest::new(&head, body.len(), connection);
-    let Some(message) = unpack(&mut head, &body) else {
-        return Ok(status(Code::Unimplemented, "this is no gRPC request for log records or spans"));
+    let request = ReceivedRequest::new(&head, body.len(), connection);
+    let headers = head.headers.clone();
+    let (path, message) = match unpack(&mut head, &body) {
+        Ok(unpacked) => unpacked,
+        Err(why) => {
+            service.unreadable(request, caller.door, StatusCode::NOT_FOUND, &why);
+            return Ok(status(Code::Unimplemented, &why));
+        }
     };
-    let answered = match answer(received, &head, message, &store).await {
+    let packed = Some(Packed { path, headers, body });
+    let exchange = Exchange { request, head, body: message, packed, door: caller.door };
+    let answered = match server::answer(exchange, caller, service).await {
         Ending::Close | Ending::Reset => return Err(Hangup::Close),
+        Ending::PassOn(response) => return Ok(response),
         Ending::Respond(response) => response,
     };
     let (answer, body) = answered.into_parts();
@@ -82,19 +82,20 @@ async fn handle(
     })
 }
 
-/// The message inside, with the head as of a request by HTTP.
-fn unpack(head: &mut Parts, body: &Bytes) -> Option<Bytes> {
-    let signal = match head.uri.path() {
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
-        _ => return None,
+/// The method and the message inside, with the head as of a request by HTTP; or why there is none.
+fn unpack(head: &mut Parts, body: &Bytes) -> Result<(&'static str, Bytes), String> {
+    let path = head.uri.path();
+    let Some(content) = Content::ALL.into_iter().find(|content| content.method() == path) else {
+        return Err(format!("`{path}` is no gRPC method for log records, spans or metrics"));
     };
-    let (frame, message) = body.split_first_chunk::<5>()?;
+    let Some((frame, message)) = body.split_first_chunk::<5>() else {
+        return Err("this is no gRPC request: its message is missing".to_owned());
+    };
     let [is_compressed, length @ ..] = *frame;
     if message.len() != u32::from_be_bytes(length) as usize {
-        return None;
+        return Err("this is no gRPC request: its message is not as long as it says".to_owned());
     }
-    head.uri = Uri::try_from(path_of(signal)).ok()?;
+    head.uri = Uri::from_static(content.path());
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     head.headers.remove(CONTENT_ENCODING);
     if is_compressed == 1
@@ -102,7 +103,7 @@ fn unpack(head: &mut Parts, body: &Bytes) -> Option<Bytes> {
     {
         head.headers.insert(CONTENT_ENCODING, encoding);
     }
-    Some(body.slice(5..))
+    Ok((content.method(), body.slice(5..)))
 }
 
 /// The codes that HTTP's faults stand for.
@@ -131,7 +132,7 @@ fn code_of(status: StatusCode) -> Code {
 }
 
 /// One message and a status behind it.
-fn success_of(headers: &HeaderMap, body: &Bytes) -> Response<BoxBody<Bytes, std::convert::Infallible>> {
+fn success_of(headers: &HeaderMap, body: &Bytes) -> Response<WholeBody> {
     // What is no protobuf to a client of HTTP is no gRPC to this one.
     let is_protobuf = headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type == PROTOBUF);
     let mut framed = BytesMut::new();
@@ -146,7 +147,7 @@ fn success_of(headers: &HeaderMap, body: &Bytes) -> Response<BoxBody<Bytes, std:
 }
 
 /// A status and nothing else.
-fn status(code: Code, message: &str) -> Response<BoxBody<Bytes, std::convert::Infallible>> {
+fn status(code: Code, message: &str) -> Response<WholeBody> {
     // The words by which servers tell it.
     let message = match code {
         Code::ResourceExhausted => "grpc: received message larger than max",

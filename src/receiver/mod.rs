@@ -44,9 +44,12 @@ mod forest;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod json;
+mod line;
+mod metric;
 mod record;
 mod request;
 mod server;
+mod sniff;
 mod span;
 mod store;
 #[cfg(test)]
@@ -60,17 +63,25 @@ mod wire;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use tokio::sync::oneshot;
 
 use self::answer::Plan;
 use self::common::names_nothing;
 use self::store::{Printer, Store};
+
+pub(crate) use self::answer::{Ending, Reply, WholeBody};
+pub(crate) use self::decode::{Message, Refusal, decode};
+pub(crate) use self::line::{Paint, Painted};
+pub(crate) use self::metric::{ReceivedPoint, points};
+pub(crate) use self::record::records;
+pub(crate) use self::server::{Exchange, NoServer, Server, Service};
+pub(crate) use self::span::spans;
+pub(crate) use self::wire::{Content, Format};
 
 pub use self::answer::Answer;
 pub use self::common::ReceivedScope;
@@ -88,9 +99,8 @@ pub use self::value::{Attributes, Value};
 pub struct Receiver {
     port: u16,
     store: Arc<Store>,
-    // Never sent on: that it is dropped is the signal to stop.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    // Stops when it is dropped.
+    _server: Server,
 }
 
 impl Receiver {
@@ -260,16 +270,6 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic over there was reported by the panic hook when it happened; one more here could abort the test.
-            thread.join().ok();
-        }
-    }
-}
-
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.store.lock();
@@ -314,16 +314,10 @@ impl ReceiverBuilder {
     /// When the port cannot be bound or no thread can be started.
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
-        let (ready, started) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = {
-            let (port, store) = (self.port, Arc::clone(&store));
-            thread::Builder::new()
-                .name("logbridge-receiver".to_owned())
-                .spawn(move || server::run(port, store, ready, stopped))?
-        };
-        let port = started.recv().unwrap_or_else(|_| Err(io::Error::other("the receiver's thread panicked")))?;
-        Ok(Receiver { port, store, stop: Some(stop), thread: Some(thread) })
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let server = Server::start(vec![address], Arc::clone(&store)).map_err(|no_server| no_server.error)?;
+        let port = server.addresses.first().map_or(0, SocketAddr::port);
+        Ok(Receiver { port, store, _server: server })
     }
 }
 

@@ -6,9 +6,9 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
 use super::common::{ReceivedScope, attributes, resource, value};
+use super::line::Paint;
 use super::value::{hex, write_escaped};
 use super::{Attributes, Value};
-use crate::clock::Timestamp;
 
 /// One log record that a [`Receiver`](super::Receiver) took in.
 ///
@@ -84,39 +84,32 @@ impl ReceivedLog {
     }
 }
 
-impl fmt::Display for ReceivedLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.time_unix_nano, self.observed_time_unix_nano) {
-            (0, 0) => f.write_str("(no time)")?,
-            (0, observed) => write!(f, "{}", Timestamp(observed))?,
-            (time, _) => write!(f, "{}", Timestamp(time))?,
-        }
-        let severity = self.severity();
-        let padding = 5usize.saturating_sub(severity.chars().count());
-        write!(f, " {:padding$}", "")?;
-        write_escaped(f, severity)?;
-        f.write_str(" ")?;
-        write_escaped(f, self.target())?;
+impl ReceivedLog {
+    /// Writes it as a line with this look.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
+        paint.time(f, if self.time_unix_nano == 0 { self.observed_time_unix_nano } else { self.time_unix_nano })?;
+        paint.severity(f, self.severity_number, self.severity())?;
+        paint.service(f, self.service_name())?;
+        paint.name(f, self.target())?;
         f.write_str(" ")?;
         write_escaped(f, &self.message())?;
-        if !self.attributes.is_empty() {
-            write!(f, "  {}", self.attributes)?;
-        }
+        paint.attributes(f, &self.attributes)?;
         if !self.event_name.is_empty() {
             f.write_str("  event=")?;
             write_escaped(f, &self.event_name)?;
         }
-        match (self.trace_id.as_str(), self.span_id.as_str()) {
-            ("", "") => Ok(()),
-            (trace, "") => write!(f, "  trace={trace}"),
-            ("", span) => write!(f, "  span={span}"),
-            (trace, span) => write!(f, "  trace={trace} span={span}"),
-        }
+        paint.ids(f, &[("trace", &self.trace_id), ("span", &self.span_id)])
+    }
+}
+
+impl fmt::Display for ReceivedLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, Paint::default())
     }
 }
 
 /// The records of a request, in the order in which they stand there.
-pub(super) fn records(request: &ExportLogsServiceRequest) -> Vec<ReceivedLog> {
+pub(crate) fn records(request: &ExportLogsServiceRequest) -> Vec<ReceivedLog> {
     let mut logs = Vec::new();
     for group in &request.resource_logs {
         let resource = resource(group.resource.as_ref());

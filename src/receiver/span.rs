@@ -8,10 +8,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 
 use super::common::{ReceivedScope, attributes, resource};
+use super::line::Paint;
 use super::time::three_decimals;
-use super::value::{hex, write_escaped};
+use super::value::{Escaped, hex};
 use super::{Attributes, Value};
-use crate::clock::Timestamp;
 
 const STATUS_OK: i32 = 1;
 const STATUS_ERROR: i32 = 2;
@@ -103,47 +103,45 @@ impl ReceivedSpan {
     }
 
     /// Writes the name and the duration.
-    pub(super) fn write_head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, &self.name)?;
+    pub(super) fn write_head(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
+        paint.name(f, &self.name)?;
         write!(f, " {:?}", three_decimals(self.duration()))
     }
 
     /// Writes the status after two spaces; nothing when it is unset.
-    pub(super) fn write_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn write_status(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
+        let (colon, message) = match self.status_message.as_str() {
+            "" => ("", Escaped("")),
+            message => (": ", Escaped(message)),
+        };
         match self.status_code {
-            STATUS_OK => f.write_str("  ok")?,
-            STATUS_ERROR => f.write_str("  error")?,
-            _ => return Ok(()),
+            STATUS_OK => write!(f, "  ok{colon}{message}"),
+            STATUS_ERROR => {
+                f.write_str("  ")?;
+                paint.bad(f, format_args!("error{colon}{message}"))
+            }
+            _ => Ok(()),
         }
-        if self.status_message.is_empty() {
-            return Ok(());
-        }
-        f.write_str(": ")?;
-        write_escaped(f, &self.status_message)
+    }
+}
+
+impl ReceivedSpan {
+    /// Writes it as a line with this look.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
+        paint.time(f, self.start_time_unix_nano)?;
+        paint.kind(f, "SPAN")?;
+        paint.service(f, self.service_name())?;
+        self.write_head(f, paint)?;
+        paint.attributes(f, &self.attributes)?;
+        self.write_status(f, paint)?;
+        let ids = [("trace", &*self.trace_id), ("span", &self.span_id), ("parent", &self.parent_span_id)];
+        paint.ids(f, &ids)
     }
 }
 
 impl fmt::Display for ReceivedSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.start_time_unix_nano {
-            0 => f.write_str("(no time)")?,
-            time => write!(f, "{}", Timestamp(time))?,
-        }
-        f.write_str("  SPAN ")?;
-        self.write_head(f)?;
-        if !self.attributes.is_empty() {
-            write!(f, "  {}", self.attributes)?;
-        }
-        self.write_status(f)?;
-        let mut space = "  ";
-        for (word, id) in [("trace", &self.trace_id), ("span", &self.span_id), ("parent", &self.parent_span_id)] {
-            if !id.is_empty() {
-                write!(f, "{space}{word}=")?;
-                write_escaped(f, id)?;
-                space = " ";
-            }
-        }
-        Ok(())
+        self.write(f, Paint::default())
     }
 }
 
@@ -180,7 +178,7 @@ pub struct ReceivedSpanLink {
 }
 
 /// The spans of a request, in the order in which they stand there.
-pub(super) fn spans(request: &ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
+pub(crate) fn spans(request: &ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
     let mut spans = Vec::new();
     for group in &request.resource_spans {
         let resource = resource(group.resource.as_ref());

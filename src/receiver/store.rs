@@ -12,13 +12,13 @@ use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use super::answer::{Plan, Reply};
-use super::decode::Message;
+use super::answer::{Answer, Plan, Reply};
+use super::decode::{Message, Refusal, decode};
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
+use super::server::{Exchange, Service};
 use super::span::{self, ReceivedSpan};
-use super::wire::Format;
-use crate::signal::Signal;
+use super::wire::{Content, Format};
 
 pub(super) type Printer = Box<dyn Write + Send>;
 
@@ -61,14 +61,16 @@ impl Store {
 
     /// The reply to a request that could be read: the next one of the signal's plan.
     pub(super) fn next_reply(&self, message: &Message, body_bytes: usize, format: Format) -> Reply {
-        let signal = message.signal();
+        let content = message.content();
         let mut state = self.lock();
-        let answer = match signal {
-            Signal::Logs => state.log_plan.next(),
-            Signal::Traces => state.trace_plan.next(),
+        let answer = match content {
+            Content::Logs => state.log_plan.next(),
+            Content::Traces => state.trace_plan.next(),
+            // Refused before.
+            Content::Metrics => Answer::Ok,
         };
         drop(state);
-        answer.to(message, body_bytes).reply(signal, format).unwrap_or_else(|why| {
+        answer.to(message, body_bytes).reply(content, format).unwrap_or_else(|why| {
             let why = format!("planned answer cannot be sent: {why}");
             self.problem(why.clone());
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)
@@ -80,7 +82,7 @@ impl Store {
         let (logs, spans) = match &message {
             Some(Message::Logs(message)) => (record::records(message), Vec::new()),
             Some(Message::Traces(message)) => (Vec::new(), span::spans(message)),
-            None => Default::default(),
+            Some(Message::Metrics(_)) | None => Default::default(),
         };
         request.records = logs.len() + spans.len();
         request.stored = reply.store;
@@ -96,17 +98,12 @@ impl Store {
             match message {
                 Some(Message::Logs(message)) => state.raw_logs.push(message),
                 Some(Message::Traces(message)) => state.raw_traces.push(message),
-                None => {}
+                Some(Message::Metrics(_)) | None => {}
             }
         }
         state.requests.push(request);
         drop(state);
         self.changed.notify_all();
-    }
-
-    /// Keeps a mishap of the receiver itself for whoever wonders.
-    pub(super) fn problem(&self, what: String) {
-        self.lock().problems.push(what);
     }
 
     fn print(&self, logs: &[ReceivedLog], spans: &[ReceivedSpan]) {
@@ -119,6 +116,26 @@ impl Store {
             *slot = None;
             self.problem(format!("printing stopped: {error}"));
         }
+    }
+}
+
+/// One request is judged, answered by the plan and stored without a pause. As there is one thread, the order of requests,
+/// of answers from a plan and of stored records or spans is the same.
+impl Service for Store {
+    async fn answer(&self, exchange: Exchange) -> Reply {
+        let Exchange { request, head, body, .. } = exchange;
+        let body_bytes = body.len();
+        let (reply, message) = match decode(&head, body, &Content::LOGS_AND_TRACES) {
+            Ok((format, message)) => (self.next_reply(&message, body_bytes, format), Some(message)),
+            Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
+        };
+        self.record(request, message, &reply);
+        reply
+    }
+
+    /// Keeps a mishap of the receiver itself for whoever wonders.
+    fn problem(&self, what: String) {
+        self.lock().problems.push(what);
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::forest::{Forest, Item, Node, Standing};
-use super::value::write_escaped;
+use super::line::Paint;
+use super::value::{Escaped, write_escaped};
 use super::{Attributes, ReceivedLog, ReceivedSpan};
 
 /// Down to this level each level is drawn further to the right than the one above. A chain of 10,000 spans would make
@@ -41,7 +42,12 @@ impl TraceTree {
     /// Draws these spans and records, such as those of [`Receiver::spans`](super::Receiver::spans) and
     /// [`Receiver::logs`](super::Receiver::logs).
     pub fn new(spans: &[ReceivedSpan], logs: &[ReceivedLog]) -> Self {
-        Self { text: Forest::new(spans, logs).to_string() }
+        Self::with_look(spans, logs, Paint::default())
+    }
+
+    /// The same with this look.
+    pub(crate) fn with_look(spans: &[ReceivedSpan], logs: &[ReceivedLog], paint: Paint) -> Self {
+        Self { text: Drawing(&Forest::new(spans, logs), paint).to_string() }
     }
 }
 
@@ -51,16 +57,16 @@ impl fmt::Display for TraceTree {
     }
 }
 
-impl fmt::Display for Forest<'_> {
+/// A forest with its look.
+struct Drawing<'a>(&'a Forest<'a>, Paint);
+
+impl fmt::Display for Drawing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, trace) in self.traces.iter().enumerate() {
+        for (position, trace) in self.0.traces.iter().enumerate() {
             f.write_str(if position == 0 { "" } else { "\n" })?;
             match trace.id {
-                Some(id) => {
-                    f.write_str("trace ")?;
-                    write_escaped(f, id)?;
-                }
-                None => f.write_str("outside any trace")?,
+                Some(id) => self.1.heading(f, format_args!("trace {}", Escaped(id)))?,
+                None => self.1.heading(f, format_args!("outside any trace"))?,
             }
             self.draw(f, &trace.roots)?;
         }
@@ -77,14 +83,14 @@ struct Step {
     last: bool,
 }
 
-impl Forest<'_> {
+impl Drawing<'_> {
     fn draw(&self, f: &mut fmt::Formatter<'_>, roots: &[usize]) -> fmt::Result {
         let mut steps = Vec::new();
         plan(&mut steps, roots, 0);
         // For each level above the current node: whether a line goes on down to a later node of that level.
         let mut lines: Vec<bool> = Vec::new();
         while let Some(Step { node, depth, last }) = steps.pop() {
-            let node = &self.nodes[node];
+            let node = &self.0.nodes[node];
             lines.truncate(depth);
             f.write_str("\n")?;
             for goes_on in lines.iter().take(DRAWN_LEVELS) {
@@ -95,7 +101,7 @@ impl Forest<'_> {
                 (true, true) => f.write_str("└─ ")?,
                 (false, _) => write!(f, "… {}: ", depth + 1)?,
             }
-            write_node(f, node)?;
+            write_node(f, node, self.1)?;
             lines.push(!last);
             plan(&mut steps, &node.children, depth + 1);
         }
@@ -112,10 +118,10 @@ fn plan(steps: &mut Vec<Step>, siblings: &[usize], depth: usize) {
     }
 }
 
-fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>) -> fmt::Result {
+fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>, paint: Paint) -> fmt::Result {
     match node.item {
-        Item::Log(log) => write_log(f, log)?,
-        Item::Span(span) => write_span(f, span)?,
+        Item::Log(log) => write_log(f, log, paint)?,
+        Item::Span(span) => write_span(f, span, paint)?,
     }
     match (node.standing, node.item) {
         (Standing::Proper, _) => Ok(()),
@@ -129,34 +135,40 @@ fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>) -> fmt::Result {
     }
 }
 
-fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan) -> fmt::Result {
-    span.write_head(f)?;
+fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan, paint: Paint) -> fmt::Result {
+    paint.service(f, span.service_name())?;
+    span.write_head(f, paint)?;
     if span.is_error() {
-        span.write_status(f)?;
+        span.write_status(f, paint)?;
     }
-    write_attributes(f, &span.attributes, |_| true)
+    write_attributes(f, &span.attributes, paint, |_| true)
 }
 
-fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog) -> fmt::Result {
-    let severity = log.severity();
-    write_escaped(f, severity)?;
-    let padding = 5usize.saturating_sub(severity.chars().count());
-    write!(f, "{:padding$}", "")?;
-    for part in [log.target(), &log.message()] {
-        if !part.is_empty() {
-            f.write_str(" ")?;
-            write_escaped(f, part)?;
-        }
+fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog, paint: Paint) -> fmt::Result {
+    paint.severity_first(f, log.severity_number, log.severity())?;
+    if !log.target().is_empty() {
+        f.write_str(" ")?;
+        paint.name(f, log.target())?;
     }
-    write_attributes(f, &log.attributes, |key| key != "exception.stacktrace")
+    let message = log.message();
+    if !message.is_empty() {
+        f.write_str(" ")?;
+        write_escaped(f, &message)?;
+    }
+    write_attributes(f, &log.attributes, paint, |key| key != "exception.stacktrace")
 }
 
 /// Writes after two spaces the attributes whose keys are `wanted` and do not only say where in the code it was.
-fn write_attributes(f: &mut fmt::Formatter<'_>, all: &Attributes, wanted: fn(&str) -> bool) -> fmt::Result {
+fn write_attributes(
+    f: &mut fmt::Formatter<'_>,
+    all: &Attributes,
+    paint: Paint,
+    wanted: fn(&str) -> bool,
+) -> fmt::Result {
     let shown: Attributes = all
         .iter()
         .filter(|(key, _)| !key.starts_with("code.") && !key.starts_with("thread.") && wanted(key))
         .map(|(key, value)| (key.to_owned(), value.clone()))
         .collect();
-    if shown.is_empty() { Ok(()) } else { write!(f, "  {shown}") }
+    paint.attributes(f, &shown)
 }

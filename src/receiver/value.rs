@@ -284,6 +284,15 @@ pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Resu
     Ok(())
 }
 
+/// The text as [`write_escaped`] writes it.
+pub(super) struct Escaped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, self.0)
+    }
+}
+
 /// Writes `text` bare where that is unambiguous between spaces and equals signs, else quoted.
 fn write_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let ambiguous =

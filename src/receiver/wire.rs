@@ -1,13 +1,11 @@
 //! The paths and content types of OTLP over HTTP.
 
-use crate::signal::Signal;
-
 pub(super) const PROTOBUF: &str = "application/x-protobuf";
 pub(super) const JSON: &str = "application/json";
 
 /// The format in which a request came and in which its answer has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Json,
     Protobuf,
 }
@@ -33,20 +31,44 @@ impl Format {
     }
 }
 
-/// What a request to that path carries.
-pub(super) fn signal_of(path: &str) -> Option<Signal> {
-    [Signal::Logs, Signal::Traces].into_iter().find(|signal| path_of(*signal) == path)
+/// What a request carries.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Content {
+    Logs,
+    Traces,
+    Metrics,
 }
 
-/// Where requests of this signal go.
-pub(super) fn path_of(signal: Signal) -> String {
-    format!("/v1/{}", signal.path())
-}
+impl Content {
+    /// What is taken where nothing else is said.
+    pub(super) const LOGS_AND_TRACES: [Self; 2] = [Self::Logs, Self::Traces];
+    /// Everything there is.
+    pub(crate) const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
 
-/// What a request of this signal is made of, in words.
-pub(super) fn content_of(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Logs => "log records",
-        Signal::Traces => "spans",
+    /// Where requests go over HTTP.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/v1/logs",
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+
+    /// Where requests go over gRPC.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        }
+    }
+
+    /// What a request is made of, in words.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Logs => "log records",
+            Self::Traces => "spans",
+            Self::Metrics => "metrics",
+        }
     }
 }

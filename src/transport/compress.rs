@@ -6,6 +6,10 @@ use http::HeaderValue;
 
 use crate::config::Compression;
 
+/// More than any request has that is worth reading.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+const PLAIN_BYTES: u64 = 256 << 20;
+
 /// The name of a content encoding, and of a gRPC encoding.
 pub(super) fn encoding(compression: Compression) -> Option<HeaderValue> {
     match compression {
@@ -37,20 +41,28 @@ pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u
     Some((compress(compression, body).ok()?, encoding(compression)?))
 }
 
-/// What was compressed, plain. `Unsupported` where that encoding is not compiled in.
+/// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `InvalidData` where it is longer than
+/// [`PLAIN_BYTES`]: a few bytes can stand for very many.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
 pub(crate) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => {
-            let mut plain = Vec::new();
-            io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain)?;
-            Ok(plain)
-        }
+        "gzip" => bounded(flate2::read::GzDecoder::new(body)),
         #[cfg(feature = "zstd")]
-        "zstd" => zstd::decode_all(body),
+        "zstd" => bounded(zstd::Decoder::new(body)?),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed by {other} already"))),
     }
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn bounded(compressed: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(compressed, PLAIN_BYTES + 1), &mut plain)?;
+    if plain.len() as u64 > PLAIN_BYTES {
+        let text = format!("it is longer than {} MiB", PLAIN_BYTES >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(plain)
 }
 
 #[cfg(test)]
@@ -68,5 +80,15 @@ mod tests {
         }
         assert!(decompress("br", b"x").is_err_and(|error| error.to_string().contains("br")));
         assert!(decompress("gzip", b"no gzip").is_err());
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_refused() {
+        let nothing = vec![0; (PLAIN_BYTES + 1) as usize];
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let compressed = compress(compression, &nothing).expect("compressed");
+            let refused = decompress(&compression.to_string(), &compressed).expect_err("too long");
+            assert_eq!(refused.to_string(), "it is longer than 256 MiB", "{compression}");
+        }
     }
 }

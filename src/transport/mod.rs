@@ -9,6 +9,8 @@ mod connect;
 mod grpc;
 mod http;
 mod outcome;
+#[cfg(feature = "cli")]
+mod relay;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
 mod tls;
@@ -24,9 +26,11 @@ use bytes::Bytes;
 use self::client::{Client, Kind};
 #[cfg(feature = "cli")]
 pub(crate) use self::compress::compressed;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use self::compress::decompress;
 pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
+#[cfg(feature = "cli")]
+pub(crate) use self::relay::{Relay, Relayed};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};

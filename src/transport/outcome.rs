@@ -57,7 +57,7 @@ impl Outcome {
     }
 
     /// Why it did not end well, where it did not.
-    pub(super) fn cause(&self) -> Option<&Cause> {
+    pub(crate) fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Delivered | Self::Partial { .. } => None,
             Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),

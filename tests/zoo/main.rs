@@ -6,15 +6,19 @@
 //! * Rows that need a process of their own run this program again with the row's child as an argument.
 //! * At the end, the table is printed: cause, tool, code.
 
-// A test may panic, its table is its output, and what it starts needs some of its variables.
-#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
+// A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
+// descriptors.
+#![allow(unsafe_code, clippy::disallowed_methods, clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
 
 mod cargo;
+mod child;
+mod composed;
 mod environment;
 mod healthy;
 mod network;
 mod project;
 mod row;
+mod running;
 mod server;
 mod stock;
 
@@ -27,10 +31,16 @@ fn rows() -> Vec<Row> {
     let mut rows = project::rows();
     rows.extend(environment::rows());
     rows.extend(network::rows());
+    rows.extend(running::rows());
+    rows.extend(composed::rows());
     rows.push(impossible("0", "thirteen healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }
 
 fn main() -> ExitCode {
+    let programs = [running::PROGRAMS, composed::PROGRAMS].concat();
+    if child::play(&programs).is_some() {
+        return ExitCode::SUCCESS;
+    }
     row::run(&rows())
 }

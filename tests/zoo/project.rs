@@ -326,7 +326,7 @@ fn wiring() -> Vec<Row> {
                 .main(&MAIN.replace("with_batch_exporter", call).replace("fn main", "#[tokio::main]\nasync fn main"))
                 .codes()
         }),
-        doctor("B18", "a processor that wraps another one forwards half", "LB076", |case| {
+        doctor("B18s", "a processor that wraps another one forwards half", "LB076", |case| {
             let rest = case
                 .pick("", "fn force_flush(&self) { self.0.force_flush() } fn shutdown(&self) { self.0.shutdown() }");
             let code = format!(
@@ -347,7 +347,7 @@ fn wiring() -> Vec<Row> {
                 .file("src/bin/worker.rs", &format!("fn main() {{ {init} log::info!(\"at work\"); }}"))
                 .codes()
         }),
-        doctor("C1", "RUST_LOG is not set, which means ERROR", "LB078", |case| match case {
+        doctor("C1s", "RUST_LOG is not set, which means ERROR", "LB078", |case| match case {
             Case::Faulty => stock::project().codes(),
             Case::Healthy => stock::project().variable("RUST_LOG", "info").codes(),
         }),
@@ -459,7 +459,7 @@ fn ending() -> Vec<Row> {
             let line = case.pick("if bad { std::process::exit(1) }", "if bad { return ExitCode::FAILURE }");
             with_code("tracing::info!(\"hello\");", line).codes()
         }),
-        doctor("D6", "a shutdown on the only thread that could send", "LB061", |case| {
+        doctor("D6s", "a shutdown on the only thread that could send", "LB061", |case| {
             let flavor = case.pick("(flavor = \"current_thread\")", "");
             one_thread(&format!("#[tokio::main{flavor}]")).codes()
         }),

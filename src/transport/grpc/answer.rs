@@ -23,8 +23,8 @@ use tonic::body::Body;
 use super::super::answer;
 use super::super::outcome::Outcome;
 
-const STATUS: &str = "grpc-status";
-const DETAILS: &str = "grpc-status-details-bin";
+pub(super) const STATUS: &str = "grpc-status";
+pub(super) const DETAILS: &str = "grpc-status-details-bin";
 
 /// The specification lets servers leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -149,6 +149,24 @@ impl Grpc {
     }
 }
 
+/// What an answer means that somebody else asked for: its head, its trailers, its framed message.
+#[cfg(feature = "cli")]
+pub(super) fn outcome(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
+    let mut found = trailers.filter(|trailers| trailers.contains_key(answer::STATUS)).unwrap_or(head.headers()).clone();
+    // tonic panics where these are not base64.
+    found.remove(answer::DETAILS);
+    let Some(code) = found.get(answer::STATUS).map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned()) else {
+        return super::answer::outcome(head.status(), head.headers(), body);
+    };
+    match Status::from_header_map(&found) {
+        Some(status) if status.code() != tonic::Code::Ok => {
+            let seen = Seen { status: Some(code), has_head: true, is_grpc: true, ..Seen::default() };
+            status::failure(&status, &seen)
+        }
+        _ => status::success(body.get(5..).unwrap_or_default()),
+    }
+}
+
 /// The client as tonic calls it, for one request.
 struct Service {
     client: Client<Body>,

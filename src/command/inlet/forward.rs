@@ -1,0 +1,127 @@
+//! Requests are passed on to another endpoint, and its answers are handed back as they are.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+
+use super::super::Problem;
+use crate::config::{Environment, Otlp, Protocol, Settings};
+use crate::receiver::{Content, Ending, Exchange, Reply, WholeBody};
+use crate::transport::{Outcome, Relay, Relayed};
+
+/// Where requests are passed on to.
+#[derive(Debug)]
+pub(in crate::command) struct Upstream {
+    relays: Vec<(Content, Relay)>,
+}
+
+/// What became of a request there.
+#[derive(Debug)]
+pub(in crate::command) struct Passed {
+    pub(in crate::command) ending: Ending,
+    /// Whether the endpoint took all of it.
+    pub(in crate::command) is_taken: bool,
+    /// Whether the endpoint took it, be it with some rejected: the same will not come again.
+    pub(in crate::command) is_final: bool,
+    /// No answer came at all.
+    pub(in crate::command) is_dead: bool,
+    /// What it answered, or why nothing came.
+    pub(in crate::command) said: String,
+    /// What to change, where that is known.
+    pub(in crate::command) help: &'static str,
+    pub(in crate::command) took: Duration,
+}
+
+/// Where each kind is sent: the URL that everybody calls an endpoint, with the path behind it.
+pub(in crate::command) fn below(base: &str, content: Content) -> String {
+    // Some paste the whole URL.
+    let base = Content::ALL.iter().find_map(|content| base.strip_suffix(content.path())).unwrap_or(base);
+    format!("{}{}", base.trim_end_matches('/'), content.path())
+}
+
+impl Upstream {
+    /// `whose` names the argument or variable of each URL.
+    pub(in crate::command) fn new(
+        urls: &[(Content, String)],
+        whose: &str,
+        environment: &Environment,
+    ) -> Result<Self, Problem> {
+        let relay = |(content, url): &(Content, String)| {
+            // Requests have their protocol already, and the URL is that of HTTP.
+            let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
+            let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+            let config = settings.resolve(environment).map_err(|error| {
+                let text = error.to_string().replacen("the OTLP endpoint given in code", whose, 1);
+                Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
+            })?;
+            let why = config.otlp.off_because.unwrap_or("the destination is off");
+            let help = "unset that variable for this command";
+            let delivery =
+                config.otlp.delivery.ok_or_else(|| Problem::usage(format!("nothing may be passed on: {why}"), help))?;
+            Ok((*content, Relay::new(&delivery.route)))
+        };
+        Ok(Self { relays: urls.iter().map(relay).collect::<Result<_, _>>()? })
+    }
+
+    /// Passes a request on. `None` where nothing is to be done with this kind.
+    pub(in crate::command) async fn pass(&self, exchange: &Exchange, content: Content) -> Option<Passed> {
+        let (_, relay) = self.relays.iter().find(|(known, _)| *known == content)?;
+        let since = Instant::now();
+        let passed = match &exchange.packed {
+            Some(packed) => relay.call(packed.path, &packed.headers, packed.body.clone()).await,
+            None => relay.post(&exchange.head.headers, exchange.body.clone()).await,
+        };
+        let took = since.elapsed();
+        Some(match passed {
+            Ok(relayed) => {
+                let said = words(&relayed);
+                let is_taken = matches!(&relayed.outcome, Outcome::Delivered)
+                    || matches!(&relayed.outcome, Outcome::Partial { rejected: 0, .. });
+                let is_final = matches!(&relayed.outcome, Outcome::Delivered | Outcome::Partial { .. });
+                let help = relayed.outcome.cause().map_or("", |cause| cause.kind.help());
+                Passed { ending: whole(relayed), is_taken, is_final, is_dead: false, said, help, took }
+            }
+            Err(cause) => {
+                let why = format!("logbridge could not pass this on: {}", cause.text);
+                let ending = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, why).ending;
+                Passed {
+                    ending,
+                    is_taken: false,
+                    is_final: false,
+                    is_dead: true,
+                    said: cause.text,
+                    help: cause.kind.help(),
+                    took,
+                }
+            }
+        })
+    }
+}
+
+/// What the answer says.
+fn words(relayed: &Relayed) -> String {
+    match &relayed.outcome {
+        Outcome::Delivered => format!("{} taken", relayed.status().as_u16()),
+        Outcome::Partial { rejected: 0, message } => format!("taken, with a warning: \"{message}\""),
+        Outcome::Partial { rejected, message } if message.is_empty() => {
+            format!("partial success: {rejected} rejected, and it does not say why")
+        }
+        Outcome::Partial { rejected, message } => format!("partial success: {rejected} rejected: \"{message}\""),
+        other => other.cause().map(|cause| cause.text.clone()).unwrap_or_default(),
+    }
+}
+
+/// The answer as it came, trailers included.
+fn whole(relayed: Relayed) -> Ending {
+    let Relayed { head, body, trailers, .. } = relayed;
+    let body: WholeBody = match trailers {
+        None => Full::new(body).boxed(),
+        Some(trailers) => Full::<Bytes>::new(body).with_trailers(async { Some(Ok(trailers)) }).boxed(),
+    };
+    let (mut parts, ()) = head.into_parts();
+    // Whatever came in: it goes out in the version that the client speaks.
+    parts.version = http::Version::default();
+    Ending::PassOn(Response::from_parts(parts, body))
+}

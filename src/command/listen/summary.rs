@@ -1,0 +1,90 @@
+//! What came in, at the end.
+
+use std::fmt::Write as _;
+
+use indicatif::{HumanCount, HumanDuration};
+
+use crate::command::inlet::{Levels, Oddities, Tally};
+use crate::command::terminal::{Look, paint, plain, table};
+
+/// In lines.
+pub(super) fn text(tally: &Tally) -> String {
+    let [logs, spans, points] = tally.items();
+    let requests: u64 = tally.requests.values().sum();
+    let time = tally.since.elapsed();
+    let time =
+        if time.as_secs() < 60 { format!("{:.1} s", time.as_secs_f64()) } else { HumanDuration(time).to_string() };
+    let came = match requests {
+        0 => "nothing came in".to_owned(),
+        number => format!(
+            "{}: {}, {}, {}",
+            many(number, "request"),
+            many(logs, "log record"),
+            many(spans, "span"),
+            many(points, "data point"),
+        ),
+    };
+    let mut text = format!("\n{} in {time}\n", paint(Look::Bold, &came));
+    text.push_str(&services(tally));
+    section(&mut text, "answers of the upstream", Look::Bold, tally.answers.iter());
+    section(&mut text, "not read", Look::Warning, tally.malformed.iter());
+    let odd: Vec<(String, u64)> = odd(&tally.oddities, spans > 0);
+    section(&mut text, "worth a look", Look::Warning, odd.iter().map(|(what, number)| (what, number)));
+    text
+}
+
+fn many(number: u64, what: &str) -> String {
+    format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
+}
+
+fn section<'a>(text: &mut String, heading: &str, look: Look, rows: impl Iterator<Item = (&'a String, &'a u64)>) {
+    let mut rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+    let _infallible = writeln!(text, "\n{}", paint(look, heading));
+    let width = rows.first().map_or(0, |(_, number)| HumanCount(**number).to_string().len());
+    for (what, number) in rows {
+        let _infallible = writeln!(text, "  {:>width$}  {}", HumanCount(*number).to_string(), plain(what));
+    }
+}
+
+/// A table: what each service sent, with a column for each level that there was.
+fn services(tally: &Tally) -> String {
+    if tally.services.is_empty() {
+        return String::new();
+    }
+    // The most severe first, as one looks for it first.
+    let levels: Vec<usize> = (0..Levels::NAMES.len())
+        .rev()
+        .filter(|level| tally.services.values().any(|service| service.levels.0.get(*level) > Some(&0)))
+        .collect();
+    let mut rows = vec![["SERVICE".to_owned(), "LOGS".to_owned()].to_vec()];
+    let name = |level: &usize| Levels::NAMES.get(*level).copied().unwrap_or_default().to_uppercase();
+    if let Some(head) = rows.first_mut() {
+        head.extend(levels.iter().map(name));
+        head.extend(["SPANS".to_owned(), "METRICS".to_owned()]);
+    }
+    let count = |number: u64| if number == 0 { "·".to_owned() } else { HumanCount(number).to_string() };
+    for (service, sent) in &tally.services {
+        let mut row = vec![if service.is_empty() { "(no service)".to_owned() } else { plain(service) }];
+        row.push(count(sent.levels.all()));
+        row.extend(levels.iter().map(|level| count(sent.levels.0.get(*level).copied().unwrap_or_default())));
+        row.extend([count(sent.spans), count(sent.points)]);
+        rows.push(row);
+    }
+    table(&rows, 1)
+}
+
+/// What deserves a look. That records have no trace is only odd where there are traces.
+fn odd(odd: &Oddities, has_spans: bool) -> Vec<(String, u64)> {
+    let rows = [
+        (if has_spans { odd.without_trace } else { 0 }, "log records without a trace id, while spans came"),
+        (odd.without_message, "log records without a message"),
+        (odd.without_time, "log records without a time (many stores take them for 1970)"),
+        (odd.without_service, "items without service.name: set OTEL_SERVICE_NAME"),
+        (odd.unknown_service, "items of `unknown_service`: set OTEL_SERVICE_NAME"),
+    ];
+    rows.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| (what.to_owned(), number)).collect()
+}

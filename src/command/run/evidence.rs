@@ -1,0 +1,217 @@
+//! What arrived, as far as the account and the findings need it: bounded, however much it is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use crate::command::inlet::{Levels, Tally, bounded, names_nothing};
+use crate::receiver::{Message, ReceivedLog, points, records, spans};
+
+/// So many ids, and so many records, are remembered to be compared; beyond that, nothing is concluded from them.
+const REMEMBERED: usize = 200_000;
+
+/// What HTTP clients log about themselves.
+const CLIENTS: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls", "tonic"];
+
+/// Where something came from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    /// What the endpoint (or, where nothing is passed on, `logbridge run`) took.
+    pub(super) taken: Levels,
+    /// What it refused; a client may have tried again.
+    pub(super) refused: Levels,
+    pub(super) spans: u64,
+    pub(super) points: u64,
+}
+
+/// What deserves a look, in numbers of log records.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Odd {
+    /// Of how many of them the rest was counted.
+    pub(super) logs: u64,
+    pub(super) with_trace: u64,
+    pub(super) without_time: u64,
+    pub(super) without_message: u64,
+    pub(super) key_twice: u64,
+    /// The same message and time as another one, of the same service.
+    pub(super) twice: u64,
+    /// With the target `log`, and the real one in an attribute.
+    pub(super) by_log_tracer: u64,
+    pub(super) of_clients: u64,
+    /// With a trace id that no span had, known at the end only.
+    pub(super) without_span: u64,
+    /// Of anything, not of log records alone.
+    pub(super) without_service: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) tally: Tally,
+    /// By service, then by the name of the scope.
+    pub(super) services: BTreeMap<String, BTreeMap<String, Scope>>,
+    pub(super) odd: Odd,
+    pub(super) timeline: Timeline,
+    /// Some log record is of a program in Rust.
+    pub(super) is_rust: bool,
+    hasher: RandomState,
+    seen: HashSet<u64>,
+    traces_of_spans: HashSet<String>,
+    /// How many log records name it.
+    traces_of_logs: HashMap<String, u64>,
+    is_full: bool,
+}
+
+impl Evidence {
+    pub(super) fn new() -> Self {
+        Self {
+            tally: Tally::new(),
+            services: BTreeMap::new(),
+            odd: Odd::default(),
+            timeline: Timeline::new(),
+            is_rust: false,
+            hasher: RandomState::new(),
+            seen: HashSet::new(),
+            traces_of_spans: HashSet::new(),
+            traces_of_logs: HashMap::new(),
+            is_full: false,
+        }
+    }
+
+    /// A request was answered. What was refused may come again, so that it says nothing about duplicates.
+    pub(super) fn add(&mut self, message: &Message, is_taken: bool) {
+        self.tally.request(message.content());
+        let at = self.tally.since.elapsed();
+        match message {
+            Message::Logs(request) => {
+                for log in records(request) {
+                    self.tally.log(&log);
+                    let scope = self.scope(log.service_name(), log.target());
+                    if is_taken { &mut scope.taken } else { &mut scope.refused }.add(log.severity_number);
+                    if is_taken {
+                        self.timeline.add(at, Levels::of(log.severity_number));
+                        self.look(&log);
+                    }
+                }
+            }
+            Message::Traces(request) => {
+                for span in spans(request) {
+                    self.tally.span(&span);
+                    self.scope(span.service_name(), &span.scope.name).spans += 1;
+                    self.timeline.add(at, Timeline::SPANS);
+                    if self.traces_of_spans.len() < REMEMBERED {
+                        self.traces_of_spans.insert(span.trace_id);
+                    } else {
+                        self.is_full = true;
+                    }
+                }
+            }
+            Message::Metrics(request) => {
+                for point in points(request) {
+                    self.tally.point(&point);
+                    self.scope(point.service_name(), &point.scope.name).points += 1;
+                }
+            }
+        }
+    }
+
+    fn scope(&mut self, service: &str, name: &str) -> &mut Scope {
+        bounded(bounded(&mut self.services, service), name)
+    }
+
+    fn look(&mut self, log: &ReceivedLog) {
+        let message = log.message();
+        let identity =
+            self.hasher.hash_one((log.service_name(), &message, log.time_unix_nano, log.observed_time_unix_nano));
+        let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
+        self.is_rust |= language == Some("rust");
+        let odd = &mut self.odd;
+        odd.logs += 1;
+        odd.without_message += u64::from(message.is_empty());
+        odd.without_time += u64::from(log.time_unix_nano == 0);
+        let mut keys = HashSet::new();
+        odd.key_twice += u64::from(!log.attributes.keys().all(|key| keys.insert(key)));
+        odd.by_log_tracer += u64::from(log.target() == "log" && log.attribute("log.target").is_some());
+        let target = log.attribute("log.target").and_then(|value| value.as_str()).unwrap_or(log.target());
+        let of_client =
+            |client: &&str| target.strip_prefix(*client).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        odd.of_clients += u64::from(CLIENTS.iter().any(of_client));
+        if !names_nothing(&log.trace_id) {
+            odd.with_trace += 1;
+            if self.traces_of_logs.len() < REMEMBERED {
+                *self.traces_of_logs.entry(log.trace_id.clone()).or_default() += 1;
+            } else {
+                self.is_full = true;
+            }
+        }
+        // Without any time nothing tells two from one that was said twice.
+        let has_time = log.time_unix_nano != 0 || log.observed_time_unix_nano != 0;
+        if has_time && self.seen.len() < REMEMBERED {
+            odd.twice += u64::from(!self.seen.insert(identity));
+        }
+    }
+
+    /// Everything is here.
+    pub(super) fn close(&mut self) {
+        self.odd.without_service = self.tally.oddities.without_service + self.tally.oddities.unknown_service;
+        if self.is_full || self.traces_of_spans.is_empty() {
+            return;
+        }
+        let orphans = self.traces_of_logs.iter().filter(|(trace, _)| !self.traces_of_spans.contains(*trace));
+        self.odd.without_span = orphans.map(|(_, number)| number).sum();
+    }
+}
+
+/// When how much arrived. Bars become wider as time goes on, so that there are never more than so many.
+#[derive(Clone, Debug)]
+pub(super) struct Timeline {
+    pub(super) width: Duration,
+    /// By level, and spans last.
+    pub(super) bars: Vec<[u64; Self::KINDS]>,
+}
+
+impl Timeline {
+    pub(super) const KINDS: usize = 8;
+    /// Behind the levels.
+    pub(super) const SPANS: usize = 7;
+    const MOST: usize = 120;
+
+    fn new() -> Self {
+        Self { width: Duration::from_millis(50), bars: Vec::new() }
+    }
+
+    fn add(&mut self, at: Duration, kind: usize) {
+        let bar = loop {
+            let bar = (at.as_nanos() / self.width.as_nanos().max(1)) as usize;
+            if bar < Self::MOST {
+                break bar;
+            }
+            self.width *= 2;
+            let pairs = self.bars.chunks(2);
+            self.bars = pairs
+                .map(|pair| std::array::from_fn(|kind| pair.iter().filter_map(|bar| bar.get(kind)).sum()))
+                .collect();
+        };
+        if self.bars.len() <= bar {
+            self.bars.resize(bar + 1, [0; Self::KINDS]);
+        }
+        if let Some(number) = self.bars.get_mut(bar).and_then(|bar| bar.get_mut(kind)) {
+            *number += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_become_wider_and_nothing_is_lost() {
+        let mut timeline = Timeline::new();
+        for second in 0..600 {
+            timeline.add(Duration::from_secs(second), 3);
+        }
+        assert!(timeline.bars.len() <= Timeline::MOST, "{}", timeline.bars.len());
+        assert_eq!(timeline.bars.iter().map(|bar| bar[3]).sum::<u64>(), 600);
+        assert!(timeline.bars.len() as u32 * timeline.width >= Duration::from_secs(599));
+    }
+}

@@ -1,0 +1,185 @@
+//! What deserves a look in what arrived, and in what did not.
+
+use super::account::Account;
+use super::environment::switched_off;
+use super::evidence::Odd;
+use super::silence;
+use crate::command::inlet::Levels;
+use crate::config::Environment;
+use crate::finding::kind;
+use crate::finding::{Finding, Kind, Severity};
+
+/// So many records of one sort are no accident.
+const MANY: u64 = 20;
+
+/// From outside the program.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Circumstances {
+    pub(super) rust_log: Option<String>,
+    /// The variable that keeps records in the program.
+    pub(super) switched_off: Option<String>,
+    /// Where requests come in.
+    pub(super) ports: [u16; 2],
+}
+
+impl Circumstances {
+    pub(super) fn of(environment: &Environment, ports: [u16; 2]) -> Self {
+        Self {
+            rust_log: environment.get("RUST_LOG").map(str::to_owned),
+            switched_off: switched_off(environment),
+            ports,
+        }
+    }
+}
+
+/// What deserves a look, the worst first.
+pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let [logs, spans, points] = account.evidence.tally.items();
+    if logs == 0 {
+        found.push(nothing(account, circumstances, spans + points));
+    } else {
+        found.extend(only_severe(account, circumstances, logs));
+    }
+    found.extend(in_records(&account.evidence.odd, spans));
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
+}
+
+fn finding(kind: &'static Kind, severity: Severity, text: String) -> Finding {
+    Finding::new(kind, severity, "what arrived", text)
+}
+
+/// No log record arrived, and why that may be.
+fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Finding {
+    let (why, help) = silence::likeliest(account, circumstances);
+    let (severity, what) = match others {
+        0 => (Severity::Error, "nothing arrived"),
+        _ => (Severity::Warning, "no log record arrived, while other telemetry did"),
+    };
+    Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
+}
+
+/// Nothing below WARN.
+fn only_severe(account: &Account, circumstances: &Circumstances, logs: u64) -> Option<Finding> {
+    let below_warn = 1..=3;
+    let is_below = account.evidence.tally.services.values().any(|service| {
+        service
+            .levels
+            .0
+            .iter()
+            .enumerate()
+            .any(|(level, number)| *number > 0 && (below_warn.contains(&level) || level == 0))
+    });
+    if logs == 0 || is_below {
+        return None;
+    }
+    let program = account.programs.iter().find(|program| program.below > 0);
+    let (why, help) = match (&circumstances.rust_log, program) {
+        (_, Some(program)) => {
+            let most = program.cuts.iter().max_by_key(|cut| cut.records);
+            let by = most.map_or_else(String::new, |cut| format!(" by {}", cut.by));
+            (format!("{} were cut{by}", program.below), "RUST_LOG=info, or another level in code")
+        }
+        (None, None) if account.evidence.is_rust => {
+            ("RUST_LOG is not set, which means WARN".to_owned(), "RUST_LOG=info")
+        }
+        (None, None) => ("a usual default is WARN".to_owned(), "set the level of the root logger"),
+        (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info"),
+    };
+    // Somebody who asks for WARN gets it, and of few records that may be all there is.
+    let is_sure = circumstances.rust_log.is_none() && (program.is_some() || (account.evidence.is_rust && logs >= MANY));
+    let severity = if is_sure { Severity::Warning } else { Severity::Note };
+    let text = match logs {
+        1 => format!("the only log record that arrived is {}: {why}", lowest(account)),
+        number => format!("all {number} log records that arrived are {} or above: {why}", lowest(account)),
+    };
+    Some(finding(&kind::ONLY_SEVERE, severity, text).help(help))
+}
+
+fn lowest(account: &Account) -> String {
+    let levels =
+        |level: &usize| account.evidence.tally.services.values().any(|service| service.levels.0.get(*level) > Some(&0));
+    let lowest = (4..Levels::NAMES.len()).find(levels).and_then(|level| Levels::NAMES.get(level));
+    lowest.copied().unwrap_or("warn").to_uppercase()
+}
+
+/// What is odd about records.
+fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |applies: bool, kind: &'static Kind, severity: Severity, text: String, help: &str| {
+        if applies {
+            found.push(finding(kind, severity, text).help(help));
+        }
+    };
+    let Odd { logs, with_trace, .. } = *odd;
+    let records = |number: u64| format!("{number} of {logs} log record{}", if logs == 1 { "" } else { "s" });
+    add(
+        spans > 0 && logs > 0 && with_trace == 0,
+        &kind::LOGS_WITHOUT_TRACE,
+        Severity::Warning,
+        format!("{spans} spans came, and none of {logs} log records has a trace id"),
+        "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
+    );
+    add(
+        odd.without_span > 0,
+        &kind::SPAN_MISSING,
+        Severity::Warning,
+        format!("{} name a trace of which no span came", records(odd.without_span)),
+        "end spans and shut the tracer provider down before the process ends",
+    );
+    add(
+        odd.without_time > 0,
+        &kind::TIME_ZERO,
+        Severity::Warning,
+        format!("{} have no time, which many stores take for 1970", records(odd.without_time)),
+        "set the event time in the sender, or copy the observed time in the collector",
+    );
+    add(
+        odd.without_service > 0,
+        &kind::SERVICE_UNKNOWN,
+        Severity::Warning,
+        format!("{} items have no service.name, or `unknown_service`", odd.without_service),
+        "OTEL_SERVICE_NAME=shop logbridge run -- …",
+    );
+    add(
+        odd.without_message > 0,
+        &kind::UNREADABLE_RECORD,
+        Severity::Warning,
+        format!("{} have no message", records(odd.without_message)),
+        "give each event a message: info!(user, \"order placed\")",
+    );
+    add(
+        odd.key_twice > 0,
+        &kind::UNREADABLE_RECORD,
+        Severity::Warning,
+        format!("{} have an attribute key twice", records(odd.key_twice)),
+        "give each attribute a name of its own",
+    );
+    add(
+        odd.twice > 0,
+        &kind::BRIDGED_TWICE,
+        Severity::Warning,
+        format!("{} have the message and the time of another one", records(odd.twice)),
+        "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
+    );
+    add(
+        odd.by_log_tracer > 0,
+        &kind::BRIDGED_TWICE,
+        Severity::Warning,
+        format!("{} have the target `log`, and their own in `log.target`", records(odd.by_log_tracer)),
+        "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
+    );
+    add(
+        odd.of_clients >= MANY && odd.of_clients * 2 > logs,
+        &kind::FEEDBACK_LOOP,
+        Severity::Warning,
+        format!("{} come from h2, hyper, reqwest, rustls or tonic", records(odd.of_clients)),
+        "RUST_LOG=debug,h2=off,hyper=off,hyper_util=off,reqwest=off,rustls=off,tonic=off",
+    );
+    found
+}
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! Each finding, beside a twin that is healthy and does not give it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::child::Ended;
+use super::super::evidence::Evidence;
+use super::super::reports::{Cut, Program};
+use super::*;
+use crate::receiver::{Content, decode};
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// A request as it comes in, taken.
+fn take(evidence: &mut Evidence, content: Content, request: &Value) {
+    let head = http::Request::post(content.path()).header("content-type", "application/json").body(()).expect("a head");
+    let (_, message) = decode(&head.into_parts().0, request.to_string().into(), &Content::ALL).expect("a request");
+    evidence.add(&message, true);
+}
+
+/// A record with everything that it should have, but for what `change` does to it.
+fn record(number: usize, change: impl Fn(&mut Value)) -> Value {
+    let mut record = json!({
+        "timeUnixNano": (1_700_000_000_000_000_000 + number).to_string(), "severityNumber": 9,
+        "body": {"stringValue": "order placed"}, "traceId": TRACE, "spanId": "00f067aa0ba902b7",
+        "attributes": [{"key": "user", "value": {"stringValue": "a"}}],
+    });
+    change(&mut record);
+    record
+}
+
+fn logs(service: &str, target: &str, records: Vec<Value>) -> Value {
+    json!({"resourceLogs": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+        "scopeLogs": [{"scope": {"name": target}, "logRecords": records}],
+    }]})
+}
+
+fn span(trace: &str) -> Value {
+    json!({"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeSpans": [{"scope": {"name": "shop"}, "spans": [{
+            "traceId": trace, "spanId": "00f067aa0ba902b7", "name": "checkout", "kind": 1,
+            "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000001000000",
+        }]}],
+    }]})
+}
+
+fn account(fill: impl Fn(&mut Evidence)) -> Account {
+    let mut evidence = Evidence::new();
+    fill(&mut evidence);
+    Account::new("shop".to_owned(), Ended { code: Some(0), took: Duration::from_secs(9), signal: None }, None, evidence)
+}
+
+fn codes(account: &Account) -> Vec<&'static str> {
+    judge(account, &Circumstances::default()).into_iter().map(|finding| finding.code).collect()
+}
+
+/// What is found in five records, each changed so, and a span.
+fn found(target: &str, change: impl Fn(&mut Value)) -> Vec<&'static str> {
+    codes(&account(|evidence| {
+        take(evidence, Content::Traces, &span(TRACE));
+        let records = (0..5).map(|number| record(number, &change)).collect();
+        take(evidence, Content::Logs, &logs("shop", target, records));
+    }))
+}
+
+#[test]
+fn what_is_healthy_gives_none() {
+    assert_eq!(found("shop::cart", |_| {}), [""; 0]);
+}
+
+#[test]
+fn records_are_told_by_what_is_odd_about_them() {
+    for (code, target, change) in [
+        ("LB092", "shop", (|record| record["severityNumber"] = json!(13)) as fn(&mut Value)),
+        ("LB093", "shop", |record| record["traceId"] = json!("")),
+        ("LB094", "shop", |record| record["traceId"] = json!(OTHER)),
+        ("LB095", "shop", |record| record["timeUnixNano"] = json!("0")),
+        ("LB097", "shop", |record| record["body"] = Value::Null),
+        ("LB097", "shop", |record| {
+            let again = record["attributes"][0].clone();
+            record["attributes"].as_array_mut().expect("a list").push(again);
+        }),
+        ("LB098", "shop", |record| record["timeUnixNano"] = json!("1700000000000000000")),
+        ("LB098", "log", |record| {
+            record["attributes"] = json!([{"key": "log.target", "value": {"stringValue": "shop::db"}}]);
+        }),
+    ] {
+        assert_eq!(found(target, change), [code], "{target}");
+    }
+    // The target alone is no sign of a second bridge, nor is the attribute.
+    assert_eq!(found("log", |_| {}), [""; 0]);
+}
+
+#[test]
+fn a_service_without_a_name_is_told() {
+    for (service, expected) in [("", &["LB096"][..]), ("unknown_service:shop", &["LB096"]), ("shop", &[])] {
+        let account =
+            account(|evidence| take(evidence, Content::Logs, &logs(service, "shop", vec![record(1, |_| {})])));
+        assert_eq!(codes(&account), expected, "{service}");
+    }
+}
+
+#[test]
+fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
+    let of = |clients: usize, own: usize| {
+        codes(&account(|evidence| {
+            take(
+                evidence,
+                Content::Logs,
+                &logs("shop", "hyper_util::client", (0..clients).map(|n| record(n, |_| {})).collect()),
+            );
+            take(
+                evidence,
+                Content::Logs,
+                &logs("shop", "hyperactive", (0..own).map(|n| record(1000 + n, |_| {})).collect()),
+            );
+        }))
+    };
+    assert_eq!(of(30, 10), ["LB099"]);
+    // Much of something else, little of them, or little at all.
+    assert_eq!([of(30, 40), of(0, 40), of(15, 1)], [const { Vec::<&str>::new() }; 3]);
+}
+
+#[test]
+fn what_was_refused_and_comes_again_is_not_there_twice() {
+    let request = logs("shop", "shop", vec![record(1, |_| {})]);
+    let head = http::Request::post("/v1/logs").header("content-type", "application/json").body(()).expect("a head");
+    let (_, message) = decode(&head.into_parts().0, request.to_string().into(), &Content::ALL).expect("a request");
+    let tried =
+        |answers: &[bool]| codes(&account(|evidence| answers.iter().for_each(|taken| evidence.add(&message, *taken))));
+    assert_eq!(tried(&[false, false, true]), [""; 0]);
+    assert_eq!(tried(&[true, true]), ["LB098"]);
+}
+
+#[test]
+fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
+    let severe = |number: usize, language: &str| {
+        account(|evidence| {
+            let severe =
+                (0..number).map(|number| record(number, |record| record["severityNumber"] = json!(17))).collect();
+            let mut request = logs("shop", "shop", severe);
+            let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
+            attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": language}}));
+            take(evidence, Content::Logs, &request);
+        })
+    };
+    let said = |account: &Account, rust_log: Option<&str>| {
+        let circumstances = Circumstances { rust_log: rust_log.map(str::to_owned), ..Circumstances::default() };
+        let found = judge(account, &circumstances);
+        found.into_iter().map(|finding| (finding.severity, finding.text)).collect::<Vec<_>>()
+    };
+    let many = |why: &str| format!("all 20 log records that arrived are ERROR or above: {why}");
+    let rust = severe(20, "rust");
+    assert_eq!(said(&rust, None), [(Severity::Warning, many("RUST_LOG is not set, which means WARN"))]);
+    assert_eq!(said(&rust, Some("error")), [(Severity::Note, many("RUST_LOG=error"))]);
+    assert_eq!(said(&severe(20, "python"), None), [(Severity::Note, many("a usual default is WARN"))]);
+    assert_eq!(said(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
+    let mut cut = severe(1, "rust");
+    cut.programs.push(Program { below: 7, ..Program::default() });
+    let text = "the only log record that arrived is ERROR: 7 were cut".to_owned();
+    assert_eq!(said(&cut, None), [(Severity::Warning, text)]);
+}
+
+/// The text and the help where nothing arrived.
+fn why(account: Account, circumstances: &Circumstances) -> String {
+    let found = judge(&account, circumstances);
+    assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["LB091"]);
+    format!("{} | {}", found[0].text, found[0].help.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
+    let plain = Circumstances::default();
+    let with = |program: Program| {
+        let mut account = account(|_| {});
+        account.programs.push(program);
+        account
+    };
+    let ended = |ended: Ended| {
+        let mut account = account(|_| {});
+        account.ended = ended;
+        account
+    };
+    let off = Circumstances { switched_off: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
+    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true keeps them in the program | unset it"));
+    let malformed = account(|evidence| evidence.tally.malformed("404: nothing at `/v1/log`"));
+    assert!(why(malformed, &plain).contains("what came could not be read"));
+    let sending_to = |endpoint: &str| {
+        let mut program = Program::default();
+        program.otlp.endpoint = endpoint.to_owned();
+        with(program)
+    };
+    let ports = Circumstances { ports: [17, 18], ..plain.clone() };
+    for elsewhere in ["https://in.example.com", "http://127.0.0.1:4318/v1/logs"] {
+        assert!(
+            why(sending_to(elsewhere), &ports).contains(&format!("it sends to {elsewhere}, which stands in its code"))
+        );
+    }
+    assert!(why(sending_to("http://127.0.0.1:18/v1/logs"), &ports).contains("no record was offered to it"));
+    let cut = Cut { by: "root NOTSET".to_owned(), records: 9, ..Cut::default() };
+    let below = Program { offered: 9, below: 9, cuts: vec![cut], ..Program::default() };
+    assert!(
+        why(with(below), &plain)
+            .contains("9 records were below their level, most of them by root NOTSET | RUST_LOG=info")
+    );
+    assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
+    let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
+    assert!(why(ended(killed), &plain).contains("it was killed by SIGKILL"));
+    let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
+    let said = why(ended(soon), &plain);
+    assert!(said.contains("it ended after 1.2 s") && said.contains("RUST_LOG is not set"), "{said}");
+    assert!(why(account(|_| {}), &plain).contains("it has no exporter"));
+    let failed = Ended { code: Some(1), took: Duration::from_secs(1), signal: None };
+    assert!(why(ended(failed), &plain).contains("it exited with 1, perhaps before it sent anything"));
+}
+
+#[test]
+fn that_spans_came_and_no_records_is_told() {
+    let spans = account(|evidence| take(evidence, Content::Traces, &span(TRACE)));
+    let found = judge(&spans, &Circumstances::default());
+    assert_eq!((found.len(), found[0].code, found[0].severity), (1, "LB091", Severity::Warning));
+    assert!(
+        found[0].text.starts_with("no log record arrived, while other telemetry did: it has an exporter for these")
+    );
+}

@@ -1,0 +1,95 @@
+//! Why no log record came, as far as that can be told from outside: the likeliest reason, and what to change.
+
+use super::account::Account;
+use super::child::signal_name;
+use super::findings::Circumstances;
+use super::reports::Program;
+
+/// SDKs wait so long before they send the first batch of spans.
+const FIRST_BATCH_SECONDS: u64 = 5;
+
+/// A reason, and what to change.
+pub(super) type Reason = (String, String);
+
+/// The likeliest one. What the program says itself is known; the rest is concluded, and more so the further below.
+pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Reason {
+    if let Some(switch) = &circumstances.switched_off {
+        let name = switch.split('=').next().unwrap_or_default();
+        let help = format!("unset it: env -u {name} logbridge run -- …");
+        return (format!("{switch} keeps them in the program"), help);
+    }
+    if !account.evidence.tally.malformed.is_empty() {
+        let help = "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json";
+        return ("what came could not be read (see there)".to_owned(), help.to_owned());
+    }
+    if !account.programs.is_empty() {
+        return with_logbridge(&account.programs, circumstances);
+    }
+    let (why, help) = without(account);
+    match circumstances.rust_log {
+        None => (
+            why,
+            format!("{help}. RUST_LOG is not set: programs in Rust log nothing below WARN then, or nothing at all"),
+        ),
+        Some(_) => (why, help),
+    }
+}
+
+/// Programs that say themselves what became of their records.
+fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason {
+    if let Some(program) = programs.iter().find(|program| !program.otlp.off_because.is_empty()) {
+        let why = format!("logbridge in it sends nothing: {}", program.otlp.off_because);
+        return (why, "change what it names".to_owned());
+    }
+    let is_here =
+        |endpoint: &str| circumstances.ports.iter().any(|port| endpoint.contains(&format!("127.0.0.1:{port}")));
+    let elsewhere = |program: &&Program| !program.otlp.endpoint.is_empty() && !is_here(&program.otlp.endpoint);
+    if let Some(program) = programs.iter().find(elsewhere) {
+        let why = format!("it sends to {}, which stands in its code", program.otlp.endpoint);
+        return (why, "leave the endpoint out of the code: `Otlp::from_env()`".to_owned());
+    }
+    let offered: u64 = programs.iter().map(|program| program.offered).sum();
+    let accepted: u64 = programs.iter().map(|program| program.otlp.accepted).sum();
+    let below: u64 = programs.iter().map(|program| program.below + program.otlp.below).sum();
+    if offered == 0 {
+        let help = "RUST_LOG=debug shows whether it logs at all; `logbridge::init()` has to come first in `main`";
+        return ("logbridge is in it, and no record was offered to it".to_owned(), help.to_owned());
+    }
+    if accepted == 0 && below > 0 {
+        let most = programs.iter().flat_map(|program| &program.cuts).max_by_key(|cut| cut.records);
+        let by = most.map_or_else(String::new, |cut| format!(", most of them by {}", cut.by));
+        let is_code = most.is_some_and(|cut| cut.by.starts_with("code"));
+        let help = if is_code { "name another level in code: `Builder::filter_level`" } else { "RUST_LOG=info" };
+        return (format!("{below} records were below their level{by}"), help.to_owned());
+    }
+    let why = "logbridge in it has records, and delivered none".to_owned();
+    (why, "its own account says what became of them".to_owned())
+}
+
+/// Programs of which nothing is known.
+fn without(account: &Account) -> Reason {
+    let ended = &account.ended;
+    let [_, spans, points] = account.evidence.tally.items();
+    if spans + points > 0 {
+        let why =
+            "it has an exporter for these, and none for log records, or no bridge that takes them from the log calls";
+        return (why.to_owned(), "`logbridge::init()` takes records of `log` and tracing, and spans too".to_owned());
+    }
+    if let Some(signal) = ended.signal {
+        let why = format!("it was killed by {}, which leaves no time to send what waits", signal_name(signal));
+        return (why, "logbridge keeps records of killed programs in a spool: LOGBRIDGE_SPOOL_DIR".to_owned());
+    }
+    if let Some(code) = ended.code.filter(|code| *code != 0) {
+        let why = format!("it exited with {code}, perhaps before it sent anything, or by `exit`, which sends nothing");
+        return (why, "look at its own output first; logbridge sends what waits at `exit`, too".to_owned());
+    }
+    if ended.took.as_secs() < FIRST_BATCH_SECONDS {
+        let why = format!(
+            "it ended after {:.1} s: it has no exporter, the endpoint stands in its code, or it ended before its first batch",
+            ended.took.as_secs_f64()
+        );
+        return (why, "flush or shut the SDK's provider down before the end; logbridge does so by itself".to_owned());
+    }
+    let why = "it has no exporter, or one that does not read OTEL_EXPORTER_OTLP_ENDPOINT".to_owned();
+    (why, "call `logbridge::init()` in `main`, or leave the endpoint out of the code".to_owned())
+}

@@ -1,0 +1,148 @@
+//! Requests of others, passed on as they are: the same bytes, the same headers, and the answer as it came back.
+//!
+//! Constraints: what belongs to one connection only (`host`, `connection`) is not passed on, redirects are not followed, and
+//! an exchange has one deadline.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::{BodyExt as _, Full, Limited};
+
+use super::client::{Client, Kind};
+use super::outcome::{Cause, CauseKind, Outcome};
+use super::{ANSWER_BYTES, answer, cause, grpc};
+use crate::config::{Protocol, Proxy, Route};
+
+/// What is between two neighbours only.
+const OF_A_CONNECTION: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    HOST,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Passes requests of one kind on to one URL.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    http: Client<Full<Bytes>>,
+    http2: Client<Full<Bytes>>,
+    uri: Uri,
+    proxy: Option<Proxy>,
+    /// For a proxy that reads the requests.
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+/// An answer from there, in memory.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    pub(crate) head: Response<()>,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+    /// What it means.
+    pub(crate) outcome: Outcome,
+}
+
+impl Relay {
+    /// To the URL of this route; of its headers none is sent, since those who send have theirs.
+    pub(crate) fn new(route: &Route) -> Self {
+        let http = Route { protocol: Protocol::HttpProtobuf, ..route.clone() };
+        let http2 = Route { protocol: Protocol::Grpc, ..route.clone() };
+        let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
+        Self {
+            http: Client::new(&Kind::of(&http)),
+            http2: Client::new(&Kind::of(&http2)),
+            uri: route.endpoint.uri().clone(),
+            proxy: route.proxy.clone(),
+            authorization: authorization.filter(|_| Kind::of(&http).is_forwarded()),
+            timeout: route.timeout,
+        }
+    }
+
+    /// Passes on a request of HTTP.
+    pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+        let mut request = self.request(self.uri.clone(), headers, body);
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let relayed = self.exchange(&self.http, request).await?;
+        Ok(Relayed {
+            outcome: answer::outcome(relayed.head.status(), relayed.head.headers(), &relayed.body),
+            ..relayed
+        })
+    }
+
+    /// Passes on a request of gRPC to this method of the same server.
+    pub(crate) async fn call(&self, method: &'static str, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(http::uri::PathAndQuery::from_static(method));
+        let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
+        let mut request = self.request(uri, headers, body);
+        *request.version_mut() = Version::HTTP_2;
+        // Of this one a client of gRPC may not be deprived.
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        let relayed = self.exchange(&self.http2, request).await?;
+        let outcome = grpc::outcome(&relayed.head, relayed.trailers.as_ref(), &relayed.body);
+        Ok(Relayed { outcome, ..relayed })
+    }
+
+    fn request(&self, uri: Uri, headers: &HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = end_to_end(headers.clone());
+        request
+    }
+
+    async fn exchange(&self, client: &Client<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Relayed, Cause> {
+        let exchanged = async {
+            let answer = client
+                .request(request)
+                .map_err(|why| Cause { kind: CauseKind::TlsSetUp, text: why })?
+                .await
+                .map_err(|error| of(cause::outcome(&error)))?;
+            let (mut parts, body) = answer.into_parts();
+            let whole =
+                Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| of(cause::outcome(&*error)))?;
+            let trailers = whole.trailers().cloned();
+            parts.headers = end_to_end(parts.headers);
+            let head = Response::from_parts(parts, ());
+            Ok(Relayed { head, body: whole.to_bytes(), trailers, outcome: Outcome::Delivered })
+        };
+        let exchanged = match tokio::time::timeout(self.timeout, exchanged).await {
+            Ok(exchanged) => exchanged,
+            Err(_elapsed) => Err(of(Outcome::timeout(self.timeout))),
+        };
+        exchanged.map_err(|mut cause: Cause| {
+            if let Some(proxy) = &self.proxy {
+                cause.text.push_str(&format!(" (by way of the proxy {proxy})"));
+            }
+            cause
+        })
+    }
+}
+
+/// Why there is no answer.
+fn of(outcome: Outcome) -> Cause {
+    outcome.cause().cloned().unwrap_or(Cause { kind: CauseKind::Interrupted, text: String::new() })
+}
+
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    for name in &OF_A_CONNECTION {
+        headers.remove(name);
+    }
+    headers
+}
+
+impl Relayed {
+    /// The status that the client gets to see.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.head.status()
+    }
+}

@@ -1,0 +1,334 @@
+//! `logbridge run`: the program's streams, signals and exit code are its own; what it sends is passed on; and the account at
+//! the end is right.
+//!
+//! The programs are shells, and this program itself: [`program`] is what it does then.
+
+#![cfg(unix)]
+#![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
+
+#[path = "support/listening.rs"]
+mod listening;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use logbridge::testing::{Answer, Receiver};
+use logbridge::{Console, LevelFilter};
+use serde_json::Value;
+
+use self::listening::{LONG, Lines};
+
+/// Which program this process is to be.
+const PROGRAM: &str = "LOGBRIDGE_TEST_PROGRAM";
+
+/// What `logbridge run` said, and how it ended.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn logbridge(arguments: &[&str], command: &[&str]) -> Command {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_logbridge"));
+    run.env_clear().env("PATH", "/usr/bin:/bin").arg("run").args(arguments).arg("--").args(command);
+    run.stdin(Stdio::null());
+    run
+}
+
+#[track_caller]
+fn end(mut command: Command) -> Ended {
+    let output = command.output().expect("the command");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn shell(script: &str) -> Ended {
+    end(logbridge(&[], &["sh", "-c", script]))
+}
+
+/// This program as another one.
+fn program_named(name: &str, arguments: &[&str]) -> Command {
+    let own = std::env::current_exe().expect("the path of this program");
+    let mut run = logbridge(
+        arguments,
+        &[own.to_str().expect("a readable path"), "--exact", "program", "--ignored", "--nocapture"],
+    );
+    run.env(PROGRAM, name);
+    run
+}
+
+/// The JSON behind what the program prints.
+fn account(mut command: Command) -> (Value, Ended) {
+    let ended = end({
+        command.env("NO_COLOR", "1");
+        command
+    });
+    let start = ended.stdout.find("\n{").map_or(0, |at| at + 1);
+    let json = ended.stdout.get(start..).unwrap_or_default();
+    (serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr)), ended)
+}
+
+fn codes(account: &Value) -> Vec<&str> {
+    let findings = account["findings"].as_array().expect("findings");
+    findings.iter().map(|finding| finding["code"].as_str().expect("a code")).collect()
+}
+
+/// Not a test: what runs inside of `logbridge run`.
+#[test]
+#[ignore = "it is run by the other tests"]
+fn program() {
+    let Ok(name) = std::env::var(PROGRAM) else { return };
+    let level = if name == "quiet" { LevelFilter::Error } else { LevelFilter::Debug };
+    let mut builder = logbridge::builder();
+    let bridge = builder.service_name("shop").filter_level(level).console(Console::off()).try_init().expect("installs");
+    match name.as_str() {
+        "healthy" => {
+            (0..3).for_each(|number| log::info!(target: "shop::cart", "order {number}"));
+            log::trace!(target: "shop::cart", "nobody asks for that");
+            bridge.flush(LONG).expect("delivered");
+        }
+        "quiet" => (0..5).for_each(|number| log::warn!(target: "shop::db", "slow {number}")),
+        "refused" => {
+            log::warn!(target: "shop::cart", "nobody wants it");
+            bridge.flush(LONG).expect_err("refused");
+        }
+        "killed" => {
+            log::info!(target: "shop::cart", "never sent");
+            // As the OOM killer does it.
+            let killed = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
+            panic!("it lives: {killed:?}");
+        }
+        other => panic!("no program is called {other}"),
+    }
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_program() {
+    assert_eq!(shell("exit 0").code, Some(0));
+    assert_eq!(shell("exit 42").code, Some(42));
+    let killed = shell("kill -KILL $$");
+    assert_eq!(killed.code, Some(128 + 9));
+    assert!(killed.stderr.contains("was killed by SIGKILL"), "{}", killed.stderr);
+    let missing = end(logbridge(&[], &["/no/such/program"]));
+    assert_eq!(missing.code, Some(127));
+    assert!(missing.stderr.starts_with("error: `/no/such/program` was not found\n"), "{}", missing.stderr);
+    let forbidden = end(logbridge(&[], &["/etc/passwd"]));
+    assert_eq!(forbidden.code, Some(126));
+    assert!(forbidden.stderr.starts_with("error: `/etc/passwd` may not be executed\n"), "{}", forbidden.stderr);
+    let mut unusable = logbridge(&[], &["true"]);
+    unusable.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[");
+    let unusable = end(unusable);
+    assert_eq!(unusable.code, Some(125), "{}", unusable.stderr);
+    assert!(unusable.stderr.contains("the endpoint in the environment"), "{}", unusable.stderr);
+}
+
+#[test]
+fn streams_are_those_of_the_program() {
+    let mut run = logbridge(&[], &["sh", "-c", "cat; echo aside >&2"]);
+    let mut child =
+        run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command");
+    child.stdin.take().expect("stdin").write_all(b"through\n").expect("written");
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n");
+    assert!(output.stderr.starts_with(b"aside\n"), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn signals_reach_the_program() {
+    for (signal, code) in [("TERM", 9), ("INT", 8)] {
+        // It waits for what never comes, so that only the signal ends it.
+        let script = "trap 'exit 9' TERM; trap 'exit 8' INT; echo ready; while :; do read line < fifo; done";
+        let directory = Scratch::new(&format!("signal-{signal}"));
+        assert!(Command::new("mkfifo").arg(directory.0.join("fifo")).status().expect("mkfifo").success());
+        let mut run = logbridge(&[], &["sh", "-c", script]);
+        run.current_dir(&directory.0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = run.spawn().expect("the command");
+        let mut stdout = Lines::of(child.stdout.take().expect("stdout"));
+        let stderr = Lines::of(child.stderr.take().expect("stderr"));
+        stdout.wait_for("ready");
+        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        assert_eq!(child.wait().expect("an end").code(), Some(code), "{signal}");
+        assert!(stderr.rest().contains(&format!("exited with {code}")));
+    }
+}
+
+#[test]
+fn the_program_sees_an_endpoint_here_and_its_headers_stay() {
+    let script = "env | grep -E '^(OTEL|LOGBRIDGE_REPORT|NO_PROXY)'; ls -ld \"$LOGBRIDGE_REPORT\"";
+    let mut run = logbridge(&["--no-forward"], &["sh", "-c", script]);
+    run.envs([
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://in.example.com"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://in.example.com/logs"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=key"),
+    ]);
+    let ended = end(run);
+    let seen = |name: &str| {
+        ended.stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default().to_owned()
+    };
+    assert!(seen("OTEL_EXPORTER_OTLP_ENDPOINT").starts_with("http://127.0.0.1:"), "{}", ended.stdout);
+    assert_eq!(seen("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"), "");
+    assert_eq!(seen("OTEL_EXPORTER_OTLP_HEADERS"), "authorization=key");
+    assert_eq!(seen("NO_PROXY"), "127.0.0.1,localhost");
+    assert!(ended.stdout.contains("drwx------"), "{}", ended.stdout);
+    let directory = PathBuf::from(seen("LOGBRIDGE_REPORT"));
+    assert!(directory.is_absolute() && !directory.exists(), "{}", directory.display());
+}
+
+#[test]
+fn what_arrives_is_counted_and_passed_on() {
+    let upstream = Receiver::start().expect("a receiver");
+    for protocol in ["http/protobuf", "http/json", "grpc"] {
+        upstream.clear();
+        let mut run = program_named("healthy", &["--json"]);
+        run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+        let (account, ended) = account(run);
+        assert_eq!(ended.code, Some(0), "{protocol}: {}", ended.stderr);
+        assert_eq!((&account["log_records"], &account["exit_code"]), (&3.into(), &0.into()), "{protocol}: {account}");
+        let arrived = &account["arrived"][0];
+        assert_eq!((&arrived["service"], &arrived["scope"]), (&"shop".into(), &"shop::cart".into()), "{protocol}");
+        assert_eq!(arrived["taken"]["info"], 3, "{protocol}: {account}");
+        assert_eq!(codes(&account), [""; 0], "{protocol}: {account}");
+        let messages: Vec<String> = upstream.logs().iter().map(|log| log.message()).collect();
+        assert_eq!(messages, ["order 0", "order 1", "order 2"], "{protocol}");
+    }
+    // Without an upstream, or where it is not wanted.
+    upstream.clear();
+    let (alone, _) = account(program_named("healthy", &["--json"]));
+    let mut kept = program_named("healthy", &["--json", "--no-forward"]);
+    kept.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint());
+    let (kept, _) = account(kept);
+    assert_eq!((&alone["log_records"], &kept["log_records"]), (&3.into(), &3.into()));
+    assert_eq!((&alone["upstream"], &kept["upstream"]), (&Value::Null, &Value::Null));
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn what_the_endpoint_answers_is_told_and_reaches_the_program() {
+    let upstream = Receiver::start().expect("a receiver");
+    upstream.answer_always(Answer::Status { code: 401, retry_after: None, body: "no such key".to_owned() });
+    let mut run = program_named("refused", &[]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint());
+    let ended = end(run);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("\nanswers of http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("it answered 401 Unauthorized (it refused the credentials): \"no such key\""));
+    assert!(ended.stderr.contains("  shop     shop::cart     1  "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_program_that_sends_nothing_is_told_why_that_may_be() {
+    let (silent, _) = account(logbridge(&["--json"], &["true"]));
+    assert_eq!(codes(&silent), ["LB091"]);
+    let text = silent["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("it has no exporter"), "{text}");
+    let (killed, ended) = account(program_named("killed", &["--json"]));
+    assert_eq!(ended.code, Some(128 + 9));
+    assert_eq!((codes(&killed), &killed["signal"]), (vec!["LB091"], &9.into()));
+    assert!(killed["findings"][0]["text"].as_str().is_some_and(|text| text.contains("killed by SIGKILL")), "{killed}");
+    let mut off = logbridge(&["--json"], &["true"]);
+    off.env("OTEL_LOGS_EXPORTER", "none");
+    let (off, _) = account(off);
+    assert!(off["findings"][0]["text"].as_str().is_some_and(|text| text.contains("OTEL_LOGS_EXPORTER=none")), "{off}");
+}
+
+#[test]
+fn what_programs_say_of_themselves_is_in_the_account() {
+    let script = r#"
+        echo '{"pid": 1, "service": "shop", "offered": 10, "below": 6, "passed": 4, "otlp": {"accepted": 4, "delivered": 3,
+            "dropped": {"overflow": 1}}, "cuts": [{"stage": "module", "target": "hyper", "level": "DEBUG", "records": 6,
+            "by": "RUST_LOG: hyper=warn"}]}' > "$LOGBRIDGE_REPORT/report-1.json"
+        echo 'no JSON' > "$LOGBRIDGE_REPORT/report-2.json"
+    "#;
+    let (json, _) = account(logbridge(&["--json"], &["sh", "-c", script]));
+    assert_eq!(json["programs"].as_array().map(Vec::len), Some(1), "{json}");
+    assert_eq!((&json["programs"][0]["offered"], &json["programs"][0]["below"]), (&10.into(), &6.into()));
+    let flows = json["flows"].as_array().expect("flows");
+    assert!(
+        flows.iter().any(|flow| flow["target"] == "hyper" && flow["fate"] == "below the level" && flow["records"] == 6)
+    );
+    assert!(flows.iter().any(|flow| flow["fate"] == "dropped: overflow" && flow["records"] == 1), "{json}");
+    let ended = shell(script);
+    for line in [
+        "       10  offered",
+        "        6  below their level",
+        "        1  dropped: overflow",
+        "hyper at DEBUG by RUST_LOG: hyper=warn",
+    ] {
+        assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_program_with_logbridge_says_what_became_of_its_records() {
+    let (healthy, ended) = account(program_named("healthy", &["--json"]));
+    let program = &healthy["programs"][0];
+    assert_eq!(healthy["programs"].as_array().map(Vec::len), Some(1), "{}", ended.stderr);
+    assert_eq!(
+        (&program["service"], &program["delivered"], &program["accepted"]),
+        (&"shop".into(), &3.into(), &3.into())
+    );
+    assert_eq!((&program["pending"], &program["dropped"]), (&0.into(), &serde_json::json!({})), "{program}");
+
+    let mut quiet = program_named("quiet", &["--json"]);
+    quiet.env("LOGBRIDGE_COUNT_BELOW", "debug");
+    let (quiet, _) = account(quiet);
+    let below = &quiet["programs"][0]["below"];
+    assert_eq!((codes(&quiet), below), (vec!["LB091"], &5.into()), "{quiet}");
+    let text = quiet["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("5 records were below their level"), "{text}");
+}
+
+#[test]
+fn a_page_is_written_and_one_that_cannot_be_is_told() {
+    let directory = Scratch::new("page");
+    let path = directory.0.join("report.html");
+    let mut run = logbridge(&["--report", path.to_str().expect("a readable path")], &["sh", "-c", "exit 3"]);
+    run.env("OTEL_SERVICE_NAME", "<script>");
+    let ended = end(run);
+    assert_eq!(ended.code, Some(3));
+    let page = std::fs::read_to_string(&path).expect("a page");
+    assert!(page.contains("exited with 3") && page.contains("LB091"), "{page}");
+    let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["true"]));
+    assert_eq!(ended.code, Some(0), "the exit code stays that of the program");
+    assert!(ended.stderr.contains("error: /no/such/directory/report.html cannot be written"), "{}", ended.stderr);
+}
+
+/// A directory that is removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("logbridge-test-run-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _left = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// That requests under way are waited for: the program is gone when its last one is answered.
+#[test]
+fn a_request_that_is_still_passed_on_when_the_program_ends_is_counted() {
+    let upstream = Receiver::start().expect("a receiver");
+    upstream.answer_always(Answer::Hang(Duration::from_millis(400)));
+    // It writes a request and does not wait for the answer.
+    let script = r#"
+        port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+        body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"late"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"late"}}]}]}]}'
+        exec 3<>/dev/tcp/127.0.0.1/$port
+        printf 'POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' ${#body} "$body" >&3
+    "#;
+    let mut run = logbridge(&["--json"], &["bash", "-c", script]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint());
+    let (json, ended) = account(run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(upstream.wait_for_logs(1, LONG).len(), 1);
+    assert_eq!((&json["log_records"], &json["arrived"][0]["taken"]["info"]), (&1.into(), &1.into()), "{json}");
+}
