@@ -8,7 +8,14 @@
 
 // A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
 // descriptors.
-#![allow(unsafe_code, clippy::disallowed_methods, clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 
 mod cargo;
 mod child;
