@@ -140,6 +140,14 @@ fn graph() -> Vec<Row> {
             let features = case.pick("[\"reqwest-rustls\"]", "[\"reqwest-rustls\", \"gzip-http\"]");
             with_dependency("[\"reqwest-rustls\"]", features).variable("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip").codes()
         }),
+        doctor("A12b", "logbridge is built without what the environment asks of it", "LB049", |case| {
+            let features = case.pick("", "features = [\"grpc\"], ");
+            let logbridge = format!("logbridge = {{ {features}path = \"$V/logbridge-0.1.0\" }}");
+            vendored(Project::new(&logbridge))
+                .main("fn main() { logbridge::init(); }")
+                .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+                .codes()
+        }),
         doctor("A13", "the SDK's own voice is compiled out", "LB049", |case| {
             let features = case.pick("default-features = false, features = [\"logs\"]", "features = [\"logs\"]");
             let sdk = format!("opentelemetry_sdk-0.33.1\", {features} }}");
@@ -318,7 +326,7 @@ fn wiring() -> Vec<Row> {
                 .main(&MAIN.replace("with_batch_exporter", call).replace("fn main", "#[tokio::main]\nasync fn main"))
                 .codes()
         }),
-        doctor("B18", "a processor that wraps another one forwards half", "LB076", |case| {
+        doctor("B18s", "a processor that wraps another one forwards half", "LB076", |case| {
             let rest = case
                 .pick("", "fn force_flush(&self) { self.0.force_flush() } fn shutdown(&self) { self.0.shutdown() }");
             let code = format!(
@@ -338,6 +346,20 @@ fn wiring() -> Vec<Row> {
             chatty("", "")
                 .file("src/bin/worker.rs", &format!("fn main() {{ {init} log::info!(\"at work\"); }}"))
                 .codes()
+        }),
+        doctor("C1s", "RUST_LOG is not set, which means ERROR", "LB078", |case| match case {
+            Case::Faulty => stock::project().codes(),
+            Case::Healthy => stock::project().variable("RUST_LOG", "info").codes(),
+        }),
+        doctor("C19b", "a filter on the layer of logbridge beside a crate that probes", "LB052", |case| {
+            let filter = case.pick(".with_filter(LevelFilter::INFO)", "");
+            let main = format!("fn main() {{ registry().with(bridge.layer(){filter}).init(); }}");
+            vendored(Project::new(
+                "logbridge = { path = \"$V/logbridge-0.1.0\" }\nsqlx-core = { path = \"$V/sqlx-core-0.8.0\" }",
+            ))
+            .vendor("sqlx-core", "0.8.0", "", "")
+            .main(&main)
+            .codes()
         }),
         doctor("C6", "a hyphen in a target", "LB011", |case| {
             let spec = case.pick("warn,shop-api=debug", "warn,shop_api=debug");
@@ -437,7 +459,7 @@ fn ending() -> Vec<Row> {
             let line = case.pick("if bad { std::process::exit(1) }", "if bad { return ExitCode::FAILURE }");
             with_code("tracing::info!(\"hello\");", line).codes()
         }),
-        doctor("D6", "a shutdown on the only thread that could send", "LB061", |case| {
+        doctor("D6s", "a shutdown on the only thread that could send", "LB061", |case| {
             let flavor = case.pick("(flavor = \"current_thread\")", "");
             one_thread(&format!("#[tokio::main{flavor}]")).codes()
         }),

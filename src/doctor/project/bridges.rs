@@ -20,6 +20,9 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(no_processor(facts));
         findings.extend(half_a_processor(facts));
     }
+    if !facts.uses.tracing_bridge && facts.uses.logbridge {
+        findings.extend(probed_filter(facts));
+    }
     if facts.uses.tracing_bridge {
         findings.extend(no_log_tracer(facts));
         findings.extend(loses_key_values(facts));
@@ -199,6 +202,12 @@ fn valuable(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Whether the layer that takes events to OpenTelemetry has a filter of its own, and where.
 fn own_filter(file: &File) -> Option<usize> {
+    // logbridge's own.
+    if let Some(at) =
+        file.find("bridge.layer().with_filter(").chain(file.find("logbridge::layer().with_filter(")).next()
+    {
+        return Some(at);
+    }
     for at in file.find("OpenTelemetryTracingBridge") {
         // Of the type, in an import or a signature, nothing follows that is called.
         let Some(open) = file.code.get(at..).and_then(|rest| rest.find(['(', ';', ',', '{'])) else { continue };

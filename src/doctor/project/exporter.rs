@@ -181,6 +181,11 @@ fn exporters<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a File, usize,
         .flat_map(|file| file.find("LogExporter::builder(").map(move |at| (file, at, file.statement(at))))
 }
 
+/// The endpoint of logs that code names, where it names one in so many words.
+pub(crate) fn endpoint_in_code(facts: &Facts<'_>) -> Option<String> {
+    exporters(facts).find_map(|(file, _, statement)| file.text_after(statement, ".with_endpoint(").map(str::to_owned))
+}
+
 /// E1: an endpoint in code is used as it is.
 fn paths(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
