@@ -23,6 +23,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     if pipeline.owns_facades() {
         found.extend(facades(pipeline));
     }
+    found.extend(switched_off(report));
     found.extend(gates(report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(report));
@@ -89,6 +90,14 @@ pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
 
 fn from_tracing(most: tracing::level_filters::LevelFilter) -> log::LevelFilter {
     log::LevelFilter::iter().find(|level| to_tracing(*level) == most).unwrap_or(log::LevelFilter::Trace)
+}
+
+/// Nothing leaves the process at all: good to know for who looks for it elsewhere.
+fn switched_off(report: &Report) -> Option<Finding> {
+    let why = report.off_because.filter(|_| report.endpoint.is_none())?;
+    let text = format!("records go to no endpoint: {why}");
+    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
+    Some(Finding { severity: Severity::Note, ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.

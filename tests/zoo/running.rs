@@ -43,6 +43,17 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("few_descriptors", few_descriptors),
     ("one_task", one_task),
     ("fork", fork),
+    ("log_long", |_| {
+        logbridge::init();
+        let text = String::from_utf8_lossy(b"\xff").into_owned();
+        log::info!(page = "x".repeat(100_000).as_str(), number = u64::MAX; "a page of {text}");
+    }),
+    ("runtime_ends", |_| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { logbridge::init() });
+        drop(runtime);
+        log::info!("afterwards");
+    }),
     ("exit", |_| {
         logbridge::init();
         log::info!("last words");
@@ -120,6 +131,22 @@ pub(crate) fn rows() -> Vec<Row> {
             let codes = Child::new("poison", case).to(&receiver).run().codes;
             assert!(receiver.logs().len() >= 49, "only that one is lost");
             codes
+        }),
+        named("D21", "an exporter that keeps its errors to itself", "notice", "LB081", |case| {
+            let receiver = receiver();
+            if case == Case::Faulty {
+                receiver.answer_with([Answer::status(503)]);
+            }
+            let child = Child::new("log_info", case).to(&receiver).env("RUST_LOG", "info,opentelemetry=off");
+            child.env("LOGBRIDGE_EXIT_TIMEOUT", "300").run().codes
+        }),
+        named("E19", "the variables are not those of the process", "report", "LB054", |case| {
+            let receiver = receiver();
+            let child = Child::new("log_little", case).to(&receiver);
+            match case {
+                Case::Faulty => child.without("OTEL_EXPORTER_OTLP_ENDPOINT").without("OTEL_SERVICE_NAME").run().codes,
+                Case::Healthy => child.run().codes,
+            }
         }),
         named("F1r", "nothing listens there", "report", "LB081", |case| {
             let receiver = receiver();
@@ -209,6 +236,39 @@ pub(crate) fn rows() -> Vec<Row> {
             texts.sort();
             assert_eq!(texts, ["child", "parent"]);
         }),
+        impossible("B16", "the runtime in which it was set up ends", || arrives("runtime_ends")),
+        impossible("D22", "log calls that wait for an endpoint that does not answer", || {
+            let receiver = receiver();
+            receiver.answer_with([Answer::Hang(Duration::from_secs(600))]);
+            let (bridge, _) = bridge_to(receiver);
+            // None of them could return if it waited for the answer.
+            (0..10_000).for_each(|_| log_one(&bridge));
+            assert_eq!(bridge.report().counters.otlp.pending, 10_000);
+        }),
+        impossible("D25", "a value that is too long for the endpoint", || {
+            let receiver = receiver();
+            let child = Child::new("log_long", Case::Faulty).to(&receiver);
+            child.env("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100").run();
+            let logs = receiver.logs();
+            assert_eq!(logs[0].attribute("page").and_then(|page| page.as_str()).map(str::len), Some(100));
+        }),
+        impossible("G15", "records of traces that are not sampled", || {
+            let receiver = receiver();
+            Child::new("trace", Case::Healthy).to(&receiver).env("OTEL_TRACES_SAMPLER", "always_off").run();
+            assert_eq!(receiver.logs().len(), 1, "unless `Otlp::trace_based` asks for it");
+        }),
+        impossible("H11", "a number that is larger than the type on the wire", || {
+            let receiver = receiver();
+            Child::new("log_long", Case::Faulty).to(&receiver).run();
+            let logs = receiver.logs();
+            let number = logs[0].attribute("number").expect("it is there");
+            assert_eq!(number.as_str(), Some("18446744073709551615"));
+        }),
+        impossible("I9", "bytes that are no UTF-8", || {
+            let receiver = receiver();
+            Child::new("log_long", Case::Faulty).to(&receiver).run();
+            assert_eq!(receiver.logs()[0].message(), "a page of \u{fffd}");
+        }),
         impossible("E13", "a percent sign in a header that code gives", || {
             let receiver = receiver();
             let otlp = Otlp::to(receiver.endpoint()).header("x-key", "a%2Bb");
@@ -261,7 +321,10 @@ fn receiver() -> Receiver {
 }
 
 fn bridge() -> (logbridge::Bridge, Receiver) {
-    let receiver = receiver();
+    bridge_to(receiver())
+}
+
+fn bridge_to(receiver: Receiver) -> (logbridge::Bridge, Receiver) {
     let otlp = Otlp::to(receiver.endpoint());
     let mut builder = logbridge::Builder::new();
     builder.filter_level(LevelFilter::Info).otlp(otlp).console(logbridge::Console::off());
