@@ -7,7 +7,7 @@ use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
-use crate::source::{EventLayer, Pipeline};
+use crate::source::{EventLayer, Pipeline, is_exiting_here};
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -60,7 +60,8 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(pipeline.lowered());
     found.extend(compiled_out(pipeline));
-    if !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+    // A thread that ends the process has lost what it knew of that.
+    if !is_exiting_here() && !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
         let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
         let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
         found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
