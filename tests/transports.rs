@@ -124,7 +124,7 @@ fn a_status_of_http_counts_where_there_is_none_of_grpc() {
         (401, RejectReason::Auth, "it answered 401 Unauthorized"),
         (404, RejectReason::NotFound, "it answered 404 Not Found"),
         (413, RejectReason::TooLarge, "it answered 413 Payload Too Large"),
-        (307, RejectReason::Redirect, "it redirects to nowhere (307)"),
+        (307, RejectReason::Redirect, "it answered 307, a redirect, without saying where to"),
         (500, RejectReason::OtherStatus, "it answered 500 Internal Server Error"),
     ] {
         let headers = &[("content-type", "text/plain")];

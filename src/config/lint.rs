@@ -170,7 +170,7 @@ fn unit(name: &str, value: &str) -> Option<Finding> {
     let number: u64 = if TIMEOUTS.contains(&name) { value.parse().ok() } else { None }?;
     (1..200).contains(&number).then(|| {
         let help = format!("write {number}000 for {number} s, or {number}ms to say that it is meant");
-        warning(&kind::SUSPICIOUS_UNIT, name, format!("{number} are milliseconds, which is very short"))
+        warning(&kind::SUSPICIOUS_UNIT, name, format!("{number} means {number} ms, which is very short"))
             .at(value, 0..value.len())
             .help(help)
     })

@@ -125,7 +125,7 @@ impl Resolver<'_> {
         let value = self.environment.get(VARIABLE)?;
         let overload = Overload::parse(value);
         if overload.is_none() {
-            let problem = format!("`{value}` is no way out of an overload; {} is used", Overload::default());
+            let problem = format!("`{value}` is not a policy for an overload; {} is used", Overload::default());
             let finding = Finding::new(&kind::UNKNOWN_VALUE, Severity::Error, VARIABLE, problem);
             self.find(match Overload::meant(value) {
                 Some(meant) => Finding { corrected: Some(meant), ..finding },

@@ -6,7 +6,7 @@ use log::Level;
 
 use super::Gate;
 use super::explain::gate_of_row;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity, visible};
 use crate::levels::{LevelSet, MessageFilter, Origin, Stage, Threshold, lint_at, parse};
 use crate::notice::one_line;
 
@@ -37,7 +37,15 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
     // Of those for the same target, the last one counts; one that is not set decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
-    let gate = gate_of_row("module stage", row, Stage::Module, target, level);
+    let mut gate = gate_of_row("module stage", row, Stage::Module, target, level);
+    let findings = lint_at(VARIABLE, spec);
+    if !gate.passes
+        && let Some(cause) = findings.iter().find(|finding| mends(finding, target, level))
+        && let Some(corrected) = &cause.corrected
+    {
+        // What was meant, in front of what would do as well.
+        gate.changes.insert(0, format!("write {VARIABLE}={corrected} (see {} below)", cause.code));
+    }
     FilterExplanation {
         target: one_line(target),
         level,
@@ -49,8 +57,18 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
         },
         decides,
         message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(|message| one_line(&message)),
-        findings: lint_at(VARIABLE, spec),
+        findings,
     }
+}
+
+/// Whether the record passes the filter as this finding says that it was meant.
+fn mends(finding: &Finding, target: &str, level: Level) -> bool {
+    let Some(corrected) = finding.corrected.as_deref().filter(|_| finding.severity > Severity::Note) else {
+        return false;
+    };
+    let mut set = LevelSet::default();
+    set.extend(parse(corrected).directives, Origin::Environment, VARIABLE);
+    set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
 }
 
 impl FilterExplanation {
@@ -66,7 +84,7 @@ impl fmt::Display for FilterExplanation {
         let width = self.gate.name.len();
         self.gate.show_decision(f, width)?;
         if let Some(decides) = &self.decides {
-            let text = |bytes: &str| bytes.escape_debug().to_string();
+            let text = visible;
             let before = text(self.spec.get(..decides.start).unwrap_or_default()).chars().count();
             let marked = text(self.spec.get(decides.clone()).unwrap_or_default()).chars().count();
             writeln!(f, "        {}", text(&self.spec))?;

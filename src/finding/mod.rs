@@ -124,14 +124,25 @@ impl Finding {
     }
 }
 
+/// On one line, and unable to move the cursor; quotes and backslashes stay as they were written.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().fold(String::new(), |mut shown, c| {
+        match c.is_control() {
+            true => shown.extend(c.escape_debug()),
+            false => shown.push(c),
+        }
+        shown
+    })
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]: {}: {}", self.severity, self.code, self.place, self.text)?;
         if !self.evidence.is_empty() {
-            write!(f, "\n  {}", self.evidence.escape_debug())?;
+            write!(f, "\n  {}", visible(&self.evidence))?;
         }
-        let before = self.evidence.get(..self.position.start).unwrap_or_default().escape_debug().count();
-        let marked = self.evidence.get(self.position.clone()).unwrap_or_default().escape_debug().count();
+        let before = visible(self.evidence.get(..self.position.start).unwrap_or_default()).chars().count();
+        let marked = visible(self.evidence.get(self.position.clone()).unwrap_or_default()).chars().count();
         if marked > 0 {
             write!(f, "\n  {:before$}{}", "", "^".repeat(marked))?;
         }

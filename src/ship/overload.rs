@@ -149,9 +149,9 @@ impl OverloadVoice {
             |from: u64, to: u64| (to.saturating_sub(from) as f64 / (now - first.at).as_secs_f64()).round() as u64;
         if now - first.at >= LEAST {
             notice = notice.note(format!(
-                "in the last {:.1} s, {} came and {} were delivered each second",
+                "over the last {:.1} s: {} records a second came, {} a second were delivered",
                 (now - first.at).as_secs_f64(),
-                Signal::Logs.count(rate(first.accepted, last.accepted)),
+                rate(first.accepted, last.accepted),
                 rate(first.delivered, last.delivered),
             ));
         }
@@ -178,7 +178,7 @@ impl OverloadVoice {
             notice = notice.note(most_of_them(most));
         }
         let bound = Size(self.max_bytes);
-        Some(notice.note(format!("the bound is {bound}")).help(format!("log less at once, or raise {}", self.variable)))
+        Some(notice.note(format!("the bound is {bound}")).help(format!("shorten them, or raise {}", self.variable)))
     }
 
     /// `None` where nothing is new.
@@ -207,9 +207,9 @@ impl OverloadVoice {
             let came = otlp.accepted.saturating_sub(first.accepted);
             let left = otlp.delivered.saturating_sub(first.delivered);
             notice = notice.note(format!(
-                "in the last {:.1} s, {} came and {} were delivered each second",
+                "over the last {:.1} s: {} records a second came, {} a second were delivered",
                 time.as_secs_f64(),
-                Signal::Logs.count(rate(came)),
+                rate(came),
                 rate(left),
             ));
         }
@@ -227,8 +227,8 @@ impl OverloadVoice {
 
 fn most_of_them(most: &Loss) -> String {
     let level = most.level.map_or("no level", |level: Level| level.as_str());
-    let target = if most.target.is_empty() { "(other targets)" } else { &most.target };
-    format!("most of them: {} of {target} at {level}", most.records)
+    let target = if most.target.is_empty() { "other targets" } else { &most.target };
+    format!("most: {} from {target} at {level}", most.records)
 }
 
 #[cfg(test)]
@@ -278,8 +278,8 @@ mod tests {
             [
                 "700: it made room in the full outbox for a newer record",
                 "50: the outbox was full",
-                "most of them: 600 of shop::db at DEBUG",
-                "in the last 4.0 s, 2000 records came and 10 were delivered each second",
+                "most: 600 from shop::db at DEBUG",
+                "over the last 4.0 s: 2000 records a second came, 10 a second were delivered",
                 "the bound is 64 MiB, the policy drop-oldest",
             ]
         );
@@ -326,7 +326,7 @@ mod tests {
         voice.sample(Sample::new(now, &counters(9_000, 100, &[])));
         let notice = voice.growing(now, (half, most)).expect("news");
         assert_eq!(notice.text, "the outbox is more than half full: 40 MiB of 64 MiB wait to be sent");
-        assert_eq!(notice.notes, ["in the last 2.0 s, 4000 records came and 50 were delivered each second"]);
+        assert_eq!(notice.notes, ["over the last 2.0 s: 4000 records a second came, 50 a second were delivered"]);
         assert_eq!(voice.growing(now, (half, most)), None);
         assert_eq!(voice.growing(now, (1 << 20, most)), None);
         assert!(voice.growing(now, (half, most)).is_some(), "it was nearly empty meanwhile");

@@ -121,9 +121,9 @@ impl Voice {
                 let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
                 let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
                 let key = format!("partial {} {message}", self.endpoint);
-                notice::say(
-                    &Notice::new(kind::REFUSED.code, key, text).help("what it rejected is lost; its message says why"),
-                );
+                notice::say(&Notice::new(kind::REFUSED.code, key, text).help(
+                    "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
+                ));
             }
             Outcome::Refused { cause, .. } => {
                 let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);

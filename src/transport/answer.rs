@@ -52,11 +52,16 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
         407 => refused(RejectReason::Auth, CauseKind::Proxy, "the proxy wants other credentials"),
         413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
-            let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            // In this order: a password may have anything in it.
-            let to = redact_url(to);
-            let to = to.split('#').next().unwrap_or_default();
-            let text = format!("it redirects to {to} ({}), which is never followed", status.as_u16());
+            let code = status.as_u16();
+            let text = match headers.get(header::LOCATION).and_then(|to| to.to_str().ok()) {
+                Some(to) => {
+                    // In this order: a password may have anything in it.
+                    let to = redact_url(to);
+                    let to = to.split('#').next().unwrap_or_default();
+                    format!("it redirects to {to} ({code}), which is never followed")
+                }
+                None => format!("it answered {code}, a redirect, without saying where to"),
+            };
             Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Redirect, text } }
         }
         _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
@@ -83,7 +88,9 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
                 headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
             // Nothing asked for that.
             let encoding = encoding.map_or_else(String::new, |encoding| format!(" compressed by {encoding}"));
-            let text = format!("it answered {} with {kind}{encoding}, which is no OTLP answer", status.as_u16());
+            // The content type may be right.
+            let which = if kind.starts_with("application/") { " and a body that is no" } else { ", which is no" };
+            let text = format!("it answered {} with {kind}{encoding}{which} OTLP answer", status.as_u16());
             Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
         }
     }

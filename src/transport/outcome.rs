@@ -88,10 +88,16 @@ pub(crate) enum CauseKind {
     Auth,
     /// The endpoint asks to wait.
     Busy,
+    /// The endpoint has no room, and does not say that this passes.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Only gRPC has a word for it.
+    Exhausted,
     /// The endpoint cannot read the request, or refuses it for a reason of its own.
     Final,
     /// Nothing takes this signal at that path.
     NotFound,
+    /// Nothing takes this signal, and there are no paths.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Only gRPC has a word for it.
+    Unimplemented,
     /// A success that is no OTLP answer.
     NotOtlp,
     /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
@@ -138,7 +144,7 @@ impl CauseKind {
 
     /// Whether a refusal says nothing of what was sent: with another key or another address it would be taken.
     fn is_about_the_endpoint(self) -> bool {
-        matches!(self, Self::Auth | Self::NotFound | Self::Redirect)
+        matches!(self, Self::Auth | Self::NotFound | Self::Redirect | Self::Unimplemented)
     }
 
     /// What to change.
@@ -146,15 +152,23 @@ impl CauseKind {
         match self {
             Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
+            Self::Exhausted => "raise the quota or the limit of the receiver: what it refused is lost",
             Self::Final => "look at the endpoint's own log for the reason",
+            Self::Unimplemented => {
+                "the receiver has no pipeline for this signal, or this is not its OTLP port: add one there, or switch the \
+                 signal off here: OTEL_LOGS_EXPORTER=none, OTEL_TRACES_EXPORTER=none"
+            }
             Self::NotFound => {
                 "check the path: /v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT, and a URL for one signal \
                  is used as it is; OTEL_TRACES_EXPORTER=none sends no spans, OTEL_LOGS_EXPORTER=none no logs"
             }
-            Self::NotOtlp => "something else than an OTLP receiver answers there: check host, port and path",
+            Self::NotOtlp => {
+                "something other than an OTLP receiver answers there, or something that changes its answers: check host, port and \
+                 path, and proxies in between"
+            }
             Self::TooLarge => {
-                "raise the endpoint's limit for requests, or send less at once: OTEL_BLRP_MAX_EXPORT_BATCH_SIZE, \
-                 OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+                "raise the endpoint's limit for requests, or set LOGBRIDGE_MAX_REQUEST_BYTES below it; a record or span that is \
+                 too large by itself has to become shorter"
             }
             Self::Protocol => "this port seems to speak another protocol: OTLP/HTTP usually is 4318, gRPC 4317",
             Self::NotGrpc => {
@@ -170,8 +184,14 @@ impl CauseKind {
                 "start a collector there, or name another endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)"
             }
             Self::Proxy => "check HTTPS_PROXY and HTTP_PROXY, or name the endpoint's host in NO_PROXY",
-            Self::Redirect => "set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects, if you trust that",
-            Self::Timeout => "check that the address is right and no firewall swallows the packets",
+            Self::Redirect => {
+                "name the place it redirects to, if you trust that: OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and …_TRACES_ENDPOINT take a \
+                 whole URL, OTEL_EXPORTER_OTLP_ENDPOINT one without the path"
+            }
+            Self::Timeout => {
+                "raise OTEL_EXPORTER_OTLP_TIMEOUT (milliseconds) if the endpoint is slow; if it is never reached, check its \
+                 address and what a firewall drops"
+            }
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
             Self::TlsSetUp => {
                 "look at the feature `tls` of logbridge, and at OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and \

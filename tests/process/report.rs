@@ -122,9 +122,9 @@ fn exit_beside_scoped(_: &[String]) {
     std::thread::spawn(move || {
         tracing::subscriber::with_default(tracing_subscriber::registry(), || {
             ready.send(()).expect("somebody waits");
-            loop {
-                std::thread::park();
-            }
+            // For ever: the other end of what it waits for is here too.
+            let (_never, forever) = std::sync::mpsc::channel::<()>();
+            let _the_process_ends_first = forever.recv();
         });
     });
     wait.recv().expect("it is in force there");

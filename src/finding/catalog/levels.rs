@@ -42,7 +42,7 @@ super::kinds! {
         "write the name as the module has it; for a target of your own with capital letters this is well.";
     COMPILED_OUT = "LB014" "compiled-out" NeverCreated "a level is asked for that is not compiled into the program",
         "A feature `max_level_*` or `release_max_level_*` of `log` or `tracing` removes the calls below a level while compiling. Features of all dependencies are added up, and the lowest wins: one dependency that asks for `release_max_level_warn` silences every crate of the release build.",
-        "`logbridge doctor project` names the crate that asks for the feature: remove it there, or depend on a version without it.";
+        "`logbridge doctor project` names the crate that asks for the feature: remove it there, or depend on a version without it. The same, seen in a project, is LB045.";
     PREFIX = "LB015" "prefix" Filtered "a directive also names a crate that begins with the same letters",
         "A directive names every target that begins with it, as in env_logger: `shop=off` also silences `shop_core`.",
         "end the name with `::` to mean the modules of that crate only, or add a directive for the other crate.";

@@ -99,7 +99,7 @@ impl Kind {
         }
         for Self { code, name, verdict, title, cause, fix } in Self::all() {
             text.push_str(&format!(
-                "\n## {code}\n\n**{title}** (`{name}`). A missing record is {verdict}.\n\n{cause}\n\n*What to do:* {fix}\n"
+                "\n## {code}\n\n**{title}** (`{name}`). What a missing record is then: {verdict}.\n\n{cause}\n\n*What to do:* {fix}\n"
             ));
         }
         text
@@ -109,7 +109,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, name, verdict, title, cause, fix } = self;
-        writeln!(f, "{code} {name}: {title}\na missing record is {verdict}\n\n{cause}\n\nWhat to do: {fix}")
+        writeln!(f, "{code} {name}: {title}\nwhat a missing record is then: {verdict}\n\n{cause}\n\nWhat to do: {fix}")
     }
 }
 

@@ -23,7 +23,7 @@ super::kinds! {
         "Requests fail in a way that may pass: refused connections, timeouts, 429 and 503. Records wait and are sent again and again, within the bound of memory or spool.",
         "`logbridge doctor endpoint` says what is wrong with it and what would make it work.";
     REFUSED = "LB082" "refused" Refused "an endpoint has refused records for good",
-        "It answered with a status that sending again does not change (400, 401, 403, 404, 413), with a redirect, or with a partial success that rejects some (or only warns). They are lost, unless a spool keeps what was refused for its credentials or its path.",
+        "It answered with a status that sending again does not change (400, 401, 403, 404, 405, 413, 415, 500), with a redirect, or with a partial success that rejects some (or only warns). They are lost, unless a spool keeps what was refused for its credentials or its path.",
         "mend what the endpoint's own words say; `logbridge doctor endpoint` tries path, key and size one by one.";
     UNCONFIRMED = "LB083" "unconfirmed" Refused "an endpoint answered with a success that is no OTLP answer",
         "A login page, a proxy or another service answers 200 to anything. Other exporters count that as delivered; here it is counted apart, and the records are probably lost.",

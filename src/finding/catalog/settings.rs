@@ -8,7 +8,7 @@ super::kinds! {
         "Variables such as OTEL_EXPORTER_OTLP_PROTOCOL know a few words. Another one is ignored, and the default applies, which may send elsewhere or not at all.",
         "use one of the words that the finding lists.";
     BAD_URL = "LB022" "bad-url" Dropped "an endpoint is no URL that can be sent to",
-        "An endpoint needs a scheme (`http://` or `https://`) and a host. The stock HTTP exporter builds with `localhost:4318` and fails later with \"network error\".",
+        "An endpoint needs a scheme (`http://` or `https://`) and a host. With `localhost:4318`, the stock HTTP exporter cannot be built, or, given it in code, fails later with \"network error\".",
         "write a whole URL: `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.";
     URL_CREDENTIALS = "LB023" "url-credentials" Refused "an endpoint has user name and password in it",
         "What stands before the `@` of a URL is not sent by OTLP exporters, so the endpoint answers 401; and URLs are printed in logs.",
@@ -47,7 +47,7 @@ super::kinds! {
         "Names of variables are compared letter by letter: `OTEL_EXPORTER_OTLP_LOG_ENDPOINT` (without the S) and `otel_service_name` are read by nobody, and the default applies.",
         "rename it to the one that the finding names.";
     NO_EFFECT = "LB035" "no-effect" Dropped "a variable is set that has no effect",
-        "The specification, or another implementation, knows the variable; what runs here does not.",
+        "The specification, or another implementation, knows the variable, and what runs here does not; or the endpoint refuses what it asks for (compression), and gets it otherwise.",
         "unset it, and use the setting that the finding names where there is one.";
     EMPTY_MASKS = "LB036" "empty-masks" Refused "a variable without a value stands in front of a general one",
         "An empty OTEL_EXPORTER_OTLP_LOGS_HEADERS counts as unset here. In the stock Rust exporter it hides OTEL_EXPORTER_OTLP_HEADERS, so that no key is sent.",
@@ -69,11 +69,11 @@ super::kinds! {
         "make the directory, for the user that the program runs as, or name another one in LOGBRIDGE_SPOOL_DIR.";
     TRACE_CONTEXT = "LB042" "trace-context" HardToFind "the trace context of the environment cannot be used",
         "TRACEPARENT is taken as the parent of a program's spans only when it is asked for and well-formed; otherwise its records are in no trace, or in one of their own.",
-        "set TRACEPARENT as W3C defines it, and call `Builder::trace_context_from_env(true)`.";
+        "set TRACEPARENT as W3C defines it, and ask for it: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV=true`, or `Builder::trace_context_from_env(true)`.";
     DEBUG_OTHER = "LB043" "debug-other" Filtered "DEBUG has a value that is meant for another tool",
         "`DEBUG=express:*` and the like belong to other programs. Only `true`, `1`, `yes` and `on` switch the debug mirror on.",
         "set DEBUG=true to see what is shipped, or leave it as it is.";
     KEY_EXPRESSION = "LB044" "key-expression" HardToFind "a key to be redacted is written as a pattern",
-        "LOGBRIDGE_REDACT_KEYS has whole names of keys. A pattern there matches only a key that is called like that, and the value is sent.",
-        "write whole names, or use LOGBRIDGE_REDACT_VALUES for regular expressions.";
+        "LOGBRIDGE_REDACT_KEYS has names of keys, in which `*` stands for any characters. A regular expression there matches only a key that is called like that, and the value is sent.",
+        "write names such as `password` or `*token*`, or use LOGBRIDGE_REDACT_VALUES for regular expressions.";
 }

@@ -54,9 +54,11 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
         // The servers of Go and of tonic have no code of their own for it.
         Code::ResourceExhausted if said.contains("larger than max") => too_large(),
         Code::OutOfRange if said.contains("message length too large") => too_large(),
-        Code::ResourceExhausted if after.is_none() => {
-            refused(RejectReason::OtherStatus, CauseKind::Busy, "it has no room, and does not say that this passes")
-        }
+        Code::ResourceExhausted if after.is_none() => refused(
+            RejectReason::OtherStatus,
+            CauseKind::Exhausted,
+            "it has no room, and does not say that this passes",
+        ),
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::ResourceExhausted
@@ -68,7 +70,9 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
         Code::Unauthenticated | Code::PermissionDenied => {
             refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials")
         }
-        Code::Unimplemented => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal there"),
+        Code::Unimplemented => {
+            refused(RejectReason::NotFound, CauseKind::Unimplemented, "nothing takes this signal there")
+        }
         _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
     }
 }
