@@ -157,3 +157,78 @@ fn a_directory_that_cannot_be_read_is_told_with_what_to_do() {
         }
     }
 }
+
+fn doctor(arguments: &[&str]) -> Command {
+    let mut command = logbridge(&["doctor"]);
+    command.args(arguments).current_dir("/");
+    command
+}
+
+#[test]
+fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
+    let well = run(doctor(&["environment"]));
+    assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""));
+    assert!(well.stdout.contains("environment\n") && well.stdout.contains("  nothing found\n"), "{}", well.stdout);
+    let mut command = doctor(&["environment"]);
+    command.env("RUST_LOG", "shop=inof");
+    let ill = run(command);
+    assert_eq!(ill.code, Some(1));
+    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is no level"), "{}", ill.stdout);
+    assert!(ill.stdout.contains("1 error") && ill.stdout.contains("`logbridge explain LB001`"), "{}", ill.stdout);
+    // A note alone is no illness.
+    let mut command = doctor(&["environment"]);
+    command.env("RUST_LOG", "shop=info");
+    let noted = run(command);
+    assert_eq!(noted.code, Some(0), "{}", noted.stdout);
+    assert!(noted.stdout.contains("note[LB009]"), "{}", noted.stdout);
+}
+
+#[test]
+fn doctor_leaves_out_what_is_not_there() {
+    let ended = run(doctor(&[]));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("not looked at: there is no Cargo.toml here or above"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("not looked at: neither --endpoint nor the environment names one"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn doctor_is_asked_in_the_wrong_way() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (arguments, said) in [
+        (&["project"][..], "there is no Cargo.toml here or above"),
+        (&["project", "--manifest-path", "/no/Cargo.toml"], "`/no/Cargo.toml`"),
+        (&["--manifest-path", manifest, "--profile", "nosuch"], "there is no profile `nosuch`"),
+        (&["--manifest-path", manifest, "-p", "nosuch"], "the project has no package `nosuch`"),
+        (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
+        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is no URL"),
+        (&["nosuch"], "invalid value 'nosuch'"),
+        (&["--release", "--profile", "dev"], "cannot be used with"),
+    ] {
+        let ended = run(doctor(arguments));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(said) && !ended.stderr.contains("s3cret"), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn doctor_in_json_is_one_object() {
+    let mut command = doctor(&["environment", "--json"]);
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "10");
+    let ended = run(command);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((json["warnings"].as_u64(), json["errors"].as_u64()), (Some(1), Some(0)));
+    let finding = &json["stages"][0]["findings"][0];
+    for (key, value) in [
+        ("code", "LB038"),
+        ("name", "suspicious-unit"),
+        ("severity", "warning"),
+        ("verdict", "dropped"),
+        ("place", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    ] {
+        assert_eq!(finding[key], value, "{finding}");
+    }
+}

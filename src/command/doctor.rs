@@ -133,12 +133,16 @@ impl Doctor {
         }
         if self.wants(Stage::Endpoint) {
             spinner.says("asking the endpoint");
+            let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
             let asked = endpoint::Asked {
                 environment,
                 named: self.endpoint.as_deref(),
                 is_explicit: self.stages.contains(&Stage::Endpoint),
                 may_send: self.send,
-                has_stock: facts.as_ref().is_some_and(|facts| facts.uses.stock_logs),
+                has_stock: stock.is_some(),
+                in_code: stock.map_or((None, false), |facts| {
+                    (project::endpoint_in_code(facts), facts.uses.grpc && !facts.uses.http)
+                }),
             };
             checkups.push(match self.offline {
                 true => skipped("endpoint", "--offline says so".to_owned()),

@@ -50,13 +50,18 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
     }
     for variable in BASES {
         if let Some((value, endpoint)) = endpoint(environment, variable) {
-            findings.extend(doubled_path(variable, value, &endpoint));
+            // gRPC has no path, and leaves out what stands there.
+            if !is_grpc(environment, &[PROTOCOL]) {
+                findings.extend(doubled_path(variable, value, &endpoint));
+            }
             findings.extend(grpc_port(environment, variable, &[PROTOCOL], value, &endpoint));
         }
     }
     for (variable, path, protocol) in FULL {
         if let Some((value, endpoint)) = endpoint(environment, variable) {
-            findings.extend(missing_path(variable, value, path, &endpoint));
+            if !is_grpc(environment, &[protocol, PROTOCOL]) {
+                findings.extend(missing_path(variable, value, path, &endpoint));
+            }
             findings.extend(grpc_port(environment, variable, &[protocol, PROTOCOL], value, &endpoint));
         }
     }
@@ -229,6 +234,11 @@ fn missing_path(variable: &str, value: &str, path: &str, endpoint: &Endpoint) ->
     Some(propose(show(finding, variable, value, 0..value.len()), variable, value, whole))
 }
 
+/// Whether the first of these variables that has a value says gRPC.
+fn is_grpc(environment: &Environment, protocols: &[&'static str]) -> bool {
+    environment.first(protocols).is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("grpc"))
+}
+
 fn grpc_port(
     environment: &Environment,
     variable: &str,
@@ -237,8 +247,7 @@ fn grpc_port(
     endpoint: &Endpoint,
 ) -> Option<Finding> {
     let protocol = environment.first(protocols);
-    let is_grpc = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("grpc"));
-    let (port, finding) = match (endpoint.uri().port_u16()?, is_grpc) {
+    let (port, finding) = match (endpoint.uri().port_u16()?, is_grpc(environment, protocols)) {
         (4317, false) => {
             let is_json = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("http/json"));
             let spoken = if is_json { "http/json" } else { "http/protobuf" };

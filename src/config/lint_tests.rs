@@ -314,3 +314,18 @@ fn every_row_of_the_list_is_told_apart() {
         assert_eq!(has_no_effect, *used != Use::Honoured || is_about_grpc, "{name}: {:?}", codes(&config));
     }
 }
+
+#[test]
+fn grpc_has_no_path_to_miss_or_to_double() {
+    const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    for (variable, url, protocol, is_found) in [
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://h:4317", "grpc", false),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://h:4319", "http/protobuf", true),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4317/v1/logs", "grpc", false),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4319/v1/logs", "http/json", true),
+    ] {
+        let findings = lint(&Environment::from([(variable, url), (PROTOCOL, protocol)]));
+        let paths = findings.iter().filter(|finding| ["missing-path", "doubled-path"].contains(&finding.name));
+        assert_eq!(paths.count() > 0, is_found, "{variable}={url} {protocol}: {findings:?}");
+    }
+}

@@ -162,6 +162,8 @@ fn write_event(level: Level) {
     }
 }
 
+/// What `log` cuts by.
+const MAX_LEVEL: &str = "log::max_level()";
 /// The levels cut it, and so it is well.
 const CUT: &str = "the levels";
 
@@ -188,7 +190,7 @@ fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place) -> St
             "it is compiled out of tracing".to_owned()
         }
         _ if is_cut => CUT.to_owned(),
-        Facade::Log if level > log::max_level() => format!("log::max_level() is {}", log::max_level()),
+        Facade::Log if level > log::max_level() => format!("{MAX_LEVEL} is {}", log::max_level()),
         Facade::Log => "`log` has another logger, which does not hand it on".to_owned(),
         Facade::Tracing if place == Place::ThisThread => {
             "another subscriber is in force on this thread, or a layer's filter keeps it back".to_owned()
@@ -201,6 +203,13 @@ fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place) -> St
 fn findings(pipeline: &Pipeline, canaries: &[Canary]) -> Vec<Finding> {
     let mut found: Vec<Finding> = compiled_out(pipeline);
     found.extend(pipeline.lowered());
+    let is_closed = |canary: &Canary| canary.stopped_by.as_deref().is_some_and(|by| by.starts_with(MAX_LEVEL));
+    // Where we open the facades, it was somebody else who closed them.
+    if !pipeline.owns_facades() && canaries.iter().any(is_closed) {
+        let text = format!("{MAX_LEVEL} is {}, and the levels need {}", log::max_level(), pipeline.levels.facades());
+        let help = "call `log::set_max_level(bridge.logger().filter())` where the logger is set";
+        found.push(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, "log", text).help(help));
+    }
     for facade in [Facade::Log, Facade::Tracing] {
         let is_kept = |canary: &&Canary| {
             let by = canary.stopped_by.as_deref().unwrap_or_default();

@@ -134,13 +134,12 @@ fn common(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
             || feature("tracing"),
         ),
     ];
-    let max = log::max_level();
-    gates.push(gate("log::max_level()", level <= max || !pipeline.owns_facades(), format!("{max}"), || {
-        if level <= pipeline.levels.facades() {
-            format!("something called log::set_max_level({max:?}) after `init`: remove that")
-        } else {
-            "it follows the module stage, which needs no more".to_owned()
-        }
+    // What the levels need less than is theirs to say: this one only follows them.
+    let (max, follows) = (log::max_level(), level > pipeline.levels.facades());
+    let passes = level <= max || follows || !pipeline.owns_facades();
+    let why = if level > max && follows { format!("{max}, which is what the levels need") } else { max.to_string() };
+    gates.push(gate("log::max_level()", passes, why, || {
+        format!("something called log::set_max_level(LevelFilter::{max:?}) after `init`: remove that")
     }));
     let slot = match pipeline.owns_facades() {
         true => "logbridge",

@@ -2,12 +2,12 @@
 
 use tracing_core::dispatcher;
 
-use super::report::Report;
+use super::report::{Report, Traced};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
-use crate::source::{EventLayer, Pipeline};
+use crate::source::{EventLayer, Pipeline, is_exiting_here};
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -23,8 +23,10 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     if pipeline.owns_facades() {
         found.extend(facades(pipeline));
     }
+    found.extend(switched_off(report));
     found.extend(gates(report));
     found.extend(losses(pipeline, report));
+    found.extend(correlation(report));
     for (requests, endpoint) in [(&report.requests, &report.endpoint), (&report.span_requests, &report.span_endpoint)] {
         if let (Some(requests), Some(endpoint)) = (requests, endpoint) {
             found.extend(answers(requests, endpoint));
@@ -58,7 +60,8 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(pipeline.lowered());
     found.extend(compiled_out(pipeline));
-    if !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+    // A thread that ends the process has lost what it knew of that.
+    if !is_exiting_here() && !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
         let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
         let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
         found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
@@ -88,6 +91,14 @@ pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
 
 fn from_tracing(most: tracing::level_filters::LevelFilter) -> log::LevelFilter {
     log::LevelFilter::iter().find(|level| to_tracing(*level) == most).unwrap_or(log::LevelFilter::Trace)
+}
+
+/// Nothing leaves the process at all: good to know for who looks for it elsewhere.
+fn switched_off(report: &Report) -> Option<Finding> {
+    let why = report.off_because.filter(|_| report.endpoint.is_none())?;
+    let text = format!("records go to no endpoint: {why}");
+    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
+    Some(Finding { severity: Severity::Note, ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.
@@ -126,6 +137,37 @@ fn gates(report: &Report) -> Vec<Finding> {
 
 fn were(number: u64) -> String {
     format!("{} {}", records(number), if number == 1 { "was" } else { "were" })
+}
+
+/// Whether records and spans find each other.
+fn correlation(report: &Report) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let spans = &report.counters.spans;
+    let sum = |of: fn(&Traced) -> u64| report.traced.iter().map(of).sum::<u64>();
+    let (sent, traced) = (sum(|traced| traced.records), sum(|traced| traced.with_trace));
+    if spans.ended > 0 && sent > 0 && traced == 0 {
+        let text = format!("{} sent, and none has a trace id, though {} ended", were(sent), count_spans(spans.ended));
+        let help = "log inside of spans, and take them along to other threads and tasks: `Span::enter`, \
+                    `.instrument(Span::current())`, `logbridge::carry_context`";
+        let finding = warning(&kind::LOGS_WITHOUT_TRACE, RECORDS, text, help);
+        // A few may well be those of the start.
+        found.push(if sent < FEW { Finding { severity: Severity::Note, ..finding } } else { finding });
+    }
+    let is_off = report.configuration.decides("sampler", "AlwaysOff");
+    if traced > 0 && spans.accepted == 0 && (spans.unsampled > 0 || is_off) {
+        let text = format!("{} sent in traces of which no span is exported: none is sampled", were(traced));
+        let help = "sample some (OTEL_TRACES_SAMPLER=parentbased_traceidratio), or send only records of sampled traces: \
+                    `Otlp::trace_based(true)`";
+        found.push(warning(&kind::SPAN_MISSING, SPANS, text, help));
+    }
+    found
+}
+
+/// Fewer records than this say little of a program.
+const FEW: u64 = 10;
+
+fn count_spans(number: u64) -> String {
+    if number == 1 { "1 span".to_owned() } else { format!("{number} spans") }
 }
 
 /// What was accepted and is lost, or waits.

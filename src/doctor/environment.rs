@@ -1,8 +1,8 @@
 //! The stage `environment`: what the variables say, to logbridge and to the stock SDK, which reads some of them otherwise.
 
 use super::Checkup;
-use super::project::{Facts, against_crates};
-use crate::config::{Config, Environment, Otlp, Settings};
+use super::project::{Facts, against_crates, unset};
+use crate::config::{Config, Environment, Otlp, Settings, Source};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::Origin;
 
@@ -32,9 +32,14 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
             return Decided { checkup, problem: Some(problem) };
         }
     };
-    // That it is asked about by hand says nothing of the program.
-    let of_code = |finding: &Finding| endpoint.is_some() && finding.code == kind::SET_IN_CODE.code;
-    checkup.findings.extend(config.findings.iter().filter(|finding| !of_code(finding)).cloned());
+    let applies = |finding: &&Finding| {
+        // That it is asked about by hand says nothing of the program; nor does what the doctor is built without.
+        let is_of_code = endpoint.is_some() && finding.code == kind::SET_IN_CODE.code;
+        let is_of_doctor = finding.text.contains("is not compiled into this program");
+        !is_of_code && !is_of_doctor && !project.is_some_and(|facts| is_of_http(facts, finding))
+    };
+    checkup.findings.extend(config.findings.iter().filter(applies).cloned());
+    checkup.findings.extend(project.and_then(unset));
     if let (Some(facts), Some(spec)) = (project, environment.get("RUST_LOG")) {
         checkup.findings.extend(against_crates(facts, "RUST_LOG", spec));
     }
@@ -45,6 +50,12 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     }
     checkup.seen = seen(&config, environment);
     Decided { checkup, problem: None }
+}
+
+/// Whether the stock SDK is told by code to speak gRPC, and the finding is about HTTP: its paths and its port.
+fn is_of_http(facts: &Facts<'_>, finding: &Finding) -> bool {
+    let is_grpc = facts.uses.stock_logs && !facts.uses.logbridge && facts.uses.grpc && !facts.uses.http;
+    is_grpc && [&kind::DOUBLED_PATH, &kind::GRPC_PORT, &kind::MISSING_PATH].iter().any(|kind| kind.code == finding.code)
 }
 
 fn found(
@@ -137,6 +148,8 @@ fn stock(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
         ));
     }
     findings.extend(ignored_protocol(environment, facts));
+    findings.extend(http_port(environment, facts));
+    findings.extend(hyperdx(environment, facts));
     findings.extend(set_in_code(environment, facts));
     findings.extend(proxied(environment, facts));
     findings
@@ -153,6 +166,28 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
     let text =
         format!("it says {value}, and code says `{call}` ({place}): {spoken} is spoken, whatever the variable says");
     Some(found(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
+}
+
+/// gRPC is spoken, since code says so, and the port is that of HTTP.
+fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let (variable, value) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
+    if facts.uses.http || !value.trim_end_matches('/').ends_with(":4318") {
+        return None;
+    }
+    let place = facts.sources.place(".with_tonic()")?;
+    let text = format!("port 4318 is that of HTTP, and code speaks gRPC ({place})");
+    Some(found(&kind::GRPC_PORT, Severity::Warning, variable, text, "use port 4317, or `.with_http()` in code"))
+}
+
+/// Variables of ClickStack's own SDKs, and of logbridge.
+fn hyperdx(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let (variable, _) = environment.first(&["HYPERDX_API_KEY", "HYPERDX_LOGS_APIKEY", "HYPERDX_API_ENDPOINT"])?;
+    let is_read = facts.uses.logbridge || facts.sources.files.iter().any(|file| file.text.contains("HYPERDX_"));
+    (!is_read).then(|| {
+        let text = "the stock SDK does not read it";
+        let help = "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, and OTEL_EXPORTER_OTLP_ENDPOINT";
+        found(&kind::NO_EFFECT, Severity::Warning, variable, text, help)
+    })
 }
 
 fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
@@ -196,6 +231,8 @@ fn seen(config: &Config, environment: &Environment) -> Vec<String> {
         .settings
         .iter()
         .filter(|setting| shown.contains(&setting.name))
+        // What nobody has set is in the documentation; the name of the program is here that of the doctor.
+        .filter(|setting| setting.name == "logs endpoint" || setting.source != Source::BuiltIn)
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source))
         .collect();
     lines.push(match environment.get("RUST_LOG") {

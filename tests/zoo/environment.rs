@@ -1,6 +1,6 @@
 //! Stage E, and the filters of stage C that cannot mean what they say: what the doctor reads from variables alone.
 
-use crate::cargo::{doctor, said};
+use crate::cargo::{Project, doctor, said};
 use crate::row::{Case, Codes, Row, impossible, named};
 use crate::stock;
 
@@ -137,6 +137,15 @@ fn others() -> Vec<Row> {
         named("E14", "the protocol of the variable, and another one in code", "doctor", "LB035", |case| {
             stock::project().variable("OTEL_EXPORTER_OTLP_PROTOCOL", case.pick("grpc", "http/protobuf")).codes()
         }),
+        named("E15c", "HTTP's port, and gRPC in code", "doctor", "LB026", |case| {
+            let endpoint = case.pick("http://collector:4318", "http://collector:4317");
+            tonic().variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).codes()
+        }),
+        named("E21", "HYPERDX_API_KEY, which the stock SDK does not read", "doctor", "LB035", |case| {
+            let (name, value) =
+                case.pick(("HYPERDX_API_KEY", "s3cret"), ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret"));
+            stock::project().variable(name, value).codes()
+        }),
         named("E16b", "OTEL_SDK_DISABLED, which the stock SDK does not read", "doctor", "LB035", |case| {
             stock::project().variable("OTEL_SDK_DISABLED", case.pick("true", "false")).codes()
         }),
@@ -167,6 +176,12 @@ fn others() -> Vec<Row> {
         }),
         impossible("E0", "no secret of a variable is in the output", no_secret_is_shown),
     ]
+}
+
+/// The stock SDK, told by code to speak gRPC.
+fn tonic() -> Project {
+    let main = stock::MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", "#[tokio::main]\nasync fn main");
+    stock::with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]").main(&main)
 }
 
 /// Keys, headers, and passwords in URLs, well and badly written.

@@ -38,6 +38,12 @@ fn set_ups() -> Vec<(&'static str, Project)> {
                 .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ),
         (
+            "the stock SDK over gRPC, by code alone",
+            with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]")
+                .main(&MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", "#[tokio::main]\nasync fn main"))
+                .variable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://collector:4317"),
+        ),
+        (
             "the stock SDK for `log`",
             vendored(Project::new(log_only)).main(
                 "use opentelemetry_appender_log::OpenTelemetryLogBridge;\nuse opentelemetry_sdk::logs::SdkLoggerProvider;\nfn main() {\n\

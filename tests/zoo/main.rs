@@ -8,10 +8,19 @@
 
 // A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
 // descriptors.
-#![allow(unsafe_code, clippy::disallowed_methods, clippy::expect_used, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 
+mod arrived;
 mod cargo;
 mod child;
+mod composed;
 mod environment;
 mod healthy;
 mod network;
@@ -31,12 +40,15 @@ fn rows() -> Vec<Row> {
     rows.extend(environment::rows());
     rows.extend(network::rows());
     rows.extend(running::rows());
-    rows.push(impossible("0", "twelve healthy set-ups without error or warning", healthy::nothing_is_found));
+    rows.extend(composed::rows());
+    rows.extend(arrived::rows());
+    rows.push(impossible("0", "thirteen healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }
 
 fn main() -> ExitCode {
-    if child::play(running::PROGRAMS).is_some() {
+    let programs = [running::PROGRAMS, composed::PROGRAMS, arrived::PROGRAMS].concat();
+    if child::play(&programs).is_some() {
         return ExitCode::SUCCESS;
     }
     row::run(&rows())

@@ -7,6 +7,7 @@ use logbridge::testing::{Answer, Receiver};
 use crate::cargo::{Said, doctor, said};
 use crate::row::{Case, Codes, Row, impossible, named};
 use crate::server::{Identity, Reply, Server};
+use crate::stock;
 
 /// What the doctor says of this endpoint, with these variables.
 fn asked(endpoint: &str, variables: &[(&str, &str)]) -> Said {
@@ -81,6 +82,12 @@ fn ports() -> Vec<Row> {
                 }
                 Case::Healthy => answering(Case::Healthy, Answer::Ok),
             }
+        }),
+        doctored("F1b", "…where code says that logs go", "LB064", |case| {
+            let receiver = Receiver::start().expect("a receiver");
+            let url = case.pick(closed(), receiver.endpoint());
+            let call = format!(".with_http().with_endpoint(\"{url}/v1/logs\")");
+            stock::with_code(".with_http()", &call).examined(&["endpoint"]).codes
         }),
         doctored("F2", "the host has no address", "LB063", |case| match case {
             // No name is that long, so nobody is asked.

@@ -140,6 +140,14 @@ fn graph() -> Vec<Row> {
             let features = case.pick("[\"reqwest-rustls\"]", "[\"reqwest-rustls\", \"gzip-http\"]");
             with_dependency("[\"reqwest-rustls\"]", features).variable("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip").codes()
         }),
+        doctor("A12b", "logbridge is built without what the environment asks of it", "LB049", |case| {
+            let features = case.pick("", "features = [\"grpc\"], ");
+            let logbridge = format!("logbridge = {{ {features}path = \"$V/logbridge-0.1.0\" }}");
+            vendored(Project::new(&logbridge))
+                .main("fn main() { logbridge::init(); }")
+                .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+                .codes()
+        }),
         doctor("A13", "the SDK's own voice is compiled out", "LB049", |case| {
             let features = case.pick("default-features = false, features = [\"logs\"]", "features = [\"logs\"]");
             let sdk = format!("opentelemetry_sdk-0.33.1\", {features} }}");
@@ -252,8 +260,9 @@ fn wiring() -> Vec<Row> {
             with_code("tracing::info!(\"hello\");", &code).codes()
         }),
         doctor("B5", "the subscriber is that of one thread", "LB056", |case| {
-            with_code(".init();\n    tracing", case.pick(".set_default();\n    tracing", ".init();\n    tracing"))
-                .codes()
+            let init =
+                case.pick(".set_default();\n    spawn(work);\n    tracing", ".init();\n    spawn(work);\n    tracing");
+            with_code(".init();\n    tracing", init).codes()
         }),
         doctor("B7", "a provider that nothing feeds", "LB055", |case| {
             let dependency =
@@ -266,6 +275,14 @@ fn wiring() -> Vec<Row> {
                 Case::Faulty => with_dependency(dependency, "").main(&main).codes(),
                 Case::Healthy => stock::project().codes(),
             }
+        }),
+        doctor("B8", "a provider without a processor", "LB055", |case| {
+            let exporter = case.pick("", ".with_batch_exporter(exporter)");
+            with_code(
+                "SdkLoggerProvider::builder().with_batch_exporter(exporter)",
+                &format!("SdkLoggerProvider::builder(){exporter}"),
+            )
+            .codes()
         }),
         doctor("B9", "no LogTracer: records of `log` reach no subscriber", "LB050", |case| {
             let features = case
@@ -309,11 +326,40 @@ fn wiring() -> Vec<Row> {
                 .main(&MAIN.replace("with_batch_exporter", call).replace("fn main", "#[tokio::main]\nasync fn main"))
                 .codes()
         }),
+        doctor("B18s", "a processor that wraps another one forwards half", "LB076", |case| {
+            let rest = case
+                .pick("", "fn force_flush(&self) { self.0.force_flush() } fn shutdown(&self) { self.0.shutdown() }");
+            let code = format!(
+                "impl LogProcessor for Mine {{ fn emit(&self) {{ self.0.emit() }} fn set_resource(&mut self) {{}} {rest} }}"
+            );
+            stock::project().file("src/processor.rs", &code).codes()
+        }),
+        doctor("B19b", "…unless what it calls does", "LB056", |case| {
+            let called = case.pick("fn prepare() {}", "fn prepare() { shop::init_logging(); }");
+            chatty("", "")
+                .file("src/bin/worker.rs", "fn main() { prepare(); log::info!(\"at work\"); }")
+                .file("src/worker.rs", called)
+                .codes()
+        }),
         doctor("B19", "one of several binaries sets up nothing", "LB056", |case| {
             let init = case.pick("", "logbridge::init();");
             chatty("", "")
                 .file("src/bin/worker.rs", &format!("fn main() {{ {init} log::info!(\"at work\"); }}"))
                 .codes()
+        }),
+        doctor("C1s", "RUST_LOG is not set, which means ERROR", "LB078", |case| match case {
+            Case::Faulty => stock::project().codes(),
+            Case::Healthy => stock::project().variable("RUST_LOG", "info").codes(),
+        }),
+        doctor("C19b", "a filter on the layer of logbridge beside a crate that probes", "LB052", |case| {
+            let filter = case.pick(".with_filter(LevelFilter::INFO)", "");
+            let main = format!("fn main() {{ registry().with(bridge.layer(){filter}).init(); }}");
+            vendored(Project::new(
+                "logbridge = { path = \"$V/logbridge-0.1.0\" }\nsqlx-core = { path = \"$V/sqlx-core-0.8.0\" }",
+            ))
+            .vendor("sqlx-core", "0.8.0", "", "")
+            .main(&main)
+            .codes()
         }),
         doctor("C6", "a hyphen in a target", "LB011", |case| {
             let spec = case.pick("warn,shop-api=debug", "warn,shop_api=debug");
@@ -409,6 +455,18 @@ fn ending() -> Vec<Row> {
             let end = case.pick("", ".with_graceful_shutdown(stop())");
             with_code("tracing::info!(\"hello\");", &format!("axum::serve(listener, app){end}.await.unwrap();")).codes()
         }),
+        doctor("D2b", "…in `main` itself, while telemetry is on", "LB060", |case| {
+            let line = case.pick("if bad { std::process::exit(1) }", "if bad { return ExitCode::FAILURE }");
+            with_code("tracing::info!(\"hello\");", line).codes()
+        }),
+        doctor("D6s", "a shutdown on the only thread that could send", "LB061", |case| {
+            let flavor = case.pick("(flavor = \"current_thread\")", "");
+            one_thread(&format!("#[tokio::main{flavor}]")).codes()
+        }),
+        doctor("D7", "…or with one worker", "LB061", |case| {
+            let workers = case.pick("1", "2");
+            one_thread(&format!("#[tokio::main(flavor = \"multi_thread\", worker_threads = {workers})]")).codes()
+        }),
         doctor("D12", "OTEL_BLRP_MAX_QUEUE_SIZE=0", "LB039", |case| {
             stock::project().variable("OTEL_BLRP_MAX_QUEUE_SIZE", case.pick("0", "4096")).codes()
         }),
@@ -432,6 +490,12 @@ fn ending() -> Vec<Row> {
                 .codes()
         }),
     ]
+}
+
+/// gRPC on a runtime that is made so.
+fn one_thread(head: &str) -> Project {
+    let main = MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", &format!("{head}\nasync fn main"));
+    with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]").main(&main)
 }
 
 /// A step in a chain of calls.

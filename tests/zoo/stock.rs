@@ -105,7 +105,10 @@ pub(crate) fn vendored(project: Project) -> Project {
             "",
             "opentelemetry = { path = \"$V/opentelemetry-0.33.1\", default-features = false }\ntracing-core = { path = \"$V/tracing-core-0.1.36\" }",
         )
-        .vendor("logbridge", "0.1.0", "", "log = { path = \"$V/log-0.4.35\" }\ntracing = { path = \"$V/tracing-0.1.44\" }")
+        .vendor("logbridge", "0.1.0", "default = [\"gzip\", \"tls\"]
+grpc = []
+gzip = []
+tls = []", "log = { path = \"$V/log-0.4.35\" }\ntracing = { path = \"$V/tracing-0.1.44\" }")
 }
 
 /// The whole project.

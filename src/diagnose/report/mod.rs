@@ -43,6 +43,13 @@ impl Configuration {
     }
 }
 
+impl Configuration {
+    /// Whether that setting has such a value.
+    pub(in crate::diagnose) fn decides(&self, name: &str, value: &str) -> bool {
+        self.settings.iter().any(|setting| setting.name == name && setting.value.contains(value))
+    }
+}
+
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&settings_table(&self.settings))?;

@@ -38,6 +38,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) may_send: bool,
     /// The project sends by the stock SDK.
     pub(crate) has_stock: bool,
+    /// What code tells that: an endpoint, which is used as it is, and whether gRPC is spoken.
+    pub(crate) in_code: (Option<String>, bool),
 }
 
 /// Where the questions go, in words that may be shown.
@@ -96,11 +98,15 @@ pub(crate) fn examine(asked: &Asked<'_>) -> Result<Checkup, String> {
 /// The route of logs, as the variables and the argument say, though something may say that nothing is sent.
 fn route(asked: &Asked<'_>) -> Result<Route, String> {
     let environment = asked.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
-    let otlp = match asked.named {
-        Some(url) if url.trim_end_matches('/').ends_with("/v1/logs") => Otlp::to_url(url),
-        Some(url) => Otlp::to(url),
-        None => Otlp::from_env(),
+    let (in_code, is_grpc) = &asked.in_code;
+    let otlp = match (asked.named, in_code) {
+        (Some(url), _) if url.trim_end_matches('/').ends_with("/v1/logs") => Otlp::to_url(url),
+        (Some(url), _) => Otlp::to(url),
+        (None, Some(url)) if *is_grpc => Otlp::to(url),
+        (None, Some(url)) => Otlp::to_url(url),
+        (None, None) => Otlp::from_env(),
     };
+    let otlp = if *is_grpc { otlp.protocol(Protocol::Grpc) } else { otlp };
     let settings = Settings { otlp: Some(otlp), ..Settings::default() };
     let config = settings.resolve(&environment).map_err(|error| error.to_string())?;
     config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "nothing is to be sent".to_owned())

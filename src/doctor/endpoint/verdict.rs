@@ -439,3 +439,7 @@ impl Judge<'_> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -17,6 +17,11 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     findings.extend(tracing_into_log(facts));
     if facts.uses.stock_logs {
         findings.extend(no_bridge(facts));
+        findings.extend(no_processor(facts));
+        findings.extend(half_a_processor(facts));
+    }
+    if !facts.uses.tracing_bridge && facts.uses.logbridge {
+        findings.extend(probed_filter(facts));
     }
     if facts.uses.tracing_bridge {
         findings.extend(no_log_tracer(facts));
@@ -79,6 +84,59 @@ fn no_bridge(facts: &Facts<'_>) -> Option<Finding> {
         Finding::new(&kind::NO_BRIDGE, Severity::Warning, place, text)
             .help("add opentelemetry-appender-tracing, and its layer to the subscriber"),
     )
+}
+
+/// A provider that passes records on to nobody.
+fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
+    const PASSES: [&str; 4] = ["with_batch_exporter", "with_log_processor", "with_processor", "with_simple_exporter"];
+    for file in &facts.sources.files {
+        let all = ["LoggerProvider::builder()", "SdkLoggerProvider::builder()"].map(|word| file.find(word));
+        for at in all.into_iter().flatten() {
+            let statement = file.code(file.statement(at));
+            if !statement.contains(".build()") || PASSES.iter().any(|word| statement.contains(word)) {
+                continue;
+            }
+            let text = "this provider has no processor: every record ends here";
+            let help = "add `.with_batch_exporter(exporter)` before `.build()`";
+            return Some(
+                Finding::new(&kind::NO_BRIDGE, Severity::Warning, file.place(at), text)
+                    .at(file.line(at), 0..0)
+                    .help(help),
+            );
+        }
+    }
+    None
+}
+
+/// A processor of the project that wraps another one, and does not pass everything on.
+fn half_a_processor(facts: &Facts<'_>) -> Option<Finding> {
+    for file in &facts.sources.files {
+        for at in file.find("LogProcessor for ") {
+            let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
+            let body = file.code(at + open..super::strip::closing(&file.code, at + open));
+            // One that passes records on to another.
+            if !body.contains(".emit(") {
+                continue;
+            }
+            let missing: Vec<&str> = ["set_resource", "force_flush", "shutdown"]
+                .into_iter()
+                .filter(|name| !body.contains(&format!("fn {name}")))
+                .collect();
+            if missing.is_empty() || (missing == ["shutdown"] && body.contains("fn shutdown_with_timeout")) {
+                continue;
+            }
+            let text = format!(
+                "this processor passes records on, and keeps {} to itself: what it wraps has no service name, or is never flushed",
+                missing.join(", ")
+            );
+            return Some(
+                Finding::new(&kind::APPLICATION, Severity::Warning, file.place(at), text)
+                    .at(file.line(at), 0..0)
+                    .help("forward every method of the trait: those that are left out do nothing"),
+            );
+        }
+    }
+    None
 }
 
 /// Crates that log through `log`, and nothing that takes that to tracing.
@@ -144,6 +202,12 @@ fn valuable(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Whether the layer that takes events to OpenTelemetry has a filter of its own, and where.
 fn own_filter(file: &File) -> Option<usize> {
+    // logbridge's own.
+    if let Some(at) =
+        file.find("bridge.layer().with_filter(").chain(file.find("logbridge::layer().with_filter(")).next()
+    {
+        return Some(at);
+    }
     for at in file.find("OpenTelemetryTracingBridge") {
         // Of the type, in an import or a signature, nothing follows that is called.
         let Some(open) = file.code.get(at..).and_then(|rest| rest.find(['(', ';', ',', '{'])) else { continue };

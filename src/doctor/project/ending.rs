@@ -2,11 +2,11 @@
 
 use super::Facts;
 use super::source::File;
+use super::wiring::mentions_init;
 use crate::finding::{Finding, Severity, kind};
 
 /// Words of a program that serves until somebody stops it.
-const SERVERS: [&str; 6] =
-    ["axum::serve(", ".serve(", "HttpServer::new(", "Server::builder()", "rocket::build(", "warp::serve("];
+const SERVERS: [&str; 5] = ["axum::serve(", ".serve(", "Server::builder()", "serve_connection(", "warp::serve("];
 /// Words of one that notices.
 const SIGNALS: [&str; 8] = [
     "signal::",
@@ -60,6 +60,11 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
             let before = file.code(function.start..at);
             // By custom, it was called in the wrong way, and has done nothing yet.
             if file.code.get(at..).is_some_and(|rest| rest.starts_with("process::exit(2)")) {
+                continue;
+            }
+            // What `main` calls may set telemetry up and shut it down again.
+            let is_main = file.code(function.clone()).contains("fn main");
+            if is_main && !mentions_init(before) {
                 continue;
             }
             if ["shutdown", "flush"].iter().any(|word| before.contains(word)) || before.contains("stop_telemetry") {

@@ -21,6 +21,7 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.uses.grpc {
         findings.extend(grpc_tls(facts));
         findings.extend(no_runtime(facts));
+        findings.extend(one_thread(facts));
     }
     findings.extend(compression(facts));
     findings.extend(no_voice(facts));
@@ -77,7 +78,10 @@ fn https(facts: &Facts<'_>) -> Option<String> {
 
 fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let by = https(facts)?;
-    if facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
+    let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
+    // Of hyper's client, all that is to be said is said.
+    let is_hyper = has("hyper-client") && !has("reqwest-client");
+    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
         return None;
     }
     let (http, _) = facts.graph.named(&facts.build, "opentelemetry-http").next()?;
@@ -135,8 +139,10 @@ fn compression(facts: &Facts<'_>) -> Option<Finding> {
     let variables = ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
     let by_variable = facts.environment.first(&variables).map(|(name, value)| (name.to_owned(), value.to_lowercase()));
     let by_code = ["Gzip", "Zstd"].into_iter().find_map(|word| {
+        // Others compress, too.
         let call = format!("Compression::{word}");
-        Some((facts.sources.place(&call)?, word.to_lowercase()))
+        let mut files = facts.sources.files.iter().filter(|file| file.has("opentelemetry_otlp"));
+        Some((files.find_map(|file| Some(file.place(file.find(&call).next()?)))?, word.to_lowercase()))
     });
     let (by, wanted) = by_code.or(by_variable)?;
     let way = if facts.uses.grpc && !facts.uses.http { "tonic" } else { "http" };
@@ -173,6 +179,11 @@ fn exporters<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a File, usize,
         .files
         .iter()
         .flat_map(|file| file.find("LogExporter::builder(").map(move |at| (file, at, file.statement(at))))
+}
+
+/// The endpoint of logs that code names, where it names one in so many words.
+pub(crate) fn endpoint_in_code(facts: &Facts<'_>) -> Option<String> {
+    exporters(facts).find_map(|(file, _, statement)| file.text_after(statement, ".with_endpoint(").map(str::to_owned))
 }
 
 /// E1: an endpoint in code is used as it is.
@@ -257,5 +268,27 @@ fn no_runtime(facts: &Facts<'_>) -> Option<Finding> {
     let text = "an exporter by gRPC is built where no tokio runtime is: it panics with \"there is no reactor running\"";
     let help =
         "build it inside `runtime.enter()`, and keep that runtime for the life of the program; or use `.with_http()`";
+    Some(Finding::new(&kind::WRONG_CONTEXT, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
+}
+
+/// A shutdown that blocks the only thread on which the exporter could send.
+fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
+    let words = ["new_current_thread(", "worker_threads(1)"];
+    let of_macro = |file: &File| {
+        file.find("tokio::main").find(|at| {
+            let head = file.text.get(*at..).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+            head.contains("current_thread") || head.replace(' ', "").contains("worker_threads=1")
+        })
+    };
+    if facts.sources.has("spawn_blocking") || !facts.sources.has_any(&[".shutdown(", ".force_flush("]) {
+        return None;
+    }
+    let (file, at) = facts.sources.files.iter().find_map(|file| {
+        Some((file, of_macro(file).or_else(|| words.iter().find_map(|word| file.find(word).next()))?))
+    })?;
+    let text = "the exporter by gRPC sends on this runtime, which has one thread: `shutdown` and `force_flush` block it, so that nothing \
+                can be sent, and give up after five seconds";
+    let help =
+        "call them by `tokio::task::spawn_blocking`, give the exporter a runtime of its own, or use `.with_http()`";
     Some(Finding::new(&kind::WRONG_CONTEXT, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
 }

@@ -52,6 +52,29 @@ fn fixed(facts: &Facts<'_>) -> Option<Finding> {
     )
 }
 
+/// Nobody has set RUST_LOG, and what reads it means ERROR then.
+pub(crate) fn unset(facts: &Facts<'_>) -> Option<Finding> {
+    if facts.environment.get("RUST_LOG").is_some() {
+        return None;
+    }
+    let words = [
+        ("EnvFilter::from_default_env()", "lets errors pass, and nothing else"),
+        ("EnvFilter::builder().from_env_lossy()", "lets nothing pass"),
+        ("env_logger::init()", "lets errors pass, and nothing else"),
+        ("logbridge::init()", "lets warnings and errors pass"),
+    ];
+    let (file, at, what) = facts
+        .sources
+        .files
+        .iter()
+        .find_map(|file| words.iter().find_map(|(word, what)| Some((file, file.find(word).next()?, *what))))?;
+    let text = format!("RUST_LOG is not set here; without it, {} {what}", file.place(at));
+    Some(
+        Finding::new(&kind::ROOT_NOT_SET, Severity::Note, "RUST_LOG", text)
+            .help("RUST_LOG=info, where the program is started"),
+    )
+}
+
 /// A filter among the layers is one for all of them.
 fn global(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.uses.tracing_bridge || !facts.sources.has(".with_filter(") {

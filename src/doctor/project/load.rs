@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cargo_metadata::{CargoOpt, CrateType, DependencyKind, Metadata, MetadataCommand, TargetKind};
 use semver::{Version, VersionReq};
@@ -12,6 +13,8 @@ use crate::config::redact_url;
 
 /// A manifest that says less than this much is read; what is longer is none.
 const MAX_BYTES: u64 = 16 << 20;
+/// cargo needs a fraction of a second for hundreds of packages.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was loaded, and what could not be.
 #[derive(Debug)]
@@ -129,45 +132,71 @@ pub(crate) fn load(cargo: &str, manifest: &Path) -> Result<Loaded, String> {
     Ok(Loaded { graph, profiles: Profiles::from_manifest(&root), cargo_failed })
 }
 
+/// Asks cargo, which has its deadline: it may wait for another cargo's lock.
 fn metadata(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let all = ask_cargo(cargo, manifest);
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}")))
+    })
+}
+
+async fn ask_cargo(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
     // What other systems need is not downloaded here, and cargo would ask for it.
-    let platform = host().map(|host| ["--filter-platform".to_owned(), host]);
-    let ask = |option: &str, all: bool| {
+    let platform = host().await.map(|host| ["--filter-platform".to_owned(), host]);
+    let ask = async |option: &str, all: bool| {
         let mut command = MetadataCommand::new();
         command.cargo_path(cargo).manifest_path(manifest);
         if all {
             // Optional dependencies are in it, so that what a feature would switch on is known.
             command.features(CargoOpt::AllFeatures);
         }
-        command.other_options(
-            [option.to_owned()].into_iter().chain(platform.clone().into_iter().flatten()).collect::<Vec<_>>(),
-        );
-        command.exec()
+        let options = [option.to_owned()].into_iter().chain(platform.clone().into_iter().flatten());
+        command.other_options(options.collect::<Vec<_>>());
+        let output = output(command.cargo_command()).await.map_err(|error| format!("`{cargo}`: {error}"))?;
+        match output.status.success() {
+            true => MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|error| error.to_string()),
+            false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
+        }
     };
     // Frozen first: that writes nothing. Without a lock file it cannot be.
     let has_lock = manifest.ancestors().skip(1).any(|folder| folder.join("Cargo.lock").is_file());
-    let frozen =
-        if has_lock { ask("--frozen", true).or_else(|_| ask("--frozen", false)) } else { ask("--offline", true) };
-    let asked = frozen.or_else(|_| ask("--offline", false));
-    asked.map_err(|error| {
-        let text = error.to_string();
-        let lines = text.lines().map(|line| line.trim().trim_start_matches("error: "));
-        let lines: Vec<&str> =
-            lines.filter(|line| !line.is_empty() && !line.starts_with("`cargo metadata`")).take(2).collect();
-        // The URL of a repository may have a password in it.
-        let words = lines.join(": ");
-        words
-            .split(' ')
-            .map(|word| if word.contains("://") { redact_url(word) } else { word.into() })
-            .collect::<Vec<_>>()
-            .join(" ")
-    })
+    let options: &[(&str, bool)] = match has_lock {
+        true => &[("--frozen", true), ("--frozen", false), ("--offline", false)],
+        false => &[("--offline", true), ("--offline", false)],
+    };
+    let mut why = String::new();
+    for (option, all) in options {
+        match ask(option, *all).await {
+            Ok(metadata) => return Ok(metadata),
+            Err(reason) => why = reason,
+        }
+    }
+    Err(why)
+}
+
+async fn output(command: std::process::Command) -> std::io::Result<std::process::Output> {
+    let mut command = tokio::process::Command::from(command);
+    // rustup would download the toolchain that the project asks for.
+    command.env("RUSTUP_AUTO_INSTALL", "0").stdin(std::process::Stdio::null()).kill_on_drop(true);
+    command.output().await
+}
+
+/// The first words of what cargo says, without the password that the URL of a repository may have in it.
+fn reason(stderr: &str) -> String {
+    let lines = stderr.lines().map(|line| line.trim().trim_start_matches("error: "));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("Caused by")).take(2).collect();
+    let words = lines.join(": ");
+    let shown = words.split(' ').map(|word| if word.contains("://") { redact_url(word) } else { word.to_owned() });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// What rustc builds for where nobody says otherwise.
-fn host() -> Option<String> {
-    let output = std::process::Command::new("rustc").arg("-vV").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
+async fn host() -> Option<String> {
+    let mut command = std::process::Command::new("rustc");
+    command.arg("-vV");
+    let text = String::from_utf8(output(command).await.ok()?.stdout).ok()?;
     text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
 }
 

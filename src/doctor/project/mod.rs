@@ -10,6 +10,7 @@ mod filters;
 mod graph;
 mod levels;
 mod load;
+mod own;
 mod source;
 mod strip;
 mod versions;
@@ -19,7 +20,8 @@ use std::path::Path;
 
 use log::LevelFilter;
 
-pub(crate) use self::filters::against_crates;
+pub(crate) use self::exporter::endpoint_in_code;
+pub(crate) use self::filters::{against_crates, unset};
 pub(crate) use self::graph::{Build, Chosen, Graph, Package};
 pub(crate) use self::load::{Loaded, Profiles, find_manifest, load};
 pub(crate) use self::source::Sources;
@@ -137,6 +139,7 @@ pub(crate) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         levels::examine,
         versions::examine,
         exporter::examine,
+        own::examine,
         bridges::examine,
         wiring::examine,
         ending::examine,

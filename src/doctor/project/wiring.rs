@@ -1,5 +1,7 @@
 //! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
 
+use std::collections::BTreeSet;
+
 use super::Facts;
 use super::source::File;
 use crate::finding::{Finding, Severity, kind};
@@ -41,8 +43,9 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     findings
 }
 
-fn mentions_init(file: &File) -> bool {
-    let words = file.code.split(|c: char| !c.is_alphanumeric() && c != '_');
+/// Whether a word of this says that something is set up.
+pub(super) fn mentions_init(code: &str) -> bool {
+    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
     words.into_iter().any(|word| {
         let word = word.to_ascii_lowercase();
         INITS.iter().any(|init| word.split('_').any(|part| part == *init) || word == *init || word.ends_with(init))
@@ -53,13 +56,31 @@ fn logs(file: &File) -> bool {
     MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
 }
 
+/// Whether a function of the project that it calls sets something up.
+fn calls_init(facts: &Facts<'_>, file: &File) -> bool {
+    let called: BTreeSet<&str> = file
+        .code
+        .match_indices('(')
+        .filter_map(|(at, _)| file.code.get(..at)?.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next())
+        .filter(|name| !name.is_empty() && *name != "main")
+        .collect();
+    facts.sources.files.iter().any(|other| {
+        called.iter().any(|name| {
+            let head = format!("fn {name}");
+            other.find(&head).any(|at| mentions_init(other.code(other.function(at))))
+        })
+    })
+}
+
 /// B19: of several binaries, some set up nothing.
 fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
     let roots: Vec<&File> = facts.sources.files.iter().filter(|file| file.binary.is_some()).collect();
-    if !roots.iter().any(|file| mentions_init(file)) {
+    if !roots.iter().any(|file| mentions_init(&file.code)) {
         return Vec::new();
     }
-    let without = roots.iter().filter(|file| !mentions_init(file) && logs(file) && file.has("fn main"));
+    let without = roots
+        .iter()
+        .filter(|file| logs(file) && file.has("fn main") && !mentions_init(&file.code) && !calls_init(facts, file));
     without
         .map(|file| {
             let name = file.binary.clone().unwrap_or_default();
@@ -74,7 +95,8 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
 fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
     let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
-    if is_global || !facts.graph.has(&facts.build, "tracing") {
+    let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking", "tokio::main", "par_iter(", "scope("]);
+    if is_global || !has_others || !facts.graph.has(&facts.build, "tracing") {
         return None;
     }
     let (file, at) = facts.sources.files.iter().find_map(|file| {
@@ -144,9 +166,12 @@ fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
         for at in file.find("if let Ok(") {
             let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
             let head = file.code(at..at + open);
+            let bound = head.trim_start_matches("if let Ok(").split(')').next().unwrap_or_default();
             let end = super::strip::closing(&file.code, at + open);
             let has_else = file.code.get(end..).is_some_and(|rest| rest.trim_start().starts_with("else"));
-            if has_else || !["exporter", "Exporter", "provider", "init_logs"].iter().any(|word| head.contains(word)) {
+            let is_exporter = ["exporter", "provider"].iter().any(|word| bound.contains(word))
+                || ["Exporter::", "build_exporter", "init_logs"].iter().any(|word| head.contains(word));
+            if has_else || !is_exporter {
                 continue;
             }
             let text = "where the exporter cannot be built, the program goes on without one, and nothing says so";
@@ -241,7 +266,7 @@ fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
         let files: Vec<&File> = facts.sources.files.iter().filter(|file| file.package == *at).collect();
         package.targets.iter().any(|target| target.is_shared)
             && files.iter().any(|file| logs(file))
-            && !files.iter().any(|file| mentions_init(file))
+            && !files.iter().any(|file| mentions_init(&file.code))
     });
     shared
         .map(|(_, package)| {
