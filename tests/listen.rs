@@ -435,6 +435,23 @@ fn a_port_that_is_taken_is_told_with_what_to_change() {
 }
 
 #[test]
+fn it_does_not_pass_on_to_itself() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        free.local_addr().expect("an address").port().to_string()
+    };
+    let url = format!("http://localhost:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
+    command.env_clear().args(["listen", "--grpc-port", "0", "--http-port", &port, "--forward", &url]);
+    let output = command.output().expect("the command");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // Somebody may have taken the port meanwhile, which is told too.
+    let is_taken = stderr.starts_with("error: port ") && output.status.code() == Some(1);
+    let is_told = stderr.contains("this command listens there itself") && output.status.code() == Some(2);
+    assert!(is_told || is_taken, "{:?}: {stderr}", output.status);
+}
+
+#[test]
 fn wrong_usage_is_told_with_its_place() {
     for (arguments, said) in [
         (&["--fault", "503,nope"][..], "  503,nope\n      ^^^^"),
