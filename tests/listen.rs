@@ -276,10 +276,8 @@ fn what_is_forwarded_is_the_same_bytes_and_so_is_the_answer() {
 
 #[test]
 fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
-    let dead = {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        taken.local_addr().expect("an address")
-    };
+    // A port that is never given away, where nothing listens.
+    let dead = "127.0.0.1:1";
     let mut listening = Listening::start(&["--forward", &format!("http://{dead}/v1/logs")]);
     for _ in 0..3 {
         let body = one_record("a", "b", 9, "c", "");
@@ -434,6 +432,23 @@ fn a_port_that_is_taken_is_told_with_what_to_change() {
         assert!(stderr.starts_with(&format!("error: port {port} is taken")), "{stderr}");
         assert!(stderr.contains(&format!("name another port with {option}")), "{stderr}");
     }
+}
+
+#[test]
+fn it_does_not_pass_on_to_itself() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        free.local_addr().expect("an address").port().to_string()
+    };
+    let url = format!("http://localhost:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
+    command.env_clear().args(["listen", "--grpc-port", "0", "--http-port", &port, "--forward", &url]);
+    let output = command.output().expect("the command");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // Somebody may have taken the port meanwhile, which is told too.
+    let is_taken = stderr.starts_with("error: port ") && output.status.code() == Some(1);
+    let is_told = stderr.contains("this command listens there itself") && output.status.code() == Some(2);
+    assert!(is_told || is_taken, "{:?}: {stderr}", output.status);
 }
 
 #[test]

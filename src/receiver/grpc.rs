@@ -24,7 +24,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 pub(super) async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
-    let answers = service_fn(|request| handle(request, caller, Arc::clone(&service)));
+    let answers = service_fn(|request| handle(request, caller.clone(), Arc::clone(&service)));
     let exchange = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answers);
     if let Err(error) = exchange.await {
         service.problem(format!("connection {}: {error}", caller.connection));

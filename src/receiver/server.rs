@@ -8,6 +8,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
@@ -37,6 +39,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) trait Service: Send + Sync + 'static {
     /// The longest body that is read; a longer one is refused.
     const MAX_BODY: usize = usize::MAX;
+
+    /// Whether a request counts that a client has sent whole before it went away without waiting for the answer. Else its
+    /// connection ends at once, whatever is left to be read of it.
+    const OUTLIVES_CLIENTS: bool = false;
 
     /// Answers a request that was read to its end. What is to be waited for nobody has to wait for in here: a client that
     /// goes away meanwhile ends that.
@@ -81,6 +87,34 @@ pub(crate) struct Server {
     // Never sent on: that it is dropped is the signal to stop. One who only shares a server is `Sync` with it.
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Option<JoinHandle<()>>,
+    load: Arc<Load>,
+}
+
+/// What goes on at the moment.
+#[derive(Debug, Default)]
+struct Load {
+    connections: AtomicUsize,
+    answers: AtomicUsize,
+}
+
+/// One more of something, as long as it lives.
+#[derive(Debug)]
+struct Counted {
+    load: Arc<Load>,
+    of: fn(&Load) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn new(load: &Arc<Load>, of: fn(&Load) -> &AtomicUsize) -> Self {
+        of(load).fetch_add(1, Ordering::SeqCst);
+        Self { load: Arc::clone(load), of }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.of)(&self.load).fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Why a server does not run.
@@ -102,12 +136,35 @@ impl Server {
     pub(crate) fn start<S: Service>(addresses: Vec<SocketAddr>, service: Arc<S>) -> Result<Self, NoServer> {
         let (ready, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
+        let load = Arc::<Load>::default();
+        let of_thread = Arc::clone(&load);
         let thread = std::thread::Builder::new()
             .name("logbridge-receiver".to_owned())
-            .spawn(move || run(&addresses, &service, &ready, stopped))?;
+            .spawn(move || run(&addresses, &service, &of_thread, &ready, stopped))?;
         let panicked = |_| Err(io::Error::other("the receiver's thread panicked").into());
         let addresses = started.recv().unwrap_or_else(panicked)?;
-        Ok(Self { addresses, stop: Mutex::new(Some(stop)), thread: Some(thread) })
+        Ok(Self { addresses, stop: Mutex::new(Some(stop)), thread: Some(thread), load })
+    }
+
+    /// Waits until each connection that was made before has been accepted: those that come first are accepted first.
+    pub(crate) async fn all_accepted(&self) {
+        for address in &self.addresses {
+            if let Ok(mut stream) = TcpStream::connect(address).await {
+                // It closes a connection on which nothing comes.
+                let _closed = stream.shutdown().await;
+                let _ended = stream.read(&mut [0]).await;
+            }
+        }
+    }
+
+    /// Whether a request is being answered.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.load.answers.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether any client is connected.
+    pub(crate) fn has_clients(&self) -> bool {
+        self.load.connections.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -124,7 +181,13 @@ impl Drop for Server {
 type Ready = Sender<Result<Vec<SocketAddr>, NoServer>>;
 
 /// The body of the thread. Says on `ready` where it listens, ends when the other end of `stop` is dropped.
-fn run<S: Service>(addresses: &[SocketAddr], service: &Arc<S>, ready: &Ready, stop: oneshot::Receiver<()>) {
+fn run<S: Service>(
+    addresses: &[SocketAddr],
+    service: &Arc<S>,
+    load: &Arc<Load>,
+    ready: &Ready,
+    stop: oneshot::Receiver<()>,
+) {
     thread::mark_own();
     // Sending fails only when nobody waits for this thread any more.
     match own_runtime().map_err(NoServer::from).and_then(|runtime| Ok((listeners(&runtime, addresses)?, runtime))) {
@@ -133,7 +196,7 @@ fn run<S: Service>(addresses: &[SocketAddr], service: &Arc<S>, ready: &Ready, st
             let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
             drop(ready.send(addresses.map_err(NoServer::from)));
             for (door, listener) in listeners.into_iter().enumerate() {
-                runtime.spawn(accept(listener, door, Arc::clone(service)));
+                runtime.spawn(accept(listener, door, Arc::clone(load), Arc::clone(service)));
             }
             runtime.block_on(stop).ok();
             // Dropping the runtime here drops all tasks, and with them their sockets. A resolver call may hang: nobody
@@ -154,13 +217,19 @@ fn own_runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_start(thread::mark_own).build()
 }
 
-async fn accept<S: Service>(listener: TcpListener, door: usize, service: Arc<S>) {
+async fn accept<S: Service>(listener: TcpListener, door: usize, load: Arc<Load>, service: Arc<S>) {
     let mut connection = 0;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 connection += 1;
-                tokio::spawn(watch(stream, Caller { connection, door }, Arc::clone(&service)));
+                let counted = Counted::new(&load, |load| &load.connections);
+                let caller = Caller { connection, door, load: Arc::clone(&load) };
+                let served = watch(stream, caller, Arc::clone(&service));
+                tokio::spawn(async move {
+                    let _connected = counted;
+                    served.await;
+                });
             }
             Err(error) => {
                 service.problem(format!("accepting a connection: {error}"));
@@ -171,17 +240,19 @@ async fn accept<S: Service>(listener: TcpListener, door: usize, service: Arc<S>)
 }
 
 /// A connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) connection: usize,
     pub(super) door: usize,
+    load: Arc<Load>,
 }
 
 /// Serves a connection in a task of its own, so that its panic (of a printer, say) is noticed and ends it alone.
 async fn watch<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
+    let connection = caller.connection;
     let served = tokio::spawn(serve(stream, caller, Arc::clone(&service)));
     if let Err(error) = served.await {
-        service.problem(format!("connection {}: {error}", caller.connection));
+        service.problem(format!("connection {connection}: {error}"));
     }
 }
 
@@ -198,8 +269,9 @@ async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
         let what = "the client speaks TLS, which is not spoken here: write http:// instead of https://";
         service.problem(format!("connection {connection}: {what}"));
     }
-    let answers = service_fn(|request| handle(request, caller, Arc::clone(&service)));
-    let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(stream), answers);
+    let answers = service_fn(|request| handle(request, caller.clone(), Arc::clone(&service)));
+    let mut exchange =
+        http1::Builder::new().half_close(S::OUTLIVES_CLIENTS).serve_connection(TokioIo::new(stream), answers);
     let Err(error) = (&mut exchange).await else {
         return;
     };
@@ -279,7 +351,12 @@ pub(super) async fn handle<S: Service>(
 /// does that sends and ends: in a task of its own.
 pub(super) async fn answer<S: Service>(exchange: Exchange, caller: Caller, service: Arc<S>) -> Ending {
     let answering = Arc::clone(&service);
-    match tokio::spawn(async move { answering.answer(exchange).await }).await {
+    let counted = Counted::new(&caller.load, |load| &load.answers);
+    let answered = tokio::spawn(async move {
+        let _answering = counted;
+        answering.answer(exchange).await
+    });
+    match answered.await {
         Ok(Reply { wait, ending, .. }) => {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;

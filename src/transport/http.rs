@@ -164,7 +164,7 @@ impl Http {
 const OVERSIZED: [u8; 65] = [b'<'; 65];
 
 /// hyper would send them nowhere, but they would stand in the `Host` header's source.
-fn without_credentials(uri: &Uri) -> Uri {
+pub(super) fn without_credentials(uri: &Uri) -> Uri {
     let host = uri
         .authority()
         .map(|authority| authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host).to_owned());

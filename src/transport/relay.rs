@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::client::{Client, Kind};
+use super::http::without_credentials;
 use super::outcome::{Cause, CauseKind, Outcome};
 use super::{ANSWER_BYTES, answer, cause, grpc};
 use crate::config::{Protocol, Proxy, Route};
@@ -58,7 +59,7 @@ impl Relay {
         Self {
             http: Client::new(&Kind::of(&http)),
             http2: Client::new(&Kind::of(&http2)),
-            uri: route.endpoint.uri().clone(),
+            uri: without_credentials(route.endpoint.uri()),
             proxy: route.proxy.clone(),
             authorization: authorization.filter(|_| Kind::of(&http).is_forwarded()),
             timeout: route.timeout,

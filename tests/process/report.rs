@@ -115,6 +115,7 @@ fn stderr_gets_the_report_as_text() {
 }
 
 /// A scoped subscriber of a thread that lives on while the process ends.
+#[allow(clippy::disallowed_methods)] // Its thread parks until the process ends, in no destructor.
 fn exit_beside_scoped(_: &[String]) {
     logbridge::init();
     log::info!("one");

@@ -247,6 +247,7 @@ impl Desk {
 
 impl Service for Desk {
     const MAX_BODY: usize = MAX_BODY;
+    const OUTLIVES_CLIENTS: bool = true;
 
     async fn answer(&self, exchange: Exchange) -> Reply {
         let (format, message) = match decode(&exchange.head, exchange.body.clone(), &Content::ALL) {

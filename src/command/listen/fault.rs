@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::receiver::Answer;
 
-/// A client gives up long before.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A client gives up long before; what it leaves behind must not stay for ever.
+const FOR_EVER: Duration = Duration::from_secs(600);
 
 /// What there is, for whoever has written something else.
 const WORDS: &str = "ok, a status (503, 429:retry=1s), hang, hang=5s, reset, drop, html, empty, garbage, json, redirect=URL, \

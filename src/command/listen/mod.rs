@@ -25,7 +25,7 @@ use self::screen::Screen;
 use super::inlet::{Doors, Upstream, asked_to_end, below, host};
 use super::terminal::{Look, listen, paint, say};
 use super::{Problem, Verdict, level, time};
-use crate::config::Environment;
+use crate::config::{Environment, redact_url};
 use crate::receiver::{Content, Paint};
 
 /// How often to look whether a trace is complete.
@@ -129,6 +129,12 @@ impl Listen {
         });
         let (server, addresses) = doors.open(Arc::clone(&desk))?;
         desk.opened(addresses);
+        for (url, option) in [(&self.forward, "--forward"), (&self.forward_grpc, "--forward-grpc")] {
+            if let Some(url) = url.as_ref().filter(|url| is_here(url, addresses)) {
+                let text = format!("{option} {}: this command listens there itself", redact_url(url));
+                return Err(Problem::usage(text, "name the endpoint behind it, or listen elsewhere: --http-port 0"));
+            }
+        }
         say(&greeting(addresses, forward.as_deref()));
         runtime.block_on(async {
             loop {
@@ -177,6 +183,18 @@ fn no_start(error: &io::Error) -> Problem {
     Problem::new(format!("nothing can be received: {error}"), "check the limits of the process (ulimit -n)")
 }
 
+/// Whether this URL leads back here, as far as it says so itself.
+fn is_here(url: &str, addresses: [SocketAddr; 2]) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let is_here = |address: &SocketAddr| {
+        let is_loopback = address.ip().is_loopback() || address.ip().is_unspecified();
+        uri.port_u16() == Some(address.port())
+            && (host == address.ip().to_string() || (is_loopback && matches!(host, "localhost" | "127.0.0.1")))
+    };
+    addresses.iter().any(is_here)
+}
+
 /// Where it listens, and what to set.
 fn greeting([grpc, http]: [SocketAddr; 2], forward: Option<&str>) -> String {
     let ready = paint(Look::Good, "listening");
@@ -191,7 +209,7 @@ fn greeting([grpc, http]: [SocketAddr; 2], forward: Option<&str>) -> String {
     let grpc = format!("  or  OTEL_EXPORTER_OTLP_ENDPOINT={} OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n", reachable(grpc));
     text.push_str(&grpc);
     if let Some(forward) = forward {
-        text.push_str(&format!("  everything is passed on to {}\n", crate::config::redact_url(forward)));
+        text.push_str(&format!("  everything is passed on to {}\n", redact_url(forward)));
     }
     text.push_str(&format!("  {}\n", dim("^C ends it, with a summary")));
     text

@@ -1,6 +1,5 @@
 //! Requests of the program: passed on where there is somebody to pass them on to, and remembered.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
@@ -13,21 +12,15 @@ use crate::receiver::{Answer, Content, Exchange, ReceivedRequest, Refusal, Reply
 pub(super) struct Gather {
     upstream: Option<Upstream>,
     evidence: Mutex<Evidence>,
-    under_way: AtomicUsize,
 }
 
 impl Gather {
     pub(super) fn new(upstream: Option<Upstream>) -> Self {
-        Self { upstream, evidence: Mutex::new(Evidence::new()), under_way: AtomicUsize::new(0) }
+        Self { upstream, evidence: Mutex::new(Evidence::new()) }
     }
 
     pub(super) fn evidence(&self) -> MutexGuard<'_, Evidence> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a request is being answered.
-    pub(super) fn is_busy(&self) -> bool {
-        self.under_way.load(Ordering::SeqCst) > 0
     }
 
     fn unread(&self, status: StatusCode, request: &ReceivedRequest, why: &str) {
@@ -62,21 +55,11 @@ impl Gather {
     }
 }
 
-/// One request more, as long as it lives.
-struct UnderWay<'a>(&'a AtomicUsize);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Service for Gather {
     const MAX_BODY: usize = MAX_BODY;
+    const OUTLIVES_CLIENTS: bool = true;
 
     async fn answer(&self, exchange: Exchange) -> Reply {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        let _until_answered = UnderWay(&self.under_way);
         self.answered(&exchange).await
     }
 

@@ -32,12 +32,16 @@ use super::Problem;
 use super::inlet::{Doors, Upstream};
 use super::terminal::{error, listen, print, say};
 use crate::config::{Environment, redact_url};
+use crate::receiver::Server;
 
 /// What `logbridge run` exits with where it could not even try, as `env` and `timeout` do.
 const NOT_RUN: u8 = 125;
 
-/// What the program has sent just before its end may still be on its way.
-const LAST_LOOK: Duration = Duration::from_millis(100);
+/// How often to look whether the last requests are answered.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Whoever else is connected when the program has ended (a child of its own) has so long to send something.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Requests that are passed on when the program has ended are waited for, but not for ever.
 const LAST_ANSWERS: Duration = Duration::from_secs(12);
@@ -110,7 +114,7 @@ impl Run {
                 Err(failed) => return Ok(Err(failed)),
             };
             let ended = child::wait(child, signals, since).await.map_err(|error| no_start(&error))?;
-            last_requests(&gather).await;
+            last_requests(&server).await;
             Ok(Ok(ended))
         })?;
         drop(server);
@@ -147,14 +151,18 @@ impl Run {
     }
 }
 
-/// Waits for the requests that are under way.
-async fn last_requests(gather: &Gather) {
+/// Waits for the requests that the program has made before its end: it may not have waited for their answers.
+async fn last_requests(server: &Server) {
     let since = Instant::now();
+    // A machine that is busy is slow to accept, but does it in the end.
+    let _accepted = tokio::time::timeout(LAST_ANSWERS, server.all_accepted()).await;
+    let accepted = Instant::now();
     loop {
-        tokio::time::sleep(LAST_LOOK).await;
-        if !gather.is_busy() || since.elapsed() > LAST_ANSWERS {
+        let is_quiet = !server.has_clients() || accepted.elapsed() > LAST_WORDS;
+        if (is_quiet && !server.is_answering()) || since.elapsed() > LAST_ANSWERS {
             return;
         }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
