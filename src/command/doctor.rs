@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::terminal::{Look, paint, plain, print};
@@ -189,6 +189,14 @@ impl Doctor {
                 return Err(Problem::usage(format!("the project has no package `{name}`"), "name one of its members"));
             }
         }
+        let has = |name: &String| {
+            let feature = name.rsplit('/').next().unwrap_or(name);
+            let mut members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
+            members.any(|package| package.declared_features.contains_key(feature))
+        };
+        if let Some(name) = self.features.iter().find(|name| !has(name)) {
+            return Err(Problem::usage(format!("the project has no feature `{name}`"), "name one that Cargo.toml has"));
+        }
         let sources = project::Sources::read(&loaded.graph);
         Ok(Ok(Project { loaded, sources }))
     }
@@ -265,6 +273,7 @@ impl Spinner {
     fn new(is_dumb: bool) -> Self {
         let bar = (io::stderr().is_terminal() && !is_dumb).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(ProgressStyle::default_spinner());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });

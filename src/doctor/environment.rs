@@ -48,7 +48,8 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     if let Some(facts) = project.filter(|facts| facts.uses.stock_logs) {
         checkup.findings.extend(stock(environment, facts));
     }
-    checkup.seen = seen(&config, environment);
+    let is_stock = project.is_some_and(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
+    checkup.seen = seen(&config, environment, is_stock);
     Decided { checkup, problem: None }
 }
 
@@ -225,7 +226,7 @@ fn proxied(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// What is decided, without a secret in it.
-fn seen(config: &Config, environment: &Environment) -> Vec<String> {
+fn seen(config: &Config, environment: &Environment, is_stock: bool) -> Vec<String> {
     let shown = ["logs endpoint", "logs protocol", "logs timeout", "logs header", "logs proxy", "service name"];
     let mut lines: Vec<String> = config
         .settings
@@ -239,8 +240,8 @@ fn seen(config: &Config, environment: &Environment) -> Vec<String> {
         Some(spec) => format!("RUST_LOG: {spec}"),
         None => "RUST_LOG: not set".to_owned(),
     });
-    if let Some(why) = config.otlp.off_because {
-        lines.push(format!("logs are not sent: {why}"));
+    if let Some(why) = config.otlp.off_because.filter(|_| !is_stock) {
+        lines.push(format!("by logbridge, no logs are sent: {why}"));
     }
     lines
 }

@@ -58,7 +58,7 @@ fn set_ups() -> Vec<(&'static str, Project)> {
         ),
         (
             "what would harm, in tests and comments and texts only",
-            stock::project().file(
+            stock::project().file("src/more/tests.rs", "fn t() { std::process::exit(1) }").file(
                 "src/more.rs",
                 "// std::process::exit(1)\npub const HELP: &str = \"nix::unistd::fork() or std::process::exit(1)\";\n\
                  #[cfg(test)]\nmod tests { fn t() { let _ = tracing_subscriber::fmt().try_init(); std::process::exit(1) } }\n",
