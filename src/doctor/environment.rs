@@ -40,6 +40,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     };
     checkup.findings.extend(config.findings.iter().filter(applies).cloned());
     checkup.findings.extend(project.and_then(unset));
+    checkup.findings.extend(project.and_then(|facts| nameless(environment, facts)));
     if let (Some(facts), Some(spec)) = (project, environment.get("RUST_LOG")) {
         checkup.findings.extend(against_crates(facts, "RUST_LOG", spec));
     }
@@ -167,6 +168,20 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
     let text =
         format!("it says {value}, and code says `{call}` ({place}): {spoken} is spoken, whatever the variable says");
     Some(found(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
+}
+
+/// Neither the environment nor code says what the service is called.
+fn nameless(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let sends = facts.uses.stock_logs || facts.uses.logbridge;
+    let attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let is_in_code = facts.sources.has_any(&["service_name(", "with_service_name(", "SERVICE_NAME"])
+        || facts.sources.files.iter().any(|file| file.text.contains("\"service.name\""));
+    if !sends || is_in_code || environment.get("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=") {
+        return None;
+    }
+    let text = "neither the environment nor code names the service: its records are those of `unknown_service:…`";
+    let help = "OTEL_SERVICE_NAME=NAME, where the program is started";
+    Some(found(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
 }
 
 /// gRPC is spoken, since code says so, and the port is that of HTTP.
