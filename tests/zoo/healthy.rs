@@ -65,6 +65,14 @@ fn set_ups() -> Vec<(&'static str, Project)> {
             ),
         ),
         (
+            "an exporter behind a lock, and a result that is looked at",
+            stock::project().file(
+                "src/wrap.rs",
+                "fn send(&self) { if let Ok(exporter) = self.exporter.lock() { go(exporter) }\n\
+                 if let Ok(()) = provider.force_flush() { done() } }",
+            ),
+        ),
+        (
             "a workspace with a library and a tool",
             stock::project().and("[workspace]\nmembers = [\"lib\"]").file(
                 "lib/Cargo.toml",
