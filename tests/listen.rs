@@ -128,9 +128,9 @@ fn what_cannot_be_read_is_answered_as_a_collector_does_and_told() {
     listening.stderr.wait_for("content-type `text/plain` is neither");
     listening.stderr.wait_for("no log records: ");
     listening.stderr.wait_for("no spans: ");
-    // TLS, by its first bytes.
+    // TLS, by its first bytes: the client is told in plain text, which it knows by that.
     let tls = ask(http, "\u{16}\u{3}\u{1}", "/", PROTOBUF, b"");
-    assert_eq!(tls.status, 0, "{tls:?}");
+    assert_eq!(tls.status, 400, "{tls:?}");
     listening.stderr.wait_for("the client speaks TLS");
     let ended = listening.end();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));

@@ -216,6 +216,7 @@ fn what_the_endpoint_answers_is_told_and_reaches_the_program() {
     assert!(ended.stderr.contains("\nanswers of http://127.0.0.1:"), "{}", ended.stderr);
     assert!(ended.stderr.contains("it answered 401 Unauthorized (it refused the credentials): \"no such key\""));
     assert!(ended.stderr.contains("  shop     shop::cart     1  "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error[LB082]: http://127.0.0.1:"), "{}", ended.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
-use crate::source::{EventLayer, Pipeline};
+use crate::source::{EventLayer, Pipeline, is_exiting_here};
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -23,6 +23,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     if pipeline.owns_facades() {
         found.extend(facades(pipeline));
     }
+    found.extend(switched_off(report));
     found.extend(gates(report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(report));
@@ -59,7 +60,8 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(pipeline.lowered());
     found.extend(compiled_out(pipeline));
-    if !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+    // A thread that ends the process has lost what it knew of that.
+    if !is_exiting_here() && !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
         let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
         let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
         found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
@@ -89,6 +91,14 @@ pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
 
 fn from_tracing(most: tracing::level_filters::LevelFilter) -> log::LevelFilter {
     log::LevelFilter::iter().find(|level| to_tracing(*level) == most).unwrap_or(log::LevelFilter::Trace)
+}
+
+/// Nothing leaves the process at all: good to know for who looks for it elsewhere.
+fn switched_off(report: &Report) -> Option<Finding> {
+    let why = report.off_because.filter(|_| report.endpoint.is_none())?;
+    let text = format!("records go to no endpoint: {why}");
+    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
+    Some(Finding { severity: Severity::Note, ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.

@@ -189,14 +189,14 @@ async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
     // Without it an answer may wait for the client's acknowledgement; where it fails that is all that happens.
     stream.set_nodelay(true).ok();
     let connection = caller.connection;
-    match opening(&stream).await {
-        #[cfg(feature = "grpc")]
-        Opening::Http2 => return super::grpc::serve(stream, caller, service).await,
-        Opening::Tls => {
-            let what = "the client speaks TLS, which is not spoken here: write http:// instead of https://";
-            return service.problem(format!("connection {connection}: {what}"));
-        }
-        _ => {}
+    let opening = opening(&stream).await;
+    #[cfg(feature = "grpc")]
+    if opening == Opening::Http2 {
+        return super::grpc::serve(stream, caller, service).await;
+    }
+    if opening == Opening::Tls {
+        let what = "the client speaks TLS, which is not spoken here: write http:// instead of https://";
+        service.problem(format!("connection {connection}: {what}"));
     }
     let answers = service_fn(|request| handle(request, caller, Arc::clone(&service)));
     let mut exchange = http1::Builder::new().serve_connection(TokioIo::new(stream), answers);
@@ -212,6 +212,8 @@ async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
                 service.problem(format!("connection {connection}: closed, not reset: {error}"));
             }
         }
+        // It has been told; what it was answered in plain text tells the client.
+        None if opening == Opening::Tls => {}
         None => service.problem(format!("connection {connection}: {error}")),
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn arm_if_exiting() {
 }
 
 /// Whether this is the thread that ends the process, in an exit handler.
-pub(super) fn is_exiting_here() -> bool {
+pub(crate) fn is_exiting_here() -> bool {
     EXITS_HERE.get()
 }
 

@@ -32,7 +32,9 @@ mod tracing;
 pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread, trace_of};
 pub(crate) use engine::{Engines, InChild, Plan};
 pub(crate) use front::{Chain, Front};
-pub(crate) use lifecycle::{flush_on_signals, register as register_lifecycle, register_built, report_on_signals};
+pub(crate) use lifecycle::{
+    flush_on_signals, is_exiting_here, register as register_lifecycle, register_built, report_on_signals,
+};
 pub(crate) use official::front as front_of;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;

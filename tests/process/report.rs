@@ -28,6 +28,7 @@ pub(crate) const GROUP: Group = Group {
         a_record_after_the_shutdown_is_said_with_its_caller,
         a_report_that_cannot_be_written_is_said,
         a_signal_that_the_application_handles_is_left_to_it,
+        another_subscriber_on_another_thread_is_no_finding_at_the_end,
         sigusr1_gives_the_report,
         stderr_gets_the_report_as_text,
     ],
@@ -35,6 +36,7 @@ pub(crate) const GROUP: Group = Group {
         after_shutdown,
         composed_canary,
         canary,
+        exit_beside_scoped,
         few_records,
         flush_twice,
         fork_and_log,
@@ -110,6 +112,31 @@ fn stderr_gets_the_report_as_text() {
     let child = child.env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret").run().success();
     let child = child.said("        2       pending\n").said("warning[LB081]: endpoint: ").said("connection refused");
     assert_eq!(child.count("s3cret"), 0, "{child}");
+}
+
+/// A scoped subscriber of a thread that lives on while the process ends.
+fn exit_beside_scoped(_: &[String]) {
+    logbridge::init();
+    log::info!("one");
+    let (ready, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            ready.send(()).expect("somebody waits");
+            loop {
+                std::thread::park();
+            }
+        });
+    });
+    wait.recv().expect("it is in force there");
+    std::process::exit(0);
+}
+
+fn another_subscriber_on_another_thread_is_no_finding_at_the_end() {
+    let (receiver, folder) = (receiver(), Folder::new());
+    let path = folder.0.join("report.json");
+    let child = Child::new("exit_beside_scoped").to(&receiver).env("LOGBRIDGE_REPORT", path.to_str().expect("UTF-8"));
+    child.run().success().quiet();
+    assert_eq!(codes(&json(&path)), [""; 0]);
 }
 
 fn fork_and_log(_: &[String]) {

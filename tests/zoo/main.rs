@@ -17,6 +17,7 @@
     clippy::unwrap_used
 )]
 
+mod arrived;
 mod cargo;
 mod child;
 mod composed;
@@ -40,12 +41,13 @@ fn rows() -> Vec<Row> {
     rows.extend(network::rows());
     rows.extend(running::rows());
     rows.extend(composed::rows());
+    rows.extend(arrived::rows());
     rows.push(impossible("0", "fourteen healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }
 
 fn main() -> ExitCode {
-    let programs = [running::PROGRAMS, composed::PROGRAMS].concat();
+    let programs = [running::PROGRAMS, composed::PROGRAMS, arrived::PROGRAMS].concat();
     if child::play(&programs).is_some() {
         return ExitCode::SUCCESS;
     }

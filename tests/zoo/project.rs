@@ -376,7 +376,7 @@ fn wiring() -> Vec<Row> {
                 .file("src/worker.rs", called)
                 .codes()
         }),
-        doctor("D22", "the simple processor makes each record wait for its answer", "LB061", |case| {
+        doctor("D22s", "the simple processor makes each record wait for its answer", "LB061", |case| {
             let call = case.pick("with_simple_exporter", "with_batch_exporter");
             stock::project().main(&MAIN.replace("with_batch_exporter", call)).codes()
         }),

@@ -43,6 +43,17 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("few_descriptors", few_descriptors),
     ("one_task", one_task),
     ("fork", fork),
+    ("log_long", |_| {
+        logbridge::init();
+        let text = String::from_utf8_lossy(b"\xff").into_owned();
+        log::info!(page = "x".repeat(100_000).as_str(), number = u64::MAX; "a page of {text}");
+    }),
+    ("runtime_ends", |_| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { logbridge::init() });
+        drop(runtime);
+        log::info!("afterwards");
+    }),
     ("exit", |_| {
         logbridge::init();
         log::info!("last words");
@@ -55,7 +66,7 @@ pub(crate) fn rows() -> Vec<Row> {
         named("B11", "somebody lowers log::max_level() after the start", "report", "LB077", |case| {
             report("lower", case)
         }),
-        named("B18", "a log processor that does not hand records on", "report", "LB076", |case| {
+        named("B18r", "a log processor that does not hand records on", "report", "LB076", |case| {
             report("processor", case)
         }),
         named("C1", "RUST_LOG unset", "report", "LB078", |case| filtered(case, None, Some("info"))),
@@ -121,6 +132,22 @@ pub(crate) fn rows() -> Vec<Row> {
             assert!(receiver.logs().len() >= 49, "only that one is lost");
             codes
         }),
+        named("D21", "an exporter that keeps its errors to itself", "notice", "LB081", |case| {
+            let receiver = receiver();
+            if case == Case::Faulty {
+                receiver.answer_with([Answer::status(503)]);
+            }
+            let child = Child::new("log_info", case).to(&receiver).env("RUST_LOG", "info,opentelemetry=off");
+            child.env("LOGBRIDGE_EXIT_TIMEOUT", "300").run().codes
+        }),
+        named("E19", "the variables are not those of the process", "report", "LB054", |case| {
+            let receiver = receiver();
+            let child = Child::new("log_little", case).to(&receiver);
+            match case {
+                Case::Faulty => child.without("OTEL_EXPORTER_OTLP_ENDPOINT").without("OTEL_SERVICE_NAME").run().codes,
+                Case::Healthy => child.run().codes,
+            }
+        }),
         named("F1r", "nothing listens there", "report", "LB081", |case| {
             let receiver = receiver();
             let child = Child::new("log_info", case).to(&receiver).env("LOGBRIDGE_EXIT_TIMEOUT", "100");
@@ -151,6 +178,25 @@ pub(crate) fn rows() -> Vec<Row> {
             let child = Child::new("log_info", case).to(&receiver);
             child.env("LOGBRIDGE_SPOOL_DIR", case.pick("/proc/nowhere", &good)).run().codes
         }),
+        impossible("0r", "ten healthy programs without a finding or a notice", || {
+            for program in [
+                "log_info",
+                "log_little",
+                "log_audit",
+                "poison",
+                "processor",
+                "suppress",
+                "trace",
+                "one_task",
+                "fork",
+                "exit",
+            ] {
+                let receiver = receiver();
+                let ended = Child::new(program, Case::Healthy).to(&receiver).run();
+                assert!(ended.codes.is_empty() && !ended.stderr.contains("logbridge: "), "{program}: {}", ended.stderr);
+                assert!(!receiver.logs().is_empty(), "{program}");
+            }
+        }),
         impossible("C4", "a space after a comma", || {
             assert!(passes("warn, lab=debug", "lab", Level::Debug) && passes("warn, debug", "other", Level::Debug));
         }),
@@ -165,7 +211,7 @@ pub(crate) fn rows() -> Vec<Row> {
         impossible("D1r", "return from main without a shutdown", || arrives("log_little")),
         impossible("D2r", "std::process::exit", || arrives("exit")),
         impossible("D3", "a panic in main", || arrives("panic")),
-        impossible("D6", "the end of a program on a current-thread runtime", || arrives("one_task")),
+        impossible("D6r", "the end of a program on a current-thread runtime", || arrives("one_task")),
         impossible("D9", "a shutdown that says Ok though records are lost", || {
             let (bridge, receiver) = bridge();
             receiver.answer_with([Answer::status(401)]);
@@ -189,6 +235,39 @@ pub(crate) fn rows() -> Vec<Row> {
             let mut texts: Vec<_> = receiver.logs().iter().map(|log| log.message()).collect();
             texts.sort();
             assert_eq!(texts, ["child", "parent"]);
+        }),
+        impossible("B16", "the runtime in which it was set up ends", || arrives("runtime_ends")),
+        impossible("D22", "log calls that wait for an endpoint that does not answer", || {
+            let receiver = receiver();
+            receiver.answer_with([Answer::Hang(Duration::from_secs(600))]);
+            let (bridge, _) = bridge_to(receiver);
+            // None of them could return if it waited for the answer.
+            (0..10_000).for_each(|_| log_one(&bridge));
+            assert_eq!(bridge.report().counters.otlp.pending, 10_000);
+        }),
+        impossible("D25", "a value that is too long for the endpoint", || {
+            let receiver = receiver();
+            let child = Child::new("log_long", Case::Faulty).to(&receiver);
+            child.env("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100").run();
+            let logs = receiver.logs();
+            assert_eq!(logs[0].attribute("page").and_then(|page| page.as_str()).map(str::len), Some(100));
+        }),
+        impossible("G15", "records of traces that are not sampled", || {
+            let receiver = receiver();
+            Child::new("trace", Case::Healthy).to(&receiver).env("OTEL_TRACES_SAMPLER", "always_off").run();
+            assert_eq!(receiver.logs().len(), 1, "unless `Otlp::trace_based` asks for it");
+        }),
+        impossible("H11", "a number that is larger than the type on the wire", || {
+            let receiver = receiver();
+            Child::new("log_long", Case::Faulty).to(&receiver).run();
+            let logs = receiver.logs();
+            let number = logs[0].attribute("number").expect("it is there");
+            assert_eq!(number.as_str(), Some("18446744073709551615"));
+        }),
+        impossible("I9", "bytes that are no UTF-8", || {
+            let receiver = receiver();
+            Child::new("log_long", Case::Faulty).to(&receiver).run();
+            assert_eq!(receiver.logs()[0].message(), "a page of \u{fffd}");
         }),
         impossible("E13", "a percent sign in a header that code gives", || {
             let receiver = receiver();
@@ -242,7 +321,10 @@ fn receiver() -> Receiver {
 }
 
 fn bridge() -> (logbridge::Bridge, Receiver) {
-    let receiver = receiver();
+    bridge_to(receiver())
+}
+
+fn bridge_to(receiver: Receiver) -> (logbridge::Bridge, Receiver) {
     let otlp = Otlp::to(receiver.endpoint());
     let mut builder = logbridge::Builder::new();
     builder.filter_level(LevelFilter::Info).otlp(otlp).console(logbridge::Console::off());

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 
 use super::super::Problem;
 use crate::config::{Environment, Otlp, Protocol, Settings};
+use crate::finding::{Kind, kind};
 use crate::receiver::{Content, Ending, Exchange, Reply, WholeBody};
 use crate::transport::{Outcome, Relay, Relayed};
 
@@ -27,6 +28,8 @@ pub(in crate::command) struct Passed {
     pub(in crate::command) is_final: bool,
     /// No answer came at all.
     pub(in crate::command) is_dead: bool,
+    /// What it is, where not all of it was taken.
+    pub(in crate::command) kind: Option<&'static Kind>,
     /// What it answered, or why nothing came.
     pub(in crate::command) said: String,
     /// What to change, where that is known.
@@ -80,8 +83,14 @@ impl Upstream {
                 let is_taken = matches!(&relayed.outcome, Outcome::Delivered)
                     || matches!(&relayed.outcome, Outcome::Partial { rejected: 0, .. });
                 let is_final = matches!(&relayed.outcome, Outcome::Delivered | Outcome::Partial { .. });
+                let kind = match &relayed.outcome {
+                    _ if is_taken => None,
+                    Outcome::Delivered | Outcome::Partial { .. } | Outcome::Refused { .. } => Some(&kind::REFUSED),
+                    Outcome::Retry { .. } => Some(&kind::CANNOT_DELIVER),
+                    Outcome::Unconfirmed { .. } => Some(&kind::UNCONFIRMED),
+                };
                 let help = relayed.outcome.cause().map_or("", |cause| cause.kind.help());
-                Passed { ending: whole(relayed), is_taken, is_final, is_dead: false, said, help, took }
+                Passed { ending: whole(relayed), is_taken, is_final, is_dead: false, kind, said, help, took }
             }
             Err(cause) => {
                 let why = format!("logbridge could not pass this on: {}", cause.text);
@@ -91,6 +100,7 @@ impl Upstream {
                     is_taken: false,
                     is_final: false,
                     is_dead: true,
+                    kind: Some(&kind::CANNOT_DELIVER),
                     said: cause.text,
                     help: cause.kind.help(),
                     took,

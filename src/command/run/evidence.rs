@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-use crate::command::inlet::{Levels, Tally, bounded, names_nothing};
+use crate::command::inlet::{Levels, Passed, Tally, bounded, names_nothing};
+use crate::finding::Kind;
 use crate::receiver::{Message, ReceivedLog, points, records, spans};
 
 /// So many ids, and so many records, are remembered to be compared; beyond that, nothing is concluded from them.
@@ -44,6 +45,14 @@ pub(super) struct Odd {
     pub(super) without_service: u64,
 }
 
+/// Requests that the endpoint did not take, or not whole, for one reason.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble {
+    pub(super) requests: u64,
+    pub(super) kind: Option<&'static Kind>,
+    pub(super) help: &'static str,
+}
+
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub(super) tally: Tally,
@@ -51,6 +60,8 @@ pub(super) struct Evidence {
     pub(super) services: BTreeMap<String, BTreeMap<String, Scope>>,
     pub(super) odd: Odd,
     pub(super) timeline: Timeline,
+    /// What the endpoint answered to requests that it did not take whole, in words.
+    pub(super) troubles: BTreeMap<String, Trouble>,
     /// Some log record is of a program in Rust.
     pub(super) is_rust: bool,
     hasher: RandomState,
@@ -68,6 +79,7 @@ impl Evidence {
             services: BTreeMap::new(),
             odd: Odd::default(),
             timeline: Timeline::new(),
+            troubles: BTreeMap::new(),
             is_rust: false,
             hasher: RandomState::new(),
             seen: HashSet::new(),
@@ -87,8 +99,8 @@ impl Evidence {
                     self.tally.log(&log);
                     let scope = self.scope(log.service_name(), log.target());
                     if is_taken { &mut scope.taken } else { &mut scope.refused }.add(log.severity_number);
+                    self.timeline.add(at, Levels::of(log.severity_number));
                     if is_taken {
-                        self.timeline.add(at, Levels::of(log.severity_number));
                         self.look(&log);
                     }
                 }
@@ -111,6 +123,16 @@ impl Evidence {
                     self.scope(point.service_name(), &point.scope.name).points += 1;
                 }
             }
+        }
+    }
+
+    /// The endpoint has answered, or has not.
+    pub(super) fn answered(&mut self, passed: &Passed) {
+        self.tally.answer(&passed.said);
+        if !passed.is_taken {
+            let trouble: &mut Trouble = bounded(&mut self.troubles, &passed.said);
+            trouble.requests += 1;
+            (trouble.kind, trouble.help) = (passed.kind, passed.help);
         }
     }
 

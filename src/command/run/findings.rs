@@ -12,6 +12,9 @@ use crate::finding::{Finding, Kind, Severity};
 /// So many records of one sort are no accident.
 const MANY: u64 = 20;
 
+/// So many different answers are told; all are in the list of answers.
+const MOST_TROUBLES: usize = 5;
+
 /// From outside the program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Circumstances {
@@ -41,6 +44,7 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     } else {
         found.extend(only_severe(account, circumstances, logs));
     }
+    found.extend(not_taken(account));
     found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
@@ -58,6 +62,21 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
         _ => (Severity::Warning, "no log record arrived, while other telemetry did"),
     };
     Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
+}
+
+/// What the endpoint did not take.
+fn not_taken(account: &Account) -> Vec<Finding> {
+    let requests: u64 = account.evidence.tally.requests.values().sum();
+    let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
+    let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
+        let number = trouble.requests;
+        let kind = trouble.kind.unwrap_or(&kind::REFUSED);
+        let text = format!("{number} of {requests} requests were not taken, or not whole: {said}");
+        let severity = if number == requests { Severity::Error } else { Severity::Warning };
+        let found = Finding::new(kind, severity, endpoint, text);
+        if trouble.help.is_empty() { found } else { found.help(trouble.help) }
+    });
+    troubles.take(MOST_TROUBLES).collect()
 }
 
 /// Nothing below WARN.

@@ -8,7 +8,8 @@ use super::super::child::Ended;
 use super::super::evidence::Evidence;
 use super::super::reports::{Cut, Program};
 use super::*;
-use crate::receiver::{Content, decode};
+use crate::command::inlet::Passed;
+use crate::receiver::{Content, Reply, decode};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -123,6 +124,42 @@ fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
     assert_eq!(of(30, 10), ["LB099"]);
     // Much of something else, little of them, or little at all.
     assert_eq!([of(30, 40), of(0, 40), of(15, 1)], [const { Vec::<&str>::new() }; 3]);
+}
+
+#[test]
+fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
+    let answered = |kind: Option<&'static Kind>, requests: usize| {
+        let account = account(|evidence| {
+            for number in 0..requests {
+                // The first one fails, if any does.
+                let kind = kind.filter(|_| number == 0);
+                let ending = Reply::refusal(http::StatusCode::OK, String::new()).ending;
+                let said = if kind.is_some() { "no" } else { "200 taken" }.to_owned();
+                let is_taken = kind.is_none();
+                let took = Duration::ZERO;
+                evidence.answered(&Passed {
+                    ending,
+                    is_taken,
+                    is_final: is_taken,
+                    is_dead: false,
+                    kind,
+                    said,
+                    help: "",
+                    took,
+                });
+                take(evidence, Content::Traces, &span(TRACE));
+                take(evidence, Content::Logs, &logs("shop", "shop", vec![record(number, |_| {})]));
+            }
+        });
+        judge(&account, &Circumstances::default())
+            .into_iter()
+            .map(|found| (found.code, found.severity))
+            .collect::<Vec<_>>()
+    };
+    for kind in [&kind::CANNOT_DELIVER, &kind::REFUSED, &kind::UNCONFIRMED] {
+        assert_eq!(answered(Some(kind), 2), [(kind.code, Severity::Warning)]);
+    }
+    assert_eq!(answered(None, 2), []);
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Gather {
             return taken.unwrap_or_else(|why| Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why));
         };
         let mut evidence = self.evidence();
-        evidence.tally.answer(&passed.said);
+        evidence.answered(&passed);
         // A part that was rejected will not come again either.
         evidence.add(&message, passed.is_final);
         Reply::now(passed.ending)

@@ -38,14 +38,14 @@ pub(super) fn many(number: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
-/// What arrived, in words.
+/// What came in, in words.
 pub(super) fn sums(account: &Account) -> String {
     let kinds = account.evidence.tally.items().into_iter().zip(["log record", "span", "data point"]);
     let parts: Vec<String> = kinds.filter(|(number, _)| *number > 0).map(|(number, what)| many(number, what)).collect();
     match parts.split_last() {
-        None => "nothing arrived".to_owned(),
-        Some((last, [])) => format!("{last} arrived"),
-        Some((last, first)) => format!("{} and {last} arrived", first.join(", ")),
+        None => "nothing came in".to_owned(),
+        Some((last, [])) => format!("{last} came in"),
+        Some((last, first)) => format!("{} and {last} came in", first.join(", ")),
     }
 }
 

@@ -13,16 +13,17 @@ const TARGETS: usize = 14;
 
 /// The picture in its own units, which the page scales.
 const WIDTH: f64 = 1000.0;
-const COLUMNS: [f64; 3] = [250.0, 490.0, 730.0];
+const COLUMNS: [f64; 3] = [280.0, 505.0, 735.0];
 const NODE: f64 = 12.0;
-/// All bands of a column together, about.
-const HEIGHT: f64 = 300.0;
+/// All bands of a column together, about, for each node of the fullest one, and within these bounds.
+const HEIGHT: f64 = 70.0;
+const HEIGHTS: [f64; 2] = [120.0, 300.0];
 /// A label needs so much room.
 const LINE: f64 = 24.0;
 /// The least that can be seen.
 const THIN: f64 = 1.5;
 /// A label has room for so many characters.
-const LABEL: usize = 32;
+const LABEL: usize = 28;
 
 struct Node {
     name: String,
@@ -51,7 +52,9 @@ impl Band {
 pub(super) fn draw(page: &mut String, flows: &[Flow]) -> fmt::Result {
     let (mut columns, bands) = arrange(flows);
     let total: u64 = flows.iter().map(|flow| flow.records).sum();
-    let scale = HEIGHT / total.max(1) as f64;
+    let most = columns.iter().map(|nodes| nodes.iter().filter(|node| node.records > 0).count()).max().unwrap_or(0);
+    let [least, greatest] = HEIGHTS;
+    let scale = (most as f64 * HEIGHT).clamp(least, greatest) / total.max(1) as f64;
     let height =
         columns.iter_mut().enumerate().map(|(column, nodes)| stack(nodes, column, &bands, scale)).fold(0.0, f64::max);
     writeln!(
@@ -274,7 +277,7 @@ mod tests {
         ];
         let (mut columns, bands) = arrange(&flows);
         for (column, nodes) in columns.iter_mut().enumerate() {
-            stack(nodes, column, &bands, HEIGHT / 10_000_003.0);
+            stack(nodes, column, &bands, HEIGHTS[1] / 10_000_003.0);
             let shown: Vec<&Node> = nodes.iter().filter(|node| node.records > 0).collect();
             assert!(shown.windows(2).all(|pair| pair[1].top >= pair[0].top + pair[0].height.max(16.0)));
             assert!(shown.iter().all(|node| node.height >= THIN));

@@ -92,7 +92,7 @@ fn write_page(page: &mut String, account: &Account) -> fmt::Result {
     write!(
         page,
         "<header>\n<p class=\"eyebrow\">logbridge run</p>\n<h1><code>{command}</code></h1>\n\
-         <p><span class=\"badge {class}\">{}</span> after {:.1} s. {}.{}</p>\n</header>\n",
+         <p><span class=\"badge {class}\">{}</span> after {:.1} s: {}.{}</p>\n</header>\n",
         Escaped(&words),
         ended.took.as_secs_f64(),
         Escaped(&sums(account)),
@@ -109,7 +109,7 @@ fn write_page(page: &mut String, account: &Account) -> fmt::Result {
         true => page.push_str("<p class=\"empty\">No log record is known of.</p>\n"),
         false => flow::draw(page, &flows)?,
     }
-    page.push_str("</section>\n<section>\n<h2>When it arrived</h2>\n");
+    page.push_str("</section>\n<section>\n<h2>When it came in</h2>\n");
     timeline::draw(page, &account.evidence.timeline)?;
     page.push_str("</section>\n");
     arrived(page, account)?;
@@ -138,8 +138,8 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
         ("arrived", "log records arrived", sum(|fate| *fate == Fate::Arrived), true),
         ("refused", "refused or dropped", lost, true),
         ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
-        ("", "spans arrived", spans, true),
-        ("", "data points arrived", points, points > 0),
+        ("", "spans came in", spans, true),
+        ("", "data points came in", points, points > 0),
     ] {
         if is_shown {
             let class = if number == 0 { "none" } else { class };
@@ -194,7 +194,7 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
         std::cmp::Reverse(scope.taken.all() + scope.refused.all() + scope.spans + scope.points)
     });
     page.push_str(
-        "<section>\n<h2>What arrived</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
+        "<section>\n<h2>What came in</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
     );
     // The most severe first.
     for name in Levels::NAMES.iter().rev() {

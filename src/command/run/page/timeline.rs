@@ -23,7 +23,7 @@ fn kinds() -> impl Iterator<Item = (&'static str, String)> {
 pub(super) fn draw(page: &mut String, timeline: &Timeline) -> fmt::Result {
     let most = timeline.bars.iter().map(|bar| bar.iter().sum::<u64>()).max().unwrap_or(0);
     if most == 0 {
-        page.push_str("<p class=\"empty\">Nothing arrived.</p>\n");
+        page.push_str("<p class=\"empty\">Nothing came in.</p>\n");
         return Ok(());
     }
     legend(page, timeline)?;
@@ -35,7 +35,9 @@ pub(super) fn draw(page: &mut String, timeline: &Timeline) -> fmt::Result {
         HEIGHT + BELOW + 12.0,
     )?;
     page.push_str("<g transform=\"translate(0 10)\">\n");
-    for (y, number) in [(0.0, most), (HEIGHT / 2.0, most / 2), (HEIGHT, 0)] {
+    // Half of one is none.
+    let middle = (most > 1).then_some((HEIGHT / 2.0, most / 2));
+    for (y, number) in [(0.0, most), (HEIGHT, 0)].into_iter().chain(middle) {
         writeln!(
             page,
             "<line class=\"grid\" x1=\"{SIDE}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"axis\" x=\"{}\" y=\"{y}\" dy=\".35em\" \
