@@ -122,9 +122,8 @@ fn exit_beside_scoped(_: &[String]) {
     std::thread::spawn(move || {
         tracing::subscriber::with_default(tracing_subscriber::registry(), || {
             ready.send(()).expect("somebody waits");
-            loop {
-                std::thread::park();
-            }
+            let (_open, nothing) = std::sync::mpsc::channel::<()>();
+            nothing.recv().expect("the process ends first");
         });
     });
     wait.recv().expect("it is in force there");
