@@ -17,7 +17,8 @@ use crate::finding::Severity;
 /// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
 ///
 /// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
-/// logbridge and for those with the stock SDK of OpenTelemetry, and reads only; cargo is asked without the network.
+/// logbridge and for those with the stock SDK of OpenTelemetry. It reads only; cargo is asked without the network, and
+/// writes a Cargo.lock where there is none.
 ///
 /// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
 ///
