@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::terminal::{Look, paint, plain, print};
@@ -17,7 +17,8 @@ use crate::finding::Severity;
 /// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
 ///
 /// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
-/// logbridge and for those with the stock SDK of OpenTelemetry, and reads only; cargo is asked without the network.
+/// logbridge and for those with the stock SDK of OpenTelemetry. It reads only; cargo is asked without the network, and
+/// writes a Cargo.lock where there is none.
 ///
 /// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
 ///
@@ -189,6 +190,14 @@ impl Doctor {
                 return Err(Problem::usage(format!("the project has no package `{name}`"), "name one of its members"));
             }
         }
+        let has = |name: &String| {
+            let feature = name.rsplit('/').next().unwrap_or(name);
+            let mut members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
+            members.any(|package| package.declared_features.contains_key(feature))
+        };
+        if let Some(name) = self.features.iter().find(|name| !has(name)) {
+            return Err(Problem::usage(format!("the project has no feature `{name}`"), "name one that Cargo.toml has"));
+        }
         let sources = project::Sources::read(&loaded.graph);
         Ok(Ok(Project { loaded, sources }))
     }
@@ -265,6 +274,7 @@ impl Spinner {
     fn new(is_dumb: bool) -> Self {
         let bar = (io::stderr().is_terminal() && !is_dumb).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(ProgressStyle::default_spinner());
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });

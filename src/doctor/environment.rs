@@ -40,6 +40,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     };
     checkup.findings.extend(config.findings.iter().filter(applies).cloned());
     checkup.findings.extend(project.and_then(unset));
+    checkup.findings.extend(project.and_then(|facts| nameless(environment, facts)));
     if let (Some(facts), Some(spec)) = (project, environment.get("RUST_LOG")) {
         checkup.findings.extend(against_crates(facts, "RUST_LOG", spec));
     }
@@ -48,7 +49,8 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     if let Some(facts) = project.filter(|facts| facts.uses.stock_logs) {
         checkup.findings.extend(stock(environment, facts));
     }
-    checkup.seen = seen(&config, environment);
+    let is_stock = project.is_some_and(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
+    checkup.seen = seen(&config, environment, is_stock);
     Decided { checkup, problem: None }
 }
 
@@ -168,6 +170,20 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
     Some(found(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
 }
 
+/// Neither the environment nor code says what the service is called.
+fn nameless(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+    let sends = facts.uses.stock_logs || facts.uses.logbridge;
+    let attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let is_in_code = facts.sources.has_any(&["service_name(", "with_service_name(", "SERVICE_NAME"])
+        || facts.sources.files.iter().any(|file| file.text.contains("\"service.name\""));
+    if !sends || is_in_code || environment.get("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=") {
+        return None;
+    }
+    let text = "neither the environment nor code names the service: its records are those of `unknown_service:…`";
+    let help = "OTEL_SERVICE_NAME=NAME, where the program is started";
+    Some(found(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
+}
+
 /// gRPC is spoken, since code says so, and the port is that of HTTP.
 fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     let (variable, value) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
@@ -225,7 +241,7 @@ fn proxied(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// What is decided, without a secret in it.
-fn seen(config: &Config, environment: &Environment) -> Vec<String> {
+fn seen(config: &Config, environment: &Environment, is_stock: bool) -> Vec<String> {
     let shown = ["logs endpoint", "logs protocol", "logs timeout", "logs header", "logs proxy", "service name"];
     let mut lines: Vec<String> = config
         .settings
@@ -239,8 +255,8 @@ fn seen(config: &Config, environment: &Environment) -> Vec<String> {
         Some(spec) => format!("RUST_LOG: {spec}"),
         None => "RUST_LOG: not set".to_owned(),
     });
-    if let Some(why) = config.otlp.off_because {
-        lines.push(format!("logs are not sent: {why}"));
+    if let Some(why) = config.otlp.off_because.filter(|_| !is_stock) {
+        lines.push(format!("by logbridge, no logs are sent: {why}"));
     }
     lines
 }

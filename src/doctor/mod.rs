@@ -1,8 +1,8 @@
 //! What `logbridge doctor` looks at: a project, the environment, an endpoint. Facts are gathered first, and findings follow
 //! from them.
 //!
-//! Constraints: nothing is written, nothing but the endpoint is asked over the network, everything has a deadline; no key,
-//! header value, or user and password of a URL is in what it says.
+//! Constraints: nothing is changed (cargo writes a lock file where there is none), nothing but the endpoint is asked over
+//! the network, everything has a deadline; no key, header value, or user and password of a URL is in what it says.
 
 pub(crate) mod endpoint;
 pub(crate) mod environment;

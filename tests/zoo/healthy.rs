@@ -1,6 +1,6 @@
 //! Set-ups in which nothing is wrong: the doctor says nothing but notes.
 
-use crate::cargo::Project;
+use crate::cargo::{Project, doctor, said};
 use crate::stock::{self, MAIN, vendored, with_code, with_dependency};
 
 /// With logbridge, which does by itself what the others have to be told.
@@ -58,10 +58,18 @@ fn set_ups() -> Vec<(&'static str, Project)> {
         ),
         (
             "what would harm, in tests and comments and texts only",
-            stock::project().file(
+            stock::project().file("src/more/tests.rs", "fn t() { std::process::exit(1) }").file(
                 "src/more.rs",
                 "// std::process::exit(1)\npub const HELP: &str = \"nix::unistd::fork() or std::process::exit(1)\";\n\
                  #[cfg(test)]\nmod tests { fn t() { let _ = tracing_subscriber::fmt().try_init(); std::process::exit(1) } }\n",
+            ),
+        ),
+        (
+            "an exporter behind a lock, and a result that is looked at",
+            stock::project().file(
+                "src/wrap.rs",
+                "fn send(&self) { if let Ok(exporter) = self.exporter.lock() { go(exporter) }\n\
+                 if let Ok(()) = provider.force_flush() { done() } }",
             ),
         ),
         (
@@ -93,4 +101,15 @@ pub(crate) fn nothing_is_found() {
         assert!(said.grave.is_empty() && said.exit == 0, "{name}: {}", said.text);
         assert!(!said.text.contains("s3cret"), "{name}: {}", said.text);
     }
+}
+
+/// A lock file that does not fit is read as it is, and stays so.
+pub(crate) fn a_lock_file_stays_as_it_is() {
+    let lock = "version = 4\n\n[[package]]\nname = \"shop\"\nversion = \"0.0.9\"\n";
+    let folder = stock::project().file("Cargo.lock", lock).write();
+    let mut command = doctor(&["project"]);
+    command.arg("--manifest-path").arg(folder.0.join("Cargo.toml"));
+    let said = said(command);
+    assert!(said.text.contains("Cargo.lock was read instead"), "{}", said.text);
+    assert_eq!(std::fs::read_to_string(folder.0.join("Cargo.lock")).expect("a lock file"), lock);
 }

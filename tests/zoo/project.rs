@@ -198,6 +198,34 @@ fn graph() -> Vec<Row> {
                 .vendor("opentelemetry_sdk", "0.31.0", "internal-logs = []\ndefault = [\"internal-logs\"]", "")
                 .codes()
         }),
+        doctor("D18", "a version whose flush loses what was just queued", "LB047", |case| {
+            sdk(case.pick("0.32.1", "0.33.1")).codes()
+        }),
+        doctor("D19", "a version whose stack overflows when the queue is full", "LB047", |case| {
+            let said = sdk(case.pick("0.28.0", "0.33.1")).examined(&["project"]);
+            assert_eq!(said.text.contains("the stack may overflow"), case == Case::Faulty, "{}", said.text);
+            said.codes
+        }),
+        doctor("C22", "a version of tracing-core that loses events", "LB047", |case| {
+            let version = case.pick("0.1.24", "0.1.36");
+            stock::project()
+                .and(&format!("[dependencies.tracing-core]\npath = \"$V/tracing-core-{version}\""))
+                .vendor("tracing-core", "0.1.24", "", "")
+                .codes()
+        }),
+        doctor("H4", "spans by another opentelemetry: logs without a trace id", "LB046", |case| {
+            let api = case.pick("opentelemetry-0.31.0", "opentelemetry-0.33.1");
+            stock::project()
+                .and("[dependencies.tracing-opentelemetry]\npath = \"$V/tracing-opentelemetry-0.34.1\"")
+                .vendor(
+                    "tracing-opentelemetry",
+                    "0.34.1",
+                    "",
+                    &format!("opentelemetry = {{ path = \"$V/{api}\", default-features = false }}"),
+                )
+                .vendor("opentelemetry", "0.31.0", "", "")
+                .codes()
+        }),
         doctor("A19", "cargo cannot say, and the lock file is read", "LB046", |case| {
             let old =
                 case.pick("[[package]]\nname = \"opentelemetry\"\nversion = \"0.30.0\"\nsource = \"registry+x\"\n", "");
@@ -213,6 +241,13 @@ fn graph() -> Vec<Row> {
             said.codes
         }),
     ]
+}
+
+/// The stock SDK in this version.
+fn sdk(version: &str) -> Project {
+    let features = "internal-logs = []\ndefault = [\"internal-logs\", \"logs\"]\nlogs = []";
+    let project = with_dependency("opentelemetry_sdk-0.33.1", &format!("opentelemetry_sdk-{version}"));
+    if version == "0.33.1" { project } else { project.vendor("opentelemetry_sdk", version, features, "") }
 }
 
 /// gRPC to an https endpoint, with the roots named or not.
@@ -341,6 +376,10 @@ fn wiring() -> Vec<Row> {
                 .file("src/worker.rs", called)
                 .codes()
         }),
+        doctor("D22s", "the simple processor makes each record wait for its answer", "LB061", |case| {
+            let call = case.pick("with_simple_exporter", "with_batch_exporter");
+            stock::project().main(&MAIN.replace("with_batch_exporter", call)).codes()
+        }),
         doctor("B19", "one of several binaries sets up nothing", "LB056", |case| {
             let init = case.pick("", "logbridge::init();");
             chatty("", "")
@@ -399,6 +438,13 @@ fn wiring() -> Vec<Row> {
                 .file("src/dump.rs", &format!("pub fn look() {{ {probe} }}"))
                 .codes()
         }),
+        doctor("C23", "a filter against loops hides a crate of the project too", "LB015", |case| {
+            let name = case.pick("hyper-shop", "other-shop");
+            stock::project()
+                .and(&format!("[[bin]]\nname = \"{name}\"\npath = \"src/main.rs\""))
+                .variable("RUST_LOG", "info,hyper=off")
+                .codes()
+        }),
         doctor("C25", "RUST_LOG is set, and the filter stands in code", "LB062", |case| {
             let filter = case.pick("EnvFilter::new(\"info\")", "EnvFilter::from_default_env()");
             with_code("EnvFilter::from_default_env()", filter).variable("RUST_LOG", "debug").codes()
@@ -406,6 +452,14 @@ fn wiring() -> Vec<Row> {
         doctor("E1", "an endpoint in code without its path", "LB025", |case| {
             let url = case.pick("http://collector:4318", "http://collector:4318/v1/logs");
             with_code(".with_http()", &format!(".with_http()\n        .with_endpoint(\"{url}\")")).codes()
+        }),
+        doctor("G4s", "no event time, which becomes 1970", "LB095", |case| {
+            let line = case.pick("", "record.set_timestamp(now);");
+            with_code("tracing::info!(\"hello\");", &format!("tracing::info!(\"hello\"); {line}")).codes()
+        }),
+        doctor("G8s", "nobody names the service", "LB096", |case| match case {
+            Case::Faulty => stock::project().codes(),
+            Case::Healthy => stock::project().variable("OTEL_SERVICE_NAME", "shop").codes(),
         }),
         doctor("H7", "key-values of `log` through LogTracer", "LB050", |case| {
             let features = case.pick("features = [\"kv\"], path", "path");

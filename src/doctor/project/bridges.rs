@@ -19,6 +19,7 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(no_bridge(facts));
         findings.extend(no_processor(facts));
         findings.extend(half_a_processor(facts));
+        findings.extend(time_zero(facts));
     }
     if !facts.uses.tracing_bridge && facts.uses.logbridge {
         findings.extend(probed_filter(facts));
@@ -106,6 +107,19 @@ fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
         }
     }
     None
+}
+
+/// The appenders set the time at which a record was observed, and none at which it happened.
+fn time_zero(facts: &Facts<'_>) -> Option<Finding> {
+    let word =
+        ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge"].into_iter().find(|word| facts.sources.has(word))?;
+    if facts.sources.has("set_timestamp(") {
+        return None;
+    }
+    let text = "the appenders set no event time, only the observed one: backends that look at the event time alone show such records at \
+                1970, or delete them as too old";
+    let help = "set the timestamp in a log processor in front of the exporter";
+    Some(Finding::new(&kind::TIME_ZERO, Severity::Note, facts.sources.place(word)?, text).help(help))
 }
 
 /// A processor of the project that wraps another one, and does not pass everything on.

@@ -160,10 +160,10 @@ async fn ask_cargo(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
             false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
         }
     };
-    // Frozen first: that writes nothing. Without a lock file it cannot be.
+    // Frozen: that changes nothing. Without a lock file it cannot be, and cargo writes one.
     let has_lock = manifest.ancestors().skip(1).any(|folder| folder.join("Cargo.lock").is_file());
     let options: &[(&str, bool)] = match has_lock {
-        true => &[("--frozen", true), ("--frozen", false), ("--offline", false)],
+        true => &[("--frozen", true), ("--frozen", false)],
         false => &[("--offline", true), ("--offline", false)],
     };
     let mut why = String::new();

@@ -13,6 +13,8 @@ use super::strip::{Stripped, closing, strip};
 /// As many files as a large workspace has.
 const MAX_FILES: usize = 4000;
 const MAX_BYTES: usize = 32 << 20;
+/// What is longer was written by a program.
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// One file.
 #[derive(Clone, Debug)]
@@ -62,7 +64,7 @@ impl Sources {
                     sources.is_cut = true;
                     return sources;
                 }
-                let Ok(source) = read(&path) else { continue };
+                let Some(source) = read(&path).ok().filter(|source| source.len() <= MAX_FILE_BYTES) else { continue };
                 bytes += source.len();
                 let Stripped { code, text } = strip(&source);
                 let shown = path.strip_prefix(&graph.root).unwrap_or(&path).display().to_string();
@@ -105,10 +107,16 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         // A link may lead in a circle.
         if kind.is_dir() && entry.file_name() != "tests" {
             walk(&path, into);
-        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
+        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             into.push(path);
         }
     }
+}
+
+/// Modules of tests have files of their own, by custom called so.
+fn is_test(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem == "tests" || stem == "test" || stem.ends_with("_tests") || stem.ends_with("_test")
 }
 
 impl File {
@@ -184,20 +192,21 @@ impl File {
 
     /// The body of the function around this place, with its head; the whole file where none is.
     pub(crate) fn function(&self, at: usize) -> Range<usize> {
-        let mut best = 0..self.code.len();
-        for start in self.find("fn ").take_while(|start| *start <= at) {
+        let starts: Vec<usize> = self.find("fn ").take_while(|start| *start <= at).collect();
+        // From the last one backwards: the first that has not ended yet is the innermost.
+        for start in starts.into_iter().rev() {
             let Some(open) = self.code.get(start..).and_then(|rest| rest.find(['{', ';'])) else { continue };
-            if self.code.as_bytes()[start + open] == b';' {
+            if self.code.as_bytes().get(start + open) == Some(&b';') {
                 continue;
             }
             let end = closing(&self.code, start + open);
             if end > at {
                 // `async` and `pub` stand before it.
                 let head = self.code[..start].rfind(['\n', '}', ';']).map_or(0, |line| line + 1);
-                best = head..end;
+                return head..end;
             }
         }
-        best
+        0..self.code.len()
     }
 
     /// A piece of the code.

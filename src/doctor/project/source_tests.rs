@@ -67,3 +67,41 @@ fn odd_sources_break_nothing() {
         }
     }
 }
+
+#[test]
+fn sources_at_random_break_nothing() {
+    const PIECES: [&str; 20] = [
+        "fn a",
+        "(",
+        ")",
+        "{",
+        "}",
+        ";",
+        "\"",
+        "'",
+        "r#\"",
+        "\"#",
+        "//",
+        "/*",
+        "*/",
+        "\n",
+        "\\",
+        "let _ =",
+        "#[cfg(test)]",
+        "\u{e4}",
+        " ",
+        "if let Ok(",
+    ];
+    let mut random = fastrand::Rng::with_seed(45);
+    for _ in 0..5000 {
+        let source: String = (0..random.usize(..40)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
+        let file = file(&source);
+        assert_eq!((file.code.len(), file.text.len()), (source.len(), source.len()), "{source}");
+        for word in ["fn ", "let _ =", "if let Ok(", "a"] {
+            for at in file.find(word) {
+                let _pieces = (file.code(file.statement(at)), file.code(file.function(at)), file.line(at));
+                let _text = file.text_after(file.statement(at), word);
+            }
+        }
+    }
+}

@@ -25,7 +25,11 @@ pub(crate) fn strip(source: &str) -> Stripped {
                 blank(&mut code[at..at + length]);
                 blank(&mut text[at..at + length]);
             }
-            Some(Contents::Text) => blank(&mut code[at + 1..(at + length).saturating_sub(1).max(at + 1)]),
+            Some(Contents::Text) => {
+                // What has no end has no quote there.
+                let end = at + length - usize::from(bytes[at + length - 1].is_ascii());
+                blank(&mut code[at + 1..end.max(at + 1)]);
+            }
             None => {}
         }
         at += length;
@@ -61,10 +65,10 @@ fn piece(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
             Some(length) => (1 + length, Some(Contents::Text)),
             None => (1, None),
         },
-        [b'\'', b'\\', _, tail @ ..] => {
-            let end = tail.iter().position(|byte| *byte == b'\'').unwrap_or(0);
-            ((4 + end).min(rest.len()), Some(Contents::Text))
-        }
+        [b'\'', b'\\', _, tail @ ..] => match tail.iter().position(|byte| *byte == b'\'') {
+            Some(end) => (4 + end, Some(Contents::Text)),
+            None => (1, None),
+        },
         // A character, not a lifetime.
         [b'\'', _, b'\'', ..] => (3, Some(Contents::Text)),
         _ => (1, None),

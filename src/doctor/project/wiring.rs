@@ -169,8 +169,9 @@ fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
             let bound = head.trim_start_matches("if let Ok(").split(')').next().unwrap_or_default();
             let end = super::strip::closing(&file.code, at + open);
             let has_else = file.code.get(end..).is_some_and(|rest| rest.trim_start().starts_with("else"));
+            // One that is there already, behind a lock say, is another matter.
             let is_exporter = ["exporter", "provider"].iter().any(|word| bound.contains(word))
-                || ["Exporter::", "build_exporter", "init_logs"].iter().any(|word| head.contains(word));
+                && ["build", "create", "init", "Exporter::", "new", "setup"].iter().any(|word| head.contains(word));
             if has_else || !is_exporter {
                 continue;
             }
