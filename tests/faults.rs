@@ -322,7 +322,10 @@ fn an_oversized_answer() {
 
 #[test]
 fn a_garbage_answer() {
-    confirms_nothing(&Fault::answers([Answer::Garbage]), "which is no OTLP answer");
+    confirms_nothing(
+        &Fault::answers([Answer::Garbage]),
+        "it answered 200 with application/x-protobuf and a body that is no OTLP answer",
+    );
 }
 
 #[test]

@@ -298,7 +298,7 @@ impl Judge<'_> {
         let text = cause.text.clone();
         Some(match cause.kind {
             CauseKind::Auth => self.credentials(&text),
-            CauseKind::NotFound => self.path(&text),
+            CauseKind::NotFound | CauseKind::Unimplemented => self.path(&text),
             CauseKind::Redirect => self.error(
                 &kind::WRONG_PATH,
                 text,
