@@ -26,6 +26,7 @@ pub(crate) const GROUP: Group = Group {
         a_file_gets_the_report_as_text_or_as_json,
         a_level_that_somebody_lowered_is_said,
         a_record_after_the_shutdown_is_said_with_its_caller,
+        a_report_into_a_pipe_that_nobody_reads_does_not_hold_the_end_up,
         a_report_that_cannot_be_written_is_said,
         a_signal_that_the_application_handles_is_left_to_it,
         another_subscriber_on_another_thread_is_no_finding_at_the_end,
@@ -177,6 +178,20 @@ fn a_report_that_cannot_be_written_is_said() {
     let receiver = receiver();
     let child = Child::new("few_records").to(&receiver).env("LOGBRIDGE_REPORT", "/nowhere/at/all").run().success();
     child.warned(1).said("warning[LB020]: the report cannot be written to /nowhere/at/all: ");
+}
+
+fn a_report_into_a_pipe_that_nobody_reads_does_not_hold_the_end_up() {
+    let (receiver, folder) = (receiver(), Folder::new());
+    let pipe = folder.0.join("pipe");
+    let path = std::ffi::CString::new(pipe.to_str().expect("UTF-8")).expect("no zero in it");
+    // SAFETY: the path is a live C string.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    let child = Child::new("few_records").to(&receiver).env("LOGBRIDGE_REPORT", pipe.to_str().expect("UTF-8")).run();
+    child.success().within(SLACK).warned(1).said("it is a pipe, and nobody may read it");
+    let child = Child::new("few_records").to(&receiver).env("LOGBRIDGE_REPORT", "/dev/stderr").run().success();
+    child.said("        2       delivered\n").warned(0);
+    let child = Child::new("few_records").to(&receiver).env("LOGBRIDGE_REPORT", "/dev/full").run().success();
+    child.warned(1).said("No space left on device");
 }
 
 /// Asks itself by the signal, and waits until the report is there.

@@ -25,6 +25,19 @@ pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
     }
 }
 
+/// Whether to open it could wait for ever: a named pipe. The streams of this process are open already.
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink() || !path.starts_with("/dev"))
+        && fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_path: &Path) -> bool {
+    false
+}
+
 /// Written beside it and renamed, so that who reads it never sees half a report.
 fn write(report: &Report, path: &Path) -> io::Result<()> {
     let path: PathBuf = match path.is_dir() {
@@ -35,7 +48,10 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
     let text = if is_json { report.to_json() } else { report.to_string() };
     let is_plain = fs::symlink_metadata(&path).map_or(true, |found| found.is_file());
     if !is_plain {
-        // A pipe, a terminal, a link: what is there stays what it is.
+        if is_pipe(&path) {
+            return Err(io::Error::other("it is a pipe, and nobody may read it"));
+        }
+        // A terminal, a link: what is there stays what it is.
         return fs::write(&path, text);
     }
     let mut beside = path.clone().into_os_string();
