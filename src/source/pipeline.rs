@@ -285,7 +285,8 @@ impl Pipeline {
                 unsampled: self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0),
                 repeated: false,
             };
-            circumstances.or_repeated(|| self.is_repeated(engine, shard, || source.similar()))
+            // The canary repeats itself, and is meant to.
+            circumstances.or_repeated(|| shard != thread::OWN && self.is_repeated(engine, shard, || source.similar()))
         });
         Verdict { console, otlp: reach.otlp, mirror: reach.mirror }
     }

@@ -15,6 +15,7 @@ use crate::support::{Child, Finished, SLACK, dead_end, flush, receiver, wait_for
 pub(crate) const GROUP: Group = Group {
     name: "report",
     tests: named![
+        a_canary_goes_any_way_that_records_go,
         a_canary_shows_what_each_level_comes_to,
         a_canary_sees_a_level_that_was_lowered,
         a_canary_sees_a_subscriber_of_this_thread_alone,
@@ -37,12 +38,14 @@ pub(crate) const GROUP: Group = Group {
         after_shutdown,
         composed_canary,
         canary,
+        canary_in_a_runtime,
         exit_beside_scoped,
         few_records,
         flush_twice,
         fork_and_log,
         lower,
         lowered_canary,
+        official_canary,
         own_sigusr1,
         scoped_canary,
         signal_itself,
@@ -381,6 +384,28 @@ fn a_canary_shows_what_each_level_comes_to() {
     let child = child.said("the endpoint confirmed those that were sent\n").said("well=1\n");
     assert_eq!(child.count("sent=3\n"), 6, "{child}");
     assert_eq!(receiver.logs().len(), 18 + 2, "those of the canary, and those of after it");
+}
+
+fn a_canary_goes_any_way_that_records_go() {
+    let receiver = receiver();
+    let child = Child::new("canary").to(&receiver).env("LOGBRIDGE_REPETITION", "2/60s").run().success();
+    assert_eq!(child.count("sent=3\n"), 6, "{child}");
+    let child = Child::new("official_canary").to(&receiver).run().success();
+    let child = child.said("log      task          sent   sent   sent   cut    cut\n");
+    child.said("tracing  this thread   sent   sent   sent   cut    cut\n").said("well=1\n");
+    let child = Child::new("canary_in_a_runtime").to(&receiver).run().success();
+    child.said("tracing  task          sent   sent   sent   cut    cut\n").said("well=1\n");
+}
+
+fn official_canary(_: &[String]) {
+    let bridge = logbridge::builder().official_appenders().try_init().expect("installs");
+    show(&bridge.check(PATIENCE));
+}
+
+fn canary_in_a_runtime(_: &[String]) {
+    let bridge = bridge();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { show(&bridge.check(PATIENCE)) });
 }
 
 fn a_canary_leaves_no_trace_on_the_console_and_none_on_threads() {
