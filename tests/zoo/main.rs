@@ -29,6 +29,7 @@ mod row;
 mod running;
 mod server;
 mod stock;
+mod time;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn rows() -> Vec<Row> {
     rows.extend(running::rows());
     rows.extend(composed::rows());
     rows.extend(arrived::rows());
+    rows.extend(time::rows());
     rows.push(impossible("0b", "the doctor changes no lock file", healthy::a_lock_file_stays_as_it_is));
     rows.push(impossible("0", "fourteen healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
