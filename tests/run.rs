@@ -220,7 +220,75 @@ fn what_the_endpoint_answers_is_told_and_reaches_the_program() {
     assert!(ended.stderr.contains("\nanswers of http://127.0.0.1:"), "{}", ended.stderr);
     assert!(ended.stderr.contains("it answered 401 Unauthorized (it refused the credentials): \"no such key\""));
     assert!(ended.stderr.contains("  shop     shop::cart     1  "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("error[LB082]: http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error[LB082]: the endpoint: http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(" took none of 1 log record (it answered 401"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 log record sent by the program, none taken by the endpoint"), "{}", ended.stderr);
+}
+
+/// The terminal, the JSON and the page say the same of an endpoint that is not there.
+#[test]
+fn an_endpoint_that_takes_nothing_is_a_finding_everywhere() {
+    let directory = Scratch::new("dead");
+    let page = directory.0.join("page.html");
+    // The same request three times, as exporters try again; and a span.
+    let script = r#"
+        body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
+        span='{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"shop"},"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"00f067aa0ba902b7","name":"checkout","kind":1,"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000001000000"}]}]}]}'
+        port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+        post() {
+            exec 3<>/dev/tcp/127.0.0.1/$port
+            printf 'POST %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $1 ${#2} "$2" >&3
+            cat <&3 >/dev/null
+        }
+        post /v1/logs "$body"; post /v1/logs "$body"; post /v1/logs "$body"; post /v1/traces "$span"
+    "#;
+    let mut run = logbridge(&["--json", "--report", page.to_str().expect("a readable path")], &["bash", "-c", script]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let (json, ended) = account(run);
+    assert_eq!(codes(&json).first(), Some(&"LB081"), "{json}{}", ended.stderr);
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.starts_with("http://127.0.0.1:1 took none of 1 log record and 1 span ("), "{text}");
+    assert!(text.ends_with(", 4 tries)"), "{text}");
+    assert_eq!((&json["log_records"], &json["not_taken"]["spans"]), (&1.into(), &1.into()), "{json}");
+    let page = std::fs::read_to_string(&page).expect("a page");
+    for part in [
+        "1 log record and 1 span sent by the program, none taken by the endpoint",
+        "took none of 1 log record and 1 span",
+        "<dt>log records arrived</dt><dd>0</dd>",
+        "<dt>refused or dropped</dt><dd>1</dd>",
+        "<dt>spans not taken</dt><dd>1</dd>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("all is as it should be"), "{page}");
+}
+
+/// Neither what the endpoint repeats of a request's key, nor what the command line says of one.
+#[test]
+fn no_secret_is_shown() {
+    let upstream = Receiver::start().expect("a receiver");
+    upstream.answer_always(Answer::Status { code: 401, retry_after: None, body: "bad key sEcretTok".to_owned() });
+    let directory = Scratch::new("secrets");
+    let page = directory.0.join("page.html");
+    let script = r#"
+        body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
+        exec 3<>/dev/tcp/127.0.0.1/${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+        printf 'POST /v1/logs HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $(cat key) ${#body} "$body" >&3
+        cat <&3 >/dev/null
+    "#;
+    std::fs::write(directory.0.join("key"), "sEcretTok").expect("written");
+    let mut all = String::new();
+    for form in [&["--json"][..], &[]] {
+        let arguments = [form, &["--report", page.to_str().expect("a readable path")]].concat();
+        let words = ["bash", "-c", script, "--token=sEcretArg", "--password", "sEcretArg", "http://u:sEcretArg@host"];
+        let mut run = logbridge(&arguments, &words);
+        run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).current_dir(&directory.0);
+        let ended = end(run);
+        all.extend([ended.stdout, ended.stderr, std::fs::read_to_string(&page).expect("a page")]);
+    }
+    assert_eq!(upstream.requests().len(), 2, "{all}");
+    assert!(all.contains("bad key …") && all.contains("--token=… --password … http://…@host"), "{all}");
+    assert!(!all.contains("sEcret"), "{all}");
 }
 
 #[test]

@@ -35,6 +35,14 @@ pub(super) fn endpoints(environment: &Environment) -> Vec<(Content, String)> {
     Content::ALL.into_iter().filter_map(url).collect()
 }
 
+/// How they are called together: by what they have in common, else by the first one.
+pub(super) fn shown(urls: &[(Content, String)]) -> Option<String> {
+    let (content, first) = urls.first()?;
+    let base = first.strip_suffix(content.path()).unwrap_or(first);
+    let is_common = urls.iter().all(|(content, url)| below(base, *content) == *url);
+    Some(if is_common { base.to_owned() } else { first.clone() })
+}
+
 /// gRPC's endpoints may be written without one.
 fn with_scheme(url: String) -> String {
     if url.contains("://") { url } else { format!("http://{url}") }

@@ -1,9 +1,12 @@
 //! What deserves a look in what arrived, and in what did not.
 
+use indicatif::HumanCount;
+
 use super::account::Account;
 use super::environment::switched_off;
 use super::evidence::Odd;
 use super::silence;
+use super::text::{listed, many};
 use crate::command::inlet::Levels;
 use crate::config::Environment;
 use crate::finding::kind;
@@ -66,17 +69,35 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
 
 /// What the endpoint did not take.
 fn not_taken(account: &Account) -> Vec<Finding> {
-    let requests: u64 = account.evidence.tally.requests.values().sum();
     let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
+    let sent = account.evidence.sent_and_lost();
     let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let number = trouble.requests;
-        let kind = trouble.kind.unwrap_or(&kind::REFUSED);
-        let text = format!("{number} of {requests} requests were not taken, or not whole: {said}");
-        let severity = if number == requests { Severity::Error } else { Severity::Warning };
-        let found = Finding::new(kind, severity, endpoint, text);
-        if trouble.help.is_empty() { found } else { found.help(trouble.help) }
+        let (severity, what) = outcome(trouble.items, sent);
+        let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
+        let text = format!("{endpoint} {what} ({said}{tries})");
+        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), severity, "the endpoint", text);
+        if trouble.help.is_empty() { found } else { found.help(trouble.help.clone()) }
     });
-    troubles.take(MOST_TROUBLES).collect()
+    let mut troubles: Vec<Finding> = troubles.collect();
+    troubles.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    troubles.truncate(MOST_TROUBLES);
+    troubles
+}
+
+/// What it did not take of what was sent, as the end of a sentence, and how bad that is.
+fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Severity, String) {
+    let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
+    let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
+    if kinds().next().is_none() {
+        return (Severity::Note, "took everything in the end, and not at once".to_owned());
+    }
+    if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
+        let parts: Vec<String> = kinds().map(|((lost, _), what)| many(lost, what)).collect();
+        return (Severity::Error, format!("took none of {}", listed(&parts).unwrap_or_default()));
+    }
+    let parts: Vec<String> =
+        kinds().map(|((lost, [sent, _]), what)| format!("{} of {}", HumanCount(lost), many(sent, what))).collect();
+    (Severity::Warning, format!("did not take {}", listed(&parts).unwrap_or_default()))
 }
 
 /// Nothing below WARN.

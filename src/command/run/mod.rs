@@ -2,6 +2,7 @@
 
 mod account;
 mod child;
+mod command_line;
 mod environment;
 mod evidence;
 mod findings;
@@ -92,9 +93,9 @@ impl Run {
         let urls = if self.no_forward { Vec::new() } else { environment::endpoints(environment) };
         let upstream = match urls.is_empty() {
             true => None,
-            false => Some(Upstream::new(&urls, "the endpoint in the environment", environment)?),
+            false => Some(Upstream::new(&urls, None, environment)?),
         };
-        let shown = urls.first().map(|(_, url)| redact_url(url));
+        let shown = environment::shown(&urls).map(|url| redact_url(&url));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| no_start(&error))?;
         let directory = Directory::new().map_err(|error| {
@@ -104,7 +105,7 @@ impl Run {
         let doors = Doors { host: IpAddr::from([127, 0, 0, 1]), grpc: 0, http: 0 };
         let (server, addresses) = doors.open(Arc::clone(&gather))?;
         let changes = environment::changes(environment, addresses, directory.path());
-        let command = self.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let command = command_line::shown(&self.command);
         let ended = runtime.block_on(async {
             // First: from here on a signal is for the program.
             let signals = Signals::new().map_err(|error| no_start(&error))?;

@@ -128,17 +128,20 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
     let sum = |wanted: fn(&Fate) -> bool| -> u64 {
         account.flows().iter().filter(|flow| wanted(&flow.fate)).map(|flow| flow.records).sum()
     };
-    let [_, spans, points] = account.evidence.tally.items();
+    let [_, [spans, lost_spans], [points, _]] = account.evidence.sent_and_lost();
+    let rejected = account.rejected_in_part();
     let offered: u64 = account.programs.iter().map(|program| program.offered).sum();
-    let lost = sum(|fate| matches!(fate, Fate::Refused(_) | Fate::Dropped(_)));
+    let lost = sum(|fate| matches!(fate, Fate::Refused(_) | Fate::Dropped(_))) + rejected;
+    let arrived = sum(|fate| matches!(fate, Fate::Arrived | Fate::Partly)).saturating_sub(rejected);
     page.push_str("<dl class=\"tiles\">\n");
     for (class, words, number, is_shown) in [
         ("", "log records offered", offered, !account.programs.is_empty()),
         ("below", "below their level", sum(|fate| *fate == Fate::Below), !account.programs.is_empty()),
-        ("arrived", "log records arrived", sum(|fate| *fate == Fate::Arrived), true),
+        ("arrived", "log records arrived", arrived, true),
         ("refused", "refused or dropped", lost, true),
         ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
         ("", "spans came in", spans, true),
+        ("refused", "spans not taken", lost_spans, lost_spans > 0),
         ("", "data points came in", points, points > 0),
     ] {
         if is_shown {
@@ -190,9 +193,7 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
-    rows.sort_by_key(|(.., scope)| {
-        std::cmp::Reverse(scope.taken.all() + scope.refused.all() + scope.spans + scope.points)
-    });
+    rows.sort_by_key(|(.., scope)| std::cmp::Reverse(scope.logs().all() + scope.spans + scope.points));
     page.push_str(
         "<section>\n<h2>What came in</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
     );
@@ -205,7 +206,7 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
         let or = |text: &str, nothing: &str| if text.is_empty() { nothing.to_owned() } else { plain(text) };
         let (service, name) = (or(service, "(no service)"), or(name, "(no scope)"));
         write!(page, "<tr><td>{}</td><td><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
-        let numbers = scope.taken.0.iter().rev().copied().chain([scope.refused.all(), scope.spans, scope.points]);
+        let numbers = scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]);
         for number in numbers {
             match number {
                 0 => page.push_str("<td class=\"n none\">·</td>"),
