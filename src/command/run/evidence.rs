@@ -63,7 +63,10 @@ pub(super) struct Odd {
     /// Of how many of them the rest was counted.
     pub(super) logs: u64,
     pub(super) with_trace: u64,
+    /// Neither of the event nor of its observation.
     pub(super) without_time: u64,
+    /// With the time of observation only.
+    pub(super) only_observed: u64,
     pub(super) without_message: u64,
     pub(super) key_twice: u64,
     /// The same message and time as another one, of the same service.
@@ -228,7 +231,9 @@ impl Evidence {
         let odd = &mut self.odd;
         odd.logs += 1;
         odd.without_message += u64::from(message.is_empty());
-        odd.without_time += u64::from(log.time_unix_nano == 0);
+        let is_observed = log.observed_time_unix_nano != 0;
+        odd.without_time += u64::from(log.time_unix_nano == 0 && !is_observed);
+        odd.only_observed += u64::from(log.time_unix_nano == 0 && is_observed);
         let mut keys = HashSet::new();
         odd.key_twice += u64::from(!log.attributes.keys().all(|key| keys.insert(key)));
         odd.by_log_tracer += u64::from(log.target() == "log" && log.attribute("log.target").is_some());

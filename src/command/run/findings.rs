@@ -48,6 +48,7 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
         found.extend(only_severe(account, circumstances, logs));
     }
     found.extend(not_taken(account));
+    found.extend(not_read(account));
     found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
@@ -82,6 +83,30 @@ fn not_taken(account: &Account) -> Vec<Finding> {
     troubles.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     troubles.truncate(MOST_TROUBLES);
     troubles
+}
+
+/// What could not be read here, which a collector would not read either. What broke off says nothing of the program.
+fn not_read(account: &Account) -> Vec<Finding> {
+    let came: u64 = account.evidence.tally.requests.values().sum();
+    let severity = if came == 0 { Severity::Error } else { Severity::Warning };
+    let told = account.evidence.tally.malformed.iter().filter_map(|(what, number)| {
+        let (kind, help) = match what.get(..4) {
+            Some("404 ") => (
+                &kind::WRONG_PATH,
+                "/v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT and to nothing else: look at the path in code",
+            ),
+            Some("413 ") => (&kind::NOT_TAKEN, "send smaller requests"),
+            Some("400 " | "405 " | "415 ") => (
+                &kind::NOT_TAKEN,
+                "look at what it sends: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json",
+            ),
+            _ => return None,
+        };
+        let verb = if *number == 1 { "was" } else { "were" };
+        let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
+        Some(finding(kind, severity, text).help(help))
+    });
+    told.take(MOST_TROUBLES).collect()
 }
 
 /// What it did not take of what was sent, as the end of a sentence, and how bad that is.
@@ -153,68 +178,90 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
         }
     };
     let Odd { logs, with_trace, .. } = *odd;
-    let records = |number: u64| format!("{number} of {logs} log record{}", if logs == 1 { "" } else { "s" });
+    // One has, two have.
+    let records = |number: u64, one: &str, more: &str| {
+        format!("{} of {} {}", HumanCount(number), many(logs, "log record"), if number == 1 { one } else { more })
+    };
+    let have = |number: u64, what: &str| records(number, &format!("has {what}"), &format!("have {what}"));
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
         Severity::Warning,
-        format!("{spans} spans came, and none of {logs} log records has a trace id"),
+        format!("{} came, and none of {} has a trace id", many(spans, "span"), many(logs, "log record")),
         "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
     );
     add(
         odd.without_span > 0,
         &kind::SPAN_MISSING,
         Severity::Warning,
-        format!("{} name a trace of which no span came", records(odd.without_span)),
+        records(odd.without_span, "names a trace of which no span came", "name a trace of which no span came"),
         "end spans and shut the tracer provider down before the process ends",
     );
     add(
         odd.without_time > 0,
         &kind::TIME_ZERO,
         Severity::Warning,
-        format!("{} have no time, which many stores take for 1970", records(odd.without_time)),
+        have(odd.without_time, "no time, which many stores take for 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
+    );
+    add(
+        odd.only_observed > 0,
+        &kind::TIME_ZERO,
+        Severity::Note,
+        have(
+            odd.only_observed,
+            "the observed time only: the official tracing appender leaves the time to the receiver",
+        ),
+        "have the collector copy observed_time where time is 0",
     );
     add(
         odd.without_service > 0,
         &kind::SERVICE_UNKNOWN,
         Severity::Warning,
-        format!("{} items have no service.name, or `unknown_service`", odd.without_service),
+        format!(
+            "{} {} no service.name, or `unknown_service`",
+            many(odd.without_service, "item"),
+            if odd.without_service == 1 { "has" } else { "have" }
+        ),
         "OTEL_SERVICE_NAME=shop logbridge run -- …",
     );
     add(
         odd.without_message > 0,
         &kind::UNREADABLE_RECORD,
         Severity::Warning,
-        format!("{} have no message", records(odd.without_message)),
+        have(odd.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
         odd.key_twice > 0,
         &kind::UNREADABLE_RECORD,
         Severity::Warning,
-        format!("{} have an attribute key twice", records(odd.key_twice)),
+        have(odd.key_twice, "an attribute key twice"),
         "give each attribute a name of its own",
     );
     add(
         odd.twice > 0,
         &kind::BRIDGED_TWICE,
         Severity::Warning,
-        format!("{} have the message and the time of another one", records(odd.twice)),
+        have(odd.twice, "the message and the time of another one"),
         "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
         odd.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
         Severity::Warning,
-        format!("{} have the target `log`, and their own in `log.target`", records(odd.by_log_tracer)),
+        have(odd.by_log_tracer, "the target `log`, and another one in `log.target`"),
         "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
     );
     add(
         odd.of_clients >= MANY && odd.of_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
         Severity::Warning,
-        format!("{} come from h2, hyper, reqwest, rustls or tonic", records(odd.of_clients)),
+        records(
+            odd.of_clients,
+            "comes from h2, hyper, reqwest, rustls or tonic",
+            "come from h2, hyper, reqwest, rustls or tonic",
+        ),
         "RUST_LOG=debug,h2=off,hyper=off,hyper_util=off,reqwest=off,rustls=off,tonic=off",
     );
     found

@@ -99,6 +99,25 @@ fn records_are_told_by_what_is_odd_about_them() {
 }
 
 #[test]
+fn that_the_time_is_left_to_the_receiver_is_a_note() {
+    let judged = |observed: &str| {
+        let account = account(|evidence| {
+            let change = |record: &mut Value| {
+                record["timeUnixNano"] = json!("0");
+                record["observedTimeUnixNano"] = json!(observed);
+            };
+            take(evidence, Content::Logs, &logs("shop", "shop", vec![record(1, change)]));
+        });
+        told(&account)
+    };
+    let text =
+        "1 of 1 log record has the observed time only: the official tracing appender leaves the time to the receiver";
+    assert_eq!(judged("1700000000000000001"), [("LB095", Severity::Note, text.to_owned())]);
+    let text = "1 of 1 log record has no time, which many stores take for 1970";
+    assert_eq!(judged("0"), [("LB095", Severity::Warning, text.to_owned())]);
+}
+
+#[test]
 fn a_service_without_a_name_is_told() {
     for (service, expected) in [("", &["LB096"][..]), ("unknown_service:shop", &["LB096"]), ("shop", &[])] {
         let account =
@@ -234,6 +253,24 @@ fn what_is_rejected_in_part_is_subtracted() {
 }
 
 #[test]
+fn what_could_not_be_read_is_told() {
+    let judged = |what: &str| {
+        told(&account(|evidence| {
+            take(evidence, Content::Logs, &some_logs(0..1));
+            evidence.tally.malformed(what);
+        }))
+    };
+    for (what, code) in
+        [("404 to POST /v1/log: nothing there", "LB069"), ("400 to POST /v1/logs: not OTLP JSON: key", "LB074")]
+    {
+        let text = format!("1 request was not read, nor would a collector: {what}");
+        assert_eq!(judged(what), [(code, Severity::Warning, text)]);
+    }
+    // A connection that broke is the end of a program, as often as not.
+    assert_eq!(judged("request cut short: connection reset"), []);
+}
+
+#[test]
 fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
     let severe = |number: usize, language: &str| {
         account(|evidence| {
@@ -283,8 +320,8 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
         account
     };
     let off = Circumstances { switched_off: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
-    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true keeps them in the program | unset it"));
-    let malformed = account(|evidence| evidence.tally.malformed("404: nothing at `/v1/log`"));
+    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true switches sending off | unset it"));
+    let malformed = account(|evidence| evidence.tally.malformed("the client hung up"));
     assert!(why(malformed, &plain).contains("what came could not be read"));
     let sending_to = |endpoint: &str| {
         let mut program = Program::default();
@@ -306,10 +343,30 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
     );
     assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
     let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
-    assert!(why(ended(killed), &plain).contains("it was killed by SIGKILL"));
+    let said = why(ended(killed), &plain);
+    assert!(said.contains("it was killed by SIGKILL") && !said.contains("FLUSH_ON_SIGNALS"), "{said}");
+    let asked = Ended { signal: Some(15), took: Duration::from_secs(60), code: None };
+    let said = why(ended(asked), &plain);
+    assert!(said.contains("sends what waits at SIGTERM with LOGBRIDGE_FLUSH_ON_SIGNALS=true"), "{said}");
     let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
     let said = why(ended(soon), &plain);
-    assert!(said.contains("it ended after 1.2 s") && said.contains("RUST_LOG is not set"), "{said}");
+    assert!(said.contains("it ended after 1.2 s") && said.ends_with("RUST_LOG=info, which is not set"), "{said}");
+    for (filter, through) in [
+        ("off", "nothing"),
+        ("ERROR", "only ERROR"),
+        ("shop=error,off", "only ERROR"),
+        ("warn/x", "only WARN and ERROR"),
+    ] {
+        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        let expected = format!("RUST_LOG={filter} lets through {through} | try RUST_LOG=info logbridge run -- …");
+        assert!(why(account(|_| {}), &filtered).contains(&expected), "{filter}");
+        // Also of a program that would say it itself, had it been asked to count.
+        assert!(why(with(Program::default()), &filtered).contains(&expected), "{filter}");
+    }
+    for filter in ["info", "error,shop=info", "shop", ""] {
+        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        assert!(!why(account(|_| {}), &filtered).contains("lets through"), "{filter}");
+    }
     assert!(why(account(|_| {}), &plain).contains("it has no exporter"));
     let failed = Ended { code: Some(1), took: Duration::from_secs(1), signal: None };
     assert!(why(ended(failed), &plain).contains("it exited with 1, perhaps before it sent anything"));

@@ -9,7 +9,7 @@ use super::account::Account;
 use super::evidence::Scope;
 use super::reports::{Cut, Program};
 use crate::command::inlet::Levels;
-use crate::command::terminal::{Look, finding, paint, plain, table as table_of};
+use crate::command::terminal::{Look, finding, lasted, paint, plain, table as table_of};
 
 /// So many rows of a table are looked at; the others are one row.
 const ROWS: usize = 20;
@@ -55,7 +55,7 @@ pub(super) fn listed(parts: &[String]) -> Option<String> {
 /// What came in, and what the endpoint took of it, in words.
 pub(super) fn sums(account: &Account) -> String {
     let numbers = account.evidence.sent_and_lost();
-    let Some(sent) = items(numbers.map(|[sent, _]| sent)) else { return "nothing came in".to_owned() };
+    let Some(sent) = items(numbers.map(|[sent, _]| sent)) else { return "nothing arrived".to_owned() };
     if account.upstream.is_none() {
         return format!("{sent} came in");
     }
@@ -70,10 +70,10 @@ pub(super) fn sums(account: &Account) -> String {
 
 fn head(account: &Account) -> String {
     let ended = &account.ended;
-    let took = format!("{:.1} s", ended.took.as_secs_f64());
+    let took = lasted(ended.took);
     let look = if ended.code == Some(0) { Look::Bold } else { Look::Warning };
-    let words = paint(look, &format!("{} {}", plain(&account.command), ended.words()));
-    format!("{words} after {took}: {}", sums(account))
+    let words = paint(look, &format!("`{}` {}", plain(&account.command), ended.words()));
+    format!("logbridge: {words} after {took}: {}", sums(account))
 }
 
 fn rows<'a>(text: &mut String, heading: &str, look: Look, all: impl Iterator<Item = (&'a String, &'a u64)>) {

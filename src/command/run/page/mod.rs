@@ -15,7 +15,7 @@ use super::account::{Account, Fate};
 use super::reports::Program;
 use super::text::{many, sums};
 use crate::command::inlet::Levels;
-use crate::command::terminal::plain;
+use crate::command::terminal::{lasted, plain};
 use crate::finding::{Finding, Kind};
 
 /// How it looks, in the light and in the dark.
@@ -92,9 +92,9 @@ fn write_page(page: &mut String, account: &Account) -> fmt::Result {
     write!(
         page,
         "<header>\n<p class=\"eyebrow\">logbridge run</p>\n<h1><code>{command}</code></h1>\n\
-         <p><span class=\"badge {class}\">{}</span> after {:.1} s: {}.{}</p>\n</header>\n",
+         <p><span class=\"badge {class}\">{}</span> after {}: {}.{}</p>\n</header>\n",
         Escaped(&words),
-        ended.took.as_secs_f64(),
+        Escaped(&lasted(ended.took)),
         Escaped(&sums(account)),
         account
             .upstream
@@ -149,6 +149,10 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
             writeln!(page, "<div class=\"{class}\"><dt>{words}</dt><dd>{}</dd></div>", count(number))?;
         }
     }
+    let unread: u64 = account.evidence.tally.malformed.values().sum();
+    if unread > 0 {
+        writeln!(page, "<div class=\"refused\"><dt>requests not read</dt><dd>{}</dd></div>", count(unread))?;
+    }
     page.push_str("</dl>\n");
     Ok(())
 }
@@ -161,8 +165,9 @@ fn findings(page: &mut String, all: &[Finding]) -> fmt::Result {
     for finding in all {
         write!(
             page,
-            "<article class=\"finding {0}\">\n<h3><span class=\"badge {0}\">{0}</span> {1}</h3>\n",
+            "<article class=\"finding {0}\">\n<h3><span class=\"badge {0}\">{0}</span> {1}: {2}</h3>\n",
             finding.severity,
+            Escaped(&finding.place),
             Prose(&finding.text),
         )?;
         if let Some(help) = &finding.help {

@@ -35,12 +35,13 @@ pub(super) fn draw(page: &mut String, timeline: &Timeline) -> fmt::Result {
         HEIGHT + BELOW + 12.0,
     )?;
     page.push_str("<g transform=\"translate(0 10)\">\n");
-    // Half of one is none.
-    let middle = (most > 1).then_some((HEIGHT / 2.0, most / 2));
+    // Half of one is none; where there is no half, it is not in the middle.
+    let half = most / 2;
+    let middle = (half > 0).then_some((HEIGHT * (1.0 - half as f64 / most as f64), half));
     for (y, number) in [(0.0, most), (HEIGHT, 0)].into_iter().chain(middle) {
         writeln!(
             page,
-            "<line class=\"grid\" x1=\"{SIDE}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"axis\" x=\"{}\" y=\"{y}\" dy=\".35em\" \
+            "<line class=\"grid\" x1=\"{SIDE}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"axis\" x=\"{}\" y=\"{y:.1}\" dy=\".35em\" \
              text-anchor=\"end\">{}</text>",
             SIDE - 8.0,
             count(number),
