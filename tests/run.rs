@@ -364,9 +364,57 @@ fn a_page_is_written_and_one_that_cannot_be_is_told() {
     assert_eq!(ended.code, Some(3));
     let page = std::fs::read_to_string(&path).expect("a page");
     assert!(page.contains("exited with 3") && page.contains("LB091"), "{page}");
-    let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["true"]));
-    assert_eq!(ended.code, Some(0), "the exit code stays that of the program");
+    let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["echo", "started"]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(125), ""), "before the program starts");
     assert!(ended.stderr.contains("error: /no/such/directory/report.html cannot be written"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_told_and_nothing_is_passed_on() {
+    let mut run = program_named("healthy", &["--json"]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense");
+    let (json, ended) = account(run);
+    assert_eq!((ended.code, codes(&json)), (Some(0), vec!["LB022"]), "{json}");
+    assert_eq!((&json["upstream"], &json["arrived"][0]["taken"]["info"]), (&Value::Null, &3.into()), "{json}");
+    assert_eq!(json["findings"][0]["place"], "OTEL_EXPORTER_OTLP_ENDPOINT", "{json}");
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(
+        text.starts_with("`nonsense` has no http:// or https:// in front") && text.contains("nothing is passed on")
+    );
+}
+
+/// What switches a program's logs off is no reason not to run it.
+#[test]
+fn a_program_that_sends_no_logs_is_run_all_the_same() {
+    let upstream = Receiver::start().expect("a receiver");
+    let mut run = logbridge(&["--json"], &["true"]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).env("OTEL_SDK_DISABLED", "true");
+    let (json, ended) = account(run);
+    assert_eq!((ended.code, codes(&json)), (Some(0), vec!["LB091"]), "{}", ended.stderr);
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("OTEL_SDK_DISABLED=true switches sending off"), "{text}");
+}
+
+#[test]
+fn reports_that_somebody_wants_are_kept() {
+    let directory = Scratch::new("reports");
+    let file = directory.0.join("own.json");
+    let script = "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\"";
+    for wanted in [file.as_path(), directory.0.as_path()] {
+        let mut run = logbridge(&[], &["sh", "-c", script]);
+        let ended = end({
+            run.env("LOGBRIDGE_REPORT", wanted);
+            run
+        });
+        assert!(!ended.stderr.contains("LOGBRIDGE_REPORT="), "{}", ended.stderr);
+    }
+    for kept in [file, directory.0.join("report-7.json")] {
+        assert_eq!(std::fs::read_to_string(&kept).expect("a report").trim(), "{\"pid\": 7}");
+    }
+    let mut run = logbridge(&[], &["true"]);
+    run.env("LOGBRIDGE_REPORT", "stderr");
+    let ended = end(run);
+    assert!(ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: for this run the report"), "{}", ended.stderr);
 }
 
 /// A directory that is removed at the end.

@@ -71,6 +71,8 @@ impl Upstream {
         option: Option<&'static str>,
         environment: &Environment,
     ) -> Result<Self, Problem> {
+        // These are for programs: to pass on was asked for.
+        let environment = &environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"]);
         let whose = option.unwrap_or("the endpoint in the environment");
         let relay = |(content, url): &(Content, String)| {
             // Requests have their protocol already, and the URL is that of HTTP.

@@ -1,5 +1,7 @@
 //! What deserves a look in what arrived, and in what did not.
 
+use std::collections::BTreeMap;
+
 use indicatif::HumanCount;
 
 use super::account::Account;
@@ -24,13 +26,16 @@ pub(super) struct Circumstances {
     pub(super) rust_log: Option<String>,
     /// The variable that keeps records in the program.
     pub(super) switched_off: Option<String>,
+    /// Variables that name no endpoint that anything can be passed on to, with their values.
+    pub(super) unusable: BTreeMap<&'static str, String>,
     /// Where requests come in.
     pub(super) ports: [u16; 2],
 }
 
 impl Circumstances {
-    pub(super) fn of(environment: &Environment, ports: [u16; 2]) -> Self {
+    pub(super) fn of(environment: &Environment, unusable: BTreeMap<&'static str, String>, ports: [u16; 2]) -> Self {
         Self {
+            unusable,
             rust_log: environment.get("RUST_LOG").map(str::to_owned),
             switched_off: switched_off(environment),
             ports,
@@ -47,6 +52,7 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     } else {
         found.extend(only_severe(account, circumstances, logs));
     }
+    found.extend(unusable(circumstances));
     found.extend(not_taken(account));
     found.extend(not_read(account));
     found.extend(in_records(&account.evidence.odd, spans));
@@ -66,6 +72,17 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
         _ => (Severity::Warning, "no log record arrived, while other telemetry did"),
     };
     Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
+}
+
+/// Endpoints that are none, though the program was given one that works: here.
+fn unusable(circumstances: &Circumstances) -> Vec<Finding> {
+    let told = circumstances.unusable.iter().map(|(variable, value)| {
+        let text =
+            format!("`{value}` has no http:// or https:// in front: it cannot be used, and nothing is passed on to it");
+        Finding::new(&kind::BAD_URL, Severity::Error, *variable, text)
+            .help(format!("write a whole URL: {variable}=http://localhost:4318"))
+    });
+    told.collect()
 }
 
 /// What the endpoint did not take.

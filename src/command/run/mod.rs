@@ -25,13 +25,14 @@ use clap::Args;
 
 use self::account::Account;
 use self::child::{Signals, cannot_start};
+use self::environment::Endpoints;
 use self::evidence::Evidence;
 use self::findings::Circumstances;
 use self::gather::Gather;
 use self::reports::Directory;
 use super::Problem;
 use super::inlet::{Doors, Upstream};
-use super::terminal::{error, listen, print, say};
+use super::terminal::{Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
 use crate::receiver::Server;
 
@@ -90,7 +91,14 @@ impl Run {
     }
 
     fn try_run(&self, environment: &Environment) -> Result<u8, Problem> {
-        let urls = if self.no_forward { Vec::new() } else { environment::endpoints(environment) };
+        if let Some(path) = &self.report {
+            reports::may_be_written(path).map_err(|failed| {
+                let text = format!("{} cannot be written: {failed}", path.display());
+                Problem::new(text, "name another file with --report")
+            })?;
+        }
+        let Endpoints { urls, unusable } =
+            if self.no_forward { Endpoints::default() } else { environment::endpoints(environment) };
         let upstream = match urls.is_empty() {
             true => None,
             false => Some(Upstream::new(&urls, None, environment)?),
@@ -131,9 +139,16 @@ impl Run {
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
         let account = Account::new(command, ended, shown, evidence);
-        let account = account
-            .judged(directory.programs(), &Circumstances::of(environment, addresses.map(|address| address.port())));
+        let account = account.judged(
+            directory.programs(),
+            &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),
+        );
         self.tell(&account);
+        let wanted = environment.get("LOGBRIDGE_REPORT").filter(|wanted| *wanted != "off");
+        if let Some((wanted, why)) = wanted.and_then(|wanted| Some((wanted, directory.keep(wanted).err()?))) {
+            let (note, wanted, why) = (paint(Look::Bold, "note:"), plain(wanted), plain(&why));
+            say(&format!("\n{note} LOGBRIDGE_REPORT={wanted}: {why}\n"));
+        }
         Ok(code)
     }
 
