@@ -85,6 +85,8 @@ pub(super) struct Odd {
 pub(super) struct Trouble {
     /// How often it answered so; a request that is sent again counts again.
     pub(super) tries: u64,
+    /// How many of those held nothing.
+    pub(super) empty: u64,
     /// Log records, spans and data points that it did not take in the end, and said so last.
     pub(super) items: [u64; 3],
     pub(super) kind: Option<&'static Kind>,
@@ -159,6 +161,7 @@ impl Evidence {
         }
         let trouble: &mut Trouble = bounded(&mut self.troubles, &passed.said);
         trouble.tries += 1;
+        trouble.empty += u64::from(all == 0);
         (trouble.kind, trouble.help) = (passed.kind, passed.help.clone());
         let lost = if fate == Fate::Refused { items } else { items.map(|number| number.min(rejected)) };
         trouble.items.iter_mut().zip(lost).for_each(|(sum, number)| *sum += number);
@@ -270,8 +273,14 @@ impl Evidence {
 /// How many log records, spans and data points are in it.
 fn count(message: &Message) -> [u64; 3] {
     match message {
-        Message::Logs(request) => [records(request).len() as u64, 0, 0],
-        Message::Traces(request) => [0, spans(request).len() as u64, 0],
+        Message::Logs(request) => {
+            let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+            [scopes.map(|scope| scope.log_records.len() as u64).sum(), 0, 0]
+        }
+        Message::Traces(request) => {
+            let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+            [0, scopes.map(|scope| scope.spans.len() as u64).sum(), 0]
+        }
         Message::Metrics(request) => [0, 0, points(request).len() as u64],
     }
 }

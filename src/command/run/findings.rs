@@ -90,7 +90,10 @@ fn not_taken(account: &Account) -> Vec<Finding> {
     let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
     let sent = account.evidence.sent_and_lost();
     let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let (severity, what) = outcome(trouble.items, sent);
+        let (severity, what) = match trouble.empty == trouble.tries {
+            true => (Severity::Warning, "did not take requests, and there was nothing in them".to_owned()),
+            false => outcome(trouble.items, sent),
+        };
         let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
         let text = format!("{endpoint} {what} ({said}{tries})");
         let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), severity, "the endpoint", text);

@@ -227,6 +227,10 @@ fn what_is_sent_again_is_counted_once() {
     let text = "http://up took everything in the end, and not at once (connection refused, 2 tries)".to_owned();
     assert_eq!(told(&late), [("LB081", Severity::Note, text)]);
     assert_eq!(sums(&late), "2 log records sent by the program, all taken by the endpoint");
+    let empty = forwarded(&[(Content::Logs, json!({}), refused()), (Content::Logs, json!({}), refused())]);
+    let text =
+        "http://up did not take requests, and there was nothing in them (connection refused, 2 tries)".to_owned();
+    assert!(told(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", told(&empty));
     let scope = &late.evidence.services["shop"]["shop"];
     assert_eq!((scope.taken.all(), scope.refused.all()), (2, 0));
     // What was taken and comes again is there twice.
@@ -344,7 +348,10 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
     assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
     let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
     let said = why(ended(killed), &plain);
-    assert!(said.contains("it was killed by SIGKILL") && !said.contains("FLUSH_ON_SIGNALS"), "{said}");
+    assert!(
+        said.contains("it was killed by SIGKILL") && !said.contains("FLUSH_ON_SIGNALS") && !said.contains("RUST_LOG"),
+        "{said}"
+    );
     let asked = Ended { signal: Some(15), took: Duration::from_secs(60), code: None };
     let said = why(ended(asked), &plain);
     assert!(said.contains("sends what waits at SIGTERM with LOGBRIDGE_FLUSH_ON_SIGNALS=true"), "{said}");

@@ -34,9 +34,11 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
     }
     let (why, help) = without(account);
     match circumstances.rust_log {
-        // Nobody knows whether it is a program in Rust.
-        None => (why, format!("{help}; last, if it is written in Rust: RUST_LOG=info, which is not set")),
-        Some(_) => (why, help),
+        // Nobody knows whether it is a program in Rust, and one that failed has other troubles.
+        None if account.ended.code == Some(0) => {
+            (why, format!("{help}; last, if it is written in Rust: RUST_LOG=info, which is not set"))
+        }
+        _ => (why, help),
     }
 }
 
