@@ -12,9 +12,12 @@ const SECRET: [&str; 8] =
 /// And one that ends with such a word.
 const SECRET_ENDS: [&str; 4] = ["auth", "headers", "key", "pass"];
 
+/// Behind these, curl takes a user with a password.
+const USER: [&str; 4] = ["-u", "--user", "-U", "--proxy-user"];
+
 /// The whole command, quoted where a shell would need it.
 pub(super) fn shown(words: &[OsString]) -> String {
-    let mut expects = false;
+    let (mut expects, mut names_user) = (false, false);
     let mut all = Vec::new();
     for word in words {
         let word = word.to_string_lossy();
@@ -30,6 +33,11 @@ pub(super) fn shown(words: &[OsString]) -> String {
             };
             masked
         };
+        let masked = match masked.split_once(':').filter(|_| names_user) {
+            Some((user, _)) => format!("{user}:{HIDDEN}"),
+            None => masked,
+        };
+        names_user = USER.contains(&word.as_ref());
         all.push(quoted(&masked));
     }
     all.join(" ")
@@ -80,10 +88,11 @@ fn piece(word: &str) -> (String, bool) {
     if bare_word.eq_ignore_ascii_case("bearer") {
         return (word.to_owned(), true);
     }
-    if let Some((name, value)) = word.split_once('=').filter(|(name, _)| is_secret(name)) {
+    let is_pair = |(name, _): &(&str, &str)| is_secret(name) && !name.contains("://");
+    if let Some((name, value)) = word.split_once('=').filter(is_pair) {
         return (if value.is_empty() { word.to_owned() } else { format!("{name}={HIDDEN}") }, false);
     }
-    if let Some((name, value)) = word.split_once(':').filter(|(name, _)| is_secret(name)) {
+    if let Some((name, value)) = word.split_once(':').filter(is_pair) {
         // `authorization:` has its value behind it.
         let is_all = value.is_empty();
         return (if is_all { word.to_owned() } else { format!("{name}:{HIDDEN}") }, is_all);
@@ -133,6 +142,8 @@ mod tests {
             (&["curl", "-H", "authorization: Basic sEcret"], "curl -H 'authorization: Basic …'"),
             (&["curl", "-H", "x-api-key:  sEcret"], "curl -H 'x-api-key:  …'"),
             (&["curl", "https://user:sEcret@host/path"], "curl https://…@host/path"),
+            (&["curl", "https://u:sEcret@host/?token=sEcret"], "curl https://…@host/?…"),
+            (&["curl", "-u", "name:sEcret", "http://host"], "curl -u name:… http://host"),
             (&["psql", "--db=postgres://u:sEcret@host/db"], "psql --db=postgres://…@host/db"),
             (&["sh", "-c", "app --token=sEcret && echo ok"], "sh -c 'app --token=… && echo ok'"),
             (&["sh", "-c", "app --password \"sEcret with sEcret\" on"], "sh -c 'app --password … on'"),

@@ -181,6 +181,8 @@ impl Evidence {
                         self.tally.log(&log);
                         self.timeline.add(at, Levels::of(log.severity_number));
                     }
+                    let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
+                    self.is_rust |= language == Some("rust");
                     let scope = self.scope(log.service_name(), log.target());
                     if let Some(earlier) = earlier {
                         earlier.levels(scope).remove(log.severity_number);
@@ -229,8 +231,6 @@ impl Evidence {
         let message = log.message();
         let identity =
             self.hasher.hash_one((log.service_name(), &message, log.time_unix_nano, log.observed_time_unix_nano));
-        let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
-        self.is_rust |= language == Some("rust");
         let odd = &mut self.odd;
         odd.logs += 1;
         odd.without_message += u64::from(message.is_empty());

@@ -242,6 +242,17 @@ fn what_is_sent_again_is_counted_once() {
 }
 
 #[test]
+fn what_language_it_is_written_in_is_known_of_what_was_refused_too() {
+    let mut request = some_logs(0..1);
+    request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = json!(17);
+    let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
+    attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": "rust"}}));
+    let account = forwarded(&[(Content::Logs, request, passed(Some(&kind::REFUSED), "no", 0))]);
+    let text = "the only log record that arrived is ERROR: RUST_LOG is not set, which means WARN".to_owned();
+    assert!(told(&account).contains(&("LB092", Severity::Note, text)), "{:?}", told(&account));
+}
+
+#[test]
 fn what_is_rejected_in_part_is_subtracted() {
     let said = "partial success: 2 rejected: \"too old\"";
     let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), passed(Some(&kind::REFUSED), said, 2))]);

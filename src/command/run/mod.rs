@@ -58,6 +58,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(12);
 /// programs with logbridge what became of every record that was logged, and what in all that deserves a look
 /// (`logbridge explain LB091` tells more of each).
 ///
+/// Where LOGBRIDGE_REPORT names a directory, or a file in .json, reports of programs with logbridge are copied there.
+///
 /// Exits with what the program exits with: 128 and the number of the signal where one killed it, 127 where it was not found,
 /// 126 where it could not be started; with 125 where this command could not do its part.
 #[derive(Args, Debug)]
