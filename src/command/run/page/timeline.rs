@@ -103,3 +103,33 @@ fn seconds(time: Duration) -> String {
         seconds => many(seconds / 60, "minute"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_at_the_side_is_there_once_and_where_it_belongs() {
+        let axis = |most: u64| {
+            let mut bar = [0; Timeline::KINDS];
+            bar[3] = most;
+            let mut page = String::new();
+            draw(&mut page, &Timeline { width: Duration::from_millis(50), bars: vec![bar] }).expect("a picture");
+            let sides =
+                page.lines().filter(|line| line.contains("text-anchor=\"end\"") && line.contains("class=\"grid\""));
+            let place = |line: &str| {
+                let y = line.split("y1=\"").nth(1).and_then(|rest| rest.split('"').next());
+                let number = line.trim_end_matches("</text>").rsplit('>').next();
+                (y.unwrap_or_default().to_owned(), number.unwrap_or_default().to_owned())
+            };
+            let mut places: Vec<_> = sides.map(place).collect();
+            places.sort();
+            places
+        };
+        let places =
+            |all: &[(&str, &str)]| all.iter().map(|(y, n)| ((*y).to_owned(), (*n).to_owned())).collect::<Vec<_>>();
+        assert_eq!(axis(1), places(&[("0.0", "1"), ("150.0", "0")]));
+        assert_eq!(axis(2), places(&[("0.0", "2"), ("150.0", "0"), ("75.0", "1")]));
+        assert_eq!(axis(3), places(&[("0.0", "3"), ("100.0", "1"), ("150.0", "0")]));
+    }
+}
