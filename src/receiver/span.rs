@@ -21,7 +21,7 @@ const STATUS_ERROR: i32 = 2;
 /// `Display` is one readable line; line breaks and other control characters are escaped:
 ///
 /// ```text
-/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.234ms  order=1001  error: card declined  trace=4bf92f… span=00f067…
+/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.23ms  order=1001  error: card declined  trace=4bf92f… span=00f067…
 /// ```
 ///
 /// The time is that of the start, and the duration is cut to three digits. The status is there when it is set, and
