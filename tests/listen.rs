@@ -87,8 +87,8 @@ fn what_the_stock_exporter_sends_is_shown() {
     let line = listening.stdout.wait_for("by the stock exporter");
     assert!(line.contains(" INFO ") && line.contains(" stock by the stock exporter"), "{line}");
     let ended = listening.end();
-    assert!(ended.stderr.contains("items of `unknown_service`: set OTEL_SERVICE_NAME"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("log records without a time"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("  1  item of `unknown_service`: set OTEL_SERVICE_NAME [LB096]"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("  1  log record with the observed time only: "), "{}", ended.stderr);
 }
 
 /// A gauge in OTLP/JSON.
@@ -111,7 +111,11 @@ fn spans_and_metrics_are_shown_too() {
     assert_eq!(listening.stdout.wait_for("depth"), "2023-11-14T22:13:20.000000Z METRIC (no service) depth 2.5 By");
     assert!(listening.stdout.wait_for("took").ends_with("took count=3 sum=1.5"));
     let ended = listening.end();
-    assert!(ended.stderr.contains("  2  items without service.name"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("  2  items without service.name: set OTEL_SERVICE_NAME [LB096]"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -123,15 +127,15 @@ fn what_cannot_be_read_is_answered_as_a_collector_does_and_told() {
     assert_eq!(ask(http, "POST", "/v1/logs", "text/plain", b"x").status, 415);
     assert_eq!(ask(http, "POST", "/v1/logs", PROTOBUF, b"\xff").status, 400);
     assert_eq!(ask(http, "POST", "/v1/traces", JSON, b"[").status, 400);
-    listening.stderr.wait_for("not read  POST /v1/log: nothing at `/v1/log`");
+    listening.stderr.wait_for("not read  404 POST /v1/log: nothing at `/v1/log`");
     listening.stderr.wait_for("`GET` is no way to send log records; POST is");
     listening.stderr.wait_for("content-type `text/plain` is neither");
-    listening.stderr.wait_for("no log records: ");
-    listening.stderr.wait_for("no spans: ");
+    listening.stderr.wait_for("not read  400 POST /v1/logs: not OTLP protobuf: ");
+    listening.stderr.wait_for("not read  400 POST /v1/traces: not OTLP JSON: ");
     // TLS, by its first bytes: the client is told in plain text, which it knows by that.
     let tls = ask(http, "\u{16}\u{3}\u{1}", "/", PROTOBUF, b"");
     assert_eq!(tls.status, 400, "{tls:?}");
-    listening.stderr.wait_for("the client speaks TLS");
+    listening.stderr.wait_for("connection  the client speaks TLS");
     let ended = listening.end();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
     let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
@@ -294,6 +298,8 @@ fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
     assert_eq!(grpc.as_deref(), Some("14"), "UNAVAILABLE");
     let ended = listening.end();
     assert_eq!(ended.stderr.matches("\nupstream  ").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("name another endpoint with --forward\n"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT, or"), "{}", ended.stderr);
     assert!(ended.stderr.contains("  4  "), "all four are counted: {}", ended.stderr);
 }
 
@@ -343,7 +349,7 @@ fn grpc_that_cannot_be_read_is_refused_and_told() {
     assert_eq!(status, [Some("3".to_owned()), Some("0".to_owned())]);
     listening
         .stderr
-        .wait_for("not read  POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: no log records: ");
+        .wait_for("not read  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");
 }
 
 #[test]
@@ -456,7 +462,7 @@ fn wrong_usage_is_told_with_its_place() {
     for (arguments, said) in [
         (&["--fault", "503,nope"][..], "  503,nope\n      ^^^^"),
         (&["--host", "nowhere"], "write an address such as 127.0.0.1"),
-        (&["--forward", "nope"], "error: --forward cannot be used: "),
+        (&["--forward", "nope"], "error: --forward: `nope` has no http:// or https:// in front"),
         (&["--level", "loud"], "error, warn, info, debug or trace"),
         (&["--json", "--group-by-trace"], "cannot be used with"),
     ] {

@@ -220,7 +220,75 @@ fn what_the_endpoint_answers_is_told_and_reaches_the_program() {
     assert!(ended.stderr.contains("\nanswers of http://127.0.0.1:"), "{}", ended.stderr);
     assert!(ended.stderr.contains("it answered 401 Unauthorized (it refused the credentials): \"no such key\""));
     assert!(ended.stderr.contains("  shop     shop::cart     1  "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("error[LB082]: http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error[LB082]: the endpoint: http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(" took none of 1 log record (it answered 401"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 log record sent by the program, none taken by the endpoint"), "{}", ended.stderr);
+}
+
+/// The terminal, the JSON and the page say the same of an endpoint that is not there.
+#[test]
+fn an_endpoint_that_takes_nothing_is_a_finding_everywhere() {
+    let directory = Scratch::new("dead");
+    let page = directory.0.join("page.html");
+    // The same request three times, as exporters try again; and a span.
+    let script = r#"
+        body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
+        span='{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"shop"},"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"00f067aa0ba902b7","name":"checkout","kind":1,"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000001000000"}]}]}]}'
+        port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+        post() {
+            exec 3<>/dev/tcp/127.0.0.1/$port
+            printf 'POST %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $1 ${#2} "$2" >&3
+            cat <&3 >/dev/null
+        }
+        post /v1/logs "$body"; post /v1/logs "$body"; post /v1/logs "$body"; post /v1/traces "$span"
+    "#;
+    let mut run = logbridge(&["--json", "--report", page.to_str().expect("a readable path")], &["bash", "-c", script]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let (json, ended) = account(run);
+    assert_eq!(codes(&json).first(), Some(&"LB081"), "{json}{}", ended.stderr);
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.starts_with("http://127.0.0.1:1 took none of 1 log record and 1 span ("), "{text}");
+    assert!(text.ends_with(", 4 tries)"), "{text}");
+    assert_eq!((&json["log_records"], &json["not_taken"]["spans"]), (&1.into(), &1.into()), "{json}");
+    let page = std::fs::read_to_string(&page).expect("a page");
+    for part in [
+        "1 log record and 1 span sent by the program, none taken by the endpoint",
+        "took none of 1 log record and 1 span",
+        "<dt>log records arrived</dt><dd>0</dd>",
+        "<dt>refused or dropped</dt><dd>1</dd>",
+        "<dt>spans not taken</dt><dd>1</dd>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("all is as it should be"), "{page}");
+}
+
+/// Neither what the endpoint repeats of a request's key, nor what the command line says of one.
+#[test]
+fn no_secret_is_shown() {
+    let upstream = Receiver::start().expect("a receiver");
+    upstream.answer_always(Answer::Status { code: 401, retry_after: None, body: "bad key sEcretTok".to_owned() });
+    let directory = Scratch::new("secrets");
+    let page = directory.0.join("page.html");
+    let script = r#"
+        body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
+        exec 3<>/dev/tcp/127.0.0.1/${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+        printf 'POST /v1/logs HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $(cat key) ${#body} "$body" >&3
+        cat <&3 >/dev/null
+    "#;
+    std::fs::write(directory.0.join("key"), "sEcretTok").expect("written");
+    let mut all = String::new();
+    for form in [&["--json"][..], &[]] {
+        let arguments = [form, &["--report", page.to_str().expect("a readable path")]].concat();
+        let words = ["bash", "-c", script, "--token=sEcretArg", "--password", "sEcretArg", "http://u:sEcretArg@host"];
+        let mut run = logbridge(&arguments, &words);
+        run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).current_dir(&directory.0);
+        let ended = end(run);
+        all.extend([ended.stdout, ended.stderr, std::fs::read_to_string(&page).expect("a page")]);
+    }
+    assert_eq!(upstream.requests().len(), 2, "{all}");
+    assert!(all.contains("bad key …") && all.contains("--token=… --password … http://…@host"), "{all}");
+    assert!(!all.contains("sEcret"), "{all}");
 }
 
 #[test]
@@ -296,9 +364,57 @@ fn a_page_is_written_and_one_that_cannot_be_is_told() {
     assert_eq!(ended.code, Some(3));
     let page = std::fs::read_to_string(&path).expect("a page");
     assert!(page.contains("exited with 3") && page.contains("LB091"), "{page}");
-    let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["true"]));
-    assert_eq!(ended.code, Some(0), "the exit code stays that of the program");
+    let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["echo", "started"]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(125), ""), "before the program starts");
     assert!(ended.stderr.contains("error: /no/such/directory/report.html cannot be written"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_told_and_nothing_is_passed_on() {
+    let mut run = program_named("healthy", &["--json"]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense");
+    let (json, ended) = account(run);
+    assert_eq!((ended.code, codes(&json)), (Some(0), vec!["LB022"]), "{json}");
+    assert_eq!((&json["upstream"], &json["arrived"][0]["taken"]["info"]), (&Value::Null, &3.into()), "{json}");
+    assert_eq!(json["findings"][0]["place"], "OTEL_EXPORTER_OTLP_ENDPOINT", "{json}");
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(
+        text.starts_with("`nonsense` has no http:// or https:// in front") && text.contains("nothing is passed on")
+    );
+}
+
+/// What switches a program's logs off is no reason not to run it.
+#[test]
+fn a_program_that_sends_no_logs_is_run_all_the_same() {
+    let upstream = Receiver::start().expect("a receiver");
+    let mut run = logbridge(&["--json"], &["true"]);
+    run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).env("OTEL_SDK_DISABLED", "true");
+    let (json, ended) = account(run);
+    assert_eq!((ended.code, codes(&json)), (Some(0), vec!["LB091"]), "{}", ended.stderr);
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("OTEL_SDK_DISABLED=true switches sending off"), "{text}");
+}
+
+#[test]
+fn reports_that_somebody_wants_are_kept() {
+    let directory = Scratch::new("reports");
+    let file = directory.0.join("own.json");
+    let script = "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\"";
+    for wanted in [file.as_path(), directory.0.as_path()] {
+        let mut run = logbridge(&[], &["sh", "-c", script]);
+        let ended = end({
+            run.env("LOGBRIDGE_REPORT", wanted);
+            run
+        });
+        assert!(!ended.stderr.contains("LOGBRIDGE_REPORT="), "{}", ended.stderr);
+    }
+    for kept in [file, directory.0.join("report-7.json")] {
+        assert_eq!(std::fs::read_to_string(&kept).expect("a report").trim(), "{\"pid\": 7}");
+    }
+    let mut run = logbridge(&[], &["true"]);
+    run.env("LOGBRIDGE_REPORT", "stderr");
+    let ended = end(run);
+    assert!(ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: for this run the report"), "{}", ended.stderr);
 }
 
 /// A directory that is removed at the end.

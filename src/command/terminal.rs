@@ -62,6 +62,18 @@ fn to_a_user(text: &str) -> String {
     text.replace("`Otlp::to` in code", "--endpoint")
 }
 
+/// How long something took, in at most three digits.
+pub(super) fn lasted(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs_f64(), time.as_millis());
+    match time.as_secs() {
+        0 if millis == 0 => "less than 1 ms".to_owned(),
+        0 => format!("{millis} ms"),
+        1..10 => format!("{:.1} s", (seconds * 10.0).floor() / 10.0),
+        10..120 => format!("{} s", time.as_secs()),
+        _ => HumanDuration(time).to_string(),
+    }
+}
+
 /// Says what cannot be done, and what to change.
 pub(super) fn error(text: &str, help: &str) {
     let help = to_a_user(help);

@@ -23,6 +23,8 @@ mod report;
 mod resolve;
 mod resource;
 mod route;
+#[cfg(feature = "cli")]
+mod secrets;
 mod setting;
 mod spool;
 mod tls;
@@ -47,6 +49,8 @@ pub(crate) use repetition::RepetitionLimit;
 pub(crate) use report::ReportConfig;
 pub use report::ReportTo;
 pub(crate) use resource::ResourceConfig;
+#[cfg(feature = "cli")]
+pub(crate) use secrets::{HIDDEN, Secrets};
 pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
 pub(crate) use spool::SpoolConfig;

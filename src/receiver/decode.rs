@@ -89,7 +89,13 @@ pub(crate) fn decode(head: &Parts, body: Bytes, taken: &[Content]) -> Result<(Fo
     };
     match message {
         Ok(message) => Ok((format, message)),
-        Err(error) => refuse(StatusCode::BAD_REQUEST, format!("no {plural}: {error}")),
+        Err(error) => {
+            let what = match format {
+                Format::Json => "not OTLP JSON",
+                Format::Protobuf => "not OTLP protobuf",
+            };
+            refuse(StatusCode::BAD_REQUEST, format!("{what}: {error}"))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 
 use super::common::{ReceivedScope, attributes, resource};
 use super::line::Paint;
-use super::time::three_decimals;
+use super::time::three_digits;
 use super::value::{Escaped, hex};
 use super::{Attributes, Value};
 
@@ -21,10 +21,10 @@ const STATUS_ERROR: i32 = 2;
 /// `Display` is one readable line; line breaks and other control characters are escaped:
 ///
 /// ```text
-/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.234ms  order=1001  error: card declined  trace=4bf92f… span=00f067…
+/// 2026-11-21T03:44:51.123456Z  SPAN checkout 1.23ms  order=1001  error: card declined  trace=4bf92f… span=00f067…
 /// ```
 ///
-/// The time is that of the start, and the duration is cut to three decimals. The status is there when it is set, and
+/// The time is that of the start, and the duration is cut to three digits. The status is there when it is set, and
 /// `parent=` when there is a parent.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -105,7 +105,7 @@ impl ReceivedSpan {
     /// Writes the name and the duration.
     pub(super) fn write_head(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
         paint.name(f, &self.name)?;
-        write!(f, " {:?}", three_decimals(self.duration()))
+        write!(f, " {:?}", three_digits(self.duration()))
     }
 
     /// Writes the status after two spaces; nothing when it is unset.

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-/// A duration of which `Debug` shows at most three decimals: the rest is cut off.
-pub(super) fn three_decimals(duration: Duration) -> Duration {
-    const MILLI: u32 = 1_000_000;
-    let nanos = duration.subsec_nanos();
-    let digit = match duration.as_secs() {
-        0 if nanos < MILLI => 1,
-        0 => 1_000,
-        _ => MILLI,
-    };
-    Duration::new(duration.as_secs(), nanos - nanos % digit)
+/// A duration of which `Debug` shows at most three digits, and whole seconds beyond 999: the rest is cut off.
+pub(super) fn three_digits(duration: Duration) -> Duration {
+    let nanos = duration.as_nanos();
+    let digits = nanos.checked_ilog10().unwrap_or(0);
+    // Seconds may have more.
+    let digit = 10_u128.pow(digits.saturating_sub(2).min(9));
+    let nanos = nanos - nanos % digit;
+    Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32)
 }
 
 #[cfg(test)]
@@ -19,11 +17,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_three_decimals() {
-        let shown = |nanos| format!("{:?}", three_decimals(Duration::from_nanos(nanos)));
-        assert_eq!([shown(0), shown(999), shown(999_999)], ["0ns", "999ns", "999.999µs"]);
-        assert_eq!([shown(1_000_999), shown(1_234_567)], ["1ms", "1.234ms"]);
-        assert_eq!([shown(999_999_999), shown(61_000_999_999)], ["999.999ms", "61s"]);
-        assert_eq!(shown(u64::MAX), "18446744073.709s");
+    fn durations_have_three_digits() {
+        let shown = |nanos| format!("{:?}", three_digits(Duration::from_nanos(nanos)));
+        assert_eq!([shown(0), shown(999), shown(999_999)], ["0ns", "999ns", "999µs"]);
+        assert_eq!([shown(1_000_999), shown(1_239_567), shown(12_345_678)], ["1ms", "1.23ms", "12.3ms"]);
+        assert_eq!([shown(999_999_999), shown(1_999_999_999), shown(61_000_999_999)], ["999ms", "1.99s", "61s"]);
+        assert_eq!([shown(123_456_000_000_000), shown(u64::MAX)], ["123456s", "18446744073s"]);
     }
 }

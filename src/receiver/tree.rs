@@ -17,7 +17,7 @@ const DRAWN_LEVELS: usize = 64;
 ///
 /// ```text
 /// trace 101112131415161718191a1b1c1d1e1f
-/// └─ checkout 1.234ms  error: card declined  order=1001
+/// └─ checkout 1.23ms  error: card declined  order=1001
 ///    ├─ INFO  shop::cart order placed  user=42
 ///    └─ charge 900µs  amount=9.5
 ///       └─ WARN  shop::pay slow

@@ -3,19 +3,37 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
 use super::super::Problem;
-use crate::config::{Environment, Otlp, Protocol, Settings};
+use crate::config::{Environment, Otlp, Protocol, Secrets, Settings};
 use crate::finding::{Kind, kind};
 use crate::receiver::{Content, Ending, Exchange, Reply, WholeBody};
-use crate::transport::{Outcome, Relay, Relayed};
+use crate::transport::{CauseKind, Outcome, Relay, Relayed};
+
+/// Headers that hold no secret.
+const PUBLIC: [&str; 12] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+    "user-agent",
+];
 
 /// Where requests are passed on to.
 #[derive(Debug)]
 pub(in crate::command) struct Upstream {
     relays: Vec<(Content, Relay)>,
+    /// The option that names it; `None` for the environment.
+    option: Option<&'static str>,
 }
 
 /// What became of a request there.
@@ -26,6 +44,8 @@ pub(in crate::command) struct Passed {
     pub(in crate::command) is_taken: bool,
     /// Whether the endpoint took it, be it with some rejected: the same will not come again.
     pub(in crate::command) is_final: bool,
+    /// So many items the endpoint says it rejected of a request that it took.
+    pub(in crate::command) rejected: u64,
     /// No answer came at all.
     pub(in crate::command) is_dead: bool,
     /// What it is, where not all of it was taken.
@@ -33,7 +53,7 @@ pub(in crate::command) struct Passed {
     /// What it answered, or why nothing came.
     pub(in crate::command) said: String,
     /// What to change, where that is known.
-    pub(in crate::command) help: &'static str,
+    pub(in crate::command) help: String,
     pub(in crate::command) took: Duration,
 }
 
@@ -45,12 +65,15 @@ pub(in crate::command) fn below(base: &str, content: Content) -> String {
 }
 
 impl Upstream {
-    /// `whose` names the argument or variable of each URL.
+    /// With the option that names it, where it is not the environment.
     pub(in crate::command) fn new(
         urls: &[(Content, String)],
-        whose: &str,
+        option: Option<&'static str>,
         environment: &Environment,
     ) -> Result<Self, Problem> {
+        // These are for programs: to pass on was asked for.
+        let environment = &environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"]);
+        let whose = option.unwrap_or("the endpoint in the environment");
         let relay = |(content, url): &(Content, String)| {
             // Requests have their protocol already, and the URL is that of HTTP.
             let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
@@ -65,7 +88,7 @@ impl Upstream {
                 config.otlp.delivery.ok_or_else(|| Problem::usage(format!("nothing may be passed on: {why}"), help))?;
             Ok((*content, Relay::new(&delivery.route)))
         };
-        Ok(Self { relays: urls.iter().map(relay).collect::<Result<_, _>>()? })
+        Ok(Self { relays: urls.iter().map(relay).collect::<Result<_, _>>()?, option })
     }
 
     /// Passes a request on. `None` where nothing is to be done with this kind.
@@ -77,7 +100,9 @@ impl Upstream {
             None => relay.post(&exchange.head.headers, exchange.body.clone()).await,
         };
         let took = since.elapsed();
-        Some(match passed {
+        let headers = exchange.packed.as_ref().map_or(&exchange.head.headers, |packed| &packed.headers);
+        let secrets = secrets(headers);
+        let mut passed = match passed {
             Ok(relayed) => {
                 let said = words(&relayed);
                 let is_taken = matches!(&relayed.outcome, Outcome::Delivered)
@@ -89,8 +114,12 @@ impl Upstream {
                     Outcome::Retry { .. } => Some(&kind::CANNOT_DELIVER),
                     Outcome::Unconfirmed { .. } => Some(&kind::UNCONFIRMED),
                 };
-                let help = relayed.outcome.cause().map_or("", |cause| cause.kind.help());
-                Passed { ending: whole(relayed), is_taken, is_final, is_dead: false, kind, said, help, took }
+                let rejected = match &relayed.outcome {
+                    Outcome::Partial { rejected, .. } => *rejected,
+                    _ => 0,
+                };
+                let help = relayed.outcome.cause().map_or_else(String::new, |cause| self.help(cause.kind));
+                Passed { ending: whole(relayed), is_taken, is_final, rejected, is_dead: false, kind, said, help, took }
             }
             Err(cause) => {
                 let why = format!("logbridge could not pass this on: {}", cause.text);
@@ -99,15 +128,44 @@ impl Upstream {
                     ending,
                     is_taken: false,
                     is_final: false,
+                    rejected: 0,
                     is_dead: true,
                     kind: Some(&kind::CANNOT_DELIVER),
                     said: cause.text,
-                    help: cause.kind.help(),
+                    help: self.help(cause.kind),
                     took,
                 }
             }
-        })
+        };
+        secrets.hide(&mut passed.said);
+        Some(passed)
     }
+}
+
+impl Upstream {
+    /// What to change, where it is named here and not in the code of a program.
+    fn help(&self, kind: CauseKind) -> String {
+        let Some(option) = self.option else { return kind.help().replace(", or `Otlp::to` in code", "") };
+        match kind {
+            CauseKind::Refused => format!("start a collector there, or name another endpoint with {option}"),
+            CauseKind::Dns => format!("check the host name that {option} gives"),
+            CauseKind::NotFound => {
+                format!("check the path: /v1/logs and /v1/traces are appended to what {option} names")
+            }
+            CauseKind::NotGrpc => {
+                "name the collector's gRPC port, which is usually 4317, with --forward-grpc".to_owned()
+            }
+            CauseKind::Redirect => format!("name the place it redirects to with {option}, if you trust that"),
+            kind => kind.help().to_owned(),
+        }
+    }
+}
+
+/// The values of a request's own headers, but for those that say nothing of who sends it: the endpoint may repeat its key.
+fn secrets(headers: &HeaderMap) -> Secrets {
+    let is_known = |name: &str| PUBLIC.contains(&name) || name.starts_with("grpc-");
+    let values = headers.iter().filter(|(name, _)| !is_known(name.as_str()));
+    Secrets::of(values.filter_map(|(_, value)| value.to_str().ok()))
 }
 
 /// What the answer says.

@@ -80,6 +80,11 @@ impl Doors {
     }
 }
 
+/// A mishap without the number of its connection, which would make each one new.
+pub(super) fn cause_of(problem: &str) -> &str {
+    problem.strip_prefix("connection ").and_then(|rest| rest.split_once(": ")).map_or(problem, |(_, cause)| cause)
+}
+
 /// An address of this machine, in digits.
 pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     match text {

@@ -33,6 +33,12 @@ impl Levels {
         }
     }
 
+    pub(in crate::command) fn remove(&mut self, severity: i32) {
+        if let Some(number) = self.0.get_mut(Self::of(severity)) {
+            *number = number.saturating_sub(1);
+        }
+    }
+
     pub(in crate::command) fn all(&self) -> u64 {
         self.0.iter().sum()
     }
@@ -51,7 +57,10 @@ pub(in crate::command) struct OfService {
 pub(in crate::command) struct Oddities {
     pub(in crate::command) without_trace: u64,
     pub(in crate::command) without_message: u64,
+    /// Neither of the event nor of its observation.
     pub(in crate::command) without_time: u64,
+    /// With the time of observation only.
+    pub(in crate::command) only_observed: u64,
     /// Of anything: it has no `service.name`.
     pub(in crate::command) without_service: u64,
     /// Of anything: its `service.name` is the one that SDKs make up.
@@ -100,7 +109,9 @@ impl Tally {
         let odd = &mut self.oddities;
         odd.without_trace += u64::from(names_nothing(&log.trace_id));
         odd.without_message += u64::from(log.message().is_empty());
-        odd.without_time += u64::from(log.time_unix_nano == 0);
+        let is_observed = log.observed_time_unix_nano != 0;
+        odd.without_time += u64::from(log.time_unix_nano == 0 && !is_observed);
+        odd.only_observed += u64::from(log.time_unix_nano == 0 && is_observed);
     }
 
     pub(in crate::command) fn span(&mut self, span: &ReceivedSpan) {

@@ -12,8 +12,8 @@ use super::fault::Faults;
 use super::filter::{Filter, retain};
 use super::group::Traces;
 use super::screen::Screen;
-use crate::command::inlet::{GRPC_DOOR, MAX_BODY, Passed, Tally, Upstream, names_nothing};
-use crate::command::terminal::{Look, paint, plain, say};
+use crate::command::inlet::{GRPC_DOOR, MAX_BODY, Passed, Tally, Upstream, cause_of, names_nothing};
+use crate::command::terminal::{Look, lasted, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
     Answer, Content, Exchange, Format, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service, decode,
@@ -164,7 +164,7 @@ impl Desk {
         self.lock().tally.malformed(&format!("{}: {why}", status.as_u16()));
         let word = paint(Look::Warning, "not read");
         let ReceivedRequest { method, path, .. } = request;
-        say(&format!("{word}  {} {}\n", plain(&format!("{method} {path}: {why}")), paint(Look::Dim, status.as_str())));
+        say(&format!("{word}  {} {}\n", status.as_u16(), plain(&format!("{method} {path}: {why}"))));
     }
 
     /// Says once that a request came in at the door of the other protocol.
@@ -197,13 +197,13 @@ impl Desk {
     fn passed(&self, passed: &Passed, content: Content) {
         self.lock().tally.answer(&passed.said);
         let said = plain(&passed.said);
-        let took = paint(Look::Dim, &format!("{} in {} ms", content.plural(), passed.took.as_millis()));
+        let took = paint(Look::Dim, &format!("{} in {}", content.plural(), lasted(passed.took)));
         if passed.is_taken {
             // What was wrong before may be wrong again, and is news then.
             self.lock().dead.clear();
             return say(&format!("{}  {said}  {took}\n", paint(Look::Dim, "upstream")));
         }
-        let help = match passed.help {
+        let help = match passed.help.as_str() {
             "" => String::new(),
             help => format!("  {} {}\n", paint(Look::Bold, "help:"), plain(help)),
         };
@@ -271,8 +271,8 @@ impl Service for Desk {
 
     fn problem(&self, what: String) {
         // Clients that go away are no news to those who look at what arrives; those that speak something else are.
-        let line = format!("{}  {}\n", paint(Look::Dim, "connection"), plain(&what));
-        let what = what.split_once(": ").map_or(what.as_str(), |(_, what)| what);
+        let what = cause_of(&what);
+        let line = format!("{}  {}\n", paint(Look::Dim, "connection"), plain(what));
         self.lock().tally.malformed(what);
         self.say_once(what, &line);
     }

@@ -161,9 +161,14 @@ impl Listen {
     fn upstreams(&self, environment: &Environment) -> Result<Option<[Upstream; 2]>, Problem> {
         let Some(forward) = &self.forward else { return Ok(None) };
         let grpc = self.forward_grpc.as_ref().map_or((forward, "--forward"), |url| (url, "--forward-grpc"));
-        let to = |(url, whose): (&String, &str)| {
+        let to = |(url, option): (&String, &'static str)| {
+            // Here it is quoted as it was written, without a path.
+            if !["http://", "https://"].iter().any(|scheme| starts_with(url, scheme)) {
+                let text = format!("{option}: `{}` has no http:// or https:// in front", redact_url(url));
+                return Err(Problem::usage(text, "write a URL such as http://localhost:4318"));
+            }
             let urls = Content::ALL.map(|content| (content, below(url, content)));
-            Upstream::new(&urls, whose, environment)
+            Upstream::new(&urls, Some(option), environment)
         };
         Ok(Some([to(grpc)?, to((forward, "--forward"))?]))
     }
@@ -193,6 +198,10 @@ fn is_here(url: &str, addresses: [SocketAddr; 2]) -> bool {
             && (host == address.ip().to_string() || (is_loopback && matches!(host, "localhost" | "127.0.0.1")))
     };
     addresses.iter().any(is_here)
+}
+
+fn starts_with(url: &str, scheme: &str) -> bool {
+    url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// Where it listens, and what to set.

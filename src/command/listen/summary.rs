@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::HumanCount;
 
 use crate::command::inlet::{Levels, Oddities, Tally};
-use crate::command::terminal::{Look, paint, plain, table};
+use crate::command::terminal::{Look, lasted, paint, plain, table};
+use crate::finding::kind;
 
 /// In lines.
 pub(super) fn text(tally: &Tally) -> String {
     let [logs, spans, points] = tally.items();
     let requests: u64 = tally.requests.values().sum();
-    let time = tally.since.elapsed();
-    let time =
-        if time.as_secs() < 60 { format!("{:.1} s", time.as_secs_f64()) } else { HumanDuration(time).to_string() };
+    let time = lasted(tally.since.elapsed());
     let came = match requests {
         0 => "nothing came in".to_owned(),
         number => format!(
@@ -77,14 +76,31 @@ fn services(tally: &Tally) -> String {
     table(&rows, 1)
 }
 
-/// What deserves a look. That records have no trace is only odd where there are traces.
+/// What deserves a look, with the code that `logbridge explain` knows. That records have no trace is only odd where there
+/// are traces.
 fn odd(odd: &Oddities, has_spans: bool) -> Vec<(String, u64)> {
     let rows = [
-        (if has_spans { odd.without_trace } else { 0 }, "log records without a trace id, while spans came"),
-        (odd.without_message, "log records without a message"),
-        (odd.without_time, "log records without a time (many stores take them for 1970)"),
-        (odd.without_service, "items without service.name: set OTEL_SERVICE_NAME"),
-        (odd.unknown_service, "items of `unknown_service`: set OTEL_SERVICE_NAME"),
+        (
+            if has_spans { odd.without_trace } else { 0 },
+            "log record",
+            "without a trace id, while spans came",
+            &kind::LOGS_WITHOUT_TRACE,
+        ),
+        (odd.without_message, "log record", "without a message", &kind::UNREADABLE_RECORD),
+        (odd.without_time, "log record", "without a time (many stores take that for 1970)", &kind::TIME_ZERO),
+        (
+            odd.only_observed,
+            "log record",
+            "with the observed time only: have the collector copy observed_time",
+            &kind::TIME_ZERO,
+        ),
+        (odd.without_service, "item", "without service.name: set OTEL_SERVICE_NAME", &kind::SERVICE_UNKNOWN),
+        (odd.unknown_service, "item", "of `unknown_service`: set OTEL_SERVICE_NAME", &kind::SERVICE_UNKNOWN),
     ];
-    rows.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| (what.to_owned(), number)).collect()
+    let rows = rows.into_iter().filter(|(number, ..)| *number > 0);
+    rows.map(|(number, noun, what, kind)| {
+        let plural = if number == 1 { "" } else { "s" };
+        (format!("{noun}{plural} {what} [{}]", kind.code), number)
+    })
+    .collect()
 }

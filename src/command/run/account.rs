@@ -32,6 +32,8 @@ pub(super) struct Flow {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Fate {
     Arrived,
+    /// It came in a request of which the endpoint rejected some.
+    Partly,
     /// The endpoint refused it.
     Refused(String),
     /// It was given up.
@@ -48,6 +50,7 @@ impl Fate {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Arrived => "arrived".to_owned(),
+            Self::Partly => "in requests that were taken in part".to_owned(),
             Self::Refused(why) => format!("refused: {why}"),
             Self::Dropped(why) => format!("dropped: {why}"),
             Self::Pending => "left waiting".to_owned(),
@@ -62,7 +65,7 @@ impl Fate {
             Self::Arrived => "arrived",
             Self::Refused(_) => "refused",
             Self::Dropped(_) => "dropped",
-            Self::Pending => "pending",
+            Self::Partly | Self::Pending => "pending",
             Self::LeftOut(_) => "leftout",
             Self::Below => "below",
         }
@@ -85,6 +88,13 @@ impl Account {
         self
     }
 
+    /// So many log records were rejected of requests that were taken in part.
+    pub(super) fn rejected_in_part(&self) -> u64 {
+        let refused = self.evidence.services.values().flatten().map(|(_, scope)| scope.refused.all()).sum();
+        let [[_, lost], ..] = self.evidence.sent_and_lost();
+        lost.saturating_sub(refused)
+    }
+
     /// All log records, each with what became of it.
     pub(super) fn flows(&self) -> Vec<Flow> {
         let mut flows = Vec::new();
@@ -99,11 +109,15 @@ impl Account {
         for (target, scope) in self.evidence.services.values().flatten() {
             for (level, name) in Levels::NAMES.into_iter().enumerate() {
                 add(target, name, Fate::Arrived, scope.taken.0.get(level).copied().unwrap_or_default());
+                let partly = scope.partly.0.get(level).copied().unwrap_or_default();
+                add(target, name, Fate::Partly, partly);
                 // A program with a report tells better what became of these: perhaps they were taken later.
                 let refused = scope.refused.0.get(level).copied().filter(|_| !has_reports).unwrap_or_default();
                 add(target, name, Fate::Refused("by the endpoint".to_owned()), refused);
             }
         }
+        // These are among those that were taken in part.
+        let mut told = self.rejected_in_part();
         for program in &self.programs {
             let otlp = &program.otlp;
             // What is told by target first, and what is left of the sum then.
@@ -124,7 +138,9 @@ impl Account {
                 add(UNKNOWN, UNKNOWN, Fate::Dropped(reason), number);
             }
             for (reason, number) in &otlp.rejected {
-                add(UNKNOWN, UNKNOWN, Fate::Refused(reason.clone()), *number);
+                let among = told.min(*number);
+                told -= among;
+                add(UNKNOWN, UNKNOWN, Fate::Refused(reason.clone()), *number - among);
             }
             add(UNKNOWN, UNKNOWN, Fate::Refused("not confirmed".to_owned()), otlp.unconfirmed);
             add(UNKNOWN, UNKNOWN, Fate::Pending, otlp.pending);

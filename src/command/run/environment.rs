@@ -1,11 +1,12 @@
 //! What the program gets to see, and where its telemetry would have gone.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::command::inlet::below;
-use crate::config::Environment;
+use crate::config::{Environment, redact_url};
 use crate::receiver::Content;
 
 /// What all signals are sent to.
@@ -25,14 +26,48 @@ fn of_signal(content: Content) -> &'static str {
 const SWITCHES: [(&str, &str); 3] =
     [("OTEL_SDK_DISABLED", "true"), ("OTEL_LOGS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "console")];
 
-/// Where the variables send each kind; nothing where they name no endpoint.
-pub(super) fn endpoints(environment: &Environment) -> Vec<(Content, String)> {
-    let base = environment.first(&[ENDPOINT, "HYPERDX_API_ENDPOINT"]).map(|(_, base)| base);
-    let url = |content: Content| {
-        let exactly = environment.get(of_signal(content)).map(str::to_owned);
-        exactly.or_else(|| base.map(|base| below(base, content))).map(|url| (content, with_scheme(url)))
-    };
-    Content::ALL.into_iter().filter_map(url).collect()
+/// Where the variables send each kind.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    /// Nothing where they name none.
+    pub(super) urls: Vec<(Content, String)>,
+    /// Variables whose value is no URL, with that value.
+    pub(super) unusable: BTreeMap<&'static str, String>,
+}
+
+pub(super) fn endpoints(environment: &Environment) -> Endpoints {
+    let base = environment.first(&[ENDPOINT, "HYPERDX_API_ENDPOINT"]);
+    let mut endpoints = Endpoints::default();
+    for content in Content::ALL {
+        let exactly = environment.get(of_signal(content)).map(|url| (of_signal(content), url, url.to_owned()));
+        let general = || base.map(|(name, base)| (name, base, below(base, content)));
+        let Some((name, given, url)) = exactly.or_else(general) else { continue };
+        match is_endpoint(given, is_grpc(environment)) {
+            true => endpoints.urls.push((content, with_scheme(url))),
+            false => {
+                endpoints.unusable.insert(name, redact_url(given));
+            }
+        }
+    }
+    endpoints
+}
+
+/// With a scheme, or a host with its port; gRPC takes a host alone.
+fn is_endpoint(given: &str, is_grpc: bool) -> bool {
+    let port = given.split('/').next().and_then(|place| place.rsplit_once(':')).map(|(_, port)| port);
+    given.contains("://") || is_grpc || port.is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
+fn is_grpc(environment: &Environment) -> bool {
+    environment.get(PROTOCOL).is_some_and(|protocol| protocol.eq_ignore_ascii_case("grpc"))
+}
+
+/// How they are called together: by what they have in common, else by the first one.
+pub(super) fn shown(urls: &[(Content, String)]) -> Option<String> {
+    let (content, first) = urls.first()?;
+    let base = first.strip_suffix(content.path()).unwrap_or(first);
+    let is_common = urls.iter().all(|(content, url)| below(base, *content) == *url);
+    Some(if is_common { base.to_owned() } else { first.clone() })
 }
 
 /// gRPC's endpoints may be written without one.
@@ -49,8 +84,7 @@ pub(super) struct Changes {
 
 /// What the program gets to see otherwise than this process: its endpoint is here, and its report goes to that directory.
 pub(super) fn changes(environment: &Environment, [grpc, http]: [SocketAddr; 2], reports: &Path) -> Changes {
-    let is_grpc = environment.get(PROTOCOL).is_some_and(|protocol| protocol.eq_ignore_ascii_case("grpc"));
-    let endpoint = format!("http://{}", if is_grpc { grpc } else { http });
+    let endpoint = format!("http://{}", if is_grpc(environment) { grpc } else { http });
     let mut set = vec![(ENDPOINT, OsString::from(endpoint)), ("LOGBRIDGE_REPORT", reports.as_os_str().to_owned())];
     // A proxy could not reach this machine by that name.
     for name in ["NO_PROXY", "no_proxy"] {
@@ -77,11 +111,24 @@ mod tests {
             (ENDPOINT, "http://all:4318/otlp"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces/custom"),
         ]);
-        let urls: Vec<String> = endpoints(&environment).into_iter().map(|(_, url)| url).collect();
+        let urls: Vec<String> = endpoints(&environment).urls.into_iter().map(|(_, url)| url).collect();
         assert_eq!(urls, ["http://all:4318/otlp/v1/logs", "http://traces/custom", "http://all:4318/otlp/v1/metrics"]);
-        assert!(endpoints(&Environment::default()).is_empty());
+        assert!(endpoints(&Environment::default()).urls.is_empty());
         let grpc = Environment::from([(ENDPOINT, "all:4317")]);
-        assert_eq!(endpoints(&grpc).first().map(|(_, url)| url.as_str()), Some("http://all:4317/v1/logs"));
+        assert_eq!(endpoints(&grpc).urls.first().map(|(_, url)| url.as_str()), Some("http://all:4317/v1/logs"));
+    }
+
+    #[test]
+    fn what_is_no_url_is_not_made_one() {
+        let found = |value: &str, protocol: &str| {
+            let Endpoints { urls, unusable } = endpoints(&Environment::from([(ENDPOINT, value), (PROTOCOL, protocol)]));
+            (urls.len(), unusable.get(ENDPOINT).cloned())
+        };
+        for word in ["nonsense", "in.example.com/otlp", "host:port", "/v1/logs"] {
+            assert_eq!(found(word, ""), (0, Some(word.to_owned())));
+        }
+        assert_eq!(found("user:s3cret@host", ""), (0, Some("…@host".to_owned())));
+        assert_eq!((found("collector:4318", ""), found("collector", "grpc")), ((3, None), (3, None)));
     }
 
     #[test]

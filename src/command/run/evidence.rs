@@ -19,10 +19,42 @@ const CLIENTS: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwe
 pub(super) struct Scope {
     /// What the endpoint (or, where nothing is passed on, `logbridge run`) took.
     pub(super) taken: Levels,
-    /// What it refused; a client may have tried again.
+    /// What it did not take in the end, however often a client has tried.
     pub(super) refused: Levels,
+    /// What came in requests of which it rejected some, and nobody knows which.
+    pub(super) partly: Levels,
+    /// All of them, whatever became of them.
     pub(super) spans: u64,
     pub(super) points: u64,
+}
+
+impl Scope {
+    /// All log records, whatever became of them.
+    pub(super) fn logs(&self) -> Levels {
+        let mut sums = self.taken;
+        for other in [self.refused, self.partly] {
+            sums.0.iter_mut().zip(other.0).for_each(|(sum, number)| *sum += number);
+        }
+        sums
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    Taken,
+    Partly,
+    Refused,
+}
+
+impl Fate {
+    fn levels(self, scope: &mut Scope) -> &mut Levels {
+        match self {
+            Self::Taken => &mut scope.taken,
+            Self::Partly => &mut scope.partly,
+            Self::Refused => &mut scope.refused,
+        }
+    }
 }
 
 /// What deserves a look, in numbers of log records.
@@ -31,7 +63,10 @@ pub(super) struct Odd {
     /// Of how many of them the rest was counted.
     pub(super) logs: u64,
     pub(super) with_trace: u64,
+    /// Neither of the event nor of its observation.
     pub(super) without_time: u64,
+    /// With the time of observation only.
+    pub(super) only_observed: u64,
     pub(super) without_message: u64,
     pub(super) key_twice: u64,
     /// The same message and time as another one, of the same service.
@@ -48,9 +83,14 @@ pub(super) struct Odd {
 /// Requests that the endpoint did not take, or not whole, for one reason.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
-    pub(super) requests: u64,
+    /// How often it answered so; a request that is sent again counts again.
+    pub(super) tries: u64,
+    /// How many of those held nothing.
+    pub(super) empty: u64,
+    /// Log records, spans and data points that it did not take in the end, and said so last.
+    pub(super) items: [u64; 3],
     pub(super) kind: Option<&'static Kind>,
-    pub(super) help: &'static str,
+    pub(super) help: String,
 }
 
 #[derive(Debug)]
@@ -66,6 +106,8 @@ pub(super) struct Evidence {
     pub(super) is_rust: bool,
     hasher: RandomState,
     seen: HashSet<u64>,
+    /// Requests that were not taken, with what was said of them last: the same bytes may come again.
+    open: HashMap<u64, String>,
     traces_of_spans: HashSet<String>,
     /// How many log records name it.
     traces_of_logs: HashMap<String, u64>,
@@ -83,30 +125,76 @@ impl Evidence {
             is_rust: false,
             hasher: RandomState::new(),
             seen: HashSet::new(),
+            open: HashMap::new(),
             traces_of_spans: HashSet::new(),
             traces_of_logs: HashMap::new(),
             is_full: false,
         }
     }
 
-    /// A request was answered. What was refused may come again, so that it says nothing about duplicates.
-    pub(super) fn add(&mut self, message: &Message, is_taken: bool) {
-        self.tally.request(message.content());
+    /// A request was answered, here (`None`) or by the endpoint. One that was not taken and comes again, byte by byte, is
+    /// the same one: it is counted once, and says nothing about duplicates.
+    pub(super) fn add(&mut self, message: &Message, body: &[u8], passed: Option<&Passed>) {
+        let content = message.content();
+        self.tally.request(content);
+        let identity = self.hasher.hash_one((content.path(), body));
+        let earlier = self.open.remove(&identity);
+        let items = count(message);
+        let all: u64 = items.iter().sum();
+        if let Some(said) = &earlier {
+            let trouble: &mut Trouble = bounded(&mut self.troubles, said);
+            trouble.items.iter_mut().zip(items).for_each(|(left, number)| *left = left.saturating_sub(number));
+        }
+        let rejected = passed.map_or(0, |passed| passed.rejected).min(all);
+        let fate = match passed {
+            Some(passed) if !passed.is_final => Fate::Refused,
+            // Nothing of it was taken.
+            _ if rejected > 0 && rejected == all => Fate::Refused,
+            _ if rejected > 0 => Fate::Partly,
+            _ => Fate::Taken,
+        };
+        self.place(message, earlier.is_some().then_some(Fate::Refused), fate);
+        let Some(passed) = passed else { return };
+        self.tally.answer(&passed.said);
+        if passed.is_taken {
+            return;
+        }
+        let trouble: &mut Trouble = bounded(&mut self.troubles, &passed.said);
+        trouble.tries += 1;
+        trouble.empty += u64::from(all == 0);
+        (trouble.kind, trouble.help) = (passed.kind, passed.help.clone());
+        let lost = if fate == Fate::Refused { items } else { items.map(|number| number.min(rejected)) };
+        trouble.items.iter_mut().zip(lost).for_each(|(sum, number)| *sum += number);
+        if !passed.is_final && self.open.len() < REMEMBERED {
+            self.open.insert(identity, passed.said.clone());
+        }
+    }
+
+    /// Counts what a request holds as having had this fate, and no more as having had an earlier one.
+    fn place(&mut self, message: &Message, earlier: Option<Fate>, fate: Fate) {
         let at = self.tally.since.elapsed();
+        let is_new = earlier.is_none();
         match message {
             Message::Logs(request) => {
                 for log in records(request) {
-                    self.tally.log(&log);
+                    if is_new {
+                        self.tally.log(&log);
+                        self.timeline.add(at, Levels::of(log.severity_number));
+                    }
+                    let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
+                    self.is_rust |= language == Some("rust");
                     let scope = self.scope(log.service_name(), log.target());
-                    if is_taken { &mut scope.taken } else { &mut scope.refused }.add(log.severity_number);
-                    self.timeline.add(at, Levels::of(log.severity_number));
-                    if is_taken {
+                    if let Some(earlier) = earlier {
+                        earlier.levels(scope).remove(log.severity_number);
+                    }
+                    fate.levels(scope).add(log.severity_number);
+                    if fate != Fate::Refused {
                         self.look(&log);
                     }
                 }
             }
             Message::Traces(request) => {
-                for span in spans(request) {
+                for span in spans(request).into_iter().filter(|_| is_new) {
                     self.tally.span(&span);
                     self.scope(span.service_name(), &span.scope.name).spans += 1;
                     self.timeline.add(at, Timeline::SPANS);
@@ -118,7 +206,7 @@ impl Evidence {
                 }
             }
             Message::Metrics(request) => {
-                for point in points(request) {
+                for point in points(request).into_iter().filter(|_| is_new) {
                     self.tally.point(&point);
                     self.scope(point.service_name(), &point.scope.name).points += 1;
                 }
@@ -126,14 +214,13 @@ impl Evidence {
         }
     }
 
-    /// The endpoint has answered, or has not.
-    pub(super) fn answered(&mut self, passed: &Passed) {
-        self.tally.answer(&passed.said);
-        if !passed.is_taken {
-            let trouble: &mut Trouble = bounded(&mut self.troubles, &passed.said);
-            trouble.requests += 1;
-            (trouble.kind, trouble.help) = (passed.kind, passed.help);
-        }
+    /// Log records, spans and data points that came, and how many of them were not taken in the end.
+    pub(super) fn sent_and_lost(&self) -> [[u64; 2]; 3] {
+        let sent = self.tally.items();
+        std::array::from_fn(|kind| {
+            let lost = self.troubles.values().filter_map(|trouble| trouble.items.get(kind)).sum();
+            [sent.get(kind).copied().unwrap_or_default(), lost]
+        })
     }
 
     fn scope(&mut self, service: &str, name: &str) -> &mut Scope {
@@ -144,12 +231,12 @@ impl Evidence {
         let message = log.message();
         let identity =
             self.hasher.hash_one((log.service_name(), &message, log.time_unix_nano, log.observed_time_unix_nano));
-        let language = log.resource.get("telemetry.sdk.language").and_then(|language| language.as_str());
-        self.is_rust |= language == Some("rust");
         let odd = &mut self.odd;
         odd.logs += 1;
         odd.without_message += u64::from(message.is_empty());
-        odd.without_time += u64::from(log.time_unix_nano == 0);
+        let is_observed = log.observed_time_unix_nano != 0;
+        odd.without_time += u64::from(log.time_unix_nano == 0 && !is_observed);
+        odd.only_observed += u64::from(log.time_unix_nano == 0 && is_observed);
         let mut keys = HashSet::new();
         odd.key_twice += u64::from(!log.attributes.keys().all(|key| keys.insert(key)));
         odd.by_log_tracer += u64::from(log.target() == "log" && log.attribute("log.target").is_some());
@@ -180,6 +267,21 @@ impl Evidence {
         }
         let orphans = self.traces_of_logs.iter().filter(|(trace, _)| !self.traces_of_spans.contains(*trace));
         self.odd.without_span = orphans.map(|(_, number)| number).sum();
+    }
+}
+
+/// How many log records, spans and data points are in it.
+fn count(message: &Message) -> [u64; 3] {
+    match message {
+        Message::Logs(request) => {
+            let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
+            [scopes.map(|scope| scope.log_records.len() as u64).sum(), 0, 0]
+        }
+        Message::Traces(request) => {
+            let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+            [0, scopes.map(|scope| scope.spans.len() as u64).sum(), 0]
+        }
+        Message::Metrics(request) => [0, 0, points(request).len() as u64],
     }
 }
 

@@ -1,9 +1,14 @@
 //! What deserves a look in what arrived, and in what did not.
 
+use std::collections::BTreeMap;
+
+use indicatif::HumanCount;
+
 use super::account::Account;
 use super::environment::switched_off;
 use super::evidence::Odd;
 use super::silence;
+use super::text::{listed, many};
 use crate::command::inlet::Levels;
 use crate::config::Environment;
 use crate::finding::kind;
@@ -21,13 +26,16 @@ pub(super) struct Circumstances {
     pub(super) rust_log: Option<String>,
     /// The variable that keeps records in the program.
     pub(super) switched_off: Option<String>,
+    /// Variables that name no endpoint that anything can be passed on to, with their values.
+    pub(super) unusable: BTreeMap<&'static str, String>,
     /// Where requests come in.
     pub(super) ports: [u16; 2],
 }
 
 impl Circumstances {
-    pub(super) fn of(environment: &Environment, ports: [u16; 2]) -> Self {
+    pub(super) fn of(environment: &Environment, unusable: BTreeMap<&'static str, String>, ports: [u16; 2]) -> Self {
         Self {
+            unusable,
             rust_log: environment.get("RUST_LOG").map(str::to_owned),
             switched_off: switched_off(environment),
             ports,
@@ -44,7 +52,9 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     } else {
         found.extend(only_severe(account, circumstances, logs));
     }
+    found.extend(unusable(circumstances));
     found.extend(not_taken(account));
+    found.extend(not_read(account));
     found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
@@ -64,19 +74,75 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
     Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
 }
 
+/// Endpoints that are none, though the program was given one that works: here.
+fn unusable(circumstances: &Circumstances) -> Vec<Finding> {
+    let told = circumstances.unusable.iter().map(|(variable, value)| {
+        let text =
+            format!("`{value}` has no http:// or https:// in front: it cannot be used, and nothing is passed on to it");
+        Finding::new(&kind::BAD_URL, Severity::Error, *variable, text)
+            .help(format!("write a whole URL: {variable}=http://localhost:4318"))
+    });
+    told.collect()
+}
+
 /// What the endpoint did not take.
 fn not_taken(account: &Account) -> Vec<Finding> {
-    let requests: u64 = account.evidence.tally.requests.values().sum();
     let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
+    let sent = account.evidence.sent_and_lost();
     let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let number = trouble.requests;
-        let kind = trouble.kind.unwrap_or(&kind::REFUSED);
-        let text = format!("{number} of {requests} requests were not taken, or not whole: {said}");
-        let severity = if number == requests { Severity::Error } else { Severity::Warning };
-        let found = Finding::new(kind, severity, endpoint, text);
-        if trouble.help.is_empty() { found } else { found.help(trouble.help) }
+        let (severity, what) = match trouble.empty == trouble.tries {
+            true => (Severity::Warning, "did not take requests, and there was nothing in them".to_owned()),
+            false => outcome(trouble.items, sent),
+        };
+        let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
+        let text = format!("{endpoint} {what} ({said}{tries})");
+        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), severity, "the endpoint", text);
+        if trouble.help.is_empty() { found } else { found.help(trouble.help.clone()) }
     });
-    troubles.take(MOST_TROUBLES).collect()
+    let mut troubles: Vec<Finding> = troubles.collect();
+    troubles.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    troubles.truncate(MOST_TROUBLES);
+    troubles
+}
+
+/// What could not be read here, which a collector would not read either. What broke off says nothing of the program.
+fn not_read(account: &Account) -> Vec<Finding> {
+    let came: u64 = account.evidence.tally.requests.values().sum();
+    let severity = if came == 0 { Severity::Error } else { Severity::Warning };
+    let told = account.evidence.tally.malformed.iter().filter_map(|(what, number)| {
+        let (kind, help) = match what.get(..4) {
+            Some("404 ") => (
+                &kind::WRONG_PATH,
+                "/v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT and to nothing else: look at the path in code",
+            ),
+            Some("413 ") => (&kind::NOT_TAKEN, "send smaller requests"),
+            Some("400 " | "405 " | "415 ") => (
+                &kind::NOT_TAKEN,
+                "look at what it sends: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json",
+            ),
+            _ => return None,
+        };
+        let verb = if *number == 1 { "was" } else { "were" };
+        let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
+        Some(finding(kind, severity, text).help(help))
+    });
+    told.take(MOST_TROUBLES).collect()
+}
+
+/// What it did not take of what was sent, as the end of a sentence, and how bad that is.
+fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Severity, String) {
+    let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
+    let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
+    if kinds().next().is_none() {
+        return (Severity::Note, "took everything in the end, and not at once".to_owned());
+    }
+    if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
+        let parts: Vec<String> = kinds().map(|((lost, _), what)| many(lost, what)).collect();
+        return (Severity::Error, format!("took none of {}", listed(&parts).unwrap_or_default()));
+    }
+    let parts: Vec<String> =
+        kinds().map(|((lost, [sent, _]), what)| format!("{} of {}", HumanCount(lost), many(sent, what))).collect();
+    (Severity::Warning, format!("did not take {}", listed(&parts).unwrap_or_default()))
 }
 
 /// Nothing below WARN.
@@ -132,68 +198,90 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
         }
     };
     let Odd { logs, with_trace, .. } = *odd;
-    let records = |number: u64| format!("{number} of {logs} log record{}", if logs == 1 { "" } else { "s" });
+    // One has, two have.
+    let records = |number: u64, one: &str, more: &str| {
+        format!("{} of {} {}", HumanCount(number), many(logs, "log record"), if number == 1 { one } else { more })
+    };
+    let have = |number: u64, what: &str| records(number, &format!("has {what}"), &format!("have {what}"));
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
         Severity::Warning,
-        format!("{spans} spans came, and none of {logs} log records has a trace id"),
+        format!("{} came, and none of {} has a trace id", many(spans, "span"), many(logs, "log record")),
         "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
     );
     add(
         odd.without_span > 0,
         &kind::SPAN_MISSING,
         Severity::Warning,
-        format!("{} name a trace of which no span came", records(odd.without_span)),
+        records(odd.without_span, "names a trace of which no span came", "name a trace of which no span came"),
         "end spans and shut the tracer provider down before the process ends",
     );
     add(
         odd.without_time > 0,
         &kind::TIME_ZERO,
         Severity::Warning,
-        format!("{} have no time, which many stores take for 1970", records(odd.without_time)),
+        have(odd.without_time, "no time, which many stores take for 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
+    );
+    add(
+        odd.only_observed > 0,
+        &kind::TIME_ZERO,
+        Severity::Note,
+        have(
+            odd.only_observed,
+            "the observed time only: the official tracing appender leaves the time to the receiver",
+        ),
+        "have the collector copy observed_time where time is 0",
     );
     add(
         odd.without_service > 0,
         &kind::SERVICE_UNKNOWN,
         Severity::Warning,
-        format!("{} items have no service.name, or `unknown_service`", odd.without_service),
+        format!(
+            "{} {} no service.name, or `unknown_service`",
+            many(odd.without_service, "item"),
+            if odd.without_service == 1 { "has" } else { "have" }
+        ),
         "OTEL_SERVICE_NAME=shop logbridge run -- …",
     );
     add(
         odd.without_message > 0,
         &kind::UNREADABLE_RECORD,
         Severity::Warning,
-        format!("{} have no message", records(odd.without_message)),
+        have(odd.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
         odd.key_twice > 0,
         &kind::UNREADABLE_RECORD,
         Severity::Warning,
-        format!("{} have an attribute key twice", records(odd.key_twice)),
+        have(odd.key_twice, "an attribute key twice"),
         "give each attribute a name of its own",
     );
     add(
         odd.twice > 0,
         &kind::BRIDGED_TWICE,
         Severity::Warning,
-        format!("{} have the message and the time of another one", records(odd.twice)),
+        have(odd.twice, "the message and the time of another one"),
         "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
         odd.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
         Severity::Warning,
-        format!("{} have the target `log`, and their own in `log.target`", records(odd.by_log_tracer)),
+        have(odd.by_log_tracer, "the target `log`, and another one in `log.target`"),
         "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
     );
     add(
         odd.of_clients >= MANY && odd.of_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
         Severity::Warning,
-        format!("{} come from h2, hyper, reqwest, rustls or tonic", records(odd.of_clients)),
+        records(
+            odd.of_clients,
+            "comes from h2, hyper, reqwest, rustls or tonic",
+            "come from h2, hyper, reqwest, rustls or tonic",
+        ),
         "RUST_LOG=debug,h2=off,hyper=off,hyper_util=off,reqwest=off,rustls=off,tonic=off",
     );
     found

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::account::Fate;
 use super::super::child::Ended;
 use super::super::evidence::Evidence;
 use super::super::reports::{Cut, Program};
+use super::super::text::sums;
 use super::*;
 use crate::command::inlet::Passed;
 use crate::receiver::{Content, Reply, decode};
@@ -18,7 +20,7 @@ const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
 fn take(evidence: &mut Evidence, content: Content, request: &Value) {
     let head = http::Request::post(content.path()).header("content-type", "application/json").body(()).expect("a head");
     let (_, message) = decode(&head.into_parts().0, request.to_string().into(), &Content::ALL).expect("a request");
-    evidence.add(&message, true);
+    evidence.add(&message, request.to_string().as_bytes(), None);
 }
 
 /// A record with everything that it should have, but for what `change` does to it.
@@ -97,6 +99,25 @@ fn records_are_told_by_what_is_odd_about_them() {
 }
 
 #[test]
+fn that_the_time_is_left_to_the_receiver_is_a_note() {
+    let judged = |observed: &str| {
+        let account = account(|evidence| {
+            let change = |record: &mut Value| {
+                record["timeUnixNano"] = json!("0");
+                record["observedTimeUnixNano"] = json!(observed);
+            };
+            take(evidence, Content::Logs, &logs("shop", "shop", vec![record(1, change)]));
+        });
+        told(&account)
+    };
+    let text =
+        "1 of 1 log record has the observed time only: the official tracing appender leaves the time to the receiver";
+    assert_eq!(judged("1700000000000000001"), [("LB095", Severity::Note, text.to_owned())]);
+    let text = "1 of 1 log record has no time, which many stores take for 1970";
+    assert_eq!(judged("0"), [("LB095", Severity::Warning, text.to_owned())]);
+}
+
+#[test]
 fn a_service_without_a_name_is_told() {
     for (service, expected) in [("", &["LB096"][..]), ("unknown_service:shop", &["LB096"]), ("shop", &[])] {
         let account =
@@ -126,51 +147,142 @@ fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
     assert_eq!([of(30, 40), of(0, 40), of(15, 1)], [const { Vec::<&str>::new() }; 3]);
 }
 
-#[test]
-fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
-    let answered = |kind: Option<&'static Kind>, requests: usize| {
-        let account = account(|evidence| {
-            for number in 0..requests {
-                // The first one fails, if any does.
-                let kind = kind.filter(|_| number == 0);
-                let ending = Reply::refusal(http::StatusCode::OK, String::new()).ending;
-                let said = if kind.is_some() { "no" } else { "200 taken" }.to_owned();
-                let is_taken = kind.is_none();
-                let took = Duration::ZERO;
-                evidence.answered(&Passed {
-                    ending,
-                    is_taken,
-                    is_final: is_taken,
-                    is_dead: false,
-                    kind,
-                    said,
-                    help: "",
-                    took,
-                });
-                take(evidence, Content::Traces, &span(TRACE));
-                take(evidence, Content::Logs, &logs("shop", "shop", vec![record(number, |_| {})]));
-            }
-        });
-        judge(&account, &Circumstances::default())
-            .into_iter()
-            .map(|found| (found.code, found.severity))
-            .collect::<Vec<_>>()
-    };
-    for kind in [&kind::CANNOT_DELIVER, &kind::REFUSED, &kind::UNCONFIRMED] {
-        assert_eq!(answered(Some(kind), 2), [(kind.code, Severity::Warning)]);
+/// What the endpoint answers: words, and how many are rejected; the words are empty where it takes everything.
+fn passed(kind: Option<&'static Kind>, said: &str, rejected: u64) -> Passed {
+    Passed {
+        ending: Reply::refusal(http::StatusCode::OK, String::new()).ending,
+        is_taken: kind.is_none(),
+        is_final: kind.is_none() || rejected > 0,
+        rejected,
+        is_dead: false,
+        kind,
+        said: said.to_owned(),
+        help: String::new(),
+        took: Duration::ZERO,
     }
-    assert_eq!(answered(None, 2), []);
+}
+
+/// An account of requests that were passed on, each with its answer.
+fn forwarded(requests: &[(Content, Value, Passed)]) -> Account {
+    let mut account = account(|evidence| {
+        for (content, request, passed) in requests {
+            let request = request.to_string();
+            let head = http::Request::post(content.path())
+                .header("content-type", "application/json")
+                .body(())
+                .expect("a head");
+            let (_, message) = decode(&head.into_parts().0, request.clone().into(), &Content::ALL).expect("a request");
+            evidence.add(&message, request.as_bytes(), Some(passed));
+        }
+    });
+    account.upstream = Some("http://up".to_owned());
+    account
+}
+
+fn told(account: &Account) -> Vec<(&'static str, Severity, String)> {
+    let found = judge(account, &Circumstances::default());
+    found.into_iter().map(|found| (found.code, found.severity, found.text)).collect()
+}
+
+fn some_logs(numbers: std::ops::Range<usize>) -> Value {
+    logs("shop", "shop", numbers.map(|number| record(number, |record| record["traceId"] = json!(""))).collect())
 }
 
 #[test]
-fn what_was_refused_and_comes_again_is_not_there_twice() {
-    let request = logs("shop", "shop", vec![record(1, |_| {})]);
-    let head = http::Request::post("/v1/logs").header("content-type", "application/json").body(()).expect("a head");
-    let (_, message) = decode(&head.into_parts().0, request.to_string().into(), &Content::ALL).expect("a request");
-    let tried =
-        |answers: &[bool]| codes(&account(|evidence| answers.iter().for_each(|taken| evidence.add(&message, *taken))));
-    assert_eq!(tried(&[false, false, true]), [""; 0]);
-    assert_eq!(tried(&[true, true]), ["LB098"]);
+fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
+    for kind in [&kind::CANNOT_DELIVER, &kind::REFUSED, &kind::UNCONFIRMED] {
+        let account = forwarded(&[
+            (Content::Logs, some_logs(0..1), passed(Some(kind), "no", 0)),
+            (Content::Logs, some_logs(1..3), passed(None, "200 taken", 0)),
+        ]);
+        let text = "http://up did not take 1 of 3 log records (no)".to_owned();
+        assert_eq!(told(&account), [(kind.code, Severity::Warning, text)]);
+        assert_eq!(sums(&account), "3 log records sent by the program, 2 log records taken by the endpoint");
+    }
+    let healthy = forwarded(&[(Content::Logs, some_logs(0..1), passed(None, "200 taken", 0))]);
+    assert_eq!(
+        (told(&healthy), sums(&healthy).as_str()),
+        (vec![], "1 log record sent by the program, all taken by the endpoint")
+    );
+}
+
+#[test]
+fn what_is_sent_again_is_counted_once() {
+    let refused = || passed(Some(&kind::CANNOT_DELIVER), "connection refused", 0);
+    let dead = forwarded(&[
+        (Content::Logs, some_logs(0..1), refused()),
+        (Content::Logs, some_logs(0..1), refused()),
+        (Content::Traces, span(TRACE), refused()),
+        (Content::Logs, some_logs(0..1), refused()),
+    ]);
+    let text = "http://up took none of 1 log record and 1 span (connection refused, 4 tries)".to_owned();
+    assert_eq!(told(&dead), [("LB081", Severity::Error, text)]);
+    assert_eq!(sums(&dead), "1 log record and 1 span sent by the program, none taken by the endpoint");
+    // It is taken in the end.
+    let late = forwarded(&[
+        (Content::Logs, some_logs(0..2), refused()),
+        (Content::Logs, some_logs(0..2), refused()),
+        (Content::Logs, some_logs(0..2), passed(None, "200 taken", 0)),
+    ]);
+    let text = "http://up took everything in the end, and not at once (connection refused, 2 tries)".to_owned();
+    assert_eq!(told(&late), [("LB081", Severity::Note, text)]);
+    assert_eq!(sums(&late), "2 log records sent by the program, all taken by the endpoint");
+    let empty = forwarded(&[(Content::Logs, json!({}), refused()), (Content::Logs, json!({}), refused())]);
+    let text =
+        "http://up did not take requests, and there was nothing in them (connection refused, 2 tries)".to_owned();
+    assert!(told(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", told(&empty));
+    let scope = &late.evidence.services["shop"]["shop"];
+    assert_eq!((scope.taken.all(), scope.refused.all()), (2, 0));
+    // What was taken and comes again is there twice.
+    let twice = forwarded(&[
+        (Content::Logs, some_logs(0..1), passed(None, "200 taken", 0)),
+        (Content::Logs, some_logs(0..1), passed(None, "200 taken", 0)),
+    ]);
+    assert_eq!(told(&twice).first().map(|found| found.0), Some("LB098"));
+}
+
+#[test]
+fn what_language_it_is_written_in_is_known_of_what_was_refused_too() {
+    let mut request = some_logs(0..1);
+    request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = json!(17);
+    let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
+    attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": "rust"}}));
+    let account = forwarded(&[(Content::Logs, request, passed(Some(&kind::REFUSED), "no", 0))]);
+    let text = "the only log record that arrived is ERROR: RUST_LOG is not set, which means WARN".to_owned();
+    assert!(told(&account).contains(&("LB092", Severity::Note, text)), "{:?}", told(&account));
+}
+
+#[test]
+fn what_is_rejected_in_part_is_subtracted() {
+    let said = "partial success: 2 rejected: \"too old\"";
+    let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), passed(Some(&kind::REFUSED), said, 2))]);
+    let some = part(5);
+    let text = format!("http://up did not take 2 of 5 log records ({said})");
+    assert_eq!(told(&some), [("LB082", Severity::Warning, text)]);
+    assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&Fate::Partly, 5)]);
+    assert_eq!(some.rejected_in_part(), 2);
+    // All of it: nothing was taken.
+    let all = part(2);
+    assert_eq!(told(&all), [("LB082", Severity::Error, format!("http://up took none of 2 log records ({said})"))]);
+    assert_eq!((all.flows()[0].fate.class(), all.rejected_in_part()), ("refused", 0));
+}
+
+#[test]
+fn what_could_not_be_read_is_told() {
+    let judged = |what: &str| {
+        told(&account(|evidence| {
+            take(evidence, Content::Logs, &some_logs(0..1));
+            evidence.tally.malformed(what);
+        }))
+    };
+    for (what, code) in
+        [("404 to POST /v1/log: nothing there", "LB069"), ("400 to POST /v1/logs: not OTLP JSON: key", "LB074")]
+    {
+        let text = format!("1 request was not read, nor would a collector: {what}");
+        assert_eq!(judged(what), [(code, Severity::Warning, text)]);
+    }
+    // A connection that broke is the end of a program, as often as not.
+    assert_eq!(judged("request cut short: connection reset"), []);
 }
 
 #[test]
@@ -223,8 +335,8 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
         account
     };
     let off = Circumstances { switched_off: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
-    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true keeps them in the program | unset it"));
-    let malformed = account(|evidence| evidence.tally.malformed("404: nothing at `/v1/log`"));
+    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true switches sending off | unset it"));
+    let malformed = account(|evidence| evidence.tally.malformed("the client hung up"));
     assert!(why(malformed, &plain).contains("what came could not be read"));
     let sending_to = |endpoint: &str| {
         let mut program = Program::default();
@@ -246,10 +358,33 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
     );
     assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
     let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
-    assert!(why(ended(killed), &plain).contains("it was killed by SIGKILL"));
+    let said = why(ended(killed), &plain);
+    assert!(
+        said.contains("it was killed by SIGKILL") && !said.contains("FLUSH_ON_SIGNALS") && !said.contains("RUST_LOG"),
+        "{said}"
+    );
+    let asked = Ended { signal: Some(15), took: Duration::from_secs(60), code: None };
+    let said = why(ended(asked), &plain);
+    assert!(said.contains("sends what waits at SIGTERM with LOGBRIDGE_FLUSH_ON_SIGNALS=true"), "{said}");
     let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
     let said = why(ended(soon), &plain);
-    assert!(said.contains("it ended after 1.2 s") && said.contains("RUST_LOG is not set"), "{said}");
+    assert!(said.contains("it ended after 1.2 s") && said.ends_with("RUST_LOG=info, which is not set"), "{said}");
+    for (filter, through) in [
+        ("off", "nothing"),
+        ("ERROR", "only ERROR"),
+        ("shop=error,off", "only ERROR"),
+        ("warn/x", "only WARN and ERROR"),
+    ] {
+        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        let expected = format!("RUST_LOG={filter} lets through {through} | try RUST_LOG=info logbridge run -- …");
+        assert!(why(account(|_| {}), &filtered).contains(&expected), "{filter}");
+        // Also of a program that would say it itself, had it been asked to count.
+        assert!(why(with(Program::default()), &filtered).contains(&expected), "{filter}");
+    }
+    for filter in ["info", "error,shop=info", "shop", ""] {
+        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        assert!(!why(account(|_| {}), &filtered).contains("lets through"), "{filter}");
+    }
     assert!(why(account(|_| {}), &plain).contains("it has no exporter"));
     let failed = Ended { code: Some(1), took: Duration::from_secs(1), signal: None };
     assert!(why(ended(failed), &plain).contains("it exited with 1, perhaps before it sent anything"));

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::StatusCode;
 
 use super::evidence::Evidence;
-use crate::command::inlet::{MAX_BODY, Upstream};
+use crate::command::inlet::{MAX_BODY, Upstream, cause_of};
 use crate::receiver::{Answer, Content, Exchange, ReceivedRequest, Refusal, Reply, Service, decode};
 
 #[derive(Debug)]
@@ -42,15 +42,12 @@ impl Gather {
             None => None,
         };
         let Some(passed) = passed else {
-            self.evidence().add(&message, true);
+            self.evidence().add(&message, &exchange.body, None);
             // The orderly answer can always be made.
             let taken = Answer::Ok.reply(content, format);
             return taken.unwrap_or_else(|why| Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why));
         };
-        let mut evidence = self.evidence();
-        evidence.answered(&passed);
-        // A part that was rejected will not come again either.
-        evidence.add(&message, passed.is_final);
+        self.evidence().add(&message, &exchange.body, Some(&passed));
         Reply::now(passed.ending)
     }
 }
@@ -68,7 +65,6 @@ impl Service for Gather {
     }
 
     fn problem(&self, what: String) {
-        let what = what.split_once(": ").map_or(what.as_str(), |(_, what)| what);
-        self.evidence().tally.malformed(what);
+        self.evidence().tally.malformed(cause_of(&what));
     }
 }

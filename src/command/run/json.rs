@@ -10,6 +10,7 @@ pub(super) fn of(account: &Account) -> Value {
     let Account { command, ended, upstream, evidence, programs, findings } = account;
     let tally = &evidence.tally;
     let [logs, spans, points] = tally.items();
+    let lost = evidence.sent_and_lost().map(|[_, lost]| lost);
     let arrived = evidence.services.iter().flat_map(|(service, scopes)| {
         scopes.iter().map(move |(scope, numbers)| {
             json!({
@@ -17,6 +18,7 @@ pub(super) fn of(account: &Account) -> Value {
                 "scope": scope,
                 "taken": levels(&numbers.taken),
                 "refused": levels(&numbers.refused),
+                "taken_in_part": levels(&numbers.partly),
                 "spans": numbers.spans,
                 "data_points": numbers.points,
             })
@@ -53,6 +55,7 @@ pub(super) fn of(account: &Account) -> Value {
         "arrived": arrived.collect::<Vec<_>>(),
         "not_read": tally.malformed,
         "answers": tally.answers,
+        "not_taken": { "log_records": lost[0], "spans": lost[1], "data_points": lost[2] },
         "programs": programs.collect::<Vec<_>>(),
         "flows": flows.iter().map(|flow| json!({
             "target": flow.target, "level": flow.level, "fate": flow.fate.words(), "records": flow.records,
@@ -76,6 +79,7 @@ fn finding(finding: &Finding) -> Value {
         "name": finding.name,
         "severity": finding.severity.to_string(),
         "verdict": finding.verdict.to_string(),
+        "place": finding.place,
         "text": finding.text,
         "help": finding.help,
     })

@@ -2,6 +2,7 @@
 
 mod account;
 mod child;
+mod command_line;
 mod environment;
 mod evidence;
 mod findings;
@@ -24,13 +25,14 @@ use clap::Args;
 
 use self::account::Account;
 use self::child::{Signals, cannot_start};
+use self::environment::Endpoints;
 use self::evidence::Evidence;
 use self::findings::Circumstances;
 use self::gather::Gather;
 use self::reports::Directory;
 use super::Problem;
 use super::inlet::{Doors, Upstream};
-use super::terminal::{error, listen, print, say};
+use super::terminal::{Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
 use crate::receiver::Server;
 
@@ -55,6 +57,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(12);
 /// At its end, stderr says what arrived by service, scope and level, what could not be read, what the endpoint answered, for
 /// programs with logbridge what became of every record that was logged, and what in all that deserves a look
 /// (`logbridge explain LB091` tells more of each).
+///
+/// Where LOGBRIDGE_REPORT names a directory, or a file in .json, reports of programs with logbridge are copied there.
 ///
 /// Exits with what the program exits with: 128 and the number of the signal where one killed it, 127 where it was not found,
 /// 126 where it could not be started; with 125 where this command could not do its part.
@@ -89,12 +93,19 @@ impl Run {
     }
 
     fn try_run(&self, environment: &Environment) -> Result<u8, Problem> {
-        let urls = if self.no_forward { Vec::new() } else { environment::endpoints(environment) };
+        if let Some(path) = &self.report {
+            reports::may_be_written(path).map_err(|failed| {
+                let text = format!("{} cannot be written: {failed}", path.display());
+                Problem::new(text, "name another file with --report")
+            })?;
+        }
+        let Endpoints { urls, unusable } =
+            if self.no_forward { Endpoints::default() } else { environment::endpoints(environment) };
         let upstream = match urls.is_empty() {
             true => None,
-            false => Some(Upstream::new(&urls, "the endpoint in the environment", environment)?),
+            false => Some(Upstream::new(&urls, None, environment)?),
         };
-        let shown = urls.first().map(|(_, url)| redact_url(url));
+        let shown = environment::shown(&urls).map(|url| redact_url(&url));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| no_start(&error))?;
         let directory = Directory::new().map_err(|error| {
@@ -104,7 +115,7 @@ impl Run {
         let doors = Doors { host: IpAddr::from([127, 0, 0, 1]), grpc: 0, http: 0 };
         let (server, addresses) = doors.open(Arc::clone(&gather))?;
         let changes = environment::changes(environment, addresses, directory.path());
-        let command = self.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let command = command_line::shown(&self.command);
         let ended = runtime.block_on(async {
             // First: from here on a signal is for the program.
             let signals = Signals::new().map_err(|error| no_start(&error))?;
@@ -130,9 +141,16 @@ impl Run {
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
         let account = Account::new(command, ended, shown, evidence);
-        let account = account
-            .judged(directory.programs(), &Circumstances::of(environment, addresses.map(|address| address.port())));
+        let account = account.judged(
+            directory.programs(),
+            &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),
+        );
         self.tell(&account);
+        let wanted = environment.get("LOGBRIDGE_REPORT").filter(|wanted| *wanted != "off");
+        if let Some((wanted, why)) = wanted.and_then(|wanted| Some((wanted, directory.keep(wanted).err()?))) {
+            let (note, wanted, why) = (paint(Look::Bold, "note:"), plain(wanted), plain(&why));
+            say(&format!("\n{note} LOGBRIDGE_REPORT={wanted}: {why}\n"));
+        }
         Ok(code)
     }
 

@@ -98,18 +98,42 @@ impl Directory {
         &self.0
     }
 
-    /// The reports in it, by process.
-    pub(super) fn programs(&self) -> Vec<Program> {
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
         let entries = fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok);
         let is_report = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.starts_with("report-") && name.ends_with(".json")
         };
-        let paths = entries.map(|entry| entry.path()).filter(is_report).take(MOST);
-        let mut programs: Vec<Program> = paths.filter_map(|path| read(&path)).collect();
+        entries.map(|entry| entry.path()).filter(is_report).take(MOST)
+    }
+
+    /// Copies the reports to where the user wants them, as LOGBRIDGE_REPORT says it of a process; `Err` says why not.
+    pub(super) fn keep(&self, wanted: &str) -> Result<(), String> {
+        let to = Path::new(wanted);
+        let is_directory = to.is_dir();
+        if !is_directory && !wanted.ends_with(".json") {
+            return Err("for this run the report of the program went into this account instead".to_owned());
+        }
+        for path in self.files() {
+            let to = path.file_name().filter(|_| is_directory).map_or_else(|| to.to_owned(), |name| to.join(name));
+            fs::copy(&path, &to).map_err(|failed| format!("the report cannot be copied there: {failed}"))?;
+        }
+        Ok(())
+    }
+
+    /// The reports in it, by process.
+    pub(super) fn programs(&self) -> Vec<Program> {
+        let mut programs: Vec<Program> = self.files().filter_map(|path| read(&path)).collect();
         programs.sort_by_key(|program| program.pid);
         programs
     }
+}
+
+/// Tries to write there, and leaves what is there as it is.
+pub(super) fn may_be_written(path: &Path) -> io::Result<()> {
+    let is_there = path.exists();
+    fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    if is_there { Ok(()) } else { fs::remove_file(path) }
 }
 
 impl Drop for Directory {

@@ -4,9 +4,13 @@ use super::account::Account;
 use super::child::signal_name;
 use super::findings::Circumstances;
 use super::reports::Program;
+use crate::command::terminal::lasted;
 
 /// SDKs wait so long before they send the first batch of spans.
 const FIRST_BATCH_SECONDS: u64 = 5;
+
+/// SIGINT and SIGTERM, at which logbridge may send what waits.
+const CAN_BE_CAUGHT: [i32; 2] = [2, 15];
 
 /// A reason, and what to change.
 pub(super) type Reason = (String, String);
@@ -16,7 +20,7 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
     if let Some(switch) = &circumstances.switched_off {
         let name = switch.split('=').next().unwrap_or_default();
         let help = format!("unset it: env -u {name} logbridge run -- …");
-        return (format!("{switch} keeps them in the program"), help);
+        return (format!("{switch} switches sending off"), help);
     }
     if !account.evidence.tally.malformed.is_empty() {
         let help = "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json";
@@ -25,14 +29,35 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
     if !account.programs.is_empty() {
         return with_logbridge(&account.programs, circumstances);
     }
+    if let Some(reason) = by_filter(circumstances) {
+        return reason;
+    }
     let (why, help) = without(account);
     match circumstances.rust_log {
-        None => (
-            why,
-            format!("{help}. RUST_LOG is not set: programs in Rust log nothing below WARN then, or nothing at all"),
-        ),
-        Some(_) => (why, help),
+        // Nobody knows whether it is a program in Rust, and one that failed has other troubles.
+        None if account.ended.code == Some(0) => {
+            (why, format!("{help}; last, if it is written in Rust: RUST_LOG=info, which is not set"))
+        }
+        _ => (why, help),
     }
+}
+
+/// A filter in the environment that is as good as silence.
+fn by_filter(circumstances: &Circumstances) -> Option<Reason> {
+    let filter = circumstances.rust_log.as_deref()?;
+    let directives = filter.split_once('/').map_or(filter, |(directives, _)| directives).split(',');
+    let levels: Vec<String> = directives
+        .map(|directive| directive.rsplit('=').next().unwrap_or_default().trim().to_lowercase())
+        .filter(|level| !level.is_empty())
+        .collect();
+    let are_all = |known: &[&str]| !levels.is_empty() && levels.iter().all(|level| known.contains(&level.as_str()));
+    let through = match () {
+        () if are_all(&["off"]) => "nothing",
+        () if are_all(&["error", "off"]) => "only ERROR",
+        () if are_all(&["warn", "error", "off"]) => "only WARN and ERROR",
+        () => return None,
+    };
+    Some((format!("RUST_LOG={filter} lets through {through}"), "try RUST_LOG=info logbridge run -- …".to_owned()))
 }
 
 /// Programs that say themselves what became of their records.
@@ -52,6 +77,9 @@ fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason
     let accepted: u64 = programs.iter().map(|program| program.otlp.accepted).sum();
     let below: u64 = programs.iter().map(|program| program.below + program.otlp.below).sum();
     if offered == 0 {
+        if let Some(reason) = by_filter(circumstances) {
+            return reason;
+        }
         let help = "RUST_LOG=debug shows whether it logs at all; `logbridge::init()` has to come first in `main`";
         return ("logbridge is in it, and no record was offered to it".to_owned(), help.to_owned());
     }
@@ -77,7 +105,15 @@ fn without(account: &Account) -> Reason {
     }
     if let Some(signal) = ended.signal {
         let why = format!("it was killed by {}, which leaves no time to send what waits", signal_name(signal));
-        return (why, "logbridge keeps records of killed programs in a spool: LOGBRIDGE_SPOOL_DIR".to_owned());
+        let spool = "logbridge keeps records of killed programs in a spool: LOGBRIDGE_SPOOL_DIR";
+        let help = match CAN_BE_CAUGHT.contains(&signal) {
+            true => format!(
+                "logbridge sends what waits at {} with LOGBRIDGE_FLUSH_ON_SIGNALS=true; {spool}",
+                signal_name(signal)
+            ),
+            false => spool.to_owned(),
+        };
+        return (why, help);
     }
     if let Some(code) = ended.code.filter(|code| *code != 0) {
         let why = format!("it exited with {code}, perhaps before it sent anything, or by `exit`, which sends nothing");
@@ -85,8 +121,8 @@ fn without(account: &Account) -> Reason {
     }
     if ended.took.as_secs() < FIRST_BATCH_SECONDS {
         let why = format!(
-            "it ended after {:.1} s: it has no exporter, the endpoint stands in its code, or it ended before its first batch",
-            ended.took.as_secs_f64()
+            "it ended after {}: it has no exporter, the endpoint stands in its code, or it ended before its first batch",
+            lasted(ended.took)
         );
         return (why, "flush or shut the SDK's provider down before the end; logbridge does so by itself".to_owned());
     }

@@ -9,7 +9,7 @@ use super::account::Account;
 use super::evidence::Scope;
 use super::reports::{Cut, Program};
 use crate::command::inlet::Levels;
-use crate::command::terminal::{Look, finding, paint, plain, table as table_of};
+use crate::command::terminal::{Look, finding, lasted, paint, plain, table as table_of};
 
 /// So many rows of a table are looked at; the others are one row.
 const ROWS: usize = 20;
@@ -38,23 +38,42 @@ pub(super) fn many(number: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
-/// What came in, in words.
-pub(super) fn sums(account: &Account) -> String {
-    let kinds = account.evidence.tally.items().into_iter().zip(["log record", "span", "data point"]);
-    let parts: Vec<String> = kinds.filter(|(number, _)| *number > 0).map(|(number, what)| many(number, what)).collect();
-    match parts.split_last() {
-        None => "nothing came in".to_owned(),
-        Some((last, [])) => format!("{last} came in"),
-        Some((last, first)) => format!("{} and {last} came in", first.join(", ")),
+/// So many log records, spans and data points, in words; `None` for nothing.
+pub(super) fn items(numbers: [u64; 3]) -> Option<String> {
+    let parts = numbers.into_iter().zip(["log record", "span", "data point"]).filter(|(number, _)| *number > 0);
+    listed(&parts.map(|(number, what)| many(number, what)).collect::<Vec<_>>())
+}
+
+/// As one says a list; `None` for nothing.
+pub(super) fn listed(parts: &[String]) -> Option<String> {
+    match parts.split_last()? {
+        (last, []) => Some(last.clone()),
+        (last, first) => Some(format!("{} and {last}", first.join(", "))),
     }
+}
+
+/// What came in, and what the endpoint took of it, in words.
+pub(super) fn sums(account: &Account) -> String {
+    let numbers = account.evidence.sent_and_lost();
+    let Some(sent) = items(numbers.map(|[sent, _]| sent)) else { return "nothing arrived".to_owned() };
+    if account.upstream.is_none() {
+        return format!("{sent} came in");
+    }
+    let taken = numbers.map(|[sent, lost]| sent.saturating_sub(lost));
+    let taken = match items(taken) {
+        _ if numbers.iter().all(|[_, lost]| *lost == 0) => "all".to_owned(),
+        None => "none".to_owned(),
+        Some(some) => some,
+    };
+    format!("{sent} sent by the program, {taken} taken by the endpoint")
 }
 
 fn head(account: &Account) -> String {
     let ended = &account.ended;
-    let took = format!("{:.1} s", ended.took.as_secs_f64());
+    let took = lasted(ended.took);
     let look = if ended.code == Some(0) { Look::Bold } else { Look::Warning };
-    let words = paint(look, &format!("{} {}", plain(&account.command), ended.words()));
-    format!("{words} after {took}: {}", sums(account))
+    let words = paint(look, &format!("`{}` {}", plain(&account.command), ended.words()));
+    format!("logbridge: {words} after {took}: {}", sums(account))
 }
 
 fn rows<'a>(text: &mut String, heading: &str, look: Look, all: impl Iterator<Item = (&'a String, &'a u64)>) {
@@ -75,9 +94,7 @@ fn arrived(account: &Account) -> String {
     let mut all: Vec<(&String, &String, &Scope, Levels)> = Vec::new();
     for (service, scopes) in &account.evidence.services {
         for (name, scope) in scopes {
-            let mut levels = scope.taken;
-            levels.0.iter_mut().zip(scope.refused.0).for_each(|(sum, refused)| *sum += refused);
-            all.push((service, name, scope, levels));
+            all.push((service, name, scope, scope.logs()));
         }
     }
     if all.is_empty() {

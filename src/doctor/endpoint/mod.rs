@@ -21,7 +21,7 @@ use self::request::Asked as Requests;
 use self::speak::Spoken;
 use self::tls::Shaken;
 use super::Checkup;
-use crate::config::{Compression, Environment, Otlp, Protocol, Route, Settings};
+use crate::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
 
 /// How long one question waits for its answer.
 const PATIENCE: Duration = Duration::from_millis(3500);
@@ -79,7 +79,7 @@ pub(crate) fn examine(asked: &Asked<'_>) -> Result<Checkup, String> {
     }
     let mut route = route(asked)?;
     let target = target(asked, &route)?;
-    let secrets = secrets(&route);
+    let secrets = Secrets::of(route.headers.iter().filter_map(|header| header.value.to_str().ok()));
     route.compression = Compression::None;
     route.timeout = PATIENCE;
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
@@ -155,21 +155,9 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// What must not be shown: a server may repeat the key in its words.
-fn secrets(route: &Route) -> Vec<String> {
-    let values = route.headers.iter().filter_map(|header| header.value.to_str().ok());
-    let words = values.flat_map(|value| [value.to_owned(), value.rsplit(' ').next().unwrap_or_default().to_owned()]);
-    let mut all: Vec<String> = words.filter(|word| word.len() > 3).collect();
-    all.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    all
-}
-
-fn hide(checkup: &mut Checkup, secrets: &[String]) {
-    let hide = |text: &mut String| {
-        for secret in secrets {
-            *text = text.replace(secret.as_str(), "…");
-        }
-    };
+/// A server may repeat the key in its words.
+fn hide(checkup: &mut Checkup, secrets: &Secrets) {
+    let hide = |text: &mut String| secrets.hide(text);
     checkup.seen.iter_mut().for_each(hide);
     for finding in &mut checkup.findings {
         hide(&mut finding.text);

@@ -93,7 +93,7 @@ trace bb
 └─ early 1µs (parent remote did not arrive)
    └─ charge 1µs
 trace aa
-├─ checkout 1.234ms  error: card\\ndeclined  order=1001
+├─ checkout 1.23ms  error: card\\ndeclined  order=1001
 │  ├─ INFO  shop first
 │  ├─ charge 1ms  amount=9.5 codec=\"a b\"
 │  │  ├─ reserve 1µs

@@ -15,7 +15,7 @@ use super::account::{Account, Fate};
 use super::reports::Program;
 use super::text::{many, sums};
 use crate::command::inlet::Levels;
-use crate::command::terminal::plain;
+use crate::command::terminal::{lasted, plain};
 use crate::finding::{Finding, Kind};
 
 /// How it looks, in the light and in the dark.
@@ -92,9 +92,9 @@ fn write_page(page: &mut String, account: &Account) -> fmt::Result {
     write!(
         page,
         "<header>\n<p class=\"eyebrow\">logbridge run</p>\n<h1><code>{command}</code></h1>\n\
-         <p><span class=\"badge {class}\">{}</span> after {:.1} s: {}.{}</p>\n</header>\n",
+         <p><span class=\"badge {class}\">{}</span> after {}: {}.{}</p>\n</header>\n",
         Escaped(&words),
-        ended.took.as_secs_f64(),
+        Escaped(&lasted(ended.took)),
         Escaped(&sums(account)),
         account
             .upstream
@@ -128,23 +128,30 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
     let sum = |wanted: fn(&Fate) -> bool| -> u64 {
         account.flows().iter().filter(|flow| wanted(&flow.fate)).map(|flow| flow.records).sum()
     };
-    let [_, spans, points] = account.evidence.tally.items();
+    let [_, [spans, lost_spans], [points, _]] = account.evidence.sent_and_lost();
+    let rejected = account.rejected_in_part();
     let offered: u64 = account.programs.iter().map(|program| program.offered).sum();
-    let lost = sum(|fate| matches!(fate, Fate::Refused(_) | Fate::Dropped(_)));
+    let lost = sum(|fate| matches!(fate, Fate::Refused(_) | Fate::Dropped(_))) + rejected;
+    let arrived = sum(|fate| matches!(fate, Fate::Arrived | Fate::Partly)).saturating_sub(rejected);
     page.push_str("<dl class=\"tiles\">\n");
     for (class, words, number, is_shown) in [
         ("", "log records offered", offered, !account.programs.is_empty()),
         ("below", "below their level", sum(|fate| *fate == Fate::Below), !account.programs.is_empty()),
-        ("arrived", "log records arrived", sum(|fate| *fate == Fate::Arrived), true),
+        ("arrived", "log records arrived", arrived, true),
         ("refused", "refused or dropped", lost, true),
         ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
         ("", "spans came in", spans, true),
+        ("refused", "spans not taken", lost_spans, lost_spans > 0),
         ("", "data points came in", points, points > 0),
     ] {
         if is_shown {
             let class = if number == 0 { "none" } else { class };
             writeln!(page, "<div class=\"{class}\"><dt>{words}</dt><dd>{}</dd></div>", count(number))?;
         }
+    }
+    let unread: u64 = account.evidence.tally.malformed.values().sum();
+    if unread > 0 {
+        writeln!(page, "<div class=\"refused\"><dt>requests not read</dt><dd>{}</dd></div>", count(unread))?;
     }
     page.push_str("</dl>\n");
     Ok(())
@@ -158,8 +165,9 @@ fn findings(page: &mut String, all: &[Finding]) -> fmt::Result {
     for finding in all {
         write!(
             page,
-            "<article class=\"finding {0}\">\n<h3><span class=\"badge {0}\">{0}</span> {1}</h3>\n",
+            "<article class=\"finding {0}\">\n<h3><span class=\"badge {0}\">{0}</span> {1}: {2}</h3>\n",
             finding.severity,
+            Escaped(&finding.place),
             Prose(&finding.text),
         )?;
         if let Some(help) = &finding.help {
@@ -190,9 +198,7 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
-    rows.sort_by_key(|(.., scope)| {
-        std::cmp::Reverse(scope.taken.all() + scope.refused.all() + scope.spans + scope.points)
-    });
+    rows.sort_by_key(|(.., scope)| std::cmp::Reverse(scope.logs().all() + scope.spans + scope.points));
     page.push_str(
         "<section>\n<h2>What came in</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
     );
@@ -205,7 +211,7 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
         let or = |text: &str, nothing: &str| if text.is_empty() { nothing.to_owned() } else { plain(text) };
         let (service, name) = (or(service, "(no service)"), or(name, "(no scope)"));
         write!(page, "<tr><td>{}</td><td><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
-        let numbers = scope.taken.0.iter().rev().copied().chain([scope.refused.all(), scope.spans, scope.points]);
+        let numbers = scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]);
         for number in numbers {
             match number {
                 0 => page.push_str("<td class=\"n none\">·</td>"),

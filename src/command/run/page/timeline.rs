@@ -35,12 +35,13 @@ pub(super) fn draw(page: &mut String, timeline: &Timeline) -> fmt::Result {
         HEIGHT + BELOW + 12.0,
     )?;
     page.push_str("<g transform=\"translate(0 10)\">\n");
-    // Half of one is none.
-    let middle = (most > 1).then_some((HEIGHT / 2.0, most / 2));
+    // Half of one is none; where there is no half, it is not in the middle.
+    let half = most / 2;
+    let middle = (half > 0).then_some((HEIGHT * (1.0 - half as f64 / most as f64), half));
     for (y, number) in [(0.0, most), (HEIGHT, 0)].into_iter().chain(middle) {
         writeln!(
             page,
-            "<line class=\"grid\" x1=\"{SIDE}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"axis\" x=\"{}\" y=\"{y}\" dy=\".35em\" \
+            "<line class=\"grid\" x1=\"{SIDE}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"axis\" x=\"{}\" y=\"{y:.1}\" dy=\".35em\" \
              text-anchor=\"end\">{}</text>",
             SIDE - 8.0,
             count(number),
@@ -100,5 +101,35 @@ fn seconds(time: Duration) -> String {
         0 => format!("{} ms", time.as_millis()),
         1..=119 => format!("{:.1} s", time.as_secs_f64()),
         seconds => many(seconds / 60, "minute"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_at_the_side_is_there_once_and_where_it_belongs() {
+        let axis = |most: u64| {
+            let mut bar = [0; Timeline::KINDS];
+            bar[3] = most;
+            let mut page = String::new();
+            draw(&mut page, &Timeline { width: Duration::from_millis(50), bars: vec![bar] }).expect("a picture");
+            let sides =
+                page.lines().filter(|line| line.contains("text-anchor=\"end\"") && line.contains("class=\"grid\""));
+            let place = |line: &str| {
+                let y = line.split("y1=\"").nth(1).and_then(|rest| rest.split('"').next());
+                let number = line.trim_end_matches("</text>").rsplit('>').next();
+                (y.unwrap_or_default().to_owned(), number.unwrap_or_default().to_owned())
+            };
+            let mut places: Vec<_> = sides.map(place).collect();
+            places.sort();
+            places
+        };
+        let places =
+            |all: &[(&str, &str)]| all.iter().map(|(y, n)| ((*y).to_owned(), (*n).to_owned())).collect::<Vec<_>>();
+        assert_eq!(axis(1), places(&[("0.0", "1"), ("150.0", "0")]));
+        assert_eq!(axis(2), places(&[("0.0", "2"), ("150.0", "0"), ("75.0", "1")]));
+        assert_eq!(axis(3), places(&[("0.0", "3"), ("100.0", "1"), ("150.0", "0")]));
     }
 }
