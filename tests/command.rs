@@ -166,7 +166,12 @@ fn doctor(arguments: &[&str]) -> Command {
 
 #[test]
 fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
-    let well = run(doctor(&["environment"]));
+    let silent = run(doctor(&["environment"]));
+    assert_eq!((silent.code, silent.stderr.as_str()), (Some(0), ""));
+    assert!(silent.stdout.contains("note[LB054]") && !silent.stdout.contains("nothing found"), "{}", silent.stdout);
+    let mut command = doctor(&["environment"]);
+    command.env("OTEL_SERVICE_NAME", "shop");
+    let well = run(command);
     assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""));
     assert!(well.stdout.contains("environment\n") && well.stdout.contains("  nothing found\n"), "{}", well.stdout);
     let mut command = doctor(&["environment"]);

@@ -135,8 +135,13 @@ impl Doctor {
         if self.wants(Stage::Endpoint) {
             spinner.says("asking the endpoint");
             let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
+            // A project that sends nothing may have others beside it that do.
+            let read = match stock {
+                Some(facts) => environment::as_read(environment, Some(facts)),
+                None => environment.clone(),
+            };
             let asked = endpoint::Asked {
-                environment,
+                environment: &read,
                 named: self.endpoint.as_deref(),
                 is_explicit: self.stages.contains(&Stage::Endpoint),
                 may_send: self.send,

@@ -36,8 +36,20 @@ impl Environment {
     /// The same without these.
     #[cfg(feature = "cli")]
     pub(crate) fn without(&self, names: &[&str]) -> Self {
-        let kept = |(name, _): &(&String, &String)| !names.contains(&name.as_str());
-        self.vars.iter().filter(kept).map(|(name, value)| (name.clone(), value.clone())).collect()
+        self.only(|name| !names.contains(&name))
+    }
+
+    /// Only those whose names are of this kind.
+    #[cfg(feature = "cli")]
+    pub(crate) fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
+        let kept = self.vars.iter().filter(|(name, _)| is_kept(name));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The names of those that have a value.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.vars.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
     }
 
     /// Whether any variable with a value has a name that starts so.

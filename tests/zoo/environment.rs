@@ -174,8 +174,71 @@ fn others() -> Vec<Row> {
                 ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
             ])
         }),
+        named("E21b", "LOGBRIDGE_*, which the stock SDK does not read", "doctor", "LB035", |case| {
+            stock::project().variable(case.pick("LOGBRIDGE_OTLP_LEVEL", "OTEL_SERVICE_NAME"), "info").codes()
+        }),
+        named("E16e", "OTEL_LOGS_EXPORTER=console, which the stock SDK does not read", "doctor", "LB035", |case| {
+            stock::project().variable("OTEL_LOGS_EXPORTER", case.pick("console", "otlp")).codes()
+        }),
+        named("E7c", "a number with a unit, which the stock SDK cannot read", "doctor", "LB020", |case| {
+            let said = stock::project()
+                .variable("OTEL_EXPORTER_OTLP_TIMEOUT", case.pick("10000ms", "10000"))
+                .variable("OTEL_BLRP_SCHEDULE_DELAY", case.pick("1s", "1000"))
+                .examined(&["environment"]);
+            assert!(said.text.contains("as read by opentelemetry-otlp 0.33.1"), "{}", said.text);
+            assert_eq!(said.text.matches("LB020").count(), case.pick(2, 0), "{}", said.text);
+            said.codes
+        }),
+        named(
+            "E15d",
+            "an endpoint without a scheme, with which the stock SDK does not start",
+            "doctor",
+            "LB022",
+            |case| {
+                let endpoint = case.pick("collector:4318", ENDPOINT);
+                let said =
+                    stock::project().variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).examined(&["environment"]);
+                assert_eq!(said.text.contains("cannot be built"), case == Case::Faulty, "{}", said.text);
+                said.codes
+            },
+        ),
+        named("F10b", "a root in a variable that the stock SDK does not read", "doctor", "LB035", |case| match case {
+            Case::Faulty => stock::project().variable("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem").codes(),
+            Case::Healthy => stock::project().codes(),
+        }),
+        named(
+            "E16f",
+            "nothing names OpenTelemetry, so logbridge is for the console alone",
+            "doctor",
+            "LB054",
+            |case| match case {
+                Case::Faulty => of(&[]),
+                Case::Healthy => of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)]),
+            },
+        ),
+        impossible("E22", "one sentence about a variable, by the reading of who reads it", one_sentence_each),
         impossible("E0", "no secret of a variable is in the output", no_secret_is_shown),
     ]
+}
+
+/// Where logbridge and the stock SDK differ, a project hears of its own.
+fn one_sentence_each() {
+    for (variable, value, code) in [
+        ("OTEL_SDK_DISABLED", "true", "LB035"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "0", "LB039"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "", "LB036"),
+    ] {
+        let said = stock::project()
+            .variable("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret")
+            .variable(variable, value)
+            .examined(&["environment"]);
+        let text = &said.text;
+        assert_eq!(text.matches(&format!("\"place\": \"{variable}\"")).count(), 1, "{text}");
+        assert!(said.codes.contains(code) && !text.contains("no logs are sent"), "{text}");
+    }
+    let said = stock::project().examined(&["environment"]);
+    assert!(said.text.contains("http://localhost:4318/v1/logs (the SDK's default"), "{}", said.text);
+    assert!(!said.text.contains("logbridge"), "{}", said.text);
 }
 
 /// The stock SDK, told by code to speak gRPC.

@@ -26,6 +26,10 @@ use crate::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Se
 /// How long one question waits for its answer.
 const PATIENCE: Duration = Duration::from_millis(3500);
 
+/// Variables that name an endpoint of logs.
+const ENDPOINTS: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
+
 /// What is asked about.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
@@ -58,6 +62,8 @@ pub(crate) struct Target {
     /// The compression that the environment asks for.
     pub(crate) compression: Compression,
     pub(crate) has_identity: bool,
+    /// Nobody has named an endpoint: it is the one that is usual.
+    pub(crate) is_default: bool,
 }
 
 /// Everything that was found out.
@@ -128,6 +134,7 @@ fn target(asked: &Asked<'_>, route: &Route) -> Result<Target, String> {
         has_stock: asked.has_stock,
         compression: route.compression,
         has_identity: route.tls.identity.is_some(),
+        is_default: asked.named.is_none() && asked.in_code.0.is_none() && asked.environment.first(&ENDPOINTS).is_none(),
     })
 }
 

@@ -14,7 +14,8 @@ const SKEW: Duration = Duration::from_secs(120);
 
 /// What was looked at, in lines.
 pub(super) fn seen(target: &Target, answers: &Answers) -> Vec<String> {
-    let mut lines = vec![format!("{} by {}", target.shown, target.protocol)];
+    let default = if target.is_default { " (the default: neither code nor a variable names one)" } else { "" };
+    let mut lines = vec![format!("{} by {}{default}", target.shown, target.protocol)];
     if let Some(proxy) = &target.proxy {
         lines.push(format!("by way of the proxy {proxy}"));
     }
@@ -162,7 +163,9 @@ impl Judge<'_> {
         if is_refused && (self.target.names_hyperdx || matches!(port, 4317 | 4318)) {
             help.push_str("; ClickStack (HyperDX) opens this port only once an ingestion key exists: create the first user in its UI");
         }
-        Some(self.error(&kind::UNREACHABLE, text, help))
+        // A program that is started here may be told otherwise where it runs.
+        let severity = if self.target.is_default { Severity::Note } else { Severity::Error };
+        Some(self.found(&kind::UNREACHABLE, severity, text, help))
     }
 
     /// Clients try both, most of them.
@@ -264,12 +267,18 @@ impl Judge<'_> {
         {
             (
                 format!("the certificate is by `{issuer}`, which this machine does not trust"),
-                "name that root in OTEL_EXPORTER_OTLP_CERTIFICATE".to_owned(),
+                match self.target.has_stock {
+                    true => "name that root in code: the stock exporter reads no variable for it".to_owned(),
+                    false => "name that root in OTEL_EXPORTER_OTLP_CERTIFICATE".to_owned(),
+                },
             )
         } else if wants {
             (
                 "the endpoint asks for a client certificate, and there is none".to_owned(),
-                "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY".to_owned(),
+                match self.target.has_stock {
+                    true => "give the exporter its identity in code: it reads no variable for it".to_owned(),
+                    false => "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY".to_owned(),
+                },
             )
         } else {
             (format!("TLS fails: {text}"), cause.kind.help().to_owned())

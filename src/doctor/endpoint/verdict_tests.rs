@@ -20,6 +20,7 @@ fn target(url: &str, port: u16) -> Target {
         has_stock: false,
         compression: Compression::None,
         has_identity: false,
+        is_default: false,
     }
 }
 
@@ -162,4 +163,14 @@ fn five_mebibytes_matter_to_those_who_send_them() {
         seen.requests.large = Some([Outcome::Delivered, failed(CauseKind::TooLarge)]);
         assert_eq!(names(&target, &seen), [("endpoint-limits", severity)]);
     }
+}
+
+#[test]
+fn a_default_that_nobody_named_may_be_closed() {
+    let closed = Answers { dialled: dialled(&["127.0.0.1:4318"], &[Failure::Refused]), ..Answers::default() };
+    let mut target = target("http://localhost:4318", 4318);
+    assert_eq!(names(&target, &closed), [("unreachable", Severity::Error)]);
+    target.is_default = true;
+    assert_eq!(names(&target, &closed), [("unreachable", Severity::Note)]);
+    assert!(seen(&target, &closed)[0].contains("the default"));
 }

@@ -15,7 +15,7 @@ super::kinds! {
         "change the scheme of the endpoint, or its port.";
     BAD_CERTIFICATE = "LB067" "bad-certificate" Dropped "TLS fails: a certificate is expired, for another name, unknown, or missing",
         "The certificate of the endpoint must be valid now, for the host of the URL, and signed by a root that this client trusts; some endpoints ask for a client certificate. gRPC of opentelemetry-otlp 0.33 trusts no roots unless code names them.",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE names the roots, …_CLIENT_CERTIFICATE and …_CLIENT_KEY the client's own; a wrong clock makes certificates expire, too.";
+        "with logbridge, OTEL_EXPORTER_OTLP_CERTIFICATE names the roots, …_CLIENT_CERTIFICATE and …_CLIENT_KEY the client's own; the stock exporter for Rust (0.33) reads none of the three: there, code gives it its TLS. A wrong clock makes certificates expire, too.";
     CREDENTIALS_REFUSED = "LB068" "credentials-refused" Refused "the endpoint refuses the key, or that there is none",
         "It answers 401 or 403 (UNAUTHENTICATED, PERMISSION_DENIED): no key was sent, or one that it does not know. An empty or badly written OTEL_EXPORTER_OTLP_LOGS_HEADERS sends none.",
         "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, or HYPERDX_API_KEY; check for quotes and line breaks around it.";
