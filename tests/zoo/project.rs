@@ -22,6 +22,12 @@ fn chatty(features: &str, declared: &str) -> Project {
         .main("fn main() { logbridge::init(); log::info!(\"x\"); }")
 }
 
+/// A program with logbridge.
+fn ours(main: &str) -> Project {
+    let dependencies = "log = { path = \"$V/log-0.4.35\" }\nlogbridge = { path = \"$V/logbridge-0.1.0\" }";
+    vendored(Project::new(dependencies)).main(main)
+}
+
 /// Stage A: the graph of dependencies.
 fn graph() -> Vec<Row> {
     vec![
@@ -147,6 +153,10 @@ fn graph() -> Vec<Row> {
                 .main("fn main() { logbridge::init(); }")
                 .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
                 .codes()
+        }),
+        doctor("A12c", "a filter on texts, and logbridge without regular expressions", "LB049", |case| {
+            let spec = case.pick("info/paid", "info");
+            ours("fn main() { logbridge::init(); log::info!(\"x\"); }").variable("RUST_LOG", spec).codes()
         }),
         doctor("A13", "the SDK's own voice is compiled out", "LB049", |case| {
             let features = case.pick("default-features = false, features = [\"logs\"]", "features = [\"logs\"]");
@@ -376,6 +386,85 @@ fn wiring() -> Vec<Row> {
                 .file("src/worker.rs", called)
                 .codes()
         }),
+        doctor("B20", "logbridge is a dependency, and nobody calls it", "LB056", |case| {
+            let main = case.pick(
+                "// logbridge::init();\nfn main() { let hint = \"logbridge::init()\"; open(init_db()); log::info!(\"x\"); }\nfn init_db() {}",
+                "use logbridge::init;\nfn main() { init(); log::info!(\"x\"); }",
+            );
+            let said = ours(main).examined(&["project"]);
+            assert_eq!(said.text.contains("logs leave by logbridge"), case == Case::Healthy, "{}", said.text);
+            said.codes
+        }),
+        doctor("B20b", "…one member of a workspace does not", "LB056", |case| {
+            let init = case.pick("", "logbridge::init();");
+            ours("fn main() { logbridge::init(); log::info!(\"x\"); }")
+                .and("[workspace]\nmembers = [\"b\"]")
+                .file(
+                    "b/Cargo.toml",
+                    "[package]\nname = \"b\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\nlog = { path = \"$V/log-0.4.35\" }\n\
+                     logbridge = { path = \"$V/logbridge-0.1.0\" }\n",
+                )
+                .file("b/src/main.rs", &format!("mod work;\nfn main() {{ {init} work::go(); }}"))
+                .file("b/src/work.rs", "pub fn go() { log::info!(\"x\"); }")
+                .argument("-p")
+                .argument("b")
+                .codes()
+        }),
+        doctor("B20c", "…the call is behind a feature that is off", "LB054", |case| {
+            let default = case.pick("[]", "[\"otel\"]");
+            ours("fn main() {\n    #[cfg(feature = \"otel\")]\n    logbridge::init();\n    log::info!(\"x\");\n}")
+                .and(&format!("[features]\ndefault = {default}\notel = []"))
+                .examined(&["project"])
+                .codes
+        }),
+        doctor("B2d", "env_logger::init() was left in front of logbridge's", "LB075", |case| {
+            let old = case.pick("env_logger::init();", "");
+            ours(&format!("fn main() {{ {old} logbridge::init(); log::info!(\"x\"); }}")).codes()
+        }),
+        doctor("B2e", "…and logbridge's error is thrown away", "LB075", |case| {
+            let first = case.pick("env_logger::init(); {", "if old { env_logger::init(); } else {");
+            ours(&format!("fn main() {{ {first} let _ = logbridge::try_init(); }} log::info!(\"x\"); }}")).codes()
+        }),
+        doctor("B2f", "LogTracer and env_logger both want the records of `log`", "LB075", |case| {
+            let second = case.pick("env_logger::init();", "");
+            Project::new("log = { path = \"$V/log-0.4.35\" }\ntracing-log = { path = \"$V/tracing-log-0.2.0\" }")
+                .pipe(vendored)
+                .main(&format!("fn main() {{ LogTracer::init().unwrap(); {second} }}"))
+                .codes()
+        }),
+        doctor("C13s", "the level of `log` is set again after the start", "LB077", |case| {
+            let level = case.pick("log::LevelFilter::Warn", "bridge.logger().filter()");
+            ours(&format!("fn main() {{ logbridge::init(); log::set_max_level({level}); log::info!(\"x\"); }}")).codes()
+        }),
+        doctor("D21s", "a record after the shutdown", "LB087", |case| {
+            let record = case.pick("log::info!(\"bye\");", "");
+            ours(&format!(
+                    "fn main() {{ let bridge = logbridge::try_init().unwrap(); log::info!(\"x\"); bridge.shutdown(FIVE).ok(); {record} }}"
+                ))
+                .codes()
+        }),
+        doctor("D21t", "…with the stock SDK", "LB087", |case| {
+            let end = case.pick(
+                "provider.shutdown().expect(\"flushed\");\n    tracing::info!(\"bye\");",
+                "if let Err(error) = provider.shutdown() { tracing::error!(\"{error}\"); }",
+            );
+            with_code("provider.shutdown().expect(\"flushed\");", end).codes()
+        }),
+        doctor("B7b", "an appender is a dependency, and no code uses it", "LB055", |case| {
+            let main = MAIN
+                .replace("use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;\n", "")
+                .replace("    let layer = OpenTelemetryTracingBridge::new(&provider);\n", "")
+                .replace(".with(layer)", "");
+            stock::project().main(case.pick(&main, MAIN)).codes()
+        }),
+        doctor("A16b", "`tracing/log-always` beside logbridge, which takes both ways", "LB051", |case| {
+            let feature = case.pick("log-always", "std");
+            vendored(Project::new(&format!(
+                "logbridge = {{ path = \"$V/logbridge-0.1.0\" }}\ntracing = {{ path = \"$V/tracing-0.1.44\", features = [\"{feature}\"] }}"
+            )))
+            .main("fn main() { logbridge::init(); tracing::info!(\"x\"); }")
+            .codes()
+        }),
         doctor("D22s", "the simple processor makes each record wait for its answer", "LB061", |case| {
             let call = case.pick("with_simple_exporter", "with_batch_exporter");
             stock::project().main(&MAIN.replace("with_batch_exporter", call)).codes()
@@ -500,6 +589,13 @@ fn ending() -> Vec<Row> {
             let before = case.pick("", "stop(provider.shutdown());");
             stock::project()
                 .file("src/run.rs", &format!("pub fn fail(provider: &P) -> ! {{ {before} std::process::exit(1) }}"))
+                .codes()
+        }),
+        doctor("D2c", "…unless a function shuts down that is called before it", "LB060", |case| {
+            let called = case.pick("tidy()", "stop()");
+            stock::project()
+                .file("src/run.rs", &format!("pub fn fail() -> ! {{ {called}; std::process::exit(1) }}"))
+                .file("src/stop.rs", "pub fn stop() { PROVIDER.shutdown().ok(); }\npub fn tidy() {}")
                 .codes()
         }),
         doctor("D4", "a panic aborts", "LB060", |case| {

@@ -39,15 +39,17 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
     let has_log_tracer = facts.has_log_tracer();
     let has_both_bridges = facts.uses.log_bridge && facts.uses.tracing_bridge;
     if let Some((at, _)) = on("log-always") {
-        // Where nothing takes both ways, nothing comes twice.
-        if !(facts.uses.tracing_bridge && (has_log_tracer || has_both_bridges)) {
+        // Where nothing takes both ways, nothing comes twice. logbridge does by itself.
+        let is_ours = facts.uses.logbridge && facts.sources.has("logbridge");
+        if !(is_ours || facts.uses.tracing_bridge && (has_log_tracer || has_both_bridges)) {
             return None;
         }
         let who = facts.graph.who_asked(&facts.build, at, "log-always");
         let text = format!(
-            "its feature `log-always` is on, by {}: each tracing event is a record of `log` too, which the bridge for `log` turns \
-             into an event once more, so each arrives twice",
-            who.first().map_or("some package", String::as_str)
+            "its feature `log-always` is on, by {}: each tracing event is a record of `log` too, and {} takes both, so each \
+             arrives twice",
+            who.first().map_or("some package", String::as_str),
+            if is_ours { "logbridge" } else { "the bridge for `log`" }
         );
         return Some(
             Finding::new(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
@@ -73,18 +75,28 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
 /// A provider of logs that nothing feeds.
 fn no_bridge(facts: &Facts<'_>) -> Option<Finding> {
     let is_appender = |name: &str| name.starts_with("opentelemetry-appender-");
-    let has_appender = facts.active().any(|(_, package)| is_appender(&package.name));
+    let appenders: Vec<_> = facts.active().filter(|(_, package)| is_appender(&package.name)).collect();
+    // Of what other crates do with one, nothing is known.
+    let is_wrapped = |at: usize| facts.build.dependents(at).any(|by| !facts.graph.members.contains(&by));
     let words = ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge", "create_log_record(", ".emit("];
-    if has_appender || facts.sources.has_any(&words) || !facts.graph.is_whole {
+    if appenders.iter().any(|(at, _)| is_wrapped(*at)) || facts.sources.has_any(&words) || !facts.graph.is_whole {
         return None;
     }
     let place = facts.sources.place("SdkLoggerProvider").or_else(|| facts.sources.place("LoggerProvider::builder"))?;
-    let text = "a provider of logs is built, and nothing leads records to it: neither opentelemetry-appender-log nor \
-                opentelemetry-appender-tracing is there, and there is no global provider of logs";
-    Some(
-        Finding::new(&kind::NO_BRIDGE, Severity::Warning, place, text)
-            .help("add opentelemetry-appender-tracing, and its layer to the subscriber"),
-    )
+    let (what, help) = match appenders.first() {
+        Some((_, package)) => (
+            format!("{} is a dependency, and no code uses it", package.name),
+            "add `OpenTelemetryTracingBridge::new(&provider)` to the subscriber as a layer, or install an `OpenTelemetryLogBridge`",
+        ),
+        None => (
+            "neither opentelemetry-appender-log nor opentelemetry-appender-tracing is there".to_owned(),
+            "add opentelemetry-appender-tracing, and its layer to the subscriber",
+        ),
+    };
+    let text = format!(
+        "a provider of logs is built, and nothing leads records to it: {what}, and there is no global provider of logs"
+    );
+    Some(Finding::new(&kind::NO_BRIDGE, Severity::Warning, place, text).help(help))
 }
 
 /// A provider that passes records on to nobody.

@@ -1,6 +1,7 @@
 //! How a program ends, forks and hides: what was logged just before is lost there with the stock SDK.
 
 use super::Facts;
+use super::reach::Functions;
 use super::source::File;
 use super::wiring::mentions_init;
 use crate::finding::{Finding, Severity, kind};
@@ -44,15 +45,26 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let place = facts.sources.place("with_batch_exporter(").or_else(|| facts.sources.place("BatchLogProcessor"))?;
-    let text = "nothing calls `shutdown` on the provider: the records of the last second are lost when `main` returns, since the global \
-                subscriber keeps a copy of the provider that is never dropped";
+    let why = match facts.sets_subscriber() {
+        true => "since the global subscriber keeps a copy of the provider that is never dropped",
+        false => "since nothing drops the provider when `main` returns",
+    };
+    let text = format!(
+        "nothing calls `shutdown` on the provider: the records of the last second are lost when `main` returns, {why}"
+    );
     Some(
         Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
             .help("keep the SdkLoggerProvider, and call `.shutdown()` on it at the end of `main`"),
     )
 }
 
+/// Whether this shuts something down, or flushes it.
+fn ends(code: &str) -> bool {
+    ["shutdown", "flush"].iter().any(|word| code.contains(word))
+}
+
 fn exits(facts: &Facts<'_>) -> Option<Finding> {
+    let functions = Functions::of(facts);
     for file in &facts.sources.files {
         for at in file.find("process::exit(") {
             let function = file.function(at);
@@ -67,7 +79,7 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
             if is_main && !mentions_init(before) {
                 continue;
             }
-            if ["shutdown", "flush"].iter().any(|word| before.contains(word)) || before.contains("stop_telemetry") {
+            if ends(before) || before.contains("stop_telemetry") || functions.are_called(before, ends) {
                 continue;
             }
             let text =

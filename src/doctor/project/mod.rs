@@ -10,7 +10,9 @@ mod filters;
 mod graph;
 mod levels;
 mod load;
+mod order;
 mod own;
+mod reach;
 mod source;
 mod strip;
 mod versions;
@@ -142,6 +144,7 @@ pub(crate) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         own::examine,
         bridges::examine,
         wiring::examine,
+        order::examine,
         ending::examine,
         filters::examine,
     ];
@@ -160,6 +163,7 @@ pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
     )];
     let names = [
         "logbridge",
+        "env_logger",
         "log",
         "tracing",
         "opentelemetry",
@@ -177,6 +181,7 @@ pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
     }
     lines.push(
         match (facts.uses.logbridge, facts.uses.stock_logs) {
+            (true, false) if !facts.sources.has("logbridge") => "depends on logbridge; no use of it is seen",
             (true, false) => "logs leave by logbridge",
             (true, true) => "logs leave by logbridge and by the stock SDK",
             (false, true) => "logs leave by the stock SDK",

@@ -43,13 +43,27 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.graph.members.contains(&at) {
         return Vec::new();
     }
-    let lacking = NEEDS.iter().filter_map(|(variables, value, feature, instead)| {
+    let mut findings: Vec<Finding> = lacking(facts, at).collect();
+    // What stands behind the `/` of a filter is a regular expression.
+    if facts.environment.get("RUST_LOG").is_some_and(|spec| spec.contains('/')) && !facts.build.has(at, "regex") {
+        let text = "RUST_LOG has a filter on the text of records (behind `/`), which asks for the feature `regex` of logbridge, which is off: \
+                    it cuts nothing";
+        findings.push(missing(text.to_owned(), "regex"));
+    }
+    findings
+}
+
+fn missing(text: String, feature: &str) -> Finding {
+    let help = format!("in Cargo.toml: logbridge = {{ version = \"…\", features = [\"{feature}\"] }}");
+    Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate logbridge", text).help(help)
+}
+
+fn lacking(facts: &Facts<'_>, at: usize) -> impl Iterator<Item = Finding> {
+    NEEDS.iter().filter_map(move |(variables, value, feature, instead)| {
         let (variable, found) = facts.environment.first(variables)?;
         (found.to_ascii_lowercase().starts_with(value) && !facts.build.has(at, feature)).then(|| {
             let text = format!("{variable} asks for the feature `{feature}` of logbridge, which is off: {instead}");
-            let help = format!("add the feature `{feature}` to logbridge in Cargo.toml");
-            Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate logbridge", text).help(help)
+            missing(text, feature)
         })
-    });
-    lacking.collect()
+    })
 }

@@ -1,13 +1,12 @@
 //! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
 
-use std::collections::BTreeSet;
-
 use super::Facts;
+use super::reach::Functions;
 use super::source::File;
 use crate::finding::{Finding, Severity, kind};
 
 /// Words in the root of a binary that mean: logging is set up here, or by what this calls.
-const INITS: [&str; 14] = [
+const INITS: [&str; 20] = [
     "init",
     "setup",
     "set_up",
@@ -22,9 +21,15 @@ const INITS: [&str; 14] = [
     "logbridge",
     "otel",
     "bootstrap",
+    "fern",
+    "log4rs",
+    "logforth",
+    "plugin_log",
+    "sentry",
+    "simplelog",
 ];
 
-const MACROS: [&str; 6] = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
+pub(super) const MACROS: [&str; 6] = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
 
 /// Findings about initialisation.
 pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
@@ -52,43 +57,51 @@ pub(super) fn mentions_init(code: &str) -> bool {
     })
 }
 
-fn logs(file: &File) -> bool {
+pub(super) fn logs(file: &File) -> bool {
     MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
 }
 
-/// Whether a function of the project that it calls sets something up.
-fn calls_init(facts: &Facts<'_>, file: &File) -> bool {
-    let called: BTreeSet<&str> = file
-        .code
-        .match_indices('(')
-        .filter_map(|(at, _)| file.code.get(..at)?.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next())
-        .filter(|name| !name.is_empty() && *name != "main")
-        .collect();
-    facts.sources.files.iter().any(|other| {
-        called.iter().any(|name| {
-            let head = format!("fn {name}");
-            other.find(&head).any(|at| mentions_init(other.code(other.function(at))))
-        })
-    })
-}
-
-/// B19: of several binaries, some set up nothing.
+/// B19: a binary logs, and what it comes to installs nothing.
 fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
-    let roots: Vec<&File> = facts.sources.files.iter().filter(|file| file.binary.is_some()).collect();
-    if !roots.iter().any(|file| mentions_init(&file.code)) {
+    // A static initialiser runs before `main`.
+    if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
         return Vec::new();
     }
-    let without = roots
-        .iter()
-        .filter(|file| logs(file) && file.has("fn main") && !mentions_init(&file.code) && !calls_init(facts, file));
-    without
-        .map(|file| {
-            let name = file.binary.clone().unwrap_or_default();
-            let text = format!("the binary `{name}` logs, and sets up nothing that its records could go to");
-            let help = "initialise logging in each `main`: what another binary of the project does is not there";
-            Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help)
-        })
-        .collect()
+    let functions = Functions::of(facts);
+    let roots = facts.sources.files.iter().filter(|file| file.binary.is_some() && file.has("fn main"));
+    let without = roots.filter_map(|file| {
+        let of_it = |other: &&File| other.package == file.package && other.binary.is_none();
+        if !logs(file) && !facts.sources.files.iter().filter(of_it).any(logs) {
+            return None;
+        }
+        // Who depends on logbridge is to call it; of others, any word that may install something counts.
+        let depends = facts.build.dependencies(file.package).any(|at| facts.is_named(at, "logbridge"));
+        if !depends && mentions_init(&file.code) {
+            return None;
+        }
+        let reached = functions.reach(facts, file);
+        let name = file.binary.clone().unwrap_or_default();
+        match reached.switched_off {
+            _ if reached.installs => None,
+            Some((feature, place)) => {
+                let text = format!(
+                    "what installs logging for the binary `{name}` ({place}) is behind the feature `{feature}`, which is not on: its \
+                     records go nowhere"
+                );
+                let help = format!("build with `--features {feature}`, or add it to `default`");
+                Some(Finding::new(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
+            }
+            None => {
+                let text = format!("the binary `{name}` logs, and sets up nothing that its records could go to");
+                let help = match depends {
+                    true => "call `logbridge::init()` first in its `main`",
+                    false => "initialise logging in each `main`: what another binary of the project does is not there",
+                };
+                Some(Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
+            }
+        }
+    });
+    without.collect()
 }
 
 /// B5: `set_default` and `with_default` are for one thread.
@@ -123,12 +136,12 @@ fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
         .files
         .iter()
         .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
+    let help = match facts.uses.logbridge && facts.sources.has(".logger()") {
+        true => "call `log::set_max_level(bridge.logger().filter())` after it",
+        false => "call `log::set_max_level(log::LevelFilter::Info)` after it",
+    };
     let text = "a logger is installed, and nothing sets the level of `log`, which is off to begin with: not even errors are logged";
-    Some(
-        Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, file.place(at), text)
-            .at(file.line(at), 0..0)
-            .help("call `log::set_max_level(log::LevelFilter::Info)` after it"),
-    )
+    Some(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
 }
 
 /// B2 to B4: what could not be installed, and nobody says so.
