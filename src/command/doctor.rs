@@ -12,13 +12,13 @@ use super::terminal::{Look, paint, plain, print};
 use super::{Problem, Verdict, findings};
 use crate::config::Environment;
 use crate::doctor::{Checkup, endpoint, environment, project};
-use crate::finding::Severity;
+use crate::finding::{Severity, kind};
 
 /// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
 ///
 /// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
-/// logbridge and for those with the stock SDK of OpenTelemetry. It reads only; cargo is asked without the network, and
-/// writes a Cargo.lock where there is none.
+/// logbridge and for those with the stock SDK of OpenTelemetry. It leaves the project as it was: cargo is asked without
+/// the network, and the Cargo.lock that it writes where there is none is removed.
 ///
 /// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
 ///
@@ -129,8 +129,13 @@ impl Doctor {
         if let Some(problem) = decided.problem {
             return Err(Problem::usage(problem, "write a URL such as http://localhost:4318"));
         }
+        // What decides the URL belongs to the endpoint, too, where the variables are not looked at.
+        let of_url = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
+        let mut of_endpoint = decided.checkup.findings.clone();
+        of_endpoint.retain(|finding| of_url.contains(&finding.code));
         if self.wants(Stage::Environment) {
             checkups.push(decided.checkup);
+            of_endpoint.clear();
         }
         if self.wants(Stage::Endpoint) {
             spinner.says("asking the endpoint");
@@ -150,11 +155,13 @@ impl Doctor {
                     (project::endpoint_in_code(facts), facts.uses.grpc && !facts.uses.http)
                 }),
             };
-            checkups.push(match self.offline {
+            let mut checkup = match self.offline {
                 true => skipped("endpoint", "--offline says so".to_owned()),
                 false => endpoint::examine(&asked)
                     .map_err(|why| Problem::usage(why, "write a URL such as http://localhost:4318"))?,
-            });
+            };
+            checkup.findings.splice(0..0, of_endpoint);
+            checkups.push(checkup);
         }
         Ok(checkups)
     }
@@ -183,7 +190,16 @@ impl Doctor {
         let manifest = std::path::absolute(&manifest).unwrap_or(manifest);
         let mut loaded = match project::load(environment.get("CARGO").unwrap_or("cargo"), &manifest) {
             Ok(loaded) => loaded,
-            Err(why) => return none(why, "name a Cargo.toml by --manifest-path"),
+            Err(why) => {
+                let help = match () {
+                    () if why.contains("is no TOML") => "mend that line of it",
+                    () if why.contains("`cargo metadata` failed") => {
+                        "run `cargo fetch` where there is a network: the doctor uses none for it"
+                    }
+                    () => "name a Cargo.toml by --manifest-path",
+                };
+                return none(why, help);
+            }
         };
         if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.knows(profile)) {
             return Err(Problem::usage(format!("there is no profile `{profile}`"), "name one that Cargo.toml has"));
@@ -201,7 +217,15 @@ impl Doctor {
             members.any(|package| package.declared_features.contains_key(feature))
         };
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
-            return Err(Problem::usage(format!("the project has no feature `{name}`"), "name one that Cargo.toml has"));
+            let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
+            let mut there: Vec<&str> = members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            there.sort_unstable();
+            there.dedup();
+            let help = match there.is_empty() {
+                true => "leave --features out: its Cargo.toml has none".to_owned(),
+                false => format!("there are: {}", there.join(", ")),
+            };
+            return Err(Problem::usage(format!("the project has no feature `{name}`"), help));
         }
         let sources = project::Sources::read(&loaded.graph);
         Ok(Ok(Project { loaded, sources }))
@@ -252,10 +276,11 @@ fn summary(checkups: &[Checkup]) -> String {
     let words = ["error", "warning", "note"].into_iter().zip(counted).filter(|(_, number)| *number > 0);
     let words: Vec<String> =
         words.map(|(word, number)| format!("{number} {word}{}", if number == 1 { "" } else { "s" })).collect();
-    let first = checkups.iter().flat_map(|checkup| &checkup.findings).map(|finding| finding.code).next();
-    match (first, counted) {
-        (Some(code), _) => format!("{}; `logbridge explain {code}` tells more about a code\n", words.join(", ")),
-        (None, _) => String::new(),
+    // The first of the worst.
+    let findings = checkups.iter().flat_map(|checkup| &checkup.findings);
+    match findings.min_by_key(|finding| std::cmp::Reverse(finding.severity)) {
+        Some(worst) => format!("{}; `logbridge explain {}` tells more about a code\n", words.join(", "), worst.code),
+        None => String::new(),
     }
 }
 

@@ -120,8 +120,7 @@ impl Replay {
     /// Where the environment and the arguments say.
     fn target(&self, environment: &Environment) -> Result<Target, Problem> {
         let otlp = match &self.endpoint {
-            Some(url) if url.trim_end_matches('/').ends_with("/v1/logs") => Otlp::to_url(url),
-            Some(url) => Otlp::to(url),
+            Some(url) => crate::doctor::otlp_to(url),
             // To be on, whatever else is said.
             None => Otlp::from_env(),
         };

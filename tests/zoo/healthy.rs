@@ -113,3 +113,13 @@ pub(crate) fn a_lock_file_stays_as_it_is() {
     assert!(said.text.contains("Cargo.lock was read instead"), "{}", said.text);
     assert_eq!(std::fs::read_to_string(folder.0.join("Cargo.lock")).expect("a lock file"), lock);
 }
+
+/// Where there is none, there is none afterwards.
+pub(crate) fn no_lock_file_is_left() {
+    let folder = stock::project().write();
+    let mut command = doctor(&["project"]);
+    command.arg("--manifest-path").arg(folder.0.join("Cargo.toml"));
+    let said = said(command);
+    assert!(!said.text.contains("Cargo.lock was read instead"), "{}", said.text);
+    assert!(!folder.0.join("Cargo.lock").exists());
+}

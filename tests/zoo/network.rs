@@ -89,6 +89,17 @@ fn ports() -> Vec<Row> {
             let call = format!(".with_http().with_endpoint(\"{url}/v1/logs\")");
             stock::with_code(".with_http()", &call).examined(&["endpoint"]).codes
         }),
+        doctored("E3b", "a general endpoint with a path, where only the endpoint is asked", "LB024", |case| {
+            let receiver = Receiver::start().expect("a receiver");
+            let mut command = doctor(&["endpoint"]);
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}{}", receiver.endpoint(), case.pick("/v1/logs", "")));
+            said(command).codes
+        }),
+        impossible("F16b", "a whole URL with a query gets its path twice", || {
+            let receiver = Receiver::start().expect("a receiver");
+            let said = asked(&format!("{}/v1/logs?token=s3cret", receiver.endpoint()), &[]);
+            assert!(said.grave.is_empty() && !said.text.contains("s3cret"), "{}", said.text);
+        }),
         doctored("F2", "the host has no address", "LB063", |case| match case {
             // No name is that long, so nobody is asked.
             Case::Faulty => codes(&format!("http://{}:4318", "a".repeat(64)), &[]),

@@ -20,7 +20,7 @@ use self::dial::Dialled;
 use self::request::Asked as Requests;
 use self::speak::Spoken;
 use self::tls::Shaken;
-use super::Checkup;
+use super::{Checkup, otlp_to};
 use crate::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
 
 /// How long one question waits for its answer.
@@ -106,8 +106,7 @@ fn route(asked: &Asked<'_>) -> Result<Route, String> {
     let environment = asked.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
     let (in_code, is_grpc) = &asked.in_code;
     let otlp = match (asked.named, in_code) {
-        (Some(url), _) if url.trim_end_matches('/').ends_with("/v1/logs") => Otlp::to_url(url),
-        (Some(url), _) => Otlp::to(url),
+        (Some(url), _) => otlp_to(url),
         (None, Some(url)) if *is_grpc => Otlp::to(url),
         (None, Some(url)) => Otlp::to_url(url),
         (None, None) => Otlp::from_env(),

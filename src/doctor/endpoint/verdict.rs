@@ -350,15 +350,22 @@ impl Judge<'_> {
         self.error(&kind::CREDENTIALS_REFUSED, what, help)
     }
 
+    /// Scheme, host and port, without what may not be shown.
+    fn origin(&self) -> &str {
+        let shown = self.target.shown.as_str();
+        let host = shown.find("://").map_or(0, |at| at + 3);
+        let end = shown.get(host..).and_then(|rest| rest.find(['/', '?'])).map_or(shown.len(), |at| host + at);
+        shown.get(..end).unwrap_or(shown)
+    }
+
     fn path(&self, text: &str) -> Finding {
         let requests = &self.answers.requests;
         if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| is_taken(outcome)) {
             let what = format!("{text}; logs are taken at `{path}`");
+            let origin = self.origin();
             let help = match path.strip_suffix("/v1/logs") {
-                Some(base) => format!(
-                    "let OTEL_EXPORTER_OTLP_ENDPOINT end in the host and port and `{base}`, or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT in `{path}`"
-                ),
-                None => format!("let OTEL_EXPORTER_OTLP_LOGS_ENDPOINT end in `{path}`"),
+                Some(base) => format!("write {origin}{base} as the endpoint (/v1/logs is appended)"),
+                None => format!("write {origin}{path} in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, which is used as it is"),
             };
             return self.error(&kind::WRONG_PATH, what, help);
         }
@@ -372,7 +379,14 @@ impl Judge<'_> {
                 "add a `logs:` pipeline to the collector, or send logs to a backend that takes them",
             );
         }
-        let what = format!("{text}; nor at /v1/logs, /otlp/v1/logs or /, and no spans either");
+        let mut tried: Vec<&str> = requests.paths.iter().map(|(path, _)| path.as_ref()).collect();
+        if requests.spans.is_some() {
+            tried.push("/v1/traces for spans");
+        }
+        let what = match tried.is_empty() {
+            true => text.to_owned(),
+            false => format!("{text}; also tried: {}; none was taken", tried.join(", ")),
+        };
         self.error(
             &kind::WRONG_PATH,
             what,

@@ -1,11 +1,13 @@
 //! The stage `environment`: what the variables say to the project, by the reading of what is in it: logbridge's or the stock
 //! SDK's, which reads some of them otherwise.
 
+mod filter;
 mod stock;
 
-use super::Checkup;
-use super::project::{Facts, against_crates, unset};
-use crate::config::{Config, Environment, Otlp, Settings, Source};
+use self::filter::Grammar;
+use super::project::{Facts, unset};
+use super::{Checkup, otlp_to};
+use crate::config::{Config, Environment, Settings, Source};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::Origin;
 
@@ -50,12 +52,17 @@ pub(crate) fn as_read(environment: &Environment, project: Option<&Facts<'_>>) ->
 pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Decided {
     let reader = Reader::of(project);
     let mut settings = Settings::default();
-    if let Some(spec) = environment.get("RUST_LOG") {
+    let spec = environment.get("RUST_LOG");
+    let grammar = Grammar::of(project);
+    let mut filters = Vec::new();
+    if let Some(spec) = spec {
         settings.read_filter("RUST_LOG", spec, Origin::Environment);
+        // Looked at once more, by who reads it.
+        settings.findings.clear();
+        filters = grammar.examine(spec, project);
     }
     settings.otlp = match (endpoint, project) {
-        (Some(url), _) if url.trim_end_matches('/').ends_with("/v1/logs") => Some(Otlp::to_url(url)),
-        (Some(url), _) => Some(Otlp::to(url)),
+        (Some(url), _) => Some(otlp_to(url)),
         (None, Some(facts)) if reader == Reader::Stock => Some(stock::otlp(facts)),
         (None, _) => None,
     };
@@ -81,9 +88,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
         .extend(said.map(|finding| if reader == Reader::Stock { stock::reworded(finding) } else { finding }));
     checkup.findings.extend(project.and_then(unset));
     checkup.findings.extend(project.and_then(|facts| nameless(environment, facts)));
-    if let (Some(facts), Some(spec)) = (project, environment.get("RUST_LOG")) {
-        checkup.findings.extend(against_crates(facts, "RUST_LOG", spec));
-    }
+    checkup.findings.extend(filters);
     if reader == Reader::Logbridge {
         checkup.findings.extend(switched_off(environment));
         checkup.findings.extend(nothing_named(environment, endpoint, project));
@@ -94,8 +99,30 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     if let Some(facts) = project.filter(|facts| facts.uses.stock_logs) {
         checkup.findings.extend(stock::examine(environment, facts));
     }
+    single(&mut checkup.findings);
     checkup.seen = seen(&config, environment, reader, project);
     Decided { checkup, problem: None }
+}
+
+/// Of two findings that have one cause, the one that names it; of one that was made for each signal, one.
+fn single(findings: &mut Vec<Finding>) {
+    let named: Vec<(&str, String)> = findings.iter().map(|finding| (finding.code, finding.place.clone())).collect();
+    let has = |code: &str, place: &str| named.iter().any(|(other, at)| *other == code && at == place);
+    // A URL in quotes, or with a placeholder in it, is no URL for that reason.
+    findings.retain(|finding| {
+        let place = finding.place.as_str();
+        finding.code != kind::BAD_URL.code
+            || !(has(kind::QUOTED_VALUE.code, place) || has(kind::UNEXPANDED.code, place))
+    });
+    let mut seen: Vec<String> = Vec::new();
+    findings.retain(|finding| {
+        if finding.code != kind::URL_CREDENTIALS.code {
+            return true;
+        }
+        let is_new = !seen.contains(&finding.place);
+        seen.push(finding.place.clone());
+        is_new
+    });
 }
 
 /// Whether the stock SDK is told by code to speak gRPC, and the finding is about HTTP: its paths and its port.
@@ -189,7 +216,7 @@ fn seen(config: &Config, environment: &Environment, reader: Reader, project: Opt
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source));
     lines.extend(settings);
     lines.push(match environment.get("RUST_LOG") {
-        Some(spec) => format!("RUST_LOG: {spec}"),
+        Some(spec) => format!("RUST_LOG: {spec} (as read by {})", Grammar::of(project).name()),
         None => "RUST_LOG: not set".to_owned(),
     });
     // That no variable is there is a finding.

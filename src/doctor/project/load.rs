@@ -105,7 +105,9 @@ fn table(path: &Path) -> Result<Table, String> {
     let text = read(path)?;
     text.parse::<Table>().map_err(|error| {
         let what = error.message().lines().next().unwrap_or_default().to_owned();
-        format!("`{}` is no TOML that can be read: {what}", path.display())
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!("`{}` is no TOML that can be read: line {line}: {what}", path.display())
     })
 }
 
@@ -136,13 +138,25 @@ pub(crate) fn load(cargo: &str, manifest: &Path) -> Result<Loaded, String> {
 fn metadata(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let all = ask_cargo(cargo, manifest);
-    runtime.block_on(async {
+    let had_lock = lock_file(manifest).is_some();
+    let all = ask_cargo(cargo, manifest, had_lock);
+    let answer = runtime.block_on(async {
         tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}")))
-    })
+    });
+    // Without one, cargo writes it to give an answer. The project stays as it was.
+    if let Some(written) = lock_file(manifest).filter(|_| !had_lock) {
+        std::fs::remove_file(&written)
+            .map_err(|error| format!("`{}` cannot be removed: {error}", written.display()))?;
+    }
+    answer
 }
 
-async fn ask_cargo(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
+/// The lock file of the project: it lies at the root of its workspace.
+fn lock_file(manifest: &Path) -> Option<PathBuf> {
+    manifest.ancestors().skip(1).map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file())
+}
+
+async fn ask_cargo(cargo: &str, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
     // What other systems need is not downloaded here, and cargo would ask for it.
     let platform = host().await.map(|host| ["--filter-platform".to_owned(), host]);
     let ask = async |option: &str, all: bool| {
@@ -160,8 +174,7 @@ async fn ask_cargo(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
             false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
         }
     };
-    // Frozen: that changes nothing. Without a lock file it cannot be, and cargo writes one.
-    let has_lock = manifest.ancestors().skip(1).any(|folder| folder.join("Cargo.lock").is_file());
+    // Frozen: that changes nothing. Without a lock file it cannot be.
     let options: &[(&str, bool)] = match has_lock {
         true => &[("--frozen", true), ("--frozen", false)],
         false => &[("--offline", true), ("--offline", false)],
@@ -262,9 +275,7 @@ fn package(package: &cargo_metadata::Package) -> Package {
 /// What a lock file says, with the manifests of the members beside it.
 pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    // The lock file of a workspace lies at its root.
-    let lock = folder.ancestors().map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file());
-    let lock = lock.ok_or_else(|| "there is no Cargo.lock".to_owned())?;
+    let lock = lock_file(manifest).ok_or_else(|| "there is no Cargo.lock".to_owned())?;
     let root = lock.parent().unwrap_or(folder).to_owned();
     let locked = table(&lock)?;
     let entries: Vec<&Table> =
