@@ -59,6 +59,14 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                                 "remove the quotes",
                             ));
                         }
+                        if separated_by_semicolon(value) {
+                            findings.push(problem(
+                                &kind::BAD_HEADER,
+                                Severity::Warning,
+                                format!("the value of header {place} goes on behind a `;` with what looks like another header"),
+                                "write a comma between two headers, and %3B for a `;` that belongs to a value",
+                            ));
+                        }
                         headers.push(header);
                     }
                     Err(_) if follows_credential => findings.push(cut_by_comma(variable, place)),
@@ -98,6 +106,15 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
 fn cut_by_comma(variable: &str, place: usize) -> Finding {
     let text = format!("piece {place} looks like the rest of the value before it, which a comma cut; it is not sent");
     Finding::new(&kind::HEADER_COMMA, Severity::Warning, variable, text).help("write a comma inside a value as %2C")
+}
+
+/// Whether a value has `;name=` in it, which is no cookie.
+fn separated_by_semicolon(value: &str) -> bool {
+    let mut pieces = value.split(';').skip(1);
+    pieces.any(|piece| {
+        let name = piece.split_once('=').map(|(name, _)| name.trim());
+        name.is_some_and(|name| name.contains('-') || is_credential(name, "")) && !value.contains(' ')
+    })
 }
 
 fn is_credential(name: &str, value: &str) -> bool {
@@ -156,6 +173,8 @@ mod tests {
             ("\"authorization=s3cret\"", &[], &["header-quote"]),
             ("'authorization=s3cret,x-a=1'", &["x-a"], &["header-quote"]),
             ("authorization=\"s3cret\"", &["authorization"], &["header-quote"]),
+            ("authorization=s3cret;x-tenant=1", &["authorization"], &["bad-header"]),
+            ("cookie=a=1;b=2", &["cookie"], &[]),
         ] {
             let (headers, findings) = parse_headers("V", text);
             assert_eq!(headers.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(), sent, "{text}");

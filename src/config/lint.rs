@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::endpoint::{Endpoint, redact_url};
 use super::environment::Environment;
 use super::headers::is_quoted;
-use super::names::{Use, nearest, use_of};
+use super::names::{Use, nearest, nearest_of_ours, use_of};
 use crate::finding::{Finding, Kind, Severity, kind};
 
 const KEYS: [&str; 3] = ["HYPERDX_API_KEY", "HYPERDX_LOGS_APIKEY", "HYPERDX_TRACES_APIKEY"];
@@ -41,7 +41,7 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
         match use_of(name) {
             None => findings.extend(misspelt(name)),
             Some(Use::Honoured) => findings.extend(
-                [quoted(name, value), unexpanded(name, value), unit(name, value), key(name, value)]
+                [quoted(name, value), unexpanded(name, value), unit(name, value), key(name, value), style(name, value)]
                     .into_iter()
                     .flatten(),
             ),
@@ -98,7 +98,11 @@ fn is_filter(name: &str) -> bool {
 }
 
 fn misspelt(name: &str) -> Option<Finding> {
-    let (meant, used) = nearest(name)?;
+    let Some((meant, used)) = nearest(name) else {
+        let near = nearest_of_ours(name)?;
+        let help = format!("{near} is the nearest that there is; the README lists them all");
+        return Some(warning(&kind::MISSPELT_VARIABLE, name, "logbridge has no variable of that name").help(help));
+    };
     let severity = if used == Use::Honoured { Severity::Warning } else { Severity::Note };
     let text = format!("it is not read; did you mean {meant}?");
     let help = format!("rename it to {meant}: names are compared letter by letter, and case counts");
@@ -173,6 +177,14 @@ fn unit(name: &str, value: &str) -> Option<Finding> {
         warning(&kind::SUSPICIOUS_UNIT, name, format!("{number} means {number} ms, which is very short"))
             .at(value, 0..value.len())
             .help(help)
+    })
+}
+
+/// env_logger takes any other word for `auto`, without a word.
+fn style(name: &str, value: &str) -> Option<Finding> {
+    (name == "RUST_LOG_STYLE" && !matches!(value, "auto" | "always" | "never")).then(|| {
+        let text = format!("`{value}` is none of its words, and counts as auto");
+        warning(&kind::UNKNOWN_VALUE, name, text).at(value, 0..value.len()).help("write auto, always or never")
     })
 }
 

@@ -162,13 +162,32 @@ pub(super) fn nearest(name: &str) -> Option<(&'static str, Use)> {
         .map(|(_, known, used)| (known, used))
 }
 
+/// The variable of ours that a name that begins as ours do was probably meant to be, however far it is: with as many words in
+/// common as there are, and then the nearest. Seeds and switches of our own tests are no settings.
+pub(super) fn nearest_of_ours(name: &str) -> Option<&'static str> {
+    const TESTS: [&str; 5] = ["FUZZ", "LONG", "MODEL", "SOAK", "TEST"];
+    let rest = name.strip_prefix("LOGBRIDGE_")?;
+    let words: Vec<&str> = rest.split('_').collect();
+    if words.first().is_some_and(|first| TESTS.contains(first)) {
+        return None;
+    }
+    let ours = NAMES.iter().filter_map(|(known, _)| Some((*known, known.strip_prefix("LOGBRIDGE_")?)));
+    ours.min_by_key(|(_, known)| {
+        let common = known.split('_').filter(|word| words.contains(word)).count();
+        (std::cmp::Reverse(common), edits(rest, known))
+    })
+    .map(|(known, _)| known)
+}
+
 /// How many letters to add, leave out, replace or swap with the next one lie between the two.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
     // More than what is asked about; no need to count.
-    if a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX;
-    }
+    if a.len().abs_diff(b.len()) > 2 { usize::MAX } else { edits(a, b) }
+}
+
+fn edits(a: &str, b: &str) -> usize {
+    // A name may be as long as a kernel lets it be; ours are not.
+    let (a, b) = (a.as_bytes().get(..64).unwrap_or(a.as_bytes()), b.as_bytes());
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -220,5 +239,19 @@ mod tests {
         ] {
             assert_eq!(nearest(name).map(|(known, _)| known), meant, "{name}");
         }
+    }
+
+    #[test]
+    fn what_begins_as_ours_do_is_never_left_alone() {
+        for (name, meant) in [
+            ("LOGBRIDGE_LEVEL", Some("LOGBRIDGE_OTLP_LEVEL")),
+            ("LOGBRIDGE_SPOOL", Some("LOGBRIDGE_SPOOL_DIR")),
+            ("LOGBRIDGE_MAX_REQUEST", Some("LOGBRIDGE_MAX_REQUEST_BYTES")),
+            ("LOGBRIDGE_TEST_PYTHON", None),
+            ("OTEL_FOO", None),
+        ] {
+            assert_eq!(nearest_of_ours(name), meant, "{name}");
+        }
+        assert!(nearest_of_ours("LOGBRIDGE_FOO").is_some() && nearest_of_ours(&"LOGBRIDGE_Ä".repeat(9999)).is_some());
     }
 }

@@ -216,9 +216,50 @@ fn others() -> Vec<Row> {
                 Case::Healthy => of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)]),
             },
         ),
+        named("C8d", "`warning` is a level to logbridge alone", "doctor", "LB002", |case| {
+            stock::project().variable("RUST_LOG", case.pick("warning", "warn")).codes()
+        }),
+        named("C8b", "a directive for spans, which only EnvFilter has", "doctor", "LB005", |case| {
+            let project = case.pick(Project::new("").main("fn main() { env_logger::init(); }"), stock::project());
+            project.variable("RUST_LOG", "info,shop[req]=debug").codes()
+        }),
+        named("C8c", "a root that is not set lets nothing pass with EnvFilter", "doctor", "LB009", |case| {
+            let said = stock::project()
+                .variable("RUST_LOG", case.pick("shop=info", "warn,shop=info"))
+                .examined(&["environment"]);
+            assert!(!said.text.contains("means WARN"), "{}", said.text);
+            said.codes
+        }),
+        named("E5c", "LOGBRIDGE_LEVEL, which nobody knows", "doctor", "LB034", |case| {
+            let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT);
+            of(&[endpoint, (case.pick("LOGBRIDGE_LEVEL", "LOGBRIDGE_OTLP_LEVEL"), "info")])
+        }),
+        named("E11b", "`;` between headers", "doctor", "LB027", |case| {
+            let headers = case.pick("authorization=s3cret;x-tenant=1", "authorization=s3cret,x-tenant=1");
+            of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT), ("OTEL_EXPORTER_OTLP_HEADERS", headers)])
+        }),
+        named("I3b", "a misspelt word in RUST_LOG_STYLE", "doctor", "LB021", |case| {
+            of(&[("RUST_LOG_STYLE", case.pick("alwyas", "always"))])
+        }),
+        impossible("E23", "two findings for one cause", one_finding_each),
         impossible("E22", "one sentence about a variable, by the reading of who reads it", one_sentence_each),
         impossible("E0", "no secret of a variable is in the output", no_secret_is_shown),
     ]
+}
+
+/// The specific one says it.
+fn one_finding_each() {
+    let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    for (variable, value, code) in [
+        (endpoint, "\"http://collector:4318\"", "LB031"),
+        (endpoint, "${ENDPOINT}", "LB032"),
+        (endpoint, "http://user:s3cret@collector:4318", "LB023"),
+        ("RUST_LOG", "inof", "LB002"),
+    ] {
+        let said = stock::project().variable(variable, value).examined(&["environment"]);
+        assert_eq!(said.text.matches(&format!("\"place\": \"{variable}\"")).count(), 1, "{}", said.text);
+        assert!(said.codes.contains(code), "{value}: {}", said.text);
+    }
 }
 
 /// Where logbridge and the stock SDK differ, a project hears of its own.
