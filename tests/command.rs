@@ -190,9 +190,12 @@ fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
 
 #[test]
 fn doctor_leaves_out_what_is_not_there() {
-    let ended = run(doctor(&[]));
+    let alone = run(doctor(&[]));
+    assert_eq!((alone.code, alone.stdout.as_str()), (Some(2), ""), "{}", alone.stderr);
+    assert!(alone.stderr.contains("ask for `environment` or `endpoint` alone"), "{}", alone.stderr);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let ended = run(doctor(&["--manifest-path", manifest]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stdout.contains("not looked at: there is no Cargo.toml here or above"), "{}", ended.stdout);
     assert!(
         ended.stdout.contains("not looked at: neither --endpoint nor the environment names one"),
         "{}",
@@ -206,6 +209,7 @@ fn doctor_is_asked_in_the_wrong_way() {
     for (arguments, said) in [
         (&["project"][..], "there is no Cargo.toml here or above"),
         (&["project", "--manifest-path", "/no/Cargo.toml"], "`/no/Cargo.toml`"),
+        (&[], "there is no Cargo.toml here or above"),
         (&["--manifest-path", manifest, "--profile", "nosuch"], "there is no profile `nosuch`"),
         (&["--manifest-path", manifest, "-p", "nosuch"], "the project has no package `nosuch`"),
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),

@@ -168,8 +168,10 @@ impl Doctor {
 
     /// The project; the inner error says why there is none to look at.
     fn load(&self, environment: &Environment) -> Result<Result<Project, String>, Problem> {
-        let is_explicit =
-            self.manifest_path.is_some() || self.package.is_some() || self.stages.contains(&Stage::Project);
+        // Who asks for nothing else asks for the project.
+        let is_all = self.stages.is_empty() && self.endpoint.is_none();
+        let is_named = self.manifest_path.is_some() || self.package.is_some();
+        let is_explicit = is_all || is_named || self.stages.contains(&Stage::Project);
         let none = |why: String, help: &str| match is_explicit {
             true => Err(Problem::usage(why, help)),
             false => Ok(Err(why)),
@@ -182,7 +184,8 @@ impl Doctor {
                 match found {
                     Some(found) => found,
                     None => {
-                        return none("there is no Cargo.toml here or above".to_owned(), "name one by --manifest-path");
+                        let help = "name one by --manifest-path, or ask for `environment` or `endpoint` alone";
+                        return none("there is no Cargo.toml here or above".to_owned(), help);
                     }
                 }
             }
