@@ -81,6 +81,7 @@ fn graph() -> Vec<Row> {
                 .vendor("opentelemetry", "0.32.0", "default = [\"internal-logs\"]\ninternal-logs = []", "")
                 .examined(&["project"]);
             assert!(case == Case::Healthy || said.text.contains("0.32.0 by spans 0.1.0"), "{}", said.text);
+            assert_eq!(said.text.matches("LB046").count(), case.pick(1, 0), "{}", said.text);
             said.codes
         }),
         doctor("A4b", "tracing-opentelemetry is for another opentelemetry", "LB046", |case| {
@@ -420,6 +421,17 @@ fn wiring() -> Vec<Row> {
         doctor("B2d", "env_logger::init() was left in front of logbridge's", "LB075", |case| {
             let old = case.pick("env_logger::init();", "");
             ours(&format!("fn main() {{ {old} logbridge::init(); log::info!(\"x\"); }}")).codes()
+        }),
+        doctor("B2g", "…in a function that is called before", "LB075", |case| {
+            let old = case.pick("set_up();", "");
+            ours(&format!(
+                "fn set_up() {{ env_logger::init(); }}\nfn main() {{ {old} logbridge::init(); log::info!(\"x\"); }}"
+            ))
+            .file(
+                "src/bin/other.rs",
+                "fn choose() { if a() { env_logger::init() } else { logbridge::init() } }\nfn main() { choose() }",
+            )
+            .codes()
         }),
         doctor("B2e", "…and logbridge's error is thrown away", "LB075", |case| {
             let first = case.pick("env_logger::init(); {", "if old { env_logger::init(); } else {");

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Facts;
+use super::reach::Functions;
 use super::source::File;
 use super::strip::closing;
 use super::wiring::MACROS;
@@ -41,8 +42,12 @@ struct Install<'a> {
 /// Findings about the order of calls.
 pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let carriers = carriers(facts);
     for file in &facts.sources.files {
-        let installs = installs(file);
+        let mut installs = installs(file);
+        let more = carried(file, &installs, &carriers);
+        installs.extend(more);
+        installs.sort_by_key(|install| install.at);
         findings.extend(second_logger(file, &installs));
         if facts.uses.logbridge && !facts.is_logbridge_itself() {
             findings.extend(level_again(file, &installs));
@@ -70,6 +75,46 @@ fn installs(file: &File) -> Vec<Install<'_>> {
         }
     }
     found.sort_by_key(|install| install.at);
+    found
+}
+
+/// Functions of the project that install a logger, by their names, with what they call. One name for two functions says
+/// nothing.
+fn carriers<'a>(facts: &'a Facts<'_>) -> Vec<(&'a str, bool)> {
+    let functions = Functions::of(facts);
+    let mut found: Vec<(&str, bool)> = Vec::new();
+    for file in &facts.sources.files {
+        for install in installs(file) {
+            let head = file.code(file.function(install.at));
+            let after = head.split_once("fn ").map(|(_, after)| after).unwrap_or_default();
+            let name = after.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            // One that has the choice between two installs one of them.
+            let is_new = found.iter().all(|(other, _)| *other != name);
+            if is_new && !matches!(name, "" | "main") && functions.named(name).count() == 1 {
+                found.push((name, install.is_ours));
+            }
+        }
+    }
+    found
+}
+
+/// Calls of those.
+fn carried<'a>(file: &File, known: &[Install<'_>], carriers: &[(&'a str, bool)]) -> Vec<Install<'a>> {
+    let mut found = Vec::new();
+    for (name, is_ours) in carriers {
+        for at in file.find(name) {
+            let before = file.code.get(..at).unwrap_or_default();
+            let is_call = file.code.get(at + name.len()..).is_some_and(|rest| rest.starts_with('('));
+            // Not its own head, a method, or a function of a logger's crate that is called the same.
+            let is_other = before.ends_with("fn ") || before.ends_with('.');
+            let is_known = known.iter().any(|install| (install.at..install.at + install.call.len()).contains(&at));
+            let code = file.code(file.statement(at));
+            let is_choice = code.contains("=>") || code.contains("#[cfg");
+            if is_call && !is_other && !is_known && !is_choice {
+                found.push(Install { at, call: name, is_ours: *is_ours, scope: scope(file, at) });
+            }
+        }
+    }
     found
 }
 

@@ -16,8 +16,18 @@ const STATICS: [(&str, &str); 5] = [
 
 /// Findings about versions.
 pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = STATICS.iter().filter_map(|(name, why)| duplicate(facts, name, why)).collect();
-    findings.extend(fit(facts));
+    let twice = |names: &[&str]| {
+        STATICS.iter().filter(|(name, _)| names.contains(name)).find_map(|(name, why)| duplicate(facts, name, why))
+    };
+    // Crates that come together are there twice together: the one that the others follow is named.
+    let mut findings: Vec<Finding> = [
+        twice(&["log"]),
+        twice(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| fit(facts)),
+        twice(&["tracing", "tracing-core"]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     findings.extend(known_bad(facts));
     findings
 }
