@@ -12,7 +12,7 @@ use super::terminal::{Look, paint, plain, print};
 use super::{Problem, Verdict, findings};
 use crate::config::Environment;
 use crate::doctor::{Checkup, endpoint, environment, project};
-use crate::finding::{Severity, kind};
+use crate::finding::{Finding, Severity, kind};
 
 /// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
 ///
@@ -294,7 +294,7 @@ fn as_json(checkups: &[Checkup]) -> Value {
             "stage": checkup.stage,
             "skipped": checkup.skipped,
             "seen": checkup.seen,
-            "findings": checkup.findings.iter().map(findings::as_json).collect::<Vec<_>>(),
+            "findings": checkup.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         })
     });
     json!({ "stages": stages.collect::<Vec<_>>(), "errors": errors, "warnings": warnings, "notes": notes })

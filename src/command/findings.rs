@@ -1,6 +1,4 @@
-//! Findings as the command prints them: painted, or as JSON.
-
-use serde_json::{Value, json};
+//! Findings as the command prints them.
 
 use super::terminal::{Look, paint, plain};
 use crate::finding::{Finding, Severity};
@@ -22,19 +20,4 @@ pub(super) fn shown(finding: &Finding) -> String {
     };
     let said = finding.to_string();
     format!("{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
-}
-
-/// The same for programs.
-pub(super) fn as_json(finding: &Finding) -> Value {
-    json!({
-        "code": finding.code,
-        "name": finding.name,
-        "severity": finding.severity.to_string(),
-        "verdict": finding.verdict.to_string(),
-        "place": finding.place,
-        "text": finding.text,
-        "evidence": finding.evidence,
-        "help": finding.help,
-        "corrected": finding.corrected,
-    })
 }

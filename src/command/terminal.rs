@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::finding::{Finding, Severity};
 use crate::notice;
 pub(super) use crate::notice::one_line as plain;
 
@@ -82,24 +81,6 @@ pub(super) fn error(text: &str, help: &str) {
         let _infallible = writeln!(said, "  {} {}", paint(Look::Bold, "help:"), plain(&help));
     }
     say(&said);
-}
-
-/// A finding in lines, behind an empty one.
-pub(super) fn finding(finding: &Finding) -> String {
-    let finding = Finding {
-        text: plain(&finding.text),
-        help: finding.help.as_deref().map(plain),
-        corrected: finding.corrected.as_deref().map(plain),
-        ..finding.clone()
-    };
-    let word = finding.severity.to_string();
-    let look = match finding.severity {
-        Severity::Error => Look::Bad,
-        Severity::Warning => Look::Warning,
-        Severity::Note => Look::Bold,
-    };
-    let said = finding.to_string();
-    format!("\n{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
 }
 
 /// A table, with so many columns to the left, the others to the right, and the heading dimmed.

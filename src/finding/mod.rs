@@ -100,6 +100,21 @@ impl Finding {
         self
     }
 
+    /// For programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "code": self.code,
+            "name": self.name,
+            "severity": self.severity.to_string(),
+            "verdict": self.verdict.to_string(),
+            "place": self.place,
+            "text": self.text,
+            "evidence": self.evidence,
+            "help": self.help,
+            "corrected": self.corrected,
+        })
+    }
+
     /// The help, else the corrected text.
     fn advice(&self) -> Option<String> {
         match (&self.help, &self.corrected) {

@@ -60,7 +60,7 @@ pub(super) fn of(account: &Account) -> Value {
         "flows": flows.iter().map(|flow| json!({
             "target": flow.target, "level": flow.level, "fate": flow.fate.words(), "records": flow.records,
         })).collect::<Vec<_>>(),
-        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
     })
 }
 
@@ -71,16 +71,4 @@ fn levels(levels: &Levels) -> Value {
 
 fn counted(all: &[(String, u64)]) -> Value {
     all.iter().map(|(reason, number)| (reason.clone(), json!(number))).collect::<serde_json::Map<_, _>>().into()
-}
-
-fn finding(finding: &Finding) -> Value {
-    json!({
-        "code": finding.code,
-        "name": finding.name,
-        "severity": finding.severity.to_string(),
-        "verdict": finding.verdict.to_string(),
-        "place": finding.place,
-        "text": finding.text,
-        "help": finding.help,
-    })
 }

@@ -8,8 +8,9 @@ use indicatif::HumanCount;
 use super::account::Account;
 use super::evidence::Scope;
 use super::reports::{Cut, Program};
+use crate::command::findings;
 use crate::command::inlet::Levels;
-use crate::command::terminal::{Look, finding, lasted, paint, plain, table as table_of};
+use crate::command::terminal::{Look, lasted, paint, plain, table as table_of};
 
 /// So many rows of a table are looked at; the others are one row.
 const ROWS: usize = 20;
@@ -25,7 +26,7 @@ pub(super) fn of(account: &Account) -> String {
     rows(&mut text, &answers.unwrap_or_default(), Look::Bold, tally.answers.iter());
     rows(&mut text, "not read", Look::Warning, tally.malformed.iter());
     for found in &account.findings {
-        text.push_str(&finding(found));
+        text.push_str(&format!("\n{}", findings::shown(found)));
     }
     text
 }

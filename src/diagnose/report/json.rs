@@ -72,26 +72,11 @@ impl Report {
             })).collect::<Vec<_>>(),
             "restarts": self.restarts,
             "configuration": settings,
-            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
+            "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
             "notices": self.notices,
         });
         value.to_string()
     }
-}
-
-/// A finding as JSON.
-pub(crate) fn finding(finding: &Finding) -> Value {
-    json!({
-        "code": finding.code,
-        "name": finding.name,
-        "severity": finding.severity.to_string(),
-        "verdict": finding.verdict.to_string(),
-        "place": finding.place,
-        "text": finding.text,
-        "evidence": finding.evidence,
-        "help": finding.help,
-        "corrected": finding.corrected,
-    })
 }
 
 fn reasons<R: ToString>(reasons: &[(R, u64)]) -> Value {
