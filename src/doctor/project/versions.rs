@@ -68,14 +68,16 @@ fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
     )
 }
 
+/// Whether it is the registry that cargo uses where nobody names another one.
+fn is_the_usual_one(source: &str) -> bool {
+    let source: Result<cargo_metadata::Source, _> = serde_json::from_value(source.into());
+    source.is_ok_and(|source| source.is_crates_io())
+}
+
 fn shown_source(source: Option<&str>) -> String {
     match source {
         None => "a path".to_owned(),
-        Some(source)
-            if source.contains("github.com/rust-lang/crates.io-index") || source.contains("index.crates.io") =>
-        {
-            "crates.io".to_owned()
-        }
+        Some(source) if is_the_usual_one(source) => "crates.io".to_owned(),
         Some(source) => {
             let url = source.split_once('+').map_or(source, |(_, url)| url);
             crate::config::redact_url(url.split(['?', '#']).next().unwrap_or_default()).to_string()
