@@ -7,6 +7,7 @@ use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
+use crate::signal::Signal;
 use crate::source::{EventLayer, Pipeline, is_exiting_here};
 
 /// Where it is seen.
@@ -49,10 +50,6 @@ fn warning(kind: &'static Kind, place: &str, text: String, help: impl Into<Strin
 
 fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
     Finding { severity: Severity::Error, ..warning(kind, place, text, help) }
-}
-
-fn records(number: u64) -> String {
-    if number == 1 { "1 record".to_owned() } else { format!("{number} records") }
 }
 
 /// What `log` and tracing keep from us.
@@ -136,7 +133,7 @@ fn gates(report: &Report) -> Vec<Finding> {
 }
 
 fn were(number: u64) -> String {
-    format!("{} {}", records(number), if number == 1 { "was" } else { "were" })
+    format!("{} {}", Signal::Logs.count(number), if number == 1 { "was" } else { "were" })
 }
 
 /// Whether records and spans find each other.
@@ -146,7 +143,8 @@ fn correlation(report: &Report) -> Vec<Finding> {
     let sum = |of: fn(&Traced) -> u64| report.traced.iter().map(of).sum::<u64>();
     let (sent, traced) = (sum(|traced| traced.records), sum(|traced| traced.with_trace));
     if spans.ended > 0 && sent > 0 && traced == 0 {
-        let text = format!("{} sent, and none has a trace id, though {} ended", were(sent), count_spans(spans.ended));
+        let text =
+            format!("{} sent, and none has a trace id, though {} ended", were(sent), Signal::Traces.count(spans.ended));
         let help = "log inside of spans, and take them along to other threads and tasks: `Span::enter`, \
                     `.instrument(Span::current())`, `logbridge::carry_context`";
         let finding = warning(&kind::LOGS_WITHOUT_TRACE, RECORDS, text, help);
@@ -165,10 +163,6 @@ fn correlation(report: &Report) -> Vec<Finding> {
 
 /// Fewer records than this say little of a program.
 const FEW: u64 = 10;
-
-fn count_spans(number: u64) -> String {
-    if number == 1 { "1 span".to_owned() } else { format!("{number} spans") }
-}
 
 /// What was accepted and is lost, or waits.
 fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {

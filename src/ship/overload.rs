@@ -132,12 +132,21 @@ impl OverloadVoice {
         }
     }
 
+    /// How fast records came and left since the first sample, where that was long enough ago.
+    fn rates(&self, now: Instant, accepted: u64, delivered: u64) -> Option<String> {
+        let first = self.samples.front().filter(|first| now - first.at >= LEAST)?;
+        let time = (now - first.at).as_secs_f64();
+        let rate = |from: u64, to: u64| (to.saturating_sub(from) as f64 / time).round() as u64;
+        let (came, left) = (rate(first.accepted, accepted), rate(first.delivered, delivered));
+        Some(format!("over the last {time:.1} s: {came} records a second came, {left} a second were delivered"))
+    }
+
     /// What is said where the outbox fills although the endpoint takes records: until it is nearly empty again, once.
     fn growing(&mut self, now: Instant, (used, bound): (usize, usize)) -> Option<Notice> {
         if used < bound / 4 {
             self.told_growing = false;
         }
-        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let (first, last) = (*self.samples.front()?, *self.samples.back()?);
         // Where it takes none, that has been said, and where there was a loss, that will be.
         let is_growing = used > bound / 2 && last.delivered > first.delivered && self.tell_at.is_none();
         if !is_growing || std::mem::replace(&mut self.told_growing, true) {
@@ -145,15 +154,8 @@ impl OverloadVoice {
         }
         let text = format!("the outbox is more than half full: {} of {} wait to be sent", Size(used), Size(bound));
         let mut notice = Notice::new(kind::QUEUE_GROWS.code, "growing", text);
-        let rate =
-            |from: u64, to: u64| (to.saturating_sub(from) as f64 / (now - first.at).as_secs_f64()).round() as u64;
-        if now - first.at >= LEAST {
-            notice = notice.note(format!(
-                "over the last {:.1} s: {} records a second came, {} a second were delivered",
-                (now - first.at).as_secs_f64(),
-                rate(first.accepted, last.accepted),
-                rate(first.delivered, last.delivered),
-            ));
+        if let Some(rates) = self.rates(now, last.accepted, last.delivered) {
+            notice = notice.note(rates);
         }
         Some(notice.help(format!(
             "log less, give it a faster endpoint, or raise {}, before records are dropped",
@@ -201,17 +203,8 @@ impl OverloadVoice {
         if let Some(most) = losses.iter().find(|loss| loss.reason.is_overload()) {
             notice = notice.note(most_of_them(most));
         }
-        if let Some(first) = self.samples.front().filter(|first| now - first.at >= LEAST) {
-            let time = now - first.at;
-            let rate = |records: u64| (records as f64 / time.as_secs_f64()).round() as u64;
-            let came = otlp.accepted.saturating_sub(first.accepted);
-            let left = otlp.delivered.saturating_sub(first.delivered);
-            notice = notice.note(format!(
-                "over the last {:.1} s: {} records a second came, {} a second were delivered",
-                time.as_secs_f64(),
-                rate(came),
-                rate(left),
-            ));
+        if let Some(rates) = self.rates(now, otlp.accepted, otlp.delivered) {
+            notice = notice.note(rates);
         }
         let (bound, variable) = match self.max_queue {
             Some(queue) => (format!("{} or {queue} records", Size(self.max_bytes)), " or OTEL_BLRP_MAX_QUEUE_SIZE"),

@@ -26,7 +26,7 @@ const THREADS: u64 = 3;
 const PER_FORK: u64 = 20;
 
 /// Runs `child` in a forked process, which ends by `process::exit`; waits for it.
-fn in_a_child(child: impl FnOnce()) {
+pub(crate) fn in_a_child(child: impl FnOnce()) {
     // SAFETY: the child runs ordinary code although the parent has other threads. That is what is tested: it may only
     // hang where a lock was held by one of them, and glibc itself keeps `malloc` usable.
     let pid = unsafe { libc::fork() };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use logbridge::{Bridge, Check, Facade, Level, LevelFilter, Otlp, Place};
 use serde_json::Value;
 
+use crate::fork::in_a_child;
 use crate::runner::{Group, named};
 use crate::spool::Folder;
 use crate::support::{Child, Finished, SLACK, dead_end, flush, receiver, wait_for_runner};
@@ -148,18 +149,7 @@ fn fork_and_log(_: &[String]) {
     logbridge::init();
     log::info!("parent");
     flush();
-    // SAFETY: the child logs and exits as any program does.
-    match unsafe { libc::fork() } {
-        0 => {
-            log::info!("child");
-            std::process::exit(0);
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: the process is our child, and `status` is one live integer.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-        }
-    }
+    in_a_child(|| log::info!("child"));
 }
 
 fn a_directory_gets_a_file_for_each_process() {
