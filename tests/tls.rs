@@ -8,6 +8,8 @@
 
 #[path = "support/grpc.rs"]
 mod grpc;
+#[path = "support/tls.rs"]
+mod server;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -19,9 +21,9 @@ use logbridge::testing::Receiver;
 use logbridge::{Builder, Console, Otlp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{self, ServerConfig};
 
 use self::grpc::{GrpcServer, Says};
+use self::server::server_config;
 
 const ENDPOINT: &str = "TLS_ENDPOINT";
 
@@ -84,25 +86,9 @@ impl TlsFront {
     }
 
     fn with(identity: Identity, port: u16, clients: Option<&Identity>) -> Self {
-        let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .expect("a configuration");
-        let config = match clients {
-            None => config.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = rustls::RootCertStore::empty();
-                roots.add(clients.certificate.der().clone()).expect("a root");
-                let verifier =
-                    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                config.with_client_cert_verifier(verifier.expect("a verifier"))
-            }
-        };
-        let mut config =
-            config.with_single_cert(vec![identity.certificate.der().clone()], key).expect("a configuration");
+        let clients = clients.map(|clients| &clients.certificate);
         // A client that offers only HTTP/1.1 gets that.
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = server_config(&identity.certificate, &identity.key, clients, &["h2", "http/1.1"]);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");

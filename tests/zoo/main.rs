@@ -30,6 +30,8 @@ mod running;
 mod server;
 mod stock;
 mod time;
+#[path = "../support/tls.rs"]
+mod tls;
 
 use std::process::ExitCode;
 

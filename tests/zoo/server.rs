@@ -6,9 +6,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::cargo::Folder;
+use crate::tls::server_config;
 
 /// What a server does about what it has read.
 pub(crate) enum Reply {
@@ -141,23 +142,7 @@ impl Identity {
     }
 
     fn server(&self, clients: Option<&Self>) -> ServerConfig {
-        let key = rustls::pki_types::PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .expect("versions");
-        let config = match clients {
-            None => config.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = rustls::RootCertStore::empty();
-                roots.add(clients.certificate.der().clone()).expect("a root");
-                let verifier =
-                    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                config.with_client_cert_verifier(verifier.expect("a verifier"))
-            }
-        };
-        let mut config = config.with_single_cert(vec![self.certificate.der().clone()], key).expect("a configuration");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config
+        let clients = clients.map(|clients| &clients.certificate);
+        server_config(&self.certificate, &self.key, clients, &["http/1.1"])
     }
 }

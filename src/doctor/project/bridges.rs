@@ -111,11 +111,7 @@ fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
             }
             let text = "this provider has no processor: every record ends here";
             let help = "add `.with_batch_exporter(exporter)` before `.build()`";
-            return Some(
-                Finding::new(&kind::NO_BRIDGE, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
-                    .help(help),
-            );
+            return Some(file.finding(at, &kind::NO_BRIDGE, Severity::Warning, text).help(help));
         }
     }
     None
@@ -156,8 +152,7 @@ fn half_a_processor(facts: &Facts<'_>) -> Option<Finding> {
                 missing.join(", ")
             );
             return Some(
-                Finding::new(&kind::APPLICATION, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
+                file.finding(at, &kind::APPLICATION, Severity::Warning, text)
                     .help("forward every method of the trait: those that are left out do nothing"),
             );
         }
@@ -277,7 +272,7 @@ fn probed_filter(facts: &Facts<'_>) -> Option<Finding> {
     );
     let help =
         "filter the whole subscriber (`registry().with(filter).with(layer)`), or leave that layer without a filter";
-    Some(Finding::new(&kind::PROBED_FILTER, Severity::Warning, file.place(at), text).at(file.line(at), 0..0).help(help))
+    Some(file.finding(at, &kind::PROBED_FILTER, Severity::Warning, text).help(help))
 }
 
 impl Facts<'_> {

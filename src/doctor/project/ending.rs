@@ -85,8 +85,7 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
             let text =
                 "`process::exit` runs no destructor and flushes nothing: the records of the last second are lost here";
             return Some(
-                Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
+                file.finding(at, &kind::LOST_AT_EXIT, Severity::Warning, text)
                     .help("call `.shutdown()` on the provider before it, or return an ExitCode from `main`"),
             );
         }
@@ -138,8 +137,7 @@ fn forks(facts: &Facts<'_>) -> Option<Finding> {
         .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
     let text = "a forked child has no export thread: its records wait for ever, and flush and shutdown block for five seconds each";
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, file.place(at), text)
-            .at(file.line(at), 0..0)
+        file.finding(at, &kind::LOST_AT_EXIT, Severity::Warning, text)
             .help("build the provider after the fork, in the process that goes on"),
     )
 }
@@ -171,11 +169,9 @@ fn suppressed(facts: &Facts<'_>) -> Option<Finding> {
             }
             let text = "telemetry is suppressed while this waits: until the guard is dropped, other tasks on the same thread log nothing, and a \
                         context taken here carries that along";
-            return Some(
-                Finding::new(&kind::SUPPRESSED, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
-                    .help("suppress a future with `.with_context(Context::current().with_telemetry_suppressed())`, not a thread"),
-            );
+            return Some(file.finding(at, &kind::SUPPRESSED, Severity::Warning, text).help(
+                "suppress a future with `.with_context(Context::current().with_telemetry_suppressed())`, not a thread",
+            ));
         }
     }
     None

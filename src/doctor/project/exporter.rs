@@ -268,7 +268,7 @@ fn no_runtime(facts: &Facts<'_>) -> Option<Finding> {
     let text = "an exporter by gRPC is built where no tokio runtime is: it panics with \"there is no reactor running\"";
     let help =
         "build it inside `runtime.enter()`, and keep that runtime for the life of the program; or use `.with_http()`";
-    Some(Finding::new(&kind::WRONG_CONTEXT, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
+    Some(file.finding(at, &kind::WRONG_CONTEXT, Severity::Error, text).help(help))
 }
 
 /// A shutdown that blocks the only thread on which the exporter could send.
@@ -290,5 +290,5 @@ fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
                 can be sent, and give up after five seconds";
     let help =
         "call them by `tokio::task::spawn_blocking`, give the exporter a runtime of its own, or use `.with_http()`";
-    Some(Finding::new(&kind::WRONG_CONTEXT, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
+    Some(file.finding(at, &kind::WRONG_CONTEXT, Severity::Error, text).help(help))
 }

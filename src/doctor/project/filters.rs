@@ -88,8 +88,7 @@ fn global(facts: &Facts<'_>) -> Option<Finding> {
     })?;
     let text = "a filter that is added as a layer holds for all layers, whatever filters they have of their own: what it cuts is not sent";
     Some(
-        Finding::new(&kind::FILTER_IN_CODE, Severity::Note, file.place(at), text)
-            .at(file.line(at), 0..0)
+        file.finding(at, &kind::FILTER_IN_CODE, Severity::Note, text)
             .help("put it on the layer that it is for: `layer.with_filter(…)`"),
     )
 }

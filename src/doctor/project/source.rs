@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::graph::Graph;
 use super::load::read;
 use super::strip::{Stripped, closing, strip};
+use crate::finding::{Finding, Kind, Severity};
 
 /// As many files as a large workspace has.
 const MAX_FILES: usize = 4000;
@@ -140,6 +141,17 @@ impl File {
     /// `src/main.rs:12`.
     pub(crate) fn place(&self, at: usize) -> String {
         format!("{}:{}", self.path, self.line_number(at))
+    }
+
+    /// A finding about this place, which shows its line.
+    pub(super) fn finding(
+        &self,
+        at: usize,
+        kind: &'static Kind,
+        severity: Severity,
+        text: impl Into<String>,
+    ) -> Finding {
+        Finding::new(kind, severity, self.place(at), text).at(self.line(at), 0..0)
     }
 
     fn line_number(&self, at: usize) -> usize {

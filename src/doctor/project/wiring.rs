@@ -119,8 +119,7 @@ fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     })?;
     let text = "the subscriber is that of this thread only: what other threads and tokio's workers log goes nowhere";
     Some(
-        Finding::new(&kind::NO_INIT, Severity::Warning, file.place(at), text)
-            .at(file.line(at), 0..0)
+        file.finding(at, &kind::NO_INIT, Severity::Warning, text)
             .help("use `.init()`, or `tracing::subscriber::set_global_default`"),
     )
 }
@@ -141,7 +140,7 @@ fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
         false => "call `log::set_max_level(log::LevelFilter::Info)` after it",
     };
     let text = "a logger is installed, and nothing sets the level of `log`, which is off to begin with: not even errors are logged";
-    Some(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, file.place(at), text).at(file.line(at), 0..0).help(help))
+    Some(file.finding(at, &kind::MAX_LEVEL_OFF, Severity::Error, text).help(help))
 }
 
 /// B2 to B4: what could not be installed, and nobody says so.
@@ -162,8 +161,7 @@ fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
                 let text = "where another logger or subscriber was there first, this fails, and the result is thrown away: no record \
                             reaches the exporter, and nothing says why";
                 findings.push(
-                    Finding::new(&kind::SWALLOWED_ERROR, Severity::Warning, file.place(at), text)
-                        .at(file.line(at), 0..0)
+                    file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
                         .help("`.expect(…)` it, or print the error"),
                 );
             }
@@ -190,8 +188,7 @@ fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
             }
             let text = "where the exporter cannot be built, the program goes on without one, and nothing says so";
             return Some(
-                Finding::new(&kind::SWALLOWED_ERROR, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
+                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
                     .help("end with the error, or print it"),
             );
         }
@@ -243,8 +240,7 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
                  nothing is sent"
             );
             findings.push(
-                Finding::new(&kind::DROPPED_GUARD, Severity::Error, file.place(at), text)
-                    .at(file.line(at), 0..0)
+                file.finding(at, &kind::DROPPED_GUARD, Severity::Error, text)
                     .help("write `let _guard =`, and keep it to the end of `main`"),
             );
         }
@@ -264,8 +260,7 @@ fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
             let text =
                 "the guard of tracing_appender's writer is dropped at once: lines that wait in it are never written";
             return Some(
-                Finding::new(&kind::DROPPED_GUARD, Severity::Warning, file.place(at), text)
-                    .at(file.line(at), 0..0)
+                file.finding(at, &kind::DROPPED_GUARD, Severity::Warning, text)
                     .help("name it `_guard`, and keep it to the end of `main`"),
             );
         }
