@@ -15,6 +15,7 @@ mod diagnose;
 mod doctor;
 mod env;
 mod error;
+mod escape;
 mod finding;
 mod installed;
 mod ledger;

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "os",
     "thread",
     "clock",
+    "escape",
     "signal",
     "error",
     "notice",

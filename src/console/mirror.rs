@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::stream::Sink;
 use crate::clock::{Timestamp, nanos};
 use crate::config::{ConsoleTarget, Mirror};
+use crate::escape::OneLine;
 use crate::otlp::{Hex, RecordView, ScopeView, attributes_of, status_of, write_json_line, write_span_line};
 
 /// Prints records and spans as they will be shipped.
@@ -135,18 +136,6 @@ fn level_style(severity_number: u64) -> Style {
         9.. => AnsiColor::Green.on_default(),
         5.. => AnsiColor::Blue.on_default(),
         _ => AnsiColor::Cyan.on_default(),
-    }
-}
-
-/// Text that stays on its line and moves no cursor.
-struct OneLine<'a>(&'a str);
-
-impl std::fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,67 @@
+//! Text from outside, made safe to print: no character of it may move the cursor, begin a line of its own, or reorder
+//! what a terminal shows.
+
+use std::fmt::{self, Write as _};
+
+/// Whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and paragraph
+/// separators, and the bidirectional controls.
+pub(crate) fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Displays text on one line: unsafe characters appear as `\n` or `\u{1b}`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, self.0, is_unsafe)
+    }
+}
+
+/// Displays text that may have several lines: newlines and tabs stay, other unsafe characters appear as `\u{1b}`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lines<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_escaped(f, self.0, |character| is_unsafe(character) && !matches!(character, '\n' | '\t'))
+    }
+}
+
+fn write_escaped(f: &mut fmt::Formatter<'_>, mut text: &str, is_escaped: impl Fn(char) -> bool) -> fmt::Result {
+    while let Some((at, character)) = text.char_indices().find(|(_, character)| is_escaped(*character)) {
+        f.write_str(text.get(..at).unwrap_or_default())?;
+        for escaped in character.escape_default() {
+            f.write_char(escaped)?;
+        }
+        text = text.get(at + character.len_utf8()..).unwrap_or_default();
+    }
+    f.write_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_unsafe_character_survives() {
+        for character in ('\0'..=char::MAX).filter(|character| is_unsafe(*character)) {
+            let text = format!("a{character}b");
+            assert!(!OneLine(&text).to_string().contains(character), "{character:?}");
+            let kept = matches!(character, '\n' | '\t');
+            assert_eq!(Lines(&text).to_string().contains(character), kept, "{character:?}");
+        }
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        let text = "größer 漢字 👩\u{200d}🚀 \"quoted\" \\n";
+        assert_eq!(OneLine(text).to_string(), text);
+        assert_eq!(OneLine("two\nlines\u{1b}[2J\u{9b}1m\u{202e}").to_string(), r"two\nlines\u{1b}[2J\u{9b}1m\u{202e}");
+    }
+}
