@@ -76,6 +76,18 @@ pub(crate) fn points(request: &ExportMetricsServiceRequest) -> Vec<ReceivedPoint
     points
 }
 
+/// How many points a metric has.
+pub(super) fn number_of_points(metric: &Metric) -> usize {
+    match &metric.data {
+        None => 0,
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(Data::Summary(summary)) => summary.data_points.len(),
+    }
+}
+
 /// Time, attributes and value of each point.
 fn of_metric(metric: &Metric) -> Vec<(u64, &[KeyValue], String)> {
     match &metric.data {

@@ -39,15 +39,19 @@
 
 mod answer;
 mod common;
+mod connections;
 mod decode;
 mod forest;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod guard;
 mod json;
+mod limits;
 mod line;
 mod metric;
 mod record;
 mod request;
+mod schema;
 mod server;
 mod sniff;
 mod span;
@@ -75,7 +79,9 @@ use self::common::names_nothing;
 use self::store::{Printer, Store};
 
 pub(crate) use self::answer::{Ending, Reply, WholeBody};
-pub(crate) use self::decode::{Message, Refusal, decode};
+pub(crate) use self::connections::Limits;
+pub(crate) use self::decode::{Decoded, Message, Refusal, decode};
+pub(crate) use self::guard::Guard;
 pub(crate) use self::line::{Paint, Painted};
 pub(crate) use self::metric::{ReceivedPoint, points};
 pub(crate) use self::record::records;
@@ -289,6 +295,7 @@ impl fmt::Debug for Receiver {
 pub struct ReceiverBuilder {
     port: u16,
     printer: Option<Printer>,
+    limits: Limits,
 }
 
 impl ReceiverBuilder {
@@ -315,7 +322,7 @@ impl ReceiverBuilder {
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let server = Server::start(vec![address], Arc::clone(&store)).map_err(|no_server| no_server.error)?;
+        let server = Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|no_server| no_server.error)?;
         let port = server.addresses.first().map_or(0, SocketAddr::port);
         Ok(Receiver { port, store, _server: server })
     }

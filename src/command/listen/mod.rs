@@ -22,7 +22,7 @@ use self::desk::{Desk, Form};
 use self::fault::Faults;
 use self::filter::Filter;
 use self::screen::Screen;
-use super::inlet::{Doors, Upstream, asked_to_end, below, host};
+use super::inlet::{Doors, Senders, Upstream, asked_to_end, below, host};
 use super::terminal::{Look, listen, paint, say};
 use super::{Problem, Verdict, level, time};
 use crate::config::{Environment, redact_url};
@@ -58,6 +58,8 @@ pub struct Listen {
     /// The address to listen at; 0.0.0.0 lets other machines in
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
+    #[command(flatten)]
+    senders: Senders,
     /// Show only what this service sends
     #[arg(long, value_name = "NAME", help_heading = "What is shown")]
     service: Option<String>,
@@ -121,7 +123,7 @@ impl Listen {
         let forward = self.forward.clone();
         let look = Paint { colours: true, service: true, short_ids: io::stdout().is_terminal() && !self.full_ids };
         let (screen, mut nobody_reads) = Screen::new();
-        let desk = Arc::new(Desk::new(form, look, self.filter(), self.fault, upstreams, screen));
+        let desk = Arc::new(Desk::new(form, look, self.filter(), self.senders.guard(self.host), self.fault, upstreams, screen));
         // Before anybody hears of the ports: whoever does may ask it to end at once.
         let mut asked = pin!({
             let _inside = runtime.enter();

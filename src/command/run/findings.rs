@@ -9,7 +9,7 @@ use super::environment::switched_off;
 use super::evidence::Odd;
 use super::silence;
 use super::text::{listed, many};
-use crate::command::inlet::Levels;
+use crate::command::inlet::{Levels, UNKNOWN_KEY};
 use crate::config::Environment;
 use crate::finding::kind;
 use crate::finding::{Finding, Kind, Severity};
@@ -55,6 +55,9 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     found.extend(unusable(circumstances));
     found.extend(not_taken(account));
     found.extend(not_read(account));
+    if logs > 0 {
+        found.extend(not_understood(account));
+    }
     found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
@@ -125,6 +128,18 @@ fn not_read(account: &Account) -> Vec<Finding> {
         let verb = if *number == 1 { "was" } else { "were" };
         let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
         Some(finding(kind, severity, text).help(help))
+    });
+    told.take(MOST_TROUBLES).collect()
+}
+
+/// Keys without a meaning, in what came beside log records.
+fn not_understood(account: &Account) -> Vec<Finding> {
+    let remarks = account.evidence.tally.remarks.iter().filter(|(remark, _)| remark.contains(UNKNOWN_KEY));
+    let told = remarks.map(|(remark, number)| {
+        let verb = if *number == 1 { "was" } else { "were" };
+        let text = format!("{} {verb} not understood, at least in part: {remark}", many(*number, "request"));
+        let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
+        finding(&kind::NOT_TAKEN, Severity::Warning, text).help(help)
     });
     told.take(MOST_TROUBLES).collect()
 }

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::child::signal_name;
 use super::findings::Circumstances;
 use super::reports::Program;
+use crate::command::inlet::UNKNOWN_KEY;
 use crate::command::terminal::lasted;
 
 /// SDKs wait so long before they send the first batch of spans.
@@ -26,6 +27,9 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
         let help = "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json";
         return ("what came could not be read (see there)".to_owned(), help.to_owned());
     }
+    if let Some((why, help)) = by_remark(account) {
+        return (why, help);
+    }
     if !account.programs.is_empty() {
         return with_logbridge(&account.programs, circumstances);
     }
@@ -40,6 +44,15 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
         }
         _ => (why, help),
     }
+}
+
+/// Requests came, and nothing in them has a meaning.
+fn by_remark(account: &Account) -> Option<Reason> {
+    let remarks = &account.evidence.tally.remarks;
+    let (remark, number) = remarks.iter().find(|(remark, _)| remark.contains(UNKNOWN_KEY))?;
+    let requests = if *number == 1 { "a request".to_owned() } else { format!("{number} requests") };
+    let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
+    Some((format!("{requests} came that nobody understands: {remark}"), help.to_owned()))
 }
 
 /// A filter in the environment that is as good as silence.
