@@ -117,3 +117,52 @@ fn fill_in(object: &mut Value, name: &str, default: &Value) {
         fields.entry(name).or_insert_with(|| default.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+
+    use super::*;
+
+    fn remark(body: &str) -> Option<String> {
+        decode::<ExportLogsServiceRequest>(body.as_bytes(), Content::Logs).expect(body).1
+    }
+
+    #[test]
+    fn keys_without_a_meaning_are_named_with_what_was_meant() {
+        for (body, expected) in [
+            (r#"{"resource_logs":[]}"#, "`resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`"),
+            (r#"{"ResourceLogs":[]}"#, "`ResourceLogs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`"),
+            (
+                r#"{"resourceLogs":[{},{"scope_logs":[]}]}"#,
+                "`resourceLogs[1].scope_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `scopeLogs`",
+            ),
+            (
+                r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"trace_id":"00"}]}]}]}"#,
+                "`resourceLogs[0].scopeLogs[0].logRecords[0].trace_id`: keys of OTLP/JSON are written in lowerCamelCase, so `traceId`",
+            ),
+            (
+                r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{"key":"a","value":{"kvlistValue":{"values":[{"key":"b","value":{"string_value":"x"}}]}}}]}]}]}]}"#,
+                "`resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].value.kvlistValue.values[0].value.string_value`: keys of \
+                 OTLP/JSON are written in lowerCamelCase, so `stringValue`",
+            ),
+            (r#"{"resourceSpans":[]}"#, "`resourceSpans`: spans go to `/v1/traces`"),
+            (r#"{"resource_metrics":[]}"#, "`resource_metrics`: metrics go to `/v1/metrics`"),
+            (r#"{"logs":[]}"#, "`logs`: the list of log records is called `resourceLogs`"),
+        ] {
+            assert_eq!(remark(body).as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn keys_of_later_versions_and_of_others_are_ignored() {
+        for body in [
+            "{}",
+            r#"{"resourceLogs":null}"#,
+            r#"{"resourceLogs":[],"more":1}"#,
+            r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"newField":{"trace_id":1},"attributes":[{"key":"resource_logs"}]}]}]}]}"#,
+        ] {
+            assert_eq!(remark(body), None, "{body}");
+        }
+    }
+}

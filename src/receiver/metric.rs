@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 
 use super::common::{ReceivedScope, attributes, resource};
 use super::line::Paint;
-use super::value::write_escaped;
 use super::{Attributes, Value};
+use crate::escape::OneLine;
 
 /// One data point of a metric.
 ///
@@ -44,10 +44,10 @@ impl ReceivedPoint {
         paint.service(f, self.service_name())?;
         paint.name(f, &self.name)?;
         f.write_str(" ")?;
-        write_escaped(f, &self.value)?;
+        write!(f, "{}", OneLine(&self.value))?;
         if !self.unit.is_empty() && self.unit != "1" {
             f.write_str(" ")?;
-            write_escaped(f, &self.unit)?;
+            write!(f, "{}", OneLine(&self.unit))?;
         }
         paint.attributes(f, &self.attributes)
     }

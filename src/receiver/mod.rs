@@ -82,7 +82,7 @@ pub(crate) use self::answer::{Ending, Reply, WholeBody};
 pub(crate) use self::connections::Limits;
 pub(crate) use self::decode::{Decoded, Message, Refusal, decode};
 pub(crate) use self::guard::Guard;
-pub(crate) use self::line::{Paint, Painted};
+pub(crate) use self::line::{Paint, Painted, Places};
 pub(crate) use self::metric::{ReceivedPoint, points};
 pub(crate) use self::record::records;
 pub(crate) use self::server::{Exchange, NoServer, Server, Service};

@@ -13,7 +13,7 @@ use super::filter::{Filter, retain};
 use super::group::Traces;
 use super::screen::Screen;
 use crate::command::inlet::{GRPC_DOOR, Passed, Tally, Upstream, cause_of, names_nothing, remark};
-use crate::command::terminal::{Look, lasted, paint, plain, say};
+use crate::command::terminal::{self, Look, lasted, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
     Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service, decode,
@@ -156,7 +156,7 @@ impl Desk {
         lines.push_str(&state.traces.due(now, self.look));
         drop(state);
         if matches!(self.form, Form::Json) && retain(&mut message, &shown) {
-            lines = format!("{}\n", json(&message));
+            lines = format!("{}\n", terminal::json(&json(&message)));
         }
         self.screen.write(&lines);
     }

@@ -6,6 +6,7 @@ mod command_line;
 mod environment;
 mod evidence;
 mod findings;
+mod gates;
 mod gather;
 mod json;
 mod page;
@@ -32,7 +33,7 @@ use self::gather::Gather;
 use self::reports::Directory;
 use super::Problem;
 use super::inlet::{Doors, Senders, Upstream};
-use super::terminal::{Look, error, listen, paint, plain, print, say};
+use super::terminal::{self, Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
 use crate::receiver::Server;
 
@@ -158,7 +159,7 @@ impl Run {
 
     fn tell(&self, account: &Account) {
         match self.json {
-            true => print(&format!("{:#}\n", json::of(account))),
+            true => print(&terminal::json(&format!("{:#}\n", json::of(account)))),
             false => say(&text::of(account)),
         }
         let Some(path) = &self.report else { return };

@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::child::signal_name;
 use super::findings::Circumstances;
+use super::gates;
 use super::reports::Program;
 use crate::command::inlet::UNKNOWN_KEY;
 use crate::command::terminal::lasted;
@@ -88,7 +89,6 @@ fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason
     }
     let offered: u64 = programs.iter().map(|program| program.offered).sum();
     let accepted: u64 = programs.iter().map(|program| program.otlp.accepted).sum();
-    let below: u64 = programs.iter().map(|program| program.below + program.otlp.below).sum();
     if offered == 0 {
         if let Some(reason) = by_filter(circumstances) {
             return reason;
@@ -96,12 +96,8 @@ fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason
         let help = "RUST_LOG=debug shows whether it logs at all; `logbridge::init()` has to come first in `main`";
         return ("logbridge is in it, and no record was offered to it".to_owned(), help.to_owned());
     }
-    if accepted == 0 && below > 0 {
-        let most = programs.iter().flat_map(|program| &program.cuts).max_by_key(|cut| cut.records);
-        let by = most.map_or_else(String::new, |cut| format!(", most of them by {}", cut.by));
-        let is_code = most.is_some_and(|cut| cut.by.starts_with("code"));
-        let help = if is_code { "name another level in code: `Builder::filter_level`" } else { "RUST_LOG=info" };
-        return (format!("{below} records were below their level{by}"), help.to_owned());
+    if let Some(gate) = gates::tightest(programs).filter(|_| accepted == 0) {
+        return (gate.what, gate.help);
     }
     let why = "logbridge in it has records, and delivered none".to_owned();
     (why, "its own account says what became of them".to_owned())

@@ -16,6 +16,7 @@ use super::reports::Program;
 use super::text::{many, sums};
 use crate::command::inlet::Levels;
 use crate::command::terminal::{lasted, plain};
+use crate::escape::is_unsafe;
 use crate::finding::{Finding, Kind};
 
 /// How it looks, in the light and in the dark.
@@ -36,9 +37,9 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
+                '\n' | '\t' => f.write_str(" ")?,
                 // Marks of direction would turn what stands behind them around.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_str("\u{fffd}")?,
-                control if control.is_control() => f.write_str(" ")?,
+                other if is_unsafe(other) => write!(f, "{}", other.escape_default())?,
                 other => f.write_char(other)?,
             }
         }
@@ -318,7 +319,9 @@ mod tests {
     fn text_cannot_become_markup() {
         let hostile = "<script>alert(1)</script>\" onload='x' & \u{202e}\n\u{1b}[2J";
         let escaped = Escaped(hostile).to_string();
-        assert_eq!(escaped, "&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp; \u{fffd}  [2J");
+        let all: String = ('\0'..=char::MAX).filter(|character| is_unsafe(*character)).collect();
+        assert!(!Escaped(&all).to_string().contains(is_unsafe));
+        assert_eq!(escaped, r"&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp; \u{202e} \u{1b}[2J");
     }
 
     #[test]
