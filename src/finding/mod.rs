@@ -185,7 +185,9 @@ mod tests {
             "error[LB001]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \
              help: write `app=info,db=debug`"
         );
-        assert!(finding.notice().is_some_and(|notice| notice.is_error && notice.text == "RUST_LOG: `inof` is no level"));
+        assert!(
+            finding.notice().is_some_and(|notice| notice.is_error && notice.text == "RUST_LOG: `inof` is no level")
+        );
         assert!(Finding::new(&kind::LONE_DIRECTIVE, Severity::Note, "RUST_LOG", "…").notice().is_none());
     }
 }

@@ -156,9 +156,10 @@ mod tests {
     use super::*;
 
     fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
-        let request = headers.iter().fold(Request::builder().method(method).uri("/v1/logs"), |request, (name, value)| {
-            request.header(*name, *value)
-        });
+        let request =
+            headers.iter().fold(Request::builder().method(method).uri("/v1/logs"), |request, (name, value)| {
+                request.header(*name, *value)
+            });
         request.body(()).expect("a request").into_parts().0
     }
 
@@ -173,14 +174,27 @@ mod tests {
             guard.admit(&head("POST", &[("host", host)])).err().map(|refusal| refusal.status.as_u16())
         };
         let plain = guard(&[], &[]);
-        for host in
-            ["localhost", "LOCALHOST:4318", "localhost.", "app.localhost:1", "127.0.0.1:4318", "127.9.9.9", "[::1]:4318", "[::1]"]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:4318",
+            "localhost.",
+            "app.localhost:1",
+            "127.0.0.1:4318",
+            "127.9.9.9",
+            "[::1]:4318",
+            "[::1]",
+        ] {
             assert_eq!(status(&plain, host), None, "{host}");
         }
-        for host in
-            ["evil.example", "evil.example:4318", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1", ""]
-        {
+        for host in [
+            "evil.example",
+            "evil.example:4318",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]:1",
+            "",
+        ] {
             assert_eq!(status(&plain, host), Some(421), "{host}");
         }
         assert_eq!(status(&guard(&["Box.internal:9"], &[]), "box.INTERNAL:4318"), None);
@@ -206,7 +220,9 @@ mod tests {
             let Ok(Admission::Welcome(headers)) = admit(&plain, origin) else { panic!("{origin}") };
             assert_eq!(headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).expect("a page"), origin);
         }
-        for origin in ["null", "https://evil.example", "https://app.example.evil", "http://localhost.evil", "file://", ""] {
+        for origin in
+            ["null", "https://evil.example", "https://app.example.evil", "http://localhost.evil", "file://", ""]
+        {
             assert_eq!(admit(&plain, origin).expect_err(origin).status, StatusCode::FORBIDDEN, "{origin}");
         }
         assert!(admit(&guard(&[], &["*"]), "https://evil.example").is_ok());

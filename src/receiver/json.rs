@@ -131,8 +131,14 @@ mod tests {
     #[test]
     fn keys_without_a_meaning_are_named_with_what_was_meant() {
         for (body, expected) in [
-            (r#"{"resource_logs":[]}"#, "`resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`"),
-            (r#"{"ResourceLogs":[]}"#, "`ResourceLogs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`"),
+            (
+                r#"{"resource_logs":[]}"#,
+                "`resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
+            ),
+            (
+                r#"{"ResourceLogs":[]}"#,
+                "`ResourceLogs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
+            ),
             (
                 r#"{"resourceLogs":[{},{"scope_logs":[]}]}"#,
                 "`resourceLogs[1].scope_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `scopeLogs`",

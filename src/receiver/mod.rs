@@ -322,7 +322,8 @@ impl ReceiverBuilder {
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let server = Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|no_server| no_server.error)?;
+        let server =
+            Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|no_server| no_server.error)?;
         let port = server.addresses.first().map_or(0, SocketAddr::port);
         Ok(Receiver { port, store, _server: server })
     }

@@ -62,11 +62,7 @@ static LOGS_REQUEST: Message = Message { weight: 0, fields: &[message(1, "resour
 
 static RESOURCE_LOGS: Message = Message {
     weight: 512,
-    fields: &[
-        message(1, "resource", &RESOURCE),
-        message(2, "scopeLogs", &SCOPE_LOGS),
-        plain(3, "schemaUrl"),
-    ],
+    fields: &[message(1, "resource", &RESOURCE), message(2, "scopeLogs", &SCOPE_LOGS), plain(3, "schemaUrl")],
 };
 
 static SCOPE_LOGS: Message = Message {
@@ -95,17 +91,11 @@ static TRACES_REQUEST: Message = Message { weight: 0, fields: &[message(1, "reso
 
 static RESOURCE_SPANS: Message = Message {
     weight: 512,
-    fields: &[
-        message(1, "resource", &RESOURCE),
-        message(2, "scopeSpans", &SCOPE_SPANS),
-        plain(3, "schemaUrl"),
-    ],
+    fields: &[message(1, "resource", &RESOURCE), message(2, "scopeSpans", &SCOPE_SPANS), plain(3, "schemaUrl")],
 };
 
-static SCOPE_SPANS: Message = Message {
-    weight: 512,
-    fields: &[message(1, "scope", &SCOPE), message(2, "spans", &SPAN), plain(3, "schemaUrl")],
-};
+static SCOPE_SPANS: Message =
+    Message { weight: 512, fields: &[message(1, "scope", &SCOPE), message(2, "spans", &SPAN), plain(3, "schemaUrl")] };
 
 static SPAN: Message = Message {
     weight: 2048,
@@ -157,11 +147,7 @@ static METRICS_REQUEST: Message = Message { weight: 0, fields: &[message(1, "res
 
 static RESOURCE_METRICS: Message = Message {
     weight: 512,
-    fields: &[
-        message(1, "resource", &RESOURCE),
-        message(2, "scopeMetrics", &SCOPE_METRICS),
-        plain(3, "schemaUrl"),
-    ],
+    fields: &[message(1, "resource", &RESOURCE), message(2, "scopeMetrics", &SCOPE_METRICS), plain(3, "schemaUrl")],
 };
 
 static SCOPE_METRICS: Message = Message {
@@ -191,15 +177,11 @@ static SUM: Message = Message {
     fields: &[message(1, "dataPoints", &NUMBER_POINT), plain(2, "aggregationTemporality"), plain(3, "isMonotonic")],
 };
 
-static HISTOGRAM: Message = Message {
-    weight: 0,
-    fields: &[message(1, "dataPoints", &HISTOGRAM_POINT), plain(2, "aggregationTemporality")],
-};
+static HISTOGRAM: Message =
+    Message { weight: 0, fields: &[message(1, "dataPoints", &HISTOGRAM_POINT), plain(2, "aggregationTemporality")] };
 
-static EXPONENTIAL_HISTOGRAM: Message = Message {
-    weight: 0,
-    fields: &[message(1, "dataPoints", &EXPONENTIAL_POINT), plain(2, "aggregationTemporality")],
-};
+static EXPONENTIAL_HISTOGRAM: Message =
+    Message { weight: 0, fields: &[message(1, "dataPoints", &EXPONENTIAL_POINT), plain(2, "aggregationTemporality")] };
 
 static SUMMARY: Message = Message { weight: 0, fields: &[message(1, "dataPoints", &SUMMARY_POINT)] };
 

@@ -32,7 +32,8 @@ impl Doors {
     /// Opens both: the first address is that for gRPC, the second that for HTTP.
     pub(super) fn open<S: Service>(self, service: Arc<S>) -> Result<(Server, [SocketAddr; 2]), Problem> {
         let asked = [self.grpc, self.http].map(|port| SocketAddr::new(self.host, port));
-        let server = Server::start(asked.to_vec(), service, Limits::default()).map_err(|no_server| self.problem(&no_server))?;
+        let server =
+            Server::start(asked.to_vec(), service, Limits::default()).map_err(|no_server| self.problem(&no_server))?;
         match server.addresses.as_slice() {
             [grpc, http] => {
                 let addresses = [*grpc, *http];

@@ -16,8 +16,8 @@ use crate::command::inlet::{GRPC_DOOR, Passed, Tally, Upstream, cause_of, names_
 use crate::command::terminal::{self, Look, lasted, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
-    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service, decode,
-    points, records, spans,
+    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedRequest, Refusal, Reply,
+    Service, decode, points, records, spans,
 };
 use crate::signal::Signal;
 

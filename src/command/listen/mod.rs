@@ -128,7 +128,15 @@ impl Listen {
         let short_ids = io::stdout().is_terminal() && !self.full_ids;
         let look = Paint { colours: true, service: true, short_ids, places };
         let (screen, mut nobody_reads) = Screen::new();
-        let desk = Arc::new(Desk::new(form, look, self.filter(), self.senders.guard(self.host), self.fault, upstreams, screen));
+        let desk = Arc::new(Desk::new(
+            form,
+            look,
+            self.filter(),
+            self.senders.guard(self.host),
+            self.fault,
+            upstreams,
+            screen,
+        ));
         // Before anybody hears of the ports: whoever does may ask it to end at once.
         let mut asked = pin!({
             let _inside = runtime.enter();

@@ -332,8 +332,7 @@ fn the_level_that_stopped_records_is_named_and_no_other() {
         records,
         ..Cut::default()
     };
-    let cuts =
-        vec![cut("console", "LOGBRIDGE_CONSOLE_LEVEL: off", 9), cut("otlp", "LOGBRIDGE_OTLP_LEVEL: error", 3)];
+    let cuts = vec![cut("console", "LOGBRIDGE_CONSOLE_LEVEL: off", 9), cut("otlp", "LOGBRIDGE_OTLP_LEVEL: error", 3)];
     let mut program = Program { offered: 4, cuts, ..Program::default() };
     program.otlp.below = 3;
     severe.programs.push(program.clone());
@@ -346,6 +345,22 @@ fn the_level_that_stopped_records_is_named_and_no_other() {
     let mut silent = account(|_| {});
     silent.programs.push(program);
     assert!(why(silent, &circumstances).ends_with("by LOGBRIDGE_OTLP_LEVEL: error | LOGBRIDGE_OTLP_LEVEL=info"));
+}
+
+#[test]
+fn what_the_console_left_out_is_counted_once() {
+    let mut told = account(|evidence| take(evidence, Content::Logs, &some_logs(0..4)));
+    let cut = |stage: &str, records: u64| Cut {
+        stage: stage.to_owned(),
+        target: "shop".to_owned(),
+        level: "info".to_owned(),
+        records,
+        ..Cut::default()
+    };
+    let cuts = vec![cut("console", 4), cut("module stage", 2)];
+    told.programs.push(Program { offered: 6, below: 2, cuts, ..Program::default() });
+    let flows: Vec<(Fate, u64)> = told.flows().into_iter().map(|flow| (flow.fate, flow.records)).collect();
+    assert_eq!(flows, [(Fate::Arrived, 4), (Fate::Below, 2)], "as many as were offered");
 }
 
 #[test]

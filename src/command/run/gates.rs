@@ -103,14 +103,19 @@ mod tests {
     fn where_no_directive_is_named_the_stage_is() {
         let otlp = OtlpAccount { below: 5, ..OtlpAccount::default() };
         let gate = tightest(&[Program { otlp, ..Program::default() }]).expect("a gate");
-        assert_eq!((gate.what.as_str(), gate.help.as_str()), ("5 records were below their level", "LOGBRIDGE_OTLP_LEVEL=info"));
+        assert_eq!(
+            (gate.what.as_str(), gate.help.as_str()),
+            ("5 records were below their level", "LOGBRIDGE_OTLP_LEVEL=info")
+        );
         assert_eq!(tightest(&[Program { below: 1, ..Program::default() }]).expect("a gate").help, "RUST_LOG=info");
         assert!(tightest(&[Program::default()]).is_none());
     }
 
     #[test]
     fn a_filter_lets_info_through_where_any_directive_does() {
-        for (filter, lets) in [("info", true), ("error,shop=info", true), ("warn", false), ("shop=WARN/info", false), ("", false)] {
+        for (filter, lets) in
+            [("info", true), ("error,shop=info", true), ("warn", false), ("shop=WARN/info", false), ("", false)]
+        {
             assert_eq!(lets_info_through(filter), lets, "{filter}");
         }
     }

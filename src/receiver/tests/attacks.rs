@@ -76,9 +76,18 @@ fn many_items_of_each_kind_are_refused_and_as_many_as_fit_in_a_usual_request_are
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     assert_eq!(client.post(PROTOBUF, &empty_records(200_000)).unwrap().status, 413);
-    assert_eq!(client.post(JSON, format!(r#"{{"resourceLogs":[{}{{}}]}}"#, "{},".repeat(600_000)).as_bytes()).unwrap().status, 413);
+    assert_eq!(
+        client.post(JSON, format!(r#"{{"resourceLogs":[{}{{}}]}}"#, "{},".repeat(600_000)).as_bytes()).unwrap().status,
+        413
+    );
     // As many records as fit in 4 MiB, with all that one has at least.
-    let record = LogRecord { time_unix_nano: 1, observed_time_unix_nano: 1, severity_number: 9, body: text("x"), ..LogRecord::default() };
+    let record = LogRecord {
+        time_unix_nano: 1,
+        observed_time_unix_nano: 1,
+        severity_number: 9,
+        body: text("x"),
+        ..LogRecord::default()
+    };
     let mut many = message(record.clone());
     many.resource_logs[0].scope_logs[0].log_records = vec![record; 4_000_000 / 32];
     let many = many.encode_to_vec();
@@ -105,7 +114,13 @@ fn requests_that_never_end_hold_up_nobody() {
     let mut half_open: Vec<Client> = Vec::new();
     for number in 0..200 {
         let mut client = Client::connect(&receiver);
-        let part = ["", "P", "PRI * HT", "POST /v1/logs HTTP/1.1\r\nhost: test\r\n", "POST /v1/logs HTTP/1.1\r\ncontent-length: 9\r\n\r\nx"];
+        let part = [
+            "",
+            "P",
+            "PRI * HT",
+            "POST /v1/logs HTTP/1.1\r\nhost: test\r\n",
+            "POST /v1/logs HTTP/1.1\r\ncontent-length: 9\r\n\r\nx",
+        ];
         // One that was ended already refuses it.
         let _sent = client.stream.get_mut().write_all(part[number % part.len()].as_bytes());
         half_open.push(client);
@@ -147,7 +162,8 @@ fn a_head_and_a_body_have_a_time_to_come_in() {
     let mut silent = Client::connect(&receiver);
     assert!(silent.receive().is_err());
     let mut half = Client::connect(&receiver);
-    let head = format!("POST /v1/logs HTTP/1.1\r\nhost: test\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100\r\n\r\nhalf");
+    let head =
+        format!("POST /v1/logs HTTP/1.1\r\nhost: test\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100\r\n\r\nhalf");
     half.stream.get_mut().write_all(head.as_bytes()).unwrap();
     let refused = half.receive().unwrap();
     assert_eq!((refused.status, refused.text()), (408, "its body has not come within 1s"));
@@ -183,10 +199,11 @@ fn bodies_share_the_room_there_is() {
 }
 
 #[test]
-fn ten_thousand_connections_one_after_another_leave_nothing_behind() {
+fn thousands_of_connections_one_after_another_leave_nothing_behind() {
     let receiver = limited(Limits { connections: 32, ..Limits::default() });
     let mut open = std::collections::VecDeque::new();
-    for _ in 0..10_000 {
+    // Ten thousand take most of a minute, in the kernel.
+    for _ in 0..1_000 {
         open.push_back(Client::connect(&receiver));
         if open.len() > 100 {
             open.pop_front();
@@ -204,9 +221,8 @@ fn keys_and_values_of_json_are_refused_with_their_path() {
         assert_eq!(reply.status, 400, "{body}");
         reply.text().to_owned()
     };
-    let base64 = refused(
-        r#"{"resourceLogs":[{"scopeLogs":[{},{"logRecords":[{},{"traceId":"W47/+XmAOBA9Jpsmgz/GDA=="}]}]}]}"#,
-    );
+    let base64 =
+        refused(r#"{"resourceLogs":[{"scopeLogs":[{},{"logRecords":[{},{"traceId":"W47/+XmAOBA9Jpsmgz/GDA=="}]}]}]}"#);
     assert!(base64.starts_with("not OTLP JSON: `resourceLogs[0].scopeLogs[1].logRecords[1].traceId`: "), "{base64}");
     assert!(base64.ends_with(" (ids are hex in OTLP/JSON, not base64)"), "{base64}");
     let severity = refused(r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":"INFO"}]}]}]}"#);

@@ -12,6 +12,7 @@ use std::fmt::{self, Write as _};
 use indicatif::HumanCount;
 
 use super::account::{Account, Fate};
+use super::evidence::Scope;
 use super::reports::Program;
 use super::text::{many, sums};
 use crate::command::inlet::Levels;
@@ -141,9 +142,9 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
         ("arrived", "log records arrived", arrived, true),
         ("refused", "refused or dropped", lost, true),
         ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
-        ("", "spans came in", spans, true),
+        ("", "spans", spans, true),
         ("refused", "spans not taken", lost_spans, lost_spans > 0),
-        ("", "data points came in", points, points > 0),
+        ("", "data points", points, points > 0),
     ] {
         if is_shown {
             let class = if number == 0 { "none" } else { class };
@@ -200,21 +201,28 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
         return Ok(());
     }
     rows.sort_by_key(|(.., scope)| std::cmp::Reverse(scope.logs().all() + scope.spans + scope.points));
+    // The most severe first, and only what there is some of.
+    let names = Levels::NAMES.into_iter().rev().chain(["refused", "spans", "data points"]);
+    let numbers = |scope: &Scope| -> Vec<u64> {
+        scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]).collect()
+    };
+    let is_some =
+        |column: usize| rows.iter().any(|(.., scope)| numbers(scope).get(column).is_some_and(|number| *number > 0));
+    let columns: Vec<(usize, &str)> = names.enumerate().filter(|(column, _)| is_some(*column)).collect();
     page.push_str(
         "<section>\n<h2>What came in</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
     );
-    // The most severe first.
-    for name in Levels::NAMES.iter().rev() {
+    for (_, name) in &columns {
         write!(page, "<th class=\"n\">{name}</th>")?;
     }
-    page.push_str("<th class=\"n\">refused</th><th class=\"n\">spans</th><th class=\"n\">data points</th></tr></thead>\n<tbody>\n");
-    for (service, name, scope) in rows.into_iter().take(ROWS) {
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for (service, name, scope) in rows.iter().take(ROWS) {
         let or = |text: &str, nothing: &str| if text.is_empty() { nothing.to_owned() } else { plain(text) };
         let (service, name) = (or(service, "(no service)"), or(name, "(no scope)"));
-        write!(page, "<tr><td>{}</td><td><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
-        let numbers = scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]);
-        for number in numbers {
-            match number {
+        write!(page, "<tr><td>{}</td><td class=\"long\"><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
+        let all = numbers(scope);
+        for (column, _) in &columns {
+            match all.get(*column).copied().unwrap_or_default() {
                 0 => page.push_str("<td class=\"n none\">·</td>"),
                 number => write!(page, "<td class=\"n\">{}</td>", count(number))?,
             }
@@ -258,7 +266,8 @@ fn of_program(page: &mut String, program: &Program) -> fmt::Result {
         "<p>{}.</p>",
         Escaped(&if words.is_empty() { "nothing was logged".to_owned() } else { words.join(", ") })
     )?;
-    let cuts = program.cuts.iter().map(|cut| (cut, "cut")).chain(program.dropped.iter().map(|cut| (cut, "dropped")));
+    let cuts = program.cuts.iter().map(|cut| (cut, if cut.stage == "console" { "not on the console" } else { "cut" }));
+    let cuts = cuts.chain(program.dropped.iter().map(|cut| (cut, "dropped")));
     let mut cuts: Vec<_> = cuts.collect();
     cuts.sort_by_key(|(cut, _)| std::cmp::Reverse(cut.records));
     if !cuts.is_empty() {
@@ -266,7 +275,7 @@ fn of_program(page: &mut String, program: &Program) -> fmt::Result {
         for (cut, what) in cuts.into_iter().take(ROWS) {
             writeln!(
                 page,
-                "<tr><td class=\"n\">{}</td><td><code>{}</code></td><td>{}</td><td>{what}</td><td><code>{}</code></td></tr>",
+                "<tr><td class=\"n\">{}</td><td class=\"text\"><code>{}</code></td><td>{}</td><td>{what}</td><td class=\"text\"><code>{}</code></td></tr>",
                 count(cut.records),
                 Escaped(&cut.target),
                 Escaped(&cut.level),
