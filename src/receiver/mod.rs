@@ -23,7 +23,8 @@
 //! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
 //! records, and [`Receiver::spans`] the spans. Requests that cannot be read are answered as a collector does: 404 for
 //! another path than `/v1/logs` and `/v1/traces`, 405 for another method than POST, 415 for a content type or encoding
-//! that is not understood, 400 with the reason for a body that cannot be decoded. They take no answer from the plans of
+//! that is not understood, 400 with the reason for a body that cannot be decoded, 413 for one that is longer than 64 MiB
+//! or holds more than about 128 MiB of items, 408 for one that takes longer than a minute. They take no answer from the plans of
 //! [`Receiver::answer_with`] and [`Receiver::answer_traces_with`].
 //!
 //! To a gRPC request the same answers are given in its words: a status becomes the code that stands for it, and an answer
