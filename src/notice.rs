@@ -25,6 +25,8 @@ const KEPT: usize = 64;
 pub(crate) struct Notice {
     /// Good to know, instead of something to mend.
     pub(crate) is_note: bool,
+    /// Records are lost, or something cannot be used: the severity that a finding of it has.
+    pub(crate) is_error: bool,
     /// The kind of finding that a warning is, such as `LB081`.
     pub(crate) code: Option<&'static str>,
     /// What makes two notices the same for the rate limit; not printed.
@@ -47,9 +49,19 @@ impl Notice {
         Self { is_note: true, key: key.into(), text: text.into(), ..Self::default() }
     }
 
-    /// `note`, `warning[LB081]`.
+    /// Of a loss, or of what cannot be used.
+    pub(crate) fn error(mut self) -> Self {
+        self.is_error = true;
+        self
+    }
+
+    /// `note`, `warning[LB081]`, `error[LB082]`.
     fn kind(&self) -> String {
-        let word = if self.is_note { "note" } else { "warning" };
+        let word = match (self.is_note, self.is_error) {
+            (true, _) => "note",
+            (false, true) => "error",
+            (false, false) => "warning",
+        };
         self.code.map_or_else(|| word.to_owned(), |code| format!("{word}[{code}]"))
     }
 

@@ -6,6 +6,8 @@
 #[path = "support/listening.rs"]
 mod listening;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider 
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 
-use self::listening::{JSON, LONG, Listening, PROTOBUF, TRACE, ask, one_record, one_span};
+use self::listening::{JSON, LONG, Listening, PROTOBUF, Reply, TRACE, ask, one_record, one_span};
 
 fn bridge(endpoint: String, protocol: Protocol) -> Bridge {
     Builder::new()
@@ -321,11 +323,17 @@ async fn tonic_like(port: u16) -> Grpc {
 impl Grpc {
     /// The `grpc-status` of an export of this message.
     async fn export(&mut self, message: &[u8]) -> Option<String> {
+        self.export_to("localhost", message).await
+    }
+
+    /// The same of a server that is called so.
+    async fn export_to(&mut self, host: &str, message: &[u8]) -> Option<String> {
         use http_body_util::BodyExt as _;
         let mut framed = vec![0];
         framed.extend((message.len() as u32).to_be_bytes());
         framed.extend(message);
-        let request = http::Request::post("http://localhost/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+        let method = "opentelemetry.proto.collector.logs.v1.LogsService/Export";
+        let request = http::Request::post(format!("http://{host}/{method}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(http_body_util::Full::new(bytes::Bytes::from(framed)))
@@ -413,7 +421,7 @@ fn a_pipe_that_nobody_reads_ends_it_quietly() {
     // One is read, after which the pipe is closed; the next one finds that.
     let http = listening.http;
     let sending = std::thread::spawn(move || {
-        while let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", http)) {
+        while let Ok(stream) = TcpStream::connect(("127.0.0.1", http)) {
             drop(stream);
             ask(http, "POST", "/v1/logs", JSON, body.as_bytes());
         }
@@ -465,6 +473,8 @@ fn wrong_usage_is_told_with_its_place() {
         (&["--forward", "nope"], "error: --forward: `nope` has no http:// or https:// in front"),
         (&["--level", "loud"], "error, warn, info, debug or trace"),
         (&["--json", "--group-by-trace"], "cannot be used with"),
+        (&["--quiet", "5"], "it has no unit: write 5s for seconds, or 5ms for milliseconds"),
+        (&["--fault", "429:retry=1"], "write 1s for seconds, or 1ms for milliseconds"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
         command.env_clear().args(["listen", "--http-port", "0", "--grpc-port", "0"]).args(arguments);
@@ -472,5 +482,192 @@ fn wrong_usage_is_told_with_its_place() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+/// A request with these headers, on a connection of its own.
+#[track_caller]
+fn ask_with(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    stream.set_read_timeout(Some(LONG)).expect("a timeout");
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).expect("sent");
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    Reply { status, text }
+}
+
+#[test]
+fn requests_without_records_are_told_with_the_reason() {
+    let mut listening = Listening::start(&[]);
+    let record = one_record("shop", "shop", 9, "order placed", "");
+    let snake = record.replace("resourceLogs", "resource_logs");
+    let inner = record.replace("severityNumber", "severity_number");
+    let spans = one_span("shop", "checkout", TRACE);
+    for body in [snake.as_str(), &snake, &spans, "{}", &inner] {
+        assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes()).status, 200, "{body}");
+    }
+    for line in [
+        "empty  POST /v1/logs: request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
+        "empty  POST /v1/logs: request without records: unknown key `resourceSpans`: spans go to `/v1/traces`",
+        "empty  POST /v1/logs: request without records",
+        "ignored  POST /v1/logs: unknown key `resourceLogs[0].scopeLogs[0].logRecords[0].severity_number`",
+    ] {
+        listening.stderr.wait_for(line);
+    }
+    listening.stdout.wait_for("order placed");
+    let ended = listening.end();
+    assert!(
+        ended.stderr.contains("read, and not understood\n  2  request without records: unknown key `resource_logs`"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn only_names_of_this_machine_lead_here() {
+    let body = one_record("shop", "shop", 9, "order placed", "");
+    let mut listening = Listening::start(&["--allow-host", "box.internal"]);
+    let post =
+        |host: &str| ask_with(listening.http, "POST", "/v1/logs", &[("host", host), ("content-type", JSON)], &body);
+    for host in ["localhost", "127.0.0.1:4318", "[::1]:4318", "box.internal:4318"] {
+        assert_eq!(post(host).status, 200, "{host}");
+    }
+    let refused = post("evil.example:4318");
+    assert_eq!(refused.status, 421, "{refused:?}");
+    assert!(refused.text.contains("--allow-host evil.example lets it in"), "{refused:?}");
+    let grpc = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let mut client = tonic_like(listening.grpc).await;
+        [client.export_to("localhost", b"").await, client.export_to("evil.example", b"").await]
+    });
+    assert_eq!(grpc, [Some("0".to_owned()), Some("7".to_owned())], "PERMISSION_DENIED");
+    listening.stderr.wait_for("not read  421 POST /v1/logs: `evil.example:4318` is no name of this machine");
+    let ended = listening.end();
+    assert_eq!(ended.stdout.matches("order placed").count(), 4, "{}", ended.stdout);
+}
+
+#[test]
+fn pages_of_this_machine_may_send_and_others_may_not() {
+    let upstream = Receiver::start().expect("a receiver");
+    let listening = Listening::start(&["--forward", &upstream.endpoint(), "--allow-origin", "https://shop.example"]);
+    let body = one_record("shop", "shop", 9, "order placed", "");
+    let asked = |method: &str, origin: &str, kind: &str| {
+        let headers = [
+            ("host", "localhost"),
+            ("origin", origin),
+            ("content-type", kind),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type"),
+        ];
+        let headers = if method == "OPTIONS" { &headers[..] } else { &headers[..3] };
+        ask_with(listening.http, method, "/v1/logs", headers, if method == "OPTIONS" { "" } else { &body })
+    };
+    for origin in ["http://localhost:3000", "http://127.0.0.1", "https://shop.example"] {
+        let preflight = asked("OPTIONS", origin, JSON);
+        assert_eq!(preflight.status, 204, "{preflight:?}");
+        assert!(preflight.text.contains("access-control-allow-methods: POST\r\n"), "{preflight:?}");
+        assert!(preflight.text.contains("access-control-allow-headers: content-type\r\n"), "{preflight:?}");
+        let posted = asked("POST", origin, JSON);
+        assert_eq!(posted.status, 200, "{posted:?}");
+        assert!(posted.text.contains(&format!("access-control-allow-origin: {origin}\r\n")), "{posted:?}");
+        // The page gets to read why, too.
+        let wrong = asked("POST", origin, "text/plain");
+        assert!(wrong.status == 415 && wrong.text.contains("access-control-allow-origin"), "{wrong:?}");
+    }
+    for origin in ["https://evil.example", "null"] {
+        assert_eq!(asked("OPTIONS", origin, JSON).status, 403);
+        // What a browser sends without asking first.
+        let simple = asked("POST", origin, "text/plain");
+        assert_eq!(simple.status, 403, "{simple:?}");
+        assert!(!simple.text.contains("access-control-allow-origin:"), "{simple:?}");
+        assert!(simple.text.contains(&format!("--allow-origin {origin} lets it")), "{simple:?}");
+    }
+    assert_eq!(upstream.logs().len(), 3, "nothing of the others was passed on");
+    assert_eq!(listening.end().stdout.matches("order placed").count(), 3);
+}
+
+#[test]
+fn what_is_for_the_next_neighbour_only_is_not_passed_on() {
+    let upstream = Receiver::start().expect("a receiver");
+    let listening = Listening::start(&["--forward", &upstream.endpoint()]);
+    let headers = [
+        ("host", "localhost"),
+        ("content-type", JSON),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+        ("proxy-authorization", "Basic c2VjcmV0"),
+        ("cookie", "session=1"),
+        ("x-key", "kept"),
+    ];
+    let body = one_record("shop", "shop", 9, "order placed", "");
+    assert_eq!(ask_with(listening.http, "POST", "/v1/logs", &headers, &body).status, 200);
+    let requests = upstream.requests();
+    let [request] = requests.as_slice() else { panic!("{requests:?}") };
+    for gone in ["x-hop", "proxy-authorization", "cookie"] {
+        assert_eq!(request.header(gone), None, "{gone}");
+    }
+    assert_eq!(request.header("x-key"), Some("kept"));
+}
+
+#[test]
+fn where_in_a_program_it_was_is_shown_where_that_is_asked_for() {
+    let send = |listening: &Listening| {
+        let body = one_record("shop", "shop", 9, "order placed", "").replace(
+            "\"severityNumber\"",
+            "\"attributes\":[{\"key\":\"user\",\"value\":{\"intValue\":\"42\"}},{\"key\":\"code.file.path\",\"value\":{\"stringValue\":\"/src/main.rs\"}},\
+             {\"key\":\"thread.name\",\"value\":{\"stringValue\":\"main\"}}],\"severityNumber\"",
+        );
+        assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes()).status, 200);
+    };
+    let mut short = Listening::start(&[]);
+    send(&short);
+    assert!(short.stdout.wait_for("order placed").ends_with("order placed  user=42"));
+    let mut long = Listening::start(&["--all"]);
+    send(&long);
+    assert!(long.stdout.wait_for("order placed").ends_with("user=42 code.file.path=/src/main.rs thread.name=main"));
+}
+
+#[test]
+fn nothing_that_arrives_can_do_anything_to_a_terminal() {
+    // C0, DEL, C1, the separators of lines and the marks of direction, in every place where there may be text.
+    let hostile = "a\u{1b}[2J\u{7f}\u{9b}1m\n\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{200f}b";
+    let is_unsafe = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let attribute = serde_json::json!({"key": hostile, "value": {"kvlistValue": {"values": [{"key": hostile, "value": {"stringValue": hostile}}]}}});
+    let resource =
+        serde_json::json!({"attributes": [{"key": "service.name", "value": {"stringValue": hostile}}, attribute]});
+    let scope = serde_json::json!({"name": hostile, "version": hostile, "attributes": [attribute]});
+    let logs = serde_json::json!({"resourceLogs": [{"resource": resource, "schemaUrl": hostile, "scopeLogs": [{"scope": scope, "schemaUrl": hostile,
+        "logRecords": [{"severityText": hostile, "body": {"stringValue": hostile}, "attributes": [attribute], "eventName": hostile}]}]}]});
+    let spans = serde_json::json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": [{"traceId": TRACE,
+        "spanId": "00f067aa0ba902b7", "name": hostile, "traceState": hostile, "attributes": [attribute],
+        "status": {"code": 2, "message": hostile}, "events": [{"name": hostile, "attributes": [attribute]}]}]}]}]});
+    let metrics = serde_json::json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"scope": scope, "metrics": [{"name": hostile,
+        "unit": hostile, "description": hostile, "gauge": {"dataPoints": [{"asInt": "1", "attributes": [attribute]}]}}]}]}]});
+    for arguments in [&[][..], &["--json"], &["--group-by-trace"], &["--all", "--full-ids"]] {
+        let listening = Listening::start(arguments);
+        for (path, body) in [("/v1/logs", &logs), ("/v1/traces", &spans), ("/v1/metrics", &metrics)] {
+            let reply = ask(listening.http, "POST", path, JSON, body.to_string().as_bytes());
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+        // Also what cannot be read.
+        let odd = serde_json::json!({ hostile: 1 }).to_string();
+        assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, odd.as_bytes()).status, 200);
+        assert_eq!(ask(listening.http, "POST", "/\u{9b}\u{202e}", JSON, b"").status, 404);
+        let ended = listening.end();
+        for shown in [&ended.stdout, &ended.stderr] {
+            assert!(!shown.contains(is_unsafe), "{arguments:?}: {shown:?}");
+        }
+        let records = if arguments.contains(&"--json") { 3 } else { 0 };
+        for line in ended.stdout.lines().take(records) {
+            let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert!(value.to_string().contains("\u{202e}"), "it is what it was: {line}");
+        }
     }
 }

@@ -46,7 +46,7 @@ fn page(directory: &Path) -> PathBuf {
         port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
         send() {
             exec 3<>/dev/tcp/127.0.0.1/$port
-            printf 'POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n' "$1" "$(wc -c < body)" >&3
+            printf 'POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n' "$1" "$(wc -c < body)" >&3
             cat body >&3
             cat <&3 > /dev/null
         }

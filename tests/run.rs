@@ -237,7 +237,7 @@ fn an_endpoint_that_takes_nothing_is_a_finding_everywhere() {
         port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
         post() {
             exec 3<>/dev/tcp/127.0.0.1/$port
-            printf 'POST %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $1 ${#2} "$2" >&3
+            printf 'POST %s HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $1 ${#2} "$2" >&3
             cat <&3 >/dev/null
         }
         post /v1/logs "$body"; post /v1/logs "$body"; post /v1/logs "$body"; post /v1/traces "$span"
@@ -273,7 +273,7 @@ fn no_secret_is_shown() {
     let script = r#"
         body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
         exec 3<>/dev/tcp/127.0.0.1/${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
-        printf 'POST /v1/logs HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $(cat key) ${#body} "$body" >&3
+        printf 'POST /v1/logs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' $(cat key) ${#body} "$body" >&3
         cat <&3 >/dev/null
     "#;
     std::fs::write(directory.0.join("key"), "sEcretTok").expect("written");
@@ -444,7 +444,7 @@ fn a_request_that_is_still_passed_on_when_the_program_ends_is_counted() {
         port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
         body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"late"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"late"}}]}]}]}'
         exec 3<>/dev/tcp/127.0.0.1/$port
-        printf 'POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' ${#body} "$body" >&3
+        printf 'POST /v1/logs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s' ${#body} "$body" >&3
     "#;
     let mut run = logbridge(&["--json"], &["bash", "-c", script]);
     run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint());

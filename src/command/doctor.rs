@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::terminal::{Look, paint, plain, print};
+use super::terminal::{self, Look, paint, plain, print};
 use super::{Problem, Verdict, findings};
 use crate::config::Environment;
 use crate::doctor::{Checkup, endpoint, environment, project};
@@ -84,13 +84,13 @@ impl Doctor {
     /// Looks at everything, and prints what was found.
     #[must_use]
     pub fn run(self) -> Verdict {
-        super::terminal::listen();
+        terminal::listen();
         let environment = Environment::process();
         match self.examine(&environment) {
             Ok(checkups) => {
                 let is_well = checkups.iter().all(Checkup::is_well);
                 print(&match self.json {
-                    true => format!("{:#}\n", as_json(&checkups)),
+                    true => terminal::json(&format!("{:#}\n", as_json(&checkups))),
                     false => checkups.iter().map(text).chain([summary(&checkups)]).collect::<String>(),
                 });
                 Verdict::good_if(is_well)

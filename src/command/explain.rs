@@ -6,6 +6,7 @@ use log::Level;
 use super::terminal::{Look, paint, plain, print};
 use super::{Problem, Verdict, findings, level};
 use crate::diagnose::explain_filter;
+use crate::escape::Lines;
 use crate::finding::Kind;
 
 /// Says whether a filter lets a record through, and which directive decides; or what the code of a finding means.
@@ -72,7 +73,7 @@ fn explain_record(filter: &str, target: &str, level: Level) -> Verdict {
     let explanation = explain_filter(filter, target, level);
     let passes = explanation.passes();
     let mut shown = String::new();
-    for line in explanation.to_string().lines() {
+    for line in Lines(&explanation.to_string()).to_string().lines() {
         let line = line.replacen("  pass  ", &format!("  {}  ", paint(Look::Good, "pass")), 1);
         shown.push_str(&line.replacen("  STOP  ", &format!("  {}  ", paint(Look::Bad, "STOP")), 1));
         shown.push('\n');

@@ -1,6 +1,7 @@
 //! Findings as the command prints them.
 
 use super::terminal::{Look, paint, plain};
+use crate::escape::Lines;
 use crate::finding::{Finding, Severity};
 
 /// A few lines, the word of its severity painted. What it quotes cannot forge a line.
@@ -18,6 +19,7 @@ pub(super) fn shown(finding: &Finding) -> String {
         Severity::Warning => Look::Warning,
         Severity::Note => Look::Bold,
     };
-    let said = finding.to_string();
+    // The evidence has a mark below it, which is where it belongs only if nothing in between is moved.
+    let said = Lines(&finding.to_string()).to_string();
     format!("{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
 }

@@ -82,14 +82,15 @@ impl Problem {
     }
 }
 
-/// A number with its unit; seconds where it has none.
+/// A number with its unit. Without one it is an error: it would be seconds to a person, and milliseconds in a variable.
 fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| "write a time such as 500ms, 30s or 5m".to_owned())?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
-        "" | "s" => Ok(Duration::from_secs(number)),
+        "s" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "" => Err(format!("it has no unit: write {number}s for seconds, or {number}ms for milliseconds")),
         _ => Err(format!("`{unit}` is no unit: write a time such as 500ms, 30s or 5m")),
     }
 }
@@ -101,4 +102,19 @@ fn level(word: &str) -> Result<Level, String> {
         .as_ref()
         .and_then(LevelFilter::to_level)
         .ok_or_else(|| "a record is error, warn, info, debug or trace".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!([time("30s"), time("2m")], [Ok(Duration::from_secs(30)), Ok(Duration::from_secs(120))]);
+        assert_eq!(time("5"), Err("it has no unit: write 5s for seconds, or 5ms for milliseconds".to_owned()));
+        for wrong in ["", "s", "5h", "-5s", "1.5s", "5 s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::listing::{as_json, listing, waiting};
 use super::summary::Summary;
-use super::terminal::{Progress, error, listen, plain, print, say};
+use super::terminal::{Progress, error, json, listen, plain, print, say};
 use super::{Problem, Verdict, time};
 use crate::config::{Delivery, Environment, Otlp, Settings, Source};
 use crate::outbox::survey::{Depth, Survey, survey};
@@ -78,7 +78,7 @@ impl Replay {
         }
         let endpoint = target.shown();
         print(&match self.json {
-            true => format!("{:#}\n", as_json(&found, &self.directory, &target.endpoint)),
+            true => json(&format!("{:#}\n", as_json(&found, &self.directory, &target.endpoint))),
             false => listing(&found, &self.directory, &endpoint),
         });
         let is_well = found.runs.iter().filter(|run| run.is_left()).all(|run| run.trouble.is_empty());
@@ -111,7 +111,7 @@ impl Replay {
             error(why, help);
         }
         print(&match self.json {
-            true => format!("{:#}\n", summary.as_json(&self.directory)),
+            true => json(&format!("{:#}\n", summary.as_json(&self.directory))),
             false => summary.text(&self.directory),
         });
         Ok(Verdict::good_if(summary.is_good()))
@@ -172,7 +172,7 @@ fn cannot_look(directory: &Path, error: &io::Error) -> Problem {
 }
 
 fn nothing(directory: &Path, others: usize) -> String {
-    let directory = directory.display();
+    let directory = plain(&directory.display().to_string());
     match others {
         0 => format!("nothing is left in {directory}\n"),
         _ => format!(

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::escape::{OneLine, is_unsafe};
 use crate::notice;
-pub(super) use crate::notice::one_line as plain;
 
 /// How often something is said of what goes on, where no bar can stand.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -36,6 +36,26 @@ pub(super) fn paint(look: Look, text: &str) -> String {
         Look::Warning => "1;33",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// Text from outside, on one line and unable to do anything to a terminal.
+pub(super) fn plain(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }).collect();
+    OneLine(&spaced).to_string()
+}
+
+/// A JSON document that may be shown on a terminal: what of it a terminal might act on can only stand in texts, and is
+/// escaped as JSON has it.
+pub(super) fn json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        match is_unsafe(character) && character != '\n' {
+            // None of them is beyond the first plane.
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// Writes what was asked for. A pipe that nobody reads any more is nobody's trouble.
@@ -107,10 +127,10 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
 pub(super) fn listen() {
     notice::divert(|lines| {
         let lines = to_a_user(lines.strip_prefix("logbridge: ").unwrap_or(lines));
-        let painted = ["warning:", "note:"].iter().find_map(|word| {
-            let rest = lines.strip_prefix(word)?;
-            let look = if *word == "note:" { Look::Bold } else { Look::Warning };
-            Some(format!("{}{rest}", paint(look, word)))
+        let looks = [("error", Look::Bad), ("warning", Look::Warning), ("note", Look::Bold)];
+        let painted = looks.into_iter().find_map(|(word, look)| {
+            let (head, rest) = lines.split_once(':').filter(|(head, _)| head.starts_with(word))?;
+            Some(format!("{}{rest}", paint(look, &format!("{head}:"))))
         });
         say(painted.as_deref().unwrap_or(&lines));
     });
@@ -172,6 +192,25 @@ impl Drop for Progress {
         drop(BAR.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json as value};
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_can_do_anything_and_json_stays_what_it_is() {
+        for character in ('\0'..=char::MAX).filter(|character| is_unsafe(*character)) {
+            let text = format!("a{character}\n\"b\\");
+            assert!(!plain(&text).contains(is_unsafe), "{character:?}");
+            let document = format!("{:#}\n", value!({ &text: [&text] }));
+            let shown = json(&document);
+            assert!(!shown.replace('\n', "").contains(is_unsafe), "{character:?}");
+            assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), value!({ &text: [&text] }));
         }
     }
 }

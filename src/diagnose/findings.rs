@@ -3,7 +3,7 @@
 use tracing_core::dispatcher;
 
 use super::report::{Report, Traced};
-use crate::finding::{Finding, Kind, Severity, kind};
+use crate::finding::{Finding, Kind, Situation, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
@@ -45,11 +45,11 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
 }
 
 fn warning(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
-    Finding::new(kind, Severity::Warning, place, text).help(help)
+    Finding::new(kind, Situation::AtRisk.severity(), place, text).help(help)
 }
 
 fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
-    Finding { severity: Severity::Error, ..warning(kind, place, text, help) }
+    Finding { severity: Situation::Lost.severity(), ..warning(kind, place, text, help) }
 }
 
 /// What `log` and tracing keep from us.
@@ -95,7 +95,7 @@ fn switched_off(report: &Report) -> Option<Finding> {
     let why = report.off_because.filter(|_| report.endpoint.is_none())?;
     let text = format!("records go to no endpoint: {why}");
     let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
-    Some(Finding { severity: Severity::Note, ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
+    Some(Finding { severity: Situation::Fine.severity(), ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.
@@ -127,7 +127,7 @@ fn gates(report: &Report) -> Vec<Finding> {
     if otlp.repeated > 0 {
         let text = format!("{} held back, being like too many others", were(otlp.repeated));
         let finding = warning(&kind::REPETITION, RECORDS, text, "raise LOGBRIDGE_REPETITION, or log less there");
-        found.push(Finding { severity: Severity::Note, ..finding });
+        found.push(Finding { severity: Situation::Fine.severity(), ..finding });
     }
     found
 }
@@ -149,7 +149,7 @@ fn correlation(report: &Report) -> Vec<Finding> {
                     `.instrument(Span::current())`, `logbridge::carry_context`";
         let finding = warning(&kind::LOGS_WITHOUT_TRACE, RECORDS, text, help);
         // A few may well be those of the start.
-        found.push(if sent < FEW { Finding { severity: Severity::Note, ..finding } } else { finding });
+        found.push(Finding { severity: Situation::AtRisk.seen_in(sent).severity(), ..finding });
     }
     let is_off = report.configuration.decides("sampler", "AlwaysOff");
     if traced > 0 && spans.accepted == 0 && (spans.unsampled > 0 || is_off) {
@@ -160,9 +160,6 @@ fn correlation(report: &Report) -> Vec<Finding> {
     }
     found
 }
-
-/// Fewer records than this say little of a program.
-const FEW: u64 = 10;
 
 /// What was accepted and is lost, or waits.
 fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {

@@ -1,12 +1,14 @@
 //! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
 
 mod catalog;
+mod situation;
 
 use std::fmt;
 use std::ops::Range;
 
 pub(crate) use catalog::kind;
 pub use catalog::{Kind, Verdict};
+pub(crate) use situation::Situation;
 
 use crate::notice::Notice;
 
@@ -132,6 +134,7 @@ impl Finding {
         }
         let text = format!("{}: {}", self.place, self.text);
         let notice = Notice::new(self.code, format!("{} {text}", self.code), text);
+        let notice = if self.severity == Severity::Error { notice.error() } else { notice };
         Some(match self.advice() {
             Some(advice) => notice.help(advice),
             None => notice,
@@ -182,7 +185,9 @@ mod tests {
             "error[LB001]: RUST_LOG: `inof` is no level\n  app=inof,db=debug\n      ^^^^\n  \
              help: write `app=info,db=debug`"
         );
-        assert!(finding.notice().is_some_and(|notice| notice.text == "RUST_LOG: `inof` is no level"));
+        assert!(
+            finding.notice().is_some_and(|notice| notice.is_error && notice.text == "RUST_LOG: `inof` is no level")
+        );
         assert!(Finding::new(&kind::LONE_DIRECTIVE, Severity::Note, "RUST_LOG", "…").notice().is_none());
     }
 }

@@ -44,3 +44,5 @@ pub(crate) use serde_value::write as write_serde;
 pub(crate) use span_view::{attributes_of, status_of, write_span_line};
 pub(crate) use spans::SpanEncoder;
 pub(crate) use value::{TOO_DEEP, ValueWriter};
+#[cfg(any(feature = "cli", feature = "testing"))]
+pub(crate) use wire::{Field, Reader};

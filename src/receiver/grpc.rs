@@ -1,6 +1,7 @@
 //! OTLP/gRPC on the receiver's port: a request is unpacked and judged as one by HTTP, and the answer packed again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,14 +11,22 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 
 use super::answer::{Ending, WholeBody};
+use super::connections::Caller;
 use super::request::ReceivedRequest;
-use super::server::{self, Body, Caller, Exchange, Hangup, Packed, Service, read};
+use super::server::{self, Body, Exchange, Hangup, Packed, Service, read};
 use super::wire::{Content, PROTOBUF};
+
+/// So many requests of a connection are read at a time.
+const STREAMS: u32 = 32;
+/// The longest head of a request.
+const HEAD: u32 = 16 << 10;
+/// How often to ask whether the client is still there.
+const PING: Duration = Duration::from_secs(20);
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -25,9 +34,14 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 pub(super) async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
     let answers = service_fn(|request| handle(request, caller.clone(), Arc::clone(&service)));
-    let exchange = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answers);
+    let exchange = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD)
+        .keep_alive_interval(PING)
+        .serve_connection(TokioIo::new(stream), answers);
     if let Err(error) = exchange.await {
-        service.problem(format!("connection {}: {error}", caller.connection));
+        service.problem(format!("connection {}: {error}", caller.connection.number));
     }
 }
 
@@ -44,16 +58,21 @@ async fn handle<S: Service>(
         return server::handle(request, caller, service).await;
     }
     let (mut head, body) = request.into_parts();
-    let connection = caller.connection;
-    let body = match read::<S>(body).await {
-        Body::Whole(body) => body,
+    caller.has_head();
+    let (connection, door) = (caller.connection.number, caller.connection.door);
+    if let Some(Err(refusal)) = service.guard().map(|guard| guard.admit(&head)) {
+        let request = ReceivedRequest::new(&head, 0, connection);
+        service.unreadable(request, door, refusal.status, &refusal.why);
+        return Ok(status(code_of(refusal.status), &refusal.why));
+    }
+    let (body, room) = match read(body, &caller).await {
+        Body::Whole(body, room) => (body, room),
         Body::CutShort(error) => {
             service.problem(format!("connection {connection}: request cut short: {error}"));
             return Err(Hangup::Close);
         }
-        Body::TooLong(why) => {
-            let refused = StatusCode::PAYLOAD_TOO_LARGE;
-            service.unreadable(ReceivedRequest::new(&head, 0, connection), caller.door, refused, &why);
+        Body::Refused(refused, why) => {
+            service.unreadable(ReceivedRequest::new(&head, 0, connection), door, refused, &why);
             return Ok(status(code_of(refused), &why));
         }
     };
@@ -62,12 +81,12 @@ async fn handle<S: Service>(
     let (path, message) = match unpack(&mut head, &body) {
         Ok(unpacked) => unpacked,
         Err(why) => {
-            service.unreadable(request, caller.door, StatusCode::NOT_FOUND, &why);
+            service.unreadable(request, door, StatusCode::NOT_FOUND, &why);
             return Ok(status(Code::Unimplemented, &why));
         }
     };
     let packed = Some(Packed { path, headers, body });
-    let exchange = Exchange { request, head, body: message, packed, door: caller.door };
+    let exchange = Exchange { request, head, body: message, packed, door, _room: room };
     let answered = match server::answer(exchange, caller, service).await {
         Ending::Close | Ending::Reset => return Err(Hangup::Close),
         Ending::PassOn(response) => return Ok(response),
@@ -123,10 +142,10 @@ fn code_of(status: StatusCode) -> Code {
     match status.as_u16() {
         400 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
+        403 | 421 => Code::PermissionDenied,
         404 | 405 | 415 => Code::Unimplemented,
         413 => Code::ResourceExhausted,
-        429 | 502..=504 => Code::Unavailable,
+        408 | 429 | 502..=504 => Code::Unavailable,
         _ => Code::Internal,
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::Attributes;
-use super::value::write_escaped;
 use super::{ReceivedLog, ReceivedPoint, ReceivedSpan};
 use crate::clock::Timestamp;
+use crate::escape::OneLine;
 
 /// So many digits of an id tell traces apart on a screen.
 const SHORT_ID: usize = 8;
@@ -19,6 +19,22 @@ pub(crate) struct Paint {
     pub(crate) service: bool,
     /// With the first digits of ids only.
     pub(crate) short_ids: bool,
+    pub(crate) places: Places,
+}
+
+/// Whether attributes are shown that only say where in a program something was: `code.*` and `thread.*`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Places {
+    /// In lines, and not in trees.
+    #[default]
+    InLines,
+    Hidden,
+    Shown,
+}
+
+/// Whether an attribute only says where in a program something was.
+fn is_place(key: &str) -> bool {
+    key.starts_with("code.") || key.starts_with("thread.")
 }
 
 /// Something as a line, with this look.
@@ -60,7 +76,7 @@ impl Paint {
 
     fn in_colour(self, f: &mut fmt::Formatter<'_>, code: &str, text: &str) -> fmt::Result {
         self.begin(f, code)?;
-        write_escaped(f, text)?;
+        write!(f, "{}", OneLine(text))?;
         self.end(f)
     }
 
@@ -122,14 +138,30 @@ impl Paint {
         self.end(f)
     }
 
-    /// Behind two spaces; nothing where there are none.
+    /// Those of a line, behind two spaces; nothing where there are none.
     pub(super) fn attributes(self, f: &mut fmt::Formatter<'_>, all: &Attributes) -> fmt::Result {
-        if all.is_empty() {
+        self.those(f, all, |key| self.places != Places::Hidden || !is_place(key))
+    }
+
+    /// Those of a node of a tree that are `wanted`.
+    pub(super) fn attributes_in_tree(
+        self,
+        f: &mut fmt::Formatter<'_>,
+        all: &Attributes,
+        wanted: fn(&str) -> bool,
+    ) -> fmt::Result {
+        self.those(f, all, |key| self.places == Places::Shown || (!is_place(key) && wanted(key)))
+    }
+
+    fn those(self, f: &mut fmt::Formatter<'_>, all: &Attributes, shown: impl Fn(&str) -> bool) -> fmt::Result {
+        let shown: Attributes =
+            all.iter().filter(|(key, _)| shown(key)).map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        if shown.is_empty() {
             return Ok(());
         }
         f.write_str("  ")?;
         self.begin(f, DIM)?;
-        write!(f, "{all}")?;
+        write!(f, "{shown}")?;
         self.end(f)
     }
 
@@ -143,7 +175,7 @@ impl Paint {
                 Some(start) => write!(f, "{word}={start}…")?,
                 None => {
                     write!(f, "{word}=")?;
-                    write_escaped(f, id)?;
+                    write!(f, "{}", OneLine(id))?;
                 }
             }
             self.end(f)?;

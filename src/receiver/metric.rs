@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 
 use super::common::{ReceivedScope, attributes, resource};
 use super::line::Paint;
-use super::value::write_escaped;
 use super::{Attributes, Value};
+use crate::escape::OneLine;
 
 /// One data point of a metric.
 ///
@@ -44,10 +44,10 @@ impl ReceivedPoint {
         paint.service(f, self.service_name())?;
         paint.name(f, &self.name)?;
         f.write_str(" ")?;
-        write_escaped(f, &self.value)?;
+        write!(f, "{}", OneLine(&self.value))?;
         if !self.unit.is_empty() && self.unit != "1" {
             f.write_str(" ")?;
-            write_escaped(f, &self.unit)?;
+            write!(f, "{}", OneLine(&self.unit))?;
         }
         paint.attributes(f, &self.attributes)
     }
@@ -74,6 +74,18 @@ pub(crate) fn points(request: &ExportMetricsServiceRequest) -> Vec<ReceivedPoint
         }
     }
     points
+}
+
+/// How many points a metric has.
+pub(super) fn number_of_points(metric: &Metric) -> usize {
+    match &metric.data {
+        None => 0,
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(Data::Summary(summary)) => summary.data_points.len(),
+    }
 }
 
 /// Time, attributes and value of each point.

@@ -23,7 +23,8 @@
 //! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
 //! records, and [`Receiver::spans`] the spans. Requests that cannot be read are answered as a collector does: 404 for
 //! another path than `/v1/logs` and `/v1/traces`, 405 for another method than POST, 415 for a content type or encoding
-//! that is not understood, 400 with the reason for a body that cannot be decoded. They take no answer from the plans of
+//! that is not understood, 400 with the reason for a body that cannot be decoded, 413 for one that is longer than 64 MiB
+//! or holds more than about 128 MiB of items, 408 for one that takes longer than a minute. They take no answer from the plans of
 //! [`Receiver::answer_with`] and [`Receiver::answer_traces_with`].
 //!
 //! To a gRPC request the same answers are given in its words: a status becomes the code that stands for it, and an answer
@@ -39,15 +40,19 @@
 
 mod answer;
 mod common;
+mod connections;
 mod decode;
 mod forest;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod guard;
 mod json;
+mod limits;
 mod line;
 mod metric;
 mod record;
 mod request;
+mod schema;
 mod server;
 mod sniff;
 mod span;
@@ -75,8 +80,10 @@ use self::common::names_nothing;
 use self::store::{Printer, Store};
 
 pub(crate) use self::answer::{Ending, Reply, WholeBody};
-pub(crate) use self::decode::{Message, Refusal, decode};
-pub(crate) use self::line::{Paint, Painted};
+pub(crate) use self::connections::Limits;
+pub(crate) use self::decode::{Decoded, Message, Refusal, decode};
+pub(crate) use self::guard::Guard;
+pub(crate) use self::line::{Paint, Painted, Places};
 pub(crate) use self::metric::{ReceivedPoint, points};
 pub(crate) use self::record::records;
 pub(crate) use self::server::{Exchange, NoServer, Server, Service};
@@ -289,6 +296,7 @@ impl fmt::Debug for Receiver {
 pub struct ReceiverBuilder {
     port: u16,
     printer: Option<Printer>,
+    limits: Limits,
 }
 
 impl ReceiverBuilder {
@@ -315,7 +323,8 @@ impl ReceiverBuilder {
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let server = Server::start(vec![address], Arc::clone(&store)).map_err(|no_server| no_server.error)?;
+        let server =
+            Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|no_server| no_server.error)?;
         let port = server.addresses.first().map_or(0, SocketAddr::port);
         Ok(Receiver { port, store, _server: server })
     }

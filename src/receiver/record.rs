@@ -7,8 +7,9 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
 use super::common::{ReceivedScope, attributes, resource, value};
 use super::line::Paint;
-use super::value::{hex, write_escaped};
+use super::value::hex;
 use super::{Attributes, Value};
+use crate::escape::OneLine;
 
 /// One log record that a [`Receiver`](super::Receiver) took in.
 ///
@@ -92,11 +93,11 @@ impl ReceivedLog {
         paint.service(f, self.service_name())?;
         paint.name(f, self.target())?;
         f.write_str(" ")?;
-        write_escaped(f, &self.message())?;
+        write!(f, "{}", OneLine(&self.message()))?;
         paint.attributes(f, &self.attributes)?;
         if !self.event_name.is_empty() {
             f.write_str("  event=")?;
-            write_escaped(f, &self.event_name)?;
+            write!(f, "{}", OneLine(&self.event_name))?;
         }
         paint.ids(f, &[("trace", &self.trace_id), ("span", &self.span_id)])
     }

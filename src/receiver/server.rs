@@ -8,16 +8,15 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +27,9 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
 use super::answer::{Ending, Reply, WholeBody};
+use super::connections::{Caller, Connections, Limits, Open, Room};
+use super::guard::{Admission, Guard};
+use super::limits::MAX_BODY;
 use super::request::ReceivedRequest;
 use super::sniff::{Opening, opening};
 use crate::thread;
@@ -37,18 +39,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is done about requests.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// The longest body that is read; a longer one is refused.
-    const MAX_BODY: usize = usize::MAX;
-
     /// Whether a request counts that a client has sent whole before it went away without waiting for the answer. Else its
     /// connection ends at once, whatever is left to be read of it.
     const OUTLIVES_CLIENTS: bool = false;
+
+    /// Who may send; everybody, where it is `None`.
+    fn guard(&self) -> Option<&Guard> {
+        None
+    }
 
     /// Answers a request that was read to its end. What is to be waited for nobody has to wait for in here: a client that
     /// goes away meanwhile ends that.
     fn answer(&self, exchange: Exchange) -> impl Future<Output = Reply> + Send;
 
-    /// A request of gRPC that holds no message that could be handed over, or one that is too long.
+    /// A request that is not handed over: nobody may send it, it is too long or too slow, or it is one of gRPC that holds
+    /// no message.
     fn unreadable(&self, _request: ReceivedRequest, _door: usize, _status: StatusCode, _why: &str) {}
 
     /// Hears of mishaps: connections that broke, a panic.
@@ -69,6 +74,8 @@ pub(crate) struct Exchange {
     pub(crate) packed: Option<Packed>,
     /// At which of the addresses it came in.
     pub(crate) door: usize,
+    /// What its body takes of the room there is.
+    pub(super) _room: Room,
 }
 
 /// A request of gRPC.
@@ -87,34 +94,7 @@ pub(crate) struct Server {
     // Never sent on: that it is dropped is the signal to stop. One who only shares a server is `Sync` with it.
     stop: Mutex<Option<oneshot::Sender<()>>>,
     thread: Option<JoinHandle<()>>,
-    load: Arc<Load>,
-}
-
-/// What goes on at the moment.
-#[derive(Debug, Default)]
-struct Load {
-    connections: AtomicUsize,
-    answers: AtomicUsize,
-}
-
-/// One more of something, as long as it lives.
-#[derive(Debug)]
-struct Counted {
-    load: Arc<Load>,
-    of: fn(&Load) -> &AtomicUsize,
-}
-
-impl Counted {
-    fn new(load: &Arc<Load>, of: fn(&Load) -> &AtomicUsize) -> Self {
-        of(load).fetch_add(1, Ordering::SeqCst);
-        Self { load: Arc::clone(load), of }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        (self.of)(&self.load).fetch_sub(1, Ordering::SeqCst);
-    }
+    connections: Arc<Connections>,
 }
 
 /// Why a server does not run.
@@ -133,17 +113,21 @@ impl From<io::Error> for NoServer {
 
 impl Server {
     /// Listens at all these addresses; port 0 is a free one.
-    pub(crate) fn start<S: Service>(addresses: Vec<SocketAddr>, service: Arc<S>) -> Result<Self, NoServer> {
+    pub(crate) fn start<S: Service>(
+        addresses: Vec<SocketAddr>,
+        service: Arc<S>,
+        limits: Limits,
+    ) -> Result<Self, NoServer> {
         let (ready, started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let load = Arc::<Load>::default();
-        let of_thread = Arc::clone(&load);
+        let connections = Arc::new(Connections::new(limits));
+        let of_thread = Arc::clone(&connections);
         let thread = std::thread::Builder::new()
             .name("logbridge-receiver".to_owned())
             .spawn(move || run(&addresses, &service, &of_thread, &ready, stopped))?;
         let panicked = |_| Err(io::Error::other("the receiver's thread panicked").into());
         let addresses = started.recv().unwrap_or_else(panicked)?;
-        Ok(Self { addresses, stop: Mutex::new(Some(stop)), thread: Some(thread), load })
+        Ok(Self { addresses, stop: Mutex::new(Some(stop)), thread: Some(thread), connections })
     }
 
     /// Waits until each connection that was made before has been accepted: those that come first are accepted first.
@@ -159,12 +143,12 @@ impl Server {
 
     /// Whether a request is being answered.
     pub(crate) fn is_answering(&self) -> bool {
-        self.load.answers.load(Ordering::SeqCst) > 0
+        self.connections.is_answering()
     }
 
     /// Whether any client is connected.
     pub(crate) fn has_clients(&self) -> bool {
-        self.load.connections.load(Ordering::SeqCst) > 0
+        !self.connections.is_empty()
     }
 }
 
@@ -184,7 +168,7 @@ type Ready = Sender<Result<Vec<SocketAddr>, NoServer>>;
 fn run<S: Service>(
     addresses: &[SocketAddr],
     service: &Arc<S>,
-    load: &Arc<Load>,
+    connections: &Arc<Connections>,
     ready: &Ready,
     stop: oneshot::Receiver<()>,
 ) {
@@ -196,7 +180,7 @@ fn run<S: Service>(
             let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
             drop(ready.send(addresses.map_err(NoServer::from)));
             for (door, listener) in listeners.into_iter().enumerate() {
-                runtime.spawn(accept(listener, door, Arc::clone(load), Arc::clone(service)));
+                runtime.spawn(accept(listener, door, Arc::clone(connections), Arc::clone(service)));
             }
             runtime.block_on(stop).ok();
             // Dropping the runtime here drops all tasks, and with them their sockets. A resolver call may hang: nobody
@@ -217,19 +201,16 @@ fn own_runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_start(thread::mark_own).build()
 }
 
-async fn accept<S: Service>(listener: TcpListener, door: usize, load: Arc<Load>, service: Arc<S>) {
-    let mut connection = 0;
+async fn accept<S: Service>(listener: TcpListener, door: usize, connections: Arc<Connections>, service: Arc<S>) {
+    let mut number = 0;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                connection += 1;
-                let counted = Counted::new(&load, |load| &load.connections);
-                let caller = Caller { connection, door, load: Arc::clone(&load) };
-                let served = watch(stream, caller, Arc::clone(&service));
-                tokio::spawn(async move {
-                    let _connected = counted;
-                    served.await;
-                });
+                number += 1;
+                match connections.admit(number, door) {
+                    Some(open) => drop(tokio::spawn(watch(stream, open, Arc::clone(&service)))),
+                    None => turn_away(&stream),
+                }
             }
             Err(error) => {
                 service.problem(format!("accepting a connection: {error}"));
@@ -239,18 +220,19 @@ async fn accept<S: Service>(listener: TcpListener, door: usize, load: Arc<Load>,
     }
 }
 
-/// A connection.
-#[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) connection: usize,
-    pub(super) door: usize,
-    load: Arc<Load>,
+/// Tells a client that all connections are in use, if it can be told at once.
+fn turn_away(stream: &TcpStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+                          content-type: text/plain\r\ncontent-length: 40\r\n\r\n\
+                          all connections are in use: come again.\n";
+    let _it_comes_again_anyway = stream.try_write(BUSY);
 }
 
 /// Serves a connection in a task of its own, so that its panic (of a printer, say) is noticed and ends it alone.
-async fn watch<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
-    let connection = caller.connection;
-    let served = tokio::spawn(serve(stream, caller, Arc::clone(&service)));
+async fn watch<S: Service>(stream: TcpStream, open: Open, service: Arc<S>) {
+    let connection = open.caller().connection.number;
+    let serving = Arc::clone(&service);
+    let served = tokio::spawn(async move { open.serve(serve(stream, open.caller(), serving)).await });
     if let Err(error) = served.await {
         service.problem(format!("connection {connection}: {error}"));
     }
@@ -259,7 +241,7 @@ async fn watch<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
 async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
     // Without it an answer may wait for the client's acknowledgement; where it fails that is all that happens.
     stream.set_nodelay(true).ok();
-    let connection = caller.connection;
+    let connection = caller.connection.number;
     let opening = opening(&stream).await;
     #[cfg(feature = "grpc")]
     if opening == Opening::Http2 {
@@ -308,50 +290,84 @@ impl StdError for Hangup {}
 /// The body, or why there is none.
 pub(super) enum Body {
     CutShort(String),
-    TooLong(String),
-    Whole(Bytes),
+    Refused(StatusCode, String),
+    Whole(Bytes, Room),
 }
 
-/// Reads a body to its end, unless it is longer than the service reads.
-pub(super) async fn read<S: Service>(body: Incoming) -> Body {
-    match Limited::new(body, S::MAX_BODY).collect().await {
-        Ok(body) => Body::Whole(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Body::TooLong(format!("its body is longer than {} bytes", S::MAX_BODY))
-        }
-        Err(error) => Body::CutShort(error.to_string()),
+/// Reads a body to its end, unless it is longer, or takes longer, than is good.
+pub(super) async fn read(body: Incoming, caller: &Caller) -> Body {
+    let most = caller.limits().body;
+    match tokio::time::timeout(most, read_whole(body, caller)).await {
+        Ok(body) => body,
+        Err(_elapsed) => Body::Refused(StatusCode::REQUEST_TIMEOUT, format!("its body has not come within {most:?}")),
     }
 }
 
+async fn read_whole(body: Incoming, caller: &Caller) -> Body {
+    let mut body = Limited::new(body, MAX_BODY);
+    let (mut whole, mut room) = (BytesMut::new(), Room::default());
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => whole.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let why = format!("its body is longer than {} MiB", MAX_BODY >> 20);
+                return Body::Refused(StatusCode::PAYLOAD_TOO_LARGE, why);
+            }
+            Err(error) => return Body::CutShort(error.to_string()),
+        }
+        if !caller.makes_room(&mut room, whole.len()) {
+            let why = "there is no room for its body beside those of others: come again".to_owned();
+            return Body::Refused(StatusCode::SERVICE_UNAVAILABLE, why);
+        }
+    }
+    Body::Whole(whole.freeze(), room)
+}
+
+/// Answers a request, with the headers that a web page needs.
 pub(super) async fn handle<S: Service>(
     request: Request<Incoming>,
     caller: Caller,
     service: Arc<S>,
 ) -> Result<Response<WholeBody>, Hangup> {
     let (head, body) = request.into_parts();
-    let connection = caller.connection;
-    let body = match read::<S>(body).await {
-        Body::Whole(body) => body,
-        Body::CutShort(error) => {
-            service.problem(format!("connection {connection}: request cut short: {error}"));
-            return Err(Hangup::Close);
-        }
-        Body::TooLong(why) => {
-            let status = StatusCode::PAYLOAD_TOO_LARGE;
-            service.unreadable(ReceivedRequest::new(&head, 0, connection), caller.door, status, &why);
-            return http(Reply::refusal(status, why).ending);
+    caller.has_head();
+    let connection = &caller.connection;
+    let headers = match service.guard().map(|guard| guard.admit(&head)) {
+        None => HeaderMap::new(),
+        Some(Ok(Admission::Welcome(headers))) => headers,
+        Some(Ok(Admission::Asked(answer))) => return Ok(answer.map(|()| Full::default().boxed())),
+        Some(Err(refusal)) => {
+            let request = ReceivedRequest::new(&head, 0, connection.number);
+            service.unreadable(request, connection.door, refusal.status, &refusal.why);
+            return http(Reply::refusal(refusal.status, refusal.why).ending);
         }
     };
-    let request = ReceivedRequest::new(&head, body.len(), connection);
-    let exchange = Exchange { request, head, body, packed: None, door: caller.door };
-    http(answer(exchange, caller, service).await)
+    let answered = match read(body, &caller).await {
+        Body::Whole(body, room) => {
+            let request = ReceivedRequest::new(&head, body.len(), connection.number);
+            let exchange = Exchange { request, head, body, packed: None, door: connection.door, _room: room };
+            http(answer(exchange, caller, service).await)
+        }
+        Body::CutShort(error) => {
+            service.problem(format!("connection {}: request cut short: {error}", connection.number));
+            Err(Hangup::Close)
+        }
+        Body::Refused(status, why) => {
+            service.unreadable(ReceivedRequest::new(&head, 0, connection.number), connection.door, status, &why);
+            http(Reply::refusal(status, why).ending)
+        }
+    };
+    answered.map(|mut response| {
+        response.headers_mut().extend(headers);
+        response
+    })
 }
 
 /// The service's answer. A request that was read is dealt with to its end also when the client goes away meanwhile, as one
 /// does that sends and ends: in a task of its own.
 pub(super) async fn answer<S: Service>(exchange: Exchange, caller: Caller, service: Arc<S>) -> Ending {
     let answering = Arc::clone(&service);
-    let counted = Counted::new(&caller.load, |load| &load.answers);
+    let (counted, _busy) = (caller.answering(), caller.busy());
     let answered = tokio::spawn(async move {
         let _answering = counted;
         answering.answer(exchange).await
@@ -364,7 +380,7 @@ pub(super) async fn answer<S: Service>(exchange: Exchange, caller: Caller, servi
             ending
         }
         Err(error) => {
-            service.problem(format!("connection {}: {error}", caller.connection));
+            service.problem(format!("connection {}: {error}", caller.connection.number));
             Ending::Close
         }
     }

@@ -10,8 +10,9 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use super::common::{ReceivedScope, attributes, resource};
 use super::line::Paint;
 use super::time::three_digits;
-use super::value::{Escaped, hex};
+use super::value::hex;
 use super::{Attributes, Value};
+use crate::escape::OneLine;
 
 const STATUS_OK: i32 = 1;
 const STATUS_ERROR: i32 = 2;
@@ -111,8 +112,8 @@ impl ReceivedSpan {
     /// Writes the status after two spaces; nothing when it is unset.
     pub(super) fn write_status(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
         let (colon, message) = match self.status_message.as_str() {
-            "" => ("", Escaped("")),
-            message => (": ", Escaped(message)),
+            "" => ("", OneLine("")),
+            message => (": ", OneLine(message)),
         };
         match self.status_code {
             STATUS_OK => write!(f, "  ok{colon}{message}"),

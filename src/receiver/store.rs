@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use super::answer::{Answer, Plan, Reply};
-use super::decode::{Message, Refusal, decode};
+use super::decode::{Decoded, Message, Refusal, decode};
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
 use super::server::{Exchange, Service};
@@ -119,14 +119,14 @@ impl Store {
     }
 }
 
-/// One request is judged, answered by the plan and stored without a pause. As there is one thread, the order of requests,
-/// of answers from a plan and of stored records or spans is the same.
+/// A request that was decoded is judged, answered by the plan and stored without a pause. As there is one thread, the order
+/// of requests, of answers from a plan and of stored records or spans is the same.
 impl Service for Store {
     async fn answer(&self, exchange: Exchange) -> Reply {
         let Exchange { request, head, body, .. } = exchange;
         let body_bytes = body.len();
-        let (reply, message) = match decode(&head, body, &Content::LOGS_AND_TRACES) {
-            Ok((format, message)) => (self.next_reply(&message, body_bytes, format), Some(message)),
+        let (reply, message) = match decode(&head, body, &Content::LOGS_AND_TRACES).await {
+            Ok(Decoded { format, message, .. }) => (self.next_reply(&message, body_bytes, format), Some(message)),
             Err(Refusal { status, why }) => (Reply::refusal(status, why), None),
         };
         self.record(request, message, &reply);

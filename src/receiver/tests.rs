@@ -1,6 +1,7 @@
 //! A client that speaks HTTP by hand, and the requests it sends; the tests are in the modules below.
 
 mod answers;
+mod attacks;
 mod content;
 mod life;
 mod spans;

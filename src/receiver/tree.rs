@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::forest::{Forest, Item, Node, Standing};
 use super::line::Paint;
-use super::value::{Escaped, write_escaped};
-use super::{Attributes, ReceivedLog, ReceivedSpan};
+use super::{ReceivedLog, ReceivedSpan};
+use crate::escape::OneLine;
 
 /// Down to this level each level is drawn further to the right than the one above. A chain of 10,000 spans would make
 /// lines of 30,000 columns.
@@ -65,7 +65,7 @@ impl fmt::Display for Drawing<'_> {
         for (position, trace) in self.0.traces.iter().enumerate() {
             f.write_str(if position == 0 { "" } else { "\n" })?;
             match trace.id {
-                Some(id) => self.1.heading(f, format_args!("trace {}", Escaped(id)))?,
+                Some(id) => self.1.heading(f, format_args!("trace {}", OneLine(id)))?,
                 None => self.1.heading(f, format_args!("outside any trace"))?,
             }
             self.draw(f, &trace.roots)?;
@@ -129,7 +129,7 @@ fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>, paint: Paint) -> fmt:
         (Standing::Orphan, Item::Log(_)) => f.write_str(" (its span did not arrive)"),
         (Standing::Orphan, Item::Span(span)) => {
             f.write_str(" (parent ")?;
-            write_escaped(f, &span.parent_span_id)?;
+            write!(f, "{}", OneLine(&span.parent_span_id))?;
             f.write_str(" did not arrive)")
         }
     }
@@ -141,7 +141,7 @@ fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan, paint: Paint) -> 
     if span.is_error() {
         span.write_status(f, paint)?;
     }
-    write_attributes(f, &span.attributes, paint, |_| true)
+    paint.attributes_in_tree(f, &span.attributes, |_| true)
 }
 
 fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog, paint: Paint) -> fmt::Result {
@@ -153,22 +153,7 @@ fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog, paint: Paint) -> fmt
     let message = log.message();
     if !message.is_empty() {
         f.write_str(" ")?;
-        write_escaped(f, &message)?;
+        write!(f, "{}", OneLine(&message))?;
     }
-    write_attributes(f, &log.attributes, paint, |key| key != "exception.stacktrace")
-}
-
-/// Writes after two spaces the attributes whose keys are `wanted` and do not only say where in the code it was.
-fn write_attributes(
-    f: &mut fmt::Formatter<'_>,
-    all: &Attributes,
-    paint: Paint,
-    wanted: fn(&str) -> bool,
-) -> fmt::Result {
-    let shown: Attributes = all
-        .iter()
-        .filter(|(key, _)| !key.starts_with("code.") && !key.starts_with("thread.") && wanted(key))
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .collect();
-    paint.attributes(f, &shown)
+    paint.attributes_in_tree(f, &log.attributes, |key| key != "exception.stacktrace")
 }

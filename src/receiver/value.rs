@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::escape::{OneLine, is_unsafe};
+
 /// A value of an attribute or of a record's body, as OTLP types it.
 ///
 /// It compares with plain values, so a test reads `assert_eq!(log.attribute("user"), Some(&Value::from(42)))` or
@@ -272,31 +274,10 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Writes `text` so that it stays on its line and cannot steer a terminal.
-pub(super) fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    for character in text.chars() {
-        if character.is_control() {
-            write!(f, "{}", character.escape_default())?;
-        } else {
-            write!(f, "{character}")?;
-        }
-    }
-    Ok(())
-}
-
-/// The text as [`write_escaped`] writes it.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, self.0)
-    }
-}
-
 /// Writes `text` bare where that is unambiguous between spaces and equals signs, else quoted.
 fn write_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let ambiguous =
-        |character: char| character.is_whitespace() || character.is_control() || matches!(character, '=' | '"');
+        |character: char| character.is_whitespace() || is_unsafe(character) || matches!(character, '=' | '"');
     if text.is_empty() || text.contains(ambiguous) { write_quoted(f, text) } else { f.write_str(text) }
 }
 
@@ -304,7 +285,7 @@ fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str("\"")?;
     for part in text.split_inclusive(['"', '\\']) {
         let plain = part.trim_end_matches(['"', '\\']);
-        write_escaped(f, plain)?;
+        write!(f, "{}", OneLine(plain))?;
         if plain.len() < part.len() {
             write!(f, "\\{}", &part[plain.len()..])?;
         }

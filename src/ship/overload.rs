@@ -175,7 +175,7 @@ impl OverloadVoice {
         let (were, is) = if new == 1 { ("was", "it is") } else { ("were", "each is") };
         let text =
             format!("{} {were} dropped because {is} larger than the whole outbox{so_far}", Signal::Logs.count(new));
-        let mut notice = Notice::new(kind::OVERLOAD.code, TOO_LARGE_KEY, text);
+        let mut notice = Notice::new(kind::OVERLOAD.code, TOO_LARGE_KEY, text).error();
         if let Some(most) = losses.iter().find(|loss| is_too_large(loss.reason)) {
             notice = notice.note(most_of_them(most));
         }
@@ -196,7 +196,7 @@ impl OverloadVoice {
         let so_far = if is_first { String::new() } else { format!(", {lost} so far") };
         let were = if new == 1 { "was" } else { "were" };
         let text = format!("{} {were} dropped because the outbox is full{so_far}", Signal::Logs.count(new));
-        let mut notice = Notice::new(kind::OVERLOAD.code, KEY, text);
+        let mut notice = Notice::new(kind::OVERLOAD.code, KEY, text).error();
         for (reason, records) in reasons {
             notice = notice.note(format!("{records}: {reason}"));
         }

@@ -84,7 +84,7 @@ impl SpanFeed {
             Err(why) => {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-                notice::say(&Notice::new(kind::OVERLOAD.code, "encode spans", text).help(help));
+                notice::say(&Notice::new(kind::OVERLOAD.code, "encode spans", text).error().help(help));
                 self.leave(&[(Fate::Dropped(DropReason::Encoding), items)]);
                 None
             }

@@ -121,7 +121,7 @@ impl Voice {
                 let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
                 let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
                 let key = format!("partial {} {message}", self.endpoint);
-                notice::say(&Notice::new(kind::REFUSED.code, key, text).help(
+                notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(
                     "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
                 ));
             }
@@ -148,7 +148,9 @@ impl Voice {
         let Some(ItemSketch { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
         let key = format!("{} {cause} {kind}", self.endpoint);
         notice::say(
-            &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}")).help(cause.kind.help()),
+            &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}"))
+                .error()
+                .help(cause.kind.help()),
         );
     }
 
@@ -163,7 +165,7 @@ impl Voice {
         };
         let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
         let key = format!("{} {cause} one by one", self.endpoint);
-        notice::say(&Notice::new(kind::REFUSED.code, key, text).help(cause.kind.help()));
+        notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
     }
 
     /// The endpoint refuses whatever it is sent: this many items at once.
@@ -207,7 +209,7 @@ impl Voice {
 
     fn say(&self, kind: &'static Kind, cause: &Cause, text: String) {
         let key = format!("{} {cause}", self.endpoint);
-        notice::say(&Notice::new(kind.code, key, text).help(cause.kind.help()));
+        notice::say(&Notice::new(kind.code, key, text).error().help(cause.kind.help()));
     }
 
     fn recovered(&mut self) {

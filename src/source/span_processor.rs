@@ -186,6 +186,7 @@ impl Pipeline {
         let endpoint = self.span_endpoint.as_deref().unwrap_or_default();
         notice::say(
             &Notice::new(kind::OVERLOAD.code, "span queue", text)
+                .error()
                 .note(format!("they end faster than {endpoint} takes them; `Bridge::report` counts them"))
                 .help("OTEL_BSP_MAX_QUEUE_SIZE or `Builder::max_spans` makes room, LOGBRIDGE_SPAN_LEVEL makes fewer"),
         );

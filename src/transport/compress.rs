@@ -41,26 +41,32 @@ pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u
     Some((compress(compression, body).ok()?, encoding(compression)?))
 }
 
-/// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `InvalidData` where it is longer than
+/// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `FileTooLarge` where it is longer than
 /// [`PLAIN_BYTES`]: a few bytes can stand for very many.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
-pub(crate) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+    decompress_within(encoding, body, PLAIN_BYTES)
+}
+
+/// The same with another bound.
+#[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
+pub(crate) fn decompress_within(encoding: &str, body: &[u8], most: u64) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => bounded(flate2::read::GzDecoder::new(body)),
+        "gzip" => bounded(flate2::read::GzDecoder::new(body), most),
         #[cfg(feature = "zstd")]
-        "zstd" => bounded(zstd::Decoder::new(body)?),
+        "zstd" => bounded(zstd::Decoder::new(body)?, most),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed by {other} already"))),
     }
 }
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn bounded(compressed: impl io::Read) -> io::Result<Vec<u8>> {
+fn bounded(compressed: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(compressed, PLAIN_BYTES + 1), &mut plain)?;
-    if plain.len() as u64 > PLAIN_BYTES {
-        let text = format!("it is longer than {} MiB", PLAIN_BYTES >> 20);
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    io::Read::read_to_end(&mut io::Read::take(compressed, most + 1), &mut plain)?;
+    if plain.len() as u64 > most {
+        let text = format!("it is longer than {} MiB", most >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(plain)
 }

@@ -27,7 +27,7 @@ use self::client::{Client, Kind};
 #[cfg(feature = "cli")]
 pub(crate) use self::compress::compressed;
 #[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use self::compress::decompress;
+pub(crate) use self::compress::decompress_within;
 pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
 #[cfg(feature = "cli")]
 pub(crate) use self::relay::{Relay, Relayed};

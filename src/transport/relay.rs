@@ -1,12 +1,16 @@
 //! Requests of others, passed on as they are: the same bytes, the same headers, and the answer as it came back.
 //!
-//! Constraints: what belongs to one connection only (`host`, `connection`) is not passed on, redirects are not followed, and
-//! an exchange has one deadline.
+//! Constraints: what belongs to one connection only (`host`, `connection` and what that names) is not passed on, nor are
+//! cookies, which a browser has for this machine and not for the endpoint. Redirects are not followed, and an exchange has
+//! one deadline.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full, Limited};
 
@@ -17,16 +21,24 @@ use super::{ANSWER_BYTES, answer, cause, grpc};
 use crate::config::{Protocol, Proxy, Route};
 
 /// What is between two neighbours only.
-const OF_A_CONNECTION: [HeaderName; 8] = [
+const OF_A_CONNECTION: [HeaderName; 13] = [
     CONNECTION,
     CONTENT_LENGTH,
+    COOKIE,
     HOST,
     HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
+    SET_COOKIE,
     TE,
+    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// Without these nobody could read a body.
+const OF_THE_BODY: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
 
 /// Passes requests of one kind on to one URL.
 #[derive(Debug)]
@@ -135,7 +147,11 @@ fn of(outcome: Outcome) -> Cause {
 }
 
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
-    for name in &OF_A_CONNECTION {
+    let named =
+        headers.get_all(CONNECTION).iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    // What the message itself is made of cannot be hidden so.
+    let named = named.filter_map(|name| name.trim().parse().ok()).filter(|name| !OF_THE_BODY.contains(name));
+    for name in named.collect::<Vec<HeaderName>>().iter().chain(&OF_A_CONNECTION) {
         headers.remove(name);
     }
     headers
@@ -145,5 +161,38 @@ impl Relayed {
     /// The status that the client gets to see.
     pub(crate) fn status(&self) -> StatusCode {
         self.head.status()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_the_next_neighbour_only_stays_here() {
+        let headers = [
+            ("connection", "keep-alive, X-Hop"),
+            ("connection", "authorization , content-type"),
+            ("authorization", "for a proxy that says so"),
+            ("content-type", "application/json"),
+            ("cookie", "session=1"),
+            ("keep-alive", "5"),
+            ("proxy-authorization", "Basic c2VjcmV0"),
+            ("proxy-authenticate", "Basic"),
+            ("set-cookie", "a=b"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("upgrade", "h2c"),
+            ("x-hop", "1"),
+            ("x-key", "kept"),
+        ];
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            all.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let left = end_to_end(all);
+        let mut names: Vec<&str> = left.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-type", "x-key"]);
     }
 }

@@ -258,7 +258,8 @@ impl Finished {
     /// It said that many things about itself.
     #[track_caller]
     pub(crate) fn warned(self, times: usize) -> Self {
-        assert_eq!(self.stderr.matches("logbridge: warning").count(), times, "warnings: {self}");
+        let said = |word: &str| self.stderr.matches(&format!("logbridge: {word}")).count();
+        assert_eq!(said("warning") + said("error["), times, "warnings: {self}");
         self
     }
 

@@ -12,11 +12,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::Problem;
-use crate::receiver::{NoServer, Server, Service};
+use clap::Args;
 
-/// The longest body that is read. A collector takes 4 MiB over gRPC, and 20 MiB over HTTP.
-pub(super) const MAX_BODY: usize = 64 << 20;
+use super::Problem;
+use crate::receiver::{Content, Decoded, Guard, Limits, NoServer, Server, Service};
 
 /// Where requests come in.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +32,8 @@ impl Doors {
     /// Opens both: the first address is that for gRPC, the second that for HTTP.
     pub(super) fn open<S: Service>(self, service: Arc<S>) -> Result<(Server, [SocketAddr; 2]), Problem> {
         let asked = [self.grpc, self.http].map(|port| SocketAddr::new(self.host, port));
-        let server = Server::start(asked.to_vec(), service).map_err(|no_server| self.problem(&no_server))?;
+        let server =
+            Server::start(asked.to_vec(), service, Limits::default()).map_err(|no_server| self.problem(&no_server))?;
         match server.addresses.as_slice() {
             [grpc, http] => {
                 let addresses = [*grpc, *http];
@@ -77,6 +77,42 @@ impl Doors {
                 format!("name another port with {option}"),
             ),
         }
+    }
+}
+
+/// Who may send, besides programs of this machine.
+#[derive(Args, Debug)]
+pub(super) struct Senders {
+    /// Take requests that call this machine by this name, such as host.docker.internal [default: localhost and the
+    /// addresses of this machine alone; all names where other machines are let in]
+    #[arg(long, value_name = "NAME", help_heading = "Who may send")]
+    allow_host: Vec<String>,
+    /// Take what web pages of this origin send, such as https://shop.example; * is every page [default: those of localhost]
+    #[arg(long, value_name = "ORIGIN", help_heading = "Who may send")]
+    allow_origin: Vec<String>,
+}
+
+impl Senders {
+    pub(super) fn guard(&self, host: IpAddr) -> Guard {
+        Guard::new(host, &self.allow_host, &self.allow_origin)
+    }
+}
+
+/// How a remark on a key begins.
+pub(super) const UNKNOWN_KEY: &str = "unknown key";
+
+/// What has no meaning in a request, or that there is nothing in it.
+pub(super) fn remark(decoded: &Decoded) -> Option<String> {
+    let nothing = match decoded.message.content() {
+        Content::Logs => "request without records",
+        Content::Traces => "request without spans",
+        Content::Metrics => "request without data points",
+    };
+    match (decoded.message.is_empty(), &decoded.remark) {
+        (true, Some(key)) => Some(format!("{nothing}: {UNKNOWN_KEY} {key}")),
+        (true, None) => Some(nothing.to_owned()),
+        (false, Some(key)) => Some(format!("{UNKNOWN_KEY} {key}")),
+        (false, None) => None,
     }
 }
 

@@ -8,6 +8,9 @@ use crate::receiver::{Content, ReceivedLog, ReceivedPoint, ReceivedSpan};
 /// So many services, and reasons, are kept apart; the others are counted together.
 const KEPT: usize = 200;
 
+/// And of each so many characters.
+const LONGEST: usize = 500;
+
 /// Stands for those.
 const OTHERS: &str = "(others)";
 
@@ -75,6 +78,8 @@ pub(in crate::command) struct Tally {
     pub(in crate::command) services: BTreeMap<String, OfService>,
     /// Requests that could not be read, by reason.
     pub(in crate::command) malformed: BTreeMap<String, u64>,
+    /// Requests that could be read, and held nothing, or something without a meaning.
+    pub(in crate::command) remarks: BTreeMap<String, u64>,
     /// Answers of the endpoint behind, in words.
     pub(in crate::command) answers: BTreeMap<String, u64>,
     pub(in crate::command) oddities: Oddities,
@@ -87,6 +92,7 @@ impl Tally {
             requests: BTreeMap::new(),
             services: BTreeMap::new(),
             malformed: BTreeMap::new(),
+            remarks: BTreeMap::new(),
             answers: BTreeMap::new(),
             oddities: Oddities::default(),
         }
@@ -98,6 +104,10 @@ impl Tally {
 
     pub(in crate::command) fn malformed(&mut self, why: &str) {
         *bounded(&mut self.malformed, why) += 1;
+    }
+
+    pub(in crate::command) fn remark(&mut self, what: &str) {
+        *bounded(&mut self.remarks, what) += 1;
     }
 
     pub(in crate::command) fn answer(&mut self, said: &str) {
@@ -136,10 +146,14 @@ impl Tally {
     }
 }
 
-/// The value of this key, unless there are too many already.
+/// The value of this key, which is cut where it is long, unless there are too many already.
 pub(in crate::command) fn bounded<'a, V: Default>(all: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut V {
-    let key = if all.contains_key(key) || all.len() < KEPT { key } else { OTHERS };
-    all.entry(key.to_owned()).or_default()
+    let key = match key.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", key.get(..at).unwrap_or_default()),
+        None => key.to_owned(),
+    };
+    let key = if all.contains_key(&key) || all.len() < KEPT { key } else { OTHERS.to_owned() };
+    all.entry(key).or_default()
 }
 
 /// Whether a trace or span id stands for no trace or span.

@@ -12,12 +12,12 @@ use super::fault::Faults;
 use super::filter::{Filter, retain};
 use super::group::Traces;
 use super::screen::Screen;
-use crate::command::inlet::{GRPC_DOOR, MAX_BODY, Passed, Tally, Upstream, cause_of, names_nothing};
-use crate::command::terminal::{Look, lasted, paint, plain, say};
+use crate::command::inlet::{GRPC_DOOR, Passed, Tally, Upstream, cause_of, names_nothing, remark};
+use crate::command::terminal::{self, Look, lasted, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
-    Answer, Content, Exchange, Format, Message, Paint, Painted, ReceivedRequest, Refusal, Reply, Service, decode,
-    points, records, spans,
+    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedRequest, Refusal, Reply,
+    Service, decode, points, records, spans,
 };
 use crate::signal::Signal;
 
@@ -40,6 +40,7 @@ pub(super) struct Desk {
     form: Form,
     look: Paint,
     filter: Filter,
+    guard: Guard,
     /// For requests of gRPC, and for those of HTTP.
     upstreams: Option<[Upstream; 2]>,
     screen: Screen,
@@ -63,6 +64,7 @@ impl Desk {
         form: Form,
         look: Paint,
         filter: Filter,
+        guard: Guard,
         faults: Option<Faults>,
         upstreams: Option<[Upstream; 2]>,
         screen: Screen,
@@ -75,7 +77,7 @@ impl Desk {
             said: BTreeSet::new(),
             dead: BTreeSet::new(),
         };
-        Self { form, look, filter, upstreams, screen, addresses: OnceLock::new(), state: Mutex::new(state) }
+        Self { form, look, filter, guard, upstreams, screen, addresses: OnceLock::new(), state: Mutex::new(state) }
     }
 
     /// Where requests come in from now on.
@@ -154,7 +156,7 @@ impl Desk {
         lines.push_str(&state.traces.due(now, self.look));
         drop(state);
         if matches!(self.form, Form::Json) && retain(&mut message, &shown) {
-            lines = format!("{}\n", json(&message));
+            lines = format!("{}\n", terminal::json(&json(&message)));
         }
         self.screen.write(&lines);
     }
@@ -165,6 +167,14 @@ impl Desk {
         let word = paint(Look::Warning, "not read");
         let ReceivedRequest { method, path, .. } = request;
         say(&format!("{word}  {} {}\n", status.as_u16(), plain(&format!("{method} {path}: {why}"))));
+    }
+
+    /// Says once what in a request has no meaning, or that there was nothing in it.
+    fn remark(&self, request: &ReceivedRequest, remark: &str) {
+        self.lock().tally.remark(remark);
+        let word = paint(Look::Warning, if remark.contains("without") { "empty" } else { "ignored" });
+        let line = plain(&format!("{} {}: {remark}", request.method, request.path));
+        self.say_once(remark, &format!("{word}  {line}\n"));
     }
 
     /// Says once that a request came in at the door of the other protocol.
@@ -246,18 +256,25 @@ impl Desk {
 }
 
 impl Service for Desk {
-    const MAX_BODY: usize = MAX_BODY;
     const OUTLIVES_CLIENTS: bool = true;
 
+    fn guard(&self) -> Option<&Guard> {
+        Some(&self.guard)
+    }
+
     async fn answer(&self, exchange: Exchange) -> Reply {
-        let (format, message) = match decode(&exchange.head, exchange.body.clone(), &Content::ALL) {
-            Ok(read) => read,
+        let decoded = match decode(&exchange.head, exchange.body.clone(), &Content::ALL).await {
+            Ok(decoded) => decoded,
             Err(Refusal { status, why }) => {
                 self.unread(&exchange.request, status, &why);
                 return Reply::refusal(status, why);
             }
         };
         self.meant(&exchange);
+        if let Some(remark) = remark(&decoded) {
+            self.remark(&exchange.request, &remark);
+        }
+        let Decoded { format, message, .. } = decoded;
         let content = message.content();
         // A plan of faults may ask what is in it.
         let kept = self.lock().faults.is_some().then(|| message.clone());

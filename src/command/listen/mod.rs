@@ -22,11 +22,11 @@ use self::desk::{Desk, Form};
 use self::fault::Faults;
 use self::filter::Filter;
 use self::screen::Screen;
-use super::inlet::{Doors, Upstream, asked_to_end, below, host};
-use super::terminal::{Look, listen, paint, say};
+use super::inlet::{Doors, Senders, Upstream, asked_to_end, below, host};
+use super::terminal::{Look, listen, paint, plain, say};
 use super::{Problem, Verdict, level, time};
 use crate::config::{Environment, redact_url};
-use crate::receiver::{Content, Paint};
+use crate::receiver::{Content, Paint, Places};
 
 /// How often to look whether a trace is complete.
 const TICK: Duration = Duration::from_millis(250);
@@ -58,6 +58,8 @@ pub struct Listen {
     /// The address to listen at; 0.0.0.0 lets other machines in
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
+    #[command(flatten)]
+    senders: Senders,
     /// Show only what this service sends
     #[arg(long, value_name = "NAME", help_heading = "What is shown")]
     service: Option<String>,
@@ -82,6 +84,9 @@ pub struct Listen {
     /// Print OTLP/JSON instead of lines: one request a line, as a collector's file receiver reads it
     #[arg(long, help_heading = "How it is shown")]
     json: bool,
+    /// Print all attributes, also those that only say where in the program it was: code.* and thread.*
+    #[arg(long, help_heading = "How it is shown")]
+    all: bool,
     /// Print whole trace and span ids also on a terminal
     #[arg(long, help_heading = "How it is shown")]
     full_ids: bool,
@@ -119,9 +124,19 @@ impl Listen {
         };
         let doors = Doors { host: self.host, grpc: self.grpc_port, http: self.http_port };
         let forward = self.forward.clone();
-        let look = Paint { colours: true, service: true, short_ids: io::stdout().is_terminal() && !self.full_ids };
+        let places = if self.all { Places::Shown } else { Places::Hidden };
+        let short_ids = io::stdout().is_terminal() && !self.full_ids;
+        let look = Paint { colours: true, service: true, short_ids, places };
         let (screen, mut nobody_reads) = Screen::new();
-        let desk = Arc::new(Desk::new(form, look, self.filter(), self.fault, upstreams, screen));
+        let desk = Arc::new(Desk::new(
+            form,
+            look,
+            self.filter(),
+            self.senders.guard(self.host),
+            self.fault,
+            upstreams,
+            screen,
+        ));
         // Before anybody hears of the ports: whoever does may ask it to end at once.
         let mut asked = pin!({
             let _inside = runtime.enter();
@@ -218,7 +233,7 @@ fn greeting([grpc, http]: [SocketAddr; 2], forward: Option<&str>) -> String {
     let grpc = format!("  or  OTEL_EXPORTER_OTLP_ENDPOINT={} OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n", reachable(grpc));
     text.push_str(&grpc);
     if let Some(forward) = forward {
-        text.push_str(&format!("  everything is passed on to {}\n", redact_url(forward)));
+        text.push_str(&format!("  everything is passed on to {}\n", plain(&redact_url(forward))));
     }
     text.push_str(&format!("  {}\n", dim("^C ends it, with a summary")));
     text

@@ -27,6 +27,7 @@ pub(super) fn text(tally: &Tally) -> String {
     text.push_str(&services(tally));
     section(&mut text, "answers of the upstream", Look::Bold, tally.answers.iter());
     section(&mut text, "not read", Look::Warning, tally.malformed.iter());
+    section(&mut text, "read, and not understood", Look::Warning, tally.remarks.iter());
     let odd: Vec<(String, u64)> = odd(&tally.oddities, spans > 0);
     section(&mut text, "worth a look", Look::Warning, odd.iter().map(|(what, number)| (what, number)));
     text

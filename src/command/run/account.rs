@@ -122,7 +122,8 @@ impl Account {
             let otlp = &program.otlp;
             // What is told by target first, and what is left of the sum then.
             let mut rest = program.below + otlp.below;
-            for cut in &program.cuts {
+            // What the console left out was sent all the same, and has arrived above.
+            for cut in program.cuts.iter().filter(|cut| cut.stage != "console") {
                 add(&cut.target, &cut.level, Fate::Below, cut.records);
                 rest = rest.saturating_sub(cut.records);
             }

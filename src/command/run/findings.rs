@@ -7,12 +7,13 @@ use indicatif::HumanCount;
 use super::account::Account;
 use super::environment::switched_off;
 use super::evidence::Odd;
+use super::gates;
 use super::silence;
 use super::text::{listed, many};
-use crate::command::inlet::Levels;
+use crate::command::inlet::{Levels, UNKNOWN_KEY};
 use crate::config::Environment;
 use crate::finding::kind;
-use crate::finding::{Finding, Kind, Severity};
+use crate::finding::{Finding, Kind, Situation};
 
 /// So many records of one sort are no accident.
 const MANY: u64 = 20;
@@ -55,23 +56,26 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     found.extend(unusable(circumstances));
     found.extend(not_taken(account));
     found.extend(not_read(account));
+    if logs > 0 {
+        found.extend(not_understood(account));
+    }
     found.extend(in_records(&account.evidence.odd, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }
 
-fn finding(kind: &'static Kind, severity: Severity, text: String) -> Finding {
-    Finding::new(kind, severity, "what arrived", text)
+fn finding(kind: &'static Kind, situation: Situation, text: String) -> Finding {
+    Finding::new(kind, situation.severity(), "what arrived", text)
 }
 
 /// No log record arrived, and why that may be.
 fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Finding {
     let (why, help) = silence::likeliest(account, circumstances);
-    let (severity, what) = match others {
-        0 => (Severity::Error, "nothing arrived"),
-        _ => (Severity::Warning, "no log record arrived, while other telemetry did"),
+    let (situation, what) = match others {
+        0 => (Situation::Lost, "nothing arrived"),
+        _ => (Situation::AtRisk, "no log record arrived, while other telemetry did"),
     };
-    Finding::new(&kind::NOTHING_ARRIVED, severity, "the program", format!("{what}: {why}")).help(help)
+    Finding::new(&kind::NOTHING_ARRIVED, situation.severity(), "the program", format!("{what}: {why}")).help(help)
 }
 
 /// Endpoints that are none, though the program was given one that works: here.
@@ -79,7 +83,7 @@ fn unusable(circumstances: &Circumstances) -> Vec<Finding> {
     let told = circumstances.unusable.iter().map(|(variable, value)| {
         let text =
             format!("`{value}` has no http:// or https:// in front: it cannot be used, and nothing is passed on to it");
-        Finding::new(&kind::BAD_URL, Severity::Error, *variable, text)
+        Finding::new(&kind::BAD_URL, Situation::Lost.severity(), *variable, text)
             .help(format!("write a whole URL: {variable}=http://localhost:4318"))
     });
     told.collect()
@@ -90,13 +94,13 @@ fn not_taken(account: &Account) -> Vec<Finding> {
     let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
     let sent = account.evidence.sent_and_lost();
     let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let (severity, what) = match trouble.empty == trouble.tries {
-            true => (Severity::Warning, "did not take requests, and there was nothing in them".to_owned()),
+        let (situation, what) = match trouble.empty == trouble.tries {
+            true => (Situation::AtRisk, "did not take requests, and there was nothing in them".to_owned()),
             false => outcome(trouble.items, sent),
         };
         let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
         let text = format!("{endpoint} {what} ({said}{tries})");
-        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), severity, "the endpoint", text);
+        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), situation.severity(), "the endpoint", text);
         if trouble.help.is_empty() { found } else { found.help(trouble.help.clone()) }
     });
     let mut troubles: Vec<Finding> = troubles.collect();
@@ -108,7 +112,7 @@ fn not_taken(account: &Account) -> Vec<Finding> {
 /// What could not be read here, which a collector would not read either. What broke off says nothing of the program.
 fn not_read(account: &Account) -> Vec<Finding> {
     let came: u64 = account.evidence.tally.requests.values().sum();
-    let severity = if came == 0 { Severity::Error } else { Severity::Warning };
+    let situation = if came == 0 { Situation::Lost } else { Situation::AtRisk };
     let told = account.evidence.tally.malformed.iter().filter_map(|(what, number)| {
         let (kind, help) = match what.get(..4) {
             Some("404 ") => (
@@ -124,25 +128,37 @@ fn not_read(account: &Account) -> Vec<Finding> {
         };
         let verb = if *number == 1 { "was" } else { "were" };
         let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
-        Some(finding(kind, severity, text).help(help))
+        Some(finding(kind, situation, text).help(help))
+    });
+    told.take(MOST_TROUBLES).collect()
+}
+
+/// Keys without a meaning, in what came beside log records.
+fn not_understood(account: &Account) -> Vec<Finding> {
+    let remarks = account.evidence.tally.remarks.iter().filter(|(remark, _)| remark.contains(UNKNOWN_KEY));
+    let told = remarks.map(|(remark, number)| {
+        let verb = if *number == 1 { "was" } else { "were" };
+        let text = format!("{} {verb} not understood, at least in part: {remark}", many(*number, "request"));
+        let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
+        finding(&kind::NOT_TAKEN, Situation::AtRisk, text).help(help)
     });
     told.take(MOST_TROUBLES).collect()
 }
 
 /// What it did not take of what was sent, as the end of a sentence, and how bad that is.
-fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Severity, String) {
+fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Situation, String) {
     let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
     let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
     if kinds().next().is_none() {
-        return (Severity::Note, "took everything in the end, and not at once".to_owned());
+        return (Situation::Fine, "took everything in the end, and not at once".to_owned());
     }
     if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
         let parts: Vec<String> = kinds().map(|((lost, _), what)| many(lost, what)).collect();
-        return (Severity::Error, format!("took none of {}", listed(&parts).unwrap_or_default()));
+        return (Situation::Lost, format!("took none of {}", listed(&parts).unwrap_or_default()));
     }
     let parts: Vec<String> =
         kinds().map(|((lost, [sent, _]), what)| format!("{} of {}", HumanCount(lost), many(sent, what))).collect();
-    (Severity::Warning, format!("did not take {}", listed(&parts).unwrap_or_default()))
+    (Situation::Lost, format!("did not take {}", listed(&parts).unwrap_or_default()))
 }
 
 /// Nothing below WARN.
@@ -159,27 +175,30 @@ fn only_severe(account: &Account, circumstances: &Circumstances, logs: u64) -> O
     if logs == 0 || is_below {
         return None;
     }
-    let program = account.programs.iter().find(|program| program.below > 0);
-    let (why, help) = match (&circumstances.rust_log, program) {
-        (_, Some(program)) => {
-            let most = program.cuts.iter().max_by_key(|cut| cut.records);
-            let by = most.map_or_else(String::new, |cut| format!(" by {}", cut.by));
-            (format!("{} were cut{by}", program.below), "RUST_LOG=info, or another level in code")
-        }
+    let filter = circumstances.rust_log.as_deref();
+    let gate = gates::below_warn(&account.programs);
+    let is_known = gate.is_some();
+    let (why, help) = match (filter, gate) {
+        (_, Some(gate)) => (gate.what, gate.help),
         (None, None) if account.evidence.is_rust => {
-            ("RUST_LOG is not set, which means WARN".to_owned(), "RUST_LOG=info")
+            ("RUST_LOG is not set, which means WARN".to_owned(), "RUST_LOG=info".to_owned())
         }
-        (None, None) => ("a usual default is WARN".to_owned(), "set the level of the root logger"),
-        (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info"),
+        (None, None) => ("a usual default is WARN".to_owned(), "set the level of the root logger".to_owned()),
+        (Some(filter), None) if gates::lets_info_through(filter) => {
+            let why = format!("RUST_LOG={filter} lets more through, so it logs no more, or something else stops it");
+            (why, "look for a level in its code, or for LOGBRIDGE_OTLP_LEVEL".to_owned())
+        }
+        (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info".to_owned()),
     };
     // Somebody who asks for WARN gets it, and of few records that may be all there is.
-    let is_sure = circumstances.rust_log.is_none() && (program.is_some() || (account.evidence.is_rust && logs >= MANY));
-    let severity = if is_sure { Severity::Warning } else { Severity::Note };
+    let is_asked_for = filter.is_some_and(|filter| !gates::lets_info_through(filter));
+    let is_sure = !is_asked_for && (is_known || (filter.is_none() && account.evidence.is_rust && logs >= MANY));
+    let situation = if is_sure { Situation::AtRisk } else { Situation::Fine };
     let text = match logs {
         1 => format!("the only log record that arrived is {}: {why}", lowest(account)),
         number => format!("all {number} log records that arrived are {} or above: {why}", lowest(account)),
     };
-    Some(finding(&kind::ONLY_SEVERE, severity, text).help(help))
+    Some(finding(&kind::ONLY_SEVERE, situation, text).help(help))
 }
 
 fn lowest(account: &Account) -> String {
@@ -192,9 +211,9 @@ fn lowest(account: &Account) -> String {
 /// What is odd about records.
 fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut add = |applies: bool, kind: &'static Kind, severity: Severity, text: String, help: &str| {
+    let mut add = |applies: bool, kind: &'static Kind, situation: Situation, text: String, help: &str| {
         if applies {
-            found.push(finding(kind, severity, text).help(help));
+            found.push(finding(kind, situation, text).help(help));
         }
     };
     let Odd { logs, with_trace, .. } = *odd;
@@ -206,28 +225,28 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
-        Severity::Warning,
+        Situation::AtRisk.seen_in(logs),
         format!("{} came, and none of {} has a trace id", many(spans, "span"), many(logs, "log record")),
         "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
     );
     add(
         odd.without_span > 0,
         &kind::SPAN_MISSING,
-        Severity::Warning,
+        Situation::AtRisk,
         records(odd.without_span, "names a trace of which no span came", "name a trace of which no span came"),
         "end spans and shut the tracer provider down before the process ends",
     );
     add(
         odd.without_time > 0,
         &kind::TIME_ZERO,
-        Severity::Warning,
+        Situation::AtRisk,
         have(odd.without_time, "no time, which many stores take for 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
     );
     add(
         odd.only_observed > 0,
         &kind::TIME_ZERO,
-        Severity::Note,
+        Situation::Fine,
         have(
             odd.only_observed,
             "the observed time only: the official tracing appender leaves the time to the receiver",
@@ -237,7 +256,7 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         odd.without_service > 0,
         &kind::SERVICE_UNKNOWN,
-        Severity::Warning,
+        Situation::AtRisk,
         format!(
             "{} {} no service.name, or `unknown_service`",
             many(odd.without_service, "item"),
@@ -248,35 +267,35 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         odd.without_message > 0,
         &kind::UNREADABLE_RECORD,
-        Severity::Warning,
+        Situation::AtRisk,
         have(odd.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
         odd.key_twice > 0,
         &kind::UNREADABLE_RECORD,
-        Severity::Warning,
+        Situation::AtRisk,
         have(odd.key_twice, "an attribute key twice"),
         "give each attribute a name of its own",
     );
     add(
         odd.twice > 0,
         &kind::BRIDGED_TWICE,
-        Severity::Warning,
+        Situation::AtRisk,
         have(odd.twice, "the message and the time of another one"),
         "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
         odd.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
-        Severity::Warning,
+        Situation::AtRisk,
         have(odd.by_log_tracer, "the target `log`, and another one in `log.target`"),
         "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
     );
     add(
         odd.of_clients >= MANY && odd.of_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
-        Severity::Warning,
+        Situation::AtRisk,
         records(
             odd.of_clients,
             "comes from h2, hyper, reqwest, rustls or tonic",

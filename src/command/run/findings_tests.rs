@@ -11,16 +11,24 @@ use super::super::reports::{Cut, Program};
 use super::super::text::sums;
 use super::*;
 use crate::command::inlet::Passed;
-use crate::receiver::{Content, Reply, decode};
+use crate::finding::Severity;
+use crate::receiver::{Content, Message, Reply, decode};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
 
+/// What a request holds.
+fn read(content: Content, request: &str) -> Message {
+    let head = http::Request::post(content.path()).header("content-type", "application/json").body(()).expect("a head");
+    let head = head.into_parts().0;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(decode(&head, request.to_owned().into(), &Content::ALL)).expect("a request").message
+}
+
 /// A request as it comes in, taken.
 fn take(evidence: &mut Evidence, content: Content, request: &Value) {
-    let head = http::Request::post(content.path()).header("content-type", "application/json").body(()).expect("a head");
-    let (_, message) = decode(&head.into_parts().0, request.to_string().into(), &Content::ALL).expect("a request");
-    evidence.add(&message, request.to_string().as_bytes(), None);
+    let request = request.to_string();
+    evidence.add(&read(content, &request), request.as_bytes(), None);
 }
 
 /// A record with everything that it should have, but for what `change` does to it.
@@ -167,12 +175,7 @@ fn forwarded(requests: &[(Content, Value, Passed)]) -> Account {
     let mut account = account(|evidence| {
         for (content, request, passed) in requests {
             let request = request.to_string();
-            let head = http::Request::post(content.path())
-                .header("content-type", "application/json")
-                .body(())
-                .expect("a head");
-            let (_, message) = decode(&head.into_parts().0, request.clone().into(), &Content::ALL).expect("a request");
-            evidence.add(&message, request.as_bytes(), Some(passed));
+            evidence.add(&read(*content, &request), request.as_bytes(), Some(passed));
         }
     });
     account.upstream = Some("http://up".to_owned());
@@ -196,7 +199,7 @@ fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
             (Content::Logs, some_logs(1..3), passed(None, "200 taken", 0)),
         ]);
         let text = "http://up did not take 1 of 3 log records (no)".to_owned();
-        assert_eq!(told(&account), [(kind.code, Severity::Warning, text)]);
+        assert_eq!(told(&account), [(kind.code, Severity::Error, text)]);
         assert_eq!(sums(&account), "3 log records sent by the program, 2 log records taken by the endpoint");
     }
     let healthy = forwarded(&[(Content::Logs, some_logs(0..1), passed(None, "200 taken", 0))]);
@@ -258,7 +261,7 @@ fn what_is_rejected_in_part_is_subtracted() {
     let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), passed(Some(&kind::REFUSED), said, 2))]);
     let some = part(5);
     let text = format!("http://up did not take 2 of 5 log records ({said})");
-    assert_eq!(told(&some), [("LB082", Severity::Warning, text)]);
+    assert_eq!(told(&some), [("LB082", Severity::Error, text)]);
     assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&Fate::Partly, 5)]);
     assert_eq!(some.rejected_in_part(), 2);
     // All of it: nothing was taken.
@@ -310,8 +313,68 @@ fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
     assert_eq!(said(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
     let mut cut = severe(1, "rust");
     cut.programs.push(Program { below: 7, ..Program::default() });
-    let text = "the only log record that arrived is ERROR: 7 were cut".to_owned();
+    let text = "the only log record that arrived is ERROR: 7 records were below their level".to_owned();
     assert_eq!(said(&cut, None), [(Severity::Warning, text)]);
+    let why = "RUST_LOG=info lets more through, so it logs no more, or something else stops it";
+    assert_eq!(said(&rust, Some("info")), [(Severity::Note, many(why))]);
+}
+
+#[test]
+fn the_level_that_stopped_records_is_named_and_no_other() {
+    let mut severe = account(|evidence| {
+        let severe = |number| record(number, |record| record["severityNumber"] = json!(17));
+        take(evidence, Content::Logs, &logs("shop", "shop", vec![severe(1)]));
+    });
+    let cut = |stage: &str, by: &str, records: u64| Cut {
+        stage: stage.to_owned(),
+        level: "info".to_owned(),
+        by: by.to_owned(),
+        records,
+        ..Cut::default()
+    };
+    let cuts = vec![cut("console", "LOGBRIDGE_CONSOLE_LEVEL: off", 9), cut("otlp", "LOGBRIDGE_OTLP_LEVEL: error", 3)];
+    let mut program = Program { offered: 4, cuts, ..Program::default() };
+    program.otlp.below = 3;
+    severe.programs.push(program.clone());
+    let circumstances = Circumstances { rust_log: Some("info".to_owned()), ..Circumstances::default() };
+    let found = judge(&severe, &circumstances);
+    let [found] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((found.code, found.help.as_deref()), ("LB092", Some("LOGBRIDGE_OTLP_LEVEL=info")));
+    assert!(found.text.ends_with("3 records were below their level, most of them by LOGBRIDGE_OTLP_LEVEL: error"));
+    // The same where nothing arrived at all.
+    let mut silent = account(|_| {});
+    silent.programs.push(program);
+    assert!(why(silent, &circumstances).ends_with("by LOGBRIDGE_OTLP_LEVEL: error | LOGBRIDGE_OTLP_LEVEL=info"));
+}
+
+#[test]
+fn what_the_console_left_out_is_counted_once() {
+    let mut told = account(|evidence| take(evidence, Content::Logs, &some_logs(0..4)));
+    let cut = |stage: &str, records: u64| Cut {
+        stage: stage.to_owned(),
+        target: "shop".to_owned(),
+        level: "info".to_owned(),
+        records,
+        ..Cut::default()
+    };
+    let cuts = vec![cut("console", 4), cut("module stage", 2)];
+    told.programs.push(Program { offered: 6, below: 2, cuts, ..Program::default() });
+    let flows: Vec<(Fate, u64)> = told.flows().into_iter().map(|flow| (flow.fate, flow.records)).collect();
+    assert_eq!(flows, [(Fate::Arrived, 4), (Fate::Below, 2)], "as many as were offered");
+}
+
+#[test]
+fn requests_that_nobody_understands_are_told() {
+    let remark = "request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`";
+    let silent = account(|evidence| evidence.tally.remark(remark));
+    assert!(why(silent, &Circumstances::default()).contains(remark));
+    let beside = account(|evidence| {
+        take(evidence, Content::Logs, &some_logs(0..1));
+        evidence.tally.remark(remark);
+        evidence.tally.remark("request without records");
+    });
+    let text = format!("1 request was not understood, at least in part: {remark}");
+    assert_eq!(told(&beside), [("LB074", Severity::Warning, text)]);
 }
 
 /// The text and the help where nothing arrived.

@@ -5,18 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::StatusCode;
 
 use super::evidence::Evidence;
-use crate::command::inlet::{MAX_BODY, Upstream, cause_of};
-use crate::receiver::{Answer, Content, Exchange, ReceivedRequest, Refusal, Reply, Service, decode};
+use crate::command::inlet::{Upstream, cause_of, remark};
+use crate::receiver::{Answer, Content, Decoded, Exchange, Guard, ReceivedRequest, Refusal, Reply, Service, decode};
 
 #[derive(Debug)]
 pub(super) struct Gather {
+    guard: Guard,
     upstream: Option<Upstream>,
     evidence: Mutex<Evidence>,
 }
 
 impl Gather {
-    pub(super) fn new(upstream: Option<Upstream>) -> Self {
-        Self { upstream, evidence: Mutex::new(Evidence::new()) }
+    pub(super) fn new(guard: Guard, upstream: Option<Upstream>) -> Self {
+        Self { guard, upstream, evidence: Mutex::new(Evidence::new()) }
     }
 
     pub(super) fn evidence(&self) -> MutexGuard<'_, Evidence> {
@@ -29,13 +30,17 @@ impl Gather {
     }
 
     async fn answered(&self, exchange: &Exchange) -> Reply {
-        let (format, message) = match decode(&exchange.head, exchange.body.clone(), &Content::ALL) {
-            Ok(read) => read,
+        let decoded = match decode(&exchange.head, exchange.body.clone(), &Content::ALL).await {
+            Ok(decoded) => decoded,
             Err(Refusal { status, why }) => {
                 self.unread(status, &exchange.request, &why);
                 return Reply::refusal(status, why);
             }
         };
+        if let Some(remark) = remark(&decoded) {
+            self.evidence().tally.remark(&remark);
+        }
+        let Decoded { format, message, .. } = decoded;
         let content = message.content();
         let passed = match &self.upstream {
             Some(upstream) => upstream.pass(exchange, content).await,
@@ -53,8 +58,11 @@ impl Gather {
 }
 
 impl Service for Gather {
-    const MAX_BODY: usize = MAX_BODY;
     const OUTLIVES_CLIENTS: bool = true;
+
+    fn guard(&self) -> Option<&Guard> {
+        Some(&self.guard)
+    }
 
     async fn answer(&self, exchange: Exchange) -> Reply {
         self.answered(&exchange).await

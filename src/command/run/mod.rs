@@ -6,6 +6,7 @@ mod command_line;
 mod environment;
 mod evidence;
 mod findings;
+mod gates;
 mod gather;
 mod json;
 mod page;
@@ -31,8 +32,8 @@ use self::findings::Circumstances;
 use self::gather::Gather;
 use self::reports::Directory;
 use super::Problem;
-use super::inlet::{Doors, Upstream};
-use super::terminal::{Look, error, listen, paint, plain, print, say};
+use super::inlet::{Doors, Senders, Upstream};
+use super::terminal::{self, Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
 use crate::receiver::Server;
 
@@ -73,6 +74,8 @@ pub struct Run {
     /// Print one JSON object on stdout, behind what the program prints, instead of lines on stderr
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    senders: Senders,
     /// The program with its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -111,8 +114,8 @@ impl Run {
         let directory = Directory::new().map_err(|error| {
             Problem::new(format!("there is no room for the reports of programs: {error}"), "TMPDIR names the directory")
         })?;
-        let gather = Arc::new(Gather::new(upstream));
         let doors = Doors { host: IpAddr::from([127, 0, 0, 1]), grpc: 0, http: 0 };
+        let gather = Arc::new(Gather::new(self.senders.guard(doors.host), upstream));
         let (server, addresses) = doors.open(Arc::clone(&gather))?;
         let changes = environment::changes(environment, addresses, directory.path());
         let command = command_line::shown(&self.command);
@@ -156,7 +159,7 @@ impl Run {
 
     fn tell(&self, account: &Account) {
         match self.json {
-            true => print(&format!("{:#}\n", json::of(account))),
+            true => print(&terminal::json(&format!("{:#}\n", json::of(account)))),
             false => say(&text::of(account)),
         }
         let Some(path) = &self.report else { return };

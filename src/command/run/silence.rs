@@ -3,7 +3,9 @@
 use super::account::Account;
 use super::child::signal_name;
 use super::findings::Circumstances;
+use super::gates;
 use super::reports::Program;
+use crate::command::inlet::UNKNOWN_KEY;
 use crate::command::terminal::lasted;
 
 /// SDKs wait so long before they send the first batch of spans.
@@ -26,6 +28,9 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
         let help = "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json";
         return ("what came could not be read (see there)".to_owned(), help.to_owned());
     }
+    if let Some((why, help)) = by_remark(account) {
+        return (why, help);
+    }
     if !account.programs.is_empty() {
         return with_logbridge(&account.programs, circumstances);
     }
@@ -40,6 +45,15 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
         }
         _ => (why, help),
     }
+}
+
+/// Requests came, and nothing in them has a meaning.
+fn by_remark(account: &Account) -> Option<Reason> {
+    let remarks = &account.evidence.tally.remarks;
+    let (remark, number) = remarks.iter().find(|(remark, _)| remark.contains(UNKNOWN_KEY))?;
+    let requests = if *number == 1 { "a request".to_owned() } else { format!("{number} requests") };
+    let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
+    Some((format!("{requests} came that nobody understands: {remark}"), help.to_owned()))
 }
 
 /// A filter in the environment that is as good as silence.
@@ -75,7 +89,6 @@ fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason
     }
     let offered: u64 = programs.iter().map(|program| program.offered).sum();
     let accepted: u64 = programs.iter().map(|program| program.otlp.accepted).sum();
-    let below: u64 = programs.iter().map(|program| program.below + program.otlp.below).sum();
     if offered == 0 {
         if let Some(reason) = by_filter(circumstances) {
             return reason;
@@ -83,12 +96,8 @@ fn with_logbridge(programs: &[Program], circumstances: &Circumstances) -> Reason
         let help = "RUST_LOG=debug shows whether it logs at all; `logbridge::init()` has to come first in `main`";
         return ("logbridge is in it, and no record was offered to it".to_owned(), help.to_owned());
     }
-    if accepted == 0 && below > 0 {
-        let most = programs.iter().flat_map(|program| &program.cuts).max_by_key(|cut| cut.records);
-        let by = most.map_or_else(String::new, |cut| format!(", most of them by {}", cut.by));
-        let is_code = most.is_some_and(|cut| cut.by.starts_with("code"));
-        let help = if is_code { "name another level in code: `Builder::filter_level`" } else { "RUST_LOG=info" };
-        return (format!("{below} records were below their level{by}"), help.to_owned());
+    if let Some(gate) = gates::tightest(programs).filter(|_| accepted == 0) {
+        return (gate.what, gate.help);
     }
     let why = "logbridge in it has records, and delivered none".to_owned();
     (why, "its own account says what became of them".to_owned())

@@ -172,9 +172,10 @@ fn of_program(program: &Program) -> String {
 fn cuts(text: &mut String, all: &[Cut]) {
     let mut all: Vec<&Cut> = all.iter().collect();
     all.sort_by_key(|cut| std::cmp::Reverse(cut.records));
-    for Cut { target, level, records, by, .. } in all.into_iter().take(ROWS) {
+    for Cut { stage, target, level, records, by } in all.into_iter().take(ROWS) {
+        let what = if stage == "console" { "not on the console:" } else { "cut:" };
         let line = format!("{target} at {} by {by}", level.to_uppercase());
         let _infallible =
-            writeln!(text, "  {:>9}  {} {}", HumanCount(*records).to_string(), paint(Look::Dim, "cut:"), plain(&line));
+            writeln!(text, "  {:>9}  {} {}", HumanCount(*records).to_string(), paint(Look::Dim, what), plain(&line));
     }
 }

@@ -233,7 +233,7 @@ fn table(page: &mut String, flows: &[Flow]) -> fmt::Result {
     for Flow { target, level, fate, records } in flows.into_iter().take(super::ROWS * 4) {
         writeln!(
             page,
-            "<tr><td class=\"n\">{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
+            "<tr><td class=\"n\">{}</td><td class=\"text\"><code>{}</code></td><td>{}</td><td>{}</td></tr>",
             count(*records),
             Escaped(target),
             Escaped(level),

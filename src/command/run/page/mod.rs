@@ -12,10 +12,12 @@ use std::fmt::{self, Write as _};
 use indicatif::HumanCount;
 
 use super::account::{Account, Fate};
+use super::evidence::Scope;
 use super::reports::Program;
 use super::text::{many, sums};
 use crate::command::inlet::Levels;
 use crate::command::terminal::{lasted, plain};
+use crate::escape::is_unsafe;
 use crate::finding::{Finding, Kind};
 
 /// How it looks, in the light and in the dark.
@@ -36,9 +38,9 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
+                '\n' | '\t' => f.write_str(" ")?,
                 // Marks of direction would turn what stands behind them around.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_str("\u{fffd}")?,
-                control if control.is_control() => f.write_str(" ")?,
+                other if is_unsafe(other) => write!(f, "{}", other.escape_default())?,
                 other => f.write_char(other)?,
             }
         }
@@ -140,9 +142,9 @@ fn tiles(page: &mut String, account: &Account) -> fmt::Result {
         ("arrived", "log records arrived", arrived, true),
         ("refused", "refused or dropped", lost, true),
         ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
-        ("", "spans came in", spans, true),
+        ("", "spans", spans, true),
         ("refused", "spans not taken", lost_spans, lost_spans > 0),
-        ("", "data points came in", points, points > 0),
+        ("", "data points", points, points > 0),
     ] {
         if is_shown {
             let class = if number == 0 { "none" } else { class };
@@ -199,21 +201,28 @@ fn arrived(page: &mut String, account: &Account) -> fmt::Result {
         return Ok(());
     }
     rows.sort_by_key(|(.., scope)| std::cmp::Reverse(scope.logs().all() + scope.spans + scope.points));
+    // The most severe first, and only what there is some of.
+    let names = Levels::NAMES.into_iter().rev().chain(["refused", "spans", "data points"]);
+    let numbers = |scope: &Scope| -> Vec<u64> {
+        scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]).collect()
+    };
+    let is_some =
+        |column: usize| rows.iter().any(|(.., scope)| numbers(scope).get(column).is_some_and(|number| *number > 0));
+    let columns: Vec<(usize, &str)> = names.enumerate().filter(|(column, _)| is_some(*column)).collect();
     page.push_str(
         "<section>\n<h2>What came in</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Service</th><th>Scope</th>",
     );
-    // The most severe first.
-    for name in Levels::NAMES.iter().rev() {
+    for (_, name) in &columns {
         write!(page, "<th class=\"n\">{name}</th>")?;
     }
-    page.push_str("<th class=\"n\">refused</th><th class=\"n\">spans</th><th class=\"n\">data points</th></tr></thead>\n<tbody>\n");
-    for (service, name, scope) in rows.into_iter().take(ROWS) {
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for (service, name, scope) in rows.iter().take(ROWS) {
         let or = |text: &str, nothing: &str| if text.is_empty() { nothing.to_owned() } else { plain(text) };
         let (service, name) = (or(service, "(no service)"), or(name, "(no scope)"));
-        write!(page, "<tr><td>{}</td><td><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
-        let numbers = scope.logs().0.into_iter().rev().chain([scope.refused.all(), scope.spans, scope.points]);
-        for number in numbers {
-            match number {
+        write!(page, "<tr><td>{}</td><td class=\"long\"><code>{}</code></td>", Escaped(&service), Escaped(&name))?;
+        let all = numbers(scope);
+        for (column, _) in &columns {
+            match all.get(*column).copied().unwrap_or_default() {
                 0 => page.push_str("<td class=\"n none\">·</td>"),
                 number => write!(page, "<td class=\"n\">{}</td>", count(number))?,
             }
@@ -257,7 +266,8 @@ fn of_program(page: &mut String, program: &Program) -> fmt::Result {
         "<p>{}.</p>",
         Escaped(&if words.is_empty() { "nothing was logged".to_owned() } else { words.join(", ") })
     )?;
-    let cuts = program.cuts.iter().map(|cut| (cut, "cut")).chain(program.dropped.iter().map(|cut| (cut, "dropped")));
+    let cuts = program.cuts.iter().map(|cut| (cut, if cut.stage == "console" { "not on the console" } else { "cut" }));
+    let cuts = cuts.chain(program.dropped.iter().map(|cut| (cut, "dropped")));
     let mut cuts: Vec<_> = cuts.collect();
     cuts.sort_by_key(|(cut, _)| std::cmp::Reverse(cut.records));
     if !cuts.is_empty() {
@@ -265,7 +275,7 @@ fn of_program(page: &mut String, program: &Program) -> fmt::Result {
         for (cut, what) in cuts.into_iter().take(ROWS) {
             writeln!(
                 page,
-                "<tr><td class=\"n\">{}</td><td><code>{}</code></td><td>{}</td><td>{what}</td><td><code>{}</code></td></tr>",
+                "<tr><td class=\"n\">{}</td><td class=\"text\"><code>{}</code></td><td>{}</td><td>{what}</td><td class=\"text\"><code>{}</code></td></tr>",
                 count(cut.records),
                 Escaped(&cut.target),
                 Escaped(&cut.level),
@@ -318,7 +328,9 @@ mod tests {
     fn text_cannot_become_markup() {
         let hostile = "<script>alert(1)</script>\" onload='x' & \u{202e}\n\u{1b}[2J";
         let escaped = Escaped(hostile).to_string();
-        assert_eq!(escaped, "&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp; \u{fffd}  [2J");
+        let all: String = ('\0'..=char::MAX).filter(|character| is_unsafe(*character)).collect();
+        assert!(!Escaped(&all).to_string().contains(is_unsafe));
+        assert_eq!(escaped, r"&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp; \u{202e} \u{1b}[2J");
     }
 
     #[test]
