@@ -107,6 +107,7 @@ const GROUPS: &[Group] = &[
     replay::GROUP,
     spool_trouble::GROUP,
     report::GROUP,
+    runner::GROUP,
 ];
 
 fn main() -> ExitCode {

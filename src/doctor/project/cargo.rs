@@ -84,11 +84,13 @@ impl Toolchain {
             ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| environment.get(name).is_some());
         // rustup's proxies say which toolchain they would run, and are not needed from then on.
         if let Some(sysroot) = toolchain.rustc_says(&["--print", "sysroot"]).await {
-            let host = toolchain.host().await.unwrap_or_default();
             let sysroot = Path::new(sysroot.trim());
             let is_chosen = environment.get("RUSTUP_TOOLCHAIN").is_some();
-            let pinned = pinned_channel(manifest).filter(|_| !is_chosen);
-            toolchain.take(&pinned.and_then(|channel| installed(sysroot, &channel, &host)).unwrap_or(sysroot.into()));
+            toolchain.take(sysroot);
+            if let Some(channel) = pinned_channel(manifest).filter(|_| !is_chosen) {
+                let host = toolchain.host().await.unwrap_or_default();
+                installed(sysroot, &channel, &host).inspect(|sysroot| toolchain.take(sysroot));
+            }
         }
         refuse_settings(&project, &toolchain.directory, None, &[&toolchain.cargo, &toolchain.rustc])?;
         toolchain.host = toolchain.host().await;
