@@ -1,5 +1,8 @@
 // The README shows a whole program, as its reader will write it.
 #![allow(clippy::needless_doctest_main)]
+// Of two definitions the first one holds: the README's own are paths, which lead nowhere in the documentation.
+//! [findings]: crate::findings
+//!
 #![doc = include_str!("../README.md")]
 
 mod bridge;

@@ -44,6 +44,8 @@ mod reentry;
 mod replay;
 #[path = "process/report.rs"]
 mod report;
+#[path = "process/retries.rs"]
+mod retries;
 #[path = "process/runner.rs"]
 mod runner;
 #[path = "process/runtimes.rs"]
@@ -79,6 +81,7 @@ const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
     endpoint::GROUP,
+    retries::GROUP,
     runtimes::GROUP,
     mirror::GROUP,
     slots::GROUP,
@@ -104,6 +107,7 @@ const GROUPS: &[Group] = &[
     replay::GROUP,
     spool_trouble::GROUP,
     report::GROUP,
+    runner::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -64,8 +64,10 @@ impl Builder {
     /// A builder that reads the environment, with levels and style from the variables named here.
     #[must_use]
     pub fn from_env<'a>(env: impl Into<Env<'a>>) -> Self {
-        let mut builder = Self { environment: Environment::process(), ..Self::default() };
-        builder.read(env.into(), Origin::Environment);
+        let environment = Environment::process();
+        let mut builder = Self::default();
+        builder.read(&environment, env.into(), Origin::Environment);
+        builder.environment = environment;
         builder
     }
 
@@ -78,7 +80,7 @@ impl Builder {
     /// Reads levels and style from these variables now. As a call in code it counts as code, so that it wins over
     /// [`filter_level`](Self::filter_level) before it, as in env_logger.
     pub fn parse_env<'a>(&mut self, env: impl Into<Env<'a>>) -> &mut Self {
-        self.read(env.into(), Origin::Code);
+        self.read(&Environment::process(), env.into(), Origin::Code);
         self
     }
 
@@ -87,8 +89,7 @@ impl Builder {
         self.parse_env(Env::default())
     }
 
-    fn read(&mut self, env: Env<'_>, origin: Origin) {
-        let process = Environment::process();
+    fn read(&mut self, process: &Environment, env: Env<'_>, origin: Origin) {
         let variable = env.filter.name.as_ref();
         let (value, origin, by) = match process.get(variable) {
             Some(value) => (Some(value), origin, variable.to_owned()),
@@ -433,5 +434,21 @@ impl Builder {
     /// Where a value given in code cannot be used.
     pub fn build_processor(&mut self) -> Result<LogProcessor, Error> {
         self.pipeline(false).map(LogProcessor::alone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::READS;
+
+    #[test]
+    fn the_environment_is_read_once() {
+        let reads = |make: fn() -> Builder| {
+            let before = READS.get();
+            let _builder = make();
+            READS.get() - before
+        };
+        assert_eq!([Builder::from_default_env, crate::builder, Builder::new].map(reads), [1, 1, 0]);
     }
 }

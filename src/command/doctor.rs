@@ -18,7 +18,9 @@ use crate::finding::{Finding, Severity, kind};
 ///
 /// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
 /// logbridge and for those with the stock SDK of OpenTelemetry. It leaves the project as it was: cargo is asked without
-/// the network, and the Cargo.lock that it writes where there is none is removed.
+/// the network, and the Cargo.lock that it writes where there is none is removed. It runs nothing of the project:
+/// `cargo metadata` and `rustc` of an installed toolchain only, outside of the project, without the compiler, wrappers,
+/// variables and toolchain that its `.cargo/config.toml` and `rust-toolchain.toml` name. Nothing is compiled.
 ///
 /// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
 ///
@@ -191,7 +193,7 @@ impl Doctor {
             }
         };
         let manifest = std::path::absolute(&manifest).unwrap_or(manifest);
-        let mut loaded = match project::load(environment.get("CARGO").unwrap_or("cargo"), &manifest) {
+        let mut loaded = match project::load(environment, &manifest) {
             Ok(loaded) => loaded,
             Err(why) => {
                 let help = match () {

@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has read the environment of the process.
+    pub(crate) static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// The variables at one moment; none at all by default, which is what `Builder::new()` sees. A value that is empty counts as unset, as the OpenTelemetry specification says.
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
@@ -12,6 +18,8 @@ pub(crate) struct Environment {
 impl Environment {
     /// The variables of this process. Text that is not UTF-8 is read with replacement characters.
     pub(crate) fn process() -> Self {
+        #[cfg(test)]
+        READS.set(READS.get() + 1);
         std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect()

@@ -149,6 +149,12 @@ mod tests {
     }
 
     #[test]
+    fn it_is_looked_at_as_often_as_its_page_tells() {
+        assert!(kind::LEVELS_UNCHANGED.cause.contains("four times a second"));
+        assert_eq!(4 * POLL, Duration::from_secs(1));
+    }
+
+    #[test]
     fn directives_by_stage_with_comments() {
         let levels =
             content("# all\ninfo, shop::db=debug # noisy\n\n[otlp]\nwarn\n[spans]\nhyper=off\n").expect("good");

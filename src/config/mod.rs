@@ -38,6 +38,8 @@ pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
 pub use destination::{Console, Otlp};
 pub(crate) use endpoint::{Endpoint, redact_url};
 pub(crate) use environment::Environment;
+#[cfg(test)]
+pub(crate) use environment::READS;
 pub(crate) use headers::Header;
 pub(crate) use levels_file::{LevelsFile, Looked, POLL};
 pub use overload::Overload;

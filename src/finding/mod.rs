@@ -39,10 +39,10 @@ impl fmt::Display for Severity {
 /// `Display` is a few lines, without colours:
 ///
 /// ```text
-/// error[LB001]: RUST_LOG: `inof` is no level
-///   app=inof,db=debug
-///       ^^^^
-///   help: write `app=info,db=debug`
+/// error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+///   info,hyper=wran
+///              ^^^^
+///   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

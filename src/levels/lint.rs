@@ -27,11 +27,15 @@ const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
 /// Looks at a filter string, as in `RUST_LOG`, for what cannot be used and what probably means something else than was
 /// meant. Reads nothing but the string: not the environment, not the targets of records.
 ///
-/// ```text
-/// error[unknown-level]: filter: `inof` is no level: `app=inof` is ignored
-///   app=inof,db=debug
-///       ^^^^
-///   help: the levels are off, error, warn, info, debug, trace and notset: `app=info,db=debug`
+/// ```
+/// let findings = logbridge::levels::lint("warn,app=inof");
+/// let shown = "\
+/// error[LB001]: filter: `inof` is no level: `app=inof` is ignored
+///   warn,app=inof
+///            ^^^^
+///   help: the levels are off, error, warn, info, debug, trace and notset: `warn,app=info`";
+/// assert_eq!(findings.len(), 1);
+/// assert_eq!(findings[0].to_string().trim_end(), shown);
 /// ```
 #[must_use]
 pub fn lint(spec: &str) -> Vec<Finding> {

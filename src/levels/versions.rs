@@ -6,9 +6,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Room for 8 * (2^16 - 1) versions.
 const CHUNKS: usize = 16;
 const FIRST: usize = 8;
+/// How many versions there may be. The page of `LEVELS_UNCHANGED` has the number.
+#[cfg(test)]
+const MOST: usize = FIRST * ((1 << CHUNKS) - 1);
 
 #[derive(Debug)]
 pub(super) struct Versions<T> {
@@ -94,5 +96,13 @@ mod tests {
         assert_eq!(*versions.length.lock().expect("no panic"), 1_000);
         let places: Vec<_> = [0, 7, 8, 23, 24, 55, 56].map(place).into();
         assert_eq!(places, [(0, 0), (0, 7), (1, 0), (1, 15), (2, 0), (2, 31), (3, 0)]);
+    }
+
+    #[test]
+    fn the_bound_is_the_one_that_its_page_tells() {
+        let page = crate::finding::kind::LEVELS_UNCHANGED.cause;
+        assert!((500_000..550_000).contains(&MOST) && page.contains("half a million"), "{MOST}: {page}");
+        assert_eq!(place(MOST as u32 - 1), (CHUNKS - 1, (FIRST << (CHUNKS - 1)) - 1));
+        assert_eq!(place(MOST as u32).0, CHUNKS, "no chunk has it");
     }
 }

@@ -144,12 +144,12 @@ impl<'a> Reader<'a> {
         Self { rest: message, broken: false }
     }
 
-    /// Whether reading ended at a byte that makes no sense.
     /// What has not been read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
+    /// Whether reading ended at a byte that makes no sense.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }

@@ -104,6 +104,11 @@ pub(super) trait Feed: Send {
         false
     }
 
+    /// Whether everything that waits outlives this process, so that an exit need not wait for it.
+    fn is_safe(&self) -> bool {
+        false
+    }
+
     /// The process ends. Where nothing waits, what is only there to take more is cleared away.
     fn end(&mut self) {}
 }

@@ -237,6 +237,10 @@ impl Feed for LogFeed {
         self.segments.iter().all(Segment::is_in_file)
     }
 
+    fn is_safe(&self) -> bool {
+        self.outbox.spool().is_some() && !self.outbox.holds_memory()
+    }
+
     fn end(&mut self) {
         if self.is_empty() && !self.is_waiting() {
             self.outbox.retire();

@@ -10,6 +10,7 @@ mod overload;
 mod recovery;
 #[cfg(feature = "cli")]
 mod replay;
+mod retry;
 mod search;
 mod signals;
 mod spans;

@@ -12,19 +12,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 use http::HeaderValue;
 
 use super::control::{Control, State};
 use super::feed::{Feed, Request};
 use super::limit::Limit;
+use super::retry::Retry;
 use super::search::{Part, Refusal, Search, Step, Verdict};
 use super::voice::{Failure, Voice};
 use crate::ledger::{DropReason, Fate, RejectReason};
 use crate::otlp::sketch;
 use crate::signal::Signal;
-use crate::transport::{Cause, CauseKind, Outcome, Transport};
+use crate::transport::{Cause, Outcome, Transport};
 
 /// After this much silence the memory of a burst is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
@@ -55,33 +55,6 @@ struct Dissected {
     rejected: u64,
     /// How many were not tried, since something no larger was too large.
     untried: u64,
-}
-
-#[derive(Debug)]
-struct Retry {
-    backoff: ExponentialBackoff,
-    /// Not before this, by our own choice.
-    at: Option<Instant>,
-    /// Not before this, by the endpoint's word.
-    not_before: Option<Instant>,
-    /// The flush that was last tried for in spite of the backoff.
-    tried_for: u64,
-    /// How long a request with all its tries may take; for ever where nobody said.
-    export_timeout: Option<Duration>,
-    /// When the first of these tries began.
-    since: Option<Instant>,
-    /// The last try was answered with bytes that are no answer.
-    garbled: bool,
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(30))
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 impl Worker {
@@ -381,13 +354,12 @@ impl Worker {
 
     fn fail(&mut self, cause: &Cause, after: Option<Duration>) {
         let now = Instant::now();
-        self.retry.not_before = after.map(|after| now + after);
-        self.retry.at = self.retry.backoff.next().map(|delay| now + delay);
         let orders = self.control.look();
-        let next = self.retry.at.max(self.retry.not_before);
-        let too_late = orders.deadline.is_some_and(|deadline| next.is_some_and(|next| next >= deadline));
+        let next = self.retry.failed(now, after, orders.deadline);
         let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
-        let hopeless = orders.deadline.is_some() && (is_hopeless || too_late);
+        // Somebody who shuts down by a call has chosen the time to wait.
+        let ends_early = !orders.stop && (self.feed.is_safe() || self.retry.is_in_vain_at_exit(now, self.confirmed));
+        let hopeless = orders.deadline.is_some_and(|deadline| is_hopeless || ends_early || next >= Some(deadline));
         let failure = self.voice.failed(cause, &self.feed.waiting(self.signal), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
@@ -442,53 +414,6 @@ impl Refusal {
 /// The process or the pipeline ends, and nothing more can be delivered in the time that is left. A new order may come.
 fn has_given_up(orders: &State) -> bool {
     orders.deadline.is_some_and(|deadline| deadline <= Instant::now() || orders.gave_up >= orders.flush_wanted)
-}
-
-impl Retry {
-    fn new(export_timeout: Option<Duration>) -> Self {
-        Self {
-            backoff: backoff(),
-            at: None,
-            not_before: None,
-            tried_for: 0,
-            export_timeout,
-            since: None,
-            garbled: false,
-        }
-    }
-
-    /// Whether the request has had its time.
-    fn is_over(&self) -> bool {
-        self.export_timeout.zip(self.since).is_some_and(|(most, since)| since.elapsed() >= most)
-    }
-
-    fn reset(&mut self) {
-        if self.at.take().is_some() {
-            self.backoff = backoff();
-        }
-        self.not_before = None;
-        self.since = None;
-        self.garbled = false;
-    }
-
-    /// Whether a program that ends should stop trying after a failure of this kind.
-    fn is_hopeless_at_exit(&mut self, kind: CauseKind) -> bool {
-        // One answer may be garbled on the way. A port that speaks something else does so again.
-        let again = std::mem::replace(&mut self.garbled, kind == CauseKind::Protocol);
-        kind.is_hopeless_at_exit() && (kind != CauseKind::Protocol || again)
-    }
-
-    /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when.
-    fn wait_until(&mut self, orders: &State) -> Option<Instant> {
-        let now = Instant::now();
-        let fresh = orders.flush_wanted > self.tried_for;
-        let at = if fresh { self.not_before } else { self.at.max(self.not_before) };
-        let wait = at.filter(|at| *at > now);
-        if wait.is_none() {
-            self.tried_for = orders.flush_wanted;
-        }
-        wait
-    }
 }
 
 #[cfg(test)]

@@ -149,17 +149,6 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
 }
 
 #[test]
-fn a_garbled_answer_is_hopeless_at_exit_when_it_comes_again() {
-    let mut retry = Retry::new(None);
-    assert!(retry.is_hopeless_at_exit(CauseKind::Refused));
-    assert!(!retry.is_hopeless_at_exit(CauseKind::Protocol));
-    assert!(retry.is_hopeless_at_exit(CauseKind::Protocol));
-    retry.reset();
-    assert!(!retry.is_hopeless_at_exit(CauseKind::Protocol), "something else came between");
-    assert!(!retry.is_hopeless_at_exit(CauseKind::Busy) && !retry.is_hopeless_at_exit(CauseKind::Protocol));
-}
-
-#[test]
 fn a_compressed_body_cannot_be_cut_and_says_so() {
     for (status, reason) in
         [("413 Payload Too Large", RejectReason::TooLarge), ("400 Bad Request", RejectReason::Malformed)]

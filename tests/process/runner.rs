@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -22,6 +22,19 @@ macro_rules! named {
     ($($function:ident),* $(,)?) => { &[$((stringify!($function), $function)),*] };
 }
 pub(crate) use named;
+
+pub(crate) const GROUP: Group =
+    Group { name: "runner", tests: named![a_filter_that_matches_nothing_fails], scenarios: &[] };
+
+fn a_filter_that_matches_nothing_fails() {
+    let play = |arguments: &[&str]| {
+        let mut program = Command::new(std::env::current_exe().expect("the path of this program"));
+        program.args(arguments).output().expect("the runner").status.code()
+    };
+    assert_eq!(play(&["no such test"]), Some(101));
+    assert_eq!(play(&["--list", "no such test"]), Some(0));
+    assert_eq!(play(&["--ignored"]), Some(0), "none is");
+}
 
 /// Plays one scenario: from here on this is an ordinary program.
 pub(crate) fn play(groups: &[Group], scenario: &str, arguments: &[String]) {
@@ -76,6 +89,11 @@ pub(crate) fn run(groups: &[Group], arguments: impl Iterator<Item = String>) -> 
     if options.list {
         chosen.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
+    }
+    // Otherwise nothing would be tried, and all would be well.
+    if chosen.is_empty() && !options.filters.is_empty() && !options.ignored_only {
+        eprintln!("no test has any of {:?} in its name; there are {total}, and --list shows them", options.filters);
+        return ExitCode::from(101);
     }
     println!("\nrunning {} tests", chosen.len());
     let start = Instant::now();

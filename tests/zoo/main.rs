@@ -48,6 +48,7 @@ fn rows() -> Vec<Row> {
     rows.extend(time::rows());
     rows.push(impossible("0b", "the doctor changes no lock file", healthy::a_lock_file_stays_as_it_is));
     rows.push(impossible("0c", "the doctor leaves no lock file", healthy::no_lock_file_is_left));
+    rows.push(impossible("0f", "a filter that plays no row succeeds", row::a_filter_that_plays_nothing_fails));
     rows.push(impossible("0", "fourteen healthy set-ups without error or warning", healthy::nothing_is_found));
     rows
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -67,13 +67,19 @@ pub(crate) fn impossible(id: &'static str, cause: &'static str, attempt: fn()) -
     Row { id, cause, kind: Kind::Impossible(attempt) }
 }
 
-/// Plays all rows whose id or cause has the first argument in it (all, without one), and prints the table.
+/// Plays all rows whose id is the first argument or whose cause has it in it (all, without one), and prints the table. An
+/// argument that is in none fails, with the list of the rows: nothing would have been tried.
 pub(crate) fn run(rows: &[Row]) -> ExitCode {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
     assert_eq!(ids.len(), rows.len(), "each row has an id of its own");
     let (mut passed, mut failed) = (0, 0);
     let chosen: Vec<_> = rows.iter().filter(|row| row.id == wanted || row.cause.contains(&wanted)).collect();
+    if chosen.is_empty() {
+        rows.iter().for_each(|row| eprintln!("{:<4} {}", row.id, row.cause));
+        eprintln!("\nno row is called `{wanted}`, or has that in its cause; there are those above");
+        return ExitCode::FAILURE;
+    }
     for (row, verdict) in chosen.iter().zip(play_all(&chosen)) {
         let verdict = match verdict {
             Ok(verdict) => {
@@ -89,6 +95,15 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     }
     println!("\n{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// This program, with a filter that no row has.
+pub(crate) fn a_filter_that_plays_nothing_fails() {
+    let mut program = Command::new(std::env::current_exe().expect("this program"));
+    let output = program.arg("no such row").output().expect("it runs");
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no row is called `no such row`") && said.contains("A1b  "), "{said}");
 }
 
 /// Several at a time: most of them wait for a child or a socket.

@@ -1,20 +1,19 @@
 //! Where the facts of a project come from: `cargo metadata`, and Cargo.toml with Cargo.lock where cargo cannot.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use cargo_metadata::{CargoOpt, CrateType, DependencyKind, Metadata, MetadataCommand, TargetKind};
+use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use semver::{Version, VersionReq};
 use toml::{Table, Value};
 
+use super::cargo;
 use super::graph::{Declared, Edge, Graph, Package, Target};
-use crate::config::redact_url;
+use crate::config::Environment;
 
 /// A manifest that says less than this much is read; what is longer is none.
 const MAX_BYTES: u64 = 16 << 20;
-/// cargo needs a fraction of a second for hundreds of packages.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was loaded, and what could not be.
 #[derive(Debug)]
@@ -92,13 +91,26 @@ impl Profiles {
     }
 }
 
-/// Reads a file that is not too long to be what it should be.
+/// Reads a file that is not too long to be what it should be. Neither a pipe that nobody writes to nor a file that has no
+/// end holds it.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let found = std::fs::metadata(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-    if !found.is_file() || found.len() > MAX_BYTES {
-        return Err(format!("`{}` is no file, or longer than 16 MiB", path.display()));
+    let named = |error: std::io::Error| format!("`{}`: {error}", path.display());
+    let no_file = || format!("`{}` is no file, or longer than 16 MiB", path.display());
+    // Before it is opened, since opening a device may do something; and again after, since it may be another one by then.
+    if !std::fs::metadata(path).map_err(named)?.is_file() {
+        return Err(no_file());
     }
-    std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.read(true).open(path).map_err(named)?;
+    if !file.metadata().map_err(named)?.is_file() {
+        return Err(no_file());
+    }
+    let mut text = String::new();
+    // The length that is told need not be true.
+    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(named)?;
+    if length as u64 > MAX_BYTES { Err(no_file()) } else { Ok(text) }
 }
 
 fn table(path: &Path) -> Result<Table, String> {
@@ -117,9 +129,9 @@ pub(crate) fn find_manifest(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Everything there is to know about the project of this manifest, without the network.
-pub(crate) fn load(cargo: &str, manifest: &Path) -> Result<Loaded, String> {
+pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, String> {
     let own = table(manifest)?;
-    let (metadata, cargo_failed) = match metadata(cargo, manifest) {
+    let (metadata, cargo_failed) = match cargo::metadata(environment, manifest) {
         Ok(metadata) => (Some(metadata), None),
         Err(why) => (None, Some(why)),
     };
@@ -134,83 +146,9 @@ pub(crate) fn load(cargo: &str, manifest: &Path) -> Result<Loaded, String> {
     Ok(Loaded { graph, profiles: Profiles::from_manifest(&root), cargo_failed })
 }
 
-/// Asks cargo, which has its deadline: it may wait for another cargo's lock.
-fn metadata(cargo: &str, manifest: &Path) -> Result<Metadata, String> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let had_lock = lock_file(manifest).is_some();
-    let all = ask_cargo(cargo, manifest, had_lock);
-    let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}")))
-    });
-    // Without one, cargo writes it to give an answer. The project stays as it was.
-    if let Some(written) = lock_file(manifest).filter(|_| !had_lock) {
-        std::fs::remove_file(&written)
-            .map_err(|error| format!("`{}` cannot be removed: {error}", written.display()))?;
-    }
-    answer
-}
-
 /// The lock file of the project: it lies at the root of its workspace.
-fn lock_file(manifest: &Path) -> Option<PathBuf> {
+pub(super) fn lock_file(manifest: &Path) -> Option<PathBuf> {
     manifest.ancestors().skip(1).map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file())
-}
-
-async fn ask_cargo(cargo: &str, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
-    // What other systems need is not downloaded here, and cargo would ask for it.
-    let platform = host().await.map(|host| ["--filter-platform".to_owned(), host]);
-    let ask = async |option: &str, all: bool| {
-        let mut command = MetadataCommand::new();
-        command.cargo_path(cargo).manifest_path(manifest);
-        if all {
-            // Optional dependencies are in it, so that what a feature would switch on is known.
-            command.features(CargoOpt::AllFeatures);
-        }
-        let options = [option.to_owned()].into_iter().chain(platform.clone().into_iter().flatten());
-        command.other_options(options.collect::<Vec<_>>());
-        let output = output(command.cargo_command()).await.map_err(|error| format!("`{cargo}`: {error}"))?;
-        match output.status.success() {
-            true => MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|error| error.to_string()),
-            false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
-        }
-    };
-    // Frozen: that changes nothing. Without a lock file it cannot be.
-    let options: &[(&str, bool)] = match has_lock {
-        true => &[("--frozen", true), ("--frozen", false)],
-        false => &[("--offline", true), ("--offline", false)],
-    };
-    let mut why = String::new();
-    for (option, all) in options {
-        match ask(option, *all).await {
-            Ok(metadata) => return Ok(metadata),
-            Err(reason) => why = reason,
-        }
-    }
-    Err(why)
-}
-
-async fn output(command: std::process::Command) -> std::io::Result<std::process::Output> {
-    let mut command = tokio::process::Command::from(command);
-    // rustup would download the toolchain that the project asks for.
-    command.env("RUSTUP_AUTO_INSTALL", "0").stdin(std::process::Stdio::null()).kill_on_drop(true);
-    command.output().await
-}
-
-/// The first words of what cargo says, without the password that the URL of a repository may have in it.
-fn reason(stderr: &str) -> String {
-    let lines = stderr.lines().map(|line| line.trim().trim_start_matches("error: "));
-    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("Caused by")).take(2).collect();
-    let words = lines.join(": ");
-    let shown = words.split(' ').map(|word| if word.contains("://") { redact_url(word) } else { word.to_owned() });
-    shown.collect::<Vec<_>>().join(" ")
-}
-
-/// What rustc builds for where nobody says otherwise.
-async fn host() -> Option<String> {
-    let mut command = std::process::Command::new("rustc");
-    command.arg("-vV");
-    let text = String::from_utf8(output(command).await.ok()?.stdout).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
 }
 
 /// What `cargo metadata` says.

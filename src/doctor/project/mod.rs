@@ -4,6 +4,7 @@
 //! SDK does no harm with logbridge, and is not found there.
 
 mod bridges;
+mod cargo;
 mod ending;
 mod exporter;
 mod filters;

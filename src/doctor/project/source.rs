@@ -14,6 +14,8 @@ use crate::finding::{Finding, Kind, Severity};
 /// As many files as a large workspace has.
 const MAX_FILES: usize = 4000;
 const MAX_BYTES: usize = 32 << 20;
+/// So many entries of folders are looked at.
+const MAX_ENTRIES: usize = 100_000;
 /// What is longer was written by a program.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
@@ -42,7 +44,7 @@ impl Sources {
     /// Reads what stands in the `src` folders of the members, and the roots of their binaries.
     pub(crate) fn read(graph: &Graph) -> Self {
         let mut sources = Self::default();
-        let mut bytes = 0;
+        let (mut bytes, mut entries) = (0, MAX_ENTRIES);
         for &member in &graph.members {
             let Some(package) = graph.packages.get(member) else { continue };
             let folder = package.manifest.parent().unwrap_or(Path::new(".")).to_owned();
@@ -53,7 +55,7 @@ impl Sources {
                 .map(|target| (target.path.clone(), target.name.clone()))
                 .collect();
             let mut paths = Vec::new();
-            walk(&folder.join("src"), &mut paths);
+            walk(&folder.join("src"), &mut paths, &mut entries);
             for (root, _) in &roots {
                 if !paths.contains(root) {
                     paths.push(root.clone());
@@ -61,7 +63,7 @@ impl Sources {
             }
             paths.sort();
             for path in paths {
-                if sources.files.len() >= MAX_FILES || bytes >= MAX_BYTES {
+                if sources.files.len() >= MAX_FILES || bytes >= MAX_BYTES || entries == 0 {
                     sources.is_cut = true;
                     return sources;
                 }
@@ -97,9 +99,14 @@ impl Sources {
     }
 }
 
-fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
+/// Stops when it has seen `left` entries.
+fn walk(folder: &Path, into: &mut Vec<PathBuf>, left: &mut usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return;
+        }
         let Ok(kind) = entry.file_type() else { continue };
         let path = entry.path();
         if into.len() > MAX_FILES {
@@ -107,7 +114,7 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         }
         // A link may lead in a circle.
         if kind.is_dir() && entry.file_name() != "tests" {
-            walk(&path, into);
+            walk(&path, into, left);
         } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             into.push(path);
         }

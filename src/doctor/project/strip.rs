@@ -125,14 +125,28 @@ fn test_items(code: &[u8]) -> Vec<std::ops::Range<usize>> {
     for marker in ["#[cfg(test)]", "#[cfg(all(test", "#[test]", "#[tokio::test"] {
         for (start, _) in text.match_indices(marker) {
             let from = start + marker.len();
-            let end = text[from..].find(['{', ';']).map_or(text.len(), |at| match text.as_bytes()[from + at] {
-                b';' => from + at + 1,
-                _ => closing(text, from + at),
-            });
+            let end = item_end(text, from);
             found.push(start..end);
         }
     }
     found
+}
+
+/// Where the item ends that begins there: behind its body, or behind its `;`, which is not that of an array in its head.
+fn item_end(text: &str, from: usize) -> usize {
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate().skip(from) {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            b'{' if depth == 0 => return closing(text, at),
+            b';' if depth == 0 => return at + 1,
+            // The last field or arm of what is around it.
+            b'}' if depth == 0 => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// The place behind the bracket that closes the one that stands there.
@@ -168,6 +182,9 @@ mod tests {
             ("f(r#\"a\"b\"#); g()", "f(r#);g()"),
             ("x('\"'); y('\\n', 'a, 'b)", "x('');y('','a,'b)"),
             ("a\n#[cfg(test)]\nmod t { b() }\nc", "a\n\n\nc"),
+            ("#[cfg(test)] fn f(a: [u8; 2]) { b() } c()", "c()"),
+            ("#[cfg(all(test, any(x, y)))] use a::{b, c}; d()", ";d()"),
+            ("struct A { a: u8, #[cfg(test)] b: u8 } c()", "structA{a:u8,}c()"),
             ("\u{e4} \"\u{f6}\"", "\u{e4}\"\""),
         ] {
             let stripped = strip(source);

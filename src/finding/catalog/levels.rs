@@ -53,7 +53,7 @@ super::kinds! {
         "A record passes the module stage first (RUST_LOG), then the threshold of each destination, which can only be stricter. A destination at DEBUG behind a module stage at INFO gets INFO.",
         "raise the module stage: `RUST_LOG=debug`, or `Builder::filter_level`.";
     LEVELS_UNCHANGED = "LB018" "levels-unchanged" Filtered "the levels could not be changed, and stay as they were",
-        "A levels file that is missing or has an error in it changes nothing; it is looked at again four times a second. And each different set of levels is kept for as long as the process lives, so after a million of them there are no new ones.",
+        "A levels file that is missing or has an error in it changes nothing; it is looked at again four times a second. And each different set of levels is kept for as long as the process lives, so after half a million of them there are no new ones.",
         "write one or more directives a line as in RUST_LOG, `#` before comments, and `[otlp]`, `[console]` or `[spans]` before those of another stage; set levels for modules, not for single requests.";
     COLON = "LB019" "colon" Filtered "a colon stands where an equals sign belongs",
         "`app:debug` has no `=`, so it is the name of a module that does not exist: it lets everything of that through, and the rest gets what the root has.",

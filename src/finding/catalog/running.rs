@@ -41,7 +41,7 @@ super::kinds! {
         "`Bridge::shutdown` is for the end of a program: what is logged after it reaches the console, and no endpoint. The finding names the place that called it.",
         "remove the call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`.";
     WORKER_ENDED = "LB088" "worker-ended" Queued "the thread that sends cannot run, or has ended and was started anew",
-        "A panic or a closed descriptor ended the thread or its runtime. Records that had not been answered are sent again; after several times in a row they wait until the end.",
+        "A panic or a closed descriptor ended the thread or its runtime. Records that had not been answered are sent again, after a pause of a second at most, however often that happens.",
         "look at the cause that the finding names; a program that closes descriptors must spare those it did not open.";
     CLOCK_OFF = "LB089" "clock-off" HardToFind "the clock differs from that of the endpoint",
         "The endpoint's `Date` is minutes away from the time of this machine. Records carry this machine's time: a search for the last minutes does not find them, and some backends refuse or delete what is too old or too new.",
