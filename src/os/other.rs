@@ -35,6 +35,10 @@ pub(super) fn fork_salt() -> [u8; 16] {
 
 pub(super) fn watch_forks() {}
 
+pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
+    run()
+}
+
 pub(super) fn host_name() -> Option<String> {
     None
 }

@@ -19,9 +19,9 @@ mod worker;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::{Control, Waited};
 use feed::Feed;
@@ -43,6 +43,7 @@ use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
+use crate::os::{self, Placed};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
@@ -57,6 +58,8 @@ const START: Duration = Duration::from_millis(500);
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait after a panic of the ship thread.
 const PANIC_RETRY: Duration = Duration::from_secs(1);
+/// How long a forked child waits for something that its parent may have left locked for ever.
+const CHILD_PATIENCE: Duration = Duration::from_secs(2);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
@@ -227,7 +230,7 @@ impl Ship {
     }
 }
 
-static TICK: OnceLock<fn()> = OnceLock::new();
+static TICK: Placed<fn()> = Placed::new();
 
 /// From now on, this is done about once a second on the ship thread, while there is anything to ship.
 pub(crate) fn each_second(task: fn()) {
@@ -249,7 +252,14 @@ pub(crate) fn on_own_thread(task: fn()) {
     });
     match spawned {
         // A panic of the task has been printed by the panic hook.
-        Ok(thread) => drop(thread.join()),
+        Ok(thread) if os::fork_generation() == 0 => drop(thread.join()),
+        // A fork that the C library did not see has not waited for the parent: its thread may have held locks of tracing's.
+        Ok(thread) => {
+            let since = Instant::now();
+            while !thread.is_finished() && since.elapsed() < CHILD_PATIENCE {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
         Err(_no_thread) => task(),
     }
 }
