@@ -84,6 +84,21 @@ pub(crate) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
     imp::without_forks(run)
 }
 
+/// A descriptor that nobody else has a reason to close: whoever did has closed others of ours too.
+#[derive(Debug)]
+pub(crate) struct OwnDescriptor(imp::OwnDescriptor);
+
+impl OwnDescriptor {
+    pub(crate) fn new() -> Self {
+        Self(imp::OwnDescriptor::new())
+    }
+
+    /// Whether it was closed behind our back, also where its number is that of another file by now.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
+}
+
 /// Has the kernel give the pages of this memory now, all in one call, where it can: one at a time, as each is written
 /// first, costs several times as much.
 pub(crate) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {

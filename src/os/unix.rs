@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{IntoRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,22 +46,47 @@ fn wait_writable(stream: Stream) -> io::Result<()> {
 }
 
 pub(super) fn stdout_is_stderr() -> bool {
-    match (identity(Stream::Stdout), identity(Stream::Stderr)) {
+    match (identity(descriptor(Stream::Stdout)), identity(descriptor(Stream::Stderr))) {
         (Some(out), Some(err)) => out == err,
         _ => false,
     }
 }
 
-fn identity(stream: Stream) -> Option<(libc::dev_t, libc::ino_t)> {
+fn identity(descriptor: libc::c_int) -> Option<(libc::dev_t, libc::ino_t)> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for one struct stat, which fstat fills before it returns 0.
-    let result = unsafe { libc::fstat(descriptor(stream), stat.as_mut_ptr()) };
+    let result = unsafe { libc::fstat(descriptor, stat.as_mut_ptr()) };
     if result != 0 {
         return None;
     }
     // SAFETY: fstat returned 0, so the struct is initialised.
     let stat = unsafe { stat.assume_init() };
     Some((stat.st_dev, stat.st_ino))
+}
+
+/// A socket, which is like no other: that of a file that somebody else opens is another one.
+#[derive(Debug)]
+pub(super) struct OwnDescriptor(Option<(RawFd, (libc::dev_t, libc::ino_t))>);
+
+impl OwnDescriptor {
+    pub(super) fn new() -> Self {
+        // Not kept as std's own type, which aborts a debug build where it is closed by somebody else.
+        let socket = UnixDatagram::unbound().ok().map(IntoRawFd::into_raw_fd);
+        Self(socket.and_then(|socket| Some((socket, identity(socket)?))))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.is_some_and(|(socket, made)| identity(socket) != Some(made))
+    }
+}
+
+impl Drop for OwnDescriptor {
+    fn drop(&mut self) {
+        if let Some((socket, _)) = self.0.filter(|_| !self.is_gone()) {
+            // SAFETY: closes a descriptor that was opened here, and is still the same.
+            unsafe { libc::close(socket) };
+        }
+    }
 }
 
 pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
