@@ -1,11 +1,12 @@
 //! The pipeline that `init` installed, for what has no handle: the logger, the root subscriber, hooks and handlers.
 
 use std::panic::Location;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use crate::os::Placed;
 use crate::source::Pipeline;
 
-static INSTALLED: OnceLock<Installed> = OnceLock::new();
+static INSTALLED: Placed<Installed> = Placed::new();
 
 #[derive(Debug)]
 struct Installed {

@@ -26,6 +26,8 @@ mod endpoint;
 mod exit;
 #[path = "process/fork.rs"]
 mod fork;
+#[path = "process/fork_states.rs"]
+mod fork_states;
 #[path = "process/ledger.rs"]
 mod ledger;
 #[path = "process/levels.rs"]
@@ -91,6 +93,7 @@ const GROUPS: &[Group] = &[
     reentry::GROUP,
     dying::GROUP,
     fork::GROUP,
+    fork_states::GROUP,
     signals::GROUP,
     ledger::GROUP,
     surroundings::GROUP,

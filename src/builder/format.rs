@@ -8,7 +8,7 @@ use env_logger::{Target, TimestampPrecision, WriteStyle};
 use log::Record;
 
 use super::Builder;
-use crate::config::{Console, ConsoleTarget};
+use crate::config::{Console, ConsoleTarget, Pipe};
 use crate::levels::LevelSet;
 
 impl Builder {
@@ -17,7 +17,7 @@ impl Builder {
         let levels: LevelSet = self.settings.console.take().map(|console| console.levels).unwrap_or_default();
         let target = match target {
             Target::Stdout => ConsoleTarget::Stdout,
-            Target::Pipe(pipe) => ConsoleTarget::Pipe(Arc::new(std::sync::Mutex::new(pipe))),
+            Target::Pipe(pipe) => ConsoleTarget::Pipe(Arc::new(Pipe::new(pipe))),
             _ => ConsoleTarget::Stderr,
         };
         self.settings.console = Some(Console { target, levels });

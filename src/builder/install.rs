@@ -14,6 +14,7 @@ use crate::diagnose::give_report;
 use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
+use crate::os::{self, PerProcess};
 use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
     install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
@@ -22,7 +23,7 @@ use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, r
 use crate::{installed, ship};
 
 /// One `init` at a time: what was decided about the slots must still hold when they are used.
-static INSTALLING: Mutex<()> = Mutex::new(());
+static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
 /// `log`'s slot is ours, from this or an earlier attempt.
 static LOG_SLOT: AtomicBool = AtomicBool::new(false);
 /// tracing's slot is ours, from this or an earlier attempt.
@@ -53,7 +54,7 @@ impl log::Log for Installed {
 
 impl Builder {
     pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
-        let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = INSTALLING.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = installed::location() {
             return Err(already(at));
         }
@@ -200,7 +201,7 @@ fn take_tracing_slot() -> Result<(), Error> {
     let subscriber = tracing_subscriber::registry().with(SpanGate::new()).with(EventLayer::root());
     dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
         // Ours was asked about every callsite when it was made: their interest must not remember it.
-        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+        ship::on_own_thread(|| os::without_forks(tracing_core::callsite::rebuild_interest_cache));
         Error::new(Kind::TracingSlotTaken { by: known_subscriber() }).with_help(
             "remove the other subscriber's init, or add `.with(logbridge::builder().build()?.layer())` to its registry",
         )

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::{Compression, Protocol};
 use crate::levels::{LevelSet, Origin, Threshold};
+use crate::os::{self, PerProcess};
 
 /// Where records and spans go as OTLP, and which records.
 ///
@@ -170,9 +171,36 @@ pub struct Console {
 #[derive(Clone)]
 pub(crate) enum ConsoleTarget {
     Off,
-    Pipe(Arc<Mutex<Box<dyn io::Write + Send>>>),
+    Pipe(Arc<Pipe>),
     Stderr,
     Stdout,
+}
+
+/// A writer of the application's, which threads use in turn.
+pub(crate) struct Pipe {
+    writer: Mutex<Box<dyn io::Write + Send>>,
+    /// Whoever wants the writer takes this first. So in a process that finds the writer locked all the same, it was locked
+    /// when the process was forked, by a thread that does not exist there: its writer is in the middle of a line for ever.
+    turns: PerProcess<Mutex<()>>,
+}
+
+impl Pipe {
+    pub(crate) fn new(writer: Box<dyn io::Write + Send>) -> Self {
+        Self { writer: Mutex::new(writer), turns: PerProcess::new() }
+    }
+
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        os::without_forks(|| {
+            let _turn = self.turns.get().lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = match self.writer.try_lock() {
+                Ok(writer) => writer,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
+            };
+            writer.write_all(bytes)?;
+            writer.flush()
+        })
+    }
 }
 
 impl fmt::Debug for ConsoleTarget {
@@ -202,8 +230,11 @@ impl Console {
     }
 
     /// Prints into a writer of your own, without colours unless `Builder::write_style` asks for them.
+    ///
+    /// A process that was forked while another thread was inside the writer cannot use it: its lines are counted as failed.
+    /// A `fork` of the C library waits up to 100 ms for the end of the line, so that this is seldom.
     pub fn pipe(writer: impl io::Write + Send + 'static) -> Self {
-        Self::new(ConsoleTarget::Pipe(Arc::new(Mutex::new(Box::new(writer)))))
+        Self::new(ConsoleTarget::Pipe(Arc::new(Pipe::new(Box::new(writer)))))
     }
 
     /// Prints nothing.

@@ -12,7 +12,7 @@ use crate::levels::{LevelSets, Origin, Stage, parse};
 /// How often it is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LevelsFile {
     path: PathBuf,
     /// What was last read and either taken or refused.

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use carrier::{Carrier, variable_of};
-pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat};
+pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat, Pipe};
 pub use destination::{Console, Otlp};
 pub(crate) use endpoint::{Endpoint, redact_url};
 pub(crate) use environment::Environment;

@@ -1,10 +1,10 @@
 //! Where lines go: one write a line, under a lock of our own.
 
 use std::cell::Cell;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::ConsoleTarget;
+use crate::config::{ConsoleTarget, Pipe};
 use crate::os::{self, Stream};
 
 /// Lines of different threads must not mix. Each process of a chain of forks has a lock of its own: the parent's may be
@@ -31,7 +31,7 @@ pub(super) enum Sink {
 }
 
 #[derive(Clone)]
-pub(super) struct PipeSink(Arc<Mutex<Box<dyn io::Write + Send>>>);
+pub(super) struct PipeSink(Arc<Pipe>);
 
 impl std::fmt::Debug for PipeSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,9 +60,7 @@ impl Sink {
             Self::Pipe(PipeSink(pipe)) => {
                 IN_PIPE.set(true);
                 let _left = LeavePipe;
-                let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
-                pipe.write_all(bytes)?;
-                pipe.flush()
+                pipe.write_all(bytes)
             }
             Self::Test(stream) => {
                 print_for_tests(*stream, &String::from_utf8_lossy(bytes));

@@ -16,6 +16,7 @@ use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
 use super::versions::Versions;
 use crate::finding::Finding;
+use crate::os::PerProcess;
 
 /// What was named for each stage.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -74,13 +75,21 @@ impl Tables {
     }
 }
 
+/// What was named, with what follows from it.
+#[derive(Debug, Eq, PartialEq)]
+struct Version {
+    sets: LevelSets,
+    tables: Tables,
+}
+
 /// The thresholds of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Live {
     /// Tells this one from others in what threads keep; never 0.
     id: u32,
-    versions: Versions<Tables>,
-    sets: Mutex<LevelSets>,
+    versions: Versions<Version>,
+    /// One change at a time. A forked child has a lock of its own: its parent may have been changing levels.
+    changing: PerProcess<Mutex<()>>,
     has_module_stage: bool,
     /// Records down to this level are to be counted although they are cut.
     count_below: LevelFilter,
@@ -99,8 +108,8 @@ impl Live {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed).max(1),
-            versions: Versions::new(sets.compile(has_module_stage)),
-            sets: Mutex::new(sets),
+            versions: Versions::new(Version { tables: sets.compile(has_module_stage), sets }),
+            changing: PerProcess::new(),
             has_module_stage,
             count_below,
             first_cut: AtomicBool::new(false),
@@ -109,28 +118,39 @@ impl Live {
         }
     }
 
+    /// The tables that count now, with their number.
+    fn numbered(&self) -> Option<(u32, &Tables)> {
+        self.versions.current().map(|(number, version)| (number, &version.tables))
+    }
+
     /// The tables that count now.
     pub(crate) fn tables(&self) -> Option<&Tables> {
-        self.versions.current().map(|(_, tables)| tables)
+        self.numbered().map(|(_, tables)| tables)
     }
 
     /// Whether nobody is changing the levels in this moment.
     pub(crate) fn are_settled(&self) -> bool {
-        self.sets.try_lock().is_ok()
+        self.changing.get().try_lock().is_ok()
+    }
+
+    /// Waits until nobody else changes the levels; as long as this is held, nobody does.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.get().lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was named.
-    pub(crate) fn sets(&self) -> MutexGuard<'_, LevelSets> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn sets(&self) -> LevelSets {
+        self.versions.current().map(|(_, version)| version.sets.clone()).unwrap_or_default()
     }
 
-    /// Changes what was named; `sets` is the lock that [`sets`](Self::sets) gave.
-    pub(crate) fn publish(&self, sets: &LevelSets) -> Result<(), Exhausted> {
+    /// Changes what was named; by who holds [`changing`](Self::changing).
+    pub(crate) fn publish(&self, sets: LevelSets) -> Result<(), Exhausted> {
         // Somebody chose levels.
         if !sets.is_silent() {
             self.first_cut.store(false, Ordering::Relaxed);
         }
-        self.versions.publish(sets.compile(self.has_module_stage)).map_err(|_| Exhausted)
+        let tables = sets.compile(self.has_module_stage);
+        self.versions.publish(Version { sets, tables }).map_err(|_| Exhausted)
     }
 
     /// Asks for the notice of the first cut, where nobody has named any level.
@@ -197,7 +217,7 @@ impl Live {
 
     #[cold]
     fn look_up(&self, target: &str) -> Look {
-        let Some((number, tables)) = self.versions.current() else { return Look(u64::MAX) };
+        let Some((number, tables)) = self.numbered() else { return Look(u64::MAX) };
         self.seen.note(target);
         let look = Stage::OF_RECORDS.iter().fold(Look::default(), |look, stage| {
             let filter = tables.of(*stage).decide(target).filter() as u8;
@@ -226,7 +246,7 @@ impl Live {
 
     #[cold]
     fn name_cut(&self, stage: Stage, target: &str) -> u8 {
-        let Some((number, tables)) = self.versions.current() else { return Cuts::OTHERS };
+        let Some((number, tables)) = self.numbered() else { return Cuts::OTHERS };
         let cut = self.cuts.number(stage, target, || tables.of(stage).decide(target).describe(stage));
         // What was found busy is asked for again.
         if let Some(number_of_cut) = cut {
@@ -386,10 +406,10 @@ mod tests {
         }
         let mut sets = one.sets();
         sets.module.name("app", Threshold::Debug, Origin::RunTime, "run time");
-        one.publish(&sets).expect("room");
+        one.publish(sets.clone()).expect("room");
         assert!(one.allows("app", Level::Debug) && !one.allows("other", Level::Debug));
         sets.module.clear(Origin::RunTime);
-        one.publish(&sets).expect("room");
+        one.publish(sets).expect("room");
         assert!(!one.allows("app", Level::Debug));
     }
 
@@ -442,7 +462,7 @@ mod tests {
         later.arm_first_cut();
         let mut sets = later.sets();
         sets.otlp.name("", Threshold::Warn, Origin::RunTime, "run time");
-        later.publish(&sets).expect("room");
+        later.publish(sets).expect("room");
         assert!(!later.is_first_cut(Level::Info), "somebody chose levels");
     }
 }

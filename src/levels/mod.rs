@@ -15,7 +15,7 @@ pub(crate) use cuts::CutName;
 pub(crate) use directive::parse;
 pub use lint::lint;
 pub(crate) use lint::lint_at;
-pub(crate) use live::{LevelSets, Live, Look};
+pub(crate) use live::{Exhausted, LevelSets, Live, Look};
 pub(crate) use message_filter::MessageFilter;
 pub use stage::Stage;
 pub(crate) use table::{LevelSet, Origin, Row};

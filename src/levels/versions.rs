@@ -1,10 +1,11 @@
 //! Values that are replaced while others read them: readers take no lock and count nothing.
 //!
 //! No version is ever freed, since a reader may hold it. Equal versions are one: a program that switches back and forth
-//! holds two.
+//! holds two. No lock here and no `Once`: a forked child would inherit it in whatever state it was.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::os::Placed;
 
 const CHUNKS: usize = 16;
 const FIRST: usize = 8;
@@ -13,11 +14,9 @@ const FIRST: usize = 8;
 const MOST: usize = FIRST * ((1 << CHUNKS) - 1);
 
 #[derive(Debug)]
-pub(super) struct Versions<T> {
-    chunks: [OnceLock<Box<[OnceLock<T>]>>; CHUNKS],
+pub(super) struct Versions<T: Send + Sync> {
+    chunks: [Placed<Vec<Placed<T>>>; CHUNKS],
     current: AtomicU32,
-    /// How many there are.
-    length: Mutex<u32>,
 }
 
 /// There is no room for another version.
@@ -30,10 +29,9 @@ fn place(index: u32) -> (usize, usize) {
     (chunk, index as usize - FIRST * ((1 << chunk) - 1))
 }
 
-impl<T: Eq> Versions<T> {
+impl<T: Eq + Send + Sync> Versions<T> {
     pub(super) fn new(first: T) -> Self {
-        let versions =
-            Self { chunks: [const { OnceLock::new() }; CHUNKS], current: AtomicU32::new(0), length: Mutex::new(0) };
+        let versions = Self { chunks: [const { Placed::new() }; CHUNKS], current: AtomicU32::new(0) };
         let _there_is_room = versions.publish(first);
         versions
     }
@@ -57,26 +55,27 @@ impl<T: Eq> Versions<T> {
         self.chunks.get(chunk)?.get()?.get(offset)?.get()
     }
 
-    /// From now on this one counts.
-    pub(super) fn publish(&self, version: T) -> Result<(), Exhausted> {
-        let mut length = self.length.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = match (0..*length).find(|index| self.get(*index) == Some(&version)) {
-            Some(index) => index,
-            None => {
-                let index = *length;
-                let (chunk, offset) = place(index);
-                let chunk = self
-                    .chunks
-                    .get(chunk)
-                    .ok_or(Exhausted)?
-                    .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(FIRST << chunk).collect());
-                let _was_empty = chunk.get(offset).map(|slot| slot.set(version));
-                *length += 1;
-                index
+    /// From now on this one counts. One at a time: of two threads that publish in the same moment, either may have the last
+    /// word.
+    pub(super) fn publish(&self, mut version: T) -> Result<(), Exhausted> {
+        for index in 0.. {
+            match self.get(index) {
+                Some(known) if *known != version => continue,
+                Some(_) => {}
+                None => {
+                    let (number, offset) = place(index);
+                    let empty = || std::iter::repeat_with(Placed::new).take(FIRST << number).collect();
+                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(Exhausted)?.get_or_make(empty);
+                    if let Err(back) = chunk.get(offset).ok_or(Exhausted)?.set(version) {
+                        version = back;
+                        continue;
+                    }
+                }
             }
-        };
-        self.current.store(index, Ordering::Release);
-        Ok(())
+            self.current.store(index, Ordering::Release);
+            return Ok(());
+        }
+        Err(Exhausted)
     }
 }
 
@@ -93,7 +92,7 @@ mod tests {
                 assert_eq!(versions.current(), Some((number, &number)), "round {round}");
             }
         }
-        assert_eq!(*versions.length.lock().expect("no panic"), 1_000);
+        assert!(versions.get(999).is_some() && versions.get(1_000).is_none());
         let places: Vec<_> = [0, 7, 8, 23, 24, 55, 56].map(place).into();
         assert_eq!(places, [(0, 0), (0, 7), (1, 0), (1, 15), (2, 0), (2, 31), (3, 0)]);
     }

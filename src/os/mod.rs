@@ -18,6 +18,9 @@ mod mapping;
 #[path = "no_mapping.rs"]
 mod mapping;
 #[cfg(unix)]
+mod forks;
+mod per_process;
+#[cfg(unix)]
 #[path = "unix_signals.rs"]
 mod signals;
 #[cfg(not(unix))]
@@ -29,6 +32,7 @@ use std::io;
 #[cfg(feature = "cli")]
 pub(crate) use mapping::is_locked;
 pub(crate) use mapping::{Mapping, lock, open_regular, page_size, reserve};
+pub(crate) use per_process::{PerProcess, Placed};
 
 /// One of the two standard output streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +76,27 @@ pub(crate) fn fork_salt() -> [u8; 16] {
 /// Asks to be told of forks: from then on [`fork_generation`] counts. Idempotent.
 pub(crate) fn watch_forks() {
     imp::watch_forks();
+}
+
+/// Runs something that a forked child could not go on with: a fork by the C library waits for its end, but not for long.
+/// A fork inside of it does not wait for itself.
+pub(crate) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
+    imp::without_forks(run)
+}
+
+/// A descriptor that nobody else has a reason to close: whoever did has closed others of ours too.
+#[derive(Debug)]
+pub(crate) struct OwnDescriptor(imp::OwnDescriptor);
+
+impl OwnDescriptor {
+    pub(crate) fn new() -> Self {
+        Self(imp::OwnDescriptor::new())
+    }
+
+    /// Whether it was closed behind our back, also where its number is that of another file by now.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
 }
 
 /// Has the kernel give the pages of this memory now, all in one call, where it can: one at a time, as each is written

@@ -35,6 +35,24 @@ pub(super) fn fork_salt() -> [u8; 16] {
 
 pub(super) fn watch_forks() {}
 
+/// Not known here.
+#[derive(Debug)]
+pub(super) struct OwnDescriptor;
+
+impl OwnDescriptor {
+    pub(super) fn new() -> Self {
+        Self
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
+    run()
+}
+
 pub(super) fn host_name() -> Option<String> {
     None
 }

@@ -2,11 +2,13 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::os::fd::{IntoRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Stream;
+pub(super) use super::forks::without_forks;
+use super::{Stream, forks};
 
 fn descriptor(stream: Stream) -> libc::c_int {
     match stream {
@@ -44,22 +46,47 @@ fn wait_writable(stream: Stream) -> io::Result<()> {
 }
 
 pub(super) fn stdout_is_stderr() -> bool {
-    match (identity(Stream::Stdout), identity(Stream::Stderr)) {
+    match (identity(descriptor(Stream::Stdout)), identity(descriptor(Stream::Stderr))) {
         (Some(out), Some(err)) => out == err,
         _ => false,
     }
 }
 
-fn identity(stream: Stream) -> Option<(libc::dev_t, libc::ino_t)> {
+fn identity(descriptor: libc::c_int) -> Option<(libc::dev_t, libc::ino_t)> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for one struct stat, which fstat fills before it returns 0.
-    let result = unsafe { libc::fstat(descriptor(stream), stat.as_mut_ptr()) };
+    let result = unsafe { libc::fstat(descriptor, stat.as_mut_ptr()) };
     if result != 0 {
         return None;
     }
     // SAFETY: fstat returned 0, so the struct is initialised.
     let stat = unsafe { stat.assume_init() };
     Some((stat.st_dev, stat.st_ino))
+}
+
+/// A socket, which is like no other: that of a file that somebody else opens is another one.
+#[derive(Debug)]
+pub(super) struct OwnDescriptor(Option<(RawFd, (libc::dev_t, libc::ino_t))>);
+
+impl OwnDescriptor {
+    pub(super) fn new() -> Self {
+        // Not kept as std's own type, which aborts a debug build where it is closed by somebody else.
+        let socket = UnixDatagram::unbound().ok().map(IntoRawFd::into_raw_fd);
+        Self(socket.and_then(|socket| Some((socket, identity(socket)?))))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.is_some_and(|(socket, made)| identity(socket) != Some(made))
+    }
+}
+
+impl Drop for OwnDescriptor {
+    fn drop(&mut self) {
+        if let Some((socket, _)) = self.0.filter(|_| !self.is_gone()) {
+            // SAFETY: closes a descriptor that was opened here, and is still the same.
+            unsafe { libc::close(socket) };
+        }
+    }
 }
 
 pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
@@ -69,35 +96,61 @@ pub(super) fn at_exit(handler: extern "C" fn()) -> bool {
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-/// A word that is 1, in a page that the kernel wipes in a forked child: this tells also of forks that the C library does
-/// not know of, in whose children no handler runs. Null where there is no such page.
+/// A word in a page that the kernel wipes in a forked child: this tells also of forks that the C library does not know
+/// of, in whose children no handler runs. Null where there is no such page.
 static WIPED: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 static SALT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
+/// What the word says. It is 0 where the page was wiped, and nobody has counted the fork yet.
+mod word {
+    pub(super) const WIPED: u64 = 0;
+    pub(super) const COUNTED: u64 = 1;
+    /// A thread of this process counts the fork right now.
+    pub(super) const BEING_COUNTED: u64 = 2;
+}
+
 #[inline]
 pub(super) fn fork_generation() -> u64 {
-    let page = WIPED.load(Ordering::Relaxed);
+    let page = WIPED.load(Ordering::Acquire);
     if !page.is_null() {
         // SAFETY: not null, so it is the word that `watch_wiped_page` has mapped, aligned, and never unmaps.
         let word = unsafe { &*page };
-        if word.load(Ordering::Relaxed) == 0 {
+        if word.load(Ordering::Acquire) != word::COUNTED {
             note_missed_fork(word);
         }
     }
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// In a child whose first thread to come here counts the fork.
+/// Counts the fork in the child, whose first thread to come here does it. The others wait for the few instructions that
+/// takes: who went on with the number of the parent would write into the parent's outbox.
 #[cold]
 fn note_missed_fork(word: &AtomicU64) {
-    if word.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-        renew_salt();
-        GENERATION.fetch_add(1, Ordering::Relaxed);
+    loop {
+        // Of this process: where it forks meanwhile, the grandchild's page is wiped again.
+        match word.compare_exchange(word::WIPED, word::BEING_COUNTED, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => {
+                count_fork();
+                // Last: who sees it must see the number too.
+                return word.store(word::COUNTED, Ordering::Release);
+            }
+            Err(word::COUNTED) => return,
+            Err(_) => std::thread::yield_now(),
+        }
     }
+}
+
+fn count_fork() {
+    renew_salt();
+    forks::begin_child();
+    GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(target_os = "linux")]
 fn watch_wiped_page() {
+    if !WIPED.load(Ordering::Acquire).is_null() {
+        return;
+    }
     let length = super::page_size();
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
@@ -105,30 +158,40 @@ fn watch_wiped_page() {
     if page == libc::MAP_FAILED {
         return;
     }
-    // SAFETY: the range was mapped just now and is nobody else's; where the advice is not known, it is unmapped again.
-    unsafe {
-        if libc::madvise(page, length, libc::MADV_WIPEONFORK) != 0 {
-            libc::munmap(page, length);
-            return;
-        }
-        (*page.cast::<AtomicU64>()).store(1, Ordering::Relaxed);
+    // SAFETY: the range was mapped just now and is nobody else's.
+    let is_wiped = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) } == 0;
+    if is_wiped {
+        // SAFETY: as above; a page is aligned for a word, and large enough.
+        unsafe { (*page.cast::<AtomicU64>()).store(word::COUNTED, Ordering::Relaxed) };
     }
-    WIPED.store(page.cast(), Ordering::Relaxed);
+    let null = std::ptr::null_mut();
+    if !is_wiped || WIPED.compare_exchange(null, page.cast(), Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        // SAFETY: the range was mapped above and nobody else has heard of it.
+        unsafe { libc::munmap(page, length) };
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn watch_wiped_page() {}
 
 pub(super) fn watch_forks() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        watch_wiped_page();
-        // SAFETY: the handler is an `extern "C"` function that lives for ever and does not unwind. It reads the clock and
-        // the process id and stores to atomics, which is allowed in the child of a process with several threads.
+    // No `Once`: a forked child would wait for ever for a thread of its parent that is in it. What two threads do at the
+    // same time is harmless: a fork is then counted twice, where there is no page.
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    watch_wiped_page();
+    if !WATCHED.load(Ordering::Acquire) {
+        // SAFETY: the handlers are `extern "C"` functions that live for ever and do not unwind. That of the child reads
+        // the clock and the process id and stores to atomics, which is allowed in the child of a process with several
+        // threads. The others store to atomics and give way to other threads.
         unsafe {
-            libc::pthread_atfork(None, None, Some(after_fork_in_child));
+            libc::pthread_atfork(
+                Some(forks::before),
+                Some(forks::after_in_parent),
+                Some(after_fork_in_child),
+            );
         }
-    });
+        WATCHED.store(true, Ordering::Release);
+    }
 }
 
 /// The process id differs between children that live at the same time, the clock between those that do not.
@@ -153,9 +216,8 @@ pub(super) fn fork_salt() -> [u8; 16] {
 
 extern "C" fn after_fork_in_child() {
     // Counted here, unless there is a page that tells of it.
-    if WIPED.load(Ordering::Relaxed).is_null() {
-        renew_salt();
-        GENERATION.fetch_add(1, Ordering::Relaxed);
+    if WIPED.load(Ordering::Acquire).is_null() {
+        count_fork();
     } else {
         fork_generation();
     }

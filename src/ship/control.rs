@@ -2,6 +2,7 @@
 //! any runtime and inside every runtime.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,22 @@ use tokio::sync::Notify;
 use super::voice::Failure;
 use crate::thread::quietly;
 
+/// How often a worker that sleeps looks whether it was called in vain: before the end of a process has had its time.
+const LOOK: Duration = Duration::from_secs(2);
+/// For those who close descriptors that they did not open.
+pub(super) const CLOSED_HELP: &str = "close only descriptors that the program has opened itself, or call \
+    `close_range` and its like before `init`";
+
 /// Orders to the ship thread, and its state.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     state: Mutex<State>,
     changed: Condvar,
     wake: Notify,
+    /// Somebody has tried to wake the worker, which has not looked since.
+    called: AtomicBool,
+    /// A try to wake the thread has failed since: the descriptor for that is closed.
+    is_deaf: AtomicBool,
 }
 
 /// One consistent look at the orders.
@@ -23,6 +34,8 @@ pub(super) struct Control {
 pub(super) struct State {
     /// Number of the newest flush that was asked for.
     pub(super) flush_wanted: u64,
+    /// Number of the newest flush that the worker knows of.
+    pub(super) flush_seen: u64,
     /// The flushes that are not done, with the number of segments or spans that must have met their fates for each.
     pub(super) flushes: VecDeque<(u64, u64)>,
     /// Number of the newest flush whose records have all met their fates.
@@ -59,6 +72,14 @@ impl Control {
         self.lock().clone()
     }
 
+    /// The same for the worker.
+    pub(super) fn orders(&self) -> State {
+        let mut state = self.lock();
+        state.flush_seen = state.flush_wanted;
+        self.is_deaf.store(false, Ordering::Relaxed);
+        state.clone()
+    }
+
     /// Changes the state on the ship thread's side and tells those who wait.
     pub(super) fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
@@ -70,11 +91,42 @@ impl Control {
     /// tokio panics here when somebody has closed the descriptor it wakes its thread with (a program that closes
     /// everything it does not know): a log call must not. The thread then looks when its time is up.
     pub(super) fn wake(&self) {
-        let _closed = quietly(|| self.wake.notify_one());
+        self.called.store(true, Ordering::Release);
+        if quietly(|| self.wake.notify_one()).is_none() {
+            self.is_deaf.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
+    }
+
+    /// Waits for a call until that time, and says whether one came.
+    ///
+    /// Where the descriptors of the runtime are closed, or are somebody else's by now, no call wakes the thread, and it has
+    /// to look for itself.
+    pub(super) async fn woken_until(&self, at: Instant) -> bool {
+        loop {
+            let next = at.min(Instant::now() + LOOK);
+            let is_woken = tokio::time::timeout_at(next.into(), self.woken()).await.is_ok();
+            let is_called = self.called.swap(false, Ordering::AcqRel) || is_woken;
+            if is_called || next == at {
+                return is_called;
+            }
+        }
+    }
+
+    /// Why an order that was waited for so long was not even looked at.
+    pub(super) fn asleep(&self, order: u64, waited: Duration) -> Option<Failure> {
+        let is_deaf = self.is_deaf.load(Ordering::Relaxed);
+        if self.lock().flush_seen >= order || (!is_deaf && waited <= LOOK) {
+            return None;
+        }
+        let text = match is_deaf {
+            true => "the program has closed descriptors of logbridge, whose thread cannot be woken",
+            false => "the ship thread does not wake: the program may have closed its descriptors",
+        };
+        Some(Failure { text: text.to_owned(), help: CLOSED_HELP })
     }
 
     /// Orders a flush of the first `sealed` segments or spans; gives its number. `ending` orders also set the deadline.
@@ -165,6 +217,7 @@ pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: D
             if state.stop {
                 return true;
             }
+            state.flush_seen = state.flush_wanted;
             if state.deadline.is_some() && state.gave_up < state.flush_wanted {
                 state.gave_up = state.flush_wanted;
                 control.changed.notify_all();

@@ -1,10 +1,11 @@
 //! A thread that keeps appointments: levels that go back after a while, a file that is looked at from time to time. It
 //! exists only while there are any.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::{os, thread};
+use crate::os::PerProcess;
+use crate::thread;
 
 /// Somebody with appointments.
 pub(crate) trait Keeps: Send + Sync {
@@ -12,17 +13,20 @@ pub(crate) trait Keeps: Send + Sync {
     fn keep(&self) -> Option<Instant>;
 }
 
-/// Sees to it that appointments are kept.
+/// Sees to it that appointments are kept. A forked child has a thread, and locks, of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Keeper {
+pub(crate) struct Keeper(PerProcess<Watch>);
+
+#[derive(Debug, Default)]
+struct Watch {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The process in which a thread runs, if one does: a forked child has no thread of its parent.
-    runs_in: Option<u64>,
+    /// A thread runs.
+    runs: bool,
     /// There may be an earlier appointment than the one it waits for.
     poked: bool,
 }
@@ -33,27 +37,13 @@ pub(crate) trait HasKeeper: Keeps {
 }
 
 impl Keeper {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// There is a new appointment: wakes the thread, or starts it.
     pub(crate) fn appoint<T: HasKeeper + 'static>(&self, owner: Weak<T>) {
-        self.appoint_under(self.lock(), owner);
-    }
-
-    /// The same in a child that was just forked, where the lock may be held by a thread that does not exist there.
-    pub(crate) fn appoint_in_child<T: HasKeeper + 'static>(&self, owner: Weak<T>) {
-        if let Ok(state) = self.state.try_lock() {
-            self.appoint_under(state, owner);
-        }
-    }
-
-    fn appoint_under<T: HasKeeper + 'static>(&self, mut state: MutexGuard<'_, State>, owner: Weak<T>) {
-        let generation = os::fork_generation();
-        if state.runs_in == Some(generation) {
+        let Watch { state, changed } = self.0.get();
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.runs {
             state.poked = true;
-            self.changed.notify_all();
+            changed.notify_all();
             return;
         }
         let spawned = std::thread::Builder::new().name("logbridge-keeper".to_owned()).spawn(move || {
@@ -65,23 +55,24 @@ impl Keeper {
                 }
             }
         });
-        state.runs_in = spawned.is_ok().then_some(generation);
+        state.runs = spawned.is_ok();
     }
 
     /// Waits for the next appointment; says whether the thread goes on.
     fn wait(&self, next: Option<Instant>) -> bool {
         // Now and then the owner is let go of, so that it may end.
         const LET_GO: Duration = Duration::from_millis(500);
-        let mut state = self.lock();
+        let Watch { state, changed } = self.0.get();
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.poked) {
             return true;
         }
         let Some(next) = next else {
-            state.runs_in = None;
+            state.runs = false;
             return false;
         };
         let rest = next.saturating_duration_since(Instant::now()).min(LET_GO);
-        let (mut state, _) = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
         state.poked = false;
         true
     }

@@ -20,11 +20,11 @@ mod worker;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use control::{Control, Waited};
+use control::{CLOSED_HELP, Control, Waited};
 use feed::Feed;
 pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
@@ -44,6 +44,7 @@ use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
+use crate::os::{self, Placed};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
@@ -58,6 +59,8 @@ const START: Duration = Duration::from_millis(500);
 const RUNTIME_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait after a panic of the ship thread.
 const PANIC_RETRY: Duration = Duration::from_secs(1);
+/// How long a forked child waits for something that its parent may have left locked for ever.
+const CHILD_PATIENCE: Duration = Duration::from_secs(2);
 /// The name of the ship thread, as debuggers and `top -H` show it.
 const THREAD_NAME: &str = "logbridge";
 
@@ -220,7 +223,8 @@ impl Ship {
             if waited != Waited::Done {
                 all = false;
                 timed_out |= waited == Waited::TimedOut;
-                failures.extend(lane.control.look().last_failure);
+                let asleep = (waited == Waited::TimedOut).then(|| lane.control.asleep(order, timeout)).flatten();
+                failures.extend(asleep.or_else(|| lane.control.look().last_failure));
             }
         }
         failures.dedup();
@@ -228,7 +232,7 @@ impl Ship {
     }
 }
 
-static TICK: OnceLock<fn()> = OnceLock::new();
+static TICK: Placed<fn()> = Placed::new();
 
 /// From now on, this is done about once a second on the ship thread, while there is anything to ship.
 pub(crate) fn each_second(task: fn()) {
@@ -250,7 +254,14 @@ pub(crate) fn on_own_thread(task: fn()) {
     });
     match spawned {
         // A panic of the task has been printed by the panic hook.
-        Ok(thread) => drop(thread.join()),
+        Ok(thread) if os::fork_generation() == 0 => drop(thread.join()),
+        // A fork that the C library did not see has not waited for the parent: its thread may have held locks of tracing's.
+        Ok(thread) => {
+            let since = Instant::now();
+            while !thread.is_finished() && since.elapsed() < CHILD_PATIENCE {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
         Err(_no_thread) => task(),
     }
 }
@@ -296,8 +307,9 @@ impl Drop for Ended {
 fn run(controls: &[Arc<Control>], load: Load) {
     let ledger = Arc::clone(&load.ledger);
     let (mut workers, routes) = workers(controls, load);
+    let mut was_closed = false;
     loop {
-        let Some(runtime) = start_runtime(controls) else {
+        let Some(runtime) = start_runtime(controls, was_closed) else {
             workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
         };
@@ -310,16 +322,22 @@ fn run(controls: &[Arc<Control>], load: Load) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes)))) else {
+        let canary = os::OwnDescriptor::new();
+        let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
+        let failure = match ran {
             // A resolver call may hang: nobody waits for it.
-            return runtime.shutdown_background();
+            Ok(Ran::ToTheEnd) => return runtime.shutdown_background(),
+            Ok(Ran::UntilClosed) => {
+                was_closed = true;
+                closed()
+            }
+            // The runtime itself has panicked, as it does where its descriptors are not its own any more.
+            Err(ref panic) => panicked(&**panic),
         };
-        // The runtime itself has panicked, as it does where its descriptors are not its own any more.
         std::mem::forget(runtime);
-        let failure = panicked(&*panic);
         ledger.observed.restarted();
         notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
-        if control::wait_in_vain(controls, &failure, PANIC_RETRY) {
+        if ran.is_err() && control::wait_in_vain(controls, &failure, PANIC_RETRY) {
             workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
         }
@@ -359,14 +377,33 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
 ///
 /// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
 /// goes to sleep, or as a timer wakes it.
-async fn run_all(workers: &mut [Worker], routes: &[Route]) {
+async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> Ran {
     let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
+        // Before any other descriptor is used: a debug build of std aborts where an owned one was closed by somebody else.
+        if canary.is_gone() {
+            // What they hold may be open connections.
+            running.drain(..).for_each(std::mem::forget);
+            return Poll::Ready(Ran::UntilClosed);
+        }
         running.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
-        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if running.is_empty() { Poll::Ready(Ran::ToTheEnd) } else { Poll::Pending }
     })
-    .await;
+    .await
+}
+
+/// How the workers ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ran {
+    ToTheEnd,
+    /// Somebody has closed the descriptors of the runtime. Nothing of it may be used or dropped any more.
+    UntilClosed,
+}
+
+fn closed() -> Failure {
+    let text = "the program has closed descriptors of logbridge, which opens new ones";
+    Failure { text: text.to_owned(), help: CLOSED_HELP }
 }
 
 async fn run_again_and_again(worker: &mut Worker, route: &Route) {
@@ -396,6 +433,10 @@ async fn caught<F: Future<Output = ()>>(future: F) -> Result<(), Box<dyn Any + S
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let what = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    // tokio's words where epoll or kqueue is closed, or the number is that of another file by now.
+    if what.starts_with("unexpected error when polling the I/O driver") {
+        return closed();
+    }
     Failure {
         text: format!("the ship thread panicked and starts again: {what}"),
         help: "if nothing closes descriptors that it did not open, please report this as a bug of logbridge",
@@ -403,7 +444,9 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
 }
 
 /// The runtime, as soon as it can be had: without descriptors, say, it cannot. `None` where the pipeline is stopped first.
-fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
+///
+/// Where tokio has its feature `signal`, it cannot either once somebody has closed what tokio keeps for signals.
+fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime> {
     loop {
         let built = Builder::new_current_thread()
             .enable_all()
@@ -415,8 +458,16 @@ fn start_runtime(controls: &[Arc<Control>]) -> Option<Runtime> {
             Ok(runtime) => return Some(runtime),
             Err(error) => error,
         };
-        let text = format!("nothing can be sent yet: the ship thread cannot start its runtime: {error}");
-        let help = "check the limits of the process (ulimit -n)";
+        let (text, help) = match was_closed {
+            true => (
+                format!("nothing can be sent any more: the program has closed descriptors of tokio: {error}"),
+                CLOSED_HELP,
+            ),
+            false => (
+                format!("nothing can be sent yet: the ship thread cannot start its runtime: {error}"),
+                "check the limits of the process (ulimit -n)",
+            ),
+        };
         notice::say(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
         if control::wait_in_vain(controls, &Failure { text, help }, RUNTIME_RETRY) {
             return None;

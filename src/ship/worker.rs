@@ -98,7 +98,7 @@ impl Worker {
         self.control.update(|state| state.last_failure = Some(failure));
         let until = tokio::time::Instant::now() + rest;
         loop {
-            let orders = self.control.look();
+            let orders = self.control.orders();
             if orders.deadline.is_some_and(|deadline| deadline <= until.into_std()) {
                 if orders.stop {
                     return false;
@@ -114,7 +114,7 @@ impl Worker {
     /// Runs until it is told to stop.
     pub(super) async fn run(&mut self) {
         loop {
-            let orders = self.control.look();
+            let orders = self.control.orders();
             self.feed.prepare();
             // Before those are answered who wait for the end: nothing is said after it.
             let tell_at = self.feed.watch(orders.deadline.is_some());
@@ -130,7 +130,7 @@ impl Worker {
             }
             if has_given_up(&orders) {
                 // Only a new order changes anything.
-                self.control.woken().await;
+                self.control.woken_until(Instant::now() + TRIM_AFTER).await;
                 continue;
             }
             if self.feed.is_empty() {
@@ -162,12 +162,11 @@ impl Worker {
     /// Sleeps until the time, an order, or enough to send.
     async fn sleep(&mut self, until: Option<Instant>, idle: bool) {
         let trim = Instant::now() + TRIM_AFTER;
-        let at = until.unwrap_or(trim);
-        let woken = tokio::time::timeout_at(at.into(), self.control.woken()).await.is_ok();
+        let woken = self.control.woken_until(until.unwrap_or(trim)).await;
         if idle && !woken && until.is_none() {
             self.feed.trim();
             // Nothing to wait for but an order.
-            self.control.woken().await;
+            while !self.control.woken_until(Instant::now() + TRIM_AFTER).await {}
         }
     }
 
@@ -327,7 +326,7 @@ impl Worker {
         let transport = self.transport.as_ref()?;
         let mut request = pin!(transport.send(body, encoding));
         loop {
-            let deadline = self.control.look().deadline;
+            let deadline = self.control.orders().deadline;
             let mut woken = pin!(self.control.woken());
             let either = std::future::poll_fn(|context| {
                 if let Poll::Ready(outcome) = request.as_mut().poll(context) {

@@ -1,5 +1,6 @@
 //! Levels that change while the program runs, and what `log` and tracing have to hear of it.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,19 +12,28 @@ use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL};
 use crate::finding::kind;
 use crate::installed;
-use crate::levels::{LevelSets, Origin, Stage};
+use crate::levels::{Exhausted, LevelSets, Origin, Stage};
 use crate::notice::{self, Notice};
+use crate::os::{self, PerProcess, Placed};
 use crate::ship::{self, HasKeeper, Keeper, Keeps};
 
-/// Levels that go back at their times.
+/// tracing has locks of its own for that, which no forked child is to inherit from us.
+fn rebuild_interest_cache() {
+    os::without_forks(tracing_core::callsite::rebuild_interest_cache);
+}
+
+/// Levels that go back at their times. A forked child has a copy of its own.
 #[derive(Debug, Default)]
 pub(super) struct Appointments {
-    due: Mutex<Vec<(Instant, Stage, String)>>,
+    due: PerProcess<Mutex<Vec<(Instant, Stage, String)>>>,
 }
 
 impl Appointments {
     fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Stage, String)>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+        // A thread that does not exist here may hold the parent's lock, for ever: then nothing goes back in this process.
+        let inherited = |due: &Mutex<Vec<_>>| due.try_lock().map(|due| due.clone()).unwrap_or_default();
+        let due = self.due.get_or_make(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
+        due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -43,14 +53,15 @@ impl Pipeline {
     ///
     /// `None` where there have been more different levels than can be kept, half a million, which is said.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
-        let mut sets = self.levels.sets();
+        let _one_at_a_time = self.levels.changing();
+        let sets = self.levels.sets();
         let mut changed = sets.clone();
         let result = change(&mut changed);
-        if changed == *sets {
+        if changed == sets {
             return Some(result);
         }
-        let before = (self.levels.facades(), self.levels.max_span(), sets.span.clone());
-        if self.levels.publish(&changed).is_err() {
+        // A child that is forked in the middle would have new levels behind old facades.
+        if os::without_forks(|| self.publish(sets, changed)).is_err() {
             let text = "the levels stay as they are: there have been more different ones than can be kept";
             notice::say(
                 &Notice::new(kind::LEVELS_UNCHANGED.code, "levels exhausted", text)
@@ -58,14 +69,20 @@ impl Pipeline {
             );
             return None;
         }
-        *sets = changed;
-        let after = (self.levels.facades(), self.levels.max_span(), sets.span.clone());
+        Some(result)
+    }
+
+    fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), Exhausted> {
+        let before = (self.levels.facades(), self.levels.max_span(), sets.span);
+        let span = changed.span.clone();
+        self.levels.publish(changed)?;
+        let after = (self.levels.facades(), self.levels.max_span(), span);
         // Still under the lock, so that of two changes the later one has the last word. An event is judged by the tables
         // when it comes; what its callsite remembers matters only where the facades open, close, or spans change.
         if before != after && self.owns_facades.load(Ordering::Relaxed) {
             self.open_facades();
         }
-        Some(result)
+        Ok(())
     }
 
     /// In a while, what was set at run time for the target is taken back.
@@ -89,10 +106,8 @@ impl Pipeline {
     /// A forked child has no thread that keeps appointments, and none that waits for signals.
     pub(crate) fn keep_in_child(self: &Arc<Self>) {
         lifecycle::flush_on_signals_in_child();
-        let has_appointments = self.appointments.due.try_lock().is_ok_and(|due| !due.is_empty());
-        let has_file = self.levels_file.try_lock().is_ok_and(|file| file.is_some());
-        if has_appointments || has_file {
-            self.keeper.appoint_in_child(Arc::downgrade(self));
+        if !self.appointments.lock().is_empty() || self.levels_file.path.get().is_some() {
+            self.keeper.appoint(Arc::downgrade(self));
         }
     }
 
@@ -100,20 +115,21 @@ impl Pipeline {
     pub(crate) fn watch_levels_file(self: &Arc<Self>, mut file: LevelsFile) {
         let looked = file.first();
         self.take_levels_of(&file, looked);
-        *self.file() = Some(file);
+        let _the_first_one_stays = self.levels_file.path.set(file.path().to_owned());
+        let _the_first_one_stays = self.levels_file.seen.set(Mutex::new(file));
         self.keeper.appoint(Arc::downgrade(self));
-    }
-
-    fn file(&self) -> MutexGuard<'_, Option<LevelsFile>> {
-        self.levels_file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says whether there is a file to look at.
     fn look_at_file(&self) -> bool {
-        let mut slot = self.file();
-        let Some(file) = slot.as_mut() else { return false };
+        let Some(path) = self.levels_file.path.get() else { return false };
+        let seen = self.levels_file.seen.get_or_make(|parents| {
+            let inherited = parents.and_then(|file| Some(file.try_lock().ok()?.clone()));
+            Mutex::new(inherited.unwrap_or_else(|| LevelsFile::new(path.clone())))
+        });
+        let mut file = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let looked = file.look();
-        self.take_levels_of(file, looked);
+        self.take_levels_of(&file, looked);
         true
     }
 
@@ -139,7 +155,7 @@ impl Pipeline {
 
     fn open_facades(&self) {
         log::set_max_level(self.levels.facades());
-        ship::on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+        ship::on_own_thread(rebuild_interest_cache);
     }
 
     /// Says which record was cut first, and closes the facades to what the levels need.
@@ -162,9 +178,16 @@ impl Pipeline {
         if self.owns_facades.load(Ordering::Relaxed) {
             log::set_max_level(self.levels.facades());
             // Nobody waits for it: this is a log call, and it may come from anywhere.
-            ship::soon_on_own_thread(tracing_core::callsite::rebuild_interest_cache);
+            ship::soon_on_own_thread(rebuild_interest_cache);
         }
     }
+}
+
+/// The file that levels are taken from. A forked child looks at it for itself; its parent may be in the middle of that.
+#[derive(Debug, Default)]
+pub(super) struct WatchedFile {
+    path: Placed<PathBuf>,
+    seen: PerProcess<Mutex<LevelsFile>>,
 }
 
 impl Keeps for Pipeline {

@@ -92,7 +92,6 @@ pub(super) fn write_record<S: Source + ?Sized>(
     with_id: bool,
 ) {
     let now = nanos(SystemTime::now());
-    let id = with_id.then(|| buffers.ids.next(now));
     let head = Head {
         time: now,
         observed_time: now,
@@ -105,6 +104,7 @@ pub(super) fn write_record<S: Source + ?Sized>(
     source.write(&mut writer);
     buffers.callsites.write(&mut writer, source.location());
     buffers.thread.write(&mut writer);
-    write_id(&mut writer, id);
+    // Behind the code of the application, which may fork: the records of parent and child are two.
+    write_id(&mut writer, with_id.then(|| buffers.ids.next(now)));
     writer.finish(0);
 }

@@ -1,15 +1,18 @@
 //! What belongs to one process: counters, outbox and ship thread. A forked child starts with new ones at its first
 //! record; the parent's are left as they are, never dropped and never touched again.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
+use super::flush::Told;
 use super::repetition::Windows;
 use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
-use crate::os;
+use crate::os::{self, PerProcess};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::ship::{Load, Ship};
@@ -29,8 +32,8 @@ pub(crate) struct Engine {
     pub(crate) ship: Option<Ship>,
     /// The fields of `ResourceLogs` in front of the scopes.
     pub(crate) resource: Vec<u8>,
-    /// The engine of a child of this process, in that child.
-    child: OnceLock<Box<Engine>>,
+    /// What was lost and unconfirmed when a flush last told it, of records and of spans.
+    pub(super) told: Mutex<[Told; 2]>,
 }
 
 /// How engines of this pipeline are made.
@@ -57,6 +60,8 @@ impl std::fmt::Debug for InChild {
 
 impl Plan {
     pub(crate) fn new(config: &Config) -> Self {
+        // From here on: what is keyed by process must not be shared with a child.
+        os::watch_forks();
         Self {
             delivery: config.otlp.delivery.clone(),
             spans: config.span.delivery.clone(),
@@ -69,7 +74,6 @@ impl Plan {
     }
 
     fn start(&self) -> Result<Engine, Error> {
-        os::watch_forks();
         let resource = self.given_resource.get().cloned().unwrap_or_else(|| self.resource.build());
         let mut engine = Engine::without_thread(self);
         engine.resource = encode_resource(&resource);
@@ -121,8 +125,14 @@ impl Engine {
             windows: plan.repetition.map(Windows::new),
             ship: None,
             resource: Vec::new(),
-            child: OnceLock::new(),
+            told: Mutex::default(),
         }
+    }
+
+    /// Whether it is that of this process. It is not after a fork in the middle of a call: user code may do that.
+    #[inline]
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.generation == os::fork_generation()
     }
 }
 
@@ -131,23 +141,28 @@ impl Drop for Engine {
     /// ends. In a forked child the parent's thread does not exist, and its locks must not be touched.
     fn drop(&mut self) {
         if let Some(ship) = &self.ship
-            && self.generation == os::fork_generation()
+            && self.is_of_this_process()
         {
             ship.finish();
         }
     }
 }
 
+/// How long a thread waits for another one that makes the engine; then it makes one itself.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// The engine of the current process.
 #[derive(Debug)]
 pub(crate) struct Engines {
-    first: OnceLock<Engine>,
+    engines: PerProcess<Engine>,
+    /// The process, as the number of its forks and one, in which a thread makes an engine, or has made one.
+    begun_in: AtomicU64,
     plan: Plan,
 }
 
 impl Engines {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { first: OnceLock::new(), plan }
+        Self { engines: PerProcess::new(), begun_in: AtomicU64::new(0), plan }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -157,33 +172,42 @@ impl Engines {
     /// Starts the first engine now, so that a failure is an error and not a notice.
     pub(crate) fn start(&self) -> Result<(), Error> {
         let engine = self.plan.start()?;
-        let _already_started = self.first.set(engine);
+        let _already_started = self.engines.set(engine);
         Ok(())
     }
 
     /// The engine of this process; a new one where the process was forked since.
     #[inline]
     pub(crate) fn current(&self) -> &Engine {
-        let generation = os::fork_generation();
-        let mut engine = self.first.get_or_init(|| self.plan.start_or_count());
-        while engine.generation != generation {
-            engine = engine.child.get_or_init(|| {
-                if let Some(InChild(begin)) = self.plan.in_child.get() {
-                    begin();
-                }
-                Box::new(self.plan.start_or_count())
-            });
+        match self.engines.existing() {
+            Some(engine) => engine,
+            None => self.begin(),
         }
-        engine
+    }
+
+    /// No lock is held here, and nobody is waited for without end: a fork may come at any moment, and what is allocated may
+    /// log. Of two engines that are made at the same time one is dropped, which ends its thread.
+    #[cold]
+    fn begin(&self) -> &Engine {
+        let process = os::fork_generation() + 1;
+        if self.begun_in.swap(process, Ordering::Relaxed) == process {
+            let since = Instant::now();
+            while self.engines.existing().is_none() && since.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+        }
+        self.engines.get_or_make(|_| {
+            if process > 1
+                && let Some(InChild(begin)) = self.plan.in_child.get()
+            {
+                begin();
+            }
+            self.plan.start_or_count()
+        })
     }
 
     /// The engine of this process, where it has one.
     pub(crate) fn existing(&self) -> Option<&Engine> {
-        let generation = os::fork_generation();
-        let mut engine = self.first.get()?;
-        while engine.generation != generation {
-            engine = engine.child.get()?;
-        }
-        Some(engine)
+        self.engines.existing()
     }
 }

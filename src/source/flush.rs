@@ -38,6 +38,11 @@ impl Told {
     }
 }
 
+/// What flushes have told by now, of records and of spans.
+fn told(engine: &Engine) -> [Told; 2] {
+    *engine.told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Pipeline {
     /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
@@ -45,7 +50,7 @@ impl Pipeline {
         self.tell_suppressed(engine);
         match &engine.ship {
             Some(ship) => {
-                let told = self.told();
+                let told = told(engine);
                 self.judge(engine, told, ship.flush(timeout))
             }
             None => Ok(()),
@@ -69,7 +74,7 @@ impl Pipeline {
             self.shut.store(true, Ordering::Relaxed);
             return Ok(());
         };
-        let told = self.told();
+        let told = told(engine);
         if !self.is_shut() {
             self.end_open_spans(engine);
             self.tell_suppressed(engine);
@@ -79,11 +84,6 @@ impl Pipeline {
             Some(ship) => self.judge(engine, told, ship.stop(timeout)),
             None => Ok(()),
         }
-    }
-
-    /// What flushes have told by now, of records and of spans.
-    fn told(&self) -> [Told; 2] {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn judge(&self, engine: &Engine, before: [Told; 2], flushed: Flushed) -> Result<(), Error> {
@@ -100,7 +100,7 @@ impl Pipeline {
             Told { rejected: otlp.rejected_total(), dropped: otlp.dropped_total(), unconfirmed: otlp.unconfirmed };
         let spans_now =
             Told { rejected: spans.rejected_total(), dropped: spans.dropped_total(), unconfirmed: spans.unconfirmed };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = engine.told.lock().unwrap_or_else(PoisonError::into_inner);
         let [told_logs, told_spans] = &mut *told;
         let numbers = Undelivered {
             logs: told_logs.tell(logs_before, logs_now, pending(otlp.pending)),

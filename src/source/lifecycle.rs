@@ -6,19 +6,19 @@
 use std::cell::Cell;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::pipeline::Pipeline;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::os::Caught;
+use crate::os::{Caught, PerProcess};
 use crate::ship::{self, After, Deeds, Flushed};
 use crate::signal::Signal;
 use crate::{installed, os, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
-static DEADLINE: OnceLock<Instant> = OnceLock::new();
+static DEADLINE: PerProcess<Instant> = PerProcess::new();
 /// Somebody asked for a flush at SIGTERM and SIGINT.
 static ON_SIGNALS: AtomicBool = AtomicBool::new(false);
 /// Somebody asked for a report at SIGUSR1.
@@ -35,19 +35,20 @@ thread_local! {
 
 /// Registers what has to run at the end of the process. Idempotent.
 pub(crate) fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.swap(true, Ordering::Relaxed) {
         arm();
-    });
+    }
 }
 
-/// Pipelines that were built to be composed, and are flushed at the end too.
-static BUILT: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
+/// Pipelines that were built to be composed, and are flushed at the end too. A forked child adds to a list of its own.
+static BUILT: PerProcess<Mutex<Vec<Weak<Pipeline>>>> = PerProcess::new();
 
 /// Flushes this one at the end of the process as well, if it still exists then.
 pub(crate) fn register_built(pipeline: &Arc<Pipeline>) {
     register();
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut built = BUILT.get().lock().unwrap_or_else(PoisonError::into_inner);
     built.retain(|built| built.strong_count() > 0);
     built.push(Arc::downgrade(pipeline));
 }
@@ -97,8 +98,9 @@ fn for_each(run: impl Fn(&Pipeline)) {
     if let Some(pipeline) = installed::pipeline() {
         run(pipeline);
     }
-    // Whoever holds the lock in this moment is building another one.
-    let built = BUILT.try_lock().map(|built| built.clone()).unwrap_or_default();
+    // Whoever holds a lock in this moment is building another one.
+    let lists = BUILT.all().map(|built| built.try_lock().map(|built| built.clone()).unwrap_or_default());
+    let built: Vec<Weak<Pipeline>> = lists.flatten().collect();
     for pipeline in built.iter().filter_map(Weak::upgrade) {
         run(&pipeline);
     }
@@ -141,7 +143,7 @@ const DEEDS: Deeds = Deeds { flush: flush_on_signal, report: || for_each(Pipelin
 /// On a thread of its own, where it may wait and lock like any other code.
 fn flush_on_signal(after: After) {
     // Not that of the exit handler: the process may go on, and end much later.
-    let deadline = OnceLock::new();
+    let deadline = PerProcess::new();
     for_each(|pipeline| match after {
         After::End => {
             flush_until(pipeline, &deadline);
@@ -158,7 +160,7 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
 }
 
 /// Of several pipelines, the first one sets the deadline.
-fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
+fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
     if thread::is_own() {
         return;
     }
@@ -167,7 +169,7 @@ fn flush_until(pipeline: &Pipeline, deadline: &OnceLock<Instant>) {
     pipeline.tell_suppressed(engine);
     let Some(ship) = &engine.ship else { return };
     let now = Instant::now();
-    let deadline = *deadline.get_or_init(|| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let deadline = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     let flushed = ship.flush_at_exit(deadline.saturating_duration_since(now));
     let counters = engine.ledger.snapshot();
     let (records, spans) = (counters.otlp.pending, counters.spans.pending);

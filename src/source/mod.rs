@@ -3,6 +3,7 @@
 mod account;
 mod buffers;
 mod change;
+mod child;
 mod encode;
 mod engine;
 mod event_line;

@@ -1,17 +1,16 @@
 //! The way of a record from a facade to the destinations: count, gate, encode once, hand over.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, OnceLock, Weak};
+use std::sync::{OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use log::Level;
 
 use super::buffers::{self, Buffers};
-use super::change::Appointments;
+use super::change::{Appointments, WatchedFile};
 use super::encode::{add_exception, apply_limits, severity_number, write_record};
 use super::engine::{Engine, Engines};
 pub(super) use super::facade::Source;
-use super::flush::Told;
 use super::front::Front;
 use super::lifecycle;
 use super::overload::{Overflowing, overflow};
@@ -19,7 +18,7 @@ use super::probe::{self, Reached};
 use super::processor::{Came, expecting};
 use super::repetition::Similar;
 use super::state::AfterShutdown;
-use crate::config::{Config, LevelsFile, ReportConfig, ReportTo, Setting};
+use crate::config::{Config, ReportConfig, ReportTo, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::finding::Finding;
 use crate::ledger::{Count, DropReason};
@@ -82,18 +81,16 @@ pub(crate) struct Pipeline {
     /// How the spans of tracing that are open are ended.
     pub(crate) end_spans: OnceLock<fn()>,
     pub(super) appointments: Appointments,
-    pub(super) levels_file: Mutex<Option<LevelsFile>>,
+    pub(super) levels_file: WatchedFile,
     pub(super) keeper: Keeper,
     /// Itself, for the keeper.
     pub(crate) me: OnceLock<Weak<Self>>,
-    /// What was lost and unconfirmed when a flush last told it, of records and of spans.
-    pub(super) told: Mutex<[Told; 2]>,
 }
 
 /// What the gate decided for one record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Verdict {
-    console: bool,
+    pub(super) console: bool,
     /// Accepted by the otlp destination.
     pub(super) otlp: bool,
     /// Shown by the mirror: what passes otlp's threshold, also while the destination is off.
@@ -166,10 +163,9 @@ impl Pipeline {
             owns_facades: AtomicBool::new(false),
             end_spans: OnceLock::new(),
             appointments: Appointments::default(),
-            levels_file: Mutex::default(),
+            levels_file: WatchedFile::default(),
             keeper: Keeper::default(),
             me: OnceLock::new(),
-            told: Mutex::default(),
         }
     }
 
@@ -225,6 +221,8 @@ impl Pipeline {
             engine.ledger.count_rejected(shard, cut, source.level());
             return;
         }
+        // The text is made by user code, which may fork.
+        let mut engine = if engine.is_of_this_process() { engine } else { self.engines.current() };
         let verdict = self.gate(engine, shard, source, look, call.is_some());
         if shard == thread::OWN {
             probe::note(if verdict.otlp { Reached::Accepted } else { Reached::Destination });
@@ -232,7 +230,9 @@ impl Pipeline {
         if verdict.console
             && let Some(terminal) = &self.terminal
         {
-            match source.print(terminal) {
+            let printed = source.print(terminal);
+            engine = self.after_user_code(engine, shard, verdict);
+            match printed {
                 Printed::Whole => {}
                 Printed::NotWritten => engine.ledger.count(shard, Count::ConsoleFailed),
                 Printed::Panicked => {
@@ -333,6 +333,7 @@ impl Pipeline {
                 write_record(buffers, source, self.root, self.redaction.as_ref(), self.record_ids);
                 scope_end
             });
+            let engine = self.after_user_code(engine, shard, verdict);
             match written {
                 Some(scope_end) => {
                     let severity = source.severity_number();
@@ -368,6 +369,7 @@ impl Pipeline {
             Came::Nowhere if panicked => DropReason::FormatPanicked,
             Came::Nowhere | Came::IntoTheChain => DropReason::Processor,
         };
+        let engine = self.after_user_code(engine, shard, verdict);
         if !verdict.otlp {
             return;
         }

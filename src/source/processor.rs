@@ -18,6 +18,7 @@ use super::pipeline::Pipeline;
 use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
+use crate::os;
 use crate::outbox::begin_frame;
 use crate::thread::{self, Call};
 
@@ -125,6 +126,8 @@ struct Expected {
     /// How many values were cut on the way because they nest too deep.
     too_deep: u32,
     arrived: bool,
+    /// The process that counted it, as the number of its forks: the chain is user code, which may fork.
+    process: u64,
 }
 
 /// How far a record came on its way through a chain.
@@ -145,7 +148,9 @@ thread_local! {
 
 /// Runs the chain for one record, and says how far the record came.
 pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
-    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, too_deep: 0, arrived: false }));
+    let process = os::fork_generation();
+    let expected = Expected { otlp, mirror, formatted: false, too_deep: 0, arrived: false, process };
+    let outer = EXPECTED.replace(Some(expected));
     run();
     match EXPECTED.replace(outer) {
         Some(Expected { arrived: true, .. }) => Came::Through,
@@ -164,6 +169,9 @@ impl opentelemetry_sdk::logs::LogProcessor for Last {
         let Some(expected) = EXPECTED.get().filter(|expected| !expected.arrived) else { return };
         let Some(pipeline) = self.0.upgrade() else { return };
         EXPECTED.set(Some(Expected { arrived: true, ..expected }));
+        if expected.process != os::fork_generation() {
+            pipeline.begin_again(thread::number(), pipeline.own_verdict());
+        }
         pipeline.count_too_deep(pipeline.engines.current(), thread::number(), expected.too_deep);
         encode(&pipeline, record, scope, expected.otlp, expected.mirror);
     }

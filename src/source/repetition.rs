@@ -27,7 +27,7 @@ use crate::config::RepetitionLimit;
 use crate::ledger::Count;
 use crate::otlp::{Head, RecordWriter, encode_scope_name};
 use crate::outbox::begin_frame;
-use crate::{os, thread};
+use crate::thread;
 
 const SHARDS: usize = 16;
 /// Callsites of one shard, 1024 in all: about a quarter of a megabyte where all of them are in use.
@@ -199,10 +199,13 @@ impl Pipeline {
     /// Whether a record that would go to otlp and mirror is one too many.
     #[inline]
     pub(super) fn is_repeated<'s>(&self, engine: &Engine, shard: usize, similar: impl FnOnce() -> Similar<'s>) -> bool {
-        match &engine.windows {
-            Some(windows) if self.shows_or_sends() => self.repeats(engine, shard, windows, &similar()),
-            _ => false,
+        if engine.windows.is_none() || !self.shows_or_sends() {
+            return false;
         }
+        let similar = similar();
+        // User code has made the text, and may have forked: the parent's windows are not to be touched.
+        let engine = if engine.is_of_this_process() { engine } else { self.engines.current() };
+        engine.windows.as_ref().is_some_and(|windows| self.repeats(engine, shard, windows, &similar))
     }
 
     #[inline(never)]
@@ -224,11 +227,8 @@ impl Pipeline {
 
     #[cold]
     fn appoint_summary(&self) {
-        let Some(me) = self.me.get().cloned() else { return };
-        // In a child that was forked the keeper's lock may be held for ever: the next record or flush writes it then.
-        match os::fork_generation() {
-            0 => self.keeper.appoint(me),
-            _ => self.keeper.appoint_in_child(me),
+        if let Some(me) = self.me.get().cloned() {
+            self.keeper.appoint(me);
         }
     }
 

@@ -1,20 +1,20 @@
 //! What others may ask of a pipeline, and what happens to those who come too late.
 
 use std::panic::Location;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buffers;
 use super::pipeline::{Pipeline, SAMPLED};
 use crate::finding::{Finding, Severity, kind};
 use crate::notice::{self, Notice};
+use crate::os::Placed;
 
 /// Records that came when nothing was taken any more.
 #[derive(Debug, Default)]
 pub(super) struct AfterShutdown {
     records: AtomicU64,
     /// Who called `Bridge::shutdown`; nobody where a provider did.
-    by: OnceLock<&'static Location<'static>>,
+    by: Placed<&'static Location<'static>>,
 }
 
 impl AfterShutdown {

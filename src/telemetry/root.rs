@@ -1,8 +1,6 @@
 //! The context that the process was started in, by one that handed it down: what has no parent in this process is part of
 //! that.
 
-use std::sync::OnceLock;
-
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator as _};
 use opentelemetry::trace::{SpanBuilder, TraceContextExt as _, Tracer, TracerProvider};
@@ -11,8 +9,9 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use super::provider;
 use crate::config::{Carrier, Propagator};
+use crate::os::Placed;
 
-static ROOT: OnceLock<Context> = OnceLock::new();
+static ROOT: Placed<Context> = Placed::new();
 
 /// What the carrier says, by the propagators that are set globally, else by those that will be.
 pub(crate) fn read_root(carrier: &Carrier, wanted: &[Propagator]) -> Context {

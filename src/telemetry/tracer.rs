@@ -1,7 +1,5 @@
 //! Which tracer makes the spans: the one given, else the global one, else an SDK provider of ours.
 
-use std::sync::OnceLock;
-
 use opentelemetry::global::{BoxedSpan, BoxedTracer, ObjectSafeTracer};
 use opentelemetry::trace::noop::NoopTracer;
 use opentelemetry::trace::{
@@ -15,8 +13,9 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 use super::provider;
 use super::root::{self, UnderRoot};
 use crate::config::SpanConfig;
+use crate::os::Placed;
 
-static TRACER: OnceLock<(BoxedTracer, Option<SdkTracerProvider>)> = OnceLock::new();
+static TRACER: Placed<(BoxedTracer, Option<SdkTracerProvider>)> = Placed::new();
 
 /// A tracer of the user's, of whatever type.
 pub(crate) type GivenTracer = Box<dyn ObjectSafeTracer + Send + Sync>;

@@ -53,7 +53,8 @@ fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
 
 fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
     let kind = match error.kind() {
-        // EMFILE and ENFILE have no kind of their own.
+        // EBADF and ENOTSOCK, whose number is another one elsewhere; EMFILE and ENFILE. They have no kinds of their own.
+        _ if cfg!(unix) && (error.raw_os_error() == Some(9) || is_not_a_socket(error)) => CauseKind::Closed,
         _ if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) => CauseKind::Descriptors,
         io::ErrorKind::ConnectionRefused => CauseKind::Refused,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
@@ -65,9 +66,16 @@ fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
     };
     let text = match kind {
         CauseKind::Refused => "connection refused: nothing listens there".to_owned(),
+        CauseKind::Closed => {
+            format!("the program has closed descriptors of logbridge: {}", innermost(chain))
+        }
         _ => innermost(chain),
     };
     Cause { kind, text }
+}
+
+fn is_not_a_socket(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(if cfg!(target_os = "linux") { 88 } else { 38 })
 }
 
 fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&'a T> {

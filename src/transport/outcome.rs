@@ -102,6 +102,8 @@ pub(crate) enum CauseKind {
     NotOtlp,
     /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
     Protocol,
+    /// Somebody in this process has closed a descriptor that was in use here.
+    Closed,
     /// This process has no descriptors left.
     Descriptors,
     /// The host's name could not be resolved.
@@ -175,6 +177,9 @@ impl CauseKind {
                 "name the collector's gRPC port, which is usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf"
             }
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
+            Self::Closed => {
+                "close only descriptors that the program has opened itself, or call `close_range` and its like before `init`"
+            }
             Self::Descriptors => {
                 "this process has too many files and sockets open: look for a leak, or raise ulimit -n"
             }

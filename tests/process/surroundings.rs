@@ -1,5 +1,6 @@
 //! Hostile surroundings: descriptors that are closed or used up, and a console that nobody reads while the process forks.
 
+use std::os::fd::FromRawFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,11 @@ pub(crate) const GROUP: Group = Group {
     name: "surroundings",
     tests: named![
         a_fork_does_not_wait_for_a_console_that_nobody_reads,
+        closed_descriptors_are_named_as_the_cause,
         closing_every_descriptor_panics_nowhere_and_the_exit_stays_bounded,
         without_descriptors_at_first_everything_is_sent_when_there_are_some,
     ],
-    scenarios: named![close_descriptors, fork_beside_a_stuck_console, no_descriptors_at_first],
+    scenarios: named![close_descriptors, close_range_after_init, fork_beside_a_stuck_console, no_descriptors_at_first],
 };
 
 fn close_descriptors(_: &[String]) {
@@ -71,6 +73,45 @@ fn closing_every_descriptor_panics_nowhere_and_the_exit_stays_bounded() {
     assert!(child.stdout.contains("still here"), "{child}");
     // The crate's own thread may find its descriptors closed, and says so; the callers never do.
     assert!(!child.stderr.contains("thread 'main'"), "{child}");
+}
+
+/// As sandboxes and daemons do it, with files of the program's own in place of what was closed.
+fn close_range_after_init(arguments: &[String]) {
+    let bridge = logbridge::try_init().expect("both slots are free");
+    log::info!("before");
+    bridge.flush(Duration::from_secs(10)).expect("delivered");
+    wait_until_ship_thread_sleeps();
+    // SAFETY: nothing of this program uses a descriptor it opened itself after this but the crate's thread, which is what is
+    // tested.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+    let mut files = Vec::new();
+    for _ in 0..if arguments[0] == "reopened" { 16 } else { 0 } {
+        // SAFETY: a new descriptor, which is this file's alone.
+        files.push(unsafe { std::fs::File::from_raw_fd(libc::memfd_create(c"own".as_ptr(), 0)) });
+    }
+    log::info!("after");
+    for millis in [200, 5_000] {
+        println!("{:?}", bridge.flush(Duration::from_millis(millis)));
+    }
+    files.into_iter().for_each(std::mem::forget);
+}
+
+fn closed_descriptors_are_named_as_the_cause() {
+    for how in ["closed", "reopened"] {
+        let receiver = receiver();
+        let child = Child::new("close_range_after_init").arg(how).to(&receiver).run().success();
+        // What comes after cannot be sent: this program has tokio's feature `signal`, and with it a descriptor that no new
+        // runtime can do without.
+        assert!(receiver.logs().iter().any(|log| log.message() == "before"), "{child}");
+        assert!(child.stderr.contains("the program has closed descriptors of logbridge"), "{child}");
+        assert!(child.stderr.contains("call `close_range` and its like before `init`"), "{child}");
+        // Nothing says that anything else is to blame.
+        for wrong in ["a bug of logbridge", "did not answer", "ulimit", "panicked"] {
+            assert!(!child.stderr.contains(wrong), "`{wrong}`: {child}");
+        }
+        let is_named = child.stdout.contains("the program has closed descriptors of logbridge");
+        assert!(is_named || how == "reopened", "a flush that cannot wait for that says it: {child}");
+    }
 }
 
 fn limit_descriptors(limit: u64) {
