@@ -32,6 +32,8 @@ mod ledger;
 mod levels;
 #[path = "process/mirror.rs"]
 mod mirror;
+#[path = "process/once.rs"]
+mod once;
 #[path = "process/overload.rs"]
 mod overload;
 #[path = "process/panics.rs"]
@@ -78,6 +80,7 @@ use runner::Group;
 const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
+    once::GROUP,
     endpoint::GROUP,
     runtimes::GROUP,
     mirror::GROUP,
