@@ -40,6 +40,8 @@ mod overload;
 mod panics;
 #[path = "process/providers.rs"]
 mod providers;
+#[path = "process/redaction.rs"]
+mod redaction;
 #[path = "process/reentry.rs"]
 mod reentry;
 #[path = "process/replay.rs"]
@@ -81,6 +83,7 @@ const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
     once::GROUP,
+    redaction::GROUP,
     endpoint::GROUP,
     runtimes::GROUP,
     mirror::GROUP,

@@ -68,8 +68,8 @@ fn record(info: &PanicHookInfo<'_>) {
 /// Sets the status of the active span to Error, as a tracing event at ERROR does.
 fn mark_span(pipeline: &Pipeline, message: &str) {
     let Some(context) = buffers::current_span() else { return };
-    let hides = pipeline.redaction.as_ref().is_some_and(|redaction| redaction.hides("exception.message"));
-    context.span().set_status(Status::error(if hides { String::new() } else { message.to_owned() }));
+    let text = if pipeline.hides("exception.message") { "" } else { message };
+    context.span().set_status(Status::error(text.to_owned()));
 }
 
 fn message(info: &PanicHookInfo<'_>) -> String {

@@ -177,6 +177,16 @@ impl Pipeline {
         &self.engines
     }
 
+    /// Whether anything is redacted.
+    pub(crate) fn redacts(&self) -> bool {
+        self.redaction.is_some()
+    }
+
+    /// Whether values under that key are redacted.
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.redaction.as_ref().is_some_and(|redaction| redaction.hides(key))
+    }
+
     /// Whether a record would pass the module stage. Counts nothing.
     pub(crate) fn is_enabled(&self, target: &str, level: Level) -> bool {
         self.levels.allows(target, level)

@@ -24,7 +24,7 @@ use super::pipeline::{Pipeline, Source};
 use super::probe::is_probing;
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
-use crate::otlp::{RecordWriter, Redaction, TraceIds, text_of};
+use crate::otlp::{RecordWriter, TraceIds, text_of};
 use crate::thread::{Call, guarded};
 use crate::{installed, thread};
 
@@ -135,7 +135,7 @@ where
         let source = EventSource { event, context: &context, dispatch: &self.dispatch, fields: OnceCell::new() };
         // In somebody's registry, that is for somebody's tracing-opentelemetry to do.
         if matches!(self.role, Role::Root) && *event.metadata().level() == tracing_core::Level::ERROR {
-            source.mark_span(pipeline.redaction.as_ref());
+            source.mark_span(pipeline);
         }
         pipeline.take(&source, |front| {
             source.with_rendered(|event| front.official_event(event, &source));
@@ -162,15 +162,14 @@ where
 
     /// Sets the status of the event's span to Error, with the text of the error in it, if there is one.
     #[cold]
-    fn mark_span(&self, redaction: Option<&Redaction>) {
+    fn mark_span(&self, pipeline: &Pipeline) {
         if thread::is_own() {
             return;
         }
         let Some(context) = Source::otel_context(self) else { return };
         // A value that panics while it is formatted marks the span without words. So does one that logs itself without end.
         let fields = Call::enter().filter(|_| event_line::has_error(self.event)).and_then(|_call| self.fields());
-        let hides = |key: &str| redaction.is_some_and(|redaction| redaction.hides(key));
-        let error = fields.and_then(|fields| fields.first_error(hides)).unwrap_or_default();
+        let error = fields.and_then(|fields| fields.first_error(|key| pipeline.hides(key))).unwrap_or_default();
         context.span().set_status(Status::error(error.to_owned()));
     }
 
