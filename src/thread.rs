@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static IN_SPAN_PROCESSOR: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
     static RETURN: Return = const { Return };
@@ -108,6 +109,25 @@ pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     let result = guarded(run);
     QUIET.set(outer);
     result
+}
+
+/// Runs a span processor of the application.
+pub(crate) fn in_span_processor<T>(run: impl FnOnce() -> T) -> T {
+    struct Leave(bool);
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            IN_SPAN_PROCESSOR.set(self.0);
+        }
+    }
+
+    let _left = Leave(IN_SPAN_PROCESSOR.replace(true));
+    run()
+}
+
+/// Whether this thread stands inside a span processor of the application.
+pub(crate) fn is_in_span_processor() -> bool {
+    IN_SPAN_PROCESSOR.get()
 }
 
 /// Whether a panic on this thread is one that is expected.

@@ -34,12 +34,16 @@ mod ledger;
 mod levels;
 #[path = "process/mirror.rs"]
 mod mirror;
+#[path = "process/once.rs"]
+mod once;
 #[path = "process/overload.rs"]
 mod overload;
 #[path = "process/panics.rs"]
 mod panics;
 #[path = "process/providers.rs"]
 mod providers;
+#[path = "process/redaction.rs"]
+mod redaction;
 #[path = "process/reentry.rs"]
 mod reentry;
 #[path = "process/replay.rs"]
@@ -82,6 +86,8 @@ use runner::Group;
 const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
+    once::GROUP,
+    redaction::GROUP,
     endpoint::GROUP,
     retries::GROUP,
     runtimes::GROUP,

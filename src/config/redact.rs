@@ -54,7 +54,7 @@ impl Redact {
         self
     }
 
-    /// Redacts what such a regular expression matches, and only that, in messages and values. Default:
+    /// Redacts what such a regular expression matches, and only that, in messages, values and keys. Default:
     /// `LOGBRIDGE_REDACT_VALUES`, one expression, else none. Feature `regex`.
     ///
     /// Numbers are looked through as they are written in decimal, and become text where they match. An expression that

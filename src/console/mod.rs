@@ -1,7 +1,6 @@
 //! What a person sees: console lines, and the debug mirror.
 
 mod mirror;
-mod shallow;
 mod stream;
 mod terminal;
 

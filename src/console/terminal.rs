@@ -12,7 +12,6 @@ use anstream::ColorChoice;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log as _};
 
-use super::shallow::Shallow;
 use super::stream::{Sink, is_in_pipe};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::thread::guarded;
@@ -57,6 +56,11 @@ impl Terminal {
         })
     }
 
+    /// Whether code of the application formats the lines or the key-values.
+    pub(crate) fn has_custom_format(&self) -> bool {
+        self.format.custom.is_some() || self.format.key_values.is_some()
+    }
+
     /// Prints one record. A value of the application that panics while it is formatted stops here.
     pub(crate) fn print(&self, record: &log::Record<'_>) -> Printed {
         if is_in_pipe() {
@@ -69,8 +73,7 @@ impl Terminal {
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
         };
-        let key_values = Shallow(record.key_values());
-        let formatted = guarded(|| log(&record.to_builder().key_values(&key_values).build())).is_some();
+        let formatted = guarded(|| log(record)).is_some();
         if !formatted {
             // env_logger keeps the half of the line in its buffer, and would print it with the next record.
             let outer = MUTED.replace(true);

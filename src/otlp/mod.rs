@@ -5,9 +5,9 @@ mod cut;
 mod json;
 mod json_request;
 mod limits;
-mod nesting;
 mod reader;
 mod record;
+mod recorded;
 mod redact;
 mod request;
 mod resource;
@@ -28,13 +28,13 @@ pub(crate) use cut::{ItemSketch, cut, sketch};
 pub(crate) use json::write_line as write_json_line;
 pub(crate) use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, cut_texts};
-pub(crate) use nesting::nests_deeper;
 #[cfg(feature = "cli")]
 pub(crate) use reader::read_resource;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
     Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,
 };
+pub(crate) use recorded::Recorded;
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
@@ -43,6 +43,6 @@ pub(crate) use retry_info::read_retry_info;
 pub(crate) use serde_value::write as write_serde;
 pub(crate) use span_view::{attributes_of, status_of, write_span_line};
 pub(crate) use spans::SpanEncoder;
-pub(crate) use value::{TOO_DEEP, ValueWriter};
+pub(crate) use value::ValueWriter;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use wire::{Field, Reader};

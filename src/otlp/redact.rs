@@ -25,6 +25,9 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// Numbers of our own, in which no pattern looks for anything: they would become text, and the next one would not.
 const OUR_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
 
+/// What keys of our own begin with: no pattern of values looks for anything in them.
+const OUR_KEYS: [&str; 3] = ["code.", "exception.", "thread."];
+
 /// Keys that nearly every record has: what the patterns say of them is known before.
 const USUAL: [&str; 4] = ["code.file.path", "code.line.number", "thread.id", "thread.name"];
 
@@ -122,13 +125,15 @@ struct Pass<'a> {
     out: Vec<u8>,
     redacted: u64,
     lowered: Lowered,
+    /// The keys of this map that were changed: two of them must not become the same.
+    changed_keys: Vec<String>,
     /// The value is a number of our own.
     is_ours: bool,
 }
 
 impl<'a> Pass<'a> {
     fn new(redaction: &'a Redaction, out: Vec<u8>) -> Self {
-        Self { redaction, out, redacted: 0, lowered: Lowered::default(), is_ours: false }
+        Self { redaction, out, redacted: 0, lowered: Lowered::default(), changed_keys: Vec::new(), is_ours: false }
     }
 
     fn hides(&mut self, key: &str) -> bool {
@@ -140,6 +145,27 @@ impl<'a> Pass<'a> {
         let cleaned = self.redaction.without_matches(text)?;
         self.redacted += 1;
         Some(cleaned)
+    }
+
+    /// The key without what the expressions match; `None` if they match nothing. Keys of a map may be data.
+    fn key_without_matches(&mut self, key: &str) -> Option<String> {
+        if self.redaction.values.is_empty() || OUR_KEYS.iter().any(|ours| key.starts_with(ours)) {
+            return None;
+        }
+        let cleaned = self.without_matches(key)?;
+        let mut unique = cleaned.clone();
+        let mut number = 1;
+        while self.changed_keys.contains(&unique) {
+            number += 1;
+            unique = format!("{cleaned}#{number}");
+        }
+        self.changed_keys.push(unique.clone());
+        Some(unique)
+    }
+
+    /// The number without what the expressions match, in either way in which it may be written.
+    fn double_without_matches(&mut self, number: f64) -> Option<String> {
+        self.without_matches(&format!("{number:?}")).or_else(|| self.without_matches(&number.to_string()))
     }
 
     fn nested(&mut self, field: u8, message: &[u8], write: fn(&mut Self, &[u8])) {
@@ -157,7 +183,8 @@ impl<'a> Pass<'a> {
                 _ => {}
             }
         }
-        put_bytes(&mut self.out, tag(1, WireType::Length), key.as_bytes());
+        let cleaned = self.key_without_matches(&key);
+        put_bytes(&mut self.out, tag(1, WireType::Length), cleaned.as_deref().unwrap_or(&key).as_bytes());
         let Some(value) = value else { return };
         if self.hides(&key) {
             self.redacted += 1;
@@ -182,19 +209,27 @@ impl<'a> Pass<'a> {
             _ if self.redaction.values.is_empty() => None,
             value_fields::STRING => self.without_matches(&content.text()),
             value_fields::INT if !self.is_ours => self.without_matches(&(content.number() as i64).to_string()),
-            value_fields::DOUBLE => self.without_matches(&format!("{:?}", f64::from_bits(content.number()))),
-            value_fields::BYTES => {
-                std::str::from_utf8(content.bytes()).ok().and_then(|text| self.without_matches(text))
-            }
+            value_fields::DOUBLE => self.double_without_matches(f64::from_bits(content.number())),
+            value_fields::BYTES => return self.bytes(content.bytes()),
             _ => None,
         };
         match cleaned {
             None => self.out.extend_from_slice(value),
-            Some(text) if field == value_fields::BYTES => {
-                put_bytes(&mut self.out, tag(value_fields::BYTES, WireType::Length), text.as_bytes());
-            }
             Some(text) => self.text(&text),
         }
+    }
+
+    /// Bytes stay bytes; what of them is text is looked through.
+    fn bytes(&mut self, bytes: &[u8]) {
+        let mut cleaned = Vec::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            match self.without_matches(chunk.valid()) {
+                Some(text) => cleaned.extend_from_slice(text.as_bytes()),
+                None => cleaned.extend_from_slice(chunk.valid().as_bytes()),
+            }
+            cleaned.extend_from_slice(chunk.invalid());
+        }
+        put_bytes(&mut self.out, tag(value_fields::BYTES, WireType::Length), &cleaned);
     }
 
     fn array(&mut self, array: &[u8]) {
@@ -204,9 +239,11 @@ impl<'a> Pass<'a> {
     }
 
     fn map(&mut self, map: &[u8]) {
+        let outer = std::mem::take(&mut self.changed_keys);
         for (_, pair) in Reader::new(map) {
             self.nested(1, pair.bytes(), Self::key_value);
         }
+        self.changed_keys = outer;
     }
 }
 

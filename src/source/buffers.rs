@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 
 use super::record_id::RecordIds;
 use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
-use crate::thread::quietly;
+use crate::thread::{self, quietly};
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
@@ -224,6 +224,14 @@ pub(super) fn current_trace() -> Option<TraceIds> {
 /// OpenTelemetry's context of this thread, where it may be asked.
 pub(crate) fn current_context() -> Option<Context> {
     (otel_context() == OtelContext::Alive).then(Context::current)
+}
+
+/// The context with the active span, where that may be changed.
+///
+/// The SDK calls span processors while it holds the lock of the span: one of the application's that logs, or panics, would
+/// wait for itself.
+pub(super) fn current_span() -> Option<Context> {
+    current_context().filter(|context| !thread::is_in_span_processor() && context.has_active_span())
 }
 
 /// The ids of the span in that context.

@@ -1,5 +1,7 @@
 //! What all sources of records have in common.
 
+use std::borrow::Cow;
+
 use log::Level;
 use opentelemetry::Context;
 use tracing_core::callsite::Identifier;
@@ -9,7 +11,6 @@ use super::encode::severity_number;
 use super::repetition::Similar;
 use crate::console::{Printed, Terminal};
 use crate::otlp::{RecordWriter, TraceIds};
-use crate::thread::guarded;
 
 /// What a facade lends for one record.
 pub(super) trait Source {
@@ -32,12 +33,19 @@ pub(super) trait Source {
     fn trace(&self, root: Option<TraceIds>) -> Option<TraceIds> {
         buffers::current_trace().or(root)
     }
-    /// The context of the span it belongs to.
+    /// The context of the span it belongs to, where that may be changed.
     fn otel_context(&self) -> Option<Context> {
-        buffers::current_context()
+        buffers::current_span()
     }
-    /// The message as text, for a filter on it; `None` for what no such filter concerns.
-    fn text(&self) -> Option<String>;
+    /// The message as text, for a filter on it; `None` if no such filter concerns it, or if formatting it panicked. It is
+    /// kept, so that nothing formats it again.
+    fn text(&self) -> Option<Cow<'_, str>>;
+    /// Formats message and values now, once, because more than one destination needs them.
+    fn render(&self) {}
+    /// Whether a value panicked while it was formatted. It would panic again.
+    fn has_panicked(&self) -> bool {
+        false
+    }
     /// Prints it as env_logger does.
     fn print(&self, terminal: &Terminal) -> Printed;
     fn location(&self) -> Location<'_>;
@@ -53,7 +61,7 @@ pub(super) trait Source {
             target: self.target(),
             severity_number: self.severity_number(),
             severity_text: self.severity_text(),
-            text: if has_place { None } else { guarded(|| self.text()).flatten() },
+            text: if has_place { None } else { self.text().map(Cow::into_owned) },
             location,
             callsite,
         }

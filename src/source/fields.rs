@@ -4,11 +4,10 @@ use std::error::Error;
 
 use crate::otlp::{RecordWriter, causes, error_type, text_of};
 
-/// An error: its text under the application's key, and for the first error of a record `exception.message`,
+/// An error: its text, which the caller has formatted, under the application's key, and for the first error of a record `exception.message`,
 /// `exception.type` where it is known, and `exception.causes`, the source chain with the outermost first.
 #[cold]
-pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static)) {
-    let message = text_of(&error);
+pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static), message: &str) {
     // Under keys of ours, what is to be redacted would be told all the same.
     if !writer.has("exception.message") && !writer.hides(key) {
         if let Some(name) = error_type(error) {
@@ -20,7 +19,7 @@ pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error
                 value.array(|list| chain.iter().for_each(|cause| list.value(|value| value.str(cause))));
             });
         }
-        writer.attribute("exception.message", |value| value.str(&message));
+        writer.attribute("exception.message", |value| value.str(message));
     }
-    writer.attribute(key, |value| value.str(&message));
+    writer.attribute(key, |value| value.str(message));
 }

@@ -1,104 +1,218 @@
 //! `log` records, straight from the borrowed record.
 
-use std::error::Error;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt::{self, Write as _};
 
-use log::kv::{self, VisitSource, VisitValue};
+use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 
 use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
 use crate::console::{Printed, Terminal};
-use crate::otlp::{RecordWriter, ValueWriter, write_serde};
+use crate::otlp::{RecordWriter, Recorded, text_of, write_serde};
+use crate::thread::guarded;
 
-impl Source for Record<'_> {
+/// A `log` record, with the texts of its values once more than one destination needs them.
+pub(super) struct LogSource<'a> {
+    record: &'a Record<'a>,
+    /// `None` inside if formatting panicked.
+    message: OnceCell<Option<String>>,
+    /// Likewise.
+    pairs: OnceCell<Option<Vec<Pair<'a>>>>,
+}
+
+/// A key-value, formatted once.
+struct Pair<'a> {
+    key: Key<'a>,
+    value: Value<'a>,
+    rendered: Rendered,
+}
+
+enum Rendered {
+    /// An error, with its text.
+    Error(String),
+    /// `None` if its own `Serialize` failed.
+    Value(Option<Recorded>),
+}
+
+impl<'a> LogSource<'a> {
+    pub(super) fn new(record: &'a Record<'a>) -> Self {
+        Self { record, message: OnceCell::new(), pairs: OnceCell::new() }
+    }
+
+    /// Formats the message, unless that was done before.
+    fn message(&self) -> Option<Cow<'_, str>> {
+        if let Some(literal) = self.record.args().as_str() {
+            return Some(Cow::Borrowed(literal));
+        }
+        let formatted = || {
+            let mut text = String::with_capacity(128);
+            // An error of the value's own `Display` keeps what it wrote.
+            let _kept = text.write_fmt(*self.record.args());
+            text
+        };
+        self.message.get_or_init(|| guarded(formatted)).as_deref().map(Cow::Borrowed)
+    }
+
+    /// Formats the key-values, unless that was done before.
+    fn pairs(&self) -> Option<&[Pair<'a>]> {
+        let pairs = self.pairs.get_or_init(|| {
+            guarded(|| {
+                let mut pairs = Vec::new();
+                // One that a source returns leaves the pairs before it.
+                let _kept = self.record.key_values().visit(&mut Render(&mut pairs));
+                pairs
+            })
+        });
+        pairs.as_deref()
+    }
+
+    /// Lends the record with what was formatted so far, for others that format it.
+    pub(super) fn with_rendered<T>(&self, keeps_errors: bool, run: impl FnOnce(&Record<'_>) -> T) -> T {
+        let Some(Some(pairs)) = self.pairs.get() else { return run(self.record) };
+        let pairs = Shown { pairs, keeps_errors };
+        let mut record = self.record.to_builder();
+        record.key_values(&pairs);
+        match self.message.get().and_then(Option::as_deref) {
+            Some(message) => run(&record.args(format_args!("{message}")).build()),
+            None => run(&record.build()),
+        }
+    }
+}
+
+impl Source for LogSource<'_> {
     fn target(&self) -> &str {
-        self.target()
+        self.record.target()
     }
 
     fn level(&self) -> Level {
-        self.level()
+        self.record.level()
     }
 
-    fn text(&self) -> Option<String> {
-        Some(self.args().to_string())
+    fn text(&self) -> Option<Cow<'_, str>> {
+        self.message()
+    }
+
+    fn render(&self) {
+        let _rendered = self.message().and_then(|_| self.pairs());
+    }
+
+    #[inline]
+    fn has_panicked(&self) -> bool {
+        matches!(self.message.get(), Some(None)) || matches!(self.pairs.get(), Some(None))
     }
 
     fn print(&self, terminal: &Terminal) -> Printed {
-        terminal.print(self)
+        match self.pairs() {
+            Some(_) => self.with_rendered(terminal.has_custom_format(), |record| terminal.print(record)),
+            None => Printed::Panicked,
+        }
     }
 
     fn location(&self) -> Location<'_> {
-        Location { file: self.file(), line: self.line(), lasting: self.file_static().is_some() }
+        let record = self.record;
+        Location { file: record.file(), line: record.line(), lasting: record.file_static().is_some() }
     }
 
+    #[inline]
     fn write(&self, writer: &mut RecordWriter<'_>) {
-        writer.body(*self.args());
-        // The visitor returns no errors; one that a source returns leaves the pairs before it.
-        let _kept = self.key_values().visit(&mut Pairs(writer));
+        match self.message.get() {
+            Some(message) => writer.body(format_args!("{}", message.as_deref().unwrap_or_default())),
+            None => writer.body(*self.record.args()),
+        }
+        match self.pairs.get() {
+            Some(pairs) => pairs.iter().flatten().for_each(|pair| pair.write(writer)),
+            None => {
+                // The visitor returns no errors; one that a source returns leaves the pairs before it.
+                let _kept = self.record.key_values().visit(&mut Pairs(writer));
+            }
+        }
+    }
+}
+
+impl Pair<'_> {
+    fn write(&self, writer: &mut RecordWriter<'_>) {
+        let key = self.key.as_str();
+        match (&self.rendered, self.value.to_borrowed_error()) {
+            (Rendered::Error(text), Some(error)) => fields::error(writer, key, error, text),
+            (Rendered::Error(text), None) => writer.attribute(key, |writer| writer.str(text)),
+            (Rendered::Value(Some(value)), _) => writer.attribute(key, |writer| write_serde(value, writer)),
+            (Rendered::Value(None), _) => {}
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match &self.rendered {
+            Rendered::Error(text) => Some(text),
+            Rendered::Value(Some(recorded)) => recorded.as_text(),
+            Rendered::Value(None) => Some("<not serializable>"),
+        }
+    }
+
+    /// The value for a formatter that knows nothing of what was rendered.
+    fn shown(&self, keeps_errors: bool) -> Value<'_> {
+        match &self.rendered {
+            // Who formats for himself may want the sources of an error.
+            Rendered::Error(_) if keeps_errors => self.value.clone(),
+            Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_shown(&self.value),
+            Rendered::Error(_) | Rendered::Value(_) => Value::from_display(self),
+        }
+    }
+}
+
+/// The text that was rendered, unless a custom format asks for padding or the like: only the value itself knows what it does
+/// then.
+impl fmt::Display for Pair<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = f.width().is_none() && f.precision().is_none() && !(f.alternate() || f.sign_plus());
+        match self.text() {
+            Some(text) if is_plain => f.write_str(text),
+            _ => self.value.fmt(f),
+        }
+    }
+}
+
+/// The key-values of a record for a formatter.
+struct Shown<'s, 'a> {
+    pairs: &'s [Pair<'a>],
+    keeps_errors: bool,
+}
+
+impl kv::Source for Shown<'_, '_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        self.pairs.iter().try_for_each(|pair| visitor.visit_pair(pair.key.clone(), pair.shown(self.keeps_errors)))
+    }
+
+    fn count(&self) -> usize {
+        self.pairs.len()
+    }
+}
+
+/// Formats each pair once.
+struct Render<'p, 'a>(&'p mut Vec<Pair<'a>>);
+
+impl<'a> VisitSource<'a> for Render<'_, 'a> {
+    fn visit_pair(&mut self, key: Key<'a>, value: Value<'a>) -> Result<(), kv::Error> {
+        let rendered = match value.to_borrowed_error() {
+            Some(error) => Rendered::Error(text_of(&error)),
+            None => Rendered::Value(Recorded::new(&value)),
+        };
+        self.0.push(Pair { key, value, rendered });
+        Ok(())
     }
 }
 
 struct Pairs<'a, 'b>(&'a mut RecordWriter<'b>);
 
 impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
-    fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         match value.to_borrowed_error() {
-            Some(error) => fields::error(self.0, key.as_str(), error),
-            None => self.0.attribute(key.as_str(), |writer| {
-                let _infallible = value.visit(Typed(Some(writer)));
-            }),
+            Some(error) => fields::error(self.0, key.as_str(), error, &text_of(&error)),
+            // Serialising knows the types of the facade, and what was captured by serde, sval, `Debug` or `Display`.
+            None => self.0.attribute(key.as_str(), |writer| write_serde(&value, writer)),
         }
         Ok(())
-    }
-}
-
-/// Writes one value with the type the facade knows.
-struct Typed<'a>(Option<ValueWriter<'a>>);
-
-macro_rules! typed {
-    ($($method:ident($type:ty) => $writer:ident),+ $(,)?) => {
-        $(fn $method(&mut self, value: $type) -> Result<(), kv::Error> {
-            if let Some(writer) = self.0.take() {
-                writer.$writer(value);
-            }
-            Ok(())
-        })+
-    };
-}
-
-impl<'v> VisitValue<'v> for Typed<'_> {
-    typed! {
-        visit_bool(bool) => bool,
-        visit_f64(f64) => double,
-        visit_i64(i64) => int,
-        visit_i128(i128) => wide,
-        visit_str(&str) => str,
-        visit_u64(u64) => wide,
-        visit_u128(u128) => wide,
-    }
-
-    /// Captured by serde, sval, `Debug` or `Display`: serialising knows them all.
-    fn visit_any(&mut self, value: kv::Value<'_>) -> Result<(), kv::Error> {
-        if let Some(writer) = self.0.take() {
-            write_serde(&value, writer);
-        }
-        Ok(())
-    }
-
-    fn visit_null(&mut self) -> Result<(), kv::Error> {
-        self.0 = None;
-        Ok(())
-    }
-
-    fn visit_error(&mut self, error: &(dyn Error + 'static)) -> Result<(), kv::Error> {
-        if let Some(writer) = self.0.take() {
-            writer.display(&error);
-        }
-        Ok(())
-    }
-
-    fn visit_borrowed_error(&mut self, error: &'v (dyn Error + 'static)) -> Result<(), kv::Error> {
-        self.visit_error(error)
     }
 }

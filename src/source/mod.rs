@@ -47,5 +47,6 @@ pub(crate) use tracing::EventLayer;
 
 /// Takes a record of the `log` crate.
 pub(crate) fn take_log(pipeline: &Pipeline, record: &::log::Record<'_>) {
-    pipeline.take(record, |front| front.official_log(record));
+    let source = log::LogSource::new(record);
+    pipeline.take(&source, |front| source.with_rendered(false, |record| front.official_log(record)));
 }

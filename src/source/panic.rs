@@ -1,13 +1,15 @@
 //! Panics as records: the last thing a crashing service says reaches the collector too.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::borrow::Cow;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use log::Level;
+use opentelemetry::trace::{Status, TraceContextExt as _};
 
-use super::buffers::Location;
-use super::pipeline::Source;
+use super::buffers::{self, Location};
+use super::pipeline::{Pipeline, Source};
 use crate::console::{Printed, Terminal};
 use crate::otlp::RecordWriter;
 use crate::{installed, thread};
@@ -59,7 +61,15 @@ fn record(info: &PanicHookInfo<'_>) {
         backtrace: backtrace.map(|backtrace| backtrace.to_string()),
         fatal: cfg!(panic = "abort") || (!thread::is_guarded() && std::thread::current().name() == Some("main")),
     };
+    mark_span(pipeline, &source.message);
     pipeline.take(&source, |front| front.own_record(&source));
+}
+
+/// Sets the status of the active span to Error, as a tracing event at ERROR does.
+fn mark_span(pipeline: &Pipeline, message: &str) {
+    let Some(context) = buffers::current_span() else { return };
+    let text = if pipeline.hides("exception.message") { "" } else { message };
+    context.span().set_status(Status::error(text.to_owned()));
 }
 
 fn message(info: &PanicHookInfo<'_>) -> String {
@@ -103,7 +113,7 @@ impl Source for PanicSource {
     }
 
     // No filter keeps a panic from being told.
-    fn text(&self) -> Option<String> {
+    fn text(&self) -> Option<Cow<'_, str>> {
         None
     }
 

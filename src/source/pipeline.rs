@@ -173,6 +173,16 @@ impl Pipeline {
         &self.engines
     }
 
+    /// Whether anything is redacted.
+    pub(crate) fn redacts(&self) -> bool {
+        self.redaction.is_some()
+    }
+
+    /// Whether values under that key are redacted.
+    pub(crate) fn hides(&self, key: &str) -> bool {
+        self.redaction.as_ref().is_some_and(|redaction| redaction.hides(key))
+    }
+
     /// Whether a record would pass the module stage. Counts nothing.
     pub(crate) fn is_enabled(&self, target: &str, level: Level) -> bool {
         self.levels.allows(target, level)
@@ -214,7 +224,7 @@ impl Pipeline {
     ) {
         let call = Call::enter();
         if let Some((filter, by)) = &self.message_filter
-            && !guarded(|| source.text().is_none_or(|text| filter.is_match(&text))).unwrap_or(true)
+            && source.text().is_some_and(|text| !filter.is_match(&text))
         {
             let by = || format!("{by}: a filter on the text");
             let cut = self.levels.cuts.number(Stage::Module, source.target(), by).unwrap_or_default();
@@ -227,30 +237,34 @@ impl Pipeline {
         if shard == thread::OWN {
             probe::note(if verdict.otlp { Reached::Accepted } else { Reached::Destination });
         }
-        if verdict.console
-            && let Some(terminal) = &self.terminal
-        {
-            let printed = source.print(terminal);
+        let goes_on = verdict.otlp || verdict.mirror;
+        // The official appenders format some values more than once.
+        if goes_on && (verdict.console || matches!(self.front, Front::Official(_))) {
+            source.render();
             engine = self.after_user_code(engine, shard, verdict);
-            match printed {
-                Printed::Whole => {}
-                Printed::NotWritten => engine.ledger.count(shard, Count::ConsoleFailed),
-                Printed::Panicked => {
-                    engine.ledger.count(shard, Count::ConsoleFailed);
-                    // It would panic again.
-                    if verdict.otlp {
-                        engine.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked);
-                    }
-                    return;
-                }
-            }
         }
-        if !verdict.otlp && !verdict.mirror {
+        if source.has_panicked() {
+            if verdict.console {
+                engine.ledger.count(shard, Count::ConsoleFailed);
+            }
+            if verdict.otlp {
+                engine.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked);
+            }
             return;
         }
-        match &self.front {
-            Front::Direct => self.encode(engine, shard, source, verdict),
-            front => self.through_sdk(engine, shard, source, verdict, || official(front)),
+        if goes_on {
+            match &self.front {
+                Front::Direct => self.encode(engine, shard, source, verdict),
+                front => self.through_sdk(engine, shard, source, verdict, || official(front)),
+            }
+        }
+        // Last: a console that nobody reads may hold the caller, but not the record.
+        if verdict.console
+            && let Some(terminal) = &self.terminal
+            && source.print(terminal) != Printed::Whole
+        {
+            // Formatting may have forked.
+            self.engines.current().ledger.count(shard, Count::ConsoleFailed);
         }
     }
 
@@ -381,7 +395,7 @@ impl Pipeline {
         let (engine, shard) = (self.engines.current(), thread::number());
         self.clean(engine, shard, buffers, scope_end);
         if self.exception_events && severity >= severity_number(Level::Error) {
-            add_exception(buffers, scope_end, buffers::current_context);
+            add_exception(buffers, scope_end, buffers::current_span);
         }
         self.hand_over(engine, shard, buffers, scope_end, severity, Verdict { console: false, otlp, mirror });
     }

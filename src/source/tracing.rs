@@ -1,5 +1,7 @@
 //! `tracing` events, straight from the borrowed event, and the layer that receives them.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,14 +18,14 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::buffers::{self, Location};
-use super::event_line;
+use super::event_line::{self, OwnedFields};
 use super::fields;
 use super::pipeline::{Pipeline, Source};
 use super::probe::is_probing;
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
-use crate::otlp::{RecordWriter, Redaction, TraceIds};
-use crate::thread::guarded;
+use crate::otlp::{RecordWriter, TraceIds, text_of};
+use crate::thread::{Call, guarded};
 use crate::{installed, thread};
 
 /// Receives tracing's events.
@@ -130,12 +132,14 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let Some(pipeline) = self.pipeline() else { return };
-        let source = EventSource { event, context: &context, dispatch: &self.dispatch };
+        let source = EventSource { event, context: &context, dispatch: &self.dispatch, fields: OnceCell::new() };
         // In somebody's registry, that is for somebody's tracing-opentelemetry to do.
         if matches!(self.role, Role::Root) && *event.metadata().level() == tracing_core::Level::ERROR {
-            source.mark_span(pipeline.redaction.as_ref());
+            source.mark_span(pipeline);
         }
-        pipeline.take(&source, |front| front.official_event(event, &source));
+        pipeline.take(&source, |front| {
+            source.with_rendered(|event| front.official_event(event, &source));
+        });
     }
 }
 
@@ -144,6 +148,8 @@ pub(super) struct EventSource<'a, S> {
     event: &'a Event<'a>,
     context: &'a Context<'a, S>,
     dispatch: &'a OnceLock<WeakDispatch>,
+    /// The fields as texts, once more than one destination needs them; `None` inside if one panicked.
+    fields: OnceCell<Option<OwnedFields>>,
 }
 
 impl<S> EventSource<'_, S>
@@ -156,15 +162,28 @@ where
 
     /// Sets the status of the event's span to Error, with the text of the error in it, if there is one.
     #[cold]
-    fn mark_span(&self, redaction: Option<&Redaction>) {
+    fn mark_span(&self, pipeline: &Pipeline) {
         if thread::is_own() {
             return;
         }
         let Some(context) = Source::otel_context(self) else { return };
-        let mut error = FirstError { text: String::new(), redaction };
-        // A value that panics while it is formatted marks the span without words.
-        let _formatted = guarded(|| self.event.record(&mut error));
-        context.span().set_status(Status::error(error.text));
+        // A value that panics while it is formatted marks the span without words. So does one that logs itself without end.
+        let fields = Call::enter().filter(|_| event_line::has_error(self.event)).and_then(|_call| self.fields());
+        let error = fields.and_then(|fields| fields.first_error(|key| pipeline.hides(key))).unwrap_or_default();
+        context.span().set_status(Status::error(error.to_owned()));
+    }
+
+    /// Lends the event with what was formatted so far, for others that format it.
+    fn with_rendered<T>(&self, run: impl FnOnce(&Event<'_>) -> T) -> T {
+        match self.fields.get() {
+            Some(Some(fields)) => fields.with_rendered(self.event, run),
+            _ => run(self.event),
+        }
+    }
+
+    /// Formats the fields, unless that was done before.
+    fn fields(&self) -> Option<&OwnedFields> {
+        self.fields.get_or_init(|| guarded(|| OwnedFields::of(self.event))).as_ref()
     }
 
     /// The context of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
@@ -177,38 +196,6 @@ where
             .span(parent)?
             .scope()
             .find_map(|span| tracing_opentelemetry::get_otel_context(&span.id(), &dispatch))
-    }
-}
-
-/// The text of the first error among the fields: a value that is one, or a field of that name. A field that is to be redacted
-/// tells nothing.
-struct FirstError<'a> {
-    text: String,
-    redaction: Option<&'a Redaction>,
-}
-
-impl FirstError<'_> {
-    fn take(&mut self, field: &Field, is_error: bool, text: impl FnOnce() -> String) {
-        let name = field.name();
-        let hides = || self.redaction.is_some_and(|redaction| redaction.hides(name));
-        if (is_error || name == "error") && self.text.is_empty() && !hides() {
-            self.text = text();
-        }
-    }
-}
-
-impl Visit for FirstError<'_> {
-    /// What `error = %e` and `#[instrument(err)]` give.
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.take(field, false, || format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.take(field, false, || value.to_owned());
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.take(field, true, || value.to_string());
     }
 }
 
@@ -239,18 +226,33 @@ where
 
     fn otel_context(&self) -> Option<OtelContext> {
         match self.event.parent() {
+            Some(_) if thread::is_in_span_processor() => None,
             Some(parent) => self.explicit(parent),
-            None if self.event.is_contextual() => buffers::current_context(),
+            None if self.event.is_contextual() => buffers::current_span(),
             None => None,
         }
     }
 
-    fn text(&self) -> Option<String> {
-        Some(event_line::text(self.event))
+    fn text(&self) -> Option<Cow<'_, str>> {
+        let fields = self.fields()?;
+        let without_message = || event_line::body_without_message(self.event.metadata(), fields, |_| false).into();
+        Some(fields.message().unwrap_or_else(without_message))
+    }
+
+    fn render(&self) {
+        let _rendered = self.fields();
+    }
+
+    #[inline]
+    fn has_panicked(&self) -> bool {
+        matches!(self.fields.get(), Some(None))
     }
 
     fn print(&self, terminal: &Terminal) -> Printed {
-        event_line::print(self.event, terminal)
+        match self.fields() {
+            Some(fields) => event_line::print(self.event.metadata(), fields, terminal),
+            None => Printed::Panicked,
+        }
     }
 
     fn location(&self) -> Location<'_> {
@@ -263,9 +265,17 @@ where
     }
 
     fn write(&self, writer: &mut RecordWriter<'_>) {
-        self.event.record(&mut Fields(writer));
-        if !writer.has_body() {
-            let body = event_line::body_without_message(self.event, |key| writer.hides(key));
+        let metadata = self.event.metadata();
+        // Without a message, the fields are the body too.
+        if metadata.fields().field("message").is_none() {
+            self.render();
+        }
+        let rendered = self.fields.get().and_then(Option::as_ref);
+        self.event.record(&mut Fields { writer, rendered, next: 0 });
+        if !writer.has_body()
+            && let Some(fields) = self.fields()
+        {
+            let body = event_line::body_without_message(metadata, fields, |key| writer.hides(key));
             writer.body(format_args!("{body}"));
         }
     }
@@ -273,11 +283,21 @@ where
 
 /// Writes each field with its type. A field called `message` is the body, whatever its type; were there a second one,
 /// it stays an attribute of that name.
-struct Fields<'a, 'b>(&'a mut RecordWriter<'b>);
+struct Fields<'a, 'b> {
+    writer: &'a mut RecordWriter<'b>,
+    rendered: Option<&'a OwnedFields>,
+    next: usize,
+}
 
-impl Fields<'_, '_> {
-    fn is_body(&self, field: &Field) -> bool {
-        field.name() == "message" && !self.0.has_body()
+impl<'a> Fields<'a, '_> {
+    fn is_body(&mut self, field: &Field) -> bool {
+        self.next += 1;
+        field.name() == "message" && !self.writer.has_body()
+    }
+
+    /// The text of the field that is visited, if it was formatted before.
+    fn text(&self) -> Option<&'a str> {
+        self.rendered?.text(self.next.checked_sub(1)?)
     }
 }
 
@@ -285,9 +305,9 @@ macro_rules! fields {
     ($($method:ident($type:ty) => $writer:ident),+ $(,)?) => {
         $(fn $method(&mut self, field: &Field, value: $type) {
             if self.is_body(field) {
-                self.0.body(format_args!("{value}"));
+                self.writer.body(format_args!("{value}"));
             } else {
-                self.0.attribute(field.name(), |writer| writer.$writer(value));
+                self.writer.attribute(field.name(), |writer| writer.$writer(value));
             }
         })+
     };
@@ -306,25 +326,28 @@ impl Visit for Fields<'_, '_> {
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
         if self.is_body(field) {
-            self.0.body_value(|writer| writer.bytes(value));
+            self.writer.body_value(|writer| writer.bytes(value));
         } else {
-            self.0.attribute(field.name(), |writer| writer.bytes(value));
+            self.writer.attribute(field.name(), |writer| writer.bytes(value));
         }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        if self.is_body(field) {
-            self.0.body(format_args!("{value}"));
+        let is_body = self.is_body(field);
+        let text = self.text().map_or_else(|| text_of(&value).into(), Cow::Borrowed);
+        if is_body {
+            self.writer.body(format_args!("{text}"));
         } else {
-            fields::error(self.0, field.name(), value);
+            fields::error(self.writer, field.name(), value, &text);
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.is_body(field) {
-            self.0.body(format_args!("{value:?}"));
-        } else {
-            self.0.attribute(field.name(), |writer| writer.debug(value));
+        match (self.is_body(field), self.text()) {
+            (true, Some(text)) => self.writer.body(format_args!("{text}")),
+            (true, None) => self.writer.body(format_args!("{value:?}")),
+            (false, Some(text)) => self.writer.attribute(field.name(), |writer| writer.str(text)),
+            (false, None) => self.writer.attribute(field.name(), |writer| writer.debug(value)),
         }
     }
 }

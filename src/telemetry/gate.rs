@@ -3,13 +3,14 @@
 use std::any::TypeId;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::sync::Mutex;
 
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::dispatcher;
-
+use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
@@ -18,13 +19,15 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::root;
 use super::tracer::LateTracer;
-use crate::os;
-use crate::source::touch_thread;
+use crate::source::{Pipeline, touch_thread};
 use crate::thread::quietly;
+use crate::{installed, os};
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
 pub(crate) struct SpanGate<S> {
     layer: OpenTelemetryLayer<S, LateTracer>,
+    /// The same without attributes of the span that repeat an error under keys of their own.
+    without_exceptions: OpenTelemetryLayer<S, LateTracer>,
 }
 
 impl<S> fmt::Debug for SpanGate<S> {
@@ -103,13 +106,34 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     pub(crate) fn new() -> Self {
-        Self {
-            layer: tracing_opentelemetry::layer()
-                .with_tracer(LateTracer)
-                .with_tracked_inactivity(false)
-                .with_target(false),
-        }
+        let layer =
+            || tracing_opentelemetry::layer().with_tracer(LateTracer).with_tracked_inactivity(false).with_target(false);
+        let without_exceptions = layer().with_error_fields_to_exceptions(false).with_error_records_to_exceptions(false);
+        Self { layer: layer(), without_exceptions }
     }
+}
+
+/// Looks for an error in a field that is to be redacted: tracing-opentelemetry writes its text as `exception.message` and
+/// `exception.stacktrace` too, where nothing tells which field it came from.
+struct HiddenError<'a> {
+    pipeline: &'a Pipeline,
+    found: bool,
+}
+
+impl Visit for HiddenError<'_> {
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+
+    fn record_error(&mut self, field: &Field, _value: &(dyn Error + 'static)) {
+        self.found |= self.pipeline.hides(field.name());
+    }
+}
+
+/// Whether there is such an error.
+fn hides_error(record: impl FnOnce(&mut dyn Visit)) -> bool {
+    let Some(pipeline) = installed::pipeline().filter(|pipeline| pipeline.redacts()) else { return false };
+    let mut hidden = HiddenError { pipeline, found: false };
+    record(&mut hidden);
+    hidden.found
 }
 
 impl<S> Layer<S> for SpanGate<S>
@@ -125,7 +149,8 @@ where
         // meant to have none (`parent: None`), which no tracer could tell apart.
         let _under_root =
             root::is_installed().then(|| OtelContext::map_current(root::under_root)).flatten().map(OtelContext::attach);
-        self.layer.on_new_span(attributes, id, context);
+        let layer = if hides_error(|visit| attributes.record(visit)) { &self.without_exceptions } else { &self.layer };
+        layer.on_new_span(attributes, id, context);
         let id = id.into_u64();
         with_open(id, |open| {
             open.insert(id, os::fork_generation());
@@ -133,7 +158,8 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.layer.on_record(id, values, context);
+        let layer = if hides_error(|visit| values.record(visit)) { &self.without_exceptions } else { &self.layer };
+        layer.on_record(id, values, context);
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {

@@ -13,6 +13,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider
 
 use crate::config::{Propagator, SpanConfig};
 use crate::os;
+use crate::thread::in_span_processor;
 
 /// The provider that makes spans where nobody else's does. `processors` are called in this order.
 pub(super) fn build(
@@ -54,11 +55,11 @@ struct Boxed(Box<dyn SpanProcessor>);
 
 impl SpanProcessor for Boxed {
     fn on_start(&self, span: &mut Span, context: &Context) {
-        self.0.on_start(span, context);
+        in_span_processor(|| self.0.on_start(span, context));
     }
 
     fn on_end(&self, span: SpanData) {
-        self.0.on_end(span);
+        in_span_processor(|| self.0.on_end(span));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -13,11 +13,18 @@ pub(crate) const GROUP: Group = Group {
     tests: named![
         a_broken_pipe_costs_no_record,
         a_closed_stderr_costs_no_record,
+        a_console_that_nobody_reads_holds_its_caller_and_not_the_record,
         a_full_disk_costs_no_record,
         a_stderr_that_cannot_be_written_costs_no_record,
         a_stdout_that_cannot_be_written_is_counted_by_the_mirror,
     ],
-    scenarios: named![log_ten, log_ten_after_the_pipe_broke, log_ten_with_bad_stderr, mirror_to_a_full_disk],
+    scenarios: named![
+        log_ten,
+        log_ten_after_the_pipe_broke,
+        log_ten_with_bad_stderr,
+        mirror_to_a_full_disk,
+        print_until_it_blocks
+    ],
 };
 
 fn ten() {
@@ -88,6 +95,41 @@ fn a_stderr_that_cannot_be_written_costs_no_record() {
     let receiver = receiver();
     let child = Child::new("log_ten_with_bad_stderr").to(&receiver).run();
     assert_nothing_lost(&receiver, child, 10);
+}
+
+fn print_until_it_blocks(arguments: &[String]) {
+    logbridge::init();
+    let bridge = logbridge::bridge().expect("installed");
+    // Far more than a pipe holds: the thread never comes back.
+    let by_tracing = arguments == ["tracing"];
+    std::thread::spawn(move || {
+        let text = "x".repeat(1 << 20);
+        if by_tracing {
+            tracing::warn!(text, "the last words")
+        } else {
+            log::warn!(text; "the last words")
+        }
+        unreachable!("the console took all of it");
+    });
+    let counters = || bridge.report().counters;
+    while counters().otlp.accepted == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    // Counted before it is appended: the flush after that moment finds it.
+    while counters().otlp.delivered == 0 {
+        bridge.flush(std::time::Duration::from_secs(10)).expect("delivered, although the caller waits");
+    }
+    std::process::exit(0);
+}
+
+fn a_console_that_nobody_reads_holds_its_caller_and_not_the_record() {
+    for way in ["log", "tracing"] {
+        let receiver = receiver();
+        let (_never_read, stderr) = std::io::pipe().expect("a pipe");
+        let child = Child::new("print_until_it_blocks").arg(way).to(&receiver).stderr(stderr).run().success();
+        let logs = receiver.logs();
+        assert_eq!((arrived(&logs, "the last words"), logs.len()), (1, 1), "{way}: {child}");
+    }
 }
 
 fn full_disk() -> Option<File> {

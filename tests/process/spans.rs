@@ -21,6 +21,8 @@ pub(crate) const GROUP: Group = Group {
         a_full_queue_drops_and_counts,
         a_hanging_traces_endpoint_delays_the_exit_only_so_long,
         a_panic_in_main_delivers_its_span,
+        a_panic_tells_its_span_no_more_than_redaction_allows,
+        a_span_processor_that_logs_and_panics_does_not_deadlock,
         an_exit_while_threads_make_spans_does_not_go_on_for_ever,
         spans_and_carried_contexts_in_exit_handlers_do_no_harm,
         the_end_of_a_provider_is_not_the_end_of_the_records,
@@ -46,6 +48,8 @@ pub(crate) const GROUP: Group = Group {
         many_spans,
         nested_spans,
         panic_in_a_span,
+        panics_in_spans_of_the_api,
+        processor_that_logs_and_panics,
         providers_end,
         spans_in_an_exit_handler,
         shut_down_in_a_span,
@@ -149,7 +153,83 @@ fn a_panic_in_main_delivers_its_span() {
     assert_spans(&receiver, &["doomed"], &child);
     let logs = receiver.logs();
     assert_eq!((logs.len(), &logs[0].span_id), (1, &receiver.spans()[0].span_id), "the panic belongs to it");
-    assert_eq!(receiver.spans()[0].attribute("logbridge.ended_at_exit"), None, "unwinding ended it");
+    let span = &receiver.spans()[0];
+    assert_eq!(span.attribute("logbridge.ended_at_exit"), None, "unwinding ended it");
+    assert_eq!((span.status_code, span.status_message.as_str()), (2, "out of tea"), "{span}");
+}
+
+fn panics_in_spans_of_the_api(arguments: &[String]) {
+    use opentelemetry::trace::Tracer as _;
+    let redact = arguments.iter().fold(logbridge::Redact::new(), |redact, word| match word.split_once('=') {
+        Some(("key", key)) => redact.keys([key]),
+        Some((_, value)) => redact.values([value]),
+        None => redact,
+    });
+    logbridge::builder().redact(redact).init();
+    // The hook may not be the first to ask for this thread's context.
+    log::info!("before");
+    let caught = std::panic::catch_unwind(|| {
+        opentelemetry::global::tracer("api").in_span("doomed", |_| panic!("the password is rose"))
+    });
+    assert!(caught.is_err());
+}
+
+fn a_panic_tells_its_span_no_more_than_redaction_allows() {
+    for (arguments, expected) in [
+        (&[][..], "the password is rose"),
+        (&["value=rose"], "the password is [redacted]"),
+        (&["key=exception.message"], ""),
+    ] {
+        let receiver = receiver();
+        let child = Child::new("panics_in_spans_of_the_api").to(&receiver);
+        let child = arguments.iter().fold(child, Child::arg).run().success().quiet().within(SLACK);
+        assert_spans(&receiver, &["doomed"], &child);
+        let span = &receiver.spans()[0];
+        assert_eq!((span.status_code, span.status_message.as_str()), (2, expected), "{span}");
+    }
+}
+
+/// It is called while the SDK holds the lock of the span.
+#[derive(Debug)]
+struct LogsAndPanics;
+
+impl opentelemetry_sdk::trace::SpanProcessor for LogsAndPanics {
+    fn on_start(&self, _span: &mut opentelemetry_sdk::trace::Span, _context: &Context) {}
+
+    fn on_end(&self, _span: opentelemetry_sdk::trace::SpanData) {
+        let error = std::io::Error::other("inside");
+        tracing::error!(error = &error as &dyn std::error::Error, "of tracing");
+        log::error!(error:err = error; "of log");
+        panic!("of a processor");
+    }
+
+    fn force_flush(&self) -> opentelemetry_sdk::error::OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> opentelemetry_sdk::error::OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn processor_that_logs_and_panics(_: &[String]) {
+    use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
+    logbridge::builder().span_processor(LogsAndPanics).exception_events(true).init();
+    log::info!("before");
+    let span = opentelemetry::global::tracer("api").start("ended while it is active");
+    let _active = Context::current_with_span(span).attach();
+    let end = || Context::map_current(|context| context.span().end());
+    assert!(std::panic::catch_unwind(end).is_err());
+    log::info!("after");
+}
+
+fn a_span_processor_that_logs_and_panics_does_not_deadlock() {
+    let receiver = receiver();
+    let child = Child::new("processor_that_logs_and_panics").to(&receiver).run().success().within(SLACK);
+    let messages: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
+    for message in ["before", "of tracing", "of log", "after"] {
+        assert!(messages.iter().any(|found| found == message), "{message}: {messages:?} {child}");
+    }
 }
 
 fn shut_down_in_a_span(_: &[String]) {
@@ -414,6 +494,7 @@ fn errors_are_span_events_where_that_is_asked_for() {
             let status = match span.name.as_str() {
                 "of tracing" | "explicit" => (2, "invalid digit found in string"),
                 "no error in it" => (2, ""),
+                "panicked" => (2, "out of tea"),
                 _ => (0, ""),
             };
             assert_eq!((span.status_code, span.status_message.as_str()), status, "{span}");

@@ -34,12 +34,18 @@ impl Pass<'_> {
     }
 
     fn attributes(&mut self, attributes: &mut [KeyValue]) {
+        self.changed_keys.clear();
         for pair in attributes {
-            if self.hides(pair.key.as_str()) {
+            let is_hidden = self.hides(pair.key.as_str());
+            let is_ours = OUR_NUMBERS.contains(&pair.key.as_str());
+            if let Some(cleaned) = self.key_without_matches(pair.key.as_str()) {
+                pair.key = cleaned.into();
+            }
+            if is_hidden {
                 self.redacted += 1;
                 pair.value = Value::String(REDACTED.into());
             } else if !self.redaction.values.is_empty() {
-                self.is_ours = OUR_NUMBERS.contains(&pair.key.as_str());
+                self.is_ours = is_ours;
                 self.value(&mut pair.value);
             }
         }
@@ -51,7 +57,7 @@ impl Pass<'_> {
             Value::I64(number) if !self.is_ours => {
                 self.without_matches(&number.to_string()).map(|text| Value::String(text.into()))
             }
-            Value::F64(number) => self.without_matches(&format!("{number:?}")).map(|text| Value::String(text.into())),
+            Value::F64(number) => self.double_without_matches(*number).map(|text| Value::String(text.into())),
             Value::Array(Array::String(values)) => {
                 let texts: Vec<Cow<'_, str>> = values.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
                 self.list(&texts)
@@ -60,7 +66,13 @@ impl Pass<'_> {
                 self.list(&values.iter().map(|number| number.to_string().into()).collect::<Vec<_>>())
             }
             Value::Array(Array::F64(values)) => {
-                self.list(&values.iter().map(|number| format!("{number:?}").into()).collect::<Vec<_>>())
+                let is_large = |number: &&f64| number.abs() >= 1e16 && number.is_finite();
+                let text = |number: &f64| match is_large(&number) {
+                    // Without an exponent, which would hide digits.
+                    true => number.to_string().into(),
+                    false => format!("{number:?}").into(),
+                };
+                self.list(&values.iter().map(text).collect::<Vec<_>>())
             }
             _ => None,
         };

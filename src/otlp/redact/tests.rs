@@ -105,13 +105,38 @@ fn only_what_matches_goes_out_of_a_value() {
         redacted(&redaction(&[], &["4111", "sk-[a-z]+"]), &record),
         (
             "paid with [redacted], or [redacted]: grün code.line.number=4111 card=[redacted] \
-             big=18446744073709551615 price=[redacted].5 raw=706179205b72656461637465645d odd=ff34313131 yes=true \
-             list=[\"a[redacted]b\"] map={\"k4111\":\"[redacted] and [redacted]\"}"
+             big=18446744073709551615 price=[redacted].5 raw=706179205b72656461637465645d odd=ff5b72656461637465645d yes=true \
+             list=[\"a[redacted]b\"] map={\"k[redacted]\":\"[redacted] and [redacted]\"}"
+                .to_owned(),
+            8
+        )
+    );
+    assert_eq!(redaction(&[], &["nowhere"]).record(&record), (record, 0));
+}
+
+#[cfg(feature = "regex")]
+#[test]
+fn keys_that_are_data_are_looked_through_and_stay_apart() {
+    let record = record(|writer| {
+        writer.own_attribute("code.file.path", |value| value.str("code"));
+        writer.attribute("by card", |value| {
+            value.map(|map| {
+                map.entry("4111", |value| value.int(1));
+                map.entry("4112", |value| value.map(|map| map.entry("4113", |value| value.int(2))));
+                map.entry("code", |value| value.str("x"));
+            });
+        });
+        writer.attribute("4114", |value| value.str("top"));
+    });
+    assert_eq!(
+        redacted(&redaction(&[], &["41[0-9]+", "code"]), &record),
+        (
+            "null code.file.path=[redacted] by card={\"[redacted]\":1,\"[redacted]#2\":{\"[redacted]\":2},\
+             \"[redacted]#3\":\"x\"} [redacted]=top"
                 .to_owned(),
             6
         )
     );
-    assert_eq!(redaction(&[], &["nowhere"]).record(&record), (record, 0));
 }
 
 #[cfg(feature = "regex")]
