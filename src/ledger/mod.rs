@@ -92,11 +92,21 @@ impl Cells {
 impl Cells {
     #[inline]
     fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
-        let cuts =
-            self.cuts.get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
+        let cuts = match self.cuts.get() {
+            Some(cuts) => cuts,
+            None => self.make_cuts(),
+        };
         if let Some(cell) = cuts.get(usize::from(cut) * LEVELS + (level as usize - 1)) {
             add_one(cell, thread);
         }
+    }
+
+    /// Made outside the initialization: an allocator that logs would wait for it in itself.
+    #[cold]
+    fn make_cuts(&self) -> &[AtomicU64] {
+        let made = std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect();
+        let _one_was_made_meanwhile = self.cuts.set(made);
+        self.cuts.get().map(Box::as_ref).unwrap_or_default()
     }
 }
 
@@ -295,7 +305,8 @@ impl Ledger {
             let dropped = |reason: usize| {
                 self.cells.iter().filter_map(|cells| cells.dropped.get(signal as usize)).map(move |d| load(d, reason))
             };
-            let dropped: Vec<u64> = (0..DropReason::ALL.len()).map(|reason| dropped(reason).sum()).collect();
+            // Nothing is allocated under the lock: an allocator that logs would wait for it.
+            let dropped: [u64; DropReason::ALL.len()] = std::array::from_fn(|reason| dropped(reason).sum());
             (guard.clone(), self.sum(appended), dropped)
         };
         let dropped = DropReason::ALL

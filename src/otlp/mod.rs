@@ -33,7 +33,8 @@ pub(crate) use nesting::nests_deeper;
 pub(crate) use reader::read_resource;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
-    Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, severity_number, text_of,
+    Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, set_time, severity_number, text_of,
+    time_of,
 };
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};

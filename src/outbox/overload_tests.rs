@@ -170,7 +170,9 @@ fn a_large_record_costs_what_it_needs_or_nothing() {
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
     let mut in_flight = VecDeque::new();
-    in_flight.extend(rig.outbox.take_sealed());
+    // That one, and what was in front of it.
+    in_flight.extend(std::iter::from_fn(|| rig.outbox.take_sealed()));
+    assert_eq!(rig.offer(0, false, &numbered(number, false)), Ok(()));
     // With that one in flight, not even all the others would be enough.
     let before = rig.dropped(DropReason::EvictedOldest);
     assert_eq!(rig.offer(0, false, &frame(&"x".repeat(bound - 1_000))), Err(DropReason::OutboxFull));

@@ -18,6 +18,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 pub(super) use imp::{AtomicBool, AtomicUsize, Condvar, Mutex, fence};
+#[cfg(any(not(test), logbridge_loom))]
 use imp::MutexGuard;
 
 #[cfg(all(test, not(logbridge_loom)))]

@@ -56,6 +56,9 @@ impl Keeper {
             self.changed.notify_all();
             return;
         }
+        state.runs_in = Some(generation);
+        // Starting a thread allocates, and an allocator may log, which may lead here.
+        drop(state);
         let spawned = std::thread::Builder::new().name("logbridge-keeper".to_owned()).spawn(move || {
             thread::mark_own();
             while let Some(owner) = owner.upgrade() {
@@ -65,7 +68,9 @@ impl Keeper {
                 }
             }
         });
-        state.runs_in = spawned.is_ok().then_some(generation);
+        if spawned.is_err() {
+            self.lock().runs_in = None;
+        }
     }
 
     /// Waits for the next appointment; says whether the thread goes on.
