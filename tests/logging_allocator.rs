@@ -7,6 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -26,6 +27,8 @@ static LOGGING: Logging = Logging;
 
 /// Where the allocator logs, while it does.
 static LOGGER: AtomicPtr<Logger> = AtomicPtr::new(null_mut());
+/// What is being played.
+static CASE: Mutex<Option<String>> = Mutex::new(None);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
@@ -77,7 +80,8 @@ fn watched(test: impl FnOnce()) {
     let (done, watch) = channel::<()>();
     let watchdog = std::thread::spawn(move || {
         if watch.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("a deadlock: nothing has ended within {DEADLINE:?}");
+            let case = CASE.try_lock().map(|case| case.clone());
+            eprintln!("a deadlock: nothing has ended within {DEADLINE:?}: {case:?}");
             std::process::abort();
         }
     });
@@ -99,7 +103,11 @@ fn while_the_allocator_logs(bridge: &Bridge, run: impl FnOnce()) {
 fn assert_balanced(bridge: &Bridge, case: &str) {
     let Counters { offered, below, passed, otlp, console, .. } = bridge.report().counters;
     assert_eq!(offered, below + passed, "{case}");
-    assert_eq!(passed, otlp.below + otlp.off + otlp.suppressed + otlp.unsampled + otlp.repeated + otlp.accepted, "{case}");
+    assert_eq!(
+        passed,
+        otlp.below + otlp.off + otlp.suppressed + otlp.unsampled + otlp.repeated + otlp.accepted,
+        "{case}"
+    );
     assert_eq!(passed, console.below + console.off + console.suppressed + console.accepted, "{case}");
     let fates = otlp.delivered + otlp.unconfirmed + otlp.rejected_total() + otlp.dropped_total() + otlp.pending;
     assert_eq!(otlp.accepted, fates, "{case}: {otlp:?}");
@@ -108,6 +116,7 @@ fn assert_balanced(bridge: &Bridge, case: &str) {
 
 /// Threads log, flush and ask for the report, while the allocator logs all that it does for them.
 fn play(case: &str, builder: &mut Builder, records: usize) {
+    CASE.lock().expect("no panic").replace(case.to_owned());
     let bridge = builder.build().expect("builds");
     while_the_allocator_logs(&bridge, || {
         std::thread::scope(|scope| {
@@ -132,7 +141,7 @@ fn play(case: &str, builder: &mut Builder, records: usize) {
                 });
             }
         });
-        let _some_is_left_perhaps = bridge.shutdown(Duration::from_secs(2));
+        let _some_is_left_perhaps = bridge.shutdown(Duration::from_millis(300));
         drop(bridge.report().to_string());
     });
     assert_balanced(&bridge, case);
@@ -196,7 +205,13 @@ fn an_allocator_that_logs_waits_for_nothing() {
         receiver.answer_always(Answer::Ok);
         let repetition = Repetition::at_most(2, Duration::from_millis(3));
         play("repetition", builder(&receiver.endpoint()).repetition(repetition), 300);
-        play("levels", builder(&receiver.endpoint()).filter_level(LevelFilter::Error).filter_module("b", LevelFilter::Info), 300);
+        let quiet = Console::pipe(std::io::sink());
+        play("console", builder(&receiver.endpoint()).console(quiet).record_ids(true), 300);
+        play(
+            "levels",
+            builder(&receiver.endpoint()).filter_level(LevelFilter::Error).filter_module("b", LevelFilter::Info),
+            300,
+        );
         std::fs::remove_dir_all(folder).ok();
     });
 }

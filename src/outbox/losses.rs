@@ -172,7 +172,9 @@ impl Losses {
                 let needed = targets.values().map(Vec::len).sum::<usize>();
                 if needed <= found.capacity() - found.len() {
                     for (target, counts) in &*targets {
-                        found.extend(counts.iter().map(|(r, level, records)| (Arc::clone(target), *r, *level, *records)));
+                        found.extend(
+                            counts.iter().map(|(r, level, records)| (Arc::clone(target), *r, *level, *records)),
+                        );
                     }
                     break;
                 }
@@ -210,9 +212,9 @@ fn level(severity: u8) -> Option<Level> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::frame_of;
     use super::super::Segment;
     use super::super::frame::read_frame;
+    use super::super::tests::frame_of;
     use super::*;
 
     fn count(losses: &Losses, thread: usize, target: &str, severity: u8) -> bool {

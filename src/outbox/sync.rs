@@ -17,9 +17,9 @@ mod imp {
 use std::sync::PoisonError;
 use std::time::Duration;
 
-pub(super) use imp::{AtomicBool, AtomicUsize, Condvar, Mutex, fence};
 #[cfg(any(not(test), logbridge_loom))]
 use imp::MutexGuard;
+pub(super) use imp::{AtomicBool, AtomicUsize, Condvar, Mutex, fence};
 
 #[cfg(all(test, not(logbridge_loom)))]
 pub(super) use watched::Guard;

@@ -143,7 +143,8 @@ impl RecoveryFeed {
     /// Reads what fits into the next request.
     fn fill(&mut self) {
         let room = self.room();
-        let bytes = |group: &LeftGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
+        let bytes =
+            |group: &LeftGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
         let used: usize = self.offsets.iter().sum();
         loop {
             let Some(run) = self.runs.front_mut() else { return };
@@ -300,7 +301,8 @@ impl Feed for RecoveryFeed {
         used.into_iter().flat_map(|group| group.0).flatten().for_each(|left| self.finish(left));
         self.offsets = offsets;
         if let Some(LeftGroup(lanes)) = self.groups.front() {
-            for (left, offset) in lanes.iter().zip(offsets).filter_map(|(left, offset)| Some((left.as_ref()?, offset))) {
+            for (left, offset) in lanes.iter().zip(offsets).filter_map(|(left, offset)| Some((left.as_ref()?, offset)))
+            {
                 if offset > 0 {
                     left.consume(left.segment.records() - left.segment.records_from(offset));
                 }

@@ -13,9 +13,7 @@ use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{
-    AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time, time_of,
-};
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time, time_of};
 
 /// A clock that is set back by more than this was wrong before, and is right now.
 const CORRECTION: Duration = Duration::from_secs(60);

@@ -147,7 +147,8 @@ thread_local! {
 
 /// Runs the chain for one record, and says how far the record came.
 pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
-    let outer = EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, too_deep: 0, time: None, arrived: false }));
+    let outer =
+        EXPECTED.replace(Some(Expected { otlp, mirror, formatted: false, too_deep: 0, time: None, arrived: false }));
     run();
     match EXPECTED.replace(outer) {
         Some(Expected { arrived: true, .. }) => Came::Through,

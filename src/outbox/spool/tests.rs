@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::ledger::{DropReason, Ledger};
-use crate::outbox::{Group, Outbox};
 use crate::outbox::tests::{frame_of, recycle};
+use crate::outbox::{Group, Outbox};
 
 impl Spool {
     /// The time to wait before a directory is tried again is over.
