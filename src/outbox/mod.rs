@@ -15,6 +15,7 @@
 //! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
 //! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
 
+mod append;
 mod block;
 mod frame;
 mod losses;
@@ -29,7 +30,7 @@ mod sync;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use block::Block;
+use append::Lanes;
 pub(crate) use frame::{HEADER, begin_frame, end_frame};
 pub(crate) use losses::Loss;
 use losses::Losses;
@@ -37,7 +38,6 @@ use memory::Memory;
 pub(crate) use overload::Refused;
 use overload::Room;
 use sealed::Sealed;
-use segment::LOW;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{Queued, SpanQueue};
 #[cfg(feature = "cli")]
@@ -71,34 +71,6 @@ pub(crate) enum Wake {
 #[repr(align(128))]
 struct Shard {
     lanes: Mutex<Lanes>,
-}
-
-/// The group that is being filled.
-#[derive(Debug, Default)]
-struct Lanes {
-    /// By lane.
-    segments: [Option<Segment>; 2],
-    /// How many frames there are in both: the place of the next one.
-    frames: u16,
-    /// Its number among all groups that were ever begun, from 1 on.
-    number: u64,
-}
-
-impl Lanes {
-    /// Appends a frame where the lane's segment has room for it.
-    #[inline]
-    fn push(&mut self, lane: usize, frame: &[u8], most_records: u64) -> bool {
-        match &mut self.segments[lane] {
-            Some(segment)
-                if segment.room() >= frame.len() && self.frames < u16::MAX && segment.records < most_records =>
-            {
-                segment.push(frame, self.frames);
-                self.frames += 1;
-                true
-            }
-            _ => false,
-        }
-    }
 }
 
 /// The outbox of one pipeline in one process.
@@ -229,135 +201,6 @@ impl Outbox {
             None => self.append_to_shard::<false>(thread, high, frame),
             Some(most) => self.append_counted(most, thread, high, frame),
         }
-    }
-
-    #[inline]
-    fn append_to_shard<const COUNTED: bool>(
-        &self,
-        thread: usize,
-        high: bool,
-        frame: &[u8],
-    ) -> Result<Wake, DropReason> {
-        let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
-        let most_records = if COUNTED { self.segment_records } else { u64::MAX };
-        let mut lanes = lock(&shard.lanes);
-        if lanes.push(usize::from(high), frame, most_records) {
-            return Ok(self.note_waiting());
-        }
-        drop(lanes);
-        self.append_to_new_segment(shard, usize::from(high), frame, most_records)
-    }
-
-    /// Under a shard's lock, so that a seal that misses this record has reset the flag before it is looked at.
-    #[inline]
-    fn note_waiting(&self) -> Wake {
-        if self.waiting.load(Ordering::Relaxed) {
-            return Wake::No;
-        }
-        self.waiting.store(true, Ordering::Relaxed);
-        Wake::Yes
-    }
-
-    /// Where a lane has no segment, or none with room: the block is made outside the lock, and the lane is looked at again.
-    #[cold]
-    #[inline(never)]
-    fn append_to_new_segment(
-        &self,
-        shard: &Shard,
-        lane: usize,
-        frame: &[u8],
-        most_records: u64,
-    ) -> Result<Wake, DropReason> {
-        // One that fits no usual segment gets one of its own, and a group of its own.
-        let is_large = frame.len() > self.memory.usual();
-        let mut spare: Result<Block, DropReason> = self.allocate(frame.len(), lane);
-        loop {
-            let mut lanes = lock(&shard.lanes);
-            // Another thread may have begun a segment meanwhile.
-            if !is_large && lanes.push(lane, frame, most_records) {
-                let wake = self.note_waiting();
-                drop(lanes);
-                if let Ok(block) = spare {
-                    self.memory.recycle(block);
-                }
-                return Ok(wake);
-            }
-            let block = match spare {
-                Ok(block) => block,
-                Err(reason) => return Err(reason),
-            };
-            let leaves = is_large || lanes.segments[lane].is_some() || lanes.frames == u16::MAX;
-            if leaves && !lock(&self.sealed).has_room(2) {
-                drop(lanes);
-                self.make_queue_longer();
-                spare = Ok(block);
-                continue;
-            }
-            let is_full = lanes.segments[lane].is_some();
-            if leaves {
-                self.seal_lanes(&mut lanes);
-            }
-            self.begin_segment(&mut lanes, lane, block);
-            // There is room: for at least this one the block was made.
-            let _appended = lanes.push(lane, frame, u64::MAX);
-            if is_large {
-                self.seal_lanes(&mut lanes);
-            }
-            let wake = self.note_waiting();
-            drop(lanes);
-            if is_full {
-                self.memory.want_spare();
-            }
-            if leaves {
-                self.compact();
-                return Ok(Wake::Yes);
-            }
-            return Ok(wake);
-        }
-    }
-
-    #[cold]
-    fn allocate(&self, at_least: usize, lane: usize) -> Result<Block, DropReason> {
-        if lane == LOW && self.overload == Overload::DropLeastSevere {
-            let (used, bound) = self.memory.use_and_bound();
-            if used >= bound - bound / 4 && at_least <= bound {
-                return Err(DropReason::RefusedBelowWarn);
-            }
-        }
-        self.memory.allocate(at_least)
-    }
-
-    /// Gives a lane that has none an empty segment.
-    fn begin_segment(&self, lanes: &mut Lanes, lane: usize, mut block: Block) {
-        if lanes.segments.iter().all(Option::is_none) {
-            lanes.number = self.groups.fetch_add(1, Ordering::Relaxed) as u64 + 1;
-        }
-        block.begin(lanes.number);
-        lanes.segments[lane] = Some(Segment::new(block));
-        // Under the lock: who looks for what may be dropped, and has not been here, will come.
-        if lane == LOW && self.nothing_low.load(Ordering::Relaxed) {
-            self.nothing_low.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Both lanes leave the shard. `false` if the queue has to be made longer before.
-    fn seal_lanes(&self, lanes: &mut Lanes) -> bool {
-        if lanes.segments.iter().all(Option::is_none) {
-            return true;
-        }
-        let mut sealed = lock(&self.sealed);
-        let has_room = sealed.has_room(1);
-        if has_room {
-            sealed.push(std::mem::take(lanes).segments);
-        }
-        has_room
-    }
-
-    /// Called without any lock.
-    fn make_queue_longer(&self) {
-        let length = lock(&self.sealed).longer();
-        let mut other = Sealed::queue_for(length);
-        lock(&self.sealed).lengthen(&mut other);
     }
 
     /// Whether anything was appended since the last seal.

@@ -5,8 +5,10 @@
 
 #[cfg(not(all(test, logbridge_loom)))]
 mod imp {
+    #[cfg(not(test))]
+    pub(in crate::outbox) use std::sync::MutexGuard;
     pub(in crate::outbox) use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
-    pub(in crate::outbox) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(in crate::outbox) use std::sync::{Condvar, Mutex};
 }
 #[cfg(all(test, logbridge_loom))]
 mod imp {
@@ -71,6 +73,7 @@ use watched::{guard, inner};
 
 /// The locks of tests, which fail where something was allocated or freed under one.
 #[cfg(all(test, not(logbridge_loom)))]
+#[allow(clippy::expect_used)] // A test may panic.
 mod watched {
     use std::ops::{Deref, DerefMut};
     use std::panic::Location;

@@ -71,13 +71,12 @@ impl LeftGroup {
     }
 
     /// Takes the other lane of this group; gives back a segment that is not.
-    fn join(&mut self, left: Left) -> Result<(), Left> {
+    fn join(&mut self, left: Left) -> Option<Left> {
         match &mut self.0 {
             [Some(first), other @ None] if first.group == left.group && first.resource == left.resource => {
-                *other = Some(left);
-                Ok(())
+                other.replace(left)
             }
-            _ => Err(left),
+            _ => Some(left),
         }
     }
 }
@@ -166,11 +165,11 @@ impl RecoveryFeed {
                     if records == 0 {
                         self.finish(left);
                     } else {
-                        let joined = match self.groups.back_mut() {
+                        let alone = match self.groups.back_mut() {
                             Some(group) => group.join(left),
-                            None => Err(left),
+                            None => Some(left),
                         };
-                        self.groups.extend(joined.err().map(|left| LeftGroup([Some(left), None])));
+                        self.groups.extend(alone.map(|left| LeftGroup([Some(left), None])));
                     }
                 }
                 Some(Err(skipped)) => self.tell_skipped(&skipped),
