@@ -7,6 +7,7 @@
 //! * The same notice is said once a minute at most; how often it was held back is said with the next one.
 //! * What was said is kept for the report, the last 64 of them.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -106,8 +107,23 @@ struct Voice {
 /// thread that does not exist there.
 static VOICES: [Mutex<Option<Voice>>; 64] = [const { Mutex::new(None) }; 64];
 
+thread_local! {
+    /// This thread has the lock: an allocator that logs may come here again.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
 fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            INSIDE.set(false);
+        }
+    }
     let voice = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
+    if INSIDE.replace(true) {
+        return None;
+    }
+    let _leaves_also_by_a_panic = Leave;
     Some(run(voice.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Voice::default)))
 }
 

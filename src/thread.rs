@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
+    /// The number that the thread had until it gave it back.
+    static FORMER: Cell<usize> = const { Cell::new(usize::MAX) };
     static GUARDED: Cell<bool> = const { Cell::new(false) };
     static IN_SPAN_PROCESSOR: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -58,6 +60,21 @@ fn assign_number() -> usize {
     number
 }
 
+/// Which shard of the outbox the thread with this number writes to: the same to its end, so that its records stay in order,
+/// also after it has given its number back.
+#[inline]
+pub(crate) fn shard_of(number: usize) -> usize {
+    if number < EXCLUSIVE { number } else { former(number) }
+}
+
+#[cold]
+fn former(number: usize) -> usize {
+    match FORMER.get() {
+        usize::MAX => number,
+        former => former,
+    }
+}
+
 /// Numbers that were given back. Its lock may have been held elsewhere when the process was forked: nobody waits for it.
 static RETURNED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -88,6 +105,7 @@ impl Drop for Return {
         // Records that are written after this, in later destructors, are counted under a shared number. The lock hands
         // what was counted over to the next owner; where it is held, the number is not used again.
         NUMBER.set(shared_number());
+        FORMER.set(number);
         if let Ok(mut returned) = RETURNED.try_lock() {
             returned.push(number);
         }

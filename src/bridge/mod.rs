@@ -16,6 +16,7 @@ pub use levels::Levels;
 use crate::diagnose::{Check, Configuration, Explanation, Report, check, explain};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
+use crate::thread::Call;
 
 /// A handle of logbridge: flush it, shut it down, ask it what became of the records.
 ///
@@ -62,6 +63,8 @@ impl Bridge {
     /// What became of every record.
     #[must_use]
     pub fn report(&self) -> Report {
+        // What an allocator logs meanwhile is nested, and waits for no room.
+        let _call = Call::enter();
         Report::of(&self.pipeline)
     }
 

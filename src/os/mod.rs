@@ -6,6 +6,8 @@
 //!   `std::thread::current()`, no lock that user code may hold.
 //! * A platform without a facility gets a version that does less and says so in its docs, never one that lies.
 
+#[cfg(all(test, not(logbridge_loom)))]
+pub(crate) mod allocations;
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod imp;

@@ -81,6 +81,8 @@ pub(crate) struct Scratch {
     /// How many values of the record were cut because they nest too deep.
     too_deep: Cell<u32>,
     is_traced: bool,
+    /// The application has said when the record was written.
+    pub(crate) has_given_time: bool,
 }
 
 /// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
@@ -112,6 +114,27 @@ impl Scratch {
     }
 }
 
+/// Where the time of a record lies in its bytes, and where its observed time: [`RecordWriter::begin`] writes them first.
+const TIMES: [usize; 2] = [1, 10];
+
+/// The time of an encoded record.
+#[inline]
+pub(crate) fn time_of(record: &[u8]) -> Option<u64> {
+    let [tag, time @ ..] = record.first_chunk::<9>()?;
+    (*tag == self::tag(fields::TIME, WireType::Fixed64)).then(|| u64::from_le_bytes(*time))
+}
+
+/// Gives an encoded record another time; also as the observed one, where both were the same.
+#[cold]
+pub(crate) fn set_time(record: &mut [u8], time: u64) {
+    let is_same = record.get(TIMES[0]..TIMES[0] + 8) == record.get(TIMES[1]..TIMES[1] + 8);
+    for at in TIMES.into_iter().take(if is_same { 2 } else { 1 }) {
+        if let Some(place) = record.get_mut(at..at + 8) {
+            place.copy_from_slice(&time.to_le_bytes());
+        }
+    }
+}
+
 /// Writes one record into a [`Scratch`], behind what already is in its buffer.
 #[derive(Debug)]
 pub(crate) struct RecordWriter<'a> {
@@ -129,6 +152,7 @@ impl<'a> RecordWriter<'a> {
         scratch.keys.clear();
         scratch.too_deep.set(0);
         scratch.is_traced = head.trace.is_some();
+        scratch.has_given_time = false;
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);

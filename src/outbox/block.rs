@@ -1,5 +1,6 @@
 //! What the frames of a segment lie in: memory of the process, or a file of the spool.
 
+use super::frame::set_sequence;
 use super::spool::SpoolFile;
 
 #[derive(Debug)]
@@ -35,12 +36,25 @@ impl Block {
         }
     }
 
-    /// Appends a frame that there is room for.
+    /// Appends a frame that there is room for, as the one with this place in its group.
     #[inline]
-    pub(super) fn push(&mut self, frame: &[u8]) {
+    pub(super) fn push(&mut self, frame: &[u8], sequence: u16) {
         match self {
-            Self::Heap(buf) => buf.extend_from_slice(frame),
-            Self::File(file) => file.push(frame),
+            Self::Heap(buf) => {
+                let at = buf.len();
+                buf.extend_from_slice(frame);
+                if let Some(frame) = buf.get_mut(at..) {
+                    set_sequence(frame, sequence);
+                }
+            }
+            Self::File(file) => file.push(frame, sequence),
+        }
+    }
+
+    /// It serves a group of this number from now on, and nothing is in it yet.
+    pub(super) fn begin(&mut self, group: u64) {
+        if let Self::File(file) = self {
+            file.begin(group);
         }
     }
 

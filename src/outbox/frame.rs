@@ -1,11 +1,13 @@
 //! Frames: what a log call appends and the ship thread gathers.
 //!
-//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | 2 bytes of zero |
-//! scope | record`, integers in little endian. Traced is 1 where the record has a trace id. Scope is the fields of `ScopeLogs` without its records; record is a `LogRecord`
-//! message. Both are opaque here: the ship thread groups equal scopes and copies records.
+//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | sequence (u16) |
+//! scope | record`, integers in little endian. Traced is 1 if the record has a trace id. Sequence is the frame's place
+//! among those of both lanes of its group, set when it is appended. Scope is the fields of `ScopeLogs` without its
+//! records; record is a `LogRecord` message. Both are opaque here: the ship thread groups equal scopes and copies records.
 //!
-//! The checksum is CRC-32 of everything behind it, mixed with a number of the place where the frame lies; only frames in
-//! files have one. A process that is killed leaves whole frames behind, but a disk that loses power does not.
+//! The checksum is CRC-32 of everything behind it, with a sequence of 0, because it is computed before the frame has one.
+//! It is mixed with the sequence and with a number of the place where the frame lies. Only frames in files have one: a
+//! process that is killed leaves whole frames behind, but a disk that loses power does not.
 
 use crate::otlp::Scratch;
 
@@ -13,6 +15,8 @@ use crate::otlp::Scratch;
 pub(crate) const HEADER: usize = 16;
 /// Bytes of the checksum, the first of the header.
 const CHECKSUM: usize = 4;
+/// Where the sequence starts, the last of the header.
+const SEQUENCE: usize = HEADER - 2;
 
 /// A frame as it is being written: the header's place is kept free in front.
 pub(crate) fn begin_frame(scratch: &mut Scratch) {
@@ -42,13 +46,34 @@ pub(super) fn salt_frame(frame: &mut [u8], salt: u32) {
     }
 }
 
+/// Gives the frame its place in its group.
+#[inline]
+pub(super) fn set_sequence(frame: &mut [u8], sequence: u16) {
+    if let Some((header, _)) = frame.split_first_chunk_mut::<HEADER>() {
+        let [low, high] = sequence.to_le_bytes();
+        (header[SEQUENCE], header[SEQUENCE + 1]) = (low, high);
+    }
+}
+
+/// What the checksum of a frame with this sequence is mixed with. Different for each sequence, so that no change of the
+/// sequence passes unseen.
+#[inline]
+pub(super) fn sequence_salt(sequence: u16) -> u32 {
+    u32::from(sequence).wrapping_mul(0x9e37_79b1)
+}
+
 /// Whether the frame at the start of the bytes, which [`read_frame`] has read, is as it was written to that place.
 pub(super) fn is_intact(bytes: &[u8], frame: &Frame<'_>, salt: u32) -> bool {
     let Some((checksum, rest)) = bytes.get(..frame.length).and_then(|frame| frame.split_first_chunk::<CHECKSUM>())
     else {
         return false;
     };
-    u32::from_le_bytes(*checksum) ^ salt == crc32fast::hash(rest)
+    let Some((lengths, rest)) = rest.split_first_chunk::<{ SEQUENCE - CHECKSUM }>() else { return false };
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(lengths);
+    hasher.update(&[0; 2]);
+    hasher.update(rest.get(2..).unwrap_or_default());
+    u32::from_le_bytes(*checksum) ^ salt ^ sequence_salt(frame.sequence) == hasher.finalize()
 }
 
 /// One frame, read.
@@ -60,6 +85,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) severity: u8,
     /// Whether it has a trace id.
     pub(crate) traced: bool,
+    /// Its place among the frames of its group.
+    pub(crate) sequence: u16,
     /// The whole frame's length.
     pub(crate) length: usize,
 }
@@ -67,12 +94,13 @@ pub(crate) struct Frame<'a> {
 /// The frame at the start of the bytes; `None` at their end or where they make no sense.
 pub(crate) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-    let [_, _, _, _, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, ..] = *header;
+    let [_, _, _, _, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, n0, n1] = *header;
     let record = u32::from_le_bytes([r0, r1, r2, r3]) as usize;
     let scope = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
     let (scope, rest) = rest.split_at_checked(scope)?;
     let record = rest.get(..record)?;
-    Some(Frame { scope, record, severity, traced: traced == 1, length: HEADER + scope.len() + record.len() })
+    let sequence = u16::from_le_bytes([n0, n1]);
+    Some(Frame { scope, record, severity, traced: traced == 1, sequence, length: HEADER + scope.len() + record.len() })
 }
 
 #[cfg(test)]
@@ -102,7 +130,9 @@ mod tests {
         scratch.buf.extend_from_slice(b"scope and record");
         end_frame(&mut scratch, HEADER + 5, 9, true);
         let mut bytes = scratch.buf.clone();
-        salt_frame(&mut bytes, 7);
+        set_sequence(&mut bytes, 0x1234);
+        salt_frame(&mut bytes, 7 ^ sequence_salt(0x1234));
+        assert_eq!(read_frame(&bytes).map(|frame| frame.sequence), Some(0x1234));
         let intact = |bytes: &[u8], salt| read_frame(bytes).is_some_and(|frame| is_intact(bytes, &frame, salt));
         assert!(intact(&bytes, 7) && !intact(&bytes, 8));
         for bit in 0..bytes.len() * 8 {

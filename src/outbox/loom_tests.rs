@@ -5,12 +5,13 @@
 //! thread is interrupted where it could go on, which is what takes the time.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use loom::model::Builder;
 use loom::sync::Notify;
 use loom::thread;
 
-use super::tests::frame_of;
+use super::tests::{frame_of, recycle};
 use super::*;
 use crate::ledger::{Count, Fate};
 use crate::signal::Signal;
@@ -65,9 +66,9 @@ impl Rig {
             if self.outbox.is_waiting() {
                 self.outbox.seal();
             }
-            while let Some(segment) = self.outbox.take_sealed() {
-                taken.extend(numbers(&segment));
-                self.outbox.recycle(segment);
+            while let Some(group) = self.outbox.take_sealed() {
+                taken.extend(numbers(&group));
+                recycle(&self.outbox, group);
             }
             if taken.len() >= records {
                 return taken;
@@ -77,8 +78,8 @@ impl Rig {
     }
 }
 
-fn numbers(segment: &Segment) -> Vec<u8> {
-    segment.frames_from(0).map(|frame| frame.record[0]).collect()
+fn numbers(group: &Group) -> Vec<u8> {
+    InOrder::from(group.lanes(), [0; 2]).map(|(_, frame)| frame.record[0]).collect()
 }
 
 fn sorted(mut numbers: Vec<u8>) -> Vec<u8> {
@@ -99,7 +100,7 @@ fn nobody_is_forgotten(shards: [usize; 2]) {
         });
         assert_eq!(sorted(rig.ship(4)), b"1234");
         loggers.into_iter().for_each(|logger| logger.join().expect("no panic"));
-        assert_eq!(rig.outbox.take_sealed().map(|segment| numbers(&segment)), None, "no record twice");
+        assert_eq!(rig.outbox.take_sealed().map(|group| numbers(&group)), None, "no record twice");
     });
 }
 
@@ -152,11 +153,11 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
         let barriers = threads.map(|thread| thread.join().expect("no panic"));
         rig.outbox.seal();
         let mut seen = HashSet::new();
-        for segment in std::iter::from_fn(|| rig.outbox.take_sealed()) {
-            for number in numbers(&segment) {
+        for group in std::iter::from_fn(|| rig.outbox.take_sealed()) {
+            for number in numbers(&group) {
                 assert!(seen.insert(number), "{number} came twice");
                 let barrier = barriers[usize::from(number - b'1')];
-                assert!(segment.number() < barrier, "{number} is in {} of {barrier}", segment.number());
+                assert!(group.number() < barrier, "{number} is in {} of {barrier}", group.number());
             }
         }
         assert_eq!(seen.len(), 2);
@@ -181,9 +182,9 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
         let ship = {
             let rig = Arc::clone(&rig);
             thread::spawn(move || {
-                let Some(segment) = rig.outbox.take_sealed() else { return };
-                rig.ledger.resolve(Signal::Logs, &[(Fate::Delivered, segment.records())]);
-                rig.outbox.recycle(segment);
+                let Some(group) = rig.outbox.take_sealed() else { return };
+                rig.ledger.resolve(Signal::Logs, &[(Fate::Delivered, group.records())]);
+                recycle(&rig.outbox, group);
             })
         };
         ship.join().expect("no panic");
@@ -195,9 +196,57 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
         assert_eq!(rig.ledger.snapshot().otlp.dropped_total() + rig.ledger.snapshot().otlp.delivered, {
             let waiting: u64 = {
                 rig.outbox.seal();
-                std::iter::from_fn(|| rig.outbox.take_sealed()).map(|segment| segment.records()).sum()
+                std::iter::from_fn(|| rig.outbox.take_sealed()).map(|group| group.records()).sum()
             };
             5 - waiting
         });
+    });
+}
+
+/// One thread writes to both lanes while another seals, and one more begins a segment of the same shard.
+#[test]
+fn a_thread_finds_its_records_in_order() {
+    explore(|| {
+        let rig = Rig::new(1 << 16, 1, Overload::DropNewest);
+        let logger = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || (1..=3).for_each(|number| assert!(rig.log(0, number == 2, number, 0))))
+        };
+        let other = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                assert!(rig.log(0, false, 9, 0));
+                rig.outbox.seal();
+                rig.wake.notify();
+            })
+        };
+        let mine: Vec<u8> = rig.ship(4).into_iter().filter(|number| *number != b'9').collect();
+        assert_eq!(mine, b"123");
+        logger.join().expect("no panic");
+        other.join().expect("no panic");
+    });
+}
+
+/// Who waits for room is told of it, whenever it appears.
+#[test]
+fn who_waits_for_room_is_not_forgotten() {
+    explore(|| {
+        let rig = Rig::new(2 << 10, 1, Overload::Block(Duration::from_secs(3_600)));
+        let length = rig.outbox.memory.usual() - 64;
+        for number in 1..=4 {
+            assert!(rig.log(0, false, number, length));
+        }
+        rig.outbox.seal();
+        let waiter = {
+            let rig = Arc::clone(&rig);
+            thread::spawn(move || {
+                let frame = frame_of("loom", 9, "5");
+                rig.outbox.append_when_there_is_room(0, false, &frame, Duration::from_secs(3_600)).is_ok()
+            })
+        };
+        let group = rig.outbox.take_sealed().expect("four are there");
+        recycle(&rig.outbox, group);
+        rig.outbox.made_room();
+        assert!(waiter.join().expect("no panic"));
     });
 }

@@ -6,13 +6,14 @@
 //! * Sharded by thread, since under overload every thread counts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use log::Level;
 
 use super::frame::Frame;
 use super::segment::Segment;
-use super::sync::{AtomicBool, Mutex, lock};
+use super::sync::{AtomicBool, Mutex, lock, lock_with};
 use crate::ledger::DropReason;
 use crate::otlp::ScopeView;
 
@@ -35,11 +36,72 @@ pub(crate) struct Loss {
 
 /// Few: one for each reason and level that the target has lost records for.
 type Counts = Vec<(DropReason, Option<Level>, u64)>;
+type Targets = HashMap<Arc<str>, Counts>;
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    targets: Mutex<HashMap<Box<str>, Counts>>,
+    targets: Mutex<Targets>,
+}
+
+/// What is missing to count a loss; it is made without the lock.
+enum Lacks<'a> {
+    /// The table. It has a place for all targets that are told apart.
+    Table,
+    Target(&'a str),
+    /// Room for one more reason and level.
+    Counts(usize),
+}
+
+enum Made {
+    Table(Targets),
+    Target(Arc<str>, Counts),
+    Counts(Counts),
+}
+
+/// Counts a loss, where nothing is missing for that.
+fn try_add<'a>(
+    targets: &mut Targets,
+    made: &mut Option<Made>,
+    target: &'a str,
+    what: (DropReason, Option<Level>),
+    records: u64,
+) -> Result<(), Lacks<'a>> {
+    match made {
+        // What was there before is freed by the caller.
+        Some(Made::Table(table)) if targets.capacity() == 0 => std::mem::swap(targets, table),
+        _ if targets.capacity() == 0 => return Err(Lacks::Table),
+        _ => {}
+    }
+    // Another thread may have taken the last place.
+    let target = if targets.contains_key(target) || targets.len() < MAX_TARGETS { target } else { "" };
+    let Some(counts) = targets.get_mut(target) else {
+        return match made.take() {
+            Some(Made::Target(name, counts)) if *name == *target && targets.len() < targets.capacity() => {
+                let _there_is_none = targets.insert(name, counts);
+                try_add(targets, made, target, what, records)
+            }
+            other => {
+                *made = other;
+                Err(Lacks::Target(target))
+            }
+        };
+    };
+    if let Some((_, _, count)) = counts.iter_mut().find(|(reason, level, _)| (*reason, *level) == what) {
+        *count += records;
+        return Ok(());
+    }
+    if counts.len() == counts.capacity() {
+        match made {
+            Some(Made::Counts(longer)) if longer.capacity() > counts.len() => {
+                longer.append(counts);
+                std::mem::swap(longer, counts);
+            }
+            _ => return Err(Lacks::Counts(counts.len() + 1)),
+        }
+    }
+    counts.push((what.0, what.1, records));
+    Ok(())
 }
 
 #[derive(Debug, Default)]
@@ -82,19 +144,13 @@ impl Losses {
 
     fn add(&self, thread: usize, target: &str, reason: DropReason, level: Option<Level>, records: u64) {
         let Some(shard) = self.shards.get(thread % SHARDS) else { return };
-        let mut targets = lock(&shard.targets);
-        let is_known = targets.contains_key(target);
-        let target =
-            if is_known || (targets.len() < MAX_TARGETS && target.len() <= MAX_TARGET_BYTES) { target } else { "" };
-        // Not by `entry`, which needs a copy of the name each time.
-        let counts = match targets.get_mut(target) {
-            Some(counts) => counts,
-            None => targets.entry(target.into()).or_default(),
+        let target = if target.len() <= MAX_TARGET_BYTES { target } else { "" };
+        let make = |lacks| match lacks {
+            Lacks::Table => Made::Table(HashMap::with_capacity(MAX_TARGETS + 1)),
+            Lacks::Target(name) => Made::Target(name.into(), Vec::with_capacity(4)),
+            Lacks::Counts(number) => Made::Counts(Vec::with_capacity(2 * number)),
         };
-        match counts.iter_mut().find(|(r, l, _)| (*r, *l) == (reason, level)) {
-            Some((_, _, count)) => *count += records,
-            None => counts.push((reason, level, records)),
-        }
+        lock_with(&shard.targets, make, |targets, made| try_add(targets, made, target, (reason, level), records));
     }
 
     /// Whether there is something to tell.
@@ -109,13 +165,26 @@ impl Losses {
 
     /// All losses, the largest first.
     pub(super) fn all(&self) -> Vec<Loss> {
-        let mut sums: HashMap<(DropReason, String, Option<Level>), u64> = HashMap::new();
+        let mut found: Vec<(Arc<str>, DropReason, Option<Level>, u64)> = Vec::new();
         for shard in &self.shards {
-            for (target, counts) in &*lock(&shard.targets) {
-                for (reason, level, records) in counts {
-                    *sums.entry((*reason, target.to_string(), *level)).or_default() += records;
+            loop {
+                let targets = lock(&shard.targets);
+                let needed = targets.values().map(Vec::len).sum::<usize>();
+                if needed <= found.capacity() - found.len() {
+                    for (target, counts) in &*targets {
+                        found.extend(
+                            counts.iter().map(|(r, level, records)| (Arc::clone(target), *r, *level, *records)),
+                        );
+                    }
+                    break;
                 }
+                drop(targets);
+                found.reserve(needed);
             }
+        }
+        let mut sums: HashMap<(DropReason, String, Option<Level>), u64> = HashMap::new();
+        for (target, reason, level, records) in found {
+            *sums.entry((reason, target.to_string(), level)).or_default() += records;
         }
         let mut all: Vec<Loss> = sums
             .into_iter()
@@ -143,8 +212,9 @@ fn level(severity: u8) -> Option<Level> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Segment;
+    use super::super::frame::read_frame;
     use super::super::tests::frame_of;
-    use super::super::{Segment, read_frame};
     use super::*;
 
     fn count(losses: &Losses, thread: usize, target: &str, severity: u8) -> bool {
@@ -187,7 +257,7 @@ mod tests {
         let losses = Losses::default();
         let mut segment = Segment::of_frames(Vec::new(), 0);
         for (target, severity) in [("a", 9), ("a", 9), ("a", 5), ("b", 5), ("a", 9), ("b", 1)] {
-            segment.push(&frame_of(target, severity, "text"));
+            segment.push(&frame_of(target, severity, "text"), 0);
         }
         losses.count_segment(0, DropReason::EvictedOldest, &segment);
         let all: Vec<(String, Option<Level>, u64)> =

@@ -18,6 +18,13 @@ use crate::os;
 
 /// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
 pub(super) const SPARE: usize = 4;
+/// No more free blocks than this: there is always a place for them, since under a lock none can be made.
+const MOST_POOLED: usize = 1024;
+
+/// A pool with a place for each usual block that the bound allows.
+fn pool(bound: usize, usual: usize) -> Mutex<Vec<Block>> {
+    Mutex::new(Vec::with_capacity((bound / usual.max(1)).saturating_add(SPARE).min(MOST_POOLED)))
+}
 
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -39,7 +46,7 @@ impl Memory {
         Self {
             allocated: AtomicUsize::new(0),
             bound,
-            pool: Mutex::default(),
+            pool: pool(bound, usual),
             usual,
             usual_in_memory: usual,
             spool: None,
@@ -50,7 +57,8 @@ impl Memory {
     /// Puts records into files. `length` is that of a usual one.
     pub(super) fn with_spool(self, spool: Arc<Spool>, length: usize) -> Self {
         let usual = length.saturating_sub(spool.start());
-        Self { usual, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
+        let pool = pool(spool.max_bytes(), length);
+        Self { usual, pool, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
     }
 
     pub(super) fn spool(&self) -> Option<&Arc<Spool>> {
@@ -75,9 +83,8 @@ impl Memory {
 
     /// A block for so many bytes of frames.
     pub(super) fn allocate(&self, at_least: usize) -> Result<Block, DropReason> {
-        if at_least <= self.usual
-            && let Some(block) = lock(&self.pool).pop()
-        {
+        let pooled = if at_least <= self.usual { lock(&self.pool).pop() } else { None };
+        if let Some(block) = pooled {
             return Ok(block);
         }
         if let Some(spool) = self.files() {
@@ -159,60 +166,51 @@ impl Memory {
     /// Takes back a block whose records are not wanted any more.
     pub(super) fn recycle(&self, block: Block) {
         let is_usual = block.capacity() == self.usual;
-        match block {
+        let block = match block {
             Block::Heap(mut buf) if is_usual && self.spool.is_none() => {
                 buf.clear();
-                lock(&self.pool).push(Block::Heap(buf));
+                Block::Heap(buf)
             }
             Block::File(mut file) if is_usual => {
-                // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
-                let mut pool = lock(&self.pool);
-                if self.files().is_some_and(|spool| !spool.is_scarce() && spool.has(&file)) {
-                    file.clear();
-                    pool.push(Block::File(file));
-                } else {
-                    drop(pool);
-                    self.discard(Block::File(file));
-                }
-            }
-            block => self.discard(block),
-        }
-    }
-
-    /// Lets a block that is mostly empty have no more than it needs, so that little content does not hold much while an
-    /// endpoint fails.
-    pub(super) fn compact(&self, block: Block) -> Block {
-        let length = block.bytes().len();
-        if length > block.capacity() / 2 {
-            return block;
-        }
-        match (block, &self.spool) {
-            // As long as there is room, a file is worth more whole: it is used again.
-            (Block::File(file), Some(spool)) if spool.in_use() <= spool.max_bytes() / 2 => Block::File(file),
-            (Block::File(mut file), Some(spool)) => {
-                spool.shrink(&mut file);
+                file.clear();
                 Block::File(file)
             }
-            (Block::Heap(buf), _) => self.compact_memory(buf),
-            (file, None) => file,
+            block => return self.discard(block),
+        };
+        // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
+        let mut pool = lock(&self.pool);
+        let is_wanted = match &block {
+            Block::Heap(_) => true,
+            Block::File(file) => self.files().is_some_and(|spool| !spool.is_scarce() && spool.has(file)),
+        };
+        if is_wanted && pool.len() < pool.capacity() {
+            return pool.push(block);
         }
+        drop(pool);
+        self.discard(block);
     }
 
-    fn compact_memory(&self, buf: Vec<u8>) -> Block {
-        let length = buf.len();
-        if self.reserve(length).is_err() {
-            return Block::Heap(buf);
-        }
+    /// A block in memory of exactly that length, where the bound has room for it.
+    pub(super) fn allocate_exactly(&self, length: usize) -> Option<Vec<u8>> {
+        self.reserve(length).ok()?;
         let mut small = Vec::new();
         if small.try_reserve_exact(length).is_err() {
             self.allocated.fetch_sub(length, Ordering::Relaxed);
-            return Block::Heap(buf);
+            return None;
         }
         // The allocator may give more than was asked for.
         self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
-        small.extend_from_slice(&buf);
-        self.recycle(Block::Heap(buf));
-        Block::Heap(small)
+        Some(small)
+    }
+
+    /// Whether more than half of the memory holds records.
+    pub(super) fn is_half_full(&self) -> bool {
+        let (allocated, half) = (self.allocated.load(Ordering::Relaxed), self.bound / 2);
+        allocated > half && allocated - self.pooled_memory().min(allocated) > half
+    }
+
+    fn pooled_memory(&self) -> usize {
+        lock(&self.pool).iter().filter(|block| !block.is_file()).map(Block::cost).sum()
     }
 
     /// A block is full.
@@ -227,15 +225,29 @@ impl Memory {
         if !self.wants_spare.swap(false, Ordering::Relaxed) {
             return;
         }
-        while lock(&self.pool).len() < SPARE {
+        while self.has_few() {
             let Some(block) = self.spare() else { return };
-            lock(&self.pool).push(block);
+            self.put(block);
         }
         // Those that are taken next may have let go of their pages when they waited last.
         while let Some(mut file) = self.take_parked() {
             file.populate();
-            lock(&self.pool).push(Block::File(file));
+            self.put(Block::File(file));
         }
+    }
+
+    fn has_few(&self) -> bool {
+        let pool = lock(&self.pool);
+        pool.len() < SPARE.min(pool.capacity())
+    }
+
+    fn put(&self, block: Block) {
+        let mut pool = lock(&self.pool);
+        if pool.len() < pool.capacity() {
+            return pool.push(block);
+        }
+        drop(pool);
+        self.discard(block);
     }
 
     /// One of those that are taken next, where it has no pages.
@@ -271,8 +283,16 @@ impl Memory {
 
     /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
     pub(super) fn trim(&self) {
-        let all = std::mem::take(&mut *lock(&self.pool));
-        all.into_iter().for_each(|block| self.discard(block));
+        self.trim_to(0);
+    }
+
+    /// One by one: under the lock, nothing is freed.
+    fn trim_to(&self, keep: usize) {
+        let next = || {
+            let mut pool = lock(&self.pool);
+            if pool.len() > keep { pool.pop() } else { None }
+        };
+        std::iter::from_fn(next).for_each(|block| self.discard(block));
     }
 
     /// Gives back what a block is made of.
@@ -296,12 +316,7 @@ impl Memory {
 
     /// Keeps as many free blocks as there are, at least, once records come again.
     pub(super) fn trim_to_spare(&self) {
-        let extra = {
-            let mut pool = lock(&self.pool);
-            let keep = pool.len().min(SPARE);
-            pool.split_off(keep)
-        };
-        extra.into_iter().for_each(|block| self.discard(block));
+        self.trim_to(SPARE);
     }
 
     /// The bound of what is allocated now, and how much of it holds records.

@@ -2,35 +2,43 @@
 //!
 //! Constraints:
 //! * A record is encoded before any lock is taken; under a shard's lock it is only copied.
+//! * A global allocator may log. So nothing is allocated or freed under a lock, no file is made there, and no code of the
+//!   application runs: what is needed is made outside, and the lock is taken again ([`sync::lock`] checks that in tests).
 //! * A shard has two lanes, WARN and above and below WARN, so that an overload policy can drop whole segments of the
 //!   less severe lane without compacting.
+//! * Order: a thread always writes to the same shard. Each frame has its place among those of both lanes. Both lanes
+//!   leave the shard together, as one group, in the order in which groups were begun. So the exporter thread can put the
+//!   records of a thread into the order in which they were written.
 //! * Memory is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
-//! * The ship thread takes sealed segments only for the request it is about to send. The others stay here, where an
-//!   overload policy may drop them; so they do not always leave in order, and are numbered.
+//! * The ship thread takes sealed groups only for the request it is about to send. The others stay here, where an
+//!   overload policy may drop their segments; so they do not always leave in order, and are numbered.
 //! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
 //! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
 
+mod append;
 mod block;
 mod frame;
 mod losses;
 mod memory;
 mod overload;
+mod sealed;
 mod segment;
 mod spans;
 mod spool;
 mod sync;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) use frame::{HEADER, begin_frame, end_frame, read_frame};
+use append::Lanes;
+pub(crate) use frame::{HEADER, begin_frame, end_frame};
 pub(crate) use losses::Loss;
 use losses::Losses;
 use memory::Memory;
 pub(crate) use overload::Refused;
 use overload::Room;
-pub(crate) use segment::Segment;
+use sealed::Sealed;
+pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{Queued, SpanQueue};
 #[cfg(feature = "cli")]
 pub(crate) use spool::survey;
@@ -62,25 +70,7 @@ pub(crate) enum Wake {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    lanes: Mutex<[Option<Segment>; 2]>,
-}
-
-/// Segments that wait to be taken over by the ship thread.
-#[derive(Debug, Default)]
-struct Sealed {
-    /// Sorted by number.
-    queue: VecDeque<Segment>,
-    /// How many there ever were.
-    total: u64,
-    /// The numbers of those that are being dropped, and not counted yet.
-    leaving: Vec<u64>,
-}
-
-impl Sealed {
-    fn push(&mut self, segment: Segment) {
-        self.queue.push_back(Segment { number: self.total, ..segment });
-        self.total += 1;
-    }
+    lanes: Mutex<Lanes>,
 }
 
 /// The outbox of one pipeline in one process.
@@ -88,8 +78,8 @@ impl Sealed {
 pub(crate) struct Outbox {
     shards: Vec<Shard>,
     sealed: Mutex<Sealed>,
-    /// One seal at a time: what one has taken out of the shards must be in `sealed` before the next one counts.
-    sealing: Mutex<()>,
+    /// How many groups were ever begun.
+    groups: AtomicUsize,
     memory: Memory,
     request_bytes: usize,
     /// Something was appended since the last [`Outbox::seal`].
@@ -120,7 +110,7 @@ impl Outbox {
             memory: Memory::new(bound, SEGMENT_BYTES.min(bound / (4 * shards))),
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
             sealed: Mutex::default(),
-            sealing: Mutex::default(),
+            groups: AtomicUsize::new(0),
             request_bytes,
             waiting: AtomicBool::new(false),
             max_records: None,
@@ -213,98 +203,75 @@ impl Outbox {
         }
     }
 
-    #[inline]
-    fn append_to_shard<const COUNTED: bool>(
-        &self,
-        thread: usize,
-        high: bool,
-        frame: &[u8],
-    ) -> Result<Wake, DropReason> {
-        let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
-        let mut lanes = lock(&shard.lanes);
-        let lane = &mut lanes[usize::from(high)];
-        let mut wake = Wake::No;
-        if COUNTED && let Some(full) = lane.take_if(|segment| segment.records >= self.segment_records) {
-            lock(&self.sealed).push(self.compact(full));
-            wake = Wake::Yes;
-        }
-        match lane {
-            Some(segment) if segment.room() >= frame.len() => segment.push(frame),
-            _ if frame.len() > self.memory.usual() => {
-                // It fills a segment of its own; the current one stays for those that fit.
-                let mut segment = self.allocate(frame.len(), high)?;
-                segment.push(frame);
-                lock(&self.sealed).push(segment);
-                wake = Wake::Yes;
-            }
-            _ => {
-                let mut segment = self.allocate(frame.len(), high)?;
-                segment.push(frame);
-                if let Some(full) = lane.replace(segment) {
-                    lock(&self.sealed).push(full);
-                    self.memory.want_spare();
-                    wake = Wake::Yes;
-                }
-            }
-        }
-        // Inside the lock, so that a seal that misses this record has reset the flag before it is looked at.
-        if !self.waiting.load(Ordering::Relaxed) {
-            self.waiting.store(true, Ordering::Relaxed);
-            wake = Wake::Yes;
-        }
-        Ok(wake)
-    }
-
-    #[cold]
-    fn allocate(&self, at_least: usize, high: bool) -> Result<Segment, DropReason> {
-        if !high {
-            let (used, bound) = self.memory.use_and_bound();
-            if self.overload == Overload::DropLeastSevere && used >= bound - bound / 4 && at_least <= bound {
-                return Err(DropReason::RefusedBelowWarn);
-            }
-            if self.nothing_low.load(Ordering::Relaxed) {
-                self.nothing_low.store(false, Ordering::Relaxed);
-            }
-        }
-        self.memory.allocate(at_least).map(|block| Segment::new(block, high))
-    }
-
     /// Whether anything was appended since the last seal.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Seals everything that was appended before the call. Returns how many segments were ever sealed: when so many have
+    /// Seals everything that was appended before the call. Returns how many groups were ever sealed: when so many have
     /// met their fates, all records of before have.
     pub(crate) fn seal(&self) -> u64 {
-        let _one_at_a_time = lock(&self.sealing);
         self.waiting.store(false, Ordering::Relaxed);
-        let mut current: Vec<Segment> = Vec::new();
-        for shard in &self.shards {
-            let mut lanes = lock(&shard.lanes);
-            current.extend(lanes.iter_mut().rev().filter_map(Option::take));
-        }
-        let cost = |current: &[Segment]| current.iter().map(|segment| segment.block.cost()).sum::<usize>();
-        let before = cost(&current);
-        let current: Vec<Segment> = current.into_iter().map(|segment| self.compact(segment)).collect();
-        if cost(&current) < before {
-            self.made_room();
-        }
-        let mut sealed = lock(&self.sealed);
-        current.into_iter().for_each(|segment| sealed.push(segment));
-        sealed.total
+        self.seal_shards(|_| true);
+        let total = lock(&self.sealed).total();
+        self.compact();
+        total
     }
 
-    /// How many of the segments that were ever sealed, counted from the first one, have left the outbox: all with a
+    /// Seals the shards of which the lanes are wanted.
+    fn seal_shards(&self, is_wanted: impl Fn(&Lanes) -> bool) {
+        for shard in &self.shards {
+            loop {
+                let mut lanes = lock(&shard.lanes);
+                if !is_wanted(&lanes) || self.seal_lanes(&mut lanes) {
+                    break;
+                }
+                drop(lanes);
+                self.make_queue_longer();
+            }
+        }
+    }
+
+    /// How many of the groups that were ever sealed, counted from the first one, have left the outbox: all with a
     /// smaller number have been taken over, or were dropped and counted.
     pub(crate) fn left(&self) -> u64 {
-        let sealed = lock(&self.sealed);
-        let first = sealed.queue.front().map_or(sealed.total, |segment| segment.number);
-        sealed.leaving.iter().copied().fold(first, u64::min)
+        lock(&self.sealed).first()
     }
 
-    fn compact(&self, segment: Segment) -> Segment {
-        Segment { block: self.memory.compact(segment.block), ..segment }
+    /// While memory is scarce, lets sealed segments that are mostly empty have no more than they need, so that little
+    /// content does not hold much while an endpoint fails.
+    fn compact(&self) {
+        let mut has_freed = false;
+        while self.memory.is_half_full() {
+            let sparse = lock(&self.sealed).next_sparse(false);
+            let Some((place, length)) = sparse else { break };
+            let Some(small) = self.memory.allocate_exactly(length) else { continue };
+            let unneeded = lock(&self.sealed).move_into(place, small);
+            self.memory.recycle(unneeded);
+            has_freed = true;
+        }
+        if has_freed {
+            self.made_room();
+        }
+    }
+
+    /// The same for those in files: only on the exporter thread, which therefore never finds one of them away.
+    fn shrink_files(&self) {
+        let Some(spool) = self.memory.spool() else { return };
+        let mut has_freed = false;
+        // As long as there is room, a file is worth more whole: it is used again.
+        while spool.in_use() > spool.max_bytes() / 2 {
+            let sparse = lock(&self.sealed).next_sparse(true);
+            let Some((place, _)) = sparse else { break };
+            let borrowed = lock(&self.sealed).borrow(place);
+            let Some(mut segment) = borrowed else { continue };
+            segment.shrink(spool);
+            lock(&self.sealed).put_back(place, segment);
+            has_freed = true;
+        }
+        if has_freed {
+            self.made_room();
+        }
     }
 
     /// How many bytes are in use, and how many may be.
@@ -312,14 +279,14 @@ impl Outbox {
         self.memory.use_and_bound()
     }
 
-    /// Whether a sealed segment is there to be taken over.
+    /// Whether a sealed group is there to be taken over.
     pub(crate) fn has_sealed(&self) -> bool {
-        !lock(&self.sealed).queue.is_empty()
+        lock(&self.sealed).has_segments()
     }
 
-    /// Hands over the oldest sealed segment.
-    pub(crate) fn take_sealed(&self) -> Option<Segment> {
-        lock(&self.sealed).queue.pop_front()
+    /// Hands over the oldest sealed group.
+    pub(crate) fn take_sealed(&self) -> Option<Group> {
+        lock(&self.sealed).take()
     }
 
     /// Takes back the memory of a segment whose records have met their fates. Those who wait for room hear of it by
@@ -332,7 +299,8 @@ impl Outbox {
     pub(crate) fn prepare(&self) {
         self.memory.prepare();
         if self.memory.spool().is_some() {
-            lock(&self.sealed).queue.iter_mut().skip(NOT_PARKED).for_each(Segment::park);
+            self.shrink_files();
+            lock(&self.sealed).segments_mut().skip(NOT_PARKED).for_each(Segment::park);
         }
     }
 

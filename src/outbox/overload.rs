@@ -5,19 +5,19 @@
 //! * No lock of a shard is held by a caller that comes here: sealing takes them all.
 //! * What makes room is sealed and not taken over. It is counted before it has left, so that a flush that waited for it
 //!   finds the loss in the ledger.
-//! * Whoever waits tries under the lock of the room, after it was noted as waiting. Whoever makes room looks for those
-//!   who wait after the memory is free. So one of the two sees the other.
-//! * Order of locks: sealing, room, shard, sealed, pool.
+//! * Whoever waits tries after it was noted as waiting, and then waits for room made since before it tried. Whoever makes
+//!   room looks for those who wait after the memory is free. So one of the two sees the other.
+//! * Order of locks: shard, sealed, pool.
 
-use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::frame::read_frame;
 use super::losses::Loss;
-use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock};
-use super::{Outbox, Segment, Wake};
+use super::sealed::Place;
+use super::segment::{LOW, Segment};
+use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, wait_timeout};
+use super::{Outbox, Wake};
 use crate::config::Overload;
 use crate::ledger::{DropReason, Fate};
 use crate::signal::Signal;
@@ -39,6 +39,8 @@ pub(super) struct Room {
 struct State {
     /// Nobody takes anything out any more.
     closed: bool,
+    /// How often room has appeared.
+    times: u64,
 }
 
 /// A record that was not taken in.
@@ -127,15 +129,8 @@ impl Outbox {
     fn seal_what_may_go(&self, only_low: bool) {
         // Before it is looked for: a segment that is begun from now on takes it back.
         self.nothing_low.store(only_low, Ordering::Relaxed);
-        let _one_at_a_time = lock(&self.sealing);
-        let mut current: Vec<Segment> = Vec::new();
-        for shard in &self.shards {
-            let mut lanes = lock(&shard.lanes);
-            current.extend(lanes.iter_mut().take(if only_low { 1 } else { 2 }).filter_map(Option::take));
-        }
-        let mut sealed = lock(&self.sealed);
-        current.into_iter().for_each(|segment| sealed.push(segment));
-        if sealed.queue.iter().any(|segment| !segment.high) {
+        self.seal_shards(|lanes| !only_low || lanes.segments[LOW].is_some());
+        if lock(&self.sealed).has_low() {
             self.nothing_low.store(false, Ordering::Relaxed);
         }
     }
@@ -144,14 +139,14 @@ impl Outbox {
     /// with all of them gone, all of them stay.
     fn evict(&self, thread: usize, length: usize, only_low: bool, reason: DropReason) -> bool {
         let Some(victims) = self.choose(length, only_low) else { return false };
-        let records = victims.iter().map(|segment| segment.records).sum();
+        let records = victims.iter().map(|(_, segment)| segment.records).sum();
         if records > 0 {
             self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(reason), records)]);
             self.release(records);
         }
         // They have left only now that they are counted.
-        lock(&self.sealed).leaving.retain(|number| victims.iter().all(|segment| segment.number != *number));
-        for segment in victims {
+        lock(&self.sealed).gone(victims.iter().map(|(place, _)| *place));
+        for (_, segment) in victims {
             self.losses.count_segment(thread, reason, &segment);
             self.recycle(segment);
         }
@@ -160,36 +155,41 @@ impl Outbox {
 
     /// Takes out what has to go for a frame of that length. Nothing, where there is room by now; `None` where it would not
     /// be enough.
-    fn choose(&self, length: usize, only_low: bool) -> Option<Vec<Segment>> {
-        let mut sealed = lock(&self.sealed);
-        // Of the two bounds, the one that was met.
-        let lacks_records = self.max_records.is_some_and(|most| self.records.load(Ordering::Relaxed) >= most);
-        let (used, bound) = self.memory.use_and_bound();
-        let (mut free, needed) = match lacks_records {
-            true => (0, 1),
-            false => (bound.saturating_sub(used), self.memory.cost(length)),
-        };
-        let in_files = self.memory.is_in_files();
-        let mut goes = |segment: &Segment| {
+    fn choose(&self, length: usize, only_low: bool) -> Option<Vec<(Place, Segment)>> {
+        let mut victims = Vec::new();
+        loop {
+            let mut sealed = lock(&self.sealed);
+            // Of the two bounds, the one that was met.
+            let lacks_records = self.max_records.is_some_and(|most| self.records.load(Ordering::Relaxed) >= most);
+            let (used, bound) = self.memory.use_and_bound();
+            let (mut free, needed) = match lacks_records {
+                true => (0, 1),
+                false => (bound.saturating_sub(used), self.memory.cost(length)),
+            };
+            let in_files = self.memory.is_in_files();
             // What lies elsewhere makes no room here.
-            let helps = lacks_records || segment.is_in_file() == in_files;
-            let chosen = helps && free < needed && !(only_low && segment.high);
-            if chosen {
-                free += if lacks_records { segment.records as usize } else { segment.block.cost() };
+            let may_go = |lane: usize, segment: &Segment| {
+                (lacks_records || segment.is_in_file() == in_files) && (lane == LOW || !only_low)
+            };
+            let gain = |segment: &Segment| if lacks_records { segment.records as usize } else { segment.block.cost() };
+            let mut wanted = 0;
+            for (_, segment) in sealed.segments().filter(|(lane, segment)| may_go(*lane, segment)) {
+                if free >= needed {
+                    break;
+                }
+                free += gain(segment);
+                wanted += 1;
             }
-            chosen
-        };
-        let chosen: Vec<bool> = sealed.queue.iter().map(&mut goes).collect();
-        if free < needed {
-            return None;
+            if free < needed {
+                return None;
+            }
+            if wanted <= victims.capacity() {
+                sealed.take_out(wanted, may_go, &mut victims);
+                return Some(victims);
+            }
+            drop(sealed);
+            victims.reserve(wanted);
         }
-        let (mut victims, mut stay) = (Vec::new(), VecDeque::new());
-        for (segment, goes) in std::mem::take(&mut sealed.queue).into_iter().zip(chosen) {
-            if goes { victims.push(segment) } else { stay.push_back(segment) }
-        }
-        sealed.queue = stay;
-        sealed.leaving.extend(victims.iter().map(|segment| segment.number));
-        Some(victims)
     }
 
     /// Appends a frame that found no room as soon as there is some, but waits no longer than this.
@@ -204,27 +204,41 @@ impl Outbox {
             return Err(DropReason::BlockTimeout.into());
         }
         let until = Instant::now().checked_add(most);
-        let mut state = lock(&self.room.state);
         self.room.waiting.fetch_add(1, Ordering::SeqCst);
         let appended = loop {
             fence(Ordering::SeqCst);
-            if state.closed {
+            // Before it is tried, which is done without the lock, since that may allocate.
+            let (closed, times) = {
+                let state = lock(&self.room.state);
+                (state.closed, state.times)
+            };
+            if closed {
                 break Err(DropReason::Shutdown);
             }
             match self.append(thread, high, frame) {
                 Err(DropReason::OutboxFull) => {}
                 appended => break appended,
             }
-            let rest = until.map_or(most, |until| until.saturating_duration_since(Instant::now()));
-            if rest.is_zero() {
+            if !self.wait_for_room(times, until, most) {
                 self.room.in_vain.store(true, Ordering::Relaxed);
                 break Err(DropReason::BlockTimeout);
             }
-            state = self.room.appeared.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         };
         self.room.waiting.fetch_sub(1, Ordering::SeqCst);
-        drop(state);
         appended.map_err(Refused::from)
+    }
+
+    /// Waits until room has appeared more often than so many times. `false` if the time is up before.
+    fn wait_for_room(&self, times: u64, until: Option<Instant>, most: Duration) -> bool {
+        let mut state = lock(&self.room.state);
+        while state.times == times && !state.closed {
+            let rest = until.map_or(most, |until| until.saturating_duration_since(Instant::now()));
+            if rest.is_zero() {
+                return false;
+            }
+            state = wait_timeout(&self.room.appeared, state, rest);
+        }
+        true
     }
 
     /// Memory is free again: tells those who wait for it.
@@ -234,8 +248,8 @@ impl Outbox {
             self.room.in_vain.store(false, Ordering::Relaxed);
         }
         if self.room.waiting.load(Ordering::SeqCst) > 0 {
-            // Through the lock, so that whoever tries in this moment is waiting by then.
-            drop(lock(&self.room.state));
+            // Whoever tries in this moment does not begin to wait then.
+            lock(&self.room.state).times += 1;
             self.room.appeared.notify_all();
         }
     }

@@ -1,7 +1,9 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::super::tests::{frame, frame_of, offer, records, seal};
+use super::super::Group;
+use super::super::tests::{frame, frame_of, offer, records, recycle, seal};
 use super::*;
 use crate::ledger::{Count, Ledger, OtlpCounters};
 
@@ -57,11 +59,11 @@ impl Rig {
     }
 
     /// What the ship thread does.
-    fn deliver(&self, segments: VecDeque<Segment>) {
-        let records = segments.iter().map(Segment::records).sum();
+    fn deliver(&self, groups: VecDeque<Group>) {
+        let records = groups.iter().map(Group::records).sum();
         self.ledger.resolve(Signal::Logs, &[(Fate::Delivered, records)]);
         self.outbox.release(records);
-        segments.into_iter().for_each(|segment| self.outbox.recycle(segment));
+        groups.into_iter().for_each(|group| recycle(&self.outbox, group));
         self.outbox.made_room();
     }
 
@@ -168,7 +170,9 @@ fn a_large_record_costs_what_it_needs_or_nothing() {
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
     let mut in_flight = VecDeque::new();
-    in_flight.extend(rig.outbox.take_sealed());
+    // That one, and what was in front of it.
+    in_flight.extend(std::iter::from_fn(|| rig.outbox.take_sealed()));
+    assert_eq!(rig.offer(0, false, &numbered(number, false)), Ok(()));
     // With that one in flight, not even all the others would be enough.
     let before = rig.dropped(DropReason::EvictedOldest);
     assert_eq!(rig.offer(0, false, &frame(&"x".repeat(bound - 1_000))), Err(DropReason::OutboxFull));
@@ -348,7 +352,7 @@ fn storm(overload: Overload, max_records: Option<usize>) {
         let (rig, settled, done) = (&rig, &settled, &done);
         scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
-                let batch: VecDeque<Segment> = std::iter::from_fn(|| rig.outbox.take_sealed()).take(2).collect();
+                let batch: VecDeque<Group> = std::iter::from_fn(|| rig.outbox.take_sealed()).take(2).collect();
                 rig.deliver(batch);
                 settled.store(rig.outbox.left(), Ordering::SeqCst);
                 std::thread::yield_now();

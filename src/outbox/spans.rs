@@ -4,7 +4,7 @@
 //! * Bounded by number; what does not fit is dropped and counted.
 //! * A span that is not in the table of open spans when it ends is not ours: the parent of a forked child has it, or it
 //!   was ended when the process ended. So each span is exported once.
-//! * Only std locks, and no code of the application under them.
+//! * Only std locks. No code of the application runs under them, and nothing is allocated or freed there.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,7 +16,7 @@ use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::Wake;
-use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
+use super::sync::{AtomicBool, AtomicUsize, Mutex, lock, lock_with};
 
 const SHARDS: usize = 16;
 
@@ -62,12 +62,14 @@ impl Hasher for IdHasher {
     }
 }
 
+type Open = HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>;
+
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
     /// As they were when they started. Boxed, so that growing the table moves little, and the box serves again when the
     /// span ends.
-    open: HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>,
+    open: Open,
     #[allow(clippy::vec_box)] // The boxes are those of `open`.
     ended: Vec<Box<SpanData>>,
 }
@@ -84,8 +86,6 @@ struct Sealed {
 pub(crate) struct SpanQueue {
     shards: [Mutex<Shard>; SHARDS],
     sealed: Mutex<Sealed>,
-    /// One seal at a time: what one has taken out of the shards must be in `sealed` before the next one counts.
-    sealing: Mutex<()>,
     /// Spans that wait or are on their way.
     queued: AtomicUsize,
     /// Of these, those that are in the shards.
@@ -102,7 +102,6 @@ impl SpanQueue {
         Self {
             shards: Default::default(),
             sealed: Mutex::default(),
-            sealing: Mutex::default(),
             queued: AtomicUsize::new(0),
             unsealed: AtomicUsize::new(0),
             full: AtomicBool::new(false),
@@ -119,7 +118,23 @@ impl SpanQueue {
 
     /// Notes a span that has started.
     pub(crate) fn start(&self, span: SpanData) {
-        lock(self.shard(&span.span_context)).open.insert(key(&span.span_context), Box::new(span));
+        let (shard, key) = (self.shard(&span.span_context), key(&span.span_context));
+        let mut span = Some(Box::new(span));
+        let make = |number| Open::with_capacity_and_hasher(number, BuildHasherDefault::default());
+        let _replaced = lock_with(shard, make, |shard, larger| {
+            let open = &mut shard.open;
+            if open.len() == open.capacity() {
+                match larger {
+                    // The old one is freed by the caller.
+                    Some(larger) if larger.capacity() > open.len() => {
+                        larger.extend(open.drain());
+                        std::mem::swap(larger, open);
+                    }
+                    _ => return Err(2 * open.len() + 4),
+                }
+            }
+            Ok(span.take().and_then(|span| open.insert(key, span)))
+        });
     }
 
     /// The span as it ended; `None` where this queue has not seen it start, or has seen it end before.
@@ -161,10 +176,22 @@ impl SpanQueue {
         if reserved.is_err() {
             return Queued::Full { news: !self.full.swap(true, Ordering::Relaxed) };
         }
-        let mut shard = lock(self.shard(&span.span_context));
-        shard.ended.push(span);
-        // Inside the lock, so that a seal takes no span that is not counted.
-        let before = self.unsealed.fetch_add(1, Ordering::Relaxed);
+        let (shard, mut span) = (self.shard(&span.span_context), Some(span));
+        let before = lock_with(shard, Vec::with_capacity, |shard, longer| {
+            let ended = &mut shard.ended;
+            if ended.len() == ended.capacity() {
+                match longer {
+                    Some(longer) if longer.capacity() > ended.len() => {
+                        longer.append(ended);
+                        std::mem::swap(longer, ended);
+                    }
+                    _ => return Err(2 * ended.len() + 4),
+                }
+            }
+            ended.extend(span.take());
+            // Inside the lock, so that a seal takes no span that is not counted.
+            Ok(self.unsealed.fetch_add(1, Ordering::Relaxed))
+        });
         let wake = before == 0 || before + 1 == self.max_batch;
         Queued::Yes(if wake { Wake::Yes } else { Wake::No })
     }
@@ -182,22 +209,40 @@ impl SpanQueue {
     /// Seals everything that ended before the call. Returns how many spans were ever sealed: when so many have met their
     /// fates, all spans of before have.
     pub(crate) fn seal(&self) -> u64 {
-        let _one_at_a_time = lock(&self.sealing);
-        let mut ended = Vec::new();
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            self.unsealed.fetch_sub(shard.ended.len(), Ordering::Relaxed);
-            ended.append(&mut shard.ended);
+            lock_with(shard, VecDeque::with_capacity, |shard, longer| {
+                // Under both locks: what has left its shard is among those that are sealed.
+                let mut sealed = lock(&self.sealed);
+                let needed = sealed.queue.len() + shard.ended.len();
+                if needed > sealed.queue.capacity() {
+                    match longer {
+                        Some(longer) if longer.capacity() >= needed => {
+                            longer.append(&mut sealed.queue);
+                            std::mem::swap(longer, &mut sealed.queue);
+                        }
+                        _ => return Err(2 * needed),
+                    }
+                }
+                self.unsealed.fetch_sub(shard.ended.len(), Ordering::Relaxed);
+                sealed.total += shard.ended.len() as u64;
+                sealed.queue.extend(shard.ended.drain(..));
+                Ok(())
+            });
         }
-        let mut sealed = lock(&self.sealed);
-        sealed.total += ended.len() as u64;
-        sealed.queue.extend(ended);
-        sealed.total
+        lock(&self.sealed).total
     }
 
     /// Hands over the spans that are sealed.
     pub(crate) fn take_sealed(&self, into: &mut VecDeque<Box<SpanData>>) {
-        into.append(&mut lock(&self.sealed).queue);
+        loop {
+            let mut sealed = lock(&self.sealed);
+            let number = sealed.queue.len();
+            if number <= into.capacity() - into.len() {
+                return into.append(&mut sealed.queue);
+            }
+            drop(sealed);
+            into.reserve(number);
+        }
     }
 
     /// Makes room: so many spans have met their fates.

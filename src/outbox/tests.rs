@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use crate::ledger::Count;
 use crate::otlp::{Scratch, encode_scope_name};
@@ -47,21 +49,19 @@ pub(super) fn offer(
     appended.map(drop).map_err(|refused| refused.reason)
 }
 
-pub(super) fn seal(outbox: &Outbox, into: &mut VecDeque<Segment>) {
+pub(super) fn seal(outbox: &Outbox, into: &mut VecDeque<Group>) {
     outbox.seal();
     into.extend(std::iter::from_fn(|| outbox.take_sealed()));
 }
 
-pub(super) fn records(segments: &VecDeque<Segment>) -> Vec<String> {
-    let mut all = Vec::new();
-    for segment in segments {
-        let mut rest = segment.bytes();
-        while let Some(frame) = read_frame(rest) {
-            all.push(String::from_utf8_lossy(frame.record).into_owned());
-            rest = &rest[frame.length..];
-        }
-    }
-    all
+pub(super) fn recycle(outbox: &Outbox, group: Group) {
+    group.into_segments().for_each(|segment| outbox.recycle(segment));
+}
+
+/// The texts of all records, in order.
+pub(super) fn records(groups: &VecDeque<Group>) -> Vec<String> {
+    let frames = groups.iter().flat_map(|group| InOrder::from(group.lanes(), [0; 2]));
+    frames.map(|(_, frame)| String::from_utf8_lossy(frame.record).into_owned()).collect()
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
     seal(&outbox, &mut queue);
     let seen: Vec<usize> = records(&queue).iter().map(|record| record[..5].parse().expect("a number")).collect();
     assert_eq!(seen, (0..appended).collect::<Vec<_>>());
-    for segment in queue {
-        outbox.recycle(segment);
+    for group in queue {
+        recycle(&outbox, group);
     }
     assert!(outbox.append(0, false, &frame(&text)).is_ok(), "room again");
     outbox.trim();
@@ -116,10 +116,10 @@ fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused(
     let mut queue = VecDeque::new();
     seal(&outbox, &mut queue);
     let lengths: Vec<usize> = records(&queue).iter().map(String::len).collect();
-    assert_eq!(lengths, [400 << 10, 5, 5]);
+    assert_eq!(lengths, [5, 400 << 10, 5], "in the order in which they came");
     let before = outbox.memory().0;
-    for segment in queue {
-        outbox.recycle(segment);
+    for group in queue {
+        recycle(&outbox, group);
     }
     assert!(outbox.memory().0 <= before - (400 << 10), "the odd one is freed");
 }
@@ -150,6 +150,11 @@ fn nothing_is_lost_between_threads_that_append_and_one_that_seals() {
     });
     assert_eq!(seen.len(), THREADS * EACH);
     assert_eq!(seen.iter().collect::<std::collections::HashSet<_>>().len(), THREADS * EACH);
+    for thread in 0..THREADS {
+        let number = |record: &String| record.strip_prefix(&format!("{thread} "))?.parse::<usize>().ok();
+        let numbers: Vec<usize> = seen.iter().filter_map(number).collect();
+        assert!(numbers.is_sorted(), "the records of thread {thread} are in order");
+    }
 }
 
 struct Finish<'a>(&'a AtomicBool);
@@ -174,15 +179,15 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
         });
         // Also when an assertion fails, so that the test ends.
         let _finish = Finish(&done);
-        let (mut taken, mut segments, mut seen) = (VecDeque::new(), 0_u64, 0);
+        let (mut taken, mut groups, mut seen) = (VecDeque::new(), 0_u64, 0);
         for round in 0..ROUNDS {
             assert!(outbox.append(0, false, &frame(&round.to_string())).is_ok());
             let barrier = outbox.seal();
             taken.extend(std::iter::from_fn(|| outbox.take_sealed()));
-            segments += taken.len() as u64;
+            groups += taken.len() as u64;
             seen += records(&taken).len();
-            assert!(segments >= barrier && seen == round + 1, "{segments} {barrier} {seen} {round}");
-            taken.drain(..).for_each(|segment| outbox.recycle(segment));
+            assert!(groups >= barrier && seen == round + 1, "{groups} {barrier} {seen} {round}");
+            taken.drain(..).for_each(|group| recycle(&outbox, group));
         }
     });
 }
@@ -211,4 +216,31 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
         assert!(allocated <= bound);
     }
     assert_eq!(outbox.memory.pooled(), 0, "a record is refused only when none is left");
+}
+
+#[test]
+fn lanes_leave_together_and_in_the_order_of_the_calls() {
+    let outbox = outbox(64 << 10, 1);
+    let usual = outbox.memory.usual();
+    let (mut taken, mut written) = (VecDeque::new(), 0);
+    for round in 0..200 {
+        // Small ones of both lanes, some that are larger than a segment, and seals at any moment.
+        let length = if round % 7 == 0 { usual + 10 } else { usual / 9 };
+        if outbox.append(0, round % 2 == 0, &frame(&format!("{written:05}{}", "x".repeat(length)))).is_ok() {
+            written += 1;
+        } else {
+            seal(&outbox, &mut taken);
+        }
+        if round % 23 == 0 {
+            outbox.seal();
+        }
+        if round % 5 == 0 {
+            for group in std::iter::from_fn(|| outbox.take_sealed()) {
+                taken.push_back(group);
+            }
+        }
+    }
+    seal(&outbox, &mut taken);
+    let seen: Vec<usize> = records(&taken).iter().map(|record| record[..5].parse().expect("a number")).collect();
+    assert_eq!(seen, (0..written).collect::<Vec<_>>());
 }

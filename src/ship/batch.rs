@@ -1,20 +1,21 @@
-//! Gathers queued records into one request: grouped by scope, one copy a record, nothing decoded.
+//! Gathers queued records into one request: grouped by scope, in the order in which they were appended, one copy a record,
+//! nothing decoded.
 
 use std::collections::HashMap;
 
 use crate::ledger::Share;
 use crate::otlp::{gathered_len, put_record, put_scope};
-use crate::outbox::{Segment, read_frame};
+use crate::outbox::{InOrder, Offsets, Segment};
 
 /// The start of the queue, as one request.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
-    /// Segments that are used up.
-    pub(super) segments: usize,
-    /// Where the next request begins in the segment after those.
-    pub(super) offset: usize,
+    /// Groups that are used up.
+    pub(super) groups: usize,
+    /// Where the next request begins in the group after those.
+    pub(super) offsets: Offsets,
     /// What is in it of each scope.
     pub(super) shares: Vec<(Box<[u8]>, Share)>,
 }
@@ -28,12 +29,11 @@ struct Group<'a> {
     length: usize,
 }
 
-/// Gathers records from `offset` in the first segment on, until the request would be longer than `max_bytes` or hold
-/// more than `max_records`. A single
-/// record may be longer. `body` is a buffer to be used again.
+/// Gathers records from `offsets` in the first group on, until the request would be longer than `max_bytes` or hold more
+/// than `max_records`. A single record may be longer. `body` is a buffer to be used again.
 pub(super) fn gather<'a>(
-    queue: impl IntoIterator<Item = &'a Segment>,
-    offset: usize,
+    queue: impl IntoIterator<Item = [Option<&'a Segment>; 2]>,
+    offsets: Offsets,
     resource: &[u8],
     max_bytes: usize,
     max_records: u64,
@@ -41,11 +41,11 @@ pub(super) fn gather<'a>(
 ) -> Batch {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut index: HashMap<&[u8], usize> = HashMap::new();
-    let mut batch = Batch { body: Vec::new(), records: 0, segments: 0, offset, shares: Vec::new() };
+    let mut batch = Batch { body: Vec::new(), records: 0, groups: 0, offsets, shares: Vec::new() };
     let mut total = resource.len() + 32;
     let mut last: usize = usize::MAX;
-    'queue: for segment in queue {
-        while let Some(frame) = segment.bytes().get(batch.offset..).and_then(read_frame) {
+    'queue: for lanes in queue {
+        for (lane, frame) in InOrder::from(lanes, batch.offsets) {
             let length = gathered_len(frame.record.len());
             let is_full = batch.records >= max_records || total + length + frame.scope.len() + 16 > max_bytes;
             if batch.records > 0 && is_full {
@@ -66,10 +66,10 @@ pub(super) fn gather<'a>(
             }
             total += length;
             batch.records += 1;
-            batch.offset += frame.length;
+            batch.offsets[lane] += frame.length;
         }
-        batch.segments += 1;
-        batch.offset = 0;
+        batch.groups += 1;
+        batch.offsets = [0; 2];
     }
     let resource_logs = resource.len() + groups.iter().map(|group| gathered_len(group.length)).sum::<usize>();
     body.clear();

@@ -46,6 +46,9 @@ impl Keeper {
             changed.notify_all();
             return;
         }
+        state.runs = true;
+        // Starting a thread allocates, and an allocator may log, which may lead here.
+        drop(state);
         let spawned = std::thread::Builder::new().name("logbridge-keeper".to_owned()).spawn(move || {
             thread::mark_own();
             while let Some(owner) = owner.upgrade() {
@@ -55,7 +58,9 @@ impl Keeper {
                 }
             }
         });
-        state.runs = spawned.is_ok();
+        if spawned.is_err() {
+            self.0.get().state.lock().unwrap_or_else(PoisonError::into_inner).runs = false;
+        }
     }
 
     /// Waits for the next appointment; says whether the thread goes on.

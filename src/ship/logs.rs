@@ -1,4 +1,4 @@
-//! Records: sealed segments of the outbox become requests by gathering.
+//! Records: sealed groups of the outbox become requests by gathering.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger, Share};
 use crate::notice::{self, Notice};
 use crate::otlp::gathered_len;
-use crate::outbox::{Outbox, Segment, Spool};
+use crate::outbox::{Group, InOrder, Offsets, Outbox, Spool};
 use crate::signal::Signal;
 
 pub(super) struct LogFeed {
@@ -27,12 +27,12 @@ pub(super) struct LogFeed {
     max_batch: u64,
     /// What the endpoint takes, where that is less than the outbox's own bound.
     max_bytes: usize,
-    /// The segments of the request that is sent next or now, and how far the first one is used up. All others stay in the
+    /// The groups of the request that is sent next or now, and how far the first one is used up. All others stay in the
     /// outbox, where an overload policy may drop them.
-    segments: VecDeque<Segment>,
-    offset: usize,
-    /// Segments that the last request used up, and where the next one begins in the segment after those.
-    sent: (usize, usize),
+    groups: VecDeque<Group>,
+    offsets: Offsets,
+    /// Groups that the last request used up, and where the next one begins in the group after those.
+    sent: (usize, Offsets),
     /// What is in the last request of each scope.
     shares: Vec<(Box<[u8]>, Share)>,
     /// When the current segments are handed over although they are not full.
@@ -51,9 +51,9 @@ impl LogFeed {
             schedule_delay: delivery.schedule_delay,
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
             max_bytes: usize::MAX,
-            segments: VecDeque::new(),
-            offset: 0,
-            sent: (0, 0),
+            groups: VecDeque::new(),
+            offsets: [0; 2],
+            sent: (0, [0; 2]),
             shares: Vec::new(),
             seal_at: None,
             spare: Vec::new(),
@@ -69,24 +69,24 @@ impl LogFeed {
     /// Takes over what fits into the next request.
     fn fill(&mut self) {
         let room = self.room();
-        let measure = |segment: &Segment, offset: usize| {
-            let frames = segment.frames_from(offset).map(|frame| (gathered_len(frame.record.len()), 1));
+        let measure = |group: &Group, offsets: Offsets| {
+            let frames = InOrder::from(group.lanes(), offsets).map(|(_, frame)| (gathered_len(frame.record.len()), 1));
             frames.fold((0, 0), |sum: (usize, u64), frame| (sum.0 + frame.0, sum.1 + frame.1))
         };
         let (mut bytes, mut records) = (0, 0);
-        let mut add = |segment: &Segment, offset| {
-            let (more_bytes, more_records) = measure(segment, offset);
+        let mut add = |group: &Group, offsets| {
+            let (more_bytes, more_records) = measure(group, offsets);
             bytes += more_bytes;
             records += more_records;
             bytes < room && records < self.max_batch
         };
         let mut has_room = true;
-        for (index, segment) in self.segments.iter().enumerate() {
-            has_room = add(segment, if index == 0 { self.offset } else { 0 });
+        for (index, group) in self.groups.iter().enumerate() {
+            has_room = add(group, if index == 0 { self.offsets } else { [0; 2] });
         }
-        while has_room && let Some(segment) = self.outbox.take_sealed() {
-            has_room = add(&segment, 0);
-            self.segments.push_back(segment);
+        while has_room && let Some(group) = self.outbox.take_sealed() {
+            has_room = add(&group, [0; 2]);
+            self.groups.push_back(group);
         }
     }
 }
@@ -112,11 +112,11 @@ impl Feed for LogFeed {
 
     fn settled(&self) -> u64 {
         let left = self.outbox.left();
-        self.segments.front().map_or(left, |segment| segment.number().min(left))
+        self.groups.front().map_or(left, |group| group.number().min(left))
     }
 
     fn is_empty(&self) -> bool {
-        self.segments.is_empty() && !self.outbox.has_sealed()
+        self.groups.is_empty() && !self.outbox.has_sealed()
     }
 
     fn is_waiting(&self) -> bool {
@@ -129,13 +129,20 @@ impl Feed for LogFeed {
 
     fn request(&mut self) -> Option<Request> {
         self.fill();
-        if self.segments.is_empty() {
+        if self.groups.is_empty() {
             // What there was has been dropped in this moment.
             return None;
         }
         let spare = std::mem::take(&mut self.spare);
-        let batch = gather(&self.segments, self.offset, &self.resource, self.room(), self.max_batch, spare);
-        self.sent = (batch.segments, batch.offset);
+        let batch = gather(
+            self.groups.iter().map(Group::lanes),
+            self.offsets,
+            &self.resource,
+            self.room(),
+            self.max_batch,
+            spare,
+        );
+        self.sent = (batch.groups, batch.offsets);
         self.shares = batch.shares;
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
@@ -150,15 +157,13 @@ impl Feed for LogFeed {
         for (scope, share) in self.shares.drain(..) {
             self.ledger.observed.sent(&scope, share);
         }
-        let (segments, offset) = self.sent;
-        for segment in self.segments.drain(..segments.min(self.segments.len())) {
-            self.outbox.recycle(segment);
+        let (groups, offsets) = self.sent;
+        for group in self.groups.drain(..groups.min(self.groups.len())) {
+            group.into_segments().for_each(|segment| self.outbox.recycle(segment));
         }
-        self.offset = offset;
-        if offset > 0
-            && let Some(segment) = self.segments.front_mut()
-        {
-            segment.consume(offset);
+        self.offsets = offsets;
+        if let Some(group) = self.groups.front_mut() {
+            group.consume(offsets);
         }
         self.outbox.made_room();
     }
@@ -174,7 +179,7 @@ impl Feed for LogFeed {
 
     fn give_up(&mut self, rest: u64) {
         // What is in files stays there as a whole: no part of a request that was being taken apart is noted in them.
-        if !self.segments.iter().all(Segment::is_in_file) {
+        if !self.groups.iter().all(Group::is_in_files) {
             self.settle(&[(Fate::Dropped(DropReason::Shutdown), rest)]);
         }
     }
@@ -183,17 +188,17 @@ impl Feed for LogFeed {
         // Who waits for room must not get any after this.
         self.outbox.close();
         self.outbox.seal();
-        self.segments.extend(std::iter::from_fn(|| self.outbox.take_sealed()));
+        self.groups.extend(std::iter::from_fn(|| self.outbox.take_sealed()));
         let mut left = 0;
-        for (index, segment) in std::mem::take(&mut self.segments).into_iter().enumerate() {
-            if segment.is_in_file() {
-                // It stays for another process, and its records stay pending.
-                continue;
+        for (index, group) in std::mem::take(&mut self.groups).into_iter().enumerate() {
+            let offsets = if index == 0 { self.offsets } else { [0; 2] };
+            // Those in files stay for another process, and their records stay pending.
+            for (segment, offset) in group.into_segments_from(offsets).filter(|(segment, _)| !segment.is_in_file()) {
+                left += segment.records_from(offset);
+                self.outbox.recycle(segment);
             }
-            left += if index == 0 { segment.records_from(self.offset) } else { segment.records() };
-            self.outbox.recycle(segment);
         }
-        self.offset = 0;
+        self.offsets = [0; 2];
         self.outbox.retire();
         if let Some(spool) = self.outbox.spool() {
             spool.leave_run();
@@ -234,7 +239,7 @@ impl Feed for LogFeed {
     }
 
     fn keeps(&self) -> bool {
-        self.segments.iter().all(Segment::is_in_file)
+        self.groups.iter().all(Group::is_in_files)
     }
 
     fn is_safe(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Directory, Ending, Left, Outbox, Skipped, Spool};
+use crate::outbox::{Adopted, Directory, Ending, Left, Offsets, Outbox, Segment, Skipped, Spool};
 use crate::signal::Signal;
 
 /// How often the directory is looked at.
@@ -42,10 +42,10 @@ pub(super) struct RecoveryFeed {
     /// Runs with files that cannot be sent: they are ours, so that they are told of once.
     kept: Vec<Adopted>,
     /// What was read, and how far the first one is used up.
-    segments: VecDeque<Left>,
-    offset: usize,
-    /// Segments that the last request used up, and where the next one begins in the segment after those.
-    sent: (usize, usize),
+    groups: VecDeque<LeftGroup>,
+    offsets: Offsets,
+    /// Groups that the last request used up, and where the next one begins in the group after those.
+    sent: (usize, Offsets),
     max_batch: u64,
     max_bytes: usize,
     spare: Vec<u8>,
@@ -55,6 +55,30 @@ pub(super) struct RecoveryFeed {
     ending: bool,
     /// Each run that is found, and that was sent, is told of.
     tells_of_runs: bool,
+}
+
+/// The segments of both lanes of a group: the one that was read first, and the other, if there is one. Their frames say
+/// in which order they were written.
+struct LeftGroup([Option<Left>; 2]);
+
+impl LeftGroup {
+    fn lanes(&self) -> [Option<&Segment>; 2] {
+        self.0.each_ref().map(|left| left.as_ref().map(|left| &left.segment))
+    }
+
+    fn first(&self) -> Option<&Left> {
+        self.0.iter().flatten().next()
+    }
+
+    /// Takes the other lane of this group; gives back a segment that is not.
+    fn join(&mut self, left: Left) -> Option<Left> {
+        match &mut self.0 {
+            [Some(first), other @ None] if first.group == left.group && first.resource == left.resource => {
+                other.replace(left)
+            }
+            _ => Some(left),
+        }
+    }
 }
 
 impl RecoveryFeed {
@@ -69,9 +93,9 @@ impl RecoveryFeed {
             runs: VecDeque::new(),
             read: 0,
             kept: Vec::new(),
-            segments: VecDeque::new(),
-            offset: 0,
-            sent: (0, 0),
+            groups: VecDeque::new(),
+            offsets: [0; 2],
+            sent: (0, [0; 2]),
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
             max_bytes: usize::MAX,
             spare: Vec::new(),
@@ -118,9 +142,17 @@ impl RecoveryFeed {
     /// Reads what fits into the next request.
     fn fill(&mut self) {
         let room = self.room();
-        let bytes = |segments: &VecDeque<Left>| segments.iter().map(|left| left.segment.bytes().len()).sum::<usize>();
-        while bytes(&self.segments).saturating_sub(self.offset) < room {
+        let bytes =
+            |group: &LeftGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
+        let used: usize = self.offsets.iter().sum();
+        loop {
             let Some(run) = self.runs.front_mut() else { return };
+            let is_full = self.groups.iter().map(bytes).sum::<usize>() >= room.saturating_add(used);
+            // Both lanes of a group are sent together.
+            let last = self.groups.back().and_then(LeftGroup::first).map(|left| left.group);
+            if is_full && last.is_some() && run.next_group() != last {
+                return;
+            }
             match run.next() {
                 Some(Ok(left)) => {
                     let damaged = left.damage.map_or(0, |damage| damage.records);
@@ -130,14 +162,18 @@ impl RecoveryFeed {
                     if damaged > 0 {
                         self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Damaged), damaged)]);
                     }
-                    if records > 0 {
-                        self.segments.push_back(left);
-                    } else {
+                    if records == 0 {
                         self.finish(left);
+                    } else {
+                        let alone = match self.groups.back_mut() {
+                            Some(group) => group.join(left),
+                            None => Some(left),
+                        };
+                        self.groups.extend(alone.map(|left| LeftGroup([Some(left), None])));
                     }
                 }
                 Some(Err(skipped)) => self.tell_skipped(&skipped),
-                None if self.segments.is_empty() => self.finish_run(),
+                None if self.groups.is_empty() => self.finish_run(),
                 // Another run has another resource.
                 None => return,
             }
@@ -231,7 +267,7 @@ impl Feed for RecoveryFeed {
     }
 
     fn is_empty(&self) -> bool {
-        self.ending || (self.segments.is_empty() && self.runs.is_empty())
+        self.ending || (self.groups.is_empty() && self.runs.is_empty())
     }
 
     fn is_waiting(&self) -> bool {
@@ -244,11 +280,12 @@ impl Feed for RecoveryFeed {
 
     fn request(&mut self) -> Option<Request> {
         self.fill();
-        let resource = self.segments.front()?.resource.clone();
+        let resource = self.groups.front()?.first()?.resource.clone();
         let spare = std::mem::take(&mut self.spare);
-        let queue = self.segments.iter().take_while(|left| left.resource == resource).map(|left| &left.segment);
-        let batch = gather(queue, self.offset, &resource, self.room(), self.max_batch, spare);
-        self.sent = (batch.segments, batch.offset);
+        let is_alike = |group: &&LeftGroup| group.first().is_some_and(|left| left.resource == resource);
+        let queue = self.groups.iter().take_while(is_alike).map(LeftGroup::lanes);
+        let batch = gather(queue, self.offsets, &resource, self.room(), self.max_batch, spare);
+        self.sent = (batch.groups, batch.offsets);
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
@@ -258,14 +295,17 @@ impl Feed for RecoveryFeed {
 
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.settle_some(fates);
-        let (segments, offset) = self.sent;
-        let used: Vec<Left> = self.segments.drain(..segments.min(self.segments.len())).collect();
-        used.into_iter().for_each(|left| self.finish(left));
-        self.offset = offset;
-        if offset > 0
-            && let Some(left) = self.segments.front()
-        {
-            left.consume(left.segment.records() - left.segment.records_from(offset));
+        let (groups, offsets) = self.sent;
+        let used: Vec<LeftGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();
+        used.into_iter().flat_map(|group| group.0).flatten().for_each(|left| self.finish(left));
+        self.offsets = offsets;
+        if let Some(LeftGroup(lanes)) = self.groups.front() {
+            for (left, offset) in lanes.iter().zip(offsets).filter_map(|(left, offset)| Some((left.as_ref()?, offset)))
+            {
+                if offset > 0 {
+                    left.consume(left.segment.records() - left.segment.records_from(offset));
+                }
+            }
         }
         self.outbox.made_room();
     }
@@ -282,7 +322,7 @@ impl Feed for RecoveryFeed {
 
     /// It stays for another process.
     fn drop_all(&mut self) {
-        self.segments.clear();
+        self.groups.clear();
         self.runs.clear();
     }
 

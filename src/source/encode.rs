@@ -1,6 +1,7 @@
 //! What is written of a record, whatever its source, and what is done to it afterwards.
 
-use std::time::SystemTime;
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
@@ -12,7 +13,30 @@ use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, TraceIds};
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time, time_of};
+
+/// A clock that is set back by more than this was wrong before, and is right now.
+const CORRECTION: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// The time of the record that this thread has handed over last.
+    static LAST_TIME: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Times of a thread never decrease in the order in which its records are handed over: the clock may be set back, and a
+/// record that is written while another one is formatted is handed over first. A time that the application has given
+/// stays.
+#[inline]
+pub(super) fn keep_time_in_order(scratch: &mut Scratch, scope_end: usize) {
+    let Some(record) = scratch.buf.get_mut(scope_end..).filter(|_| !scratch.has_given_time) else { return };
+    let Some(time) = time_of(record) else { return };
+    let last = LAST_TIME.get();
+    if time >= last || last - time > CORRECTION.as_nanos() as u64 {
+        LAST_TIME.set(time);
+    } else {
+        set_time(record, last);
+    }
+}
 
 /// Cuts what is too much out of an encoded record. Returns how many attributes were left out.
 #[cold]

@@ -9,6 +9,7 @@ use super::pipeline::Pipeline;
 use crate::error::{Error, Kind, Numbers, Undelivered};
 use crate::ledger::Counters;
 use crate::ship::Flushed;
+use crate::thread::Call;
 
 /// What flushes have told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +47,8 @@ fn told(engine: &Engine) -> [Told; 2] {
 impl Pipeline {
     /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
+        // What an allocator logs meanwhile is nested, and waits for no room: locks of ours may be held.
+        let _call = Call::enter();
         let Some(engine) = self.engines.existing() else { return Ok(()) };
         self.tell_suppressed(engine);
         match &engine.ship {
@@ -60,6 +63,7 @@ impl Pipeline {
     /// Delivers what is there as at any flush, and tells nobody how that went: the next one who asks is to hear of it.
     pub(super) fn flush_aside(&self) {
         self.front.flush();
+        let _call = Call::enter();
         let Some(engine) = self.engines.existing() else { return };
         self.tell_suppressed(engine);
         if let Some(ship) = &engine.ship {
@@ -70,6 +74,7 @@ impl Pipeline {
     /// Takes no more records and spans for otlp, delivers what is there, and ends the ship thread. Spans that are open
     /// end here.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
+        let _call = Call::enter();
         let Some(engine) = self.engines.existing() else {
             self.shut.store(true, Ordering::Relaxed);
             return Ok(());

@@ -83,7 +83,7 @@ impl Chain {
         for (key, value) in &view.attributes {
             record.add_attribute(Key::new(key.to_string()), any_value(value));
         }
-        super::processor::formatted(buffers.scratch.too_deep());
+        super::processor::formatted(buffers.scratch.too_deep(), view.time);
         self.logger.emit(record);
     }
 }

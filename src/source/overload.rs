@@ -25,6 +25,7 @@ pub(super) struct Overflowing<'a> {
 #[inline(never)]
 pub(super) fn overflow(engine: &Engine, outbox: &Outbox, ship: &Ship, record: Overflowing<'_>) -> Option<Wake> {
     let Overflowing { shard, high, frame, reason } = record;
+    let place = thread::shard_of(shard);
     let appended = match (reason, outbox.overload()) {
         (DropReason::OutboxFull, policy) => {
             // Before somebody waits for it.
@@ -32,8 +33,8 @@ pub(super) fn overflow(engine: &Engine, outbox: &Outbox, ship: &Ship, record: Ov
                 ship.wake(Signal::Logs);
             }
             match policy {
-                Overload::Block(most) if may_wait() => outbox.append_when_there_is_room(shard, high, frame, most),
-                _ => outbox.append_by_dropping(shard, high, frame),
+                Overload::Block(most) if may_wait() => outbox.append_when_there_is_room(place, high, frame, most),
+                _ => outbox.append_by_dropping(place, high, frame),
             }
         }
         (reason, _) => Err(Refused::from(reason)),

@@ -8,7 +8,7 @@ use log::Level;
 
 use super::buffers::{self, Buffers};
 use super::change::{Appointments, WatchedFile};
-use super::encode::{add_exception, apply_limits, severity_number, write_record};
+use super::encode::{add_exception, apply_limits, keep_time_in_order, severity_number, write_record};
 use super::engine::{Engine, Engines};
 pub(super) use super::facade::Source;
 use super::front::Front;
@@ -451,6 +451,7 @@ impl Pipeline {
             let left_out = apply_limits(limits, &mut buffers.scratch.buf, scope_end);
             engine.ledger.count_many(shard, Count::AttributeLeftOut, left_out);
         }
+        keep_time_in_order(&mut buffers.scratch, scope_end);
         let checked = engine.outbox.as_ref().is_some_and(|outbox| outbox.is_checked());
         end_frame(&mut buffers.scratch, scope_end, severity, checked);
         let frame = &buffers.scratch.buf;
@@ -470,7 +471,7 @@ impl Pipeline {
             return;
         }
         let high = severity >= severity_number(Level::Warn);
-        let taken = match outbox.append(shard, high, frame) {
+        let taken = match outbox.append(thread::shard_of(shard), high, frame) {
             Ok(wake) => Some(wake),
             Err(reason) => overflow(engine, outbox, ship, Overflowing { shard, high, frame, reason }),
         };

@@ -14,7 +14,7 @@ use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::buffers::{self, Buffers, Location};
 use super::encode::write_id;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Reach};
 use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
@@ -81,7 +81,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
             None => self.pipeline.root.map(|root| root.flags),
         };
         if let Some(reach) = self.pipeline.admit_from_provider(target, level, flags, || similar(record, target)) {
-            encode(&self.pipeline, record, scope, reach.otlp, reach.mirror);
+            encode(&self.pipeline, record, scope, None, reach);
         }
     }
 
@@ -125,6 +125,8 @@ struct Expected {
     formatted: bool,
     /// How many values were cut on the way because they nest too deep.
     too_deep: u32,
+    /// The time that we have given it.
+    time: Option<u64>,
     arrived: bool,
     /// The process that counted it, as the number of its forks: the chain is user code, which may fork.
     process: u64,
@@ -149,7 +151,7 @@ thread_local! {
 /// Runs the chain for one record, and says how far the record came.
 pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
     let process = os::fork_generation();
-    let expected = Expected { otlp, mirror, formatted: false, too_deep: 0, arrived: false, process };
+    let expected = Expected { otlp, mirror, formatted: false, too_deep: 0, time: None, arrived: false, process };
     let outer = EXPECTED.replace(Some(expected));
     run();
     match EXPECTED.replace(outer) {
@@ -159,9 +161,9 @@ pub(super) fn expecting(otlp: bool, mirror: bool, run: impl FnOnce()) -> Came {
     }
 }
 
-/// The application's values are formatted, and the record enters the chain. So many of them were cut.
-pub(super) fn formatted(too_deep: u32) {
-    EXPECTED.set(EXPECTED.get().map(|expected| Expected { formatted: true, too_deep, ..expected }));
+/// The application's values are formatted, and the record enters the chain, with this time. So many of them were cut.
+pub(super) fn formatted(too_deep: u32, time: u64) {
+    EXPECTED.set(EXPECTED.get().map(|expected| Expected { formatted: true, too_deep, time: Some(time), ..expected }));
 }
 
 impl opentelemetry_sdk::logs::LogProcessor for Last {
@@ -173,7 +175,7 @@ impl opentelemetry_sdk::logs::LogProcessor for Last {
             pipeline.begin_again(thread::number(), pipeline.own_verdict());
         }
         pipeline.count_too_deep(pipeline.engines.current(), thread::number(), expected.too_deep);
-        encode(&pipeline, record, scope, expected.otlp, expected.mirror);
+        encode(&pipeline, record, scope, expected.time, Reach { otlp: expected.otlp, mirror: expected.mirror });
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -185,14 +187,22 @@ impl opentelemetry_sdk::logs::LogProcessor for Last {
     }
 }
 
-fn encode(pipeline: &Pipeline, record: &SdkLogRecord, scope: &InstrumentationScope, otlp: bool, mirror: bool) {
+/// `our_time` is the time that we have given the record on its way here.
+fn encode(
+    pipeline: &Pipeline,
+    record: &SdkLogRecord,
+    scope: &InstrumentationScope,
+    our_time: Option<u64>,
+    reach: Reach,
+) {
     let severity = record.severity_number().map_or(0, |severity| severity as u8);
     buffers::with(|buffers| {
         begin_frame(&mut buffers.scratch);
         encode_scope(&mut buffers.scratch.buf, scope, record.target().map(AsRef::as_ref));
         let scope_end = buffers.scratch.buf.len();
         write(buffers, record, severity, pipeline.root, pipeline.record_ids);
-        pipeline.finish_sdk(buffers, scope_end, severity, otlp, mirror);
+        buffers.scratch.has_given_time = record.timestamp().is_some_and(|time| Some(nanos(time)) != our_time);
+        pipeline.finish_sdk(buffers, scope_end, severity, reach.otlp, reach.mirror);
     });
 }
 

@@ -6,14 +6,14 @@
 //!   end, when the keeper comes by, at a flush and at the end of the process; whichever is first.
 //! * Bounded: so many callsites are told apart. When there are more, the window that began first is closed, with its
 //!   summary: nothing is suppressed in silence.
-//! * No code of the application under a lock, and no record is written under that of a window. What time it is, the caller
-//!   says.
+//! * No code of the application under a lock, and no record is written under that of a window. Nor is anything allocated or
+//!   freed there, since a global allocator may log. What time it is, the caller says.
 //! * Windows belong to one process: a forked child begins with none, and the parent tells what the parent suppressed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tracing_core::callsite::Identifier;
@@ -53,10 +53,10 @@ pub(super) struct Similar<'a> {
 /// What is said of the records that were suppressed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Summary {
-    target: String,
+    target: Arc<str>,
     severity_number: u8,
-    severity_text: String,
-    file: Option<String>,
+    severity_text: Arc<str>,
+    file: Option<Arc<str>>,
     line: Option<u32>,
     suppressed: u64,
 }
@@ -82,10 +82,10 @@ struct Window {
 impl Window {
     fn new(record: &Similar<'_>, now: Instant) -> Self {
         let so_far = Summary {
-            target: record.target.to_owned(),
+            target: record.target.into(),
             severity_number: record.severity_number,
-            severity_text: record.severity_text.to_owned(),
-            file: record.location.file.map(str::to_owned),
+            severity_text: record.severity_text.into(),
+            file: record.location.file.map(Arc::from),
             line: record.location.line,
             suppressed: 0,
         };
@@ -95,7 +95,7 @@ impl Window {
     /// Two callsites may have the same hash.
     fn is_of(&self, record: &Similar<'_>) -> bool {
         let Summary { target, severity_number, file, line, .. } = &self.so_far;
-        (target.as_str(), *severity_number, file.as_deref(), *line)
+        (&**target, *severity_number, file.as_deref(), *line)
             == (record.target, record.severity_number, record.location.file, record.location.line)
     }
 
@@ -108,7 +108,19 @@ impl Window {
 }
 
 /// The windows of some callsites, by the hash of what makes their records similar.
-type Shard = Mutex<HashMap<u64, Window>>;
+type Shard = Mutex<Table>;
+type Table = HashMap<u64, Window>;
+
+/// What is missing to decide; it is made without the lock.
+#[derive(Debug, Default)]
+struct Made {
+    /// A table that never grows: with twice the room that it needs, it is tidied up in place.
+    table: Option<Table>,
+    window: Option<Window>,
+}
+
+/// What a decision has replaced: to be freed without the lock.
+type Replaced = Option<Window>;
 
 /// The windows of one process.
 #[derive(Debug)]
@@ -139,12 +151,34 @@ impl Windows {
         let hash = self.hasher.hash_one((target, severity_number, location.file, location.line, callsite, text));
         let [first, ..] = &self.shards;
         // The lowest bits pick the shard, all of them the window.
-        let mut shard = lock(self.shards.get(hash as usize % SHARDS).unwrap_or(first));
+        let shard = self.shards.get(hash as usize % SHARDS).unwrap_or(first);
+        let mut made = Made::default();
+        loop {
+            let decided = self.try_decide(&mut lock(shard), hash, record, now, &mut made);
+            if let Some((decided, _replaced)) = decided {
+                return decided;
+            }
+            made.table = Some(HashMap::with_capacity(2 * (CALLSITES + 1)));
+            made.window = Some(Window::new(record, now));
+        }
+    }
+
+    /// `None` where something is missing that is not made yet.
+    fn try_decide(
+        &self,
+        shard: &mut Table,
+        hash: u64,
+        record: &Similar<'_>,
+        now: Instant,
+        made: &mut Made,
+    ) -> Option<(Decided, Replaced)> {
         let mut decided = Decided::default();
+        let mut replaced = None;
         match shard.get_mut(&hash) {
             Some(window) if !window.is_of(record) => {
+                let new = made.window.take()?;
                 decided.closed = window.tell();
-                *window = Window::new(record, now);
+                replaced = Some(std::mem::replace(window, new));
             }
             Some(window) if self.is_over(window, now) => {
                 decided.closed = window.tell();
@@ -157,26 +191,36 @@ impl Windows {
                 window.so_far.suppressed += 1;
             }
             None => {
+                let new = made.window.take()?;
+                if shard.capacity() == 0 {
+                    std::mem::swap(shard, made.table.as_mut()?);
+                }
                 if shard.len() >= CALLSITES {
                     let oldest = shard.iter().min_by_key(|(_, window)| window.since).map(|(hash, _)| *hash);
-                    decided.closed = oldest.and_then(|oldest| shard.remove(&oldest)?.tell());
+                    replaced = oldest.and_then(|oldest| shard.remove(&oldest));
+                    decided.closed = replaced.as_mut().and_then(Window::tell);
                 }
-                shard.insert(hash, Window::new(record, now));
+                let _there_was_none = shard.insert(hash, new);
             }
         }
-        decided
+        Some((decided, replaced))
     }
 
     /// Closes the windows that are over.
     fn close(&self, now: Instant) -> Vec<Summary> {
-        let over = |shard: &Shard| lock(shard).extract_if(|_, window| self.is_over(window, now)).collect::<Vec<_>>();
-        self.shards.iter().flat_map(over).filter_map(|(_, mut window)| window.tell()).collect()
+        let next = |shard: &Shard| {
+            let mut shard = lock(shard);
+            let hash = shard.iter().find(|(_, window)| self.is_over(window, now)).map(|(hash, _)| *hash)?;
+            shard.remove(&hash)
+        };
+        let over = self.shards.iter().flat_map(|shard| std::iter::from_fn(move || next(shard)));
+        over.filter_map(|mut window| window.tell()).collect()
     }
 
     /// Tells what was suppressed so far. The windows go on, so that a flush lets nothing through.
     fn tell(&self) -> Vec<Summary> {
-        let told = |shard: &Shard| lock(shard).values_mut().filter_map(Window::tell).collect::<Vec<_>>();
-        self.shards.iter().flat_map(told).collect()
+        let next = |shard: &Shard| lock(shard).values_mut().find_map(Window::tell);
+        self.shards.iter().flat_map(|shard| std::iter::from_fn(move || next(shard))).collect()
     }
 
     /// When the next window ends that has something to tell.

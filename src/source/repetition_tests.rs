@@ -52,10 +52,10 @@ fn a_flush_tells_and_lets_nothing_through() {
     assert_eq!(write(&windows, &record, 3, now).0, 1);
     let told = windows.tell();
     let expected = Summary {
-        target: "shop".to_owned(),
+        target: "shop".into(),
         severity_number: 9,
-        severity_text: "INFO".to_owned(),
-        file: Some("a.rs".to_owned()),
+        severity_text: "INFO".into(),
+        file: Some("a.rs".into()),
         line: Some(7),
         suppressed: 2,
     };
@@ -112,7 +112,7 @@ fn two_callsites_of_one_hash_are_told_apart() {
     assert_eq!(write(&windows, &one, 3, now).0, 1);
     // No two are known; so the window is given to another callsite by hand.
     for shard in &windows.shards {
-        lock(shard).values_mut().for_each(|window| window.so_far.file = other.location.file.map(str::to_owned));
+        lock(shard).values_mut().for_each(|window| window.so_far.file = other.location.file.map(Arc::from));
     }
     assert_eq!(write(&windows, &one, 1, now), (1, vec![2]));
 }

@@ -13,6 +13,7 @@ pub(crate) const GROUP: Group = Group {
         a_child_forked_while_its_parent_waits_for_room_has_room_of_its_own,
         a_processor_that_logs_does_not_wait,
         an_exit_handler_does_not_wait_for_room,
+        a_bound_in_records_keeps_the_order,
         one_record_at_a_time_obeys_the_policy,
         the_loss_is_told_while_a_request_hangs,
         the_policy_is_read_and_shown,
@@ -25,6 +26,7 @@ pub(crate) const GROUP: Group = Group {
         fill_and_fork,
         fill_and_wait_for_notice,
         fill_beside_a_processor,
+        log_in_order,
         one_by_one,
         wait_for_one_place
     ],
@@ -250,4 +252,43 @@ fn who_waits_for_one_place_does_not_wait_for_the_schedule() {
     let mut arrived: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
     arrived.sort();
     assert_eq!(arrived, all, "{child}");
+}
+
+const ORDERED: usize = 2_000;
+
+/// Two threads write to three targets, at changing levels.
+fn log_in_order(_: &[String]) {
+    logbridge::init();
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            scope.spawn(move || {
+                for number in 0..ORDERED {
+                    let target = ["a", "b", "c"][number % 3];
+                    match number % 4 {
+                        0 | 1 => log::info!(target: target, "{thread} {number}"),
+                        2 => log::warn!(target: target, "{thread} {number}"),
+                        _ => tracing::error!(target: "a", "{thread} {number}"),
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn a_bound_in_records_keeps_the_order() {
+    let receiver = receiver();
+    let child = Child::new("log_in_order").to(&receiver).env("RUST_LOG", "info");
+    let child = child.env("OTEL_BLRP_MAX_QUEUE_SIZE", "100").env("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "37");
+    let child = child.env("LOGBRIDGE_OVERLOAD", "block=60s").env("LOGBRIDGE_CONSOLE", "off");
+    child.deadline(Duration::from_secs(120)).run().success();
+    let logs = receiver.logs();
+    assert_eq!(logs.len(), 2 * ORDERED);
+    let mut last = std::collections::BTreeMap::new();
+    for log in &logs {
+        let message = log.message();
+        let (thread, number) = message.split_once(' ').expect("two numbers");
+        let number: usize = number.parse().expect("a number");
+        let before = last.insert((thread.to_owned(), log.target().to_owned()), number);
+        assert!(before.is_none_or(|before| before < number), "{thread} {}: {number} after {before:?}", log.target());
+    }
 }

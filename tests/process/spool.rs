@@ -168,7 +168,8 @@ pub(crate) fn numbers_until_death(mut writer: Process, death: &str, after_bytes:
     told
 }
 
-/// What has arrived, by run and thread; a number twice is counted.
+/// What has arrived, by run and thread; a number twice is counted. The numbers of a thread come in order, but for those
+/// that come again.
 fn seen(receiver: &Receiver) -> (BTreeMap<(String, u32), BTreeSet<u32>>, usize) {
     let (mut seen, mut twice): (BTreeMap<_, BTreeSet<u32>>, _) = (BTreeMap::new(), 0);
     for log in receiver.logs() {
@@ -176,7 +177,10 @@ fn seen(receiver: &Receiver) -> (BTreeMap<(String, u32), BTreeSet<u32>>, usize) 
         let mut words = message.split(' ');
         let (Some(run), Some(thread), Some(number)) = (words.next(), words.next(), words.next()) else { continue };
         let (Ok(thread), Ok(number)) = (thread.parse(), number.parse()) else { continue };
-        twice += usize::from(!seen.entry((run.to_owned(), thread)).or_default().insert(number));
+        let numbers = seen.entry((run.to_owned(), thread)).or_default();
+        let is_late = numbers.last().is_some_and(|last| *last > number) && !numbers.contains(&number);
+        assert!(!is_late, "{run} {thread}: {number} comes after {:?}", numbers.last());
+        twice += usize::from(!numbers.insert(number));
     }
     (seen, twice)
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::create_private;
-use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, is_empty, maker, read, used, word};
+use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, group, is_empty, maker, read, used, word};
 use super::{RUN, SEGMENT, run_file, run_of};
 use crate::os::{self, Mapping};
 use crate::outbox::Segment;
@@ -55,8 +55,8 @@ pub(crate) struct Adopted {
     run: PathBuf,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
-    /// Oldest last.
-    segments: Vec<PathBuf>,
+    /// With the number of the group that each is of; oldest last.
+    segments: Vec<(u64, PathBuf)>,
     /// Some files stay: they could not be read, or are of another version.
     keeps_files: bool,
 }
@@ -67,6 +67,8 @@ pub(crate) struct Left {
     path: PathBuf,
     pub(crate) segment: Segment,
     pub(crate) resource: Vec<u8>,
+    /// The number of the group that it is of: the lanes of one shard that were filled together.
+    pub(crate) group: u64,
     /// Where each frame ends behind the start of the frames in the file.
     ends: Vec<u64>,
     pub(crate) damage: Option<Damage>,
@@ -131,7 +133,6 @@ impl Directory {
                     continue;
                 }
             }
-            segments.sort_unstable_by(|a, b| b.cmp(a));
             if pid == 0 {
                 pid = segments
                     .iter()
@@ -140,6 +141,10 @@ impl Directory {
                     .max()
                     .unwrap_or(0);
             }
+            // Not by name: a file that was used again is older than what is in it.
+            let group_of = |path: &Path| head_of(path).map_or(0, |head| group(&head));
+            let mut segments: Vec<_> = segments.into_iter().map(|path| (group_of(&path), path)).collect();
+            segments.sort_unstable_by(|a, b| b.cmp(a));
             found.runs.push(Adopted { _lock: lock, run: path, pid, ending, segments, keeps_files: false });
         }
         Ok(found)
@@ -259,12 +264,17 @@ fn is_same(_file: &File, path: &Path) -> bool {
 impl Adopted {
     /// How many records there are, about: one that is committed in part counts, and so do some that were sent.
     pub(crate) fn estimate(&self) -> u64 {
-        self.segments.iter().filter_map(|path| records_in(path).ok()).sum()
+        self.segments.iter().filter_map(|(_, path)| records_in(path).ok()).sum()
+    }
+
+    /// The number of the group that the next segment is of.
+    pub(crate) fn next_group(&self) -> Option<u64> {
+        self.segments.last().map(|(group, _)| *group)
     }
 
     /// Reads the next segment; `None` where there are no more.
     pub(crate) fn next(&mut self) -> Option<Result<Left, Skipped>> {
-        let path = self.segments.pop()?;
+        let (_, path) = self.segments.pop()?;
         let (bytes, length) = match contents_of(&path) {
             Ok(contents) => contents,
             Err(error) => {
@@ -288,6 +298,7 @@ impl Adopted {
                 let left = Left {
                     segment: Segment::of_frames(frames, contents.frames.len() as u64),
                     resource: contents.resource.to_vec(),
+                    group: contents.group,
                     ends: contents.frames.iter().map(|(_, end)| *end as u64).collect(),
                     damage: contents.damage,
                     length,

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::{COMMITTED, CONSUMED, Origin, RECORDS, SALT, magic, start_behind, write_head};
+use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, magic, start_behind, write_head};
 use crate::os::{Mapping, reserve};
-use crate::outbox::frame::salt_frame;
+use crate::outbox::frame::{salt_frame, sequence_salt, set_sequence};
 
 /// A segment's file: frames that are in it outlive the process.
 #[derive(Debug)]
@@ -65,13 +65,19 @@ impl SpoolFile {
         &self.path
     }
 
+    /// It serves a group of this number from now on. Nothing is in it yet.
+    pub(crate) fn begin(&mut self, group: u64) {
+        self.mapping.publish(GROUP, group);
+    }
+
     /// Appends a frame that there is room for. Once this returns, it outlives the process.
     #[inline]
-    pub(crate) fn push(&mut self, frame: &[u8]) {
+    pub(crate) fn push(&mut self, frame: &[u8], sequence: u16) {
         let at = self.start + self.filled;
         let Some(place) = self.mapping.bytes_mut().get_mut(at..at + frame.len()) else { return };
         place.copy_from_slice(frame);
-        salt_frame(place, self.salt);
+        set_sequence(place, sequence);
+        salt_frame(place, self.salt ^ sequence_salt(sequence));
         self.filled += frame.len();
         self.records += 1;
         self.mapping.publish(RECORDS, self.records);

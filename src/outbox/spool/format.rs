@@ -23,17 +23,19 @@
 //! | 72 | 8 | consumed: how many of them have met their fates |
 //! | 80 | 8 | how many records were committed |
 //! | 88 | 8 | what the checksums of frames are mixed with |
+//! | 96 | 8 | number of the group that the frames are of: a smaller one was begun earlier |
 //! | 128 | … | resource: the fields of `ResourceLogs` in front of its scopes |
 
 use crate::outbox::frame::{HEADER, is_intact, read_frame};
 
 const MAGIC: [u8; 8] = *b"\x89lgspool";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 const CHANGES: usize = 64;
 pub(super) const COMMITTED: usize = CHANGES;
 pub(super) const CONSUMED: usize = CHANGES + 8;
 pub(super) const RECORDS: usize = CHANGES + 16;
 pub(super) const SALT: usize = CHANGES + 24;
+pub(super) const GROUP: usize = CHANGES + 32;
 const RESOURCE: usize = 128;
 /// How much of a file says what [`estimate`] needs.
 pub(super) const HEAD: usize = RESOURCE;
@@ -122,6 +124,7 @@ pub(crate) struct Damage {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Contents<'a> {
     pub(super) origin: Origin,
+    pub(super) group: u64,
     pub(crate) resource: &'a [u8],
     /// What the checksums of the frames are mixed with.
     pub(super) salt: u32,
@@ -170,7 +173,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });
-    Ok(Contents { origin: Origin { pid: half(20), made: word(24) }, resource, salt: word(SALT) as u32, frames, damage })
+    let (origin, salt) = (Origin { pid: half(20), made: word(24) }, word(SALT) as u32);
+    Ok(Contents { origin, group: word(GROUP), resource, salt, frames, damage })
 }
 
 /// How much of a file with this head means anything; `None` where the head says nothing of that. Nothing behind it is ever
@@ -191,6 +195,11 @@ pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
 /// The process that has made a file with this head; 0 where the head does not say.
 pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
     if used(head).is_some() { half(head, 20) } else { 0 }
+}
+
+/// The number of the group that the frames of a file with this head are of.
+pub(super) fn group(head: &[u8; HEAD]) -> u64 {
+    if used(head).is_some() { word(head, GROUP) } else { 0 }
 }
 
 /// How many records wait in a file with this head, about.

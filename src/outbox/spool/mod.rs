@@ -19,7 +19,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use adopt::{Adopted, Directory, Ending, Left, Skipped};
@@ -55,7 +55,7 @@ pub(super) enum NoFile {
 
 #[derive(Debug)]
 struct Run {
-    name: String,
+    name: Arc<str>,
     /// Keeps the lock.
     lock: Mapping,
 }
@@ -185,12 +185,21 @@ impl Spool {
     }
 
     /// The name of the run, which begins now unless it has.
-    fn run_name(&self) -> io::Result<String> {
-        let mut run = self.lock_run();
-        match &*run {
-            Some(run) => Ok(run.name.clone()),
-            None => Ok(run.insert(self.start_run()?).name.clone()),
+    fn run_name(&self) -> io::Result<Arc<str>> {
+        if let Some(run) = &*self.lock_run() {
+            return Ok(Arc::clone(&run.name));
         }
+        // Without the lock: an allocator that logs would wait for it.
+        let started = self.start_run()?;
+        let mut run = self.lock_run();
+        let late = if run.is_none() { run.replace(started) } else { Some(started) };
+        let name = run.as_ref().map(|run| Arc::clone(&run.name));
+        drop(run);
+        if let Some(late) = late {
+            // Another thread was faster.
+            let _gone_already = fs::remove_file(self.run_path(&late.name));
+        }
+        name.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn create_file(&self, length: usize) -> io::Result<SpoolFile> {
@@ -229,7 +238,7 @@ impl Spool {
             Ok(lock)
         };
         let lock = locked().inspect_err(|_| drop(fs::remove_file(&hidden)))?;
-        Ok(Run { name, lock })
+        Ok(Run { name: name.into(), lock })
     }
 
     /// Looks what others have, which bounds this process from its first file on: where a service is started again and
@@ -264,11 +273,14 @@ impl Spool {
     }
 
     fn note_trouble(&self, error: &io::Error) {
+        // Nothing is allocated or freed under the lock: an allocator that logs would wait for it.
+        let text = error.to_string();
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         self.usable.store(false, Ordering::Relaxed);
-        let text = error.to_string();
         let told = trouble.as_ref().is_some_and(|trouble| trouble.told && trouble.text == text);
-        *trouble = Some(Trouble { text, retry_at: Instant::now() + RETRY, told });
+        let before = trouble.replace(Trouble { text, retry_at: Instant::now() + RETRY, told });
+        drop(trouble);
+        drop(before);
     }
 
     /// What keeps the directory from being used, where nobody has told it yet.
@@ -328,7 +340,7 @@ impl Spool {
     /// found by nobody.
     pub(super) fn has(&self, file: &SpoolFile) -> bool {
         let stem = file.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        self.lock_run().as_ref().is_some_and(|run| run.name == run_of(stem))
+        self.lock_run().as_ref().is_some_and(|run| *run.name == *run_of(stem))
     }
 
     /// So many bytes in the directory are not ours.
@@ -384,7 +396,7 @@ impl Spool {
 
     /// Writes what the kernel holds of our files to the disk.
     pub(crate) fn sync(&self) {
-        let Some(name) = self.lock_run().as_ref().map(|run| run.name.clone()) else { return };
+        let Some(name) = self.lock_run().as_ref().map(|run| Arc::clone(&run.name)) else { return };
         for path in Directory(self.config.directory.clone()).segments_of(&name) {
             if let Ok(file) = fs::File::open(path) {
                 let _the_next_one_tries_again = file.sync_data();

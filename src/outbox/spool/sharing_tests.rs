@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU32;
 use super::*;
 use crate::ledger::Ledger;
 use crate::outbox::Outbox;
-use crate::outbox::tests::frame_of;
+use crate::outbox::tests::{frame_of, recycle};
 
 struct Folder(PathBuf);
 
@@ -75,8 +75,8 @@ fn runs_that_hold_nothing_leave_room_for_others() {
         append(outbox, "a record");
         outbox.prepare();
         outbox.seal();
-        while let Some(segment) = outbox.take_sealed() {
-            outbox.recycle(segment);
+        while let Some(group) = outbox.take_sealed() {
+            recycle(outbox, group);
         }
         // As the look at the directory does from time to time.
         outboxes.iter().for_each(|outbox| outbox.note_others_in_spool(folder.directory().bytes()));

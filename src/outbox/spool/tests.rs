@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::ledger::{DropReason, Ledger};
-use crate::outbox::Outbox;
-use crate::outbox::tests::frame_of;
+use crate::outbox::tests::{frame_of, recycle};
+use crate::outbox::{Group, Outbox};
 
 impl Spool {
     /// The time to wait before a directory is tried again is over.
@@ -130,14 +130,15 @@ fn what_was_sent_is_not_there_any_more_and_files_are_used_again() {
             append(&outbox, 0, false, &frame(&format!("{round} {number}")));
         }
         outbox.seal();
-        let mut segment = outbox.take_sealed().expect("one");
+        let mut group = outbox.take_sealed().expect("one");
         if round == 49 {
             // Five of them were in a request that was answered.
-            let five: usize = segment.frames_from(0).take(5).map(|frame| frame.length).sum();
-            segment.consume(five);
-            drop(segment);
+            let low = group.lanes()[0].expect("a segment");
+            let five: usize = low.frames_from(0).take(5).map(|frame| frame.length).sum();
+            group.consume([five, 0]);
+            drop(group);
         } else {
-            outbox.recycle(segment);
+            recycle(&outbox, group);
         }
     }
     assert_eq!(folder.names(SEGMENT).len(), 1, "the same file each time");
@@ -182,6 +183,8 @@ fn segments_that_are_mostly_empty_do_not_fill_the_spool() {
     for number in 0..100 {
         append(&outbox, 0, false, &frame(&number.to_string()));
         outbox.seal();
+        // As the exporter thread does, which the flush wakes.
+        outbox.prepare();
     }
     drop(outbox);
     let mut numbers: Vec<u32> = adopted_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
@@ -219,7 +222,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let in_memory = outbox.take_sealed().expect("what was in memory is sealed");
-    assert!(!in_memory.is_in_file());
+    assert!(!in_memory.is_in_files());
     append(&outbox, 0, false, &frame("in a file"));
     drop((outbox, spool));
     assert_eq!(adopted_texts(&folder), ["in a file"]);
@@ -244,7 +247,7 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
         std::thread::sleep(Duration::from_millis(20));
     }
     append(&outbox, 0, false, &frame("again"));
-    outbox.recycle(sealed);
+    recycle(&outbox, sealed);
     drop(outbox);
     assert_eq!(adopted_texts(&folder), ["again"]);
 }
@@ -335,4 +338,51 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
     set_modified(&folder, SystemTime::now() + Duration::from_secs(3_600));
     assert_eq!(adopted_texts(&folder), ["alone"]);
+}
+
+/// What the exporter of another process sends of what was left: group by group, in order.
+fn adopted_in_order(folder: &Folder) -> Vec<String> {
+    let found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let mut lefts: Vec<Left> = Vec::new();
+    for mut run in found.runs {
+        let groups: Vec<u64> = std::iter::from_fn(|| {
+            let group = run.next_group()?;
+            let left = run.next()?.expect("it can be read");
+            assert_eq!(left.group, group);
+            lefts.push(left);
+            Some(group)
+        })
+        .collect();
+        assert!(groups.is_sorted() && groups.iter().all(|group| *group > 0), "{groups:?}");
+    }
+    let mut texts = Vec::new();
+    for group in lefts.chunk_by(|a, b| a.group == b.group) {
+        let lane = |lane: usize| group.get(lane).map(|left| &left.segment);
+        let frames = crate::outbox::InOrder::from([lane(0), lane(1)], [0; 2]);
+        assert!(group.len() <= 2);
+        texts.extend(frames.map(|(_, frame)| String::from_utf8_lossy(frame.record)[..4].to_owned()));
+    }
+    texts
+}
+
+#[test]
+fn what_is_left_behind_is_in_order_also_in_files_that_were_used_again() {
+    let folder = Folder::new();
+    let outbox = folder.outbox(16 << 20);
+    let text = |number: usize| {
+        // Some are larger than a segment.
+        let length = if number % 40 == 39 { 2 << 20 } else { 100_000 };
+        frame(&format!("{number:04}{}", "x".repeat(length)))
+    };
+    // The first files go round: the oldest names have the newest records then.
+    for number in 0..60 {
+        append(&outbox, 0, number % 3 == 0, &text(number));
+        if number == 25 {
+            outbox.seal();
+            let all: Vec<Group> = std::iter::from_fn(|| outbox.take_sealed()).collect();
+            all.into_iter().rev().for_each(|group| recycle(&outbox, group));
+        }
+    }
+    drop(outbox);
+    assert_eq!(adopted_in_order(&folder), (26..60).map(|number| format!("{number:04}")).collect::<Vec<_>>());
 }

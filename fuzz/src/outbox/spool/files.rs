@@ -5,12 +5,12 @@
 
 use fastrand::Rng;
 
-use super::format::{COMMITTED, CONSUMED, Origin, RECORDS, SALT, VERSION, magic, start_behind, write_head};
+use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, start_behind, write_head};
 use crate::otlp::Scratch;
-use crate::outbox::frame::{begin_frame, end_frame, salt_frame};
+use crate::outbox::frame::{begin_frame, end_frame, salt_frame, sequence_salt, set_sequence};
 
 /// Words of the head, those that change and those that do not.
-const WORDS: [usize; 10] = [0, 8, 12, 16, 20, 32, COMMITTED, CONSUMED, RECORDS, SALT];
+const WORDS: [usize; 11] = [0, 8, 12, 16, 20, 32, COMMITTED, CONSUMED, RECORDS, SALT, GROUP];
 /// Numbers at which arithmetic goes wrong.
 const EDGES: [u64; 9] = [0, 1, 127, 128, 1 << 31, u32::MAX as u64, 1 << 40, i64::MAX as u64, u64::MAX];
 
@@ -53,7 +53,9 @@ impl Files {
         scratch.buf.extend_from_slice(&text);
         scratch.buf.extend_from_slice(&digest(&scope, &text).to_le_bytes());
         end_frame(&mut scratch, scope_end, self.rng.u8(..), true);
-        salt_frame(&mut scratch.buf, salt);
+        let sequence = self.rng.u16(..);
+        set_sequence(&mut scratch.buf, sequence);
+        salt_frame(&mut scratch.buf, salt ^ sequence_salt(sequence));
         scratch.buf
     }
 
