@@ -1,14 +1,15 @@
 //! What a running program gives away: each finding from numbers of the report, with the fix.
 
-use tracing_core::dispatcher;
-
+use super::canary::TARGET;
+use super::facades::subscriber;
 use super::report::{Report, Traced};
+use super::setting::{place_of, turn_on};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
 use crate::signal::Signal;
-use crate::source::{EventLayer, Pipeline, is_exiting_here};
+use crate::source::{Pipeline, is_exiting_here};
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -19,13 +20,11 @@ const SPANS: &str = "spans";
 
 /// Everything that deserves a look now: in the configuration, in the levels, in the facades, in the counters.
 pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
-    let mut found = pipeline.findings.clone();
-    found.extend(pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default());
-    if pipeline.owns_facades() {
-        found.extend(facades(pipeline));
-    }
-    found.extend(switched_off(report));
-    found.extend(gates(report));
+    let mut found = report.configuration.findings.clone();
+    found.extend(pipeline.levels.without_effect());
+    found.extend(facades(pipeline));
+    found.extend(switched_off(pipeline, report));
+    found.extend(gates(pipeline, report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(report));
     for (requests, endpoint) in [(&report.requests, &report.endpoint), (&report.span_requests, &report.span_endpoint)] {
@@ -54,11 +53,16 @@ fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>
 
 /// What `log` and tracing keep from us.
 fn facades(pipeline: &Pipeline) -> Vec<Finding> {
+    if !pipeline.owns_facades() {
+        // Whoever calls the logger without the macros of `log` is not concerned.
+        let not_opened = pipeline.not_opened().filter(|_| pipeline.is_composed());
+        return not_opened.map(|finding| Finding { severity: Severity::Note, ..finding }).into_iter().collect();
+    }
     let mut found = Vec::new();
     found.extend(pipeline.lowered());
     found.extend(compiled_out(pipeline));
     // A thread that ends the process has lost what it knew of that.
-    if !is_exiting_here() && !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+    if !is_exiting_here() && !subscriber(pipeline, TARGET, log::Level::Error).passes {
         let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
         let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
         found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
@@ -91,31 +95,34 @@ fn from_tracing(most: tracing::level_filters::LevelFilter) -> log::LevelFilter {
 }
 
 /// Nothing leaves the process at all: good to know for who looks for it elsewhere.
-fn switched_off(report: &Report) -> Option<Finding> {
+fn switched_off(pipeline: &Pipeline, report: &Report) -> Option<Finding> {
     let why = report.off_because.filter(|_| report.endpoint.is_none())?;
     let text = format!("records go to no endpoint: {why}");
-    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
+    let help = turn_on(pipeline);
     Some(Finding { severity: Severity::Note, ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.
-fn gates(report: &Report) -> Vec<Finding> {
+fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
-    let by_nobody: u64 = report
-        .cuts
-        .iter()
-        .filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"))
-        .map(|cut| cut.records)
-        .sum();
-    if by_nobody > 0 {
-        let text =
-            format!("{} cut because nobody has set a level for the root, where NOTSET means WARN", were(by_nobody));
-        let names_one = report.configuration.findings.iter().any(|finding| finding.name == "lone-directive");
-        let help = match names_one {
-            true => "put a level for the rest in front of the directives: RUST_LOG=info,…",
-            false => "RUST_LOG=info, or `Builder::filter_level(LevelFilter::Info)`",
+    let by_nobody =
+        || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"));
+    let number: u64 = by_nobody().map(|cut| cut.records).sum();
+    let levels = || by_nobody().map(|cut| cut.level);
+    if let (Some(first), Some(last)) = (levels().min(), levels().max()) {
+        // The facades close behind the first one.
+        let all = last <= report.complete_to;
+        let (at_least, why) = match all {
+            true => ("", String::new()),
+            false => {
+                ("at least ", format!("; `log` and tracing keep back what is below {}, uncounted", report.complete_to))
+            }
         };
-        found.push(warning(&kind::ROOT_NOT_SET, LEVELS, text, help));
+        let text = format!(
+            "{at_least}{} cut because nobody has set a level for the root, where NOTSET means WARN{why}",
+            were(number)
+        );
+        found.push(warning(&kind::ROOT_NOT_SET, LEVELS, text, pipeline.levels.variables.for_root(first)));
     }
     let otlp = &report.counters.otlp;
     if otlp.suppressed > 0 {
@@ -126,7 +133,9 @@ fn gates(report: &Report) -> Vec<Finding> {
     }
     if otlp.repeated > 0 {
         let text = format!("{} held back, being like too many others", were(otlp.repeated));
-        let finding = warning(&kind::REPETITION, RECORDS, text, "raise LOGBRIDGE_REPETITION, or log less there");
+        let limit = place_of(pipeline, "similar records", "LOGBRIDGE_REPETITION", "Builder::repetition");
+        let finding =
+            warning(&kind::REPETITION, RECORDS, text, format!("raise the limit ({limit}), or log less there"));
         found.push(Finding { severity: Severity::Note, ..finding });
     }
     found
