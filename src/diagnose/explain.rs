@@ -233,7 +233,8 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     if pipeline.is_trace_based() {
         gates.push(match pipeline.is_unsampled_here() {
             true => Gate::new("sampling", false, "the trace of this context is not sampled", || {
-                "Otlp::trace_based(false) sends it all the same, or sample more (OTEL_TRACES_SAMPLER)".to_owned()
+                let sampler = place_of(pipeline, "sampler", "OTEL_TRACES_SAMPLER", "Builder::sampler");
+                format!("Otlp::trace_based(false) sends it all the same, or sample more ({sampler})")
             }),
             false => Gate::conditional(
                 "sampling",
@@ -252,8 +253,9 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let shut = pipeline.is_shut();
     let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", at {at}"));
     let why = if shut { format!("logbridge was shut down{by}") } else { "yes".to_owned() };
-    gates.push(Gate::new("running", !shut, why, || {
-        "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned()
+    gates.push(Gate::new("running", !shut, why, || match pipeline.shut_by() {
+        Some(_) => "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned(),
+        None => "shut the provider that it belongs to down at the end only".to_owned(),
     }));
     if pipeline.has_processors() {
         gates.push(Gate::conditional(

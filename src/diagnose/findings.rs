@@ -3,13 +3,14 @@
 use super::canary::TARGET;
 use super::facades::subscriber;
 use super::report::{Report, Traced};
-use super::setting::{place_of, turn_on};
+use super::setting::{has_key_in_code, place_of, turn_on};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
 use crate::signal::Signal;
 use crate::source::{Pipeline, is_exiting_here};
+use crate::telemetry::tracer_is_given;
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -26,7 +27,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     found.extend(switched_off(pipeline, report));
     found.extend(gates(pipeline, report));
     found.extend(losses(pipeline, report));
-    found.extend(correlation(report));
+    found.extend(correlation(pipeline, report));
     for (requests, endpoint) in [(&report.requests, &report.endpoint), (&report.span_requests, &report.span_endpoint)] {
         if let (Some(requests), Some(endpoint)) = (requests, endpoint) {
             found.extend(answers(requests, endpoint));
@@ -146,7 +147,7 @@ fn were(number: u64) -> String {
 }
 
 /// Whether records and spans find each other.
-fn correlation(report: &Report) -> Vec<Finding> {
+fn correlation(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
     let spans = &report.counters.spans;
     let sum = |of: fn(&Traced) -> u64| report.traced.iter().map(of).sum::<u64>();
@@ -163,8 +164,12 @@ fn correlation(report: &Report) -> Vec<Finding> {
     let is_off = report.configuration.decides("sampler", "AlwaysOff");
     if traced > 0 && spans.accepted == 0 && (spans.unsampled > 0 || is_off) {
         let text = format!("{} sent in traces of which no span is exported: none is sampled", were(traced));
-        let help = "sample some (OTEL_TRACES_SAMPLER=parentbased_traceidratio), or send only records of sampled traces: \
-                    `Otlp::trace_based(true)`";
+        let sampler = match tracer_is_given() {
+            true => "in the tracer provider of your own".to_owned(),
+            false => place_of(pipeline, "sampler", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "Builder::sampler"),
+        };
+        let help =
+            format!("sample some ({sampler}), or send only records of sampled traces: `Otlp::trace_based(true)`");
         found.push(warning(&kind::SPAN_MISSING, SPANS, text, help));
     }
     found
@@ -180,7 +185,7 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let after = pipeline.after_shutdown();
     for (place, dropped) in [(RECORDS, &otlp.dropped), (SPANS, &spans.dropped)] {
         for (reason, number) in dropped {
-            let (kind, help) = advice(*reason);
+            let (kind, help) = advice(pipeline, *reason, place);
             // Those are told apart below.
             let number =
                 if *reason == DropReason::Shutdown && place == RECORDS { number - after.min(*number) } else { *number };
@@ -191,9 +196,14 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
         }
     }
     if after > 0 {
-        let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", which was called at {at}"));
-        let text = format!("{} logged after `Bridge::shutdown`{by}", were(after));
-        let help = "remove that call: the end of the process flushes by itself";
+        let (by, help) = match pipeline.shut_by() {
+            Some(at) => (
+                format!("`Bridge::shutdown`, which was called at {at}"),
+                "remove that call: the end of the process flushes by itself",
+            ),
+            None => ("its provider was shut down".to_owned(), "shut the provider down behind the last record"),
+        };
+        let text = format!("{} logged after {by}", were(after));
         found.push(error(&kind::AFTER_SHUTDOWN, RECORDS, text, help));
     }
     for (place, rejected, requests) in
@@ -203,7 +213,7 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
             let trouble = requests.as_ref().and_then(|requests| requests.last_trouble.as_ref());
             let said = trouble.map_or_else(String::new, |(_, why)| format!(" (last: {why})"));
             let text = format!("{number} refused for good: {}{said}", reason.sentence());
-            found.push(error(&kind::REFUSED, place, text, refusal_help(*reason)));
+            found.push(error(&kind::REFUSED, place, text, refusal_help(pipeline, *reason)));
         }
     }
     for (place, unconfirmed) in [(RECORDS, otlp.unconfirmed), (SPANS, spans.unconfirmed)] {
@@ -222,25 +232,28 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
 }
 
 /// Which kind a loss is, and what to do.
-fn advice(reason: DropReason) -> (&'static Kind, &'static str) {
-    match reason {
+fn advice(pipeline: &Pipeline, reason: DropReason, place: &str) -> (&'static Kind, String) {
+    let (kind, help) = match reason {
         DropReason::BlockTimeout
         | DropReason::EvictedLessSevere
         | DropReason::EvictedOldest
         | DropReason::OutboxFull
-        | DropReason::RefusedBelowWarn => (
-            &kind::OVERLOAD,
-            "log less, raise LOGBRIDGE_MAX_BYTES, use a spool (LOGBRIDGE_SPOOL_DIR), or give it a faster endpoint",
-        ),
-        DropReason::QueueFull => {
-            (&kind::OVERLOAD, "raise OTEL_BSP_MAX_QUEUE_SIZE, or make fewer spans (LOGBRIDGE_SPAN_LEVEL)")
+        | DropReason::RefusedBelowWarn => {
+            let room = more_room(pipeline);
+            return (&kind::OVERLOAD, format!("log less, {room}, or give it a faster endpoint"));
         }
-        DropReason::TooLarge => (&kind::OVERLOAD, "log less at once, or raise LOGBRIDGE_MAX_BYTES"),
+        DropReason::QueueFull => {
+            let queue = place_of(pipeline, "spans queue", "OTEL_BSP_MAX_QUEUE_SIZE", "Builder::max_spans");
+            let level = pipeline.levels.variables.of(Stage::Span).unwrap_or("Builder::span_level");
+            return (&kind::OVERLOAD, format!("let more wait ({queue}), or make fewer spans ({level})"));
+        }
+        DropReason::TooLarge => return (&kind::OVERLOAD, format!("log less at once, or {}", more_room(pipeline))),
         DropReason::Encoding => (&kind::OVERLOAD, "make requests smaller: OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
-        DropReason::ExportTimeout => (
-            &kind::CANNOT_DELIVER,
-            "unset OTEL_BLRP_EXPORT_TIMEOUT and OTEL_BSP_EXPORT_TIMEOUT, so that they are tried for as long as there is room",
-        ),
+        DropReason::ExportTimeout => {
+            let variable = if place == SPANS { "OTEL_BSP_EXPORT_TIMEOUT" } else { "OTEL_BLRP_EXPORT_TIMEOUT" };
+            let help = format!("unset {variable}, so that they are tried for as long as there is room");
+            return (&kind::CANNOT_DELIVER, help);
+        }
         DropReason::Damaged => {
             (&kind::SPOOL_TROUBLE, "look at the disk; the files that were set aside are named in the notices")
         }
@@ -255,11 +268,24 @@ fn advice(reason: DropReason) -> (&'static Kind, &'static str) {
             (&kind::LEFT_AT_EXIT, "give `Bridge::shutdown` more time, or use a spool: LOGBRIDGE_SPOOL_DIR")
         }
         DropReason::ThreadLost => (&kind::WORKER_ENDED, "check the limits of the process (ulimit -u)"),
-    }
+    };
+    (kind, help.to_owned())
 }
 
-fn refusal_help(reason: RejectReason) -> &'static str {
+/// How more records can wait: in memory, or in the spool where there is one.
+fn more_room(pipeline: &Pipeline) -> String {
+    if pipeline.spool.is_some() {
+        let place = place_of(pipeline, "spool max bytes", "LOGBRIDGE_SPOOL_MAX_BYTES", "Spool::max_bytes");
+        return format!("raise the bound of the spool ({place})");
+    }
+    let bound = place_of(pipeline, "logs max bytes", "LOGBRIDGE_MAX_BYTES", "Builder::max_bytes");
+    let spool = place_of(pipeline, "spool", "LOGBRIDGE_SPOOL_DIR", "Builder::spool");
+    format!("raise the bound of the outbox ({bound}), use a spool ({spool})")
+}
+
+fn refusal_help(pipeline: &Pipeline, reason: RejectReason) -> &'static str {
     match reason {
+        RejectReason::Auth if has_key_in_code(pipeline) => "check the key that code gives to Otlp::header",
         RejectReason::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
         RejectReason::NotFound => {
             "check the path, and whether the collector has a pipeline for this signal: `logbridge doctor endpoint`"

@@ -1,6 +1,6 @@
 //! Where a setting is changed: code wins over variables, so that a variable is no help against it.
 
-use crate::config::Source;
+use crate::config::{Setting, Source};
 use crate::source::Pipeline;
 
 fn source(pipeline: &Pipeline, setting: &str) -> Source {
@@ -15,6 +15,13 @@ pub(super) fn place_of(pipeline: &Pipeline, setting: &str, variable: &str, call:
         _ if !pipeline.levels.variables.others => format!("{call} in code"),
         _ => format!("{variable}, or {call} in code"),
     }
+}
+
+/// Whether code gives the key that requests carry.
+pub(super) fn has_key_in_code(pipeline: &Pipeline) -> bool {
+    let is_key = |setting: &&Setting| setting.value.to_ascii_lowercase().starts_with("authorization");
+    let mut headers = pipeline.settings.iter().filter(is_key);
+    headers.any(|setting| setting.source == Source::Code)
 }
 
 /// What switches the otlp destination on.

@@ -25,9 +25,15 @@ impl AfterShutdown {
         if self.records.fetch_add(1, Ordering::Relaxed) > 0 {
             return;
         }
-        let by = match self.by.get() {
-            Some(at) => format!("`Bridge::shutdown` was called at {at}"),
-            None => "the provider that it belongs to was shut down".to_owned(),
+        let (by, help) = match self.by.get() {
+            Some(at) => (
+                format!("`Bridge::shutdown` was called at {at}"),
+                "remove that call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`",
+            ),
+            None => (
+                "the provider that it belongs to was shut down".to_owned(),
+                "shut the provider down behind the last record; to wait for delivery, use its `force_flush`",
+            ),
         };
         notice::say(
             &Notice::new(
@@ -35,9 +41,7 @@ impl AfterShutdown {
                 "after shutdown",
                 format!("a record came after the shutdown, and is not sent: {by}"),
             )
-            .help(
-                "remove that call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`",
-            ),
+            .help(help),
         );
     }
 }
