@@ -225,6 +225,10 @@ struct Played<'a> {
     suppressed: bool,
     unsampled: bool,
     expected: Vec<Expected>,
+    /// How many records were written, have arrived, those of the canary included, and how many were printed.
+    written: usize,
+    arrived: usize,
+    prints: usize,
     passed: HashMap<(Facade, usize, Level), u64>,
 }
 
@@ -259,7 +263,8 @@ impl Played<'_> {
     /// Writes a record through a facade, and notes what is expected of it.
     fn write(&mut self, facade: Facade, target: usize, level: Level, word: &str) {
         let explanation = self.bridge.explain(TARGETS[target], level).through(facade);
-        let text = format!("{word} #{}-{}#", self.seed, self.expected.len());
+        self.written += 1;
+        let text = format!("{word} #{}-{}#", self.seed, self.written);
         let passed = self.passed.get(&(facade, target, level)).copied().unwrap_or_default();
         let (sent, printed) = self.predict(&explanation, &text, passed);
         match facade {
@@ -306,20 +311,32 @@ impl Played<'_> {
                 self.bridge.levels(),
             );
         }
-        let counters = self.bridge.report().counters;
+        self.arrived += arrived.len();
+        self.prints += self.expected.iter().filter(|expected| expected.printed).count();
+        self.expected.clear();
+        let report = self.bridge.report();
+        let counters = &report.counters;
         assert_eq!(counters.offered, counters.below + counters.passed, "seed {}", self.seed);
-        arrived.len()
+        // Where it is installed, others write too: the receiver of this very process.
+        if self.hands.is_some() {
+            let printed = counters.console.accepted;
+            assert_eq!(printed, self.prints as u64, "seed {}:{}\n{report}", self.seed, self.said);
+            if !is_shut {
+                assert_eq!(counters.otlp.delivered, self.arrived as u64, "seed {}:{}\n{report}", self.seed, self.said);
+            }
+        }
+        self.arrived
     }
 
     /// The canary comes as far as a record of its target would.
-    fn check(&self) {
+    fn check(&mut self) {
         let check = self.bridge.check(PATIENCE);
         for canary in check.canaries.iter().filter(|canary| canary.place == Place::ThisThread) {
             let explanation = self.bridge.explain("logbridge::canary", canary.level).through(canary.facade);
             let (sent, _) = self.predict(&explanation, "canary of logbridge", 0);
             assert_eq!(canary.sent, sent, "seed {}: {canary:?};{}\n{explanation}\n{check}", self.seed, self.said);
         }
-        drop(self.receiver.take_logs());
+        self.arrived += self.receiver.take_logs().len();
     }
 }
 
@@ -441,7 +458,6 @@ fn play(mut played: Played<'_>, subscriber: Option<&Dispatch>) -> usize {
             // What was written so far must not be taken away with the canary's.
             let mut played = played.borrow_mut();
             played.compare(is_shut);
-            played.expected.clear();
             played.check();
         }
     };
@@ -496,6 +512,9 @@ fn compose(seed: u64, receiver: &Receiver) -> usize {
         hands: Some(hands),
         repetition: code.repetition,
         expected: Vec::new(),
+        written: 0,
+        arrived: 0,
+        prints: 0,
         passed: HashMap::new(),
     };
     let arrived = play(played, subscriber.as_ref());
@@ -538,6 +557,9 @@ fn consistent_installed(arguments: &[String]) {
         hands: None,
         repetition: code.repetition,
         expected: Vec::new(),
+        written: 0,
+        arrived: 0,
+        prints: 0,
         passed: HashMap::new(),
     };
     play(played, subscriber.as_ref());

@@ -102,12 +102,12 @@ fn the_variable_that_is_read_is_named() {
     child.said("so let the module stage through too: add app=debug to MY_LOG, or in code: Builder::filter_module(");
 }
 
-fn default_filter(_: &[String]) {
+fn default_filter(arguments: &[String]) {
     let env = Env::new().default_filter_or("warn,me=info");
     let bridge = logbridge::try_init_from_env(env).expect("installs");
     let explanation = bridge.explain("hyper", Level::Info);
     let change = "RUST_LOG=warn,me=info,hyper=info";
-    if std::env::var_os("RUST_LOG").is_some() {
+    if !arguments.is_empty() {
         assert!(explanation.stopped_before_console().is_none(), "{explanation}");
         assert!(bridge.explain("me", Level::Info).stopped_before_console().is_none());
     } else {
@@ -118,7 +118,7 @@ fn default_filter(_: &[String]) {
 fn a_default_filter_is_kept_by_the_advice() {
     Child::new("default_filter").run().success().quiet();
     // And the advice is true.
-    Child::new("default_filter").env("RUST_LOG", "warn,me=info,hyper=info").run().success().quiet();
+    Child::new("default_filter").arg("taken").env("RUST_LOG", "warn,me=info,hyper=info").run().success().quiet();
 }
 
 fn no_variables(_: &[String]) {
@@ -244,7 +244,7 @@ fn a_filter_of_the_whole_subscriber_is_named() {
 
 fn three_cuts(arguments: &[String]) {
     let mut builder = logbridge::builder();
-    if arguments.first().is_some() {
+    if !arguments.is_empty() {
         builder.count_below(LevelFilter::Info);
     }
     let bridge = builder.try_init().expect("installs");
