@@ -25,7 +25,7 @@ use tracing_subscriber::filter::{LevelFilter as Limit, Targets};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
 
 use crate::runner::{Group, named};
-use crate::support::{Child, is_long};
+use crate::support::{Child, Finished, is_long};
 
 pub(crate) const GROUP: Group = Group {
     name: "consistency",
@@ -46,19 +46,22 @@ const TARGETS: [&str; 6] = ["app", "app::db", "application", "lib", "my-target",
 const WORDS: [&str; 8] = ["off", "error", "warn", "info", "debug", "trace", "notset", "warning"];
 
 fn explain_predicts_what_becomes_of_records_of_composed_pipelines() {
-    std::thread::scope(|scope| {
-        for process in 0..PROCESSES {
-            scope.spawn(move || {
-                let first = process * COMPOSED;
-                let configurations = if is_long() { COMPOSED * 10 } else { COMPOSED };
-                let child = with_filters(Child::new("consistent_composed"), first);
-                let child = child.arg(first.to_string()).arg(configurations.to_string());
-                let child = child.deadline(Duration::from_secs(1_200)).run().success();
-                assert_eq!(child.numbers().get("played"), configurations, "{child}");
-                assert!(child.numbers().get("arrived") > configurations, "{child}");
-            });
-        }
+    let configurations = if is_long() { COMPOSED * 10 } else { COMPOSED };
+    let play = |process: u64| {
+        let first = process * configurations;
+        let child = with_filters(Child::new("consistent_composed"), first);
+        let child = child.arg(first.to_string()).arg(configurations.to_string());
+        child.deadline(Duration::from_secs(1_200)).run()
+    };
+    let children: Vec<Finished> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..PROCESSES).map(|process| scope.spawn(move || play(process))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a child that ends")).collect()
     });
+    for child in children {
+        let child = child.success();
+        assert_eq!(child.numbers().get("played"), configurations, "{child}");
+        assert!(child.numbers().get("arrived") > configurations, "{child}");
+    }
 }
 
 fn explain_predicts_what_becomes_of_records_of_installed_pipelines() {
