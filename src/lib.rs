@@ -117,6 +117,22 @@ pub fn builder() -> Builder {
     Builder::from_default_env()
 }
 
+/// Returns whether the current thread is one of logbridge's own, on which its HTTP client writes tracing events about itself.
+///
+/// What [`init`] installs and a registry with [`Bridge::layer`] in it never see them. A subscriber without that layer, or a
+/// logger behind `tracing`'s feature `log`, can leave them out itself:
+///
+/// ```
+/// use tracing_subscriber::filter::dynamic_filter_fn;
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let subscriber = tracing_subscriber::registry().with(dynamic_filter_fn(|_, _| !logbridge::is_own_thread()));
+/// ```
+#[must_use]
+pub fn is_own_thread() -> bool {
+    thread::is_own()
+}
+
 /// The handle of what `init` installed; `None` before that.
 #[must_use]
 pub fn bridge() -> Option<Bridge> {

@@ -14,6 +14,8 @@
 mod bounds;
 #[path = "process/carriers.rs"]
 mod carriers;
+#[path = "process/consistency.rs"]
+mod consistency;
 #[path = "process/console.rs"]
 mod console;
 #[path = "process/contents.rs"]
@@ -78,6 +80,8 @@ mod surroundings;
 mod terminal;
 #[path = "process/transports.rs"]
 mod transports;
+#[path = "process/truth.rs"]
+mod truth;
 
 use std::process::ExitCode;
 
@@ -117,6 +121,8 @@ const GROUPS: &[Group] = &[
     spool_trouble::GROUP,
     report::GROUP,
     runner::GROUP,
+    consistency::GROUP,
+    truth::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -16,7 +16,9 @@ const BY: &str = "run time";
 ///
 /// Made by [`Bridge::levels`](crate::Bridge::levels) for the module stage; [`of`](Self::of) gives those of another stage.
 /// What is set here wins over the levels file, code and variables for the same target; the longest target still wins first.
-/// A call that begins after a change has returned obeys it, in `log` and in tracing. `Display` shows the table of every
+/// A call that begins after a change has returned obeys it, in `log` and in tracing. Where nothing is installed and a
+/// [`Logger`](crate::Logger) is composed, `log::max_level()` follows as [`Bridge::logger`](crate::Bridge::logger) says; the filters of a subscriber of your
+/// own stay as they are. `Display` shows the table of every
 /// stage, with who set each row.
 ///
 /// ```no_run

@@ -7,7 +7,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing_core::Subscriber;
+use tracing_core::subscriber::Interest;
+use tracing_core::{Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -109,9 +110,13 @@ impl Bridge {
         BridgeLayer { inner: EventLayer::guest(Arc::clone(&self.pipeline)) }
     }
 
-    /// A logger to install or to chain yourself; set [`log::set_max_level`] to what it needs.
+    /// A logger to install or to chain yourself; set [`log::set_max_level`] to what it needs ([`Logger::filter`]).
+    ///
+    /// When levels change while the program runs, `log::max_level()` follows, but never below what it was set to. Where it was
+    /// set to less than the levels needed, it stays, and a notice says so.
     #[must_use]
     pub fn logger(&self) -> Logger {
+        self.pipeline.compose_logger();
         Logger { pipeline: Arc::clone(&self.pipeline) }
     }
 
@@ -176,6 +181,18 @@ where
 {
     fn on_register_dispatch(&self, dispatch: &tracing_core::Dispatch) {
         Layer::<S>::on_register_dispatch(&self.inner, dispatch);
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Layer::<S>::register_callsite(&self.inner, metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        self.inner.enabled(metadata, context)
+    }
+
+    fn event_enabled(&self, event: &tracing_core::Event<'_>, context: Context<'_, S>) -> bool {
+        self.inner.event_enabled(event, context)
     }
 
     fn on_event(&self, event: &tracing_core::Event<'_>, context: Context<'_, S>) {

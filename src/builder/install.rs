@@ -92,8 +92,7 @@ impl Builder {
         for notice in config.said() {
             notice::say(&notice);
         }
-        let without_effect = pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default();
-        for notice in without_effect.iter().filter_map(Finding::notice) {
+        for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
             notice::say(&notice);
         }
         if config.show_levels {

@@ -17,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, ReportTo, Settings, Spool};
 use crate::env::Env;
 use crate::error::Error;
-use crate::levels::{Origin, Threshold};
+use crate::levels::{FilterVariable, Origin, Threshold};
 use crate::source::LogProcessor;
 use crate::telemetry::{self, TracerChoice};
 pub use install::post_fork;
@@ -66,6 +66,7 @@ impl Builder {
     pub fn from_env<'a>(env: impl Into<Env<'a>>) -> Self {
         let environment = Environment::process();
         let mut builder = Self::default();
+        builder.settings.variables.others = true;
         builder.read(&environment, env.into(), Origin::Environment);
         builder.environment = environment;
         builder
@@ -95,6 +96,11 @@ impl Builder {
             Some(value) => (Some(value), origin, variable.to_owned()),
             None => (env.filter.default.as_deref(), Origin::Default, format!("default of {variable}")),
         };
+        self.settings.variables.module = Some(FilterVariable {
+            name: variable.to_owned(),
+            filter: value.map(str::to_owned),
+            is_set: origin != Origin::Default,
+        });
         if let Some(spec) = value {
             self.settings.read_filter(&by, spec, origin);
         }

@@ -62,7 +62,7 @@ pub(crate) use tls::Tls;
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
 use crate::finding::Finding;
-use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, lint_at, parse};
+use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, Variables, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::otlp::{AttributeLimits, Redaction};
 use crate::signal::Signal;
@@ -106,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) spool: Option<Spool>,
     /// The variables to take the parent from; `Some(None)` for none.
     pub(crate) trace_context_from_env: Option<Option<Environment>>,
+    /// The variables that levels are read from.
+    pub(crate) variables: Variables,
 }
 
 impl Settings {
@@ -183,6 +185,8 @@ pub(crate) struct Config {
     /// Whether the table of levels is printed at the start.
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
+    /// The variables that levels are read from.
+    pub(crate) variables: Variables,
 }
 
 impl Config {

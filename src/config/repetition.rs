@@ -67,6 +67,13 @@ impl Repetition {
     }
 }
 
+impl RepetitionLimit {
+    /// Whether records at that level pass in any case.
+    pub(crate) fn is_exempt(self, level: Level) -> bool {
+        self.exempt.is_some_and(|exempt| crate::otlp::severity_number(level) >= exempt)
+    }
+}
+
 impl fmt::Display for RepetitionLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {:?}", self.records, self.window)

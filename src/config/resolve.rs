@@ -88,6 +88,7 @@ impl Settings {
             settings: resolver.settings,
             show_levels,
             span,
+            variables: self.variables.clone(),
         })
     }
 }

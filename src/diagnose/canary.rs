@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use log::Level;
 use tracing_core::dispatcher::{self, Dispatch};
+use tracing_core::subscriber::NoSubscriber;
 
-use super::explain::explain;
+use super::explain::{Gate, SUPPRESSION, TEXT_FILTER, explain};
 use super::findings::compiled_out;
 use crate::error::Error;
 use crate::finding::{Finding, Severity, kind};
@@ -21,7 +22,7 @@ use crate::ship;
 use crate::source::{Pipeline, Reached, probe};
 
 /// The target of the canary's records.
-const TARGET: &str = "logbridge::canary";
+pub(super) const TARGET: &str = "logbridge::canary";
 
 /// A facade.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -110,9 +111,9 @@ pub(crate) fn check(pipeline: &Pipeline, timeout: Duration) -> Check {
     let mut canaries = Vec::new();
     for place in [Place::ThisThread, Place::FreshThread, Place::Task] {
         let here = here.clone();
-        let seen = ship::ask_own_thread(move || at(place, &here)).unwrap_or_default();
+        let (seen, is_heard) = ship::ask_own_thread(move || at(place, &here)).unwrap_or_default();
         canaries.extend(seen.into_iter().map(|(facade, level, reached)| {
-            let stopped_by = stopped_by(pipeline, facade, level, place, reached);
+            let stopped_by = stopped_by(pipeline, facade, level, (place, is_heard), reached);
             Canary { facade, level, place, sent: stopped_by.is_none(), stopped_by }
         }));
     }
@@ -130,13 +131,15 @@ fn in_words(error: &Error) -> String {
 
 type Seen = Vec<(Facade, Level, Reached)>;
 
-fn at(place: Place, here: &Dispatch) -> Seen {
+/// How far each one came, and whether there is a subscriber at all.
+fn at(place: Place, here: &Dispatch) -> (Seen, bool) {
+    let all = || (write_all(), dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>()));
     match place {
-        Place::ThisThread => dispatcher::with_default(here, write_all),
-        Place::FreshThread => write_all(),
+        Place::ThisThread => dispatcher::with_default(here, all),
+        Place::FreshThread => all(),
         Place::Task => {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            runtime.map(|runtime| runtime.block_on(async { write_all() })).unwrap_or_default()
+            runtime.map(|runtime| runtime.block_on(async { all() })).unwrap_or_default()
         }
     }
 }
@@ -167,22 +170,42 @@ const MAX_LEVEL: &str = "log::max_level()";
 /// The levels cut it, and so it is well.
 const CUT: &str = "the levels";
 
-fn stopped_by(pipeline: &Pipeline, facade: Facade, level: Level, place: Place, reached: Reached) -> Option<String> {
-    match reached {
-        Reached::Outbox => None,
-        Reached::Accepted => Some("there is no room for it in the outbox".to_owned()),
-        Reached::Destination | Reached::Gate => {
-            let explanation = explain(pipeline, TARGET, level);
-            let gate = explanation.stopped_before_otlp();
-            // Whether the facades are open is not the question any more.
-            Some(gate.map_or_else(|| CUT.to_owned(), |gate| format!("{}: {}", gate.name, gate.why)))
+fn stopped_by(
+    pipeline: &Pipeline,
+    facade: Facade,
+    level: Level,
+    (place, is_heard): (Place, bool),
+    reached: Reached,
+) -> Option<String> {
+    let named = |gate: &Gate| format!("{}: {}", gate.name, gate.why);
+    // Whether the facades are open is not the question any more, and a context that suppresses is not the canary's.
+    let gates = || {
+        let explanation = explain(pipeline, TARGET, level);
+        let gates = explanation.common.into_iter().chain(explanation.otlp);
+        gates.filter(|gate| gate.facade.is_none() && gate.name != SUPPRESSION).collect::<Vec<_>>()
+    };
+    Some(match reached {
+        Reached::Outbox => return None,
+        Reached::Accepted if pipeline.is_shut() => "logbridge was shut down".to_owned(),
+        Reached::Accepted if pipeline.has_processors() => {
+            "a log processor of the application did not hand it on, or there is no room for it in the outbox".to_owned()
         }
-        Reached::Nowhere => Some(unseen(pipeline, facade, level, place)),
-    }
+        Reached::Accepted => "there is no room for it in the outbox".to_owned(),
+        Reached::TextFilter => {
+            let filter = gates().into_iter().find(|gate| gate.name == TEXT_FILTER);
+            filter.map_or_else(|| TEXT_FILTER.to_owned(), |gate| named(&gate))
+        }
+        Reached::Destination | Reached::Gate => {
+            let gates = gates();
+            let gate = gates.iter().find(|gate| !gate.passes);
+            gate.or_else(|| gates.iter().find(|gate| gate.condition.is_some())).map_or_else(|| CUT.to_owned(), named)
+        }
+        Reached::Nowhere => unseen(pipeline, facade, level, place, is_heard),
+    })
 }
 
 /// Why it never came to us.
-fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place) -> String {
+fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place, is_heard: bool) -> String {
     let is_cut = level > pipeline.levels.facades();
     match facade {
         Facade::Log if level > log::STATIC_MAX_LEVEL => "it is compiled out of `log`".to_owned(),
@@ -191,7 +214,8 @@ fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place) -> St
         }
         _ if is_cut => CUT.to_owned(),
         Facade::Log if level > log::max_level() => format!("{MAX_LEVEL} is {}", log::max_level()),
-        Facade::Log => "`log` has another logger, which does not hand it on".to_owned(),
+        Facade::Log => "`log` has another logger, or none, so that it is not handed on".to_owned(),
+        Facade::Tracing if !is_heard => "no subscriber is set, so that nobody listens to tracing".to_owned(),
         Facade::Tracing if place == Place::ThisThread => {
             "another subscriber is in force on this thread, or a layer's filter keeps it back".to_owned()
         }
@@ -205,15 +229,13 @@ fn findings(pipeline: &Pipeline, canaries: &[Canary]) -> Vec<Finding> {
     found.extend(pipeline.lowered());
     let is_closed = |canary: &Canary| canary.stopped_by.as_deref().is_some_and(|by| by.starts_with(MAX_LEVEL));
     // Where we open the facades, it was somebody else who closed them.
-    if !pipeline.owns_facades() && canaries.iter().any(is_closed) {
-        let text = format!("{MAX_LEVEL} is {}, and the levels need {}", log::max_level(), pipeline.levels.facades());
-        let help = "call `log::set_max_level(bridge.logger().filter())` where the logger is set";
-        found.push(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, "log", text).help(help));
+    if canaries.iter().any(is_closed) {
+        found.extend(pipeline.not_opened());
     }
     for facade in [Facade::Log, Facade::Tracing] {
         let is_kept = |canary: &&Canary| {
             let by = canary.stopped_by.as_deref().unwrap_or_default();
-            canary.facade == facade && by.contains("another ")
+            canary.facade == facade && (by.contains("another ") || by.starts_with("no subscriber"))
         };
         let kept: Vec<_> = canaries.iter().filter(is_kept).collect();
         if kept.is_empty() {

@@ -1,18 +1,24 @@
 //! Every gate between a log call and its destinations, in order.
 //!
-//! Nothing is asked that leaves a trace: no `log_enabled!`, no `enabled!`, which would register callsites and set filters'
-//! states on the application's threads.
+//! Nothing is asked that leaves a trace on the application's threads: no `log_enabled!`, no `enabled!`, which would
+//! register callsites and set filters' states there. What only others know is asked on a thread of our own.
 
 use std::fmt;
 
 use log::Level;
-use tracing_core::dispatcher;
 
+use super::Facade;
+use super::facades;
+use super::setting::{place_of, turn_on};
+use crate::escape::OneLine;
 use crate::ledger::Requests;
-use crate::levels::{Origin, Row, Stage, to_tracing};
+use crate::levels::{Row, Stage, Variables};
 use crate::outbox::Outbox;
 use crate::signal::Signal;
-use crate::source::{EventLayer, Pipeline, is_suppressed};
+use crate::source::{Pipeline, is_suppressed};
+
+pub(super) const SUPPRESSION: &str = "suppression";
+pub(super) const TEXT_FILTER: &str = "text filter";
 
 /// One gate, and what it does with the record.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,8 +26,12 @@ use crate::source::{EventLayer, Pipeline, is_suppressed};
 pub struct Gate {
     /// Its name.
     pub name: &'static str,
-    /// Whether the record passes.
+    /// The facade whose records it concerns; `None` for those of both.
+    pub facade: Option<Facade>,
+    /// Whether the record passes, if it meets the [`condition`](Self::condition).
     pub passes: bool,
+    /// What a record has to meet to pass, where its target and level alone do not decide: a text that matches a filter, say.
+    pub condition: Option<String>,
     /// What decides, and where that was set.
     pub why: String,
     /// What to change to let it through, where it does not pass: any of these will do.
@@ -29,6 +39,39 @@ pub struct Gate {
 }
 
 impl Gate {
+    pub(super) fn new(
+        name: &'static str,
+        passes: bool,
+        why: impl Into<String>,
+        change: impl FnOnce() -> String,
+    ) -> Self {
+        Self::with_changes(name, passes, why, || vec![change()])
+    }
+
+    pub(super) fn with_changes(
+        name: &'static str,
+        passes: bool,
+        why: impl Into<String>,
+        changes: impl FnOnce() -> Vec<String>,
+    ) -> Self {
+        let changes = if passes { Vec::new() } else { changes() };
+        Self { name, facade: None, passes, condition: None, why: why.into(), changes }
+    }
+
+    /// One that lets through what meets a condition.
+    pub(super) fn conditional(name: &'static str, condition: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { condition: Some(condition.into()), ..Self::new(name, true, why, String::new) }
+    }
+
+    /// The same for the records of one facade only.
+    pub(super) fn of(self, facade: Facade) -> Self {
+        Self { facade: Some(facade), ..self }
+    }
+
+    fn concerns(&self, facade: Facade) -> bool {
+        self.facade.is_none_or(|of| of == facade)
+    }
+
     /// One line, and one for each change; names are `width` wide.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
         self.show_decision(f, width)?;
@@ -36,7 +79,12 @@ impl Gate {
     }
 
     pub(super) fn show_decision(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
-        writeln!(f, "  {}  {:<width$}  {}", if self.passes { "pass" } else { "STOP" }, self.name, self.why)
+        let word = match (self.passes, &self.condition) {
+            (false, _) => "STOP",
+            (true, Some(_)) => "if",
+            (true, None) => "pass",
+        };
+        writeln!(f, "  {word:<4}  {:<width$}  {}", self.name, self.why)
     }
 
     pub(super) fn show_changes(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
@@ -48,7 +96,8 @@ impl Gate {
 
 /// What becomes of a record of a target at a level, gate by gate. Made by [`Bridge::explain`](crate::Bridge::explain).
 ///
-/// `Display` is the whole explanation, a line for each gate.
+/// It is about a record that is written here and now: on this thread, in this context. `Display` is the whole explanation, a
+/// line for each gate: `pass`, `STOP`, or `if` where more decides than target and level.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -65,165 +114,188 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// The first gate that stops it on the way to the OTLP endpoint; `None` where it is sent.
+    /// The same for a record that is written through one facade.
     #[must_use]
-    pub fn stopped_before_otlp(&self) -> Option<&Gate> {
-        self.common.iter().chain(&self.otlp).find(|gate| !gate.passes)
+    pub fn through(&self, facade: Facade) -> Self {
+        let of = |gates: &[Gate]| gates.iter().filter(|gate| gate.concerns(facade)).cloned().collect();
+        Self {
+            target: self.target.clone(),
+            common: of(&self.common),
+            otlp: of(&self.otlp),
+            console: of(&self.console),
+            ..*self
+        }
     }
 
-    /// The first gate that stops it on the way to the console; `None` where it is printed.
+    /// The gate that stops it on the way to the OTLP endpoint; `None` where it is sent, if it meets the
+    /// [`conditions`](Self::conditions_of_otlp).
+    ///
+    /// Of several, the first one that stops the records of both facades; where there is none, the first one that stops
+    /// those of one ([`through`](Self::through) asks about each).
+    #[must_use]
+    pub fn stopped_before_otlp(&self) -> Option<&Gate> {
+        stop(self.common.iter().chain(&self.otlp))
+    }
+
+    /// The gate that stops it on the way to the console; `None` where it is printed, if it meets the
+    /// [`conditions`](Self::conditions_of_console). Of several, as for otlp.
     #[must_use]
     pub fn stopped_before_console(&self) -> Option<&Gate> {
-        self.common.iter().chain(&self.console).find(|gate| !gate.passes)
+        stop(self.common.iter().chain(&self.console))
     }
+
+    /// What it has to meet to be sent, where target and level do not decide alone.
+    pub fn conditions_of_otlp(&self) -> impl Iterator<Item = &str> {
+        self.common.iter().chain(&self.otlp).filter_map(|gate| gate.condition.as_deref())
+    }
+
+    /// What it has to meet to be printed, where target and level do not decide alone.
+    pub fn conditions_of_console(&self) -> impl Iterator<Item = &str> {
+        self.common.iter().chain(&self.console).filter_map(|gate| gate.condition.as_deref())
+    }
+
+    /// Where it goes, in words.
+    fn reaches(&self) -> String {
+        let otlp = self.stopped_before_otlp().is_none().then(|| conditions(self.conditions_of_otlp()));
+        let console = self.stopped_before_console().is_none().then(|| conditions(self.conditions_of_console()));
+        match (otlp, console) {
+            (None, None) => "neither otlp nor the console".to_owned(),
+            (Some(of_otlp), None) => format!("otlp{of_otlp}, not the console"),
+            (None, Some(of_console)) => format!("the console{of_console}, not otlp"),
+            (Some(of_otlp), Some(of_console)) if of_otlp == of_console => format!("otlp and the console{of_otlp}"),
+            (Some(of_otlp), Some(of_console)) => format!("the console{of_console}, and otlp{of_otlp}"),
+        }
+    }
+}
+
+/// The first gate that stops records of both facades, else the first one that stops any.
+fn stop<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Option<&'a Gate> {
+    let mut stops = gates.filter(|gate| !gate.passes);
+    stops.clone().find(|gate| gate.facade.is_none()).or_else(|| stops.next())
+}
+
+fn conditions<'a>(conditions: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = conditions.collect();
+    if all.is_empty() { String::new() } else { format!(" if {}", all.join(" and ")) }
 }
 
 /// Walks every gate.
 pub(crate) fn explain(pipeline: &Pipeline, target: &str, level: Level) -> Explanation {
+    let mut common = facades::gates(pipeline, target, level);
+    common.push(levels("module stage", pipeline, Stage::Module, target, level));
+    common.extend(pipeline.text_filter().map(|(filter, by)| {
+        let condition = format!("its text matches `{}`", OneLine(filter));
+        Gate::conditional(
+            TEXT_FILTER,
+            condition,
+            format!("{by}: only records whose text matches `{}`", OneLine(filter)),
+        )
+    }));
     Explanation {
         target: target.to_owned(),
         level,
-        common: common(pipeline, target, level),
+        common,
         otlp: otlp(pipeline, target, level),
         console: console(pipeline, target, level),
     }
 }
 
-fn gate(name: &'static str, passes: bool, why: impl Into<String>, change: impl FnOnce() -> String) -> Gate {
-    gate_of_stage(name, passes, why, || vec![change()])
-}
-
-fn gate_of_stage(
-    name: &'static str,
-    passes: bool,
-    why: impl Into<String>,
-    changes: impl FnOnce() -> Vec<String>,
-) -> Gate {
-    Gate { name, passes, why: why.into(), changes: if passes { Vec::new() } else { changes() } }
-}
-
 /// The levels of one stage.
 fn levels(name: &'static str, pipeline: &Pipeline, stage: Stage, target: &str, level: Level) -> Gate {
-    let Some(tables) = pipeline.levels.tables() else { return gate(name, true, "", String::new) };
-    gate_of_row(name, tables.of(stage).decide(target), stage, target, level)
+    let Some(tables) = pipeline.levels.tables() else { return Gate::new(name, true, "", String::new) };
+    gate_of_row(name, tables.of(stage).decide(target), stage, target, level, &pipeline.levels.variables)
 }
 
 /// The row of a stage's table that decides.
-pub(super) fn gate_of_row(name: &'static str, row: &Row, stage: Stage, target: &str, level: Level) -> Gate {
-    // A variable loses against whoever else has named this very target.
-    let is_final = row.target == target && row.origin > Some(Origin::Environment);
-    let changes = || changes(stage, target, level, !is_final);
-    gate_of_stage(name, level <= row.filter(), row.describe(stage), changes)
-}
-
-fn common(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
-    let in_tracing = to_tracing(level.to_level_filter());
-    let static_log = log::STATIC_MAX_LEVEL;
-    let static_tracing = tracing::level_filters::STATIC_MAX_LEVEL;
-    let feature = |facade: &str| {
-        format!(
-            "some crate switches on a feature of `{facade}` such as `release_max_level_info`: `cargo tree -e features -i {facade}` shows which"
-        )
-    };
-    let mut gates = vec![
-        gate("compiled in for log", level <= static_log, format!("down to {static_log}"), || feature("log")),
-        gate(
-            "compiled in for tracing",
-            in_tracing <= static_tracing,
-            format!("down to {}", static_tracing.to_string().to_ascii_uppercase()),
-            || feature("tracing"),
-        ),
-    ];
-    // What the levels need less than is theirs to say: this one only follows them.
-    let (max, follows) = (log::max_level(), level > pipeline.levels.facades());
-    let passes = level <= max || follows || !pipeline.owns_facades();
-    let why = if level > max && follows { format!("{max}, which is what the levels need") } else { max.to_string() };
-    gates.push(gate("log::max_level()", passes, why, || {
-        format!("something called log::set_max_level(LevelFilter::{max:?}) after `init`: remove that")
-    }));
-    let slot = match pipeline.owns_facades() {
-        true => "logbridge",
-        false => "somebody else's: whoever has it must hand records to this `Bridge`'s logger or layer",
-    };
-    gates.push(gate("the facades' slots", true, slot, String::new));
-    if pipeline.owns_facades() {
-        let is_ours = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some());
-        let why = if is_ours { "logbridge" } else { "on this thread, another one is in force" };
-        gates.push(gate("tracing's subscriber", is_ours, why, || {
-            "tracing's events here go to a scoped subscriber (`with_default`, `set_default`); records of `log` do not"
-                .to_owned()
-        }));
-    }
-    gates.push(levels("module stage", pipeline, Stage::Module, target, level));
-    gates
-}
-
-/// The exact settings that let it through.
-fn changes(stage: Stage, target: &str, level: Level, by_variable: bool) -> Vec<String> {
-    let word = level.as_str().to_ascii_lowercase();
-    let filter = format!("LevelFilter::{:?}", level.to_level_filter());
-    let (in_code, at_run_time) = match stage {
-        Stage::Otlp => (format!("Otlp::module_level({target:?}, {filter})"), ".of(Stage::Otlp)"),
-        Stage::Console => (format!("Console::module_level({target:?}, {filter})"), ".of(Stage::Console)"),
-        Stage::Module | Stage::Span => (format!("Builder::filter_module({target:?}, {filter})"), ""),
-    };
-    let variable = by_variable.then(|| format!("add {target}={word} to {}", stage.variable()));
-    variable
-        .into_iter()
-        .chain([
-            format!("in code: {in_code}"),
-            format!("while it runs: bridge.levels(){at_run_time}.set({target:?}, {filter})"),
-        ])
-        .collect()
+pub(super) fn gate_of_row(
+    name: &'static str,
+    row: &Row,
+    stage: Stage,
+    target: &str,
+    level: Level,
+    variables: &Variables,
+) -> Gate {
+    let changes = || variables.changes(stage, row, target, level);
+    Gate::with_changes(name, level <= row.filter(), row.describe(stage), changes)
 }
 
 fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let mut gates = Vec::new();
     let endpoint = pipeline.endpoint.as_deref();
     let why = endpoint.or(pipeline.off_because).unwrap_or("off");
-    gates.push(gate("otlp is on", endpoint.is_some(), why, || {
-        "set OTEL_EXPORTER_OTLP_ENDPOINT, or Builder::otlp in code".to_owned()
-    }));
+    gates.push(Gate::new("otlp is on", endpoint.is_some(), why, || turn_on(pipeline)));
     gates.push(levels("otlp's levels", pipeline, Stage::Otlp, target, level));
     let suppressed = is_suppressed();
     let why = if suppressed { "telemetry is suppressed in this context" } else { "not in this context" };
-    gates.push(gate("suppression", !suppressed, why, || {
+    gates.push(Gate::new(SUPPRESSION, !suppressed, why, || {
         "something has called Context::enter_telemetry_suppressed_scope around this call".to_owned()
     }));
     if pipeline.is_trace_based() {
-        let unsampled = pipeline.is_unsampled_here();
-        let why = if unsampled { "the trace of this context is not sampled" } else { "no unsampled trace here" };
-        gates.push(gate("sampling", !unsampled, why, || {
-            "Otlp::trace_based(false) sends it all the same, or sample more (OTEL_TRACES_SAMPLER)".to_owned()
-        }));
+        gates.push(match pipeline.is_unsampled_here() {
+            true => Gate::new("sampling", false, "the trace of this context is not sampled", || {
+                let sampler = place_of(pipeline, "sampler", "OTEL_TRACES_SAMPLER", "Builder::sampler");
+                format!("Otlp::trace_based(false) sends it all the same, or sample more ({sampler})")
+            }),
+            false => Gate::conditional(
+                "sampling",
+                "it is in no trace that is not sampled",
+                "no unsampled trace here; Otlp::trace_based(true) holds back the records of one",
+            ),
+        });
     }
     if let Some(limit) = pipeline.repetition() {
         let why = format!("{limit} of one callsite pass; what others are suppressed, the report counts");
-        gates.push(gate("repetition", true, why, String::new));
+        gates.push(match limit.is_exempt(level) {
+            true => Gate::new("repetition", true, "records at this level are exempt", String::new),
+            false => Gate::conditional("repetition", format!("no more than {limit} come from its callsite"), why),
+        });
     }
     let shut = pipeline.is_shut();
     let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", at {at}"));
     let why = if shut { format!("logbridge was shut down{by}") } else { "yes".to_owned() };
-    gates.push(gate("running", !shut, why, || {
-        "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned()
+    gates.push(Gate::new("running", !shut, why, || match pipeline.shut_by() {
+        Some(_) => "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned(),
+        None => "shut the provider that it belongs to down at the end only".to_owned(),
     }));
+    if pipeline.has_processors() {
+        gates.push(Gate::conditional(
+            "log processors",
+            "the log processors of the application hand it on",
+            "those of Builder::log_processor see it first, and decide what becomes of it",
+        ));
+    }
+    gates.extend(contents(pipeline));
     if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
-        gates.extend(engine.outbox.as_ref().map(|outbox| room(outbox)));
+        gates.extend(engine.outbox.as_ref().map(|outbox| room(pipeline, outbox)));
         gates.push(answers(&engine.ledger.observed.requests(Signal::Logs)));
     }
     gates
 }
 
+/// What stops no record, and may change it.
+fn contents(pipeline: &Pipeline) -> Vec<Gate> {
+    let mut gates = Vec::new();
+    if pipeline.redacts() {
+        gates.push(Gate::new("redaction", true, "it goes, without the values that are to be taken out", String::new));
+    }
+    if pipeline.has_limits() {
+        gates.push(Gate::new("attribute limits", true, "it goes, without what is beyond them", String::new));
+    }
+    gates
+}
+
 /// Whether there is room in the outbox.
-fn room(outbox: &Outbox) -> Gate {
+fn room(pipeline: &Pipeline, outbox: &Outbox) -> Gate {
     let (used, bound) = outbox.use_and_bound();
     let percent = used.saturating_mul(100) / bound.max(1);
     // What a full outbox does is for its policy: it may make room.
     let full = percent >= 99;
     let policy = outbox.overload();
     let why = if full { format!("full, and the policy is {policy}") } else { format!("{percent} % full") };
-    gate("outbox", !full || policy.makes_room(), why, || {
-        "raise LOGBRIDGE_MAX_BYTES, use a spool, or choose with LOGBRIDGE_OVERLOAD what goes".to_owned()
+    Gate::new("outbox", !full || policy.makes_room(), why, || {
+        let bound = place_of(pipeline, "logs max bytes", "LOGBRIDGE_MAX_BYTES", "Builder::max_bytes");
+        let policy = place_of(pipeline, "logs overload", "LOGBRIDGE_OVERLOAD", "Builder::overload");
+        format!("raise its bound ({bound}), use a spool, or choose what goes ({policy})")
     })
 }
 
@@ -237,16 +309,27 @@ fn answers(requests: &Requests) -> Gate {
         Some((_, why)) if refused + unconfirmed > 0 => (false, why.clone()),
         Some((_, why)) => (true, format!("records wait: {why}")),
     };
-    gate("the endpoint's last word", passes, why, || {
+    Gate::new("the endpoint's last word", passes, why, || {
         "mend what it says; `logbridge doctor endpoint` tries address, key and size one by one".to_owned()
     })
 }
 
 fn console(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let on = pipeline.has_console();
-    let why = if on { "yes" } else { "it is off, or the debug mirror stands in for it" };
+    let (why, change) = match (on, pipeline.has_mirror()) {
+        (true, _) => ("yes", ""),
+        (false, true) => (
+            "no: the debug mirror prints on stdout what passes otlp's levels, as it is shipped",
+            "switch the debug mirror off, and let the console be on: ",
+        ),
+        (false, false) => ("no", ""),
+    };
     vec![
-        gate("console is on", on, why, || "LOGBRIDGE_CONSOLE=stderr, or Console::stderr() in code".to_owned()),
+        Gate::new("console is on", on, why, || {
+            let stderr =
+                place_of(pipeline, "console", "LOGBRIDGE_CONSOLE=stderr", "Builder::console(Console::stderr())");
+            format!("{change}{stderr}")
+        }),
         levels("console's levels", pipeline, Stage::Console, target, level),
     ]
 }
@@ -258,21 +341,17 @@ impl fmt::Display for Explanation {
         let width = width.unwrap_or(0);
         let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| gates.iter().try_for_each(|gate| gate.show(f, width));
         show(f, &self.common)?;
-        if self.common.iter().any(|gate| !gate.passes) {
-            return writeln!(f, "  it reaches neither otlp nor the console");
+        let [of_log, of_tracing] = [Facade::Log, Facade::Tracing].map(|facade| self.through(facade));
+        let is_cut = |of: &Self| of.common.iter().any(|gate| !gate.passes);
+        if !is_cut(&of_log) || !is_cut(&of_tracing) {
+            show(f, &self.otlp)?;
+            show(f, &self.console)?;
         }
-        show(f, &self.otlp)?;
-        show(f, &self.console)?;
-        let (otlp, console) = (self.stopped_before_otlp().is_none(), self.stopped_before_console().is_none());
-        writeln!(
-            f,
-            "  it reaches {}",
-            match (otlp, console) {
-                (true, true) => "otlp and the console",
-                (true, false) => "otlp, not the console",
-                (false, true) => "the console, not otlp",
-                (false, false) => "neither otlp nor the console",
-            }
-        )
+        let [of_log, of_tracing] = [of_log, of_tracing].map(|of| of.reaches());
+        if of_log == of_tracing {
+            return writeln!(f, "  it reaches {of_log}");
+        }
+        writeln!(f, "  through log it reaches {of_log}")?;
+        writeln!(f, "  through tracing it reaches {of_tracing}")
     }
 }

@@ -7,7 +7,9 @@ use log::Level;
 use super::Gate;
 use super::explain::gate_of_row;
 use crate::finding::{Finding, Severity, visible};
-use crate::levels::{LevelSet, MessageFilter, Origin, Stage, Threshold, lint_at, parse};
+use crate::levels::{
+    FilterVariable, LevelSet, MessageFilter, Origin, Stage, Threshold, Variables, is_refuted, lint_at, parse,
+};
 use crate::notice::one_line;
 
 /// Whose filter it is taken for.
@@ -34,11 +36,14 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
     set.extend(parsed.directives.clone(), Origin::Environment, VARIABLE);
     let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
     let row = table.decide(target);
+    let (name, filter) = (VARIABLE.to_owned(), Some(spec.to_owned()));
+    let variables = Variables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
     // Of those for the same target, the last one counts; one that is not set decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
-    let mut gate = gate_of_row("module stage", row, Stage::Module, target, level);
-    let findings = lint_at(VARIABLE, spec);
+    let mut gate = gate_of_row("module stage", row, Stage::Module, target, level, &variables);
+    let mut findings = lint_at(VARIABLE, spec);
+    findings.retain(|finding| !is_refuted(finding, std::iter::once(target)));
     if !gate.passes
         && let Some(cause) = findings.iter().find(|finding| mends(finding, target, level))
         && let Some(corrected) = &cause.corrected

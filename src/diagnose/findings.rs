@@ -1,14 +1,16 @@
 //! What a running program gives away: each finding from numbers of the report, with the fix.
 
-use tracing_core::dispatcher;
-
+use super::canary::TARGET;
+use super::facades::subscriber;
 use super::report::{Report, Traced};
+use super::setting::{has_key_in_code, place_of, turn_on};
 use crate::finding::{Finding, Kind, Situation, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
 use crate::ship::clock_finding;
 use crate::signal::Signal;
-use crate::source::{EventLayer, Pipeline, is_exiting_here};
+use crate::source::{Pipeline, is_exiting_here};
+use crate::telemetry::tracer_is_given;
 
 /// Where it is seen.
 const LOG: &str = "log";
@@ -19,15 +21,13 @@ const SPANS: &str = "spans";
 
 /// Everything that deserves a look now: in the configuration, in the levels, in the facades, in the counters.
 pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
-    let mut found = pipeline.findings.clone();
-    found.extend(pipeline.levels.tables().map(|tables| tables.without_effect()).unwrap_or_default());
-    if pipeline.owns_facades() {
-        found.extend(facades(pipeline));
-    }
-    found.extend(switched_off(report));
-    found.extend(gates(report));
+    let mut found = report.configuration.findings.clone();
+    found.extend(pipeline.levels.without_effect());
+    found.extend(facades(pipeline));
+    found.extend(switched_off(pipeline, report));
+    found.extend(gates(pipeline, report));
     found.extend(losses(pipeline, report));
-    found.extend(correlation(report));
+    found.extend(correlation(pipeline, report));
     for (requests, endpoint) in [(&report.requests, &report.endpoint), (&report.span_requests, &report.span_endpoint)] {
         if let (Some(requests), Some(endpoint)) = (requests, endpoint) {
             found.extend(answers(requests, endpoint));
@@ -54,11 +54,16 @@ fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>
 
 /// What `log` and tracing keep from us.
 fn facades(pipeline: &Pipeline) -> Vec<Finding> {
+    if !pipeline.owns_facades() {
+        // Whoever calls the logger without the macros of `log` is not concerned.
+        let not_opened = pipeline.not_opened().filter(|_| pipeline.is_composed());
+        return not_opened.map(|finding| Finding { severity: Situation::Fine.severity(), ..finding }).into_iter().collect();
+    }
     let mut found = Vec::new();
     found.extend(pipeline.lowered());
     found.extend(compiled_out(pipeline));
     // A thread that ends the process has lost what it knew of that.
-    if !is_exiting_here() && !dispatcher::get_default(|dispatch| dispatch.downcast_ref::<EventLayer>().is_some()) {
+    if !is_exiting_here() && !subscriber(pipeline, TARGET, log::Level::Error).passes {
         let text = "on this thread, another subscriber is in force: events of tracing go there".to_owned();
         let help = "it was set by `with_default` or `set_default`; records of `log` still come here";
         found.push(warning(&kind::SLOT_TAKEN, TRACING, text, help));
@@ -91,31 +96,34 @@ fn from_tracing(most: tracing::level_filters::LevelFilter) -> log::LevelFilter {
 }
 
 /// Nothing leaves the process at all: good to know for who looks for it elsewhere.
-fn switched_off(report: &Report) -> Option<Finding> {
+fn switched_off(pipeline: &Pipeline, report: &Report) -> Option<Finding> {
     let why = report.off_because.filter(|_| report.endpoint.is_none())?;
     let text = format!("records go to no endpoint: {why}");
-    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or `Builder::otlp` in code";
+    let help = turn_on(pipeline);
     Some(Finding { severity: Situation::Fine.severity(), ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
 }
 
 /// What was held back on purpose.
-fn gates(report: &Report) -> Vec<Finding> {
+fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
-    let by_nobody: u64 = report
-        .cuts
-        .iter()
-        .filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"))
-        .map(|cut| cut.records)
-        .sum();
-    if by_nobody > 0 {
-        let text =
-            format!("{} cut because nobody has set a level for the root, where NOTSET means WARN", were(by_nobody));
-        let names_one = report.configuration.findings.iter().any(|finding| finding.name == "lone-directive");
-        let help = match names_one {
-            true => "put a level for the rest in front of the directives: RUST_LOG=info,…",
-            false => "RUST_LOG=info, or `Builder::filter_level(LevelFilter::Info)`",
+    let by_nobody =
+        || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"));
+    let number: u64 = by_nobody().map(|cut| cut.records).sum();
+    let levels = || by_nobody().map(|cut| cut.level);
+    if let (Some(first), Some(last)) = (levels().min(), levels().max()) {
+        // The facades close behind the first one.
+        let all = last <= report.complete_to;
+        let (at_least, why) = match all {
+            true => ("", String::new()),
+            false => {
+                ("at least ", format!("; `log` and tracing keep back what is below {}, uncounted", report.complete_to))
+            }
         };
-        found.push(warning(&kind::ROOT_NOT_SET, LEVELS, text, help));
+        let text = format!(
+            "{at_least}{} cut because nobody has set a level for the root, where NOTSET means WARN{why}",
+            were(number)
+        );
+        found.push(warning(&kind::ROOT_NOT_SET, LEVELS, text, pipeline.levels.variables.for_root(first)));
     }
     let otlp = &report.counters.otlp;
     if otlp.suppressed > 0 {
@@ -126,7 +134,9 @@ fn gates(report: &Report) -> Vec<Finding> {
     }
     if otlp.repeated > 0 {
         let text = format!("{} held back, being like too many others", were(otlp.repeated));
-        let finding = warning(&kind::REPETITION, RECORDS, text, "raise LOGBRIDGE_REPETITION, or log less there");
+        let limit = place_of(pipeline, "similar records", "LOGBRIDGE_REPETITION", "Builder::repetition");
+        let finding =
+            warning(&kind::REPETITION, RECORDS, text, format!("raise the limit ({limit}), or log less there"));
         found.push(Finding { severity: Situation::Fine.severity(), ..finding });
     }
     found
@@ -137,7 +147,7 @@ fn were(number: u64) -> String {
 }
 
 /// Whether records and spans find each other.
-fn correlation(report: &Report) -> Vec<Finding> {
+fn correlation(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
     let spans = &report.counters.spans;
     let sum = |of: fn(&Traced) -> u64| report.traced.iter().map(of).sum::<u64>();
@@ -154,8 +164,12 @@ fn correlation(report: &Report) -> Vec<Finding> {
     let is_off = report.configuration.decides("sampler", "AlwaysOff");
     if traced > 0 && spans.accepted == 0 && (spans.unsampled > 0 || is_off) {
         let text = format!("{} sent in traces of which no span is exported: none is sampled", were(traced));
-        let help = "sample some (OTEL_TRACES_SAMPLER=parentbased_traceidratio), or send only records of sampled traces: \
-                    `Otlp::trace_based(true)`";
+        let sampler = match tracer_is_given() {
+            true => "in the tracer provider of your own".to_owned(),
+            false => place_of(pipeline, "sampler", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "Builder::sampler"),
+        };
+        let help =
+            format!("sample some ({sampler}), or send only records of sampled traces: `Otlp::trace_based(true)`");
         found.push(warning(&kind::SPAN_MISSING, SPANS, text, help));
     }
     found
@@ -168,7 +182,7 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let after = pipeline.after_shutdown();
     for (place, dropped) in [(RECORDS, &otlp.dropped), (SPANS, &spans.dropped)] {
         for (reason, number) in dropped {
-            let (kind, help) = advice(*reason);
+            let (kind, help) = advice(pipeline, *reason, place);
             // Those are told apart below.
             let number =
                 if *reason == DropReason::Shutdown && place == RECORDS { number - after.min(*number) } else { *number };
@@ -179,9 +193,14 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
         }
     }
     if after > 0 {
-        let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", which was called at {at}"));
-        let text = format!("{} logged after `Bridge::shutdown`{by}", were(after));
-        let help = "remove that call: the end of the process flushes by itself";
+        let (by, help) = match pipeline.shut_by() {
+            Some(at) => (
+                format!("`Bridge::shutdown`, which was called at {at}"),
+                "remove that call: the end of the process flushes by itself",
+            ),
+            None => ("its provider was shut down".to_owned(), "shut the provider down behind the last record"),
+        };
+        let text = format!("{} logged after {by}", were(after));
         found.push(error(&kind::AFTER_SHUTDOWN, RECORDS, text, help));
     }
     for (place, rejected, requests) in
@@ -191,7 +210,7 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
             let trouble = requests.as_ref().and_then(|requests| requests.last_trouble.as_ref());
             let said = trouble.map_or_else(String::new, |(_, why)| format!(" (last: {why})"));
             let text = format!("{number} refused for good: {}{said}", reason.sentence());
-            found.push(error(&kind::REFUSED, place, text, refusal_help(*reason)));
+            found.push(error(&kind::REFUSED, place, text, refusal_help(pipeline, *reason)));
         }
     }
     for (place, unconfirmed) in [(RECORDS, otlp.unconfirmed), (SPANS, spans.unconfirmed)] {
@@ -210,25 +229,28 @@ fn losses(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
 }
 
 /// Which kind a loss is, and what to do.
-fn advice(reason: DropReason) -> (&'static Kind, &'static str) {
-    match reason {
+fn advice(pipeline: &Pipeline, reason: DropReason, place: &str) -> (&'static Kind, String) {
+    let (kind, help) = match reason {
         DropReason::BlockTimeout
         | DropReason::EvictedLessSevere
         | DropReason::EvictedOldest
         | DropReason::OutboxFull
-        | DropReason::RefusedBelowWarn => (
-            &kind::OVERLOAD,
-            "log less, raise LOGBRIDGE_MAX_BYTES, use a spool (LOGBRIDGE_SPOOL_DIR), or give it a faster endpoint",
-        ),
-        DropReason::QueueFull => {
-            (&kind::OVERLOAD, "raise OTEL_BSP_MAX_QUEUE_SIZE, or make fewer spans (LOGBRIDGE_SPAN_LEVEL)")
+        | DropReason::RefusedBelowWarn => {
+            let room = more_room(pipeline);
+            return (&kind::OVERLOAD, format!("log less, {room}, or give it a faster endpoint"));
         }
-        DropReason::TooLarge => (&kind::OVERLOAD, "log less at once, or raise LOGBRIDGE_MAX_BYTES"),
+        DropReason::QueueFull => {
+            let queue = place_of(pipeline, "spans queue", "OTEL_BSP_MAX_QUEUE_SIZE", "Builder::max_spans");
+            let level = pipeline.levels.variables.of(Stage::Span).unwrap_or("Builder::span_level");
+            return (&kind::OVERLOAD, format!("let more wait ({queue}), or make fewer spans ({level})"));
+        }
+        DropReason::TooLarge => return (&kind::OVERLOAD, format!("log less at once, or {}", more_room(pipeline))),
         DropReason::Encoding => (&kind::OVERLOAD, "make requests smaller: OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
-        DropReason::ExportTimeout => (
-            &kind::CANNOT_DELIVER,
-            "unset OTEL_BLRP_EXPORT_TIMEOUT and OTEL_BSP_EXPORT_TIMEOUT, so that they are tried for as long as there is room",
-        ),
+        DropReason::ExportTimeout => {
+            let variable = if place == SPANS { "OTEL_BSP_EXPORT_TIMEOUT" } else { "OTEL_BLRP_EXPORT_TIMEOUT" };
+            let help = format!("unset {variable}, so that they are tried for as long as there is room");
+            return (&kind::CANNOT_DELIVER, help);
+        }
         DropReason::Damaged => {
             (&kind::SPOOL_TROUBLE, "look at the disk; the files that were set aside are named in the notices")
         }
@@ -243,11 +265,24 @@ fn advice(reason: DropReason) -> (&'static Kind, &'static str) {
             (&kind::LEFT_AT_EXIT, "give `Bridge::shutdown` more time, or use a spool: LOGBRIDGE_SPOOL_DIR")
         }
         DropReason::ThreadLost => (&kind::WORKER_ENDED, "check the limits of the process (ulimit -u)"),
-    }
+    };
+    (kind, help.to_owned())
 }
 
-fn refusal_help(reason: RejectReason) -> &'static str {
+/// How more records can wait: in memory, or in the spool where there is one.
+fn more_room(pipeline: &Pipeline) -> String {
+    if pipeline.spool.is_some() {
+        let place = place_of(pipeline, "spool max bytes", "LOGBRIDGE_SPOOL_MAX_BYTES", "Spool::max_bytes");
+        return format!("raise the bound of the spool ({place})");
+    }
+    let bound = place_of(pipeline, "logs max bytes", "LOGBRIDGE_MAX_BYTES", "Builder::max_bytes");
+    let spool = place_of(pipeline, "spool", "LOGBRIDGE_SPOOL_DIR", "Builder::spool");
+    format!("raise the bound of the outbox ({bound}), use a spool ({spool})")
+}
+
+fn refusal_help(pipeline: &Pipeline, reason: RejectReason) -> &'static str {
     match reason {
+        RejectReason::Auth if has_key_in_code(pipeline) => "check the key that code gives to Otlp::header",
         RejectReason::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
         RejectReason::NotFound => {
             "check the path, and whether the collector has a pipeline for this signal: `logbridge doctor endpoint`"

@@ -2,10 +2,12 @@
 
 mod canary;
 mod explain;
+mod facades;
 #[cfg(feature = "cli")]
 mod filter;
 mod findings;
 mod report;
+mod setting;
 
 pub(crate) use canary::check;
 pub use canary::{Canary, Check, Facade, Place};

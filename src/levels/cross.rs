@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use super::live::Tables;
+use super::advice::Variables;
+use super::directive::parse;
+use super::live::{Live, Tables};
 use super::stage::Stage;
-use crate::finding::{Finding, Severity, kind};
+use crate::finding::{Finding, Kind, Severity, kind};
 
 /// How many targets are remembered.
 const MAX_SEEN: usize = 1_024;
@@ -32,9 +34,27 @@ impl Seen {
     }
 }
 
+/// Whether a finding says that a directive reaches no record, and one of these targets shows that it does.
+pub(crate) fn is_refuted<'t>(finding: &Finding, mut seen: impl Iterator<Item = &'t str>) -> bool {
+    let is_of = |kinds: &[&Kind]| kinds.iter().any(|kind| kind.code == finding.code);
+    let is_name = is_of(&[&kind::HYPHEN, &kind::UPPERCASE, &kind::STAR]);
+    // A word that was meant as a level, and is the beginning of some other name, is still that.
+    if !is_name && !is_of(&[&kind::LEVEL_AS_TARGET, &kind::COLON]) {
+        return false;
+    }
+    let parsed = parse(&finding.evidence);
+    let about = parsed.located().find(|(_, bytes)| bytes.contains(&finding.position.start));
+    about.is_some_and(|(directive, _)| {
+        seen.any(|target| match target.strip_prefix(directive.target.as_str()) {
+            Some(rest) => !directive.target.is_empty() && (is_name || rest.is_empty() || rest.starts_with("::")),
+            None => false,
+        })
+    })
+}
+
 impl Tables {
     /// Thresholds of destinations that ask for more than the module stage lets through.
-    pub(crate) fn without_effect(&self) -> Vec<Finding> {
+    pub(super) fn without_effect(&self, variables: &Variables) -> Vec<Finding> {
         let destinations = [Stage::Otlp, Stage::Console];
         destinations
             .into_iter()
@@ -53,11 +73,10 @@ impl Tables {
                     row.threshold,
                     decides.describe(Stage::Module)
                 );
-                let word = row.threshold.to_string().to_ascii_lowercase();
-                let setting = if row.target.is_empty() { word } else { format!("{}={word}", row.target) };
+                let changes = variables.changes(Stage::Module, decides, &row.target, row.filter().to_level()?);
                 Some(Finding::new(&kind::THRESHOLD_WITHOUT_EFFECT, Severity::Warning, by, text).help(format!(
-                    "a destination can only be stricter: let the module stage through too, with {setting} in {}",
-                    Stage::Module.variable()
+                    "a destination can only be stricter, so let the module stage through too: {}",
+                    changes.join(", or ")
                 )))
             })
             .collect()
@@ -100,11 +119,33 @@ impl Tables {
     }
 }
 
+impl Live {
+    /// What the tables alone tell.
+    pub(crate) fn without_effect(&self) -> Vec<Finding> {
+        self.tables().map(|tables| tables.without_effect(&self.variables)).unwrap_or_default()
+    }
+
+    /// What the tables and the targets seen so far tell together.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.without_effect();
+        findings.extend(self.tables().map(|tables| tables.against(&self.seen.all())).unwrap_or_default());
+        findings
+    }
+
+    /// Those that no record seen so far has refuted.
+    pub(crate) fn not_refuted(&self, findings: &[Finding]) -> Vec<Finding> {
+        let seen = self.seen.all();
+        let stands = |finding: &&Finding| !is_refuted(finding, seen.iter().map(String::as_str));
+        findings.iter().filter(stands).cloned().collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::directive::parse;
-    use super::super::live::{LevelSets, Live};
+    use super::super::lint::lint_for;
+    use super::super::live::LevelSets;
     use super::super::table::Origin;
+    use super::*;
     use log::LevelFilter;
 
     fn live(module: &str, otlp: &str) -> Live {
@@ -116,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_destination_that_asks_for_more_than_there_is() {
-        let findings = |module, otlp| live(module, otlp).tables().expect("tables").without_effect();
+        let findings = |module, otlp| live(module, otlp).without_effect();
         let found = findings("", "debug");
         assert_eq!(found.len(), 1);
         assert_eq!(
@@ -130,6 +171,22 @@ mod tests {
         {
             assert_eq!(findings(module, otlp), [], "{module} {otlp}");
         }
+    }
+
+    #[test]
+    fn a_directive_that_a_record_has_met_is_not_said_to_reach_none() {
+        let live = live("", "");
+        let found = |spec| lint_for("RUST_LOG", spec, LevelFilter::Trace);
+        let names = |findings: Vec<Finding>| findings.iter().map(|finding| finding.name).collect::<Vec<_>>();
+        let spec = "warn,my-target=debug,other-target=info,Audit=info,inof,a*=info";
+        let all = ["hyphen", "hyphen", "uppercase", "level-as-target", "star"];
+        assert_eq!(names(live.not_refuted(&found(spec))), all);
+        live.look("inofficial");
+        assert_eq!(names(live.not_refuted(&found(spec))), all, "that has another name");
+        for target in ["my-target::x", "Audit", "inof::db", "a*b"] {
+            live.look(target);
+        }
+        assert_eq!(names(live.not_refuted(&found(spec))), ["hyphen"]);
     }
 
     #[test]

@@ -246,10 +246,13 @@ impl Linter<'_> {
         let first = target.split(':').next().unwrap_or_default();
         // The OpenTelemetry crates name the targets of their own logs after the package.
         if target.contains('-') && !first.starts_with("opentelemetry-") {
-            let text =
-                format!("`{target}` has a `-`: targets of Rust modules have `_` there, so it reaches none of them");
+            let text = format!(
+                "`{target}` has a `-`: it reaches only records whose target is written so, and targets of Rust modules have `_` there"
+            );
             let corrected = self.with(&bytes, &target.replace('-', "_"));
-            self.say(Severity::Warning, &kind::HYPHEN, bytes.clone(), text).corrected = Some(corrected);
+            let finding = self.say(Severity::Warning, &kind::HYPHEN, bytes.clone(), text);
+            finding.help = Some("if a module is meant, write".to_owned());
+            finding.corrected = Some(corrected);
         }
         if first.contains(|c: char| c.is_ascii_uppercase()) {
             let bytes = bytes.start..bytes.start + first.len();

@@ -9,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter};
 
+use super::advice::Variables;
 use super::cross::Seen;
 use super::cuts::Cuts;
 use super::stage::Stage;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
 use super::versions::Versions;
-use crate::finding::Finding;
 use crate::os::PerProcess;
 
 /// What was named for each stage.
@@ -91,12 +91,14 @@ pub(crate) struct Live {
     /// One change at a time. A forked child has a lock of its own: its parent may have been changing levels.
     changing: PerProcess<Mutex<()>>,
     has_module_stage: bool,
+    /// What the levels were read from.
+    pub(crate) variables: Variables,
     /// Records down to this level are to be counted although they are cut.
     count_below: LevelFilter,
     /// The first record that is cut because the root was not set is to be told.
     first_cut: AtomicBool,
     pub(crate) cuts: Cuts,
-    seen: Seen,
+    pub(super) seen: Seen,
 }
 
 /// There is no room for another version of the levels.
@@ -111,6 +113,7 @@ impl Live {
             versions: Versions::new(Version { tables: sets.compile(has_module_stage), sets }),
             changing: PerProcess::new(),
             has_module_stage,
+            variables: Variables::default(),
             count_below,
             first_cut: AtomicBool::new(false),
             cuts: Cuts::default(),
@@ -121,6 +124,11 @@ impl Live {
     /// The tables that count now, with their number.
     fn numbered(&self) -> Option<(u32, &Tables)> {
         self.versions.current().map(|(number, version)| (number, &version.tables))
+    }
+
+    /// The same, with the variables that they were read from.
+    pub(crate) fn read_from(self, variables: &Variables) -> Self {
+        Self { variables: variables.clone(), ..self }
     }
 
     /// The tables that count now.
@@ -225,14 +233,6 @@ impl Live {
         });
         keep(u64::from(self.id) << 32 | u64::from(number), target, look);
         look
-    }
-
-    /// What the tables and the targets seen so far tell together.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let Some(tables) = self.tables() else { return Vec::new() };
-        let mut findings = tables.without_effect();
-        findings.extend(tables.against(&self.seen.all()));
-        findings
     }
 
     /// The number under which this cut is counted.

@@ -1,5 +1,6 @@
 //! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
 
+mod advice;
 mod cross;
 mod cuts;
 mod directive;
@@ -11,6 +12,9 @@ mod table;
 mod threshold;
 mod versions;
 
+pub(crate) use advice::{FilterVariable, Variables};
+#[cfg(feature = "cli")]
+pub(crate) use cross::is_refuted;
 pub(crate) use cuts::CutName;
 pub(crate) use directive::parse;
 pub use lint::lint;

@@ -275,6 +275,20 @@ pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send +
     spawned.ok()?.join().ok()
 }
 
+/// The same, where the answer is left to code of the application: `None` also where it does not come in that time.
+pub(crate) fn ask_own_thread_within<T: Send + 'static>(
+    patience: Duration,
+    ask: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, wait) = std::sync::mpsc::channel();
+    let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
+        thread::mark_own();
+        let _nobody_waits = answer.send(ask());
+    });
+    spawned.ok()?;
+    wait.recv_timeout(patience).ok()
+}
+
 /// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
 pub(crate) fn soon_on_own_thread(task: fn()) {
     let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {

@@ -41,6 +41,7 @@ impl Pipeline {
     /// Takes part in deciding how far `log` and tracing are open: this pipeline is the installed one.
     pub(crate) fn own_facades(&self) {
         self.owns_facades.store(true, Ordering::Relaxed);
+        self.opening.begin(self.levels.facades());
         self.open_facades();
         ship::each_second(|| {
             if let Some(pipeline) = installed::pipeline() {
@@ -79,8 +80,11 @@ impl Pipeline {
         let after = (self.levels.facades(), self.levels.max_span(), span);
         // Still under the lock, so that of two changes the later one has the last word. An event is judged by the tables
         // when it comes; what its callsite remembers matters only where the facades open, close, or spans change.
+        self.opening.note(after.0);
         if before != after && self.owns_facades.load(Ordering::Relaxed) {
             self.open_facades();
+        } else if before.0 != after.0 {
+            self.opening.follow(before.0, after.0);
         }
         Ok(())
     }
@@ -162,19 +166,20 @@ impl Pipeline {
     #[cold]
     pub(super) fn tell_first_cut(&self, target: &str, level: Level) {
         let module = target.split("::").next().unwrap_or(target);
-        let word = level.as_str().to_ascii_lowercase();
+        let variables = &self.levels.variables;
+        let silence = match variables.others {
+            true => "LOGBRIDGE_FIRST_CUT=false",
+            false => "Builder::first_cut_notice(false)",
+        };
         notice::say(
             &Notice::information(
                 "first cut",
                 format!("a record of {target} at {level} was cut, and so are all below WARN: no level is set anywhere"),
             )
             .note("at the root, NOTSET means WARN; this is said once")
-            .help(format!(
-                "{}={word} lets all of them through, {0}={module}={word} those of {module} only; \
-                 LOGBRIDGE_FIRST_CUT=false says nothing",
-                Stage::Module.variable()
-            )),
+            .help(format!("{}; {silence} says nothing", variables.first(module, level))),
         );
+        self.opening.note(self.levels.facades());
         if self.owns_facades.load(Ordering::Relaxed) {
             log::set_max_level(self.levels.facades());
             // Nobody waits for it: this is a log call, and it may come from anywhere.

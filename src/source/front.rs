@@ -37,6 +37,8 @@ pub(crate) struct Chain {
     logger: SdkLogger,
     root: Option<TraceIds>,
     redaction: Option<Redaction>,
+    /// Whether processors of the application are in it.
+    is_theirs: bool,
 }
 
 impl Chain {
@@ -47,12 +49,13 @@ impl Chain {
         root: Option<TraceIds>,
         redaction: Option<Redaction>,
     ) -> Self {
+        let is_theirs = !processors.is_empty();
         let mut builder = SdkLoggerProvider::builder().with_resource(resource);
         for processor in processors {
             builder = builder.with_log_processor(Boxed(processor));
         }
         let provider = builder.with_log_processor(last).build();
-        Self { logger: provider.logger(""), provider, root, redaction }
+        Self { logger: provider.logger(""), provider, root, redaction, is_theirs }
     }
 
     /// Fills a record of the SDK with exactly what the direct way would ship.
@@ -196,6 +199,15 @@ impl Front {
             Self::Direct => None,
             Self::Official(official) => Some(&official.chain().provider),
             Self::Processors(chain) => Some(&chain.provider),
+        }
+    }
+
+    /// Whether processors of the application decide what comes through.
+    pub(super) fn has_processors(&self) -> bool {
+        match self {
+            Self::Direct => false,
+            Self::Official(official) => official.chain().is_theirs,
+            Self::Processors(chain) => chain.is_theirs,
         }
     }
 

@@ -19,6 +19,7 @@ mod official;
 #[cfg(feature = "official-appenders")]
 #[path = "official/enabled.rs"]
 mod official;
+mod opening;
 mod overload;
 mod panic;
 mod pipeline;
@@ -39,7 +40,7 @@ pub(crate) use lifecycle::{
 pub(crate) use official::front as front_of;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use probe::{Reached, probe};
+pub(crate) use probe::{Answer, Reached, address, ask, probe};
 pub(crate) use processor::Last;
 pub use processor::LogProcessor;
 pub use span_processor::SpanProcessor;

@@ -13,6 +13,7 @@ use super::engine::{Engine, Engines};
 pub(super) use super::facade::Source;
 use super::front::Front;
 use super::lifecycle;
+use super::opening::Opening;
 use super::overload::{Overflowing, overflow};
 use super::probe::{self, Reached};
 use super::processor::{Came, expecting};
@@ -34,7 +35,7 @@ use crate::thread::{self, Call, guarded};
 pub(crate) struct Pipeline {
     pub(crate) levels: Live,
     /// What the text of a record must match, and who said so.
-    message_filter: Option<(MessageFilter, String)>,
+    pub(super) message_filter: Option<(MessageFilter, String)>,
     /// Whether records are sent.
     otlp_on: bool,
     /// Whether records of traces that are not sampled are cut.
@@ -46,7 +47,7 @@ pub(crate) struct Pipeline {
     /// Whether errors are span events too.
     exception_events: bool,
     /// What the attributes of a record may hold.
-    limits: Option<AttributeLimits>,
+    pub(super) limits: Option<AttributeLimits>,
     /// How many characters a text in the attributes of a span may have.
     pub(super) span_value_length: Option<usize>,
     /// Whether each record has an id of its own.
@@ -54,7 +55,7 @@ pub(crate) struct Pipeline {
     /// What is taken out of records and spans.
     pub(super) redaction: Option<Redaction>,
     pub(super) terminal: Option<Terminal>,
-    mirror: Option<MirrorPrinter>,
+    pub(super) mirror: Option<MirrorPrinter>,
     pub(super) span_mirror: Option<MirrorPrinter>,
     pub(super) engines: Engines,
     pub(super) front: Front,
@@ -78,6 +79,7 @@ pub(crate) struct Pipeline {
     pub(crate) give_report: OnceLock<fn(&Self, &ReportTo)>,
     /// It says how far `log` and tracing are open.
     pub(super) owns_facades: AtomicBool,
+    pub(super) opening: Opening,
     /// How the spans of tracing that are open are ended.
     pub(crate) end_spans: OnceLock<fn()>,
     pub(super) appointments: Appointments,
@@ -126,9 +128,12 @@ pub(super) const SAMPLED: u8 = 1;
 
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
+        let levels =
+            Live::new(config.levels.clone(), has_module_stage, config.count_below).read_from(&config.variables);
         Self {
             message_filter: config.message_filter.clone().filter(|_| has_module_stage),
-            levels: Live::new(config.levels.clone(), has_module_stage, config.count_below),
+            opening: Opening::new(levels.facades()),
+            levels,
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
             root: None,
@@ -185,6 +190,7 @@ impl Pipeline {
 
     /// Whether a record would pass the module stage. Counts nothing.
     pub(crate) fn is_enabled(&self, target: &str, level: Level) -> bool {
+        probe::came_to(self);
         self.levels.allows(target, level)
     }
 
@@ -229,6 +235,9 @@ impl Pipeline {
             let by = || format!("{by}: a filter on the text");
             let cut = self.levels.cuts.number(Stage::Module, source.target(), by).unwrap_or_default();
             engine.ledger.count_rejected(shard, cut, source.level());
+            if shard == thread::OWN {
+                probe::note(Reached::TextFilter);
+            }
             return;
         }
         // The text is made by user code, which may fork.

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::buffers;
 use super::pipeline::{Pipeline, SAMPLED};
 use crate::finding::{Finding, Severity, kind};
+use crate::levels::to_tracing;
 use crate::notice::{self, Notice};
 use crate::os::Placed;
+use ::log::LevelFilter;
 
 /// Records that came when nothing was taken any more.
 #[derive(Debug, Default)]
@@ -23,9 +25,15 @@ impl AfterShutdown {
         if self.records.fetch_add(1, Ordering::Relaxed) > 0 {
             return;
         }
-        let by = match self.by.get() {
-            Some(at) => format!("`Bridge::shutdown` was called at {at}"),
-            None => "the provider that it belongs to was shut down".to_owned(),
+        let (by, help) = match self.by.get() {
+            Some(at) => (
+                format!("`Bridge::shutdown` was called at {at}"),
+                "remove that call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`",
+            ),
+            None => (
+                "the provider that it belongs to was shut down".to_owned(),
+                "shut the provider down behind the last record; to wait for delivery, use its `force_flush`",
+            ),
         };
         notice::say(
             &Notice::new(
@@ -33,9 +41,7 @@ impl AfterShutdown {
                 "after shutdown",
                 format!("a record came after the shutdown, and is not sent: {by}"),
             )
-            .help(
-                "remove that call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`",
-            ),
+            .help(help),
         );
     }
 }
@@ -66,7 +72,7 @@ impl Pipeline {
         }
     }
 
-    /// That `log` keeps records back that the levels let through.
+    /// That `log` keeps records back that the levels let through, and somebody has lowered its maximum.
     pub(crate) fn lowered(&self) -> Option<Finding> {
         let (max, wanted) = (::log::max_level(), self.levels.facades());
         if !self.owns_facades() || max >= wanted {
@@ -76,6 +82,39 @@ impl Pipeline {
             format!("log::max_level() is {max}, and the levels need {wanted}: somebody has lowered it after `init`");
         let help = format!("find the call of `log::set_max_level(LevelFilter::{max:?})` and remove it");
         Some(Finding::new(&kind::LEVEL_LOWERED, Severity::Error, "log", text).help(help))
+    }
+
+    /// The same where a logger of ours was composed, and whoever did that has opened `log` less far than the levels need.
+    pub(crate) fn not_opened(&self) -> Option<Finding> {
+        let (max, wanted) = (::log::max_level(), self.levels.facades());
+        if self.owns_facades() || max >= wanted {
+            return None;
+        }
+        let text = format!("log::max_level() is {max}, and the levels need {wanted}");
+        let help = "call `log::set_max_level(bridge.logger().filter())` where the logger is set";
+        Some(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, "log", text).help(help))
+    }
+
+    /// From now on somebody has a logger of ours, to compose it.
+    pub(crate) fn compose_logger(&self) {
+        self.opening.compose();
+    }
+
+    pub(crate) fn is_composed(&self) -> bool {
+        self.opening.is_composed()
+    }
+
+    /// Down to which level every record was counted, as far as can be known.
+    pub(crate) fn complete_to(&self) -> LevelFilter {
+        let least = self.opening.least();
+        let of_tracing = match self.owns_facades() {
+            true => LevelFilter::Trace,
+            false => {
+                let hint = ::tracing::level_filters::LevelFilter::current();
+                LevelFilter::iter().find(|filter| to_tracing(*filter) == hint).unwrap_or(LevelFilter::Off)
+            }
+        };
+        least.min(::log::max_level()).min(of_tracing)
     }
 
     /// Gives the report where it goes at the end of the process.
@@ -102,6 +141,28 @@ impl Pipeline {
         self.owns_facades.load(Ordering::Relaxed)
     }
 
+    /// What the text of a record must match, and who said so.
+    pub(crate) fn text_filter(&self) -> Option<(&str, &str)> {
+        self.message_filter.as_ref().map(|(filter, by)| (filter.expression(), by.as_str()))
+    }
+
+    /// Whether processors of the application stand between us and the outbox.
+    pub(crate) fn has_processors(&self) -> bool {
+        self.front.has_processors()
+    }
+
+    pub(crate) fn redacts(&self) -> bool {
+        self.redaction.is_some()
+    }
+
+    pub(crate) fn has_limits(&self) -> bool {
+        self.limits.is_some()
+    }
+
+    pub(crate) fn has_mirror(&self) -> bool {
+        self.mirror.is_some()
+    }
+
     pub(crate) fn has_console(&self) -> bool {
         self.terminal.is_some()
     }
@@ -117,7 +178,7 @@ impl Pipeline {
     }
 
     /// How far the facades have to be open.
-    pub(crate) fn max_level(&self) -> log::LevelFilter {
+    pub(crate) fn max_level(&self) -> LevelFilter {
         self.levels.facades()
     }
 }

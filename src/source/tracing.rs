@@ -21,7 +21,7 @@ use super::buffers::{self, Location};
 use super::event_line::{self, OwnedFields};
 use super::fields;
 use super::pipeline::{Pipeline, Source};
-use super::probe::is_probing;
+use super::probe::{came_to, is_asking, is_probing};
 use crate::console::{Printed, Terminal};
 use crate::levels::{from_tracing, to_tracing};
 use crate::otlp::{RecordWriter, TraceIds, text_of};
@@ -31,7 +31,7 @@ use crate::{installed, thread};
 /// Receives tracing's events.
 ///
 /// As the root of the global subscriber it also filters; as a guest in somebody's registry it decides in `on_event`
-/// and hides nothing from other layers.
+/// and hides nothing from other layers, but what our own threads' transport writes about itself.
 pub(crate) struct EventLayer {
     role: Role,
     dispatch: OnceLock<WeakDispatch>,
@@ -66,6 +66,17 @@ impl EventLayer {
         }
     }
 
+    /// Whether a guest's registry may hear of it: on threads of our own, nobody hears of what the transport has to say, or an
+    /// exporter that writes about exporting would fill the application's own log. `note` is done there where somebody asks.
+    #[inline]
+    fn is_heard(note: impl FnOnce()) -> bool {
+        if !thread::is_own() {
+            return true;
+        }
+        note();
+        is_probing() || is_asking()
+    }
+
     /// What the root lets through. Events are all let through up to the widest level, and counted and cut in
     /// `on_event`: a callsite that was switched off could not be counted. Probes (`enabled!`) get the exact answer.
     fn allows(pipeline: &Pipeline, metadata: &Metadata<'_>) -> bool {
@@ -78,6 +89,13 @@ impl EventLayer {
         }
         pipeline.is_enabled(metadata.target(), level)
     }
+}
+
+/// Whether a target is of a crate that makes spans while requests are sent. Their callsites are asked each time, so that
+/// those of our own threads can be told from those of the application.
+fn is_of_transport(target: &str) -> bool {
+    let crate_name = target.split("::").next().unwrap_or_default();
+    ["h2", "hyper", "hyper_rustls", "hyper_util", "rustls", "tonic", "tower"].contains(&crate_name)
 }
 
 /// `enabled!` and its like make callsites that are never dispatched. tracing-core keeps the mark to itself, so it is
@@ -96,6 +114,7 @@ where
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match (&self.role, self.pipeline()) {
+            (Role::Guest(_), _) if metadata.is_span() && is_of_transport(metadata.target()) => Interest::sometimes(),
             (Role::Guest(_), _) => Interest::always(),
             // What levels say of a probe changes without the callsites being asked again.
             (Role::Root, Some(_)) if is_probe(metadata) => Interest::sometimes(),
@@ -109,7 +128,7 @@ where
 
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
         match (&self.role, self.pipeline()) {
-            (Role::Guest(_), _) => true,
+            (Role::Guest(pipeline), _) => Self::is_heard(|| came_to(pipeline)),
             (Role::Root, Some(pipeline)) => {
                 (!thread::is_own() || is_probing())
                     && (!metadata.is_span() || buffers::may_make_spans())
@@ -117,6 +136,11 @@ where
             }
             (Role::Root, None) => false,
         }
+    }
+
+    fn event_enabled(&self, _event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        // The root has been asked before, and nobody is beside it.
+        matches!(self.role, Role::Root) || Self::is_heard(|| ())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

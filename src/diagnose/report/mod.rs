@@ -39,7 +39,7 @@ pub struct Configuration {
 
 impl Configuration {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        Self { settings: pipeline.settings.clone(), findings: pipeline.findings.clone() }
+        Self { settings: pipeline.settings.clone(), findings: pipeline.levels.not_refuted(&pipeline.findings) }
     }
 }
 
@@ -106,6 +106,9 @@ pub struct Traced {
 pub struct Report {
     /// The ledger.
     pub counters: Counters,
+    /// Down to this level, every record was counted. Those below may be more than the counters say: `log` and tracing keep
+    /// back what no level needs, unless [`Builder::count_below`](crate::Builder::count_below) asks for it.
+    pub complete_to: log::LevelFilter,
     /// Where records are sent, without secrets; `None` while the destination is off.
     pub endpoint: Option<String>,
     /// Why the otlp destination is off, where it is.
@@ -149,6 +152,7 @@ impl Report {
             endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.observed.requests(signal)).unwrap_or_default())
         };
         let mut report = Self {
+            complete_to: pipeline.complete_to(),
             endpoint: pipeline.endpoint.clone(),
             off_because: pipeline.off_because,
             spool: pipeline.spool.clone(),

@@ -13,6 +13,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counters { offered, below, passed, otlp, console, mirrored, mirror_failed, .. } = &self.counters;
         writeln!(f, "{offered:>9} offered")?;
+        if self.complete_to < log::LevelFilter::Trace {
+            writeln!(f, "          below {}, `log` and tracing may have kept back more", self.complete_to)?;
+        }
         row(f, 1, *below, "below the module stage's levels")?;
         self.fmt_cuts(f, Stage::Module)?;
         row(f, 1, *passed, "passed")?;

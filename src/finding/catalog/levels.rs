@@ -32,8 +32,8 @@ super::kinds! {
         "Of two directives for the same target the last one counts; the first has no effect.",
         "keep the one that is meant.";
     HYPHEN = "LB011" "hyphen" Filtered "a directive has a hyphen where targets have an underscore",
-        "The target of a record is the path of its module, and a crate `my-app` is `my_app` there. A directive with the hyphen matches nothing.",
-        "write the underscore: `RUST_LOG=my_app=debug`.";
+        "The target of a record is the path of its module, unless the call names another one, and a crate `my-app` is `my_app` there. A directive with the hyphen matches only records that were written with `target: \"my-app\"`; once one has come, the running program does not name this any more.",
+        "where a module is meant, write the underscore: `RUST_LOG=my_app=debug`.";
     STAR = "LB012" "star" Filtered "a directive has a `*`, which stands for itself",
         "Targets are compared by their beginning. There are no patterns: a `*` in a directive matches only a target with a `*` in it.",
         "leave it out: `shop` names `shop` and all below it; a bare level names everything.";

@@ -20,7 +20,11 @@ impl MessageFilter {
         }
     }
 
-    #[allow(dead_code)] // Until the pipeline asks it.
+    /// As it was written.
+    pub(crate) fn expression(&self) -> &str {
+        self.expression.as_str()
+    }
+
     pub(crate) fn is_match(&self, message: &str) -> bool {
         self.expression.is_match(message)
     }

@@ -1,0 +1,239 @@
+//! Which settings let a record through, in words. Each one is true for this program: it names the variable that is really
+//! read, keeps what counts while that is unset, and leaves out whatever loses against somebody else's word.
+
+use log::Level;
+
+use super::directive::parse;
+use super::stage::Stage;
+use super::table::{LevelSet, Origin, Row};
+use super::threshold::Threshold;
+
+/// The variable that the levels of the module stage are read from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct FilterVariable {
+    pub(crate) name: String,
+    /// The filter that counts: what the variable says, else its default.
+    pub(crate) filter: Option<String>,
+    /// Whether the variable itself says it.
+    pub(crate) is_set: bool,
+}
+
+/// The variables that levels are read from.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Variables {
+    /// That of the module stage, where one is read.
+    pub(crate) module: Option<FilterVariable>,
+    /// Whether those of the other stages are read.
+    pub(crate) others: bool,
+}
+
+impl Variables {
+    /// Where the threshold of a stage can be set from outside of the program.
+    pub(crate) fn of(&self, stage: Stage) -> Option<&str> {
+        match stage {
+            Stage::Module => self.module.as_ref().map(|variable| variable.name.as_str()),
+            stage => self.others.then_some(stage.variable()),
+        }
+    }
+
+    /// Any of these lets records of the target at that level through a stage; `row` is what decides about it now.
+    pub(crate) fn changes(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
+        let filter = format!("LevelFilter::{:?}", level.to_level_filter());
+        // For this very target, who named it first must be asked: the others lose.
+        let named_by = row.origin.filter(|_| row.target == target);
+        let variable = self.of(stage);
+        let is_variables_own = named_by.is_some() && row.by.as_deref() == variable;
+        let mut changes = Vec::new();
+        let mut unwritable = None;
+        if variable.is_some() && (named_by <= Some(Origin::Environment) || is_variables_own) {
+            match self.by_variable(stage, target, level) {
+                Some(change) => changes.push(change),
+                None => unwritable = variable,
+            }
+        }
+        if named_by <= Some(Origin::Code) {
+            let call = match (stage, target) {
+                (Stage::Module, "") => format!("Builder::filter_level({filter})"),
+                (Stage::Module, target) => format!("Builder::filter_module({target:?}, {filter})"),
+                (Stage::Otlp, "") => format!("Otlp::level({filter})"),
+                (Stage::Otlp, target) => format!("Otlp::module_level({target:?}, {filter})"),
+                (Stage::Console, "") => format!("Console::level({filter})"),
+                (Stage::Console, target) => format!("Console::module_level({target:?}, {filter})"),
+                (Stage::Span, "") => format!("Builder::span_level({filter})"),
+                (Stage::Span, target) => format!("Builder::span_module_level({target:?}, {filter})"),
+            };
+            changes.push(match unwritable {
+                Some(variable) => format!("in code, since this target cannot be written in {variable}: {call}"),
+                None => format!("in code: {call}"),
+            });
+        }
+        if let (Some(Origin::File), Some(place)) = (named_by, &row.by) {
+            changes.extend(directive(target, level).map(|directive| format!("write {directive} in {place}")));
+        }
+        let of_stage = match stage {
+            Stage::Module => "",
+            Stage::Otlp => ".of(Stage::Otlp)",
+            Stage::Console => ".of(Stage::Console)",
+            Stage::Span => ".of(Stage::Span)",
+        };
+        changes.push(format!("while it runs: bridge.levels(){of_stage}.set({target:?}, {filter})"));
+        changes
+    }
+
+    /// What to write into the variable of a stage; `None` where that cannot name the target.
+    fn by_variable(&self, stage: Stage, target: &str, level: Level) -> Option<String> {
+        let directive = directive(target, level)?;
+        let name = self.of(stage)?;
+        let module = self.module.as_ref().filter(|_| stage == Stage::Module);
+        Some(match module.and_then(|variable| Some((variable, variable.filter.as_deref()?))) {
+            // What a variable says takes the place of its default, and a text filter ends the directives.
+            Some((variable, filter)) if !variable.is_set || filter.contains('/') => {
+                format!("set {name}={}", extended(filter, &directive, target, level)?)
+            }
+            _ => format!("add {directive} to {name}"),
+        })
+    }
+
+    /// The settings that let everything at a level through, and those that let one module through, where nobody has named
+    /// any level.
+    pub(crate) fn first(&self, module: &str, level: Level) -> String {
+        let word = level.as_str().to_ascii_lowercase();
+        let filter = format!("LevelFilter::{:?}", level.to_level_filter());
+        let all = match &self.module {
+            Some(variable) => format!("{}={word}", variable.name),
+            None => format!("Builder::filter_level({filter})"),
+        };
+        let one = match (&self.module, directive(module, level)) {
+            (Some(variable), Some(directive)) => format!("{}={directive}", variable.name),
+            _ => format!("Builder::filter_module({module:?}, {filter})"),
+        };
+        format!("{all} lets all of them through, {one} those of {module} only")
+    }
+
+    /// How the root is given that level, where nobody has named one for it.
+    pub(crate) fn for_root(&self, level: Level) -> String {
+        let word = level.as_str().to_ascii_lowercase();
+        let call = format!("`Builder::filter_level(LevelFilter::{:?})`", level.to_level_filter());
+        match &self.module {
+            None => call,
+            Some(FilterVariable { name, filter: None, .. }) => format!("{name}={word}, or {call}"),
+            Some(FilterVariable { name, filter: Some(filter), .. }) => match extended(filter, &word, "", level) {
+                Some(filter) => format!("{name}={filter}, or {call}"),
+                None => format!("{name}={word}, or {call}"),
+            },
+        }
+    }
+}
+
+/// The directive that lets a target through; `None` where the grammar has no way to write it.
+fn directive(target: &str, level: Level) -> Option<String> {
+    let word = level.as_str().to_ascii_lowercase();
+    let directive = if target.is_empty() { word } else { format!("{target}={word}") };
+    let parsed = parse(&directive);
+    let is_read = parsed.problems.is_empty()
+        && parsed.message.is_none()
+        && matches!(parsed.directives.as_slice(), [one] if one.target == target);
+    is_read.then_some(directive)
+}
+
+/// A filter with one directive more, in front of the text filter if it has one; `None` where that would not do.
+fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option<String> {
+    let (directives, message) = match filter.split_once('/') {
+        // With a second slash, all of it is invalid.
+        Some((_, message)) if message.contains('/') => ("", String::new()),
+        Some((directives, message)) => (directives, format!("/{message}")),
+        None => (filter, String::new()),
+    };
+    let directives = directives.trim_end_matches([',', ' ']);
+    let candidates = match (directives, target) {
+        ("", _) => vec![format!("{directive}{message}")],
+        // The root is usually written first.
+        (_, "") => vec![format!("{directive},{directives}{message}"), format!("{directives},{directive}{message}")],
+        _ => vec![format!("{directives},{directive}{message}")],
+    };
+    candidates.into_iter().find(|candidate| {
+        let mut set = LevelSet::default();
+        set.extend(parse(candidate).directives, Origin::Environment, "");
+        set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(name: &str, filter: Option<&str>, is_set: bool) -> Variables {
+        let filter = filter.map(str::to_owned);
+        Variables { module: Some(FilterVariable { name: name.to_owned(), filter, is_set }), others: true }
+    }
+
+    fn row(target: &str, named: Option<(Origin, &str)>) -> Row {
+        Row {
+            target: target.to_owned(),
+            threshold: Threshold::Warn,
+            by: named.map(|(_, by)| by.to_owned()),
+            origin: named.map(|(origin, _)| origin),
+        }
+    }
+
+    #[test]
+    fn a_variable_that_takes_the_place_of_a_default_says_it_too() {
+        let root = row("", Some((Origin::Default, "default of RUST_LOG")));
+        let first = |variables: &Variables| variables.changes(Stage::Module, &root, "hyper", Level::Info).remove(0);
+        for (variables, change) in [
+            (variables("RUST_LOG", None, false), "add hyper=info to RUST_LOG"),
+            (variables("MY_LOG", Some("warn"), true), "add hyper=info to MY_LOG"),
+            (variables("RUST_LOG", Some("warn,me=info"), false), "set RUST_LOG=warn,me=info,hyper=info"),
+            (variables("RUST_LOG", Some("info,hyper=warn/paid"), true), "set RUST_LOG=info,hyper=warn,hyper=info/paid"),
+            (variables("RUST_LOG", Some("info/a/b"), true), "set RUST_LOG=hyper=info"),
+            (Variables::default(), "in code: Builder::filter_module(\"hyper\", LevelFilter::Info)"),
+        ] {
+            assert_eq!(first(&variables), change);
+        }
+    }
+
+    #[test]
+    fn whoever_loses_is_not_named() {
+        let variables = variables("RUST_LOG", None, false);
+        let words = |row: &Row, target: &str| -> Vec<String> {
+            let changes = variables.changes(Stage::Module, row, target, Level::Info);
+            changes.iter().map(|change| change.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+        };
+        let all = ["add app=info", "in code:", "while it"];
+        assert_eq!(words(&row("", None), "app"), all);
+        assert_eq!(words(&row("app", Some((Origin::Environment, "RUST_LOG"))), "app"), all);
+        assert_eq!(words(&row("app", Some((Origin::Code, "RUST_LOG"))), "app"), all, "read by `parse_env`");
+        assert_eq!(words(&row("app", Some((Origin::Code, "code"))), "app"), &all[1..]);
+        assert_eq!(words(&row("app", Some((Origin::Code, "code"))), "app::db")[0], "add app::db=info");
+        assert_eq!(words(&row("app", Some((Origin::File, "levels:2"))), "app"), ["write app=info", "while it"]);
+        assert_eq!(words(&row("app", Some((Origin::RunTime, "run time"))), "app"), &all[2..]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_in_a_filter_is_said() {
+        let variables = variables("RUST_LOG", None, false);
+        for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]"] {
+            let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
+            let first = "in code, since this target cannot be written in RUST_LOG: Builder::filter_module(";
+            assert!(changes[0].starts_with(first), "{target}: {changes:?}");
+        }
+        for target in ["a b", "tenant-1", "é", ""] {
+            let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
+            assert!(changes[0].starts_with("add "), "{target}: {changes:?}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_named_in_front_of_what_there_is() {
+        for (filter, said) in [
+            (None, "RUST_LOG=info, or "),
+            (Some("app=debug"), "RUST_LOG=info,app=debug, or "),
+            (Some("app=debug/x"), "RUST_LOG=info,app=debug/x, or "),
+            (Some("info/a/b"), "RUST_LOG=info, or "),
+            (Some("notset"), "RUST_LOG=notset,info, or "),
+        ] {
+            let said_now = variables("RUST_LOG", filter, filter.is_some()).for_root(Level::Info);
+            assert!(said_now.starts_with(said), "{said_now}");
+        }
+    }
+}
