@@ -62,6 +62,8 @@ mod spool_attacks;
 mod spool_forks;
 #[path = "process/spool_trouble.rs"]
 mod spool_trouble;
+#[path = "process/stalled.rs"]
+mod stalled;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -104,6 +106,7 @@ const GROUPS: &[Group] = &[
     replay::GROUP,
     spool_trouble::GROUP,
     report::GROUP,
+    stalled::GROUP,
 ];
 
 fn main() -> ExitCode {
