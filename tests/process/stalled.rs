@@ -311,10 +311,8 @@ fn mirror_lines_keep_their_order() {
         let text = read.join().expect("a reader");
         for thread in 0..THREADS {
             let own = format!("line {thread}.");
-            let numbers: Vec<usize> = text
-                .lines()
-                .filter_map(|line| line.split_once(&own)?.1.split('.').next()?.parse().ok())
-                .collect();
+            let numbers: Vec<usize> =
+                text.lines().filter_map(|line| line.split_once(&own)?.1.split('.').next()?.parse().ok()).collect();
             assert!(numbers.iter().copied().eq(0..LINES), "{} lines of thread {thread}: {child}", numbers.len());
         }
         assert_eq!(text.lines().count(), THREADS * LINES, "lines stay whole");
@@ -390,7 +388,8 @@ fn report_files_follow_no_link_that_was_planted() {
         let child = child.env("LOGBRIDGE_REPORT", text(&path)).run().success().quiet();
         assert_eq!(std::fs::read_to_string(&victim).expect("a file"), "precious", "{child}");
         let files = std::fs::read_dir(&folder.0).expect("a directory").map(|entry| entry.expect("an entry").path());
-        let is_report = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "json") && !path.is_symlink();
+        let is_report =
+            |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "json") && !path.is_symlink();
         let reports: Vec<_> = files.filter(is_report).collect();
         assert_eq!(reports.len(), 1, "{child}");
         assert_eq!(report(&reports[0])["otlp"]["delivered"], 1);
