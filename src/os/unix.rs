@@ -30,9 +30,12 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
 }
 
 pub(super) fn write_at_once(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
-    let Some(stat) = status(stream) else { return Err(io::Error::last_os_error()) };
     // A disk may be slow, but nobody has to read from it.
-    if stat.st_mode & libc::S_IFMT == libc::S_IFREG { write(stream, bytes) } else { write_no_wait(stream, bytes) }
+    let is_file = || status(stream).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
+    match write_no_wait(stream, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_file() => write(stream, bytes),
+        result => result,
+    }
 }
 
 /// Pipes, sockets and `/dev/null` can be asked for that; terminals and named pipes cannot.

@@ -91,22 +91,18 @@ impl Health {
     pub(super) fn news(&mut self, now: Instant, is_over: bool) -> Option<News> {
         let Phase::Flapping { since } = self.phase else { return None };
         let passed = now.saturating_duration_since(since);
-        if passed < WINDOW && !is_over {
+        // At the end, the summary before is the last word, and still true where nothing failed since.
+        if passed < WINDOW && (!is_over || self.counts.failed == 0) {
             return None;
         }
         let counts = std::mem::take(&mut self.counts);
-        self.phase = match counts.failed {
-            _ if self.is_failing => Phase::Failing,
-            0 => Phase::Recovered { at: now },
-            _ => Phase::Flapping { since: now },
+        let (phase, news) = match counts.failed {
+            _ if self.is_failing => (Phase::Failing, News::StillFailing(counts, passed)),
+            0 => (Phase::Recovered { at: now }, News::Steady),
+            _ => (Phase::Flapping { since: now }, News::Flapped(counts, passed)),
         };
-        match counts.failed {
-            _ if self.is_failing => Some(News::StillFailing(counts, passed)),
-            // The summary before is the last word, and still true.
-            0 if is_over => None,
-            0 => Some(News::Steady),
-            _ => Some(News::Flapped(counts, passed)),
-        }
+        self.phase = phase;
+        Some(news)
     }
 }
 

@@ -27,8 +27,10 @@ pub(crate) const GROUP: Group = Group {
         an_exit_ends_in_time,
         an_initialisation_ends_in_time,
         mirror_lines_keep_their_order,
+        notices_and_console_lines_keep_their_order,
         report_files_follow_no_link_that_was_planted,
         what_waited_is_written_when_somebody_reads_again,
+        without_a_thread_to_be_had_it_is_tried,
     ],
     scenarios: named![
         deliver_all,
@@ -37,9 +39,11 @@ pub(crate) const GROUP: Group = Group {
         init_and_abort,
         init_and_return,
         mirror_in_threads,
+        log_and_shut_down,
         mirror_much,
         plant_links,
         report_by_signal,
+        report_without_threads,
         wait_and_return,
     ],
 };
@@ -317,6 +321,59 @@ fn mirror_lines_keep_their_order() {
         }
         assert_eq!(text.lines().count(), THREADS * LINES, "lines stay whole");
     }
+}
+
+/// A notice, a line, a notice, a line.
+fn log_and_shut_down(_: &[String]) {
+    logbridge::init();
+    log::info!("first line");
+    logbridge::bridge().expect("installed").shutdown(Duration::from_secs(30)).expect("everything delivered");
+    log::info!("too late");
+    log::info!("last line");
+}
+
+fn notices_and_console_lines_keep_their_order() {
+    for kind in [Kind::Anonymous, Kind::Named] {
+        let (receiver, folder) = (receiver(), folder());
+        let (read, stderr) = working(&kind, &folder.0);
+        let child = Child::new("log_and_shut_down").to(&receiver).env("RUST_LOG", "inof,info").stderr(stderr);
+        let child = child.run().success();
+        let text = read.join().expect("a reader");
+        let said = ["warning[LB002]", "first line", "a record came after the shutdown", "last line"];
+        let places = said.map(|said| text.find(said).unwrap_or_else(|| panic!("no `{said}` in {text}; {child}")));
+        assert!(places.is_sorted(), "{text}");
+    }
+}
+
+/// From some time on, this process can start no thread.
+fn report_without_threads(_: &[String]) {
+    logbridge::init();
+    log::info!("a record");
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls take numbers, and a live rlimit that is only read. The limit is for anybody but root.
+    unsafe {
+        if libc::geteuid() == 0 {
+            assert_eq!(libc::setuid(65_534), 0, "{}", std::io::Error::last_os_error());
+        }
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NPROC, &raw const none), 0);
+    }
+    let spawned = std::thread::Builder::new().spawn(|| ());
+    assert!(spawned.is_err(), "there is a thread all the same");
+}
+
+fn without_a_thread_to_be_had_it_is_tried() {
+    let (receiver, folder) = (receiver(), folder());
+    let child = |stderr: std::process::Stdio| {
+        let child = Child::new("report_without_threads").to(&receiver).env("LOGBRIDGE_CONSOLE", "off").stderr(stderr);
+        child.env("LOGBRIDGE_REPORT", "stderr").run().success().within(PATIENCE)
+    };
+    let (read, stderr) = working(&Kind::Named, &folder.0);
+    let ended = child(stderr);
+    let text = read.join().expect("a reader");
+    assert!(text.contains("logbridge: report\n") && text.contains("  1       delivered\n"), "{text}; {ended}");
+    let (_reader, stderr) = stalled();
+    child(stderr.into());
+    assert_eq!(arrived(&receiver.logs(), "a record"), 2);
 }
 
 fn init_and_abort(_: &[String]) {
