@@ -99,7 +99,7 @@ fn status(stream: Stream) -> Option<libc::stat> {
 
 pub(super) fn stream_of(file: &fs::Metadata) -> Option<Stream> {
     use std::os::unix::fs::MetadataExt as _;
-    // The widths of both numbers differ between systems.
+    #[allow(clippy::unnecessary_cast)] // The widths of both numbers differ between systems.
     let is_same = |stat: libc::stat| (stat.st_dev as u64, stat.st_ino as u64) == (file.dev(), file.ino());
     [Stream::Stderr, Stream::Stdout].into_iter().find(|stream| status(*stream).is_some_and(is_same))
 }

@@ -89,6 +89,9 @@ extern "C" fn at_exit() {
 
 /// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.
 fn drain(deadline: &OnceLock<Instant>) {
+    if thread::is_own() {
+        return;
+    }
     output::drain(deadline.get().copied().unwrap_or_else(Instant::now));
 }
 
