@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::fork::in_a_child;
 use crate::runner::{Group, named};
 use crate::spool::Folder;
-use crate::support::{Child, Finished, SLACK, arrived, dead_end, flush, receiver, wait_for_runner};
+use crate::support::{Child, Finished, SLACK, arrived, dead_end, flush, is_long, receiver, wait_for_runner};
 
 pub(crate) const GROUP: Group = Group {
     name: "stalled",
@@ -27,6 +28,7 @@ pub(crate) const GROUP: Group = Group {
         a_stalled_stderr_holds_no_delivery,
         an_exit_ends_in_time,
         an_initialisation_ends_in_time,
+        forked_children_write_beside_threads_that_write,
         mirror_lines_keep_their_order,
         notices_and_console_lines_keep_their_order,
         report_files_follow_no_link_that_was_planted,
@@ -36,6 +38,7 @@ pub(crate) const GROUP: Group = Group {
     scenarios: named![
         deliver_all,
         end_by_sigterm,
+        fork_beside_writers,
         fork_with_notices,
         init_and_abort,
         init_and_return,
@@ -426,6 +429,47 @@ fn a_forked_child_is_held_neither_by_its_stream_nor_by_its_parents() {
     child.env("LOGBRIDGE_REPORT", "stderr").stderr(stderr).run().success();
     let text = read.join().expect("a reader");
     assert_eq!(text.matches("logbridge: report\n").count(), 3, "{text}");
+}
+
+/// Forks while other threads hold the locks and wait for the writer thread.
+fn fork_beside_writers(arguments: &[String]) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let forks: u64 = arguments[0].parse().expect("a number");
+    logbridge::init();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !DONE.load(Ordering::Relaxed) {
+                    log::info!("of the parent");
+                }
+            });
+        }
+        for fork in 0..forks {
+            in_a_child(|| {
+                log::info!("of child {fork}.");
+                logbridge::bridge().expect("installed").shutdown(Duration::ZERO).ok();
+                log::info!("a notice says that this is too late");
+            });
+        }
+        DONE.store(true, Ordering::Relaxed);
+    });
+}
+
+fn forked_children_write_beside_threads_that_write() {
+    let forks = if is_long() { 2_000 } else { 60 };
+    let folder = folder();
+    for kind in [Kind::Anonymous, Kind::Named] {
+        let dead = dead_end();
+        let (read, stdout) = working(&kind, &folder.0);
+        let child = Child::new("fork_beside_writers").arg(forks.to_string()).towards(&dead.url).env("DEBUG", "true");
+        let child = child.env("LOGBRIDGE_CONSOLE", "off").env("LOGBRIDGE_MAX_BYTES", "1000000").stdout(stdout);
+        let child = child.deadline(Duration::from_secs(60 + forks)).run().success();
+        let text = read.join().expect("a reader");
+        for fork in 0..forks {
+            assert_eq!(text.matches(&format!("of child {fork}.")).count(), 1, "{fork}: {child}");
+        }
+        assert_eq!(child.count("a record came after the shutdown"), forks as usize, "{child}");
+    }
 }
 
 /// An attacker who knows the names that reports had while they were written.
