@@ -19,7 +19,7 @@ use crate::os::{self, Stream};
 use crate::thread::{mark_own, quietly};
 
 /// How long a caller waits for its text to be written before the stream counts as stalled.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a process that ends waits for a stream that takes nothing.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// How many bytes wait for a stream; what comes when they do is dropped and counted.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -431,27 +431,34 @@ fn a_forked_child_is_held_neither_by_its_stream_nor_by_its_parents() {
     assert_eq!(text.matches("logbridge: report\n").count(), 3, "{text}");
 }
 
+/// How many lines each thread of the parent writes while one fork happens.
+const PER_FORK: u64 = 100;
+
 /// Forks while other threads hold the locks and wait for the writer thread.
 fn fork_beside_writers(arguments: &[String]) {
-    static DONE: AtomicBool = AtomicBool::new(false);
+    /// How many lines each thread may have written by now.
+    static LINES: AtomicU64 = AtomicU64::new(0);
     let forks: u64 = arguments[0].parse().expect("a number");
     logbridge::init();
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
-                while !DONE.load(Ordering::Relaxed) {
+            scope.spawn(move || {
+                for line in 0..forks * PER_FORK {
+                    while LINES.load(Ordering::Relaxed) <= line {
+                        std::thread::yield_now();
+                    }
                     log::info!("of the parent");
                 }
             });
         }
         for fork in 0..forks {
+            LINES.fetch_add(PER_FORK, Ordering::Relaxed);
             in_a_child(|| {
                 log::info!("of child {fork}.");
                 logbridge::bridge().expect("installed").shutdown(Duration::ZERO).ok();
                 log::info!("a notice says that this is too late");
             });
         }
-        DONE.store(true, Ordering::Relaxed);
     });
 }
 
@@ -465,9 +472,11 @@ fn forked_children_write_beside_threads_that_write() {
         let child = child.env("LOGBRIDGE_CONSOLE", "off").env("LOGBRIDGE_MAX_BYTES", "1000000").stdout(stdout);
         let child = child.deadline(Duration::from_secs(60 + forks)).run().success();
         let text = read.join().expect("a reader");
-        for fork in 0..forks {
-            assert_eq!(text.matches(&format!("of child {fork}.")).count(), 1, "{fork}: {child}");
-        }
+        let of_children =
+            text.lines().filter_map(|line| line.split_once("of child ")?.1.split('.').next()?.parse().ok());
+        let mut of_children: Vec<u64> = of_children.collect();
+        of_children.sort_unstable();
+        assert!(of_children.iter().copied().eq(0..forks), "{of_children:?}: {child}");
         assert_eq!(child.count("a record came after the shutdown"), forks as usize, "{child}");
     }
 }
