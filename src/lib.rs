@@ -27,6 +27,7 @@ mod notice;
 mod os;
 mod otlp;
 mod outbox;
+mod output;
 // The command uses one half of it, tests the other: with both features nothing may be left over.
 #[cfg(any(feature = "cli", feature = "testing"))]
 #[cfg_attr(not(all(feature = "cli", feature = "testing")), allow(dead_code, unreachable_pub, unused_imports))]

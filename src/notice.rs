@@ -3,23 +3,28 @@
 //! Constraints:
 //! * It does not pass through what it diagnoses: never `log`, never `tracing`, not filtered by RUST_LOG (but by
 //!   OTEL_LOG_LEVEL, which is the SDK's own voice).
-//! * Written with one `write(2)`, so that an exiting thread that holds std's stderr lock delays nothing.
-//! * The same notice is said once a minute at most; how often it was held back is said with the next one.
+//! * It holds nobody for longer than a moment, whoever reads stderr or does not.
+//! * The same notice is said once a minute at most; how often it was held back is said with the next one. What makes two
+//!   notices the same are words of ours: never a server's, which could make each of them another one.
 //! * What was said is kept for the report, the last 64 of them.
+//! * No allocation, no deallocation and no user code under a lock: a global allocator may log.
 
-use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::escape::OneLine;
 use crate::os::{self, Stream};
+use crate::output;
 
 /// How long the same notice stays silent after it was said.
 const QUIET: Duration = Duration::from_secs(60);
 /// How many notices are kept for the report.
 const KEPT: usize = 64;
+/// How many notices are told apart for the rate limit; the one that was said longest ago is forgotten first.
+const TOLD_APART: usize = 256;
 
 /// Something the crate has to say about itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -78,15 +83,15 @@ impl Notice {
 
     fn render(&self, held_back: u64) -> String {
         let kind = self.kind();
-        let mut lines = format!("logbridge: {kind}: {}\n", one_line(&self.text));
+        let mut lines = format!("logbridge: {kind}: {}\n", OneLine(&self.text));
         for note in &self.notes {
-            let _ignored = writeln!(lines, "  note: {}", one_line(note));
+            let _ignored = writeln!(lines, "  note: {}", OneLine(note));
         }
         if held_back > 0 {
             let _ignored = writeln!(lines, "  note: this was held back {held_back} times since it was last said");
         }
         if let Some(help) = &self.help {
-            let _ignored = writeln!(lines, "  help: {}", one_line(help));
+            let _ignored = writeln!(lines, "  help: {}", OneLine(help));
         }
         lines
     }
@@ -94,37 +99,78 @@ impl Notice {
 
 /// A notice may quote a server's words or a variable: neither may forge a line of its own or move the cursor.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    OneLine(text).to_string()
 }
 
-#[derive(Debug, Default)]
+/// When a notice was said last, and how often it was held back since.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    key: u64,
+    at: Instant,
+    held_back: u64,
+}
+
+#[derive(Debug)]
 struct Voice {
-    said: HashMap<String, (Instant, u64)>,
-    kept: VecDeque<Notice>,
+    said: [Option<Said>; TOLD_APART],
+    /// A ring; the next one replaces what is at this place.
+    kept: [Option<Arc<Notice>>; KEPT],
+    next: usize,
+}
+
+impl Voice {
+    const NEW: Self = Self { said: [None; TOLD_APART], kept: [const { None }; KEPT], next: 0 };
+
+    /// Notes that the notice of this key is due. Returns how often it was held back, or `None` if it is held back now.
+    fn note(&mut self, key: u64, now: Instant) -> Option<u64> {
+        if let Some(said) = self.said.iter_mut().flatten().find(|said| said.key == key) {
+            if now.saturating_duration_since(said.at) < QUIET {
+                said.held_back += 1;
+                return None;
+            }
+            said.at = now;
+            return Some(std::mem::take(&mut said.held_back));
+        }
+        let oldest = self.said.iter_mut().min_by_key(|said| said.map(|said| said.at));
+        if let Some(place) = oldest {
+            *place = Some(Said { key, at: now, held_back: 0 });
+        }
+        Some(0)
+    }
+
+    /// Keeps a notice. Returns the one it replaces.
+    fn keep(&mut self, notice: Arc<Notice>) -> Option<Arc<Notice>> {
+        let place = self.kept.get_mut(self.next)?;
+        self.next = (self.next + 1) % KEPT;
+        place.replace(notice)
+    }
 }
 
 /// Each process of a chain of forks has a voice of its own: the parent's lock may be held, in the child's memory, by a
 /// thread that does not exist there.
-static VOICES: [Mutex<Option<Voice>>; 64] = [const { Mutex::new(None) }; 64];
-
-thread_local! {
-    /// This thread has the lock: an allocator that logs may come here again.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
+static VOICES: [Mutex<Option<Box<Voice>>>; 64] = [const { Mutex::new(None) }; 64];
 
 fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            INSIDE.set(false);
+    let slot = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
+    // Made and freed without the lock.
+    let mut fresh: Option<Box<Voice>> = None;
+    loop {
+        let mut voice = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if voice.is_none() {
+            *voice = fresh.take();
         }
+        if let Some(voice) = voice.as_deref_mut() {
+            return Some(run(voice));
+        }
+        drop(voice);
+        fresh = Some(Box::new(Voice::NEW));
     }
-    let voice = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
-    if INSIDE.replace(true) {
-        return None;
-    }
-    let _leaves_also_by_a_panic = Leave;
-    Some(run(voice.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Voice::default)))
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How much is said: what the report keeps is not less for that.
@@ -155,13 +201,13 @@ pub(crate) fn divert(to: fn(&str)) {
     let _stays_where_it_went_first = DIVERTED.set(to);
 }
 
-fn write(text: &str) {
+fn write(text: String) {
     #[cfg(feature = "cli")]
     if let Some(to) = DIVERTED.get() {
-        return to(text);
+        return to(&text);
     }
     // A closed stderr must not stop anything.
-    let _ignored = os::write_all(Stream::Stderr, text.as_bytes());
+    let _counted = output::write(Stream::Stderr, text);
 }
 
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
@@ -170,49 +216,43 @@ pub(crate) fn say(notice: &Notice) -> bool {
 }
 
 fn say_at(notice: &Notice, now: Instant) -> bool {
-    let held_back = with_voice(|voice| match voice.said.get_mut(&notice.key) {
-        Some((last, held_back)) if now.saturating_duration_since(*last) < QUIET => {
-            *held_back += 1;
-            None
-        }
-        Some((last, held_back)) => {
-            *last = now;
-            Some(std::mem::take(held_back))
-        }
-        None => {
-            voice.said.insert(notice.key.clone(), (now, 0));
-            Some(0)
-        }
-    });
-    let Some(Some(held_back)) = held_back else { return false };
+    let key = hash(&notice.key);
+    let Some(Some(held_back)) = with_voice(|voice| voice.note(key, now)) else { return false };
     // It is kept for the report whether it can be written or not. No lock is held here: the other end may not read.
     let needed = if notice.is_note { Loudness::All } else { Loudness::Warnings };
     if LOUDNESS.load(Ordering::Relaxed) >= needed as u8 {
-        write(&notice.render(held_back));
+        write(notice.render(held_back));
     }
-    with_voice(|voice| {
-        if voice.kept.len() == KEPT {
-            voice.kept.pop_front();
-        }
-        voice.kept.push_back(notice.clone());
-    });
+    let kept = Arc::new(notice.clone());
+    // Dropped here, without the lock.
+    drop(with_voice(|voice| voice.keep(kept)));
     true
 }
 
 /// Prints something that was asked for, as it is.
-pub(crate) fn print(text: &str) {
+pub(crate) fn print(text: String) {
     write(text);
 }
 
 /// Forgets that a notice was said, so that the next one of that key is said at once.
 pub(crate) fn forget(key: &str) {
-    with_voice(|voice| voice.said.remove(key));
+    let key = hash(key);
+    with_voice(|voice| {
+        for place in &mut voice.said {
+            place.take_if(|said| said.key == key);
+        }
+    });
 }
 
 /// What was said so far, oldest first: one line each, `warning: …` or `note: …`.
 pub(crate) fn history() -> Vec<String> {
-    let line = |notice: &Notice| format!("{}: {}", notice.kind(), notice.text);
-    with_voice(|voice| voice.kept.iter().map(line).collect()).unwrap_or_default()
+    let mut kept = Vec::with_capacity(KEPT);
+    with_voice(|voice| {
+        let (newer, older) = voice.kept.split_at(voice.next.min(KEPT));
+        // There is room for all of them.
+        kept.extend(older.iter().chain(newer).flatten().map(Arc::clone));
+    });
+    kept.iter().map(|notice| format!("{}: {}", notice.kind(), notice.text)).collect()
 }
 
 #[cfg(test)]
@@ -238,7 +278,7 @@ mod tests {
             Notice::new("LB081", "k", "server said \"a\nhelp: run this\u{1b}[2J\"").note("n").help("h").render(2);
         assert_eq!(
             lines,
-            "logbridge: warning[LB081]: server said \"a help: run this [2J\"\n  note: n\n  \
+            "logbridge: warning[LB081]: server said \"a\\nhelp: run this\\u{1b}[2J\"\n  note: n\n  \
              note: this was held back 2 times since it was last said\n  help: h\n"
         );
     }

@@ -210,6 +210,65 @@ fn busy_for_a_while() {
     assert_said(&played, &["it answered 503 Service Unavailable (try again later)", "again"]);
 }
 
+/// One request per record, with its retries.
+fn play_one_by_one(fault: &Fault, records: u64) -> (OtlpCounters, Vec<String>) {
+    let bridge = Builder::new()
+        .service_name("faults")
+        .filter_level(LevelFilter::Trace)
+        .otlp(Otlp::to(&fault.url))
+        .console(Console::off())
+        .schedule_delay(Duration::from_secs(3_600))
+        .build()
+        .expect("builds");
+    for _ in 0..records {
+        write(&bridge, 1);
+        // Refusals make it fail.
+        bridge.flush(LONG).ok();
+    }
+    bridge.shutdown(LONG).ok();
+    let notices = bridge.report().notices.into_iter().filter(|notice| notice.contains(&fault.url)).collect();
+    (otlp(&bridge), notices)
+}
+
+#[test]
+fn busy_now_and_then_is_summarised_and_the_last_word_is_true() {
+    let answers = (0..13).flat_map(|_| [503, 200, 200].map(Answer::status));
+    let fault = Fault::answers(answers.chain([Answer::Ok]));
+    let (end, notices) = play_one_by_one(&fault, 26);
+    assert_eq!(end.delivered, 26);
+    let starts =
+        ["warning[LB081]: cannot deliver logs to ", "note: logs reach ", "note: 12 of 36 requests with logs to "];
+    assert_eq!(notices.len(), starts.len(), "{notices:#?}");
+    notices.iter().zip(starts).for_each(|(notice, start)| assert!(notice.starts_with(start), "{notices:#?}"));
+    assert!(notices[2].ends_with("; all were delivered when they were tried again"), "{notices:#?}");
+}
+
+#[test]
+fn a_server_that_words_each_refusal_differently_is_quoted_once_and_briefly() {
+    let long = "x".repeat(1 << 20);
+    let status =
+        |code: u16, number: u64| Answer::Status { code, retry_after: None, body: format!("id {number} {long}") };
+    let partial =
+        |rejected: i64, number: u64| Answer::PartialSuccess { rejected, message: format!("id {number} {long}") };
+    type Answers<'a> = &'a dyn Fn(u64) -> Answer;
+    let kinds: [Answers<'_>; 5] = [
+        &|number| status(500, number),
+        &|number| status(401, number),
+        &|number| partial(1, number),
+        &|number| partial(0, number),
+        // Retried until it is taken.
+        &|number| if number % 2 == 0 { status(503, number) } else { Answer::Ok },
+    ];
+    for (kind, answer) in kinds.iter().enumerate() {
+        let fault = Fault::answers((0..20).map(answer));
+        let (_, notices) = play_one_by_one(&fault, 10);
+        let most = if kind == 4 { 3 } else { 1 };
+        assert!((1..=most).contains(&notices.len()), "{kind}: {} notices", notices.len());
+        assert!(notices.iter().all(|notice| notice.chars().count() < 500), "{kind}: too long");
+        assert!(notices[0].contains("id 0 xxx") && notices[0].contains('…'), "{kind}: {notices:#?}");
+    }
+}
+
 #[test]
 fn busy_for_ever() {
     let played = never_delivers(&Fault::answers([Answer::status(503)]), "it answered 503 Service Unavailable");

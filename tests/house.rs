@@ -12,9 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "os",
     "thread",
+    "output",
     "clock",
     "escape",
     "signal",
@@ -54,7 +55,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
         &["TcpStream", "TcpListener", "hyper_util::client::legacy"],
         &["transport", "receiver", "doctor/endpoint"],
     ),
-    ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver"]),
+    ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver", "output.rs"]),
     ("files", &["std::fs", "File::"], &["outbox", "config", "command/run", "diagnose/report", "doctor/project", "os/"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
     (

@@ -72,6 +72,8 @@ mod spool_attacks;
 mod spool_forks;
 #[path = "process/spool_trouble.rs"]
 mod spool_trouble;
+#[path = "process/stalled.rs"]
+mod stalled;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/surroundings.rs"]
@@ -123,6 +125,7 @@ const GROUPS: &[Group] = &[
     runner::GROUP,
     consistency::GROUP,
     truth::GROUP,
+    stalled::GROUP,
 ];
 
 fn main() -> ExitCode {

@@ -96,7 +96,7 @@ impl Builder {
             notice::say(&notice);
         }
         if config.show_levels {
-            notice::print(&format!("logbridge: levels\n{}", pipeline.show_levels()));
+            notice::print(format!("logbridge: levels\n{}", pipeline.show_levels()));
         }
         Ok(Bridge::new(pipeline))
     }

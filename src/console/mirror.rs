@@ -35,7 +35,7 @@ impl MirrorPrinter {
         Some(Self { json, colours, sink: Sink::new(&ConsoleTarget::Stdout, is_test)? })
     }
 
-    /// Prints one span, which has ended. Returns whether it was written.
+    /// Prints one span, which has ended. Returns whether it was written, or waits for stdout.
     pub(crate) fn print_span(&self, resource: &[u8], span: &SpanData) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
@@ -44,10 +44,10 @@ impl MirrorPrinter {
             write_span_text(&mut line, span, self.colours);
         }
         line.push('\n');
-        self.sink.write_all(line.as_bytes()).is_ok()
+        self.sink.hand_over(line).is_ok()
     }
 
-    /// Prints one record. Returns whether it was written.
+    /// Prints one record. Returns whether it was written, or waits for stdout.
     pub(crate) fn print(&self, resource: &[u8], scope: &[u8], record: &[u8]) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
@@ -56,7 +56,7 @@ impl MirrorPrinter {
             write_text(&mut line, &ScopeView::read(scope), &RecordView::read(record), self.colours);
         }
         line.push('\n');
-        self.sink.write_all(line.as_bytes()).is_ok()
+        self.sink.hand_over(line).is_ok()
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{ConsoleTarget, Pipe};
 use crate::os::{self, Stream};
+use crate::output;
 
 /// Lines of different threads must not mix. Each process of a chain of forks has a lock of its own: the parent's may be
 /// held, in the child's memory, by a thread that does not exist there.
 static OUTPUT: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
-fn output() -> Option<MutexGuard<'static, ()>> {
+fn lock_lines() -> Option<MutexGuard<'static, ()>> {
     let lock = OUTPUT.get(os::fork_generation() as usize % OUTPUT.len())?;
     Some(lock.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -51,10 +52,19 @@ impl Sink {
         }
     }
 
+    /// Writes lines that may hold nobody: what the stream does not take in a moment waits for it.
+    pub(super) fn hand_over(&self, lines: String) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => output::write(*stream, lines),
+            Self::Pipe(_) | Self::Test(_) => self.write_all(lines.as_bytes()),
+        }
+    }
+
+    /// Writes lines, and waits for whoever reads them.
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(stream) => {
-                let _lines_stay_whole = output();
+                let _lines_stay_whole = lock_lines();
                 os::write_all(*stream, bytes)
             }
             Self::Pipe(PipeSink(pipe)) => {

@@ -21,9 +21,10 @@ pub struct Counters {
     pub console: ConsoleCounters,
     /// What became of the spans.
     pub spans: SpanCounters,
-    /// Records and spans that the debug mirror printed.
+    /// Records and spans that the debug mirror printed, or handed over to a stdout that takes them later, if at all.
     pub mirrored: u64,
-    /// Records and spans that the debug mirror did not print, because stdout could not be written.
+    /// Records and spans that the debug mirror did not print, because stdout could not be written, or too much waits
+    /// for its reader.
     pub mirror_failed: u64,
     /// Values of records and spans in which something was redacted, by [`Redact`](crate::Redact).
     pub redacted: u64,

@@ -29,7 +29,10 @@ mod signals;
 #[path = "other_signals.rs"]
 mod signals;
 
+use std::fs::{File, Metadata};
 use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 #[cfg(feature = "cli")]
 pub(crate) use mapping::is_locked;
@@ -43,11 +46,50 @@ pub(crate) enum Stream {
     Stdout,
 }
 
-/// Writes all bytes to the stream, past std's own lock and buffer.
+/// Writes all bytes to the stream, past std's own lock and buffer, however long it takes.
 ///
 /// std's handles hide a closed descriptor (`EBADF`) and their lock may be held by a thread that is exiting.
-pub(crate) fn write_all(stream: Stream, bytes: &[u8]) -> io::Result<()> {
-    imp::write_all(stream, bytes)
+pub(crate) fn write_all(stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match imp::write(stream, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            // Somebody made the terminal non-blocking: wait for room instead of losing the line.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !imp::wait_writable(stream, Duration::from_secs(1)) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes some of the bytes, however long it takes. Returns how many.
+pub(crate) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+    imp::write(stream, bytes)
+}
+
+/// Writes what can be written without waiting for a reader. Returns how many bytes that was, or `WouldBlock` where it is
+/// none, or where the system cannot promise not to wait.
+pub(crate) fn write_at_once(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+    imp::write_at_once(stream, bytes)
+}
+
+/// Waits until the stream has room, or has failed. Returns whether it has. Another writer may take the room.
+pub(crate) fn wait_writable(stream: Stream, timeout: Duration) -> bool {
+    imp::wait_writable(stream, timeout)
+}
+
+/// Which of the streams goes to this file, if one does.
+pub(crate) fn stream_of(file: &Metadata) -> Option<Stream> {
+    imp::stream_of(file)
+}
+
+/// Opens a file, device or pipe that exists, to be written without ever waiting: neither for a reader nor for room.
+pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
+    imp::open_to_write(path)
 }
 
 /// Whether stdout and stderr are the same device and file (one terminal, or `2>&1`).

@@ -1,18 +1,41 @@
 //! Platforms without Unix calls: std's streams, no `atexit` and no fork.
 
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
 
 use super::Stream;
 
-pub(super) fn write_all(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     match stream {
-        Stream::Stderr => io::stderr().lock().write_all(bytes),
+        Stream::Stderr => io::stderr().lock().write(bytes),
         Stream::Stdout => {
             let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes)?;
-            stdout.flush()
+            let written = stdout.write(bytes)?;
+            stdout.flush()?;
+            Ok(written)
         }
     }
+}
+
+/// Nothing here says whether a write will wait.
+pub(super) fn write_at_once(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Nor here: a write may wait all the same.
+pub(super) fn wait_writable(_stream: Stream, _timeout: Duration) -> bool {
+    true
+}
+
+/// Not known here.
+pub(super) fn stream_of(_file: &Metadata) -> Option<Stream> {
+    None
+}
+
+pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+    File::options().write(true).truncate(true).open(path)
 }
 
 pub(super) fn stdout_is_stderr() -> bool {

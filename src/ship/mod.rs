@@ -3,6 +3,7 @@
 mod batch;
 mod control;
 mod feed;
+mod health;
 mod keeper;
 mod limit;
 mod logs;

@@ -1,8 +1,13 @@
-//! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over.
+//! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over, and a summary of
+//! failures that come and go.
+//!
+//! Constraint: what makes two notices the same is the kind of failure, the status, the endpoint and the signal, and never
+//! a server's words, which may be different each time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::health::{Counts, Health, News};
 use super::logs::Size;
 use super::search::Hopeless;
 use crate::config::Endpoint;
@@ -42,9 +47,11 @@ pub(super) struct Voice {
     signal: Signal,
     endpoint: Endpoint,
     ledger: Arc<Ledger>,
-    /// The failure that was said last, until something is delivered again.
-    failing: Option<String>,
-    recovered_key: String,
+    health: Health,
+    /// The last request that failed, of those that may be tried again.
+    last_failure: Option<(String, Failure)>,
+    /// How many items were lost when failures began to come and go, or at the last summary.
+    lost_before: u64,
     /// Whether the endpoint's limit has been told.
     told_limit: bool,
     /// Whether a clock that differs has been told.
@@ -53,8 +60,17 @@ pub(super) struct Voice {
 
 impl Voice {
     pub(super) fn new(signal: Signal, endpoint: Endpoint, ledger: Arc<Ledger>) -> Self {
-        let recovered_key = format!("recovered {endpoint}");
-        Self { signal, endpoint, ledger, failing: None, recovered_key, told_limit: false, told_clock: false }
+        let health = Health::default();
+        Self {
+            signal,
+            endpoint,
+            ledger,
+            health,
+            last_failure: None,
+            lost_before: 0,
+            told_limit: false,
+            told_clock: false,
+        }
     }
 
     /// What does the work has ended by a panic, and begins anew.
@@ -73,6 +89,7 @@ impl Voice {
             Outcome::Retry { cause, .. } => (Ended::Failed, Some(cause.to_string())),
             Outcome::Unconfirmed { cause } => (Ended::Unconfirmed, Some(cause.to_string())),
         };
+        self.health.ended();
         self.ledger.observed.ended(self.signal, ended, trouble.as_deref(), clock_offset);
         if !self.told_clock
             && let Some(finding) = clock_offset.and_then(|offset| clock_finding(&self.endpoint.to_string(), offset))
@@ -91,36 +108,102 @@ impl Voice {
     /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
     /// says how many items it cost, and why.
     pub(super) fn failed(&mut self, cause: &Cause, waiting: &str, ending: bool) -> Failure {
-        let failure = self.failure(cause);
-        if ending {
-            return failure;
+        let (failure, key) = (self.failure(cause), self.key("failing", &cause.key()));
+        let was_flapping = self.health.due().is_some();
+        let is_news = self.health.failed(Instant::now());
+        if !is_news && !was_flapping {
+            self.lost_before = self.lost();
         }
-        let text = failure.text.clone();
-        let notice = Notice::new(kind::CANNOT_DELIVER.code, text.clone(), text.clone())
-            .note(format!("waiting {waiting}"))
-            .help(failure.help);
-        notice::say(&notice);
-        self.failing = Some(text);
+        if is_news && !ending {
+            notice::say(
+                &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
+                    .note(format!("waiting {waiting}"))
+                    .help(failure.help),
+            );
+        }
+        self.last_failure = Some((key, failure.clone()));
         failure
+    }
+
+    /// Says what is due of failures that come and go. `is_over`: everything was settled, and the process ends. Returns
+    /// when the next thing is due.
+    pub(super) fn watch(&mut self, is_over: bool) -> Option<Instant> {
+        match self.health.news(Instant::now(), is_over) {
+            Some(News::Flapped(counts, passed)) => self.say_flapped(counts, passed),
+            Some(News::StillFailing(counts, passed)) => {
+                if let Some((key, failure)) = &self.last_failure {
+                    notice::forget(key);
+                    notice::say(
+                        &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
+                            .note(self.failed_of(counts, passed))
+                            .help(failure.help),
+                    );
+                }
+            }
+            Some(News::Steady) => self.say_recovered(),
+            None => {}
+        }
+        self.health.due()
+    }
+
+    fn say_flapped(&mut self, counts: Counts, passed: Duration) {
+        let lost = self.lost();
+        let lost = lost.saturating_sub(std::mem::replace(&mut self.lost_before, lost));
+        let (failed_of, key) = (self.failed_of(counts, passed), self.key("flapping", ""));
+        let mut notice = match lost {
+            0 => Notice::information(key, format!("{failed_of}; all were delivered when they were tried again")),
+            lost => {
+                let text = format!("{failed_of}; {} were lost or not confirmed meanwhile", self.signal.count(lost));
+                Notice::new(kind::CANNOT_DELIVER.code, key, text)
+            }
+        };
+        if let Some((_, failure)) = &self.last_failure {
+            notice = notice.note(format!("the last failure: {}", failure.text)).help(failure.help);
+        }
+        notice::say(&notice);
+    }
+
+    fn lost(&self) -> u64 {
+        let counters = self.ledger.snapshot();
+        match self.signal {
+            Signal::Logs => counters.otlp.lost() + counters.otlp.unconfirmed,
+            Signal::Traces => counters.spans.lost() + counters.spans.unconfirmed,
+        }
+    }
+
+    /// `12 of 36 requests with logs to … failed in the last minute`.
+    fn failed_of(&self, Counts { requests, failed, .. }: Counts, passed: Duration) -> String {
+        let time = match passed.as_secs() {
+            60..=120 => "minute".to_owned(),
+            seconds => format!("{} s", seconds.max(1)),
+        };
+        let (what, endpoint) = (self.signal.plural(), &self.endpoint);
+        format!("{failed} of {requests} requests with {what} to {endpoint} failed in the last {time}")
+    }
+
+    /// The key of a notice, where it differs between signals.
+    fn key(&self, kind: &str, detail: &str) -> String {
+        format!("{kind} {} {} {detail}", self.signal.plural(), self.endpoint)
     }
 
     /// The endpoint answered for good.
     pub(super) fn answered(&mut self, outcome: &Outcome, items: u64) {
         match outcome {
-            Outcome::Delivered => self.recovered(),
+            Outcome::Delivered => self.taken(),
             Outcome::Partial { rejected: 0, message } => {
-                self.recovered();
-                let key = format!("warned {} {message}", self.endpoint);
+                self.taken();
+                let key = self.key("warned", "");
                 let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
                 notice::say(
                     &Notice::new(kind::REFUSED.code, key, text).help("they arrived; its message says what to mend"),
                 );
             }
             Outcome::Partial { rejected, message } => {
+                self.taken();
                 let rejected = (*rejected).min(items);
                 let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
                 let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
-                let key = format!("partial {} {message}", self.endpoint);
+                let key = self.key("partial", "");
                 notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(
                     "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
                 ));
@@ -146,7 +229,7 @@ impl Voice {
     pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSketch>) {
         let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
         let Some(ItemSketch { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
-        let key = format!("{} {cause} {kind}", self.endpoint);
+        let key = self.key("refused", &format!("{} {kind}", cause.key()));
         notice::say(
             &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}"))
                 .error()
@@ -164,7 +247,7 @@ impl Voice {
             _ => format!("; and {untried} more of at least that size were not tried"),
         };
         let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
-        let key = format!("{} {cause} one by one", self.endpoint);
+        let key = self.key("one by one", &cause.key());
         notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
     }
 
@@ -208,17 +291,21 @@ impl Voice {
     }
 
     fn say(&self, kind: &'static Kind, cause: &Cause, text: String) {
-        let key = format!("{} {cause}", self.endpoint);
+        let key = self.key(kind.code, &cause.key());
         notice::say(&Notice::new(kind.code, key, text).error().help(cause.kind.help()));
     }
 
-    fn recovered(&mut self) {
-        let Some(failure) = self.failing.take() else { return };
-        // The next failure is news again.
-        notice::forget(&failure);
-        notice::say(&Notice::information(
-            self.recovered_key.clone(),
-            format!("{} reach {} again", self.signal.plural(), self.endpoint),
-        ));
+    /// The endpoint took a request.
+    fn taken(&mut self) {
+        if self.health.taken(Instant::now()) {
+            // The next failure is news again.
+            self.last_failure.as_ref().inspect(|(key, _)| notice::forget(key));
+            self.say_recovered();
+        }
+    }
+
+    fn say_recovered(&self) {
+        let text = format!("{} reach {} again", self.signal.plural(), self.endpoint);
+        notice::say(&Notice::information(self.key("recovered", ""), text));
     }
 }

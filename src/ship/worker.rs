@@ -117,9 +117,11 @@ impl Worker {
             let orders = self.control.orders();
             self.feed.prepare();
             // Before those are answered who wait for the end: nothing is said after it.
-            let tell_at = self.feed.watch(orders.deadline.is_some());
+            let ending = orders.deadline.is_some();
+            let is_over = ending && self.feed.is_empty() && !self.feed.is_waiting();
+            let tell_at = earlier(self.feed.watch(ending), self.voice.watch(is_over));
             self.feed.collect(orders.stop, self.retry.at.is_some());
-            if orders.deadline.is_some() {
+            if ending {
                 // Before those are told who wait for it, since there is no later.
                 self.feed.end();
             }
@@ -183,7 +185,7 @@ impl Worker {
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
-            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause { kind: cause.kind, text } };
+            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
             self.feed.take_back(request);
             return self.settle(&outcome, items);
         }
@@ -335,7 +337,7 @@ impl Worker {
                 woken.as_mut().poll(context).map(|()| None)
             });
             self.feed.prepare();
-            let tell_at = self.feed.watch(deadline.is_some());
+            let tell_at = earlier(self.feed.watch(deadline.is_some()), self.voice.watch(false));
             let answered = match earlier(deadline, tell_at) {
                 None => either.await,
                 Some(until) => match tokio::time::timeout_at(until.into(), either).await {

@@ -2,6 +2,8 @@
 //!
 //! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
 //! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
+//! One deadline bounds everything in it: delivery, notices, and the report. It takes no lock of the console's, which may
+//! wait for a reader.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -15,7 +17,7 @@ use crate::notice::{self, Notice};
 use crate::os::{Caught, PerProcess};
 use crate::ship::{self, After, Deeds, Flushed};
 use crate::signal::Signal;
-use crate::{installed, os, thread};
+use crate::{installed, os, output, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
 static DEADLINE: PerProcess<Instant> = PerProcess::new();
@@ -82,7 +84,16 @@ extern "C" fn at_exit() {
             flush_at_end(pipeline);
             end_with_report(pipeline);
         });
+        drain(&DEADLINE);
     });
+}
+
+/// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.
+fn drain(deadline: &PerProcess<Instant>) {
+    if thread::is_own() {
+        return;
+    }
+    output::drain(deadline.get().copied().unwrap_or_else(Instant::now));
 }
 
 /// Tells what became of everything, where somebody wants to know.
@@ -148,6 +159,7 @@ fn flush_on_signal(after: After) {
         After::End => {
             flush_until(pipeline, &deadline);
             end_with_report(pipeline);
+            drain(&deadline);
         }
         After::Life => pipeline.flush_aside(),
     });
@@ -164,13 +176,19 @@ fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
     if thread::is_own() {
         return;
     }
+    let now = Instant::now();
+    let until = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    deliver_until(pipeline, until);
+    // Before a report counts the lines that could not be written.
+    output::drain(until);
+}
+
+fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
     let Some(engine) = pipeline.engines().existing() else { return };
     pipeline.end_open_spans(engine);
     pipeline.tell_suppressed(engine);
     let Some(ship) = &engine.ship else { return };
-    let now = Instant::now();
-    let deadline = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
-    let flushed = ship.flush_at_exit(deadline.saturating_duration_since(now));
+    let flushed = ship.flush_at_exit(deadline.saturating_duration_since(Instant::now()));
     let counters = engine.ledger.snapshot();
     let (records, spans) = (counters.otlp.pending, counters.spans.pending);
     let Flushed::Not { timed_out, failures } = flushed else { return };

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Body;
 
 use super::ANSWER_BYTES;
-use super::outcome::{Cause, CauseKind, Outcome};
+use super::outcome::{Cause, CauseKind, Outcome, server_words};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
 use crate::otlp::{Response, read_response};
@@ -40,7 +40,8 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
     if status.is_success() {
         return success(status, headers, body);
     }
-    let cause = |kind, what: &str| Cause { kind, text: describe(status, what, headers, body) };
+    let cause =
+        |kind, what: &str| Cause::new(kind, describe(status, what, headers, body)).with_status(Some(status.as_u16()));
     let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
     match status.as_u16() {
         429 | 502..=504 => {
@@ -57,12 +58,13 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
                 Some(to) => {
                     // In this order: a password may have anything in it.
                     let to = redact_url(to);
-                    let to = to.split('#').next().unwrap_or_default();
+                    let to = server_words(to.split('#').next().unwrap_or_default());
                     format!("it redirects to {to} ({code}), which is never followed")
                 }
                 None => format!("it answered {code}, a redirect, without saying where to"),
             };
-            Outcome::Refused { reason: RejectReason::Redirect, cause: Cause { kind: CauseKind::Redirect, text } }
+            let cause = Cause::new(CauseKind::Redirect, text).with_status(Some(status.as_u16()));
+            Outcome::Refused { reason: RejectReason::Redirect, cause }
         }
         _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
     }
@@ -83,15 +85,20 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     match response {
         Some(response) => Outcome::confirmed(response),
         None => {
-            let kind = if content_type.is_empty() { "bytes without a content type" } else { content_type };
+            let kind = if content_type.is_empty() {
+                "bytes without a content type".to_owned()
+            } else {
+                server_words(content_type)
+            };
             let encoding =
                 headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
             // Nothing asked for that.
-            let encoding = encoding.map_or_else(String::new, |encoding| format!(" compressed by {encoding}"));
+            let encoding =
+                encoding.map_or_else(String::new, |encoding| format!(" compressed by {}", server_words(encoding)));
             // The content type may be right.
             let which = if kind.starts_with("application/") { " and a body that is no" } else { ", which is no" };
             let text = format!("it answered {} with {kind}{encoding}{which} OTLP answer", status.as_u16());
-            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
+            Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text).with_status(Some(status.as_u16())) }
         }
     }
 }
@@ -134,9 +141,8 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
     let said = match content_type(headers) {
         "application/x-protobuf" | "application/grpc" => String::new(),
-        _ => String::from_utf8_lossy(body).chars().take(200).filter(|c| !c.is_control()).collect(),
+        _ => server_words(&String::from_utf8_lossy(body)),
     };
-    let said = said.trim();
     let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
 }

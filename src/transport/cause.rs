@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use super::outcome::{Cause, CauseKind, Outcome};
+use super::outcome::{Cause, CauseKind, Outcome, server_words};
 use super::tls;
 
 /// What becomes of a request that ended with this error: what is sent again meets the same head again.
@@ -24,10 +24,10 @@ fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     let refusal = chain.last().map(ToString::to_string).filter(|text| text.starts_with("tunnel error: "));
     if let Some(refusal) = refusal {
         let text = format!("the proxy gives no connection to the endpoint: {refusal}");
-        return Cause { kind: CauseKind::Proxy, text };
+        return Cause::new(CauseKind::Proxy, text);
     }
     if chain.iter().any(|error| error.to_string() == "dns error") {
-        return Cause { kind: CauseKind::Dns, text: format!("the host name was not found: {}", innermost(&chain)) };
+        return Cause::new(CauseKind::Dns, format!("the host name was not found: {}", innermost(&chain)));
     }
     if let Some(error) = find::<io::Error>(&chain) {
         return of_io_error(error, &chain);
@@ -38,17 +38,17 @@ fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
     let is_too_large = |error: &hyper::Error| error.to_string().starts_with("message head is too large");
     if http.is_some_and(is_too_large) || is_endless(&innermost(&chain)) {
         let text = "the head of its answer is too large to be read".to_owned();
-        return Cause { kind: CauseKind::NotOtlp, text };
+        return Cause::new(CauseKind::NotOtlp, text);
     }
     // A server of HTTP/2 speaks first: that has no predicate of its own.
     let is_unexpected = |error: &hyper::Error| error.to_string().starts_with("received unexpected message");
     if http.is_some_and(|error| error.is_parse() || is_unexpected(error)) {
         let text = format!("the answer is not HTTP/1.1: {}", innermost(&chain));
-        return Cause { kind: CauseKind::Protocol, text };
+        return Cause::new(CauseKind::Protocol, text);
     }
     let text = innermost(&chain);
     let kind = if http.is_some_and(hyper::Error::is_timeout) { CauseKind::Timeout } else { CauseKind::Interrupted };
-    Cause { kind, text }
+    Cause::new(kind, text)
 }
 
 fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
@@ -71,7 +71,7 @@ fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
         }
         _ => innermost(chain),
     };
-    Cause { kind, text }
+    Cause::new(kind, text)
 }
 
 fn is_not_a_socket(error: &io::Error) -> bool {
@@ -82,7 +82,7 @@ fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&
     chain.iter().find_map(|error| error.downcast_ref::<T>())
 }
 
-/// The text of the last error of the chain: the others only say which layer it came through.
+/// The text of the last error of the chain: the others only say which layer it came through. It may quote the server.
 fn innermost(chain: &[&(dyn Error + 'static)]) -> String {
-    chain.last().map(ToString::to_string).unwrap_or_default()
+    chain.last().map(|error| server_words(&error.to_string())).unwrap_or_default()
 }

@@ -134,7 +134,7 @@ impl Http {
         let answered = match self.client.request(request) {
             Ok(answer) => answer.await,
             Err(why) => {
-                let cause = Cause { kind: CauseKind::TlsSetUp, text: why };
+                let cause = Cause::new(CauseKind::TlsSetUp, why);
                 return Outcome::Retry { cause, after: None }.into();
             }
         };

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::config::Proxy;
+use crate::escape::OneLine;
 use crate::ledger::RejectReason;
 use crate::otlp::Response;
 
@@ -28,19 +29,19 @@ impl Outcome {
     pub(super) fn confirmed(response: Response) -> Self {
         match response {
             Response { rejected: 0, message } if message.is_empty() => Self::Delivered,
-            Response { rejected, message } => Self::Partial { rejected, message },
+            Response { rejected, message } => Self::Partial { rejected, message: server_words(&message) },
         }
     }
 
     pub(super) fn timeout(timeout: Duration) -> Self {
         let text = format!("no answer within {timeout:?}");
-        Self::Retry { cause: Cause { kind: CauseKind::Timeout, text }, after: None }
+        Self::Retry { cause: Cause::new(CauseKind::Timeout, text), after: None }
     }
 
     /// The body is compressed by somebody else, and this protocol needs it plain.
     pub(super) fn not_plain(error: io::Error) -> Self {
         let text = format!("the request cannot be written in this protocol: {error}");
-        Self::Refused { reason: RejectReason::Malformed, cause: Cause { kind: CauseKind::Final, text } }
+        Self::Refused { reason: RejectReason::Malformed, cause: Cause::new(CauseKind::Final, text) }
     }
 
     /// For what can wait as long as it takes: a refusal that says nothing of what was sent is one to try again.
@@ -79,6 +80,46 @@ pub(crate) struct Cause {
     pub(crate) kind: CauseKind,
     /// One lower-case sentence without the URL.
     pub(crate) text: String,
+    /// The status of the answer, of HTTP or of gRPC.
+    status: Option<u16>,
+}
+
+impl Cause {
+    pub(crate) fn new(kind: CauseKind, text: impl AsRef<str>) -> Self {
+        Self { kind, text: at_most(text.as_ref(), TEXT), status: None }
+    }
+
+    pub(super) fn with_status(self, status: Option<u16>) -> Self {
+        Self { status, ..self }
+    }
+
+    /// What makes two causes the same: nothing that a server may word as it likes.
+    pub(crate) fn key(&self) -> String {
+        format!("{:?} {}", self.kind, self.status.unwrap_or_default())
+    }
+}
+
+/// How many characters of a server's words are repeated.
+const WORDS: usize = 200;
+/// How many characters a cause has, those words included.
+const TEXT: usize = 600;
+
+/// A server's words on one line, cut where they are long.
+pub(super) fn server_words(said: &str) -> String {
+    at_most(said.trim(), WORDS)
+}
+
+fn at_most(text: &str, characters: usize) -> String {
+    // Cut before it is escaped, too: it may be a mebibyte.
+    let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
+    let mut shown = OneLine(text.get(..end).unwrap_or_default()).to_string();
+    let is_cut = end < text.len() || shown.chars().nth(characters).is_some();
+    if is_cut {
+        let end = shown.char_indices().nth(characters.saturating_sub(1)).map_or(shown.len(), |(at, _)| at);
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
 }
 
 /// What kind of trouble it is, as far as the help differs.
@@ -210,5 +251,28 @@ impl CauseKind {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_are_cut_and_stay_on_one_line() {
+        assert_eq!(server_words(" bad\nkey\u{1b}[2J "), r"bad\nkey\u{1b}[2J");
+        for long in ["é".repeat(1 << 20), "\u{1b}".repeat(1 << 20), "\u{202e}".repeat(WORDS)] {
+            let words = server_words(&long);
+            assert!(words.chars().count() <= WORDS && words.ends_with('…'), "{words}");
+        }
+        let whole = "é".repeat(WORDS);
+        assert_eq!(server_words(&whole), whole);
+    }
+
+    #[test]
+    fn causes_with_the_same_status_have_the_same_key() {
+        let cause = |status, text: &str| Cause::new(CauseKind::Final, text).with_status(Some(status));
+        assert_eq!(cause(500, "request 1").key(), cause(500, "request 2").key());
+        assert_ne!(cause(500, "request 1").key(), cause(501, "request 1").key());
     }
 }

@@ -117,7 +117,7 @@ impl Relay {
         let exchanged = async {
             let answer = client
                 .request(request)
-                .map_err(|why| Cause { kind: CauseKind::TlsSetUp, text: why })?
+                .map_err(|why| Cause::new(CauseKind::TlsSetUp, why))?
                 .await
                 .map_err(|error| of(cause::outcome(&error)))?;
             let (mut parts, body) = answer.into_parts();
@@ -143,7 +143,7 @@ impl Relay {
 
 /// Why there is no answer.
 fn of(outcome: Outcome) -> Cause {
-    outcome.cause().cloned().unwrap_or(Cause { kind: CauseKind::Interrupted, text: String::new() })
+    outcome.cause().cloned().unwrap_or_else(|| Cause::new(CauseKind::Interrupted, ""))
 }
 
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {

@@ -71,6 +71,7 @@ impl Report {
                 "with_trace": traced.with_trace,
             })).collect::<Vec<_>>(),
             "restarts": self.restarts,
+            "lines_not_written": self.lines_not_written,
             "configuration": settings,
             "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
             "notices": self.notices,

@@ -21,6 +21,7 @@ use crate::levels::{CutName, Stage};
 use crate::notice;
 use crate::otlp::ScopeView;
 use crate::outbox::Loss;
+use crate::output;
 use crate::signal::Signal;
 use crate::source::Pipeline;
 use crate::telemetry::tracer_is_given;
@@ -140,6 +141,9 @@ pub struct Report {
     pub configuration: Configuration,
     /// What deserves a look: in the configuration, in the levels, and in what became of the records.
     pub findings: Vec<Finding>,
+    /// How many lines of notices, reports and the debug mirror were not written: stderr or stdout is closed, broken, or read
+    /// by nobody. Those are included that wait for a stream that takes nothing.
+    pub lines_not_written: u64,
     /// What logbridge said about itself so far, oldest first, each as `warning[LB081]: …` or `note: …`.
     pub notices: Vec<String>,
 }
@@ -179,6 +183,7 @@ impl Report {
             configuration: Configuration::of(pipeline),
             findings: Vec::new(),
             counters,
+            lines_not_written: output::lines_not_written(),
             notices: notice::history(),
         };
         report.findings = findings(pipeline, &report);

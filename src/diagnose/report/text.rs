@@ -65,6 +65,12 @@ impl fmt::Display for Report {
         if self.restarts > 0 {
             row(f, 0, self.restarts, "times the thread that sends was started anew")?;
         }
+        row(
+            f,
+            0,
+            self.lines_not_written,
+            "lines of notices, reports or the mirror not written: stderr or stdout takes none",
+        )?;
         let (built_in, chosen): (Vec<_>, Vec<_>) =
             self.configuration.settings.iter().cloned().partition(|setting| setting.source == Source::BuiltIn);
         writeln!(f, "          configuration; {} others are built-in (`Bridge::configuration`)", built_in.len())?;

@@ -1,7 +1,8 @@
 //! The report where nobody asks for it by a call: at the end of the process, or at a signal.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Report;
@@ -9,12 +10,13 @@ use crate::config::ReportTo;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::source::Pipeline;
+use crate::{os, output};
 
 /// Puts the report where it goes. What cannot be written is said, and stops nothing.
 pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
     let report = Report::of(pipeline);
     match to {
-        ReportTo::Stderr => notice::print(&format!("logbridge: report\n{report}")),
+        ReportTo::Stderr => notice::print(format!("logbridge: report\n{report}")),
         ReportTo::Path(path) => {
             if let Err(error) = write(&report, path) {
                 let text = format!("the report cannot be written to {}: {error}", path.display());
@@ -25,40 +27,50 @@ pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
     }
 }
 
-/// Whether to open it could wait for ever: a named pipe. The streams of this process are open already.
-#[cfg(unix)]
-fn is_pipe(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink() || !path.starts_with("/dev"))
-        && fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_path: &Path) -> bool {
-    false
-}
-
-/// Written beside it and renamed, so that who reads it never sees half a report.
+/// Writes the report so that whoever reads the file never sees half of it.
 fn write(report: &Report, path: &Path) -> io::Result<()> {
-    let path: PathBuf = match path.is_dir() {
+    let is_directory = path.is_dir();
+    let path: PathBuf = match is_directory {
         true => path.join(format!("report-{}.json", std::process::id())),
         false => path.to_owned(),
     };
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let text = if is_json { report.to_json() } else { report.to_string() };
-    let is_plain = fs::symlink_metadata(&path).map_or(true, |found| found.is_file());
-    if !is_plain {
-        if is_pipe(&path) {
-            return Err(io::Error::other("it is a pipe, and nobody may read it"));
-        }
-        // A terminal, a link: what is there stays what it is.
-        return fs::write(&path, text);
+    // A name that we choose is known before it is used: a link that somebody put there is replaced, and not followed.
+    let is_plain = is_directory || fs::symlink_metadata(&path).map_or(true, |found| found.is_file());
+    if is_plain { replace(&path, &text) } else { put(&path, text) }
+}
+
+/// Writes into what is there and stays what it is: a device, a named pipe, a link to either or to a file. Never waits.
+fn put(path: &Path, text: String) -> io::Result<()> {
+    // `/dev/stderr` is a link too, and to open it again would cut a file that it goes to.
+    if let Some(stream) = fs::metadata(path).ok().and_then(|found| os::stream_of(&found)) {
+        return output::write(stream, text);
     }
-    let mut beside = path.clone().into_os_string();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, text)?;
-    fs::rename(&beside, &path).inspect_err(|_| {
+    os::open_to_write(path)?.write_all(text.as_bytes())
+}
+
+/// Writes a file beside it, under a name that nobody can know before, and renames it.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let (beside, mut file) = create_beside(path)?;
+    file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _stays = fs::remove_file(&beside);
     })
+}
+
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    /// More names than anybody can have taken by chance.
+    const TRIES: usize = 8;
+    let mut taken = io::ErrorKind::AlreadyExists.into();
+    for _ in 0..TRIES {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{:016x}.tmp", RandomState::new().build_hasher().finish()));
+        let beside = PathBuf::from(beside);
+        match File::create_new(&beside) {
+            Ok(file) => return Ok((beside, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(taken)
 }

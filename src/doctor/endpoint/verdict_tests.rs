@@ -46,7 +46,7 @@ fn answers(empty: Outcome) -> Answers {
 }
 
 fn failed(kind: CauseKind) -> Outcome {
-    let cause = Cause { kind, text: "it says so".to_owned() };
+    let cause = Cause::new(kind, "it says so");
     match kind {
         CauseKind::NotOtlp => Outcome::Unconfirmed { cause },
         CauseKind::Timeout | CauseKind::Interrupted | CauseKind::Busy => Outcome::Retry { cause, after: None },
@@ -140,8 +140,7 @@ fn a_certificate_is_judged_before_what_follows_from_it() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     seen.tls = Some(shaken(&Certificate { until: now + 3600, ..certificate.clone() }));
     assert_eq!(names(&target, &seen), [("bad-certificate", Severity::Warning)], "soon");
-    let cause =
-        |text: &str| Outcome::Retry { cause: Cause { kind: CauseKind::Tls, text: text.to_owned() }, after: None };
+    let cause = |text: &str| Outcome::Retry { cause: Cause::new(CauseKind::Tls, text), after: None };
     for (text, until, words) in [
         ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "by `CN=ca`"),
         ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "it is for elsewhere.example"),

@@ -140,7 +140,7 @@ impl Grpc {
                 // The alert that says so may get lost behind the end of the connection.
                 let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
                 let text = format!("the port does not speak HTTP/2{or}, as it seems: {}", cause.text);
-                *cause = Cause { kind: CauseKind::NotGrpc, text };
+                *cause = Cause::new(CauseKind::NotGrpc, text);
             }
             Outcome::Retry { cause, .. } if cause.kind != CauseKind::Busy => {}
             _ => self.has_answered.set(true),

@@ -6,7 +6,7 @@ use http::StatusCode;
 use tonic::{Code, Status};
 
 use super::super::cause;
-use super::super::outcome::{Cause, CauseKind, Outcome};
+use super::super::outcome::{Cause, CauseKind, Outcome, server_words};
 use super::answer::Seen;
 use super::{ANSWER_LIMIT, Broken};
 use crate::ledger::RejectReason;
@@ -25,7 +25,7 @@ pub(super) fn success(answer: &[u8]) -> Outcome {
         Some(response) => Outcome::confirmed(response),
         None => {
             let text = "it answered OK with a message that is no OTLP answer".to_owned();
-            Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } }
+            Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text) }
         }
     }
 }
@@ -38,14 +38,14 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
     // What never reached a gRPC server: the connection, TLS, another protocol.
     if let Some(error) = status.source() {
         if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<Broken>()) {
-            return Outcome::Retry { cause: Cause { kind: CauseKind::TlsSetUp, text: broken.0.clone() }, after: None };
+            return Outcome::Retry { cause: Cause::new(CauseKind::TlsSetUp, &broken.0), after: None };
         }
         if chain(error).any(|error| error.is::<hyper_util::client::legacy::Error>() || error.is::<hyper::Error>()) {
             return cause::outcome(error);
         }
     }
     let Some(code) = seen.status.as_deref().filter(|code| *code != OK) else { return unreadable(status, seen) };
-    let cause = |kind, what: &str| Cause { kind, text: describe(status, code, what) };
+    let cause = |kind, what: &str| Cause::new(kind, describe(status, code, what)).with_status(code.parse().ok());
     let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
     let too_large = || refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it");
     let said = status.message();
@@ -88,7 +88,7 @@ pub(super) fn is_unreadable(status: &Status, seen: &Seen) -> bool {
 /// The server has said nothing, or OK, and tonic says what it could not read.
 fn unreadable(status: &Status, seen: &Seen) -> Outcome {
     let said = status.message();
-    let unconfirmed = |text: String| Outcome::Unconfirmed { cause: Cause { kind: CauseKind::NotOtlp, text } };
+    let unconfirmed = |text: String| Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text) };
     if said.contains(&format!("the limit is: {ANSWER_LIMIT} bytes")) {
         return unconfirmed("it answered with more than 4 MiB, which is no OTLP answer".to_owned());
     }
@@ -96,33 +96,31 @@ fn unreadable(status: &Status, seen: &Seen) -> Outcome {
         Some(_) if said.contains("Missing response message") => {
             unconfirmed("it answered OK without a message".to_owned())
         }
-        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", one_line(said))),
+        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", server_words(said))),
         None if !seen.is_grpc => {
-            let text = format!("it does not answer as a gRPC server does: {}", one_line(said));
-            Outcome::Refused { reason: RejectReason::OtherStatus, cause: Cause { kind: CauseKind::Protocol, text } }
+            let text = format!("it does not answer as a gRPC server does: {}", server_words(said));
+            Outcome::Refused { reason: RejectReason::OtherStatus, cause: Cause::new(CauseKind::Protocol, text) }
         }
         // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
         None if TRUNCATED.iter().any(|words| said.contains(words)) => {
             let text = "the answer broke off before its status".to_owned();
-            Outcome::Retry { cause: Cause { kind: CauseKind::Interrupted, text }, after: None }
+            Outcome::Retry { cause: Cause::new(CauseKind::Interrupted, text), after: None }
         }
-        None => unconfirmed(format!("its answer cannot be read: {}", one_line(said))),
+        None => unconfirmed(format!("its answer cannot be read: {}", server_words(said))),
     }
 }
 
 /// Code, what it means, and the server's own words.
 fn describe(status: &Status, code: &str, what: &str) -> String {
-    let said = one_line(status.message());
+    let said = server_words(status.message());
     let said = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };
     match status.code() {
         // What tonic makes of every code that it does not know.
-        Code::Unknown if code != UNKNOWN => format!("it answered with the status {} ({what}){said}", one_line(code)),
+        Code::Unknown if code != UNKNOWN => {
+            format!("it answered with the status {} ({what}){said}", server_words(code))
+        }
         known => format!("it answered {} ({what}){said}", name(known)),
     }
-}
-
-fn one_line(said: &str) -> String {
-    said.chars().take(200).filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
 }
 
 /// The specification's name of a code.

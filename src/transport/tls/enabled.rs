@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::Connector;
-use super::outcome::{Cause, CauseKind};
+use super::outcome::{Cause, CauseKind, server_words};
 use crate::config::Tls;
 
 pub(super) type TlsConnector = HttpsConnector<Connector>;
@@ -73,10 +73,8 @@ fn certificates(pem: &[u8], variable: &str) -> Result<Vec<CertificateDer<'static
 /// The cause, where the error is rustls's.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     Some(match tls_error(error)? {
-        rustls::Error::InvalidMessage(_) => {
-            Cause { kind: CauseKind::NotTls, text: "this port does not speak TLS".to_owned() }
-        }
-        error => Cause { kind: CauseKind::Tls, text: format!("TLS: {error}") },
+        rustls::Error::InvalidMessage(_) => Cause::new(CauseKind::NotTls, "this port does not speak TLS"),
+        error => Cause::new(CauseKind::Tls, format!("TLS: {}", server_words(&error.to_string()))),
     })
 }
 

@@ -1,0 +1,169 @@
+//! When to report that requests to an endpoint fail: an outage at once, its end at once, and failures that come and go
+//! in one summary a minute. Pure.
+
+use std::time::{Duration, Instant};
+
+/// How long failures are counted before they are summarised; longer than the same notice stays silent.
+const WINDOW: Duration = Duration::from_millis(60_500);
+
+/// What is known of one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    phase: Phase,
+    /// Whether the last request failed.
+    is_failing: bool,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Phase {
+    /// Nothing to report.
+    #[default]
+    Calm,
+    /// An outage was reported, and not its end.
+    Failing,
+    /// The end of an outage was reported.
+    Recovered { at: Instant },
+    /// Failures began anew soon after that: they are counted.
+    Flapping { since: Instant },
+}
+
+/// Requests of a window.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Counts {
+    pub(super) requests: u64,
+    /// Those that failed in a way that may pass.
+    pub(super) failed: u64,
+}
+
+/// What to report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum News {
+    /// Requests failed now and then during this time; the last one did not.
+    Flapped(Counts, Duration),
+    /// The same, and the last one failed too.
+    StillFailing(Counts, Duration),
+    /// None has failed for a whole window.
+    Steady,
+}
+
+impl Health {
+    /// A request ended, however that was.
+    pub(super) fn ended(&mut self) {
+        self.counts.requests += 1;
+    }
+
+    /// It failed in a way that may pass. Returns whether to report that now.
+    pub(super) fn failed(&mut self, now: Instant) -> bool {
+        self.is_failing = true;
+        match self.phase {
+            Phase::Recovered { at } if now.saturating_duration_since(at) < WINDOW => {
+                self.phase = Phase::Flapping { since: now };
+                self.counts = Counts { requests: 1, failed: 1 };
+                return false;
+            }
+            Phase::Flapping { .. } => {}
+            Phase::Calm | Phase::Failing | Phase::Recovered { .. } => self.phase = Phase::Failing,
+        }
+        self.counts.failed += 1;
+        self.phase == Phase::Failing
+    }
+
+    /// It was taken. Returns whether to report the end of an outage.
+    pub(super) fn taken(&mut self, now: Instant) -> bool {
+        self.is_failing = false;
+        let is_over = self.phase == Phase::Failing;
+        if is_over {
+            self.phase = Phase::Recovered { at: now };
+        }
+        is_over
+    }
+
+    /// When [`news`](Self::news) is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Flapping { since } => since.checked_add(WINDOW),
+            _ => None,
+        }
+    }
+
+    /// What is to be reported by now. `is_over`: everything was settled, and the process ends.
+    pub(super) fn news(&mut self, now: Instant, is_over: bool) -> Option<News> {
+        let Phase::Flapping { since } = self.phase else { return None };
+        let passed = now.saturating_duration_since(since);
+        // At the end, the summary before is the last word, and still true where nothing failed since.
+        if passed < WINDOW && (!is_over || self.counts.failed == 0) {
+            return None;
+        }
+        let counts = std::mem::take(&mut self.counts);
+        let (phase, news) = match counts.failed {
+            _ if self.is_failing => (Phase::Failing, News::StillFailing(counts, passed)),
+            0 => (Phase::Recovered { at: now }, News::Steady),
+            _ => (Phase::Flapping { since: now }, News::Flapped(counts, passed)),
+        };
+        self.phase = phase;
+        Some(news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    /// A request fails, and is taken when it is tried again.
+    fn flap(health: &mut Health, now: Instant) -> (bool, bool) {
+        health.ended();
+        let failed = health.failed(now);
+        health.ended();
+        (failed, health.taken(now))
+    }
+
+    #[test]
+    fn an_outage_and_its_end_are_reported_at_once() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        assert!(health.failed(start) && health.failed(at(start, 1)), "the rate limit is another's");
+        assert!(health.taken(at(start, 2)) && !health.taken(at(start, 3)));
+        assert_eq!((health.due(), health.news(at(start, 90), true)), (None, None));
+        assert_eq!(flap(&mut health, at(start, 100)), (true, true), "much later it is news again");
+    }
+
+    #[test]
+    fn failures_that_come_and_go_are_summarised() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        assert_eq!(flap(&mut health, start), (true, true));
+        for second in 1..=12 {
+            assert_eq!(flap(&mut health, at(start, second)), (false, false));
+            health.ended();
+            health.taken(at(start, second));
+        }
+        assert_eq!(health.due(), Some(at(start, 1) + WINDOW));
+        assert_eq!(health.news(at(start, 30), false), None);
+        let counts = Counts { requests: 36, failed: 12 };
+        assert_eq!(health.news(at(start, 62), false), Some(News::Flapped(counts, Duration::from_secs(61))));
+        assert_eq!(flap(&mut health, at(start, 70)), (false, false));
+        let counts = Counts { requests: 2, failed: 1 };
+        assert_eq!(
+            health.news(at(start, 80), true),
+            Some(News::Flapped(counts, Duration::from_secs(18))),
+            "at the end"
+        );
+        assert_eq!(health.news(at(start, 80), true), None);
+        assert_eq!(health.news(at(start, 150), false), Some(News::Steady));
+        assert_eq!(health.due(), None);
+    }
+
+    #[test]
+    fn an_outage_that_lasts_longer_than_a_window_is_reported_as_one() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        flap(&mut health, start);
+        health.ended();
+        assert!(!health.failed(at(start, 5)));
+        let counts = Counts { requests: 1, failed: 1 };
+        assert_eq!(health.news(at(start, 66), false), Some(News::StillFailing(counts, Duration::from_secs(61))));
+        assert!(health.failed(at(start, 70)) && health.taken(at(start, 71)));
+    }
+}
