@@ -2,26 +2,32 @@
 //!
 //! Constraints:
 //! * A worker of its own: it shares the thread with the live records and delays none of them by more than one request's
-//!   gathering.
-//! * Records keep the resource of the process that wrote them, so a request holds those of one run only, oldest first.
+//!   gathering, for which it opens a bounded number of files. A directory with much in it takes its time to be looked
+//!   through: that is done on a thread of its own, which nobody waits for.
+//! * A bounded number of runs is held at a time. Where more are left, the next look follows at once.
+//! * Records keep the resource of the process that wrote them, oldest first.
 //! * Nobody waits for it: neither a flush nor the end of the process. What is not sent stays where it is.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::batch::gather;
+use super::control::Control;
 use super::feed::{Feed, Request};
 use super::logs::Size;
 use crate::config::Delivery;
+use crate::escape::OneLine;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Directory, Ending, Left, Outbox, Skipped, Spool};
+use crate::outbox::{Adopted, Ending, Found, Left, Outbox, Scout, Skipped, Spool};
 use crate::signal::Signal;
+use crate::thread;
 
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_secs(3);
@@ -29,20 +35,35 @@ const LOOK: Duration = Duration::from_secs(3);
 const REQUEST_BYTES: usize = 1 << 20;
 /// How often while it cannot be used.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So many runs are held at most, those aside that have files which cannot be sent.
+const MOST_RUNS: usize = 256;
+/// Where fewer are held, and more are left, some more are looked for.
+const FEW_RUNS: usize = 64;
+/// So many files are read for one request at most.
+const MOST_READ: usize = 64;
+/// So many runs with files that cannot be sent stay locked, so that nobody else tells of them.
+const MOST_KEPT: usize = 64;
 
 pub(super) struct RecoveryFeed {
     ledger: Arc<Ledger>,
     outbox: Arc<Outbox>,
     spool: Arc<Spool>,
-    directory: Directory,
-    /// Oldest first. The segments that were read are of the first one.
+    control: Arc<Control>,
+    /// `None` while it looks.
+    scout: Option<Scout>,
+    looking: Option<Looking>,
+    /// The last look has left some runs.
+    has_more: bool,
+    /// Oldest first. The segments that were read last are of the first one.
     runs: VecDeque<Adopted>,
     /// How many records were read since everything was sent.
     read: u64,
     /// Runs with files that cannot be sent: they are ours, so that they are told of once.
     kept: Vec<Adopted>,
+    /// The same, when those are many. They are let go of, and not taken again.
+    skipped: Vec<Adopted>,
     /// What was read, and how far the first one is used up.
-    segments: VecDeque<Left>,
+    segments: VecDeque<Queued>,
     offset: usize,
     /// Segments that the last request used up, and where the next one begins in the segment after those.
     sent: (usize, usize),
@@ -53,58 +74,163 @@ pub(super) struct RecoveryFeed {
     sync_at: Option<Instant>,
     /// Nothing more is sent.
     ending: bool,
-    /// Each run that is found, and that was sent, is told of.
-    tells_of_runs: bool,
+    /// Each run that is found, and that was sent, is told of; and looks are taken on a thread of their own.
+    is_beside: bool,
+    told_exposure: bool,
+    told_foreign: bool,
+}
+
+/// A segment that is to be sent, with its run where it is the last one of that.
+struct Queued {
+    left: Left,
+    run: Option<Adopted>,
+}
+
+/// A look at the directory, on its thread.
+struct Looking {
+    thread: JoinHandle<()>,
+    seen: Arc<Mutex<Option<(Scout, Option<Found>)>>>,
 }
 
 impl RecoveryFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, spool: Arc<Spool>, delivery: &Delivery) -> Self {
-        let now = std::time::Instant::now();
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        outbox: Arc<Outbox>,
+        spool: Arc<Spool>,
+        delivery: &Delivery,
+        control: Arc<Control>,
+    ) -> Self {
+        let now = Instant::now();
         Self {
             ledger,
             outbox,
-            directory: Directory(spool.directory().to_owned()),
-            sync_at: spool.config().sync.map(|every| (now + every).into()),
+            control,
+            scout: Some(spool.scout()),
+            looking: None,
+            has_more: false,
+            sync_at: spool.config().sync.and_then(|every| now.checked_add(every)),
             spool,
             runs: VecDeque::new(),
             read: 0,
             kept: Vec::new(),
+            skipped: Vec::new(),
             segments: VecDeque::new(),
             offset: 0,
             sent: (0, 0),
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
             max_bytes: usize::MAX,
             spare: Vec::new(),
-            look_at: now.into(),
+            look_at: now,
             ending: false,
-            tells_of_runs: true,
+            is_beside: true,
+            told_exposure: false,
+            told_foreign: false,
         }
     }
 
-    /// For somebody who watches it.
+    /// For somebody who watches it, and waits for it.
     #[cfg(feature = "cli")]
     pub(super) fn watched(self) -> Self {
-        Self { tells_of_runs: false, ..self }
+        Self { is_beside: false, ..self }
     }
 
-    fn look(&mut self) {
-        if self.outbox.look_after_spool() {
-            let text = format!("the spool in {} can be used again", self.spool.directory().display());
-            notice::say(&Notice::information("spool is back", text));
+    /// Whether the last look has left some runs for the next one.
+    #[cfg(feature = "cli")]
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Looks for more of what was there when the directory was gone through, where there is room for it.
+    pub(super) fn look_for_more(&mut self) {
+        if self.has_more && self.runs.len() < FEW_RUNS {
+            self.look(false);
         }
-        // Where it cannot be read, that is told when a file is to be made.
-        let Ok(found) = self.directory.adopt() else { return };
-        self.outbox.note_others_in_spool(found.bytes);
-        if self.tells_of_runs {
-            self.tell_found(&found.runs);
+    }
+
+    /// Looks at the directory. `anew`: at all that is there.
+    fn look(&mut self, anew: bool) {
+        let Some(mut scout) = self.scout.take() else { return };
+        self.skipped.drain(..).for_each(|run| scout.skip(&run));
+        let most = MOST_RUNS.saturating_sub(self.runs.len());
+        let look = move || {
+            // Where it cannot be read, that is told when a file is to be made.
+            let found = scout.look(anew, most).ok();
+            (scout, found)
+        };
+        if !self.is_beside {
+            let (scout, found) = look();
+            return self.take(scout, found);
+        }
+        let seen = Arc::<Mutex<_>>::default();
+        let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
+        let looked = move || {
+            thread::mark_own();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(look());
+            control.wake();
+        };
+        match std::thread::Builder::new().name("logbridge-spool".to_owned()).spawn(looked) {
+            Ok(thread) => self.looking = Some(Looking { thread, seen }),
+            // The next look tries again.
+            Err(_no_thread) => self.scout = Some(self.spool.scout()),
+        }
+    }
+
+    /// Takes what the look on the other thread has found, where that has ended.
+    fn take_seen(&mut self) {
+        let Some(looking) = self.looking.take() else { return };
+        let has_ended = looking.thread.is_finished();
+        let seen = looking.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match seen {
+            Some((scout, found)) => self.take(scout, found),
+            // It has panicked.
+            None if has_ended => self.scout = Some(self.spool.scout()),
+            None => self.looking = Some(looking),
+        }
+    }
+
+    fn take(&mut self, scout: Scout, found: Option<Found>) {
+        self.scout = Some(scout);
+        let Some(found) = found else {
+            self.has_more = false;
+            return;
+        };
+        match found.bytes {
+            Some(bytes) => self.outbox.note_others_in_spool(bytes),
+            None => self.spool.freed(found.freed),
+        }
+        self.has_more = found.has_more;
+        if self.is_beside {
+            self.tell_found(&found);
+            self.tell_surroundings(&found);
         }
         self.runs.extend(found.runs);
+    }
+
+    /// The directory itself, and what others have put there.
+    fn tell_surroundings(&mut self, found: &Found) {
+        let directory = self.spool.directory().display().to_string();
+        let directory = OneLine(&directory);
+        if let Some(why) = &found.exposure
+            && !std::mem::replace(&mut self.told_exposure, true)
+        {
+            let text = format!("the spool in {directory} is not private: {why}");
+            let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool exposed", text)
+                .note("whoever can write there can remove records; what other users put there is not sent")
+                .help("use a directory of this user only: chmod 700, or a new one below it, which is made so");
+            notice::say(&notice);
+        }
+        if found.foreign > 0 && !std::mem::replace(&mut self.told_foreign, true) {
+            let text = format!("the spool in {directory} has files of other users, which are not sent");
+            let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool foreign", text)
+                .help("`logbridge replay --any-owner` sends them, where it may open them");
+            notice::say(&notice);
+        }
     }
 
     fn sync(&mut self, now: Instant) {
         let Some(every) = self.spool.config().sync else { return };
         if self.sync_at.is_some_and(|at| at <= now) {
-            self.sync_at = Some(now + every);
+            self.sync_at = now.checked_add(every);
             let spool = Arc::clone(&self.spool);
             // A disk takes its time, in which records are to be sent.
             drop(tokio::task::spawn_blocking(move || spool.sync()));
@@ -118,8 +244,12 @@ impl RecoveryFeed {
     /// Reads what fits into the next request.
     fn fill(&mut self) {
         let room = self.room();
-        let bytes = |segments: &VecDeque<Left>| segments.iter().map(|left| left.segment.bytes().len()).sum::<usize>();
-        while bytes(&self.segments).saturating_sub(self.offset) < room {
+        let bytes = |segments: &VecDeque<Queued>| segments.iter().map(|next| next.left.segment.bytes().len()).sum();
+        for _ in self.segments.len()..MOST_READ {
+            let waiting: usize = bytes(&self.segments);
+            if waiting.saturating_sub(self.offset) >= room {
+                return;
+            }
             let Some(run) = self.runs.front_mut() else { return };
             match run.next() {
                 Some(Ok(left)) => {
@@ -131,16 +261,23 @@ impl RecoveryFeed {
                         self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Damaged), damaged)]);
                     }
                     if records > 0 {
-                        self.segments.push_back(left);
+                        self.segments.push_back(Queued { left, run: None });
                     } else {
                         self.finish(left);
                     }
                 }
                 Some(Err(skipped)) => self.tell_skipped(&skipped),
-                None if self.segments.is_empty() => self.finish_run(),
-                // Another run has another resource.
-                None => return,
+                None => self.end_run(),
             }
+        }
+    }
+
+    /// Everything of the first run was read.
+    fn end_run(&mut self) {
+        let Some(run) = self.runs.pop_front() else { return };
+        match self.segments.back_mut().filter(|last| run.has(&last.left)) {
+            Some(last) => last.run = Some(run),
+            None => self.finish_run(run),
         }
     }
 
@@ -163,6 +300,13 @@ impl RecoveryFeed {
     fn tell_skipped(&self, skipped: &Skipped) {
         let (text, help) = match skipped {
             Skipped::Empty(length) => return self.spool.freed(*length),
+            // Once for all of them: whoever can write there may have put many.
+            Skipped::Unreadable(path, why) => {
+                let text = format!("{} in the spool cannot be sent: {why}", path.display());
+                let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), text);
+                notice::say(&notice.help("delete it when nobody wants to look at it any more"));
+                return;
+            }
             Skipped::SetAside(path, why) => (
                 format!("{} in the spool cannot be sent: {why}", path.display()),
                 "delete it when nobody wants to look at it any more",
@@ -178,9 +322,12 @@ impl RecoveryFeed {
         notice::say(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
     }
 
-    fn finish_run(&mut self) {
-        self.kept.extend(self.runs.pop_front().and_then(Adopted::finish));
-        if self.runs.is_empty() && self.read > 0 && self.tells_of_runs {
+    fn finish_run(&mut self, run: Adopted) {
+        if let Some(kept) = run.finish() {
+            if self.kept.len() < MOST_KEPT { &mut self.kept } else { &mut self.skipped }.push(kept);
+        }
+        let is_all = self.runs.is_empty() && self.segments.is_empty() && !self.has_more;
+        if is_all && self.read > 0 && self.is_beside {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));
             let directory = self.spool.directory().display();
             let text = format!("{records} that other processes left in {directory} have been sent");
@@ -189,13 +336,14 @@ impl RecoveryFeed {
     }
 
     /// Once a minute at most: where processes come and go, this is nothing special.
-    fn tell_found(&self, runs: &[Adopted]) {
+    fn tell_found(&self, found: &Found) {
         let left: Vec<(&Adopted, u64)> =
-            runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
+            found.runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
         let records: u64 = left.iter().map(|(_, records)| records).sum();
         let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
         let who = match left.as_slice() {
             [] => return,
+            several if found.has_more => format!("at least {} processes", several.len()),
             [(run, _)] if run.pid == 0 => "a process".to_owned(),
             [(run, _)] => format!("process {}", run.pid),
             several => format!("{} processes", several.len()),
@@ -206,7 +354,8 @@ impl RecoveryFeed {
             (true, _) => "were killed or crashed",
         };
         let (records, directory) = (Signal::Logs.count(records), self.spool.directory().display());
-        let text = format!("{who} {ended}: about {records} left in {directory} are sent now");
+        let and_more = if found.has_more { ", and those of the others," } else { "" };
+        let text = format!("{who} {ended}: about {records} left in {directory}{and_more} are sent now");
         notice::say(&Notice::information("spool found", text));
     }
 }
@@ -216,11 +365,21 @@ impl Feed for RecoveryFeed {
         // There is no other time when this is asked for.
         self.ending |= at_once;
         let now = Instant::now();
-        let soon = self.spool.take_look_soon();
-        if !self.ending && !self.spool.is_ending() && (soon || self.look_at <= now) {
-            self.look();
+        self.take_seen();
+        let is_due = self.look_at <= now;
+        if !self.ending && !self.spool.is_ending() && self.looking.is_none() {
+            let soon = self.spool.take_look_soon();
+            if soon || is_due {
+                if self.outbox.look_after_spool() {
+                    let text = format!("the spool in {} can be used again", self.spool.directory().display());
+                    notice::say(&Notice::information("spool is back", text));
+                }
+                self.look(true);
+            } else {
+                self.look_for_more();
+            }
         }
-        if self.look_at <= now {
+        if is_due {
             self.look_at = now + if self.spool.is_usable() { LOOK } else { LOOK_AGAIN };
         }
         self.sync(now);
@@ -244,12 +403,35 @@ impl Feed for RecoveryFeed {
 
     fn request(&mut self) -> Option<Request> {
         self.fill();
-        let resource = self.segments.front()?.resource.clone();
-        let spare = std::mem::take(&mut self.spare);
-        let queue = self.segments.iter().take_while(|left| left.resource == resource).map(|left| &left.segment);
-        let batch = gather(queue, self.offset, &resource, self.room(), self.max_batch, spare);
-        self.sent = (batch.segments, batch.offset);
-        Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
+        let (room, mut body) = (self.room(), std::mem::take(&mut self.spare));
+        let (mut items, mut used, mut offset) = (0, 0, self.offset);
+        body.clear();
+        // One after the other, the segments of each resource.
+        while items < self.max_batch
+            && let Some(Queued { left: Left { resource, .. }, .. }) = self.segments.get(used)
+        {
+            let same = self.segments.iter().skip(used).take_while(|next| next.left.resource == *resource);
+            let rest = room.saturating_sub(body.len());
+            let spare = if items == 0 { std::mem::take(&mut body) } else { Vec::new() };
+            let same = same.map(|next| &next.left.segment);
+            let batch = gather(same, offset, resource, rest, self.max_batch - items, spare);
+            if items == 0 {
+                body = batch.body;
+            } else if batch.body.len() <= rest {
+                body.extend_from_slice(&batch.body);
+            } else {
+                // A single record is gathered also where there is no room for it.
+                break;
+            }
+            items += batch.records;
+            used += batch.segments;
+            offset = batch.offset;
+            if offset > 0 {
+                break;
+            }
+        }
+        self.sent = (used, offset);
+        (items > 0).then(|| Request { body: Bytes::from(body), encoding: None, items })
     }
 
     fn settle_some(&mut self, fates: &[(Fate, u64)]) {
@@ -259,11 +441,16 @@ impl Feed for RecoveryFeed {
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.settle_some(fates);
         let (segments, offset) = self.sent;
-        let used: Vec<Left> = self.segments.drain(..segments.min(self.segments.len())).collect();
-        used.into_iter().for_each(|left| self.finish(left));
+        let used: Vec<Queued> = self.segments.drain(..segments.min(self.segments.len())).collect();
+        for Queued { left, run } in used {
+            self.finish(left);
+            if let Some(run) = run {
+                self.finish_run(run);
+            }
+        }
         self.offset = offset;
         if offset > 0
-            && let Some(left) = self.segments.front()
+            && let Some(Queued { left, .. }) = self.segments.front()
         {
             left.consume(left.segment.records() - left.segment.records_from(offset));
         }
@@ -284,6 +471,8 @@ impl Feed for RecoveryFeed {
     fn drop_all(&mut self) {
         self.segments.clear();
         self.runs.clear();
+        // What it finds is let go of when it ends.
+        self.looking = None;
     }
 
     fn trim(&mut self) {
