@@ -26,6 +26,9 @@ use crate::ship;
 ///
 /// Exits with 0 where everything that dead processes left was delivered, and where nothing was left; with 1 where
 /// something was refused, was damaged, or stays.
+///
+/// Files of other users stay where they are unless `--any-owner` is given: whoever can write in the directory could have
+/// anything sent under your key.
 #[derive(Args, Debug)]
 pub struct Replay {
     /// The directory that LOGBRIDGE_SPOOL_DIR or `Builder::spool` names
@@ -71,7 +74,8 @@ impl Replay {
     fn run_in(&self, environment: &Environment) -> Result<Verdict, Problem> {
         let target = self.target(environment)?;
         let depth = if self.dry_run { Depth::Records } else { Depth::Heads };
-        let found = survey(&self.directory, self.any_owner, depth).map_err(|error| cannot_look(&self.directory, &error))?;
+        let found =
+            survey(&self.directory, self.any_owner, depth).map_err(|error| cannot_look(&self.directory, &error))?;
         if found.runs.is_empty() && found.set_aside.is_empty() && !self.json {
             print(&nothing(&self.directory, found.others));
             return Ok(Verdict::Good);
@@ -109,7 +113,8 @@ impl Replay {
         drop(progress);
         let took = started.elapsed();
         // By the records: what is left is to be counted.
-        let after = survey(&self.directory, self.any_owner, Depth::Records).map_err(|error| cannot_look(&self.directory, &error))?;
+        let after = survey(&self.directory, self.any_owner, Depth::Records)
+            .map_err(|error| cannot_look(&self.directory, &error))?;
         let summary = Summary::new(target.endpoint, replayed, [before, &after], self.timeout, took);
         if let Some((why, help)) = summary.stopped() {
             error(why, help);

@@ -49,13 +49,15 @@ impl Directory {
         self.open_at(&c_string(name.as_bytes())?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     }
 
-    /// Opens a file that is there, for reading or for both. What is no regular file is an error, and is not opened: a pipe
-    /// would keep us waiting for ever, and a device may act on it.
-    pub(crate) fn open_regular(&self, name: &str, write: bool) -> io::Result<(File, FileFacts)> {
-        let check = |facts: &FileFacts| match facts.is_regular() {
-            true => Ok(()),
-            false => Err(refused(format!("it is {}", facts.kind))),
-        };
+    /// Opens a file that is there, for reading or for both. What is refused is an error with that text, and is not even
+    /// opened: a pipe would keep us waiting for ever, and a device may act on it.
+    pub(crate) fn open_unless(
+        &self,
+        refusal: impl Fn(&FileFacts) -> Option<String>,
+        name: &str,
+        write: bool,
+    ) -> io::Result<(File, FileFacts)> {
+        let check = |facts: &FileFacts| refusal(facts).map_or(Ok(()), |why| Err(refused(why)));
         check(&self.look_at(name)?)?;
         let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
         let file = self.open_at(&c_string(name.as_bytes())?, access | libc::O_NONBLOCK, 0)?;
@@ -71,9 +73,8 @@ impl Directory {
         let name = c_string(name.as_bytes())?;
         let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
         // SAFETY: the descriptor is open, `name` is a live C string, and `stat` has room for one struct stat.
-        let result = unsafe {
-            libc::fstatat(self.0.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW)
-        };
+        let result =
+            unsafe { libc::fstatat(self.0.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW) };
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -267,16 +268,23 @@ mod tests {
         assert_eq!(facts_of(&file).expect("facts"), directory.look_at("one").expect("facts"));
         std::os::unix::fs::symlink(path.join("one"), path.join("link")).expect("a link");
         assert_eq!(directory.look_at("link").expect("facts").kind, "a symbolic link");
-        let error = directory.open_regular("link", true).expect_err("a link");
-        assert_eq!(error.to_string(), "it is a symbolic link");
-        assert_eq!(directory.open_regular("..", false).expect_err("a directory").to_string(), "it is a directory");
+        let irregular = |facts: &FileFacts| (!facts.is_regular()).then(|| format!("it is {}", facts.kind));
+        let why = |name| directory.open_unless(irregular, name, true).expect_err(name).to_string();
+        assert_eq!([why("link"), why("..")], ["it is a symbolic link", "it is a directory"]);
+        assert!(directory.open_unless(|_| None, "link", true).is_err(), "also where nobody looks");
+        assert!(directory.open_unless(irregular, "one", true).is_ok());
         // Whatever becomes of the path.
         let moved = path.with_extension("moved");
         std::fs::rename(&path, &moved).expect("it moves");
         std::os::unix::fs::symlink(std::env::temp_dir(), &path).expect("a link");
         directory.rename("one", "two").expect("it is there");
         let mut names = Vec::new();
-        directory.list(|name| { names.push(name.to_owned()); true }).expect("a listing");
+        directory
+            .list(|name| {
+                names.push(name.to_owned());
+                true
+            })
+            .expect("a listing");
         names.sort_unstable();
         assert_eq!(names, ["link", "two"]);
         assert!(Directory::open(&path, false).is_err() && Directory::open(&path, true).is_ok());

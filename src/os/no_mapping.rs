@@ -74,7 +74,12 @@ impl Directory {
         match *self {}
     }
 
-    pub(crate) fn open_regular(&self, _name: &str, _write: bool) -> io::Result<(File, FileFacts)> {
+    pub(crate) fn open_unless(
+        &self,
+        _refusal: impl Fn(&FileFacts) -> Option<String>,
+        _name: &str,
+        _write: bool,
+    ) -> io::Result<(File, FileFacts)> {
         match *self {}
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::voice::Failure;
+use crate::config::bounded;
 use crate::thread::quietly;
 
 /// Orders to the ship thread, and its state.
@@ -179,7 +180,7 @@ pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: D
     }
 }
 
-/// A timeout that no clock can hold means for ever.
+/// When that time is up. A year at most: timers hold no more.
 pub(super) fn until(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
+    Instant::now().checked_add(bounded(timeout))
 }

@@ -8,6 +8,8 @@
 //! * Records keep the resource of the process that wrote them, oldest first.
 //! * Nobody waits for it: neither a flush nor the end of the process. What is not sent stays where it is.
 
+mod notices;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,11 +23,10 @@ use super::control::Control;
 use super::feed::{Feed, Request};
 use super::logs::Size;
 use crate::config::Delivery;
-use crate::escape::OneLine;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Ending, Found, Left, Outbox, Scout, Skipped, Spool};
+use crate::outbox::{Adopted, Found, Left, Outbox, Scout, Spool};
 use crate::signal::Signal;
 use crate::thread;
 
@@ -43,6 +44,11 @@ const FEW_RUNS: usize = 64;
 const MOST_READ: usize = 64;
 /// So many runs with files that cannot be sent stay locked, so that nobody else tells of them.
 const MOST_KEPT: usize = 64;
+
+/// A look is followed by so many times its duration without one, where nothing asks for it,
+const REST_FACTOR: u32 = 5;
+/// but by no longer time than this.
+const MOST_REST: Duration = Duration::from_secs(20);
 
 pub(super) struct RecoveryFeed {
     ledger: Arc<Ledger>,
@@ -89,6 +95,7 @@ struct Queued {
 /// A look at the directory, on its thread.
 struct Looking {
     thread: JoinHandle<()>,
+    since: Instant,
     seen: Arc<Mutex<Option<(Scout, Option<Found>)>>>,
 }
 
@@ -169,7 +176,7 @@ impl RecoveryFeed {
             control.wake();
         };
         match std::thread::Builder::new().name("logbridge-spool".to_owned()).spawn(looked) {
-            Ok(thread) => self.looking = Some(Looking { thread, seen }),
+            Ok(thread) => self.looking = Some(Looking { thread, since: Instant::now(), seen }),
             // The next look tries again.
             Err(_no_thread) => self.scout = Some(self.spool.scout()),
         }
@@ -181,7 +188,12 @@ impl RecoveryFeed {
         let has_ended = looking.thread.is_finished();
         let seen = looking.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         match seen {
-            Some((scout, found)) => self.take(scout, found),
+            Some((scout, found)) => {
+                self.take(scout, found);
+                // Where there is much to look through, it is not to become most of what this process does.
+                let rest = looking.since.elapsed().saturating_mul(REST_FACTOR).min(MOST_REST);
+                self.look_at = self.look_at.max(Instant::now() + rest);
+            }
             // It has panicked.
             None if has_ended => self.scout = Some(self.spool.scout()),
             None => self.looking = Some(looking),
@@ -204,27 +216,6 @@ impl RecoveryFeed {
             self.tell_surroundings(&found);
         }
         self.runs.extend(found.runs);
-    }
-
-    /// The directory itself, and what others have put there.
-    fn tell_surroundings(&mut self, found: &Found) {
-        let directory = self.spool.directory().display().to_string();
-        let directory = OneLine(&directory);
-        if let Some(why) = &found.exposure
-            && !std::mem::replace(&mut self.told_exposure, true)
-        {
-            let text = format!("the spool in {directory} is not private: {why}");
-            let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool exposed", text)
-                .note("whoever can write there can remove records; what other users put there is not sent")
-                .help("use a directory of this user only: chmod 700, or a new one below it, which is made so");
-            notice::say(&notice);
-        }
-        if found.foreign > 0 && !std::mem::replace(&mut self.told_foreign, true) {
-            let text = format!("the spool in {directory} has files of other users, which are not sent");
-            let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool foreign", text)
-                .help("`logbridge replay --any-owner` sends them, where it may open them");
-            notice::say(&notice);
-        }
     }
 
     fn sync(&mut self, now: Instant) {
@@ -297,31 +288,6 @@ impl RecoveryFeed {
         }
     }
 
-    fn tell_skipped(&self, skipped: &Skipped) {
-        let (text, help) = match skipped {
-            Skipped::Empty(length) => return self.spool.freed(*length),
-            // Once for all of them: whoever can write there may have put many.
-            Skipped::Unreadable(path, why) => {
-                let text = format!("{} in the spool cannot be sent: {why}", path.display());
-                let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), text);
-                notice::say(&notice.help("delete it when nobody wants to look at it any more"));
-                return;
-            }
-            Skipped::SetAside(path, why) => (
-                format!("{} in the spool cannot be sent: {why}", path.display()),
-                "delete it when nobody wants to look at it any more",
-            ),
-            Skipped::Version(path, version) => (
-                format!(
-                    "{} in the spool is of version {version} of its layout, which this one cannot read",
-                    path.display()
-                ),
-                "`logbridge replay` of the version that wrote it sends what is in it",
-            ),
-        };
-        notice::say(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
-    }
-
     fn finish_run(&mut self, run: Adopted) {
         if let Some(kept) = run.finish() {
             if self.kept.len() < MOST_KEPT { &mut self.kept } else { &mut self.skipped }.push(kept);
@@ -333,30 +299,6 @@ impl RecoveryFeed {
             let text = format!("{records} that other processes left in {directory} have been sent");
             notice::say(&Notice::information("spool sent", text));
         }
-    }
-
-    /// Once a minute at most: where processes come and go, this is nothing special.
-    fn tell_found(&self, found: &Found) {
-        let left: Vec<(&Adopted, u64)> =
-            found.runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
-        let records: u64 = left.iter().map(|(_, records)| records).sum();
-        let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
-        let who = match left.as_slice() {
-            [] => return,
-            several if found.has_more => format!("at least {} processes", several.len()),
-            [(run, _)] if run.pid == 0 => "a process".to_owned(),
-            [(run, _)] => format!("process {}", run.pid),
-            several => format!("{} processes", several.len()),
-        };
-        let ended = match (sudden, left.len()) {
-            (false, _) => "ended before everything was delivered",
-            (true, 1) => "was killed or crashed",
-            (true, _) => "were killed or crashed",
-        };
-        let (records, directory) = (Signal::Logs.count(records), self.spool.directory().display());
-        let and_more = if found.has_more { ", and those of the others," } else { "" };
-        let text = format!("{who} {ended}: about {records} left in {directory}{and_more} are sent now");
-        notice::say(&Notice::information("spool found", text));
     }
 }
 

@@ -125,12 +125,7 @@ impl Replay {
         }
     }
 
-    fn feed(
-        &self,
-        ledger: &Arc<Ledger>,
-        halted: &Arc<Mutex<Option<Failure>>>,
-        control: &Arc<Control>,
-    ) -> ReplayFeed {
+    fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>, control: &Arc<Control>) -> ReplayFeed {
         let Delivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so how much may be does not matter.

@@ -288,10 +288,7 @@ fn make_run_file(opened: &os::Directory, name: &str) -> bool {
 /// Locks a run.
 fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
     let take = || -> io::Result<Taken> {
-        let (mut file, facts) = opened.open_regular(name, true)?;
-        if directory.refusal(&facts).is_some() {
-            return Ok(Taken::Foreign);
-        }
+        let (mut file, facts) = directory.open_file(opened, name, true)?;
         if !os::lock(&file)? {
             return Ok(Taken::Theirs);
         }
@@ -309,7 +306,7 @@ fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
     };
     match take() {
         Ok(taken) => taken,
-        // It may not be opened, or is no file at all.
+        // It is refused, or may not be opened.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
             Taken::Foreign
         }

@@ -88,7 +88,10 @@ impl Directory {
             use std::os::unix::fs::DirBuilderExt as _;
             builder.mode(0o700);
         }
-        builder.create(&self.path)
+        builder.create(&self.path).map_err(|error| match fs::metadata(&self.path) {
+            Ok(facts) if !facts.is_dir() => io::Error::new(io::ErrorKind::NotADirectory, "it is no directory"),
+            _ => error,
+        })
     }
 
     pub(super) fn open(&self) -> io::Result<os::Directory> {
@@ -115,11 +118,7 @@ impl Directory {
 
     /// Opens a file that counts.
     pub(super) fn open_file(&self, opened: &os::Directory, name: &str, write: bool) -> io::Result<(File, FileFacts)> {
-        let (file, facts) = opened.open_regular(name, write)?;
-        match self.refusal(&facts) {
-            None => Ok((file, facts)),
-            Some(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
-        }
+        opened.open_unless(|facts| self.refusal(facts), name, write)
     }
 
     /// Who else can write there, in words.

@@ -267,11 +267,11 @@ impl Spool {
     fn measure(&self, opened: &os::Directory) {
         let Ok(listing) = list_some(opened, MOST_LOOKED_AT) else { return };
         let half = self.config.max_bytes / 2 + 1;
-        let bytes = listing.bytes(opened);
-        self.note_others(if listing.is_whole { bytes } else { bytes.max(half) });
-        if self.is_scarce() {
-            self.freed(adopt::make_room(&self.directory, opened, &listing, half));
+        let mut bytes = listing.bytes(opened);
+        if bytes >= half {
+            bytes = bytes.saturating_sub(adopt::make_room(&self.directory, opened, &listing, half));
         }
+        self.note_others(if listing.is_whole { bytes } else { bytes.max(half) });
     }
 
     /// A file whose records have met their fates is not wanted any more.
@@ -448,3 +448,7 @@ mod tests;
 #[cfg(test)]
 #[path = "sharing_tests.rs"]
 mod sharing_tests;
+
+#[cfg(all(test, unix))]
+#[path = "attack_tests.rs"]
+mod attack_tests;

@@ -278,7 +278,9 @@ fn what_cannot_be_read_stops_nothing() {
                 left.finish();
             }
             Err(Skipped::Empty(_)) => {}
-            Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _)) => skipped.push(path.to_string_lossy().into_owned()),
+            Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _)) => {
+                skipped.push(path.to_string_lossy().into_owned())
+            }
             Err(Skipped::Version(_, version)) => skipped.push(format!("version {version}")),
         }
     }
