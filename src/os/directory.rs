@@ -222,14 +222,20 @@ pub(crate) fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// What a path leads to, in words.
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)] // The type differs between systems.
+pub(crate) fn kind_of(path: &Path) -> io::Result<&'static str> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(kind(std::fs::metadata(path)?.mode() as libc::mode_t))
+}
+
 /// Opens a file that a user has named, for reading. Links are followed. Anything but a regular file is an error, and is
 /// not waited for.
 pub(crate) fn open_named(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    // Before it is opened: a device may act on that.
     let check = |kind| if kind == FileFacts::REGULAR { Ok(()) } else { Err(refused(format!("it is {kind}"))) };
-    let named = std::fs::metadata(path)?;
-    check(kind(std::os::unix::fs::MetadataExt::mode(&named) as libc::mode_t))?;
+    // Before it is opened: a device may act on that.
+    check(kind_of(path)?)?;
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     check(facts_of(&file)?.kind)?;
     Ok(file)

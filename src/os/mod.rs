@@ -32,11 +32,11 @@ use std::time::SystemTime;
 #[cfg(all(test, unix))]
 pub(crate) use directory::calls;
 #[cfg(unix)]
-pub(crate) use directory::{Directory, effective_user, facts_of, open_named};
+pub(crate) use directory::{Directory, effective_user, facts_of, kind_of, open_named};
 #[cfg(feature = "cli")]
 pub(crate) use mapping::is_locked;
 #[cfg(not(unix))]
-pub(crate) use mapping::{Directory, effective_user, facts_of, open_named};
+pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of, open_named};
 pub(crate) use mapping::{Mapping, lock, page_size, reserve};
 
 /// Which file it is, whatever its name is.

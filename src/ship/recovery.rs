@@ -37,9 +37,9 @@ const REQUEST_BYTES: usize = 1 << 20;
 /// How often while it cannot be used.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So many runs are held at most, those aside that have files which cannot be sent.
-const MOST_RUNS: usize = 256;
+const MOST_RUNS: usize = 512;
 /// Where fewer are held, and more are left, some more are looked for.
-const FEW_RUNS: usize = 64;
+const FEW_RUNS: usize = 128;
 /// So many files are read for one request at most.
 const MOST_READ: usize = 64;
 /// So many runs with files that cannot be sent stay locked, so that nobody else tells of them.
@@ -236,9 +236,10 @@ impl RecoveryFeed {
     fn fill(&mut self) {
         let room = self.room();
         let bytes = |segments: &VecDeque<Queued>| segments.iter().map(|next| next.left.segment.bytes().len()).sum();
-        for _ in self.segments.len()..MOST_READ {
+        // Each run takes one step more than it has files.
+        for _ in 0..2 * MOST_READ {
             let waiting: usize = bytes(&self.segments);
-            if waiting.saturating_sub(self.offset) >= room {
+            if self.segments.len() >= MOST_READ || waiting.saturating_sub(self.offset) >= room {
                 return;
             }
             let Some(run) = self.runs.front_mut() else { return };

@@ -117,10 +117,16 @@ fn paths_of_what_never_ends_stop_nothing() {
             let _in_time = child.within(SLACK).said(&format!("cannot be read: {why}"));
         }
     }
-    for name in ["pipe", "link", "huge", "/dev/zero", "dangling"] {
+    for (name, why) in [
+        ("pipe", "it is a named pipe"),
+        ("link", "it is a named pipe"),
+        ("huge", "it is a regular file"),
+        ("/dev/zero", "it is a device"),
+        ("dangling", ""),
+    ] {
         let child = Child::new("log_at_once").towards(&nowhere.url).env("LOGBRIDGE_EXIT_TIMEOUT", "100ms");
         let child = child.env("LOGBRIDGE_SPOOL_DIR", path(name)).run().success().within(SLACK);
-        let _in_time = child.said("cannot be used: ").said("it waited in memory").count("here");
+        let _in_time = child.said(&format!("cannot be used: {why}")).said("waited in memory and is lost");
     }
     // What is a file in the end is read, as that of a ConfigMap is.
     fs::write(path("levels"), "warn\n").expect("written");

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contents::{contents_of, head_of};
-use super::directory::{Directory, Files, Listing, Place, list, run_file_of};
+use super::directory::{Directory, Files, Listing, Place, list, run_file_of, segments_of};
 use super::format::{CONSUMED, Damage, Unreadable, estimate, is_empty, maker, read, used, word};
 use super::run_file;
 use crate::os::{self, FileFacts, FileId, Mapping};
@@ -25,7 +25,7 @@ use crate::outbox::frame::salt_frame;
 /// A file of a run that is being begun has no name yet; after this time, nobody is beginning it any more.
 const BEGINNING: Duration = Duration::from_secs(60);
 /// So many runs are taken at once. Each is a mapping, of which a process may have 65530.
-const MOST_RUNS: usize = 128;
+const MOST_RUNS: usize = 256;
 /// So many runs at most are asked whether their process is dead, to make room for one that begins.
 const MOST_SLIMMED: usize = 32;
 
@@ -156,10 +156,11 @@ impl Scout {
         found.has_more = !self.candidates.is_empty();
         if !taken.is_empty() {
             // Only now, since they have made files until they died.
-            let mut listing = list(&opened)?;
+            let mut segments = segments_of(&opened, taken.iter().map(|(run, ..)| run.clone()))?;
             let place = Arc::new(place);
             for taken in taken {
-                let run = adopted(taken, &opened, &place, &mut listing, &mut found.freed);
+                let segments = segments.remove(&taken.0).unwrap_or_default();
+                let run = adopted(taken, segments, &opened, &place, &mut found.freed);
                 found.runs.extend(run);
             }
         }
@@ -185,12 +186,11 @@ impl Scout {
 /// Takes over the segments of a run that is locked; `None` where it has none.
 fn adopted(
     (run, has_file, lock, mut pid, ending): (String, bool, Mapping, u32, Ending),
+    mut segments: Vec<String>,
     opened: &os::Directory,
     place: &Arc<Place>,
-    listing: &mut Listing,
     freed: &mut usize,
 ) -> Option<Adopted> {
-    let mut segments = listing.runs.remove(&run).map_or_else(Vec::new, |files| files.segments);
     let (mut records, mut makers) = (0, 0);
     segments.retain(|name| {
         let Ok(slim) = slim(place.directory(), opened, name, has_file) else {

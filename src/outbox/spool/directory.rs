@@ -9,7 +9,7 @@
 //! * Files count that are regular, have one name, and belong to the effective user of this process: what another user wrote
 //!   is not sent under our key, and a link to a file of ours elsewhere is not changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,10 @@ impl Directory {
             builder.mode(0o700);
         }
         builder.create(&self.path).map_err(|error| match fs::metadata(&self.path) {
-            Ok(facts) if !facts.is_dir() => io::Error::new(io::ErrorKind::NotADirectory, "it is no directory"),
+            Ok(facts) if !facts.is_dir() => {
+                let kind = os::kind_of(&self.path).unwrap_or("no directory");
+                io::Error::new(io::ErrorKind::NotADirectory, format!("it is {kind}"))
+            }
             _ => error,
         })
     }
@@ -199,12 +202,31 @@ pub(super) fn list_some(opened: &os::Directory, most: usize) -> io::Result<Listi
     Ok(listing)
 }
 
+/// The segments of these runs.
+pub(super) fn segments_of(
+    opened: &os::Directory,
+    runs: impl IntoIterator<Item = String>,
+) -> io::Result<HashMap<String, Vec<String>>> {
+    let mut segments: HashMap<_, _> = runs.into_iter().map(|run| (run, Vec::new())).collect();
+    opened.list(|name| {
+        if let Some((stem, SEGMENT)) = name.rsplit_once('.')
+            && let Some(segments) = segments.get_mut(run_of(stem))
+        {
+            segments.push(name.to_owned());
+        }
+        true
+    })?;
+    Ok(segments)
+}
+
 impl Listing {
     fn add(&mut self, name: &str) {
         let (stem, kind) = name.rsplit_once('.').unwrap_or_default();
         match kind {
             // Whoever gave it such a name is not us.
-            _ if name.chars().any(escape::is_unsafe) => self.others.push(name.to_owned()),
+            _ if !name.bytes().all(|byte| byte.is_ascii_graphic()) && name.chars().any(escape::is_unsafe) => {
+                self.others.push(name.to_owned())
+            }
             RUN if stem.starts_with('.') => self.begun.push(name.to_owned()),
             RUN => self.runs.entry(stem.to_owned()).or_default().has_file = true,
             SEGMENT => self.runs.entry(run_of(stem).to_owned()).or_default().segments.push(name.to_owned()),

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use adopt::{Adopted, Ending, Found, Left, Scout, Skipped};
 pub(crate) use directory::Directory;
-use directory::{Place, list, list_some, run_file_of};
+use directory::{Place, list_some, run_file_of, segments_of};
 pub(crate) use file::SpoolFile;
 use format::Origin;
 
@@ -73,7 +73,7 @@ const MOST_FILES: usize = 16384;
 /// So many runs are remembered whose files are gone from where they were.
 const MOST_FORMER: usize = 16;
 /// So many files at most are looked at before the first record is accepted. The others are looked at by the ship thread.
-const MOST_LOOKED_AT: usize = 1024;
+const MOST_LOOKED_AT: usize = 512;
 
 /// This process's side of a spool directory.
 #[derive(Debug)]
@@ -420,8 +420,8 @@ impl Spool {
         let run = self.lock_run().as_ref().map(|run| (run.name.clone(), Arc::clone(&run.place)));
         let Some((name, place)) = run else { return };
         let Ok(opened) = place.open() else { return };
-        let files = list(&opened).ok().and_then(|mut listing| listing.runs.remove(&name)).unwrap_or_default();
-        for segment in files.segments {
+        let segments = segments_of(&opened, [name.clone()]).ok().and_then(|mut all| all.remove(&name));
+        for segment in segments.unwrap_or_default() {
             if let Ok((file, _)) = place.directory().open_file(&opened, &segment, false) {
                 let _the_next_one_tries_again = file.sync_data();
             }
