@@ -32,8 +32,9 @@ mod tests {
 
     #[test]
     fn no_time_of_a_variable_is_longer_than_a_year_and_each_that_was_is_found() {
-        let most = u64::MAX.to_string();
-        let (block, window) = (format!("block={most}"), format!("1/{most}s"));
+        // Milliseconds, and the longest that can be written.
+        let (millis, most) = (u64::MAX.to_string(), format!("{}s", u64::MAX));
+        let (block, window) = (format!("block={most}"), format!("1/{most}"));
         let vars = [
             ("LOGBRIDGE_EXIT_TIMEOUT", most.as_str()),
             ("LOGBRIDGE_OVERLOAD", &block),
@@ -42,9 +43,9 @@ mod tests {
             ("OTEL_BLRP_EXPORT_TIMEOUT", &most),
             ("OTEL_BLRP_SCHEDULE_DELAY", &most),
             ("OTEL_BSP_EXPORT_TIMEOUT", &most),
-            ("OTEL_BSP_SCHEDULE_DELAY", &most),
+            ("OTEL_BSP_SCHEDULE_DELAY", &millis),
             ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", &most),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", &most),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", &millis),
         ];
         let mut all = vars.to_vec();
         all.extend([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("LOGBRIDGE_SPOOL_DIR", "/spool")]);

@@ -92,11 +92,14 @@ struct Queued {
     run: Option<Adopted>,
 }
 
+/// The one who looks, and what it has found.
+type Seen = (Scout, Option<Found>);
+
 /// A look at the directory, on its thread.
 struct Looking {
     thread: JoinHandle<()>,
     since: Instant,
-    seen: Arc<Mutex<Option<(Scout, Option<Found>)>>>,
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 impl RecoveryFeed {

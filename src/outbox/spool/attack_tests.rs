@@ -392,5 +392,5 @@ fn where_room_is_scarce_a_log_call_frees_no_more_than_it_needs() {
     append(&outbox, "a record");
     let spent = os::calls() - calls;
     assert!(spent <= 200 + 32 * 10 + 40, "{spent} calls for the first record");
-    assert!(folder.directory().bytes() + (32 * 60 << 10) <= before + (2 << 20), "what was free is given back");
+    assert!(folder.directory().bytes() + 32 * (60 << 10) <= before + (2 << 20), "what was free is given back");
 }

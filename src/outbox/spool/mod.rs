@@ -449,6 +449,7 @@ mod tests;
 #[path = "sharing_tests.rs"]
 mod sharing_tests;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[path = "attack_tests.rs"]
 mod attack_tests;
