@@ -5,16 +5,21 @@ use std::fmt;
 use std::path::Path;
 
 use super::Source;
-use super::named_file::read;
+use super::named_file::{never_ends, read};
 use super::resolve::Resolver;
 use super::route::names;
 use crate::signal::Signal;
+
+/// Where the platform's roots are read instead, as OpenSSL does it.
+const PLATFORM_ROOTS: &str = "SSL_CERT_FILE";
 
 /// Certificates, as PEM files have them.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub(crate) struct Tls {
     /// In the place of the platform's roots.
     pub(crate) roots: Option<Vec<u8>>,
+    /// Why the platform's roots are not to be read: the file that is named in their place would never end.
+    pub(crate) no_platform_roots: Option<String>,
     /// The client's own certificates, and their key.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -46,7 +51,9 @@ impl Resolver<'_> {
                 format!("without OTEL_EXPORTER_OTLP_{missing} it is of no use, so no client certificate is sent");
             self.error(&kind::BAD_VALUE, &variable, &problem, "name both files, or neither");
         }
-        Tls { roots, identity: certificate.zip(key) }
+        let no_platform_roots = self.environment.get(PLATFORM_ROOTS).and_then(|path| never_ends(Path::new(path)));
+        let no_platform_roots = no_platform_roots.map(|why| format!("{PLATFORM_ROOTS} cannot be read: {why}"));
+        Tls { roots, no_platform_roots, identity: certificate.zip(key) }
     }
 
     /// The content of a file that a variable names.

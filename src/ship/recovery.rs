@@ -175,13 +175,14 @@ impl RecoveryFeed {
         let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
         let looked = move || {
             thread::mark_own();
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(look());
+            let seen = look();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
             control.wake();
         };
         match std::thread::Builder::new().name("logbridge-spool".to_owned()).spawn(looked) {
             Ok(thread) => self.looking = Some(Looking { thread, since: Instant::now(), seen }),
             // The next look tries again.
-            Err(_no_thread) => self.scout = Some(self.spool.scout()),
+            Err(_no_thread) => self.begin_anew(),
         }
     }
 
@@ -198,9 +199,14 @@ impl RecoveryFeed {
                 self.look_at = self.look_at.max(Instant::now() + rest);
             }
             // It has panicked.
-            None if has_ended => self.scout = Some(self.spool.scout()),
+            None if has_ended => self.begin_anew(),
             None => self.looking = Some(looking),
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.scout = Some(self.spool.scout());
+        self.has_more = false;
     }
 
     fn take(&mut self, scout: Scout, found: Option<Found>) {

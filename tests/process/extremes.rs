@@ -128,6 +128,10 @@ fn paths_of_what_never_ends_stop_nothing() {
         let child = child.env("LOGBRIDGE_SPOOL_DIR", path(name)).run().success().within(SLACK);
         let _in_time = child.said(&format!("cannot be used: {why}")).said("waited in memory and is lost");
     }
+    // What is read by others is looked at first.
+    let child = Child::new("log_at_once").towards("https://127.0.0.1:1").env("LOGBRIDGE_EXIT_TIMEOUT", "100ms");
+    let child = child.env("SSL_CERT_FILE", path("pipe")).run().success().within(SLACK);
+    assert_eq!(child.said("SSL_CERT_FILE cannot be read: it is a named pipe").count("here"), 2);
     // What is a file in the end is read, as that of a ConfigMap is.
     fs::write(path("levels"), "warn\n").expect("written");
     symlink(path("levels"), path("to levels")).expect("a link");

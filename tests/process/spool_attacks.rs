@@ -147,7 +147,7 @@ fn in_a_directory_that_all_can_write_only_files_of_this_user_count() {
     if !is_root {
         return;
     }
-    let child = child.said("has files of other users, which are not sent");
+    let child = child.said("has files that are not sent: they belong to other users, or");
     // All that have records are there.
     let kept: Vec<String> = folder.files();
     assert!(!kept.is_empty() && kept.iter().all(|name| theirs.contains(name)), "{kept:?}: {child}");

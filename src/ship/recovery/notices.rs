@@ -22,7 +22,9 @@ impl RecoveryFeed {
             notice::say(&notice);
         }
         if found.foreign > 0 && !std::mem::replace(&mut self.told_foreign, true) {
-            let text = format!("the spool in {directory} has files of other users, which are not sent");
+            let text = format!(
+                "the spool in {directory} has files that are not sent: they belong to other users, or are no regular files"
+            );
             let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool foreign", text)
                 .help("`logbridge replay --any-owner` sends them, where it may open them");
             notice::say(&notice);
