@@ -26,6 +26,8 @@ mod dying;
 mod endpoint;
 #[path = "process/exit.rs"]
 mod exit;
+#[path = "process/extremes.rs"]
+mod extremes;
 #[path = "process/fork.rs"]
 mod fork;
 #[path = "process/fork_states.rs"]
@@ -68,6 +70,8 @@ mod spans;
 mod spool;
 #[path = "process/spool_attacks.rs"]
 mod spool_attacks;
+#[path = "process/spool_crowd.rs"]
+mod spool_crowd;
 #[path = "process/spool_forks.rs"]
 mod spool_forks;
 #[path = "process/spool_trouble.rs"]
@@ -114,10 +118,12 @@ const GROUPS: &[Group] = &[
     carriers::GROUP,
     levels::GROUP,
     bounds::GROUP,
+    extremes::GROUP,
     overload::GROUP,
     contents::GROUP,
     spool::GROUP,
     spool_attacks::GROUP,
+    spool_crowd::GROUP,
     spool_forks::GROUP,
     replay::GROUP,
     spool_trouble::GROUP,

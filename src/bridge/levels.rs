@@ -62,7 +62,7 @@ impl Levels {
         self.change(|set| set.name(target, threshold, Origin::RunTime, BY));
     }
 
-    /// The same for a limited time, after which it is as it was before anything was set here for the target.
+    /// The same for a limited time, a year at most, after which it is as it was before anything was set here for the target.
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
         self.change(|set| set.name(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));

@@ -14,6 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use levels::Levels;
 
+use crate::config::bounded;
 use crate::diagnose::{Check, Configuration, Explanation, Report, check, explain};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
@@ -44,7 +45,7 @@ impl Bridge {
     /// fate: [`Error::pending`], [`Error::rejected`], [`Error::dropped`], [`Error::unconfirmed`] of records, their likes
     /// for spans, and [`Error::is_timeout`], [`Error::is_lost`], [`Error::is_unconfirmed`] for both together.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        self.pipeline.flush_all(timeout)
+        self.pipeline.flush_all(bounded(timeout))
     }
 
     /// Delivers what is there, takes no more records and spans for the endpoint, and ends the ship thread. The console
@@ -58,7 +59,7 @@ impl Bridge {
     #[track_caller]
     pub fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.note_shutdown(Location::caller());
-        self.pipeline.shutdown_all(timeout)
+        self.pipeline.shutdown_all(bounded(timeout))
     }
 
     /// What became of every record.
@@ -98,7 +99,7 @@ impl Bridge {
     /// let through are sent like any other, and stay at the endpoint.
     #[must_use]
     pub fn check(&self, timeout: Duration) -> Check {
-        check(&self.pipeline, timeout)
+        check(&self.pipeline, bounded(timeout))
     }
 
     /// A layer for a `tracing_subscriber` registry of your own.

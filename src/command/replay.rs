@@ -26,6 +26,9 @@ use crate::ship;
 ///
 /// Exits with 0 where everything that dead processes left was delivered, and where nothing was left; with 1 where
 /// something was refused, was damaged, or stays.
+///
+/// Files of other users stay where they are unless `--any-owner` is given: whoever can write in the directory could have
+/// anything sent under your key.
 #[derive(Args, Debug)]
 pub struct Replay {
     /// The directory that LOGBRIDGE_SPOOL_DIR or `Builder::spool` names
@@ -37,6 +40,9 @@ pub struct Replay {
     /// Give up after this time without progress: 500ms, 30s, 5m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     timeout: Duration,
+    /// Send what other users' processes have left too
+    #[arg(long)]
+    any_owner: bool,
     /// Show what would be sent; send and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -68,7 +74,8 @@ impl Replay {
     fn run_in(&self, environment: &Environment) -> Result<Verdict, Problem> {
         let target = self.target(environment)?;
         let depth = if self.dry_run { Depth::Records } else { Depth::Heads };
-        let found = survey(&self.directory, depth).map_err(|error| cannot_look(&self.directory, &error))?;
+        let found =
+            survey(&self.directory, self.any_owner, depth).map_err(|error| cannot_look(&self.directory, &error))?;
         if found.runs.is_empty() && found.set_aside.is_empty() && !self.json {
             print(&nothing(&self.directory, found.others));
             return Ok(Verdict::Good);
@@ -94,6 +101,7 @@ impl Replay {
         let mut progress = Progress::new(number, environment.get("TERM") == Some("dumb"));
         let replay = ship::Replay {
             directory: self.directory.clone(),
+            any_owner: self.any_owner,
             delivery: target.delivery,
             patience: self.timeout,
             records: number,
@@ -105,7 +113,8 @@ impl Replay {
         drop(progress);
         let took = started.elapsed();
         // By the records: what is left is to be counted.
-        let after = survey(&self.directory, Depth::Records).map_err(|error| cannot_look(&self.directory, &error))?;
+        let after = survey(&self.directory, self.any_owner, Depth::Records)
+            .map_err(|error| cannot_look(&self.directory, &error))?;
         let summary = Summary::new(target.endpoint, replayed, [before, &after], self.timeout, took);
         if let Some((why, help)) = summary.stopped() {
             error(why, help);

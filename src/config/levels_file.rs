@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::named_file;
 use crate::finding::{Finding, Severity, kind};
 use crate::levels::{LevelSets, Origin, Stage, parse};
 
@@ -45,12 +46,12 @@ impl LevelsFile {
 
     /// The first look, before the program begins: what is there is taken at once.
     pub(crate) fn first(&mut self) -> Looked {
-        self.candidate = std::fs::read(&self.path).ok();
+        self.candidate = named_file::read(&self.path).ok();
         self.look()
     }
 
     pub(crate) fn look(&mut self) -> Looked {
-        let content = match std::fs::read(&self.path) {
+        let content = match named_file::read(&self.path) {
             Ok(content) => content,
             Err(error) => {
                 let is_news = !std::mem::replace(&mut self.missing, true);
@@ -143,6 +144,30 @@ impl LevelsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_told_once_and_not_waited_for() {
+        let folder = std::env::temp_dir().join(format!("logbridge-levels-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("levels");
+        let status = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(status.success());
+        let mut file = LevelsFile::new(path.clone());
+        let Looked::Bad(finding) = file.first() else { panic!("it is a pipe") };
+        assert!(finding.to_string().contains("cannot be read: it is a named pipe"), "{finding}");
+        assert!(matches!(file.look(), Looked::Same), "told once");
+        // As a ConfigMap is: a link to a file that is replaced by a link to another one.
+        std::fs::remove_file(&path).expect("the pipe");
+        for (version, text) in [("one", "info\n"), ("two", "debug\n")] {
+            std::fs::write(folder.join(version), text).expect("written");
+            std::os::unix::fs::symlink(folder.join(version), folder.join("new")).expect("a link");
+            std::fs::rename(folder.join("new"), &path).expect("in one step");
+            assert!(matches!(file.look(), Looked::Same), "it has to look the same twice");
+            assert!(matches!(file.look(), Looked::News(_)), "{version}");
+        }
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
 
     fn content(text: &str) -> Result<FileLevels, String> {
         read(Path::new("levels"), text.as_bytes()).map_err(|finding| finding.to_string())

@@ -13,6 +13,7 @@ mod levels_file;
 mod limits;
 mod lint;
 mod memory;
+mod named_file;
 mod names;
 mod overload;
 mod protocol;
@@ -27,6 +28,7 @@ mod route;
 mod secrets;
 mod setting;
 mod spool;
+mod time;
 mod tls;
 mod traces;
 
@@ -57,6 +59,7 @@ pub(crate) use setting::settings_table;
 pub(crate) use setting::{Setting, Source};
 pub(crate) use spool::SpoolConfig;
 pub use spool::{Spool, SpoolSync};
+pub(crate) use time::bounded;
 pub(crate) use tls::Tls;
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};

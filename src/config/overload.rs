@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::resolve::{FOR_EVER, Resolver, split_unit};
+use super::resolve::{Resolver, split_unit};
+use super::time::bounded;
 use super::{Settings, Source};
 use crate::finding::{Finding, Severity, kind};
 
@@ -114,7 +115,7 @@ impl Resolver<'_> {
             None => self.overload_of_environment().unwrap_or((Overload::default(), Source::BuiltIn)),
         };
         let decided = match decided {
-            Overload::Block(most) => Overload::Block(most.min(FOR_EVER)),
+            Overload::Block(most) => Overload::Block(bounded(most)),
             other => other,
         };
         self.keep("logs overload", decided.to_string(), source);
@@ -131,6 +132,9 @@ impl Resolver<'_> {
                 Some(meant) => Finding { corrected: Some(meant), ..finding },
                 None => finding.help("write drop-newest, drop-oldest, drop-least-severe, block or block=500ms"),
             });
+        }
+        if let Some(Overload::Block(most)) = overload {
+            self.check_time(VARIABLE, most);
         }
         Some((overload?, Source::Variable(VARIABLE)))
     }
@@ -160,7 +164,6 @@ mod tests {
             ("block=0", Overload::Block(Duration::ZERO), "block=0ms"),
             ("block=250", Overload::Block(Duration::from_millis(250)), "block=250ms"),
             ("BLOCK=2s", Overload::Block(Duration::from_secs(2)), "block=2s"),
-            ("block=99999999999s", Overload::Block(FOR_EVER), "block=31536000s"),
         ] {
             let config = resolve(value);
             assert_eq!(decided(&config), overload, "{value}");
@@ -198,6 +201,6 @@ mod tests {
         let settings = Settings { overload: Some(Overload::Block(Duration::MAX)), ..Settings::default() };
         let vars = [("OTEL_LOGS_EXPORTER", "otlp"), (VARIABLE, "drop-oldest")];
         let config = settings.resolve(&Environment::from(vars)).expect("resolves");
-        assert_eq!(decided(&config), Overload::Block(FOR_EVER), "no clock can hold more");
+        assert_eq!(decided(&config), Overload::Block(bounded(Duration::MAX)), "no clock can hold more");
     }
 }

@@ -7,6 +7,7 @@ use log::LevelFilter;
 use super::environment::{Environment, parse_bool};
 use super::lint::lint;
 use super::setting::{on_off, sent, time};
+use super::time::bounded;
 use super::{
     Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting, Settings,
     Source, defaults,
@@ -17,9 +18,6 @@ use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, pars
 use crate::notice::{Loudness, Notice};
 use crate::os;
 use crate::signal::Signal;
-
-/// Longer times mean the same: no clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
-pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Settings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
@@ -418,7 +416,7 @@ impl Resolver<'_> {
             Some(code) => (code, Source::Code),
             None => self.duration(variables).unwrap_or((built_in, Source::BuiltIn)),
         };
-        let decided = decided.min(FOR_EVER);
+        let decided = bounded(decided);
         self.keep(name, time(decided), source);
         decided
     }
@@ -447,7 +445,9 @@ impl Resolver<'_> {
             let problem = format!("`{value}` is no time; the default is used");
             self.error(&kind::BAD_VALUE, variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
-        Some((duration?, Source::of(variables, variable)))
+        let (duration, source) = (duration?, Source::of(variables, variable));
+        self.check_time(variable, duration);
+        Some((bounded(duration), source))
     }
 }
 

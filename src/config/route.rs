@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::destination::CodeTraces;
 use super::endpoint::{DEFAULT_ENDPOINT, DEFAULT_GRPC_ENDPOINT};
 use super::headers::{header, parse_headers, shown};
-use super::resolve::{FOR_EVER, Resolver};
+use super::resolve::Resolver;
 use super::setting::time;
+use super::time::bounded;
 use super::traces::traces_beside;
 use super::{CodeEndpoint, Endpoint, Header, Otlp, Protocol, Route, Source, defaults};
 use crate::error::Error;
@@ -81,7 +82,7 @@ impl Resolver<'_> {
         if let Some(export) = export.filter(|export| export.0 < decided.0) {
             decided = export;
         }
-        let (timeout, source) = (decided.0.min(FOR_EVER), decided.1);
+        let (timeout, source) = (bounded(decided.0), decided.1);
         self.keep(words(signal).timeout, time(timeout), source);
         timeout
     }

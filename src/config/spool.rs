@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::resolve::Resolver;
+use super::time::bounded;
 use super::{Settings, Source, defaults};
 use crate::finding::{Finding, Severity, kind};
 
@@ -25,7 +26,8 @@ const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 /// said once and records wait in memory until it can. All blocks of a file are reserved before it is used, so that a full
 /// disk is no SIGBUS. What remains: on copy-on-write file systems reserved blocks may still run out, the device may fail,
 /// and somebody may truncate a file that is in use; the kernel then sends SIGBUS. The directory is made for its owner only
-/// (0700, files 0600). On tmpfs it counts as memory. Records lie in it as they will be sent: redacted, but not encrypted.
+/// (0700, files 0600). If others can write in it, logbridge prints one warning: links in it are not followed, and only files
+/// of the effective user of the process are sent. On tmpfs it counts as memory. Records lie in it as they will be sent: redacted, but not encrypted.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -152,7 +154,7 @@ impl Resolver<'_> {
             None => self.spool_sync(),
         };
         let sync = match sync {
-            SpoolSync::Every(time) => Some(time.max(defaults::MIN_SPOOL_SYNC)),
+            SpoolSync::Every(time) => Some(bounded(time).max(defaults::MIN_SPOOL_SYNC)),
             SpoolSync::Never => None,
         };
         self.keep("spool sync", sync.map_or_else(|| "never".to_owned(), |time| format!("every {time:?}")), source);
@@ -170,6 +172,9 @@ impl Resolver<'_> {
                 format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
             let finding = Finding::new(&kind::BAD_VALUE, Severity::Error, SYNC, problem);
             self.find(finding.help("write a time such as 5s or 500ms, or never"));
+        }
+        if let Some(time) = time {
+            self.check_time(SYNC, time);
         }
         time.map_or((SpoolSync::Never, Source::BuiltIn), |time| (SpoolSync::Every(time), Source::Variable(SYNC)))
     }

@@ -10,8 +10,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -173,18 +171,6 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<bool> {
             io::ErrorKind::Interrupted => {}
             _ => return Err(error),
         }
-    }
-}
-
-/// Opens a file that is there, for reading or for both. What is no regular file is an error: a link would have us write
-/// to what it points to, and a pipe would keep us waiting for ever.
-pub(crate) fn open_regular(path: &Path, write: bool) -> io::Result<File> {
-    let mut options = File::options();
-    options.read(true).write(write).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
     }
 }
 

@@ -9,6 +9,8 @@
 #[cfg(all(test, not(logbridge_loom)))]
 pub(crate) mod allocations;
 #[cfg(unix)]
+mod directory;
+#[cfg(unix)]
 #[path = "unix.rs"]
 mod imp;
 #[cfg(not(unix))]
@@ -32,12 +34,50 @@ mod signals;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+#[cfg(all(test, unix))]
+pub(crate) use directory::calls;
+#[cfg(unix)]
+pub(crate) use directory::{Directory, effective_user, facts_of, kind_of, open_named};
 #[cfg(feature = "cli")]
 pub(crate) use mapping::is_locked;
-pub(crate) use mapping::{Mapping, lock, open_regular, page_size, reserve};
+#[cfg(not(unix))]
+pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of, open_named};
+pub(crate) use mapping::{Mapping, lock, page_size, reserve};
 pub(crate) use per_process::{PerProcess, Placed};
+
+/// Which file it is, whatever its name is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct FileFacts {
+    pub(crate) id: FileId,
+    /// What it is, in words.
+    pub(crate) kind: &'static str,
+    /// The user that it belongs to.
+    pub(crate) owner: u32,
+    /// How many names it has.
+    pub(crate) links: u64,
+    pub(crate) length: u64,
+    /// Who may do what with it.
+    pub(crate) mode: u32,
+    /// When it was changed last, to the second.
+    pub(crate) modified: SystemTime,
+}
+
+impl FileFacts {
+    const REGULAR: &str = "a regular file";
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.kind == Self::REGULAR
+    }
+}
 
 /// One of the two standard output streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -33,7 +33,7 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
 
 pub(super) fn write_at_once(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     // A disk may be slow, but nobody has to read from it.
-    let is_file = || status(stream).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
+    let is_file = || status(descriptor(stream)).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
     match write_no_wait(stream, bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_file() => write(stream, bytes),
         result => result,

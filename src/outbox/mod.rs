@@ -42,7 +42,7 @@ pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{Queued, SpanQueue};
 #[cfg(feature = "cli")]
 pub(crate) use spool::survey;
-pub(crate) use spool::{Adopted, Directory, Ending, Left, Skipped, Spool};
+pub(crate) use spool::{Adopted, Ending, Found, Left, Scout, Skipped, Spool};
 use sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 use crate::config::Overload;

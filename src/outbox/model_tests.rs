@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
+use super::spool::Directory;
 use super::tests::{frame_of, offer, recycle};
 use super::*;
 use crate::config::SpoolConfig;
@@ -99,8 +100,8 @@ impl Config {
         if let Some(max_bytes) = self.spool_bytes {
             let config = SpoolConfig { directory: folder.to_owned(), max_bytes, sync: None };
             let spool = Arc::new(Spool::new(config, RESOURCE.to_vec()));
-            if let Ok(found) = Directory(folder.to_owned()).adopt() {
-                spool.note_others(found.bytes);
+            if let Ok(found) = Directory::at(folder.to_owned()).adopt() {
+                spool.note_others(found.bytes.unwrap_or(0));
             }
             outbox = outbox.with_spool(spool);
         }
@@ -273,7 +274,7 @@ impl Model {
             return;
         }
         let is_here = |segment: &&Segment| numbers(segment, 0).last() == Some(&number);
-        let is_durable = |segment: &Segment| segment.file().is_some_and(Path::exists);
+        let is_durable = |segment: &Segment| segment.file().is_some_and(|path| path.exists());
         let lanes = self.life.outbox.shards[thread].lanes.lock().expect("no panic");
         let sealed = self.life.outbox.sealed.lock().expect("no panic");
         let lane = usize::from(high);
@@ -391,7 +392,7 @@ impl Model {
     fn crash(&mut self) {
         let mut files = Vec::new();
         self.life.each_segment(|segment, offset| {
-            let file = segment.file().filter(|path| path.exists()).map(Path::to_owned);
+            let file = segment.file().filter(|path| path.exists());
             files.push((file, numbers(segment, 0), numbers(segment, offset)));
         });
         for (file, all, waiting) in files {
@@ -458,10 +459,10 @@ impl Model {
 
     /// What dead processes have left behind is sent, unless this process dies in the middle of that.
     fn adopt(&mut self) {
-        let Ok(found) = Directory(self.folder.clone()).adopt() else { return };
+        let Ok(found) = Directory::at(self.folder.clone()).adopt() else { return };
         let spool = self.life.outbox.spool().cloned();
         if let Some(spool) = &spool {
-            spool.note_others(found.bytes);
+            spool.note_others(found.bytes.unwrap_or(0));
         }
         let mut stops_after = if self.rng.u8(..3) == 0 { self.rng.usize(..4) } else { usize::MAX };
         for mut run in found.runs {
@@ -484,7 +485,7 @@ impl Model {
                         self.adopt_whole(left)
                     }
                     Err(Skipped::Empty(length)) => length,
-                    Err(Skipped::SetAside(path, _) | Skipped::Version(path, _)) => {
+                    Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _) | Skipped::Version(path, _)) => {
                         let was = path.with_extension("");
                         let was = if was.extension().is_some() { was } else { path };
                         assert!(self.damaged.contains_key(&was), "nobody damaged {}", was.display());
@@ -511,7 +512,7 @@ impl Model {
         let numbers = numbers(&left.segment, 0);
         self.delivered_later(&numbers);
         if left.damage.is_some() {
-            self.told.insert(left.path().to_owned());
+            self.told.insert(left.path());
         }
         let length = left.length;
         left.finish();

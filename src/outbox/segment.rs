@@ -177,7 +177,7 @@ impl Segment {
 
     /// The file it is in.
     #[cfg(test)]
-    pub(super) fn file(&self) -> Option<&std::path::Path> {
+    pub(super) fn file(&self) -> Option<std::path::PathBuf> {
         match &self.block {
             Block::Heap(_) => None,
             Block::File(file) => Some(file.path()),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::voice::Failure;
+use crate::config::bounded;
 use crate::thread::quietly;
 
 /// How often a worker that sleeps looks whether it was called in vain: before the end of a process has had its time.
@@ -232,7 +233,7 @@ pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: D
     }
 }
 
-/// A timeout that no clock can hold means for ever.
+/// When that time is up. A year at most: timers hold no more.
 pub(super) fn until(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
+    Instant::now().checked_add(bounded(timeout))
 }

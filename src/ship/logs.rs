@@ -97,7 +97,7 @@ impl Feed for LogFeed {
         if !self.outbox.is_waiting() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
-            self.seal_at = Some(now + self.schedule_delay);
+            self.seal_at = now.checked_add(self.schedule_delay);
         }
         // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
         // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.

@@ -366,7 +366,9 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
     let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
     let recovery = logs.as_ref().and_then(|(outbox, delivery)| {
         let spool = Arc::clone(outbox.spool()?);
-        let feed = RecoveryFeed::new(Arc::clone(&ledger), Arc::clone(outbox), spool, delivery);
+        // The last one is its own.
+        let control = Arc::clone(controls.last()?);
+        let feed = RecoveryFeed::new(Arc::clone(&ledger), Arc::clone(outbox), spool, delivery, control);
         Some((Signal::Logs, Box::new(feed) as Box<dyn Feed>, delivery.route.clone()))
     });
     if let Some((outbox, delivery)) = logs {

@@ -2,26 +2,33 @@
 //!
 //! Constraints:
 //! * A worker of its own: it shares the thread with the live records and delays none of them by more than one request's
-//!   gathering.
-//! * Records keep the resource of the process that wrote them, so a request holds those of one run only, oldest first.
+//!   gathering, for which it opens a bounded number of files. A directory with much in it takes its time to be looked
+//!   through: that is done on a thread of its own, which nobody waits for.
+//! * A bounded number of runs is held at a time. Where more are left, the next look follows at once.
+//! * Records keep the resource of the process that wrote them, oldest first.
 //! * Nobody waits for it: neither a flush nor the end of the process. What is not sent stays where it is.
 
+mod notices;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::batch::gather;
+use super::control::Control;
 use super::feed::{Feed, Request};
 use super::logs::Size;
 use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Directory, Ending, Left, Offsets, Outbox, Segment, Skipped, Spool};
+use crate::outbox::{Adopted, Found, Left, Offsets, Outbox, Scout, Segment, Spool};
 use crate::signal::Signal;
+use crate::thread;
 
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_secs(3);
@@ -29,18 +36,38 @@ const LOOK: Duration = Duration::from_secs(3);
 const REQUEST_BYTES: usize = 1 << 20;
 /// How often while it cannot be used.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So many runs are held at most, those aside that have files which cannot be sent.
+const MOST_RUNS: usize = 512;
+/// Where fewer are held, and more are left, some more are looked for.
+const FEW_RUNS: usize = 128;
+/// So many files are read for one request at most.
+const MOST_READ: usize = 64;
+/// So many runs with files that cannot be sent stay locked, so that nobody else tells of them.
+const MOST_KEPT: usize = 64;
+
+/// A look is followed by so many times its duration without one, where nothing asks for it,
+const REST_FACTOR: u32 = 5;
+/// but by no longer time than this.
+const MOST_REST: Duration = Duration::from_secs(20);
 
 pub(super) struct RecoveryFeed {
     ledger: Arc<Ledger>,
     outbox: Arc<Outbox>,
     spool: Arc<Spool>,
-    directory: Directory,
-    /// Oldest first. The segments that were read are of the first one.
+    control: Arc<Control>,
+    /// `None` while it looks.
+    scout: Option<Scout>,
+    looking: Option<Looking>,
+    /// The last look has left some runs.
+    has_more: bool,
+    /// Oldest first. The segments that were read last are of the first one.
     runs: VecDeque<Adopted>,
     /// How many records were read since everything was sent.
     read: u64,
     /// Runs with files that cannot be sent: they are ours, so that they are told of once.
     kept: Vec<Adopted>,
+    /// The same, when those are many. They are let go of, and not taken again.
+    skipped: Vec<Adopted>,
     /// What was read, and how far the first one is used up.
     groups: VecDeque<LeftGroup>,
     offsets: Offsets,
@@ -53,27 +80,45 @@ pub(super) struct RecoveryFeed {
     sync_at: Option<Instant>,
     /// Nothing more is sent.
     ending: bool,
-    /// Each run that is found, and that was sent, is told of.
-    tells_of_runs: bool,
+    /// Each run that is found, and that was sent, is told of; and looks are taken on a thread of their own.
+    is_beside: bool,
+    told_exposure: bool,
+    told_foreign: bool,
+}
+
+/// The one who looks, and what it has found.
+type Seen = (Scout, Option<Found>);
+
+/// A look at the directory, on its thread.
+struct Looking {
+    thread: JoinHandle<()>,
+    since: Instant,
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 /// The segments of both lanes of a group: the one that was read first, and the other, if there is one. Their frames say
 /// in which order they were written.
-struct LeftGroup([Option<Left>; 2]);
+struct LeftGroup {
+    lanes: [Option<Left>; 2],
+    /// The run, if this is its last group.
+    run: Option<Adopted>,
+}
 
 impl LeftGroup {
     fn lanes(&self) -> [Option<&Segment>; 2] {
-        self.0.each_ref().map(|left| left.as_ref().map(|left| &left.segment))
+        self.lanes.each_ref().map(|left| left.as_ref().map(|left| &left.segment))
     }
 
     fn first(&self) -> Option<&Left> {
-        self.0.iter().flatten().next()
+        self.lanes.iter().flatten().next()
     }
 
     /// Takes the other lane of this group; gives back a segment that is not.
     fn join(&mut self, left: Left) -> Option<Left> {
-        match &mut self.0 {
-            [Some(first), other @ None] if first.group == left.group && first.resource == left.resource => {
+        match &mut self.lanes {
+            [Some(first), other @ None]
+                if self.run.is_none() && first.group == left.group && first.resource == left.resource =>
+            {
                 other.replace(left)
             }
             _ => Some(left),
@@ -82,45 +127,126 @@ impl LeftGroup {
 }
 
 impl RecoveryFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, spool: Arc<Spool>, delivery: &Delivery) -> Self {
-        let now = std::time::Instant::now();
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        outbox: Arc<Outbox>,
+        spool: Arc<Spool>,
+        delivery: &Delivery,
+        control: Arc<Control>,
+    ) -> Self {
+        let now = Instant::now();
         Self {
             ledger,
             outbox,
-            directory: Directory(spool.directory().to_owned()),
-            sync_at: spool.config().sync.map(|every| (now + every).into()),
+            control,
+            scout: Some(spool.scout()),
+            looking: None,
+            has_more: false,
+            sync_at: spool.config().sync.and_then(|every| now.checked_add(every)),
             spool,
             runs: VecDeque::new(),
             read: 0,
             kept: Vec::new(),
+            skipped: Vec::new(),
             groups: VecDeque::new(),
             offsets: [0; 2],
             sent: (0, [0; 2]),
             max_batch: delivery.max_batch.map_or(u64::MAX, |most| most as u64),
             max_bytes: usize::MAX,
             spare: Vec::new(),
-            look_at: now.into(),
+            look_at: now,
             ending: false,
-            tells_of_runs: true,
+            is_beside: true,
+            told_exposure: false,
+            told_foreign: false,
         }
     }
 
-    /// For somebody who watches it.
+    /// For somebody who watches it, and waits for it.
     #[cfg(feature = "cli")]
     pub(super) fn watched(self) -> Self {
-        Self { tells_of_runs: false, ..self }
+        Self { is_beside: false, ..self }
     }
 
-    fn look(&mut self) {
-        if self.outbox.look_after_spool() {
-            let text = format!("the spool in {} can be used again", self.spool.directory().display());
-            notice::say(&Notice::information("spool is back", text));
+    /// Whether the last look has left some runs for the next one.
+    #[cfg(feature = "cli")]
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Looks for more of what was there when the directory was gone through, where there is room for it.
+    pub(super) fn look_for_more(&mut self) {
+        if self.has_more && self.runs.len() < FEW_RUNS {
+            self.look(false);
         }
-        // Where it cannot be read, that is told when a file is to be made.
-        let Ok(found) = self.directory.adopt() else { return };
-        self.outbox.note_others_in_spool(found.bytes);
-        if self.tells_of_runs {
-            self.tell_found(&found.runs);
+    }
+
+    /// Looks at the directory. `anew`: at all that is there.
+    fn look(&mut self, anew: bool) {
+        let Some(mut scout) = self.scout.take() else { return };
+        self.skipped.drain(..).for_each(|run| scout.skip(&run));
+        let most = MOST_RUNS.saturating_sub(self.runs.len());
+        let look = move || {
+            // Where it cannot be read, that is told when a file is to be made.
+            let found = scout.look(anew, most).ok();
+            (scout, found)
+        };
+        if !self.is_beside {
+            let (scout, found) = look();
+            return self.take(scout, found);
+        }
+        let seen = Arc::<Mutex<_>>::default();
+        let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
+        let looked = move || {
+            thread::mark_own();
+            let seen = look();
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+            control.wake();
+        };
+        match std::thread::Builder::new().name("logbridge-spool".to_owned()).spawn(looked) {
+            Ok(thread) => self.looking = Some(Looking { thread, since: Instant::now(), seen }),
+            // The next look tries again.
+            Err(_no_thread) => self.begin_anew(),
+        }
+    }
+
+    /// Takes what the look on the other thread has found, where that has ended.
+    fn take_seen(&mut self) {
+        let Some(looking) = self.looking.take() else { return };
+        let has_ended = looking.thread.is_finished();
+        let seen = looking.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match seen {
+            Some((scout, found)) => {
+                self.take(scout, found);
+                // Where there is much to look through, it is not to become most of what this process does.
+                let rest = looking.since.elapsed().saturating_mul(REST_FACTOR).min(MOST_REST);
+                self.look_at = self.look_at.max(Instant::now() + rest);
+            }
+            // It has panicked.
+            None if has_ended => self.begin_anew(),
+            None => self.looking = Some(looking),
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.scout = Some(self.spool.scout());
+        self.has_more = false;
+    }
+
+    fn take(&mut self, scout: Scout, found: Option<Found>) {
+        self.scout = Some(scout);
+        let Some(found) = found else {
+            self.has_more = false;
+            return;
+        };
+        match found.bytes {
+            Some(bytes) => self.outbox.note_others_in_spool(bytes),
+            None => self.spool.freed(found.freed),
+        }
+        self.has_more = found.has_more;
+        if self.is_beside {
+            self.tell_found(&found);
+            self.tell_surroundings(&found);
         }
         self.runs.extend(found.runs);
     }
@@ -128,7 +254,7 @@ impl RecoveryFeed {
     fn sync(&mut self, now: Instant) {
         let Some(every) = self.spool.config().sync else { return };
         if self.sync_at.is_some_and(|at| at <= now) {
-            self.sync_at = Some(now + every);
+            self.sync_at = now.checked_add(every);
             let spool = Arc::clone(&self.spool);
             // A disk takes its time, in which records are to be sent.
             drop(tokio::task::spawn_blocking(move || spool.sync()));
@@ -145,12 +271,15 @@ impl RecoveryFeed {
         let bytes =
             |group: &LeftGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
         let used: usize = self.offsets.iter().sum();
-        loop {
+        for step in 0.. {
             let Some(run) = self.runs.front_mut() else { return };
-            let is_full = self.groups.iter().map(bytes).sum::<usize>() >= room.saturating_add(used);
+            // Each run takes one step more than it has files.
+            let is_full = step >= 2 * MOST_READ
+                || self.groups.len() >= MOST_READ
+                || self.groups.iter().map(bytes).sum::<usize>() >= room.saturating_add(used);
             // Both lanes of a group are sent together.
-            let last = self.groups.back().and_then(LeftGroup::first).map(|left| left.group);
-            if is_full && last.is_some() && run.next_group() != last {
+            let last = self.groups.back().filter(|last| last.run.is_none()).and_then(LeftGroup::first);
+            if is_full && last.is_none_or(|last| run.next_group() != Some(last.group)) {
                 return;
             }
             match run.next() {
@@ -169,14 +298,21 @@ impl RecoveryFeed {
                             Some(group) => group.join(left),
                             None => Some(left),
                         };
-                        self.groups.extend(alone.map(|left| LeftGroup([Some(left), None])));
+                        self.groups.extend(alone.map(|left| LeftGroup { lanes: [Some(left), None], run: None }));
                     }
                 }
                 Some(Err(skipped)) => self.tell_skipped(&skipped),
-                None if self.groups.is_empty() => self.finish_run(),
-                // Another run has another resource.
-                None => return,
+                None => self.end_run(),
             }
+        }
+    }
+
+    /// Everything of the first run was read.
+    fn end_run(&mut self) {
+        let Some(run) = self.runs.pop_front() else { return };
+        match self.groups.back_mut().filter(|last| last.first().is_some_and(|left| run.has(left))) {
+            Some(last) => last.run = Some(run),
+            None => self.finish_run(run),
         }
     }
 
@@ -196,54 +332,17 @@ impl RecoveryFeed {
         }
     }
 
-    fn tell_skipped(&self, skipped: &Skipped) {
-        let (text, help) = match skipped {
-            Skipped::Empty(length) => return self.spool.freed(*length),
-            Skipped::SetAside(path, why) => (
-                format!("{} in the spool cannot be sent: {why}", path.display()),
-                "delete it when nobody wants to look at it any more",
-            ),
-            Skipped::Version(path, version) => (
-                format!(
-                    "{} in the spool is of version {version} of its layout, which this one cannot read",
-                    path.display()
-                ),
-                "`logbridge replay` of the version that wrote it sends what is in it",
-            ),
-        };
-        notice::say(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
-    }
-
-    fn finish_run(&mut self) {
-        self.kept.extend(self.runs.pop_front().and_then(Adopted::finish));
-        if self.runs.is_empty() && self.read > 0 && self.tells_of_runs {
+    fn finish_run(&mut self, run: Adopted) {
+        if let Some(kept) = run.finish() {
+            if self.kept.len() < MOST_KEPT { &mut self.kept } else { &mut self.skipped }.push(kept);
+        }
+        let is_all = self.runs.is_empty() && self.groups.is_empty() && !self.has_more;
+        if is_all && self.read > 0 && self.is_beside {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));
             let directory = self.spool.directory().display();
             let text = format!("{records} that other processes left in {directory} have been sent");
             notice::say(&Notice::information("spool sent", text));
         }
-    }
-
-    /// Once a minute at most: where processes come and go, this is nothing special.
-    fn tell_found(&self, runs: &[Adopted]) {
-        let left: Vec<(&Adopted, u64)> =
-            runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
-        let records: u64 = left.iter().map(|(_, records)| records).sum();
-        let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
-        let who = match left.as_slice() {
-            [] => return,
-            [(run, _)] if run.pid == 0 => "a process".to_owned(),
-            [(run, _)] => format!("process {}", run.pid),
-            several => format!("{} processes", several.len()),
-        };
-        let ended = match (sudden, left.len()) {
-            (false, _) => "ended before everything was delivered",
-            (true, 1) => "was killed or crashed",
-            (true, _) => "were killed or crashed",
-        };
-        let (records, directory) = (Signal::Logs.count(records), self.spool.directory().display());
-        let text = format!("{who} {ended}: about {records} left in {directory} are sent now");
-        notice::say(&Notice::information("spool found", text));
     }
 }
 
@@ -252,11 +351,21 @@ impl Feed for RecoveryFeed {
         // There is no other time when this is asked for.
         self.ending |= at_once;
         let now = Instant::now();
-        let soon = self.spool.take_look_soon();
-        if !self.ending && !self.spool.is_ending() && (soon || self.look_at <= now) {
-            self.look();
+        self.take_seen();
+        let is_due = self.look_at <= now;
+        if !self.ending && !self.spool.is_ending() && self.looking.is_none() {
+            let soon = self.spool.take_look_soon();
+            if soon || is_due {
+                if self.outbox.look_after_spool() {
+                    let text = format!("the spool in {} can be used again", self.spool.directory().display());
+                    notice::say(&Notice::information("spool is back", text));
+                }
+                self.look(true);
+            } else {
+                self.look_for_more();
+            }
         }
-        if self.look_at <= now {
+        if is_due {
             self.look_at = now + if self.spool.is_usable() { LOOK } else { LOOK_AGAIN };
         }
         self.sync(now);
@@ -280,13 +389,35 @@ impl Feed for RecoveryFeed {
 
     fn request(&mut self) -> Option<Request> {
         self.fill();
-        let resource = self.groups.front()?.first()?.resource.clone();
-        let spare = std::mem::take(&mut self.spare);
-        let is_alike = |group: &&LeftGroup| group.first().is_some_and(|left| left.resource == resource);
-        let queue = self.groups.iter().take_while(is_alike).map(LeftGroup::lanes);
-        let batch = gather(queue, self.offsets, &resource, self.room(), self.max_batch, spare);
-        self.sent = (batch.groups, batch.offsets);
-        Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
+        let (room, mut body) = (self.room(), std::mem::take(&mut self.spare));
+        let (mut items, mut used, mut offsets) = (0, 0, self.offsets);
+        body.clear();
+        // One after the other, the groups of each resource.
+        while items < self.max_batch
+            && let Some(Left { resource, .. }) = self.groups.get(used).and_then(LeftGroup::first)
+        {
+            let is_alike = |group: &&LeftGroup| group.first().is_some_and(|left| left.resource == *resource);
+            let queue = self.groups.iter().skip(used).take_while(is_alike).map(LeftGroup::lanes);
+            let rest = room.saturating_sub(body.len());
+            let spare = if items == 0 { std::mem::take(&mut body) } else { Vec::new() };
+            let batch = gather(queue, offsets, resource, rest, self.max_batch - items, spare);
+            if items == 0 {
+                body = batch.body;
+            } else if batch.body.len() <= rest {
+                body.extend_from_slice(&batch.body);
+            } else {
+                // A single record is gathered also where there is no room for it.
+                break;
+            }
+            items += batch.records;
+            used += batch.groups;
+            offsets = batch.offsets;
+            if offsets != [0; 2] {
+                break;
+            }
+        }
+        self.sent = (used, offsets);
+        (items > 0).then(|| Request { body: Bytes::from(body), encoding: None, items })
     }
 
     fn settle_some(&mut self, fates: &[(Fate, u64)]) {
@@ -297,12 +428,16 @@ impl Feed for RecoveryFeed {
         self.settle_some(fates);
         let (groups, offsets) = self.sent;
         let used: Vec<LeftGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();
-        used.into_iter().flat_map(|group| group.0).flatten().for_each(|left| self.finish(left));
+        for LeftGroup { lanes, run } in used {
+            lanes.into_iter().flatten().for_each(|left| self.finish(left));
+            if let Some(run) = run {
+                self.finish_run(run);
+            }
+        }
         self.offsets = offsets;
-        if let Some(LeftGroup(lanes)) = self.groups.front() {
-            for (left, offset) in lanes.iter().zip(offsets).filter_map(|(left, offset)| Some((left.as_ref()?, offset)))
-            {
-                if offset > 0 {
+        if let Some(group) = self.groups.front() {
+            for (left, offset) in group.lanes.iter().zip(offsets) {
+                if let Some(left) = left.as_ref().filter(|_| offset > 0) {
                     left.consume(left.segment.records() - left.segment.records_from(offset));
                 }
             }
@@ -324,6 +459,8 @@ impl Feed for RecoveryFeed {
     fn drop_all(&mut self) {
         self.groups.clear();
         self.runs.clear();
+        // What it finds is let go of when it ends.
+        self.looking = None;
     }
 
     fn trim(&mut self) {

@@ -35,6 +35,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) directory: PathBuf,
+    /// What other users have written too.
+    pub(crate) any_owner: bool,
     pub(crate) delivery: Delivery,
     /// After this time in which no record met its fate, it gives up.
     pub(crate) patience: Duration,
@@ -85,8 +87,8 @@ impl Replay {
     async fn send(self, ledger: &Arc<Ledger>, watch: &mut impl FnMut(u64)) -> End {
         let halted = Arc::default();
         let route = &self.delivery.route;
-        let feed = self.feed(ledger, &halted);
         let control = Arc::<Control>::default();
+        let feed = self.feed(ledger, &halted, &control);
         // It ends when nothing is left.
         control.update(|state| state.stop = true);
         let voice = Voice::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
@@ -123,16 +125,18 @@ impl Replay {
         }
     }
 
-    fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>) -> ReplayFeed {
+    fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>, control: &Arc<Control>) -> ReplayFeed {
         let Delivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so how much may be does not matter.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };
         let spool = Spool::new(config, encode_resource(&Resource::builder_empty().build()));
-        let left = RecoveryFeed::new(Arc::clone(ledger), Arc::new(outbox), Arc::new(spool), &self.delivery).watched();
+        let spool = Arc::new(spool.of_any_owner(self.any_owner));
+        let (ledger, control) = (Arc::clone(ledger), Arc::clone(control));
+        let left = RecoveryFeed::new(Arc::clone(&ledger), Arc::new(outbox), spool, &self.delivery, control).watched();
         ReplayFeed {
             left,
-            ledger: Arc::clone(ledger),
+            ledger,
             has_looked: false,
             records: self.records,
             patience: self.patience,
@@ -157,7 +161,7 @@ fn lock(halted: &Mutex<Option<Failure>>) -> std::sync::MutexGuard<'_, Option<Fai
     halted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What dead processes have left, as one look finds it.
+/// What dead processes have left, as it was when the directory was gone through.
 struct ReplayFeed {
     left: RecoveryFeed,
     ledger: Arc<Ledger>,
@@ -171,8 +175,9 @@ struct ReplayFeed {
 impl Feed for ReplayFeed {
     /// It is told to stop from the start, and stops when nothing is left.
     fn collect(&mut self, _at_once: bool, held: bool) {
-        if !std::mem::replace(&mut self.has_looked, true) {
-            self.left.collect(false, held);
+        match std::mem::replace(&mut self.has_looked, true) {
+            false => self.left.collect(false, held),
+            true => self.left.look_for_more(),
         }
     }
 
@@ -181,7 +186,7 @@ impl Feed for ReplayFeed {
     }
 
     fn is_empty(&self) -> bool {
-        lock(&self.halted).is_some() || self.left.is_empty()
+        lock(&self.halted).is_some() || (self.left.is_empty() && !self.left.has_more())
     }
 
     fn is_waiting(&self) -> bool {

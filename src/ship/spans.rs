@@ -98,7 +98,7 @@ impl Feed for SpanFeed {
         if !self.queue.is_waiting() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
-            self.seal_at = Some(now + self.schedule_delay);
+            self.seal_at = now.checked_add(self.schedule_delay);
         }
         let due = !held && (self.queue.is_batch_full() || self.seal_at.is_some_and(|at| at <= now));
         if due || (at_once && self.queue.is_waiting()) {

@@ -152,6 +152,9 @@ impl Worker {
                 self.take(step).await;
             } else if let Some(request) = self.feed.request() {
                 self.ship(request).await;
+            } else {
+                // Others on this thread get their turn, however often there is nothing to send.
+                tokio::task::yield_now().await;
             }
         }
     }

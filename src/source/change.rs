@@ -9,7 +9,7 @@ use log::Level;
 
 use super::lifecycle;
 use super::pipeline::Pipeline;
-use crate::config::{LevelsFile, Looked, POLL};
+use crate::config::{LevelsFile, Looked, POLL, bounded};
 use crate::finding::kind;
 use crate::installed;
 use crate::levels::{Exhausted, LevelSets, Origin, Stage};
@@ -91,8 +91,7 @@ impl Pipeline {
 
     /// In a while, what was set at run time for the target is taken back.
     pub(crate) fn appoint(self: &Arc<Self>, stage: Stage, target: &str, time: Duration) {
-        // A time that no clock can hold means for good.
-        let Some(at) = Instant::now().checked_add(time) else { return };
+        let Some(at) = Instant::now().checked_add(bounded(time)) else { return };
         self.forget_appointment(stage, target);
         self.appointments.lock().push((at, stage, target.to_owned()));
         self.keeper.appoint(Arc::downgrade(self));

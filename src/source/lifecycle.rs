@@ -93,7 +93,7 @@ fn drain(deadline: &PerProcess<Instant>) {
     if thread::is_own() {
         return;
     }
-    output::drain(deadline.get().copied().unwrap_or_else(Instant::now));
+    output::drain(deadline.existing().copied().unwrap_or_else(Instant::now));
 }
 
 /// Tells what became of everything, where somebody wants to know.

@@ -151,10 +151,6 @@ impl Pipeline {
         self.front.has_processors()
     }
 
-    pub(crate) fn redacts(&self) -> bool {
-        self.redaction.is_some()
-    }
-
     pub(crate) fn has_limits(&self) -> bool {
         self.limits.is_some()
     }

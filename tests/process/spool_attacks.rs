@@ -1,7 +1,7 @@
 //! What ill-disposed surroundings do to a spool: links, pipes, restarts without end, a directory that is none.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,11 +13,13 @@ use crate::support::{Child, dead_end, receiver, wait_for_runner};
 pub(crate) const GROUP: Group = Group {
     name: "spool_attacks",
     tests: named![
+        a_directory_that_becomes_a_link_is_not_followed,
         a_service_that_dies_again_and_again_stays_within_the_bound,
+        in_a_directory_that_all_can_write_only_files_of_this_user_count,
         links_and_pipes_in_the_directory_stop_nothing_and_are_not_followed,
         what_waits_in_memory_at_the_end_is_not_promised_to_anybody,
     ],
-    scenarios: named![die_at_once, log_one_and_wait, log_ten_in_vain],
+    scenarios: named![die_at_once, log_one_and_wait, log_ten_in_vain, replaced_by_a_link],
 };
 
 /// Ends as by `kill -9`, without any handler.
@@ -109,4 +111,94 @@ fn what_waits_in_memory_at_the_end_is_not_promised_to_anybody() {
     let child = child.run().success().said("waited in memory and is lost");
     let child = child.said("logbridge: warning[LB086]: 10 records were not delivered before the process ended");
     assert_eq!(child.count("the next start"), 0, "{child}");
+}
+
+/// Leaves ten records, and returns the names of its files.
+fn leave(folder: &Folder, text: &str) -> Vec<String> {
+    let (before, nowhere) = (folder.files(), dead_end());
+    let child = Child::new("die_at_once").arg(text).towards(&nowhere.url);
+    child.env("LOGBRIDGE_SPOOL_DIR", folder.spool()).run().killed_by(libc::SIGKILL);
+    folder.files().into_iter().filter(|name| !before.contains(name)).collect()
+}
+
+fn in_a_directory_that_all_can_write_only_files_of_this_user_count() {
+    let (folder, receiver) = (Folder::new(), receiver());
+    let spool = Path::new(&folder.spool()).to_owned();
+    fs::create_dir(&spool).expect("a directory");
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o777)).expect("it is ours");
+    leave(&folder, "ours");
+    let theirs = leave(&folder, "theirs");
+    let is_root = fs::metadata(&spool).expect("it is there").uid() == 0;
+    for name in &theirs {
+        if is_root {
+            chown(spool.join(name), Some(12_345), Some(12_345)).expect("root may");
+        } else {
+            println!("skipped in part: only root can give files to another user");
+            fs::remove_file(spool.join(name)).expect("it is there");
+        }
+    }
+    let child = Child::new("log_one_and_wait").to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool());
+    let mut child = child.start();
+    let logs = receiver.wait_for_logs(11, Duration::from_secs(30));
+    child.release();
+    let child = child.finish().success().warned(if is_root { 2 } else { 1 });
+    let child = child.said("is not private: every user can write there (mode 0777)");
+    assert!(logs.len() == 11 && logs.iter().all(|log| !log.message().contains("theirs")), "{child}");
+    if !is_root {
+        return;
+    }
+    let child = child.said("has files that are not sent: they belong to other users, or");
+    // All that have records are there.
+    let kept: Vec<String> = folder.files();
+    assert!(!kept.is_empty() && kept.iter().all(|name| theirs.contains(name)), "{kept:?}: {child}");
+    let replay = || Child::command().arg("replay").arg(folder.spool()).arg("--endpoint").arg(receiver.endpoint());
+    let refused = replay().run().code(1);
+    assert!(refused.stdout.contains("it belongs to another user (12345)"), "{refused}");
+    assert_eq!((receiver.logs().len(), folder.files()), (11, kept), "{refused}");
+    let sent = replay().arg("--any-owner").run().success();
+    assert_eq!((receiver.logs().len(), folder.files()), (21, Vec::<String>::new()), "{sent}");
+}
+
+/// Goes on while a link takes the place of its directory.
+fn replaced_by_a_link(arguments: &[String]) {
+    let [directory, elsewhere] = arguments else { panic!("two directories") };
+    logbridge::init();
+    let text = "x".repeat(1_000);
+    let log = |from: u32| (from..from + 3_000).for_each(|number| log::info!("{number} {text}"));
+    log(0);
+    fs::rename(directory, Path::new(directory).with_extension("away")).expect("it was there");
+    symlink(elsewhere, directory).expect("a link");
+    log(10_000);
+    let end = Instant::now() + Duration::from_secs(30);
+    let mut number = 20_000;
+    while logbridge::bridge().expect("installed").report().notices.is_empty() {
+        assert!(Instant::now() < end, "nobody notices it");
+        log::info!("{number}");
+        number += 1;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    crate::support::flush();
+    println!("written={}", 6_000 + number - 20_000);
+}
+
+fn a_directory_that_becomes_a_link_is_not_followed() {
+    let (folder, receiver) = (Folder::new(), receiver());
+    let elsewhere = folder.0.join("elsewhere");
+    fs::create_dir(&elsewhere).expect("a directory");
+    let names = ["precious", "0000000000000001-1.run", "0000000000000001-1-00000000.seg", ".0000000000000002-1.run"];
+    for name in names {
+        fs::write(elsewhere.join(name), name).expect("a file");
+    }
+    let child = Child::new("replaced_by_a_link").arg(folder.spool()).arg(elsewhere.to_str().expect("a readable name"));
+    let child = child.to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool()).env("LOGBRIDGE_CONSOLE", "off");
+    let child = child.run().success().said("cannot be used");
+    assert_eq!(receiver.logs().len() as u64, child.numbers().get("written"), "{child}");
+    let mut left: Vec<String> = Vec::new();
+    for entry in fs::read_dir(&elsewhere).expect("a directory") {
+        left.push(entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    }
+    assert_eq!(left.len(), names.len(), "{left:?}: {child}");
+    for name in names {
+        assert_eq!(fs::read_to_string(elsewhere.join(name)).expect("it is there"), name, "{child}");
+    }
 }

@@ -47,6 +47,6 @@ super::kinds! {
         "The endpoint's `Date` is minutes away from the time of this machine. Records carry this machine's time: a search for the last minutes does not find them, and some backends refuse or delete what is too old or too new.",
         "set the clock (NTP), or search with a wider time range.";
     SPOOL_TROUBLE = "LB090" "spool-trouble" Dropped "the spool cannot be used as it should",
-        "A full disk, a directory that was removed, a damaged file: the outbox goes on in memory, and what is readable is sent. What is damaged is set aside and named.",
-        "mend the directory (room, permissions); files set aside may be removed by hand.";
+        "A full disk, a directory that was removed, a damaged file: the outbox goes on in memory, and what is readable is sent. What is damaged is set aside and named. In a directory that others can write, only files of the process's own user are sent.",
+        "mend the directory (room, permissions); files set aside may be removed by hand, and `logbridge replay --any-owner` sends files of other users.";
 }

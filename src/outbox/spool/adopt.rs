@@ -1,27 +1,33 @@
 //! What dead processes have left behind: found, locked, read, and cleared away.
 //!
 //! Constraints:
-//! * Whoever has the lock of a run's file, and finds that file still under its name, owns the run's segments.
+//! * Whoever has the lock of a run's file, and finds that file still under its name, owns the run's segments. The lock is
+//!   held by a mapping, which nothing is read through: whoever shortens the file would end this process with SIGBUS.
+//! * One look takes a bounded number of runs, and lists the directory a bounded number of times: the cost of each does not
+//!   grow with what is left for later ones.
 //! * Files that cannot be read stop nothing: they are set aside under another name, and named.
 //! * Segments without a run's file (somebody copied them here, or removed it) belong to a run whose file is made then.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::file::create_private;
-use super::format::{CONSUMED, Damage, HEAD, Unreadable, estimate, group, is_empty, maker, read, used, word};
-use super::{RUN, SEGMENT, run_file, run_of};
-use crate::os::{self, Mapping};
+use super::contents::{contents_of, head_of};
+use super::directory::{Directory, Files, Listing, Place, list, run_file_of, segments_of};
+use super::format::{CONSUMED, Damage, Unreadable, estimate, group, is_empty, maker, read, used, word};
+use super::run_file;
+use crate::os::{self, FileFacts, FileId, Mapping};
 use crate::outbox::Segment;
 use crate::outbox::frame::salt_frame;
 
-/// What is set aside ends in this.
-pub(super) const DAMAGED: &str = "damaged";
 /// A file of a run that is being begun has no name yet; after this time, nobody is beginning it any more.
 const BEGINNING: Duration = Duration::from_secs(60);
+/// So many runs are taken at once. Each is a mapping, of which a process may have 65530.
+const MOST_RUNS: usize = 256;
+/// So many runs at most are asked whether their process is dead, to make room for one that begins.
+const MOST_SLIMMED: usize = 32;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,19 +38,33 @@ pub(crate) enum Ending {
     Orderly = 1,
 }
 
-/// A directory of spools, without a run of our own.
-#[derive(Clone, Debug)]
-pub(crate) struct Directory(pub(crate) PathBuf);
+/// Looks again and again for what dead processes have left.
+#[derive(Debug)]
+pub(crate) struct Scout {
+    directory: Directory,
+    /// Runs that were there when the directory was gone through last, and have not been tried since. Oldest first.
+    candidates: VecDeque<(String, Files)>,
+    /// Runs that are not to be taken again.
+    skipped: HashSet<String>,
+}
 
 /// What one look at the directory has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// Oldest first. They are ours now.
     pub(crate) runs: Vec<Adopted>,
+    /// There are more to be tried, by the next look.
+    pub(crate) has_more: bool,
     /// Runs of processes that live.
     pub(crate) alive: usize,
-    /// Bytes of all files.
-    pub(crate) bytes: usize,
+    /// Runs that do not count, since they belong to another user.
+    pub(crate) foreign: usize,
+    /// Bytes of all files, where the directory was gone through anew.
+    pub(crate) bytes: Option<usize>,
+    /// Bytes that were freed since.
+    pub(crate) freed: usize,
+    /// Who else can write there, in words.
+    pub(crate) exposure: Option<String>,
 }
 
 /// The segments of a dead process, which are ours now.
@@ -52,11 +72,14 @@ pub(crate) struct Found {
 pub(crate) struct Adopted {
     /// Keeps the lock.
     _lock: Mapping,
-    run: PathBuf,
+    place: Arc<Place>,
+    run: String,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
     /// With the number of the group that each is of; oldest last.
-    segments: Vec<(u64, PathBuf)>,
+    segments: Vec<(u64, String)>,
+    /// How many records there were when it was taken, about.
+    records: u64,
     /// Some files stay: they could not be read, or are of another version.
     keeps_files: bool,
 }
@@ -64,7 +87,9 @@ pub(crate) struct Adopted {
 /// A segment that was left behind, read.
 #[derive(Debug)]
 pub(crate) struct Left {
-    path: PathBuf,
+    place: Arc<Place>,
+    name: String,
+    id: FileId,
     pub(crate) segment: Segment,
     pub(crate) resource: Vec<u8>,
     /// The number of the group that it is of: the lanes of one shard that were filled together.
@@ -81,190 +106,229 @@ pub(crate) struct Left {
 pub(crate) enum Skipped {
     /// Nothing was in it; it is gone.
     Empty(usize),
+    /// It cannot be opened or read, and lies where it was; why.
+    Unreadable(PathBuf, String),
     /// It could not be read, and lies under this name now; why.
     SetAside(PathBuf, String),
     /// It is of another version, and lies where it was.
     Version(PathBuf, u32),
 }
 
-impl Directory {
-    /// Takes the runs of dead processes.
-    pub(crate) fn adopt(&self) -> io::Result<Found> {
+/// Whose a run is.
+enum Taken {
+    Ours(Mapping, u32, Ending),
+    /// Its process lives, or somebody else was faster.
+    Theirs,
+    /// It does not count.
+    Foreign,
+}
+
+impl Scout {
+    pub(crate) fn new(directory: Directory) -> Self {
+        Self { directory, candidates: VecDeque::new(), skipped: HashSet::new() }
+    }
+
+    /// Does not take this run any more.
+    pub(crate) fn skip(&mut self, run: &Adopted) {
+        self.skipped.insert(run.run.clone());
+    }
+
+    /// Takes some runs of dead processes, no more than `most`: of those that the last look has left, or `anew` of all.
+    pub(crate) fn look(&mut self, anew: bool, most: usize) -> io::Result<Found> {
+        let (opened, place) = self.directory.enter()?;
         let mut found = Found::default();
-        let mut runs: BTreeMap<String, (bool, Vec<PathBuf>)> = BTreeMap::new();
-        for entry in fs::read_dir(&self.0)? {
-            let Ok(entry) = entry else { continue };
-            let (path, name) = (entry.path(), entry.file_name());
-            let length = entry.metadata().map_or(0, |metadata| metadata.len());
-            found.bytes = found.bytes.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-            let Some((stem, kind)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
-            match kind {
-                RUN if stem.starts_with('.') => remove_if_forgotten(&path),
-                RUN => runs.entry(stem.to_owned()).or_default().0 = true,
-                SEGMENT => {
-                    runs.entry(run_of(stem).to_owned()).or_default().1.push(path);
-                }
-                _ => {}
+        if anew || self.candidates.is_empty() {
+            let listing = list(&opened)?;
+            found.bytes = Some(listing.bytes(&opened));
+            found.exposure = self.directory.exposure(&opened);
+            listing.begun.iter().for_each(|name| remove_if_forgotten(&self.directory, &opened, name));
+            self.candidates = listing.runs.into_iter().filter(|(run, _)| !self.skipped.contains(run)).collect();
+        }
+        let mut taken = Vec::new();
+        while taken.len() < most.min(MOST_RUNS)
+            && let Some((run, files)) = self.candidates.pop_front()
+        {
+            match self.try_to_take(&opened, &run, &files) {
+                Some(Taken::Ours(lock, pid, ending)) => taken.push((run, files.has_file, lock, pid, ending)),
+                Some(Taken::Theirs) => found.alive += 1,
+                Some(Taken::Foreign) => found.foreign += 1,
+                None => {}
             }
         }
-        for (name, (has_file, mut segments)) in runs {
-            let path = self.0.join(format!("{name}.{RUN}"));
-            if !has_file && (segments.iter().any(|segment| is_recent(segment)) || !make_run_file(&path)) {
-                continue;
+        found.has_more = !self.candidates.is_empty();
+        if !taken.is_empty() {
+            // Only now, since they have made files until they died.
+            let mut segments = segments_of(&opened, taken.iter().map(|(run, ..)| run.clone()))?;
+            let place = Arc::new(place);
+            for taken in taken {
+                let segments = segments.remove(&taken.0).unwrap_or_default();
+                let run = adopted(taken, segments, &opened, &place, &mut found.freed);
+                found.runs.extend(run);
             }
-            let Some((lock, mut pid, ending)) = take(&path) else {
-                found.alive += 1;
-                continue;
-            };
-            // Those that were made between the look at the directory and the end of their process.
-            if has_file {
-                segments = self.segments_of(&name);
-            }
-            // The rest may have to wait long for its turn, and for an endpoint. Without a file of the run, nothing proves
-            // that nobody writes there any more: whoever did would be ended by SIGBUS.
-            if has_file {
-                segments.retain(|segment| {
-                    let (stays, freed) = slim(segment);
-                    found.bytes = found.bytes.saturating_sub(freed);
-                    stays
-                });
-                if segments.is_empty() {
-                    let _gone_already = fs::remove_file(&path);
-                    continue;
-                }
-            }
-            if pid == 0 {
-                pid = segments
-                    .iter()
-                    .filter_map(|segment| head_of(segment).ok())
-                    .map(|head| maker(&head))
-                    .max()
-                    .unwrap_or(0);
-            }
-            // Not by name: a file that was used again is older than what is in it.
-            let group_of = |path: &Path| head_of(path).map_or(0, |head| group(&head));
-            let mut segments: Vec<_> = segments.into_iter().map(|path| (group_of(&path), path)).collect();
-            segments.sort_unstable_by(|a, b| b.cmp(a));
-            found.runs.push(Adopted { _lock: lock, run: path, pid, ending, segments, keeps_files: false });
         }
+        found.bytes = found.bytes.map(|bytes| bytes.saturating_sub(found.freed));
         Ok(found)
     }
 
-    /// Bytes of all files.
-    pub(super) fn bytes(&self) -> usize {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok);
-        let lengths = entries.filter_map(|entry| usize::try_from(entry.metadata().ok()?.len()).ok());
-        lengths.fold(0, usize::saturating_add)
+    fn try_to_take(&self, opened: &os::Directory, run: &str, files: &Files) -> Option<Taken> {
+        let name = run_file_of(run);
+        if !files.has_file {
+            let segments: Vec<FileFacts> = files.segments.iter().filter_map(|name| opened.look_at(name).ok()).collect();
+            if segments.iter().all(|facts| self.directory.refusal(facts).is_some()) {
+                return (!segments.is_empty()).then_some(Taken::Foreign);
+            }
+            if segments.iter().any(is_recent) || !make_run_file(opened, &name) {
+                return None;
+            }
+        }
+        Some(take(&self.directory, opened, &name))
     }
+}
 
-    pub(super) fn segments_of(&self, run: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
-        let mine = |path: &PathBuf| {
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            path.extension().is_some_and(|kind| kind == SEGMENT)
-                && stem.rsplit_once('-').is_some_and(|(name, _)| name == run)
+/// Takes over the segments of a run that is locked; `None` where it has none.
+fn adopted(
+    (run, has_file, lock, mut pid, ending): (String, bool, Mapping, u32, Ending),
+    segments: Vec<String>,
+    opened: &os::Directory,
+    place: &Arc<Place>,
+    freed: &mut usize,
+) -> Option<Adopted> {
+    let (mut records, mut makers) = (0, 0);
+    let mut numbered = Vec::with_capacity(segments.len());
+    for name in segments {
+        let Ok(slim) = slim(place.directory(), opened, &name, has_file) else {
+            // What cannot be read is told when its turn comes.
+            numbered.push((0, name));
+            continue;
         };
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(mine).collect()
-    }
-}
-
-/// A dead process used most of its files in part, and some not at all: frees what nothing is in. Says whether the file is
-/// still there, and how many bytes are free now.
-fn slim(path: &Path) -> (bool, usize) {
-    let slim = || -> io::Result<(bool, usize)> {
-        let length = fs::symlink_metadata(path)?.len();
-        let head = head_of(path)?;
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        if is_empty(&head) {
-            fs::remove_file(path)?;
-            return Ok((false, size(length)));
+        *freed += slim.freed;
+        records += slim.records;
+        makers = makers.max(slim.maker);
+        if slim.stays {
+            numbered.push((slim.group, name));
         }
-        let used = used(&head).map_or(length, |used| used.min(length));
-        if used < length {
-            os::open_regular(path, true)?.set_len(used)?;
-        }
-        Ok((true, size(length - used)))
-    };
-    // What cannot be read is told when its turn comes.
-    slim().unwrap_or((true, 0))
-}
-
-fn head_of(path: &Path) -> io::Result<[u8; HEAD]> {
-    let mut head = [0; HEAD];
-    os::open_regular(path, false)?.read_exact(&mut head)?;
-    Ok(head)
-}
-
-/// What counts of a file, and how long it is. A file that is no spool's may be of any length.
-pub(super) fn contents_of(path: &Path) -> io::Result<(Vec<u8>, usize)> {
-    let file = os::open_regular(path, false)?;
-    let length = file.metadata()?.len();
-    let mut bytes = Vec::with_capacity(HEAD);
-    (&file).take(HEAD as u64).read_to_end(&mut bytes)?;
-    if let Some(used) = bytes.first_chunk().and_then(used) {
-        file.take(used.min(length).saturating_sub(HEAD as u64)).read_to_end(&mut bytes)?;
     }
-    Ok((bytes, usize::try_from(length).unwrap_or(usize::MAX)))
+    let mut segments = numbered;
+    if segments.is_empty() && has_file {
+        let _gone_already = opened.remove(&run_file_of(&run));
+        return None;
+    }
+    // Not by name: a file that was used again is older than what is in it.
+    segments.sort_unstable_by(|a, b| b.cmp(a));
+    if pid == 0 {
+        pid = makers;
+    }
+    Some(Adopted { _lock: lock, place: Arc::clone(place), run, pid, ending, segments, records, keeps_files: false })
+}
+
+struct Slim {
+    /// The file is still there.
+    stays: bool,
+    freed: usize,
+    /// How many records are in it, about.
+    records: u64,
+    /// The process that has made it.
+    maker: u32,
+    /// The number of the group that it is of.
+    group: u64,
+}
+
+/// A dead process used most of its files in part, and some not at all: frees what nothing is in, since the rest may have to
+/// wait long for its turn, and for an endpoint. Not where the run has no file of its own: nothing proves then that nobody
+/// writes there any more, and whoever did would be ended by SIGBUS.
+fn slim(directory: &Directory, opened: &os::Directory, name: &str, may_change: bool) -> io::Result<Slim> {
+    let (file, facts) = directory.open_file(opened, name, false)?;
+    let head = head_of(&file)?;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let mut slim = Slim { stays: true, freed: 0, records: estimate(&head), maker: maker(&head), group: group(&head) };
+    if !may_change {
+        return Ok(slim);
+    }
+    if is_empty(&head) {
+        opened.remove(name)?;
+        return Ok(Slim { stays: false, freed: size(facts.length), ..slim });
+    }
+    let used = used(&head).map_or(facts.length, |used| used.min(facts.length));
+    if used < facts.length
+        && let Ok((file, again)) = directory.open_file(opened, name, true)
+        && again.id == facts.id
+        && file.set_len(used).is_ok()
+    {
+        slim.freed = size(facts.length - used);
+    }
+    Ok(slim)
+}
+
+/// Frees what nothing is in, of some runs of dead processes, until so many bytes are free. They are let go of again: who
+/// sends them is decided elsewhere. Newest first, since the others have been here before most often.
+pub(super) fn make_room(directory: &Directory, opened: &os::Directory, listing: &Listing, wanted: usize) -> usize {
+    let mut freed = 0;
+    let runs = listing.runs.iter().rev().filter(|(_, files)| files.has_file);
+    for (run, files) in runs.take(MOST_SLIMMED) {
+        if freed >= wanted {
+            break;
+        }
+        if matches!(take(directory, opened, &run_file_of(run)), Taken::Ours(..)) {
+            let slim = files.segments.iter().filter_map(|name| slim(directory, opened, name, true).ok());
+            freed += slim.map(|slim| slim.freed).sum::<usize>();
+        }
+    }
+    freed
 }
 
 /// A time that lies far in the future is one of a clock that has been set back since.
-pub(super) fn is_recent(path: &Path) -> bool {
-    let Ok(modified) = fs::metadata(path).and_then(|metadata| metadata.modified()) else { return true };
-    modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
+pub(super) fn is_recent(facts: &FileFacts) -> bool {
+    facts.modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
 }
 
 /// A run that was begun and never got its name: its process was killed in that moment.
-fn remove_if_forgotten(path: &Path) {
-    if !is_recent(path) && take(path).is_some() {
-        let _gone_already = fs::remove_file(path);
+fn remove_if_forgotten(directory: &Directory, opened: &os::Directory, name: &str) {
+    if opened.look_at(name).is_ok_and(|facts| !is_recent(&facts))
+        && matches!(take(directory, opened, name), Taken::Ours(..))
+    {
+        let _gone_already = opened.remove(name);
     }
 }
 
 /// For segments that have none. `false` where somebody else was faster.
-fn make_run_file(path: &Path) -> bool {
-    create_private(path).and_then(|file| os::reserve(&file, run_file::LENGTH)).is_ok()
+fn make_run_file(opened: &os::Directory, name: &str) -> bool {
+    opened.create(name).and_then(|file| os::reserve(&file, run_file::LENGTH)).is_ok()
 }
 
-/// Locks a run. `None` where its process lives, or somebody else was faster.
-fn take(path: &Path) -> Option<(Mapping, u32, Ending)> {
-    let file = os::open_regular(path, true).ok()?;
-    if !os::lock(&file).ok()? {
-        return None;
+/// Locks a run.
+fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
+    let take = || -> io::Result<Taken> {
+        let (mut file, facts) = directory.open_file(opened, name, true)?;
+        if !os::lock(&file)? {
+            return Ok(Taken::Theirs);
+        }
+        // Somebody may have had it before us, and have removed it: then the lock is that of a file without a name.
+        if opened.look_at(name)?.id != facts.id {
+            return Ok(Taken::Theirs);
+        }
+        let mut words = Vec::new();
+        (&mut file).take(run_file::WORDS as u64).read_to_end(&mut words)?;
+        // For the lock alone: nothing is read there.
+        let lock = Mapping::new(file, run_file::LENGTH)?;
+        let sudden = word(&words, run_file::ENDING) != Ending::Orderly as u64;
+        let ending = if sudden { Ending::Sudden } else { Ending::Orderly };
+        Ok(Taken::Ours(lock, word(&words, run_file::PID) as u32, ending))
+    };
+    match take() {
+        Ok(taken) => taken,
+        // It is refused, or may not be opened.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
+            Taken::Foreign
+        }
+        Err(_) => Taken::Theirs,
     }
-    if file.metadata().ok()?.len() < run_file::LENGTH as u64 {
-        os::reserve(&file, run_file::LENGTH).ok()?;
-    }
-    // Somebody may have had it before us, and have removed it: then the lock is that of a file without a name.
-    let same = is_same(&file, path);
-    let lock = Mapping::new(file, run_file::LENGTH).ok()?;
-    if !same {
-        return None;
-    }
-    let word = |at| word(lock.bytes(), at);
-    let ending = if word(run_file::ENDING) == Ending::Orderly as u64 { Ending::Orderly } else { Ending::Sudden };
-    let pid = word(run_file::PID) as u32;
-    Some((lock, pid, ending))
-}
-
-#[cfg(unix)]
-fn is_same(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(a), Ok(b)) => identity(a) == identity(b),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_same(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 impl Adopted {
-    /// How many records there are, about: one that is committed in part counts, and so do some that were sent.
+    /// How many records there were when it was taken, about: one that is committed in part counts, and so do some that
+    /// were sent.
     pub(crate) fn estimate(&self) -> u64 {
-        self.segments.iter().filter_map(|(_, path)| records_in(path).ok()).sum()
+        self.records
     }
 
     /// The number of the group that the next segment is of.
@@ -274,16 +338,20 @@ impl Adopted {
 
     /// Reads the next segment; `None` where there are no more.
     pub(crate) fn next(&mut self) -> Option<Result<Left, Skipped>> {
-        let (_, path) = self.segments.pop()?;
-        let (bytes, length) = match contents_of(&path) {
+        let (_, name) = self.segments.pop()?;
+        let contents = self.place.open().and_then(|opened| contents_of(self.place.directory(), &opened, &name));
+        let file = match contents {
             Ok(contents) => contents,
+            // Somebody has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Err(Skipped::Empty(0))),
             Err(error) => {
                 // Not under another name either, perhaps: it stays for whoever can read it.
                 self.keeps_files = true;
-                return Some(Err(Skipped::SetAside(path, error.to_string())));
+                return Some(Err(Skipped::Unreadable(self.place.path(&name), error.to_string())));
             }
         };
-        Some(match read(&bytes) {
+        let length = file.length;
+        Some(match read(&file.bytes) {
             Ok(contents) => {
                 let salt = contents.salt;
                 let mut frames = Vec::with_capacity(contents.frames.iter().map(|(frame, _)| frame.len()).sum());
@@ -296,34 +364,41 @@ impl Adopted {
                     }
                 }
                 let left = Left {
+                    place: Arc::clone(&self.place),
+                    name,
+                    id: file.id,
                     segment: Segment::of_frames(frames, contents.frames.len() as u64),
                     resource: contents.resource.to_vec(),
                     group: contents.group,
                     ends: contents.frames.iter().map(|(_, end)| *end as u64).collect(),
                     damage: contents.damage,
                     length,
-                    path,
                 };
                 if left.segment.records() == 0 && left.damage.is_none() {
-                    let _gone_already = fs::remove_file(&left.path);
+                    let _gone_already = self.place.remove(&left.name);
                     Err(Skipped::Empty(length))
                 } else {
                     Ok(left)
                 }
             }
             Err(Unreadable::Empty) => {
-                let _gone_already = fs::remove_file(&path);
+                let _gone_already = self.place.remove(&name);
                 Err(Skipped::Empty(length))
             }
             Err(Unreadable::Version(version)) => {
                 self.keeps_files = true;
-                Err(Skipped::Version(path, version))
+                Err(Skipped::Version(self.place.path(&name), version))
             }
             Err(Unreadable::Damaged) => {
-                let path = set_aside(&path);
+                let path = self.place.set_aside(&name);
                 Err(Skipped::SetAside(path, "it is no file of a spool, or its head is damaged".to_owned()))
             }
         })
+    }
+
+    /// Whether a segment is of this run.
+    pub(crate) fn has(&self, left: &Left) -> bool {
+        left.name.strip_prefix(&self.run).is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// Everything of it has met its fate. Gives it back where it has files that stay: as long as it is there, nobody else
@@ -332,21 +407,8 @@ impl Adopted {
         if self.keeps_files {
             return Some(self);
         }
-        let _gone_already = fs::remove_file(&self.run);
+        let _gone_already = self.place.remove(&run_file_of(&self.run));
         None
-    }
-}
-
-fn records_in(path: &Path) -> io::Result<u64> {
-    Ok(estimate(&head_of(path)?))
-}
-
-/// Gives a file a name under which nobody reads it again. Returns the name it has then.
-fn set_aside(path: &Path) -> PathBuf {
-    let aside = path.with_extension(format!("{SEGMENT}.{DAMAGED}"));
-    match fs::rename(path, &aside) {
-        Ok(()) => aside,
-        Err(_) => path.to_owned(),
     }
 }
 
@@ -356,7 +418,7 @@ impl Left {
         let end = usize::try_from(records).ok().and_then(|records| self.ends.get(records.checked_sub(1)?));
         let Some(end) = end else { return };
         let write = || -> io::Result<()> {
-            let mut file = os::open_regular(&self.path, true)?;
+            let mut file = self.place.open_again(&self.name, self.id)?;
             file.seek(SeekFrom::Start(CONSUMED as u64))?;
             file.write_all(&end.to_le_bytes())
         };
@@ -368,16 +430,33 @@ impl Left {
     /// name then.
     pub(crate) fn finish(self) -> Option<PathBuf> {
         if self.damage.is_some() {
-            return Some(set_aside(&self.path));
+            return Some(self.place.set_aside(&self.name));
         }
-        let _gone_already = fs::remove_file(&self.path);
+        let _gone_already = self.place.remove(&self.name);
         None
     }
 }
 
 #[cfg(test)]
 impl Left {
-    pub(in crate::outbox) fn path(&self) -> &Path {
-        &self.path
+    pub(in crate::outbox) fn path(&self) -> PathBuf {
+        self.place.path(&self.name)
+    }
+}
+
+#[cfg(test)]
+impl Directory {
+    /// Takes all runs of dead processes.
+    pub(in crate::outbox) fn adopt(&self) -> io::Result<Found> {
+        let mut scout = Scout::new(self.clone());
+        let mut all = scout.look(true, MOST_RUNS)?;
+        while all.has_more {
+            let more = scout.look(false, MOST_RUNS)?;
+            all.runs.extend(more.runs);
+            all.alive += more.alive;
+            all.bytes = all.bytes.map(|bytes| bytes - more.freed);
+            all.has_more = more.has_more;
+        }
+        Ok(all)
     }
 }

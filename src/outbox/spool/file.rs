@@ -1,18 +1,20 @@
 //! One file of the spool as this process writes it.
 
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::directory::Place;
 use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, magic, start_behind, write_head};
-use crate::os::{Mapping, reserve};
+use crate::os::{self, FileId, Mapping};
 use crate::outbox::frame::{salt_frame, sequence_salt, set_sequence};
 
 /// A segment's file: frames that are in it outlive the process.
 #[derive(Debug)]
 pub(crate) struct SpoolFile {
     mapping: Mapping,
-    path: PathBuf,
+    place: Arc<Place>,
+    name: String,
+    id: FileId,
     /// Where the frames start.
     start: usize,
     /// How many bytes of frames there are.
@@ -26,12 +28,17 @@ pub(crate) struct SpoolFile {
 
 impl SpoolFile {
     /// Makes a file of that length, with all its blocks reserved, that is empty.
-    pub(super) fn create(path: PathBuf, length: usize, origin: Origin, resource: &[u8], salt: u32) -> io::Result<Self> {
-        let made = Self::create_mapping(&path, length);
-        // Where there was no room for all of it, nothing stays.
-        let mapping = made.inspect_err(|_| drop(fs::remove_file(&path)))?;
+    pub(super) fn create(
+        place: Arc<Place>,
+        name: String,
+        length: usize,
+        origin: Origin,
+        resource: &[u8],
+        salt: u32,
+    ) -> io::Result<Self> {
+        let (id, mapping) = create_mapping(&place, &name, length)?;
         let start = start_behind(resource.len());
-        let mut file = Self { mapping, path, start, filled: 0, records: 0, salt, parked: false };
+        let mut file = Self { mapping, place, name, id, start, filled: 0, records: 0, salt, parked: false };
         if !write_head(file.mapping.bytes_mut(), origin, resource) {
             file.delete();
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the resource does not fit into a segment"));
@@ -39,12 +46,6 @@ impl SpoolFile {
         file.mapping.publish(SALT, u64::from(salt));
         file.mapping.publish(0, magic());
         Ok(file)
-    }
-
-    fn create_mapping(path: &Path, length: usize) -> io::Result<Mapping> {
-        let file = create_private(path)?;
-        reserve(&file, length)?;
-        Mapping::new(file, length)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -61,8 +62,8 @@ impl SpoolFile {
         self.mapping.len()
     }
 
-    pub(in crate::outbox) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// It serves a group of this number from now on. Nothing is in it yet.
@@ -121,7 +122,7 @@ impl SpoolFile {
         let before = self.mapping.len();
         let length = self.mapping.shrink(self.start + self.filled);
         if length < before
-            && let Ok(file) = File::options().write(true).open(&self.path)
+            && let Ok(file) = self.place.open_again(&self.name, self.id)
         {
             // Where that fails, the blocks stay until the file goes.
             let _stays_long = file.set_len(length as u64);
@@ -130,20 +131,21 @@ impl SpoolFile {
 
     /// Everything in it has met its fate.
     pub(crate) fn delete(self) {
-        let _gone_already = fs::remove_file(&self.path);
+        let _gone_already = self.place.remove(&self.name);
     }
 }
 
-/// A file that only the user of this process can read, and that nobody has made before.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
+/// A new file as memory. Where there was no room for all of it, nothing stays.
+fn create_mapping(place: &Place, name: &str, length: usize) -> io::Result<(FileId, Mapping)> {
+    let opened = place.open()?;
+    let file = opened.create(name)?;
+    let map = || {
+        let id = os::facts_of(&file)?.id;
+        os::reserve(&file, length)?;
+        Ok(id)
+    };
+    let made = map().and_then(|id| Ok((id, Mapping::new(file, length)?)));
+    made.inspect_err(|_| drop(opened.remove(name)))
 }
 
 /// Another number each time, without a pattern that damage could follow.
@@ -152,4 +154,11 @@ pub(super) fn next_salt(salt: u32) -> u32 {
     mixed = (mixed ^ (mixed >> 16)).wrapping_mul(0x21f0_aaad);
     mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x735a_2d97);
     mixed ^ (mixed >> 15)
+}
+
+#[cfg(test)]
+impl SpoolFile {
+    pub(in crate::outbox) fn path(&self) -> std::path::PathBuf {
+        self.place.path(&self.name)
+    }
 }

@@ -8,28 +8,31 @@
 //! * Whoever locks the run of a dead process has its files, and is the only one (`adopt`).
 //! * What cannot be done in the directory is said once, and records go into memory as long as that lasts.
 //! * The bound is that of the directory: what others have there is looked up from time to time.
+//! * What a log call does here is bounded, however much lies in the directory: dead processes are none of its business.
 
 mod adopt;
+mod contents;
+mod directory;
 mod file;
 mod format;
 #[cfg(feature = "cli")]
 pub(crate) mod survey;
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-pub(crate) use adopt::{Adopted, Directory, Ending, Left, Skipped};
+pub(crate) use adopt::{Adopted, Ending, Found, Left, Scout, Skipped};
+pub(crate) use directory::Directory;
+use directory::{Place, list_some, run_file_of, segments_of};
 pub(crate) use file::SpoolFile;
-use file::create_private;
 use format::Origin;
 
 use crate::clock::nanos;
 use crate::config::SpoolConfig;
-use crate::os::{self, Mapping};
+use crate::os::{self, FileId, Mapping};
 
 /// How long to wait before the directory is tried again that could not be used.
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,6 +45,8 @@ mod run_file {
     pub(super) const STARTED: usize = 24;
     /// How it ended.
     pub(super) const ENDING: usize = 32;
+    /// Where that ends.
+    pub(super) const WORDS: usize = 40;
 }
 
 /// Why no file could be had.
@@ -56,6 +61,9 @@ pub(super) enum NoFile {
 #[derive(Debug)]
 struct Run {
     name: Arc<str>,
+    place: Arc<Place>,
+    /// Its file.
+    id: FileId,
     /// Keeps the lock.
     lock: Mapping,
 }
@@ -64,11 +72,14 @@ struct Run {
 const MOST_FILES: usize = 16384;
 /// So many runs are remembered whose files are gone from where they were.
 const MOST_FORMER: usize = 16;
+/// So many files at most are looked at before the first record is accepted. The others are looked at by the ship thread.
+const MOST_LOOKED_AT: usize = 512;
 
 /// This process's side of a spool directory.
 #[derive(Debug)]
 pub(crate) struct Spool {
     config: SpoolConfig,
+    directory: Directory,
     resource: Vec<u8>,
     run: Mutex<Option<Run>>,
     /// Runs that are not found any more. Where they come back, what is in them is still ours.
@@ -100,6 +111,7 @@ struct Trouble {
 impl Spool {
     pub(crate) fn new(config: SpoolConfig, resource: Vec<u8>) -> Self {
         Self {
+            directory: Directory::at(config.directory.clone()),
             config,
             resource,
             run: Mutex::default(),
@@ -118,6 +130,17 @@ impl Spool {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.config.directory
+    }
+
+    /// Looks for what dead processes have left there.
+    pub(crate) fn scout(&self) -> Scout {
+        Scout::new(self.directory.clone())
+    }
+
+    /// Takes what other users have written too.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
+        Self { directory: self.directory.of_any_owner(any_owner), ..self }
     }
 
     pub(crate) fn config(&self) -> &SpoolConfig {
@@ -184,31 +207,33 @@ impl Spool {
         })
     }
 
-    /// The name of the run, which begins now unless it has.
-    fn run_name(&self) -> io::Result<Arc<str>> {
+    /// The name of the run, which begins now unless it has, and where it is.
+    fn run_name(&self) -> io::Result<(Arc<str>, Arc<Place>)> {
+        let named = |run: &Run| (Arc::clone(&run.name), Arc::clone(&run.place));
         if let Some(run) = &*self.lock_run() {
-            return Ok(Arc::clone(&run.name));
+            return Ok(named(run));
         }
         // Without the lock: an allocator that logs would wait for it.
         let started = self.start_run()?;
         let mut run = self.lock_run();
         let late = if run.is_none() { run.replace(started) } else { Some(started) };
-        let name = run.as_ref().map(|run| Arc::clone(&run.name));
+        let found = run.as_ref().map(named);
         drop(run);
         if let Some(late) = late {
             // Another thread was faster.
-            let _gone_already = fs::remove_file(self.run_path(&late.name));
+            let _gone_already = late.place.remove(&run_file_of(&late.name));
         }
-        name.ok_or_else(|| io::ErrorKind::NotFound.into())
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn create_file(&self, length: usize) -> io::Result<SpoolFile> {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let made = nanos(SystemTime::now());
-        let name = self.run_name()?;
-        let path = self.config.directory.join(format!("{name}-{number:08}.{SEGMENT}"));
+        let (run, place) = self.run_name()?;
+        let name = format!("{run}-{number:08}.{SEGMENT}");
         let salt = file::next_salt((made as u32) ^ number.rotate_left(16) ^ std::process::id());
-        let file = SpoolFile::create(path, length, Origin { pid: std::process::id(), made }, &self.resource, salt)?;
+        let origin = Origin { pid: std::process::id(), made };
+        let file = SpoolFile::create(place, name, length, origin, &self.resource, salt)?;
         self.unsynced.store(true, Ordering::Relaxed);
         Ok(file)
     }
@@ -219,13 +244,15 @@ impl Spool {
 
     /// Makes the file of this run, locked before anybody can see it under its name.
     fn start_run(&self) -> io::Result<Run> {
-        make_private_directory(&self.config.directory)?;
-        self.measure();
+        self.directory.make()?;
+        let (opened, place) = self.directory.enter()?;
+        self.measure(&opened);
         let started = nanos(SystemTime::now());
         let name = format!("{started:016x}-{}", std::process::id());
-        let (hidden, path) = (self.run_path(&format!(".{name}")), self.run_path(&name));
-        let locked = || -> io::Result<Mapping> {
-            let file = create_private(&hidden)?;
+        let hidden = run_file_of(&format!(".{name}"));
+        let file = opened.create(&hidden)?;
+        let locked = || -> io::Result<(FileId, Mapping)> {
+            let id = os::facts_of(&file)?.id;
             if !os::lock(&file)? {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
@@ -234,28 +261,26 @@ impl Spool {
             lock.publish(run_file::PID, u64::from(std::process::id()));
             lock.publish(run_file::STARTED, started);
             lock.publish(0, u64::from_le_bytes(*run_file::MAGIC));
-            fs::rename(&hidden, &path)?;
-            Ok(lock)
+            opened.rename(&hidden, &run_file_of(&name))?;
+            Ok((id, lock))
         };
-        let lock = locked().inspect_err(|_| drop(fs::remove_file(&hidden)))?;
-        Ok(Run { name: name.into(), lock })
+        let (id, lock) = locked().inspect_err(|_| drop(opened.remove(&hidden)))?;
+        Ok(Run { name: name.into(), place: Arc::new(place), id, lock })
     }
 
     /// Looks what others have, which bounds this process from its first file on: where a service is started again and
     /// again, each time is the first. What dead processes do not need is freed, where that matters.
-    fn measure(&self) {
-        let directory = Directory(self.config.directory.clone());
-        self.note_others(directory.bytes());
-        if self.is_scarce()
-            && let Ok(found) = directory.adopt()
-        {
-            // They are let go of again: who sends them is decided elsewhere.
-            self.note_others(found.bytes);
+    ///
+    /// Constraint: this is a log call. Where there is too much to look at, half of the bound counts as used until the ship
+    /// thread has looked.
+    fn measure(&self, opened: &os::Directory) {
+        let Ok(listing) = list_some(opened, MOST_LOOKED_AT) else { return };
+        let half = self.config.max_bytes / 2 + 1;
+        let mut bytes = listing.bytes(opened);
+        if bytes >= half {
+            bytes = bytes.saturating_sub(adopt::make_room(&self.directory, opened, &listing, half));
         }
-    }
-
-    fn run_path(&self, name: &str) -> PathBuf {
-        self.config.directory.join(format!("{name}.{RUN}"))
+        self.note_others(if listing.is_whole { bytes } else { bytes.max(half) });
     }
 
     /// A file whose records have met their fates is not wanted any more.
@@ -333,13 +358,21 @@ impl Spool {
 
     /// Whether the run's file is not there any more. Where nobody can tell, it is: the run stays locked.
     fn is_gone(&self) -> bool {
-        self.lock_run().as_ref().is_some_and(|run| matches!(self.run_path(&run.name).try_exists(), Ok(false)))
+        let Some((name, place, id)) = self.lock_run().as_ref().map(|run| (run.name.clone(), run.place.clone(), run.id))
+        else {
+            return false;
+        };
+        match place.open().and_then(|opened| opened.look_at(&run_file_of(&name))) {
+            Ok(facts) => facts.id != id,
+            // Also where a link stands in the place of the directory.
+            Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
     }
 
     /// Whether a file is of the run that goes on, and not of one whose directory was removed: what is written to that is
     /// found by nobody.
     pub(super) fn has(&self, file: &SpoolFile) -> bool {
-        let stem = file.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = file.name().strip_suffix(SEGMENT).and_then(|stem| stem.strip_suffix('.')).unwrap_or_default();
         self.lock_run().as_ref().is_some_and(|run| *run.name == *run_of(stem))
     }
 
@@ -372,16 +405,17 @@ impl Spool {
     /// Nothing is left of this run: another one begins with the next file.
     pub(crate) fn end_run(&self) {
         let mut run = self.lock_run();
-        if self.own.load(Ordering::Relaxed) == 0
-            && let Some(run) = run.take()
-        {
-            let _gone_already = fs::remove_file(self.run_path(&run.name));
+        let ended = if self.own.load(Ordering::Relaxed) == 0 { run.take() } else { None };
+        drop(run);
+        if let Some(run) = ended {
+            let _gone_already = run.place.remove(&run_file_of(&run.name));
         }
     }
 
     /// What is left of this run is for others from now on, also while this process lives.
     pub(crate) fn leave_run(&self) {
-        *self.lock_run() = None;
+        let left = self.lock_run().take();
+        drop(left);
     }
 
     /// The next look at the directory is not to wait for its time.
@@ -396,16 +430,17 @@ impl Spool {
 
     /// Writes what the kernel holds of our files to the disk.
     pub(crate) fn sync(&self) {
-        let Some(name) = self.lock_run().as_ref().map(|run| Arc::clone(&run.name)) else { return };
-        for path in Directory(self.config.directory.clone()).segments_of(&name) {
-            if let Ok(file) = fs::File::open(path) {
+        let run = self.lock_run().as_ref().map(|run| (Arc::clone(&run.name), Arc::clone(&run.place)));
+        let Some((name, place)) = run else { return };
+        let Ok(opened) = place.open() else { return };
+        let segments = segments_of(&opened, [name.to_string()]).ok().and_then(|mut all| all.remove(&*name));
+        for segment in segments.unwrap_or_default() {
+            if let Ok((file, _)) = place.directory().open_file(&opened, &segment, false) {
                 let _the_next_one_tries_again = file.sync_data();
             }
         }
-        if self.unsynced.swap(false, Ordering::Relaxed)
-            && let Ok(directory) = fs::File::open(&self.config.directory)
-        {
-            let _not_everywhere = directory.sync_all();
+        if self.unsynced.swap(false, Ordering::Relaxed) {
+            let _not_everywhere = opened.sync();
         }
     }
 }
@@ -419,18 +454,6 @@ fn run_of(stem: &str) -> &str {
     stem.rsplit_once('-').map_or(stem, |(run, _)| run)
 }
 
-/// A directory that only the user of this process can read; one that is there stays as it is.
-fn make_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(path)
-}
-
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
@@ -438,3 +461,8 @@ mod tests;
 #[cfg(test)]
 #[path = "sharing_tests.rs"]
 mod sharing_tests;
+
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "attack_tests.rs"]
+mod attack_tests;

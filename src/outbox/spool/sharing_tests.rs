@@ -26,7 +26,7 @@ impl Folder {
     }
 
     fn directory(&self) -> Directory {
-        Directory(self.0.clone())
+        Directory::at(self.0.clone())
     }
 }
 
@@ -107,7 +107,7 @@ fn a_file_that_was_never_used_and_what_is_behind_the_records_go_at_once() {
     drop(outbox);
     let mut found = folder.directory().adopt().expect("a directory");
     assert!(before > 4 << 20 && folder.directory().bytes() < 2 * run_file::LENGTH, "{before}");
-    assert_eq!(found.bytes, folder.directory().bytes());
+    assert_eq!(found.bytes, Some(folder.directory().bytes()));
     let left = found.runs[0].next().expect("a segment").expect("it can be read");
     assert_eq!((left.segment.records(), left.damage, left.resource.as_slice()), (1, None, &b"resource"[..]));
 }

@@ -4,14 +4,14 @@
 //! * A run is locked no longer than it takes to ask whether somebody else has it.
 //! * Processes live on meanwhile: each file may be gone, or longer, the moment after.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::adopt::{DAMAGED, Ending, contents_of, is_recent};
-use super::format::{HEAD, Unreadable, VERSION, estimate, read, version_of, word};
-use super::{RUN, SEGMENT, run_file, run_of};
+use super::adopt::{Ending, is_recent};
+use super::contents::{contents_of, head_of};
+use super::directory::{Directory, list, run_file_of};
+use super::format::{Unreadable, VERSION, estimate, read, version_of, word};
+use super::run_file;
 use crate::os;
 use crate::otlp::{RecordView, View, read_resource};
 use crate::outbox::frame::read_frame;
@@ -97,39 +97,34 @@ impl RunSeen {
     }
 }
 
-/// Looks at a directory.
+/// Looks at a directory; at what other users have there too, where `any_owner`.
 ///
 /// # Errors
 ///
 /// Where its entries cannot be listed.
-pub(crate) fn survey(directory: &Path, depth: Depth) -> io::Result<Survey> {
-    let mut survey = Survey::default();
-    let mut runs: BTreeMap<String, (bool, Vec<PathBuf>)> = BTreeMap::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let (stem, kind) = name.to_str().and_then(|name| name.rsplit_once('.')).unwrap_or_default();
-        match kind {
-            // One that is being begun.
-            RUN if stem.starts_with('.') => {}
-            RUN => runs.entry(stem.to_owned()).or_default().0 = true,
-            SEGMENT => {
-                runs.entry(run_of(stem).to_owned()).or_default().1.push(entry.path());
-            }
-            DAMAGED => survey.set_aside.push(entry.path()),
-            _ => survey.others += 1,
-        }
-    }
+pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
+    let directory = Directory::at(directory.to_owned()).of_any_owner(any_owner);
+    let opened = directory.open()?;
+    let listing = list(&opened)?;
+    let path = |name: &String| directory.path().join(name);
+    let mut survey = Survey {
+        set_aside: listing.set_aside.iter().map(path).collect(),
+        others: listing.others.len(),
+        ..Survey::default()
+    };
     survey.set_aside.sort_unstable();
-    for (name, (has_file, mut segments)) in runs {
-        segments.sort_unstable();
-        let (state, pid) = match has_file {
-            true => state_of(&directory.join(format!("{name}.{RUN}"))),
-            false if segments.iter().any(|segment| is_recent(segment)) => (RunState::TooYoung, 0),
+    let look = Look { directory: &directory, opened: &opened, depth };
+    for (name, mut files) in listing.runs {
+        files.segments.sort_unstable();
+        let is_young = |segment: &String| opened.look_at(segment).is_ok_and(|facts| is_recent(&facts));
+        let run_file = run_file_of(&name);
+        let (state, pid) = match files.has_file {
+            true => look.state_of(&run_file),
+            false if files.segments.iter().any(is_young) => (RunState::TooYoung, 0),
             false => (RunState::Left(Ending::Sudden), 0),
         };
         // It ended between the look at the directory and that at its file.
-        if matches!(state, RunState::Unreadable(_)) && !directory.join(format!("{name}.{RUN}")).exists() {
+        if matches!(state, RunState::Unreadable(_)) && opened.look_at(&run_file).is_err() {
             continue;
         }
         let pid = if pid == 0 { pid_in(&name) } else { pid };
@@ -139,17 +134,24 @@ pub(crate) fn survey(directory: &Path, depth: Depth) -> io::Result<Survey> {
             service: String::new(),
             records: 0,
             damaged: 0,
-            files: segments.len(),
+            files: files.segments.len(),
             bytes: 0,
             oldest: None,
             trouble: Vec::new(),
         };
-        for segment in segments {
-            run.look_at(segment, depth);
+        for segment in &files.segments {
+            run.look_at(&look, segment);
         }
         survey.runs.push(run);
     }
     Ok(survey)
+}
+
+/// Where to look, and how closely.
+struct Look<'a> {
+    directory: &'a Directory,
+    opened: &'a os::Directory,
+    depth: Depth,
 }
 
 /// Names are `TIME-PID`.
@@ -157,40 +159,36 @@ fn pid_in(name: &str) -> u32 {
     name.rsplit_once('-').and_then(|(_, pid)| pid.parse().ok()).unwrap_or(0)
 }
 
-/// Whose the run is, and the number of its process.
-fn state_of(path: &Path) -> (RunState, u32) {
-    let look = || -> io::Result<(RunState, u32)> {
-        let mut file = os::open_regular(path, false)?;
-        let is_locked = os::is_locked(&file)?;
-        let mut bytes = [0; run_file::LENGTH];
-        let mut length = 0;
-        while let Some(rest) = bytes.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            match file.read(rest)? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        let word = |at| word(&bytes, at);
-        let pid = word(run_file::PID) as u32;
-        let state = match is_locked {
-            true if os::is_running(pid) => RunState::Lives,
-            true => RunState::Taken,
-            false if word(run_file::ENDING) == Ending::Orderly as u64 => RunState::Left(Ending::Orderly),
-            false => RunState::Left(Ending::Sudden),
+impl Look<'_> {
+    /// Whose the run is, and the number of its process.
+    fn state_of(&self, name: &str) -> (RunState, u32) {
+        let look = || -> io::Result<(RunState, u32)> {
+            let (mut file, _) = self.directory.open_file(self.opened, name, false)?;
+            let is_locked = os::is_locked(&file)?;
+            let mut bytes = Vec::new();
+            (&mut file).take(run_file::WORDS as u64).read_to_end(&mut bytes)?;
+            let pid = word(&bytes, run_file::PID) as u32;
+            let state = match is_locked {
+                true if os::is_running(pid) => RunState::Lives,
+                true => RunState::Taken,
+                false if word(&bytes, run_file::ENDING) == Ending::Orderly as u64 => RunState::Left(Ending::Orderly),
+                false => RunState::Left(Ending::Sudden),
+            };
+            Ok((state, pid))
         };
-        Ok((state, pid))
-    };
-    look().unwrap_or_else(|error| (RunState::Unreadable(error.to_string()), 0))
+        look().unwrap_or_else(|error| (RunState::Unreadable(error.to_string()), 0))
+    }
 }
 
 impl RunSeen {
-    fn look_at(&mut self, path: PathBuf, depth: Depth) {
+    fn look_at(&mut self, look: &Look<'_>, name: &str) {
         let looked = match self.state {
             // Its owner changes it: what its head says is all that is certain.
-            RunState::Lives | RunState::Taken => self.look_at_head(&path),
-            _ if depth == Depth::Heads => self.look_at_head(&path),
-            _ => self.look_at_records(&path),
+            RunState::Lives | RunState::Taken => self.look_at_head(look, name),
+            _ if look.depth == Depth::Heads => self.look_at_head(look, name),
+            _ => self.look_at_records(look, name),
         };
+        let path = look.directory.path().join(name);
         match looked {
             Ok(None) => {}
             Ok(Some(trouble)) => self.trouble.push((path, trouble)),
@@ -200,13 +198,13 @@ impl RunSeen {
         }
     }
 
-    fn look_at_head(&mut self, path: &Path) -> io::Result<Option<Trouble>> {
-        let mut file = os::open_regular(path, false)?;
-        self.bytes += file.metadata()?.len();
-        let mut head = [0; HEAD];
-        if let Err(error) = file.read_exact(&mut head) {
-            return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(Some(Trouble::Head)) } else { Err(error) };
-        }
+    fn look_at_head(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
+        let (file, facts) = look.directory.open_file(look.opened, name, false)?;
+        self.bytes += facts.length;
+        let head = match head_of(&file) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(Trouble::Head)),
+            head => head?,
+        };
         match version_of(&head) {
             Some(VERSION) => {}
             Some(version) => return Ok(Some(Trouble::Version(version))),
@@ -217,10 +215,10 @@ impl RunSeen {
         Ok(None)
     }
 
-    fn look_at_records(&mut self, path: &Path) -> io::Result<Option<Trouble>> {
-        let (bytes, length) = contents_of(path)?;
-        self.bytes += length as u64;
-        let contents = match read(&bytes) {
+    fn look_at_records(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
+        let file = contents_of(look.directory, look.opened, name)?;
+        self.bytes += file.length as u64;
+        let contents = match read(&file.bytes) {
             Ok(contents) => contents,
             Err(Unreadable::Empty) => return Ok(None),
             Err(Unreadable::Damaged) => return Ok(Some(Trouble::Head)),

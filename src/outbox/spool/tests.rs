@@ -66,7 +66,7 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
 
 /// The texts of all records that a dead run has left.
 fn adopted_texts(folder: &Folder) -> Vec<String> {
-    let found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
     let mut texts = Vec::new();
     for mut run in found.runs {
         while let Some(next) = run.next() {
@@ -168,10 +168,10 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     // What it leaves behind counts for the next one too.
     drop(outbox);
     let spool = folder.spool(4 << 20);
-    let found = Directory(folder.0.clone()).adopt().expect("a directory");
-    spool.note_others(found.bytes);
+    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
+    spool.note_others(found.bytes.unwrap_or(0));
     assert_eq!(spool.create(1 << 20).err(), Some(NoFile::Full));
-    spool.freed(found.bytes);
+    spool.freed(found.bytes.unwrap_or(0));
     assert!(spool.create(1 << 20).is_ok());
 }
 
@@ -271,7 +271,7 @@ fn what_cannot_be_read_stops_nothing() {
     put("00000103", &other_version);
     fs::create_dir(folder.0.join(format!("{run}-00000104.seg"))).expect("a directory");
     fs::write(folder.0.join("README"), b"mine").expect("a file");
-    let mut found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let mut found = Directory::at(folder.0.clone()).adopt().expect("a directory");
     let mut run = found.runs.pop().expect("one run");
     let (mut good, mut skipped) = (0, Vec::new());
     while let Some(next) = run.next() {
@@ -281,14 +281,16 @@ fn what_cannot_be_read_stops_nothing() {
                 left.finish();
             }
             Err(Skipped::Empty(_)) => {}
-            Err(Skipped::SetAside(path, _)) => skipped.push(path.to_string_lossy().into_owned()),
+            Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _)) => {
+                skipped.push(path.to_string_lossy().into_owned())
+            }
             Err(Skipped::Version(_, version)) => skipped.push(format!("version {version}")),
         }
     }
     assert_eq!((good, skipped.len()), (1, 3), "{skipped:?}");
     assert!(skipped[0].ends_with("-00000101.seg.damaged") && skipped[1] == "version 9", "{skipped:?}");
     let kept = run.finish().expect("it has files that stay");
-    assert!(Directory(folder.0.clone()).adopt().expect("a directory").runs.is_empty(), "they are told of once");
+    assert!(Directory::at(folder.0.clone()).adopt().expect("a directory").runs.is_empty(), "they are told of once");
     drop(kept);
     assert_eq!(folder.names("").len(), 5, "{:?}", folder.names(""));
 }

@@ -31,9 +31,10 @@ fn config(tls: &Tls) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let builder = match &tls.roots {
-        Some(pem) => builder.with_root_certificates(roots(pem)?),
-        None => builder
+    let builder = match (&tls.roots, &tls.no_platform_roots) {
+        (Some(pem), _) => builder.with_root_certificates(roots(pem)?),
+        (None, Some(why)) => return Err(why.clone()),
+        (None, None) => builder
             .with_native_roots()
             .map_err(|error| format!("the platform's root certificates could not be loaded: {error}"))?,
     };

@@ -1,0 +1,89 @@
+//! The bound of every time that somebody sets.
+
+use std::time::Duration;
+
+use super::resolve::Resolver;
+use crate::finding::{Finding, Severity, kind};
+
+/// No clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The time, or a year where it is longer.
+pub(crate) fn bounded(time: Duration) -> Duration {
+    time.min(LONGEST)
+}
+
+impl Resolver<'_> {
+    /// Finds a time of a variable that is cut to a year.
+    pub(super) fn check_time(&mut self, variable: &'static str, time: Duration) {
+        if time > LONGEST {
+            let value = self.environment.get(variable).unwrap_or_default();
+            let problem = format!("`{value}` is more than a year, so it counts as a year");
+            let finding = Finding::new(&kind::BAD_VALUE, Severity::Warning, variable, problem);
+            self.find(finding.help("write a shorter time"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Environment, Otlp, Overload, Repetition, Settings, Spool, SpoolSync};
+    use super::*;
+
+    #[test]
+    fn no_time_of_a_variable_is_longer_than_a_year_and_each_that_was_is_found() {
+        // Milliseconds, and the longest that can be written.
+        let (millis, most) = (u64::MAX.to_string(), format!("{}s", u64::MAX));
+        let (block, window) = (format!("block={most}"), format!("1/{most}"));
+        let vars = [
+            ("LOGBRIDGE_EXIT_TIMEOUT", most.as_str()),
+            ("LOGBRIDGE_OVERLOAD", &block),
+            ("LOGBRIDGE_REPETITION", &window),
+            ("LOGBRIDGE_SPOOL_SYNC", &most),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", &most),
+            ("OTEL_BLRP_SCHEDULE_DELAY", &most),
+            ("OTEL_BSP_EXPORT_TIMEOUT", &most),
+            ("OTEL_BSP_SCHEDULE_DELAY", &millis),
+            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", &most),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", &millis),
+        ];
+        let mut all = vars.to_vec();
+        all.extend([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("LOGBRIDGE_SPOOL_DIR", "/spool")]);
+        let environment: Environment = all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let mut found: Vec<&str> = config.findings.iter().map(|finding| finding.place.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, vars.map(|(name, _)| name), "{:?}", config.findings);
+        assert!(config.findings.iter().all(|finding| finding.text.contains("more than a year")));
+        let (logs, spans) = (config.otlp.delivery.expect("it is on"), config.span.delivery.expect("it is on"));
+        let sync = logs.spool.and_then(|spool| spool.sync).expect("it is on");
+        let Overload::Block(block) = logs.overload else { panic!("{:?}", logs.overload) };
+        let window = config.repetition.expect("it is on").window;
+        let exports = [logs.route.export_timeout, spans.route.export_timeout].map(|time| time.expect("it is set"));
+        let delays = [logs.schedule_delay, spans.schedule_delay, config.exit_timeout, sync, block, window];
+        for time in delays.into_iter().chain(exports).chain([logs.route.timeout, spans.route.timeout]) {
+            assert_eq!(time, LONGEST);
+        }
+    }
+
+    #[test]
+    fn the_same_goes_for_times_in_code_of_which_nothing_is_said() {
+        let settings = Settings {
+            exit_timeout: Some(Duration::MAX),
+            otlp: Some(Otlp::to("http://localhost:4318").timeout(Duration::MAX)),
+            overload: Some(Overload::Block(Duration::MAX)),
+            repetition: Some(Repetition::at_most(1, Duration::MAX)),
+            schedule_delay: Some(Duration::MAX),
+            spool: Some(Spool::at("/spool").sync(SpoolSync::Every(Duration::MAX))),
+            ..Settings::default()
+        };
+        let config = settings.resolve(&Environment::default()).expect("it resolves");
+        assert!(config.findings.is_empty(), "{:?}", config.findings);
+        let logs = config.otlp.delivery.expect("it is on");
+        assert_eq!(logs.overload, Overload::Block(LONGEST));
+        let times = [config.exit_timeout, logs.route.timeout, logs.schedule_delay];
+        assert_eq!(times, [LONGEST; 3]);
+        assert_eq!(logs.spool.and_then(|spool| spool.sync), Some(LONGEST));
+        assert_eq!(config.repetition.map(|limit| limit.window), Some(LONGEST));
+    }
+}
