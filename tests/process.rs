@@ -22,6 +22,8 @@ mod contents;
 mod dying;
 #[path = "process/endpoint.rs"]
 mod endpoint;
+#[path = "process/escaping.rs"]
+mod escaping;
 #[path = "process/exit.rs"]
 mod exit;
 #[path = "process/fork.rs"]
@@ -82,6 +84,7 @@ use runner::Group;
 const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
+    escaping::GROUP,
     once::GROUP,
     redaction::GROUP,
     endpoint::GROUP,

@@ -8,6 +8,7 @@ use std::fmt;
 use log::Level;
 use tracing_core::dispatcher;
 
+use crate::escape::OneLine;
 use crate::ledger::Requests;
 use crate::levels::{Origin, Row, Stage, to_tracing};
 use crate::outbox::Outbox;
@@ -36,12 +37,13 @@ impl Gate {
     }
 
     pub(super) fn show_decision(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
-        writeln!(f, "  {}  {:<width$}  {}", if self.passes { "pass" } else { "STOP" }, self.name, self.why)
+        writeln!(f, "  {}  {:<width$}  {}", if self.passes { "pass" } else { "STOP" }, self.name, OneLine(&self.why))
     }
 
     pub(super) fn show_changes(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
         self.changes.iter().enumerate().try_for_each(|(place, change)| {
-            writeln!(f, "        {:>width$}  {change}", if place == 0 { "change:" } else { "or:" })
+            let word = if place == 0 { "change:" } else { "or:" };
+            writeln!(f, "        {word:>width$}  {}", OneLine(change))
         })
     }
 }
@@ -253,7 +255,7 @@ fn console(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} at {}", self.target, self.level)?;
+        writeln!(f, "{} at {}", OneLine(&self.target), self.level)?;
         let width = self.common.iter().chain(&self.otlp).chain(&self.console).map(|gate| gate.name.len()).max();
         let width = width.unwrap_or(0);
         let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| gates.iter().try_for_each(|gate| gate.show(f, width));

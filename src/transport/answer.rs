@@ -12,6 +12,7 @@ use hyper::body::Body;
 use super::ANSWER_BYTES;
 use super::outcome::{Cause, CauseKind, Outcome};
 use crate::config::redact_url;
+use crate::escape::OneLine;
 use crate::ledger::RejectReason;
 use crate::otlp::{Response, read_response};
 
@@ -134,9 +135,8 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
     let said = match content_type(headers) {
         "application/x-protobuf" | "application/grpc" => String::new(),
-        _ => String::from_utf8_lossy(body).chars().take(200).filter(|c| !c.is_control()).collect(),
+        _ => OneLine(String::from_utf8_lossy(body).chars().take(200).collect::<String>().trim()).to_string(),
     };
-    let said = said.trim();
     let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
 }

@@ -9,6 +9,7 @@ use super::super::cause;
 use super::super::outcome::{Cause, CauseKind, Outcome};
 use super::answer::Seen;
 use super::{ANSWER_LIMIT, Broken};
+use crate::escape::OneLine;
 use crate::ledger::RejectReason;
 use crate::otlp::{read_response, read_retry_info};
 
@@ -122,7 +123,7 @@ fn describe(status: &Status, code: &str, what: &str) -> String {
 }
 
 fn one_line(said: &str) -> String {
-    said.chars().take(200).filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+    OneLine(said.chars().take(200).collect::<String>().trim()).to_string()
 }
 
 /// The specification's name of a code.
