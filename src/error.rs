@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
 
+use crate::escape::OneLine;
 use crate::signal::Signal;
 
 /// What went wrong, where it was set, and what to change.
@@ -70,11 +71,11 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub(crate) fn configuration(what: impl Into<String>) -> Self {
-        Self::new(Kind::Configuration { what: what.into() })
+        Self::new(Kind::Configuration { what: OneLine(&what.into()).to_string() })
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.inner.help = Some(help.into());
+        self.inner.help = Some(OneLine(&help.into()).to_string());
         self
     }
 
@@ -241,7 +242,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
         if let Some(source) = &self.inner.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", OneLine(&source.to_string()))?;
         }
         if let Some(help) = &self.inner.help {
             write!(f, "\n  help: {help}")?;

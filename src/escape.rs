@@ -1,6 +1,7 @@
 //! Text from outside, made safe to print: no character of it may move the cursor, begin a line of its own, or reorder
 //! what a terminal shows.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 /// Whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and paragraph
@@ -17,6 +18,13 @@ pub(crate) fn is_unsafe(character: char) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
+impl<'a> OneLine<'a> {
+    /// The escaped text. Borrowed if there is nothing to escape.
+    pub(crate) fn to_cow(self) -> Cow<'a, str> {
+        if self.0.contains(is_unsafe) { Cow::Owned(self.to_string()) } else { Cow::Borrowed(self.0) }
+    }
+}
+
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_escaped(f, self.0, is_unsafe)
@@ -31,6 +39,23 @@ impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_escaped(f, self.0, |character| is_unsafe(character) && !matches!(character, '\n' | '\t'))
     }
+}
+
+/// JSON that a terminal may show: JSON escapes C0 controls only. The text must be JSON, where other unsafe characters stand
+/// in strings only.
+pub(crate) fn json(json: String) -> String {
+    let is_escaped = |character: char| is_unsafe(character) && character >= '\u{7f}';
+    if !json.contains(is_escaped) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len() + 16), |mut escaped, character| {
+        let _infallible = match is_escaped(character) {
+            // All of them lie in the first plane.
+            true => write!(escaped, "\\u{:04x}", u32::from(character)),
+            false => escaped.write_char(character),
+        };
+        escaped
+    })
 }
 
 fn write_escaped(f: &mut fmt::Formatter<'_>, mut text: &str, is_escaped: impl Fn(char) -> bool) -> fmt::Result {
@@ -56,6 +81,16 @@ mod tests {
             let kept = matches!(character, '\n' | '\t');
             assert_eq!(Lines(&text).to_string().contains(character), kept, "{character:?}");
         }
+    }
+
+    #[test]
+    fn no_unsafe_character_survives_in_json_and_it_means_the_same() {
+        let text: String =
+            ('\0'..=char::MAX).filter(|character| is_unsafe(*character)).chain("ü\\u{}\"".chars()).collect();
+        let escaped = json(serde_json::json!({ &text: [&text] }).to_string());
+        assert_eq!(escaped.find(is_unsafe), None, "{escaped}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), serde_json::json!({ &text: [&text] }));
+        assert_eq!(json("{\"ü\":1}".to_owned()), "{\"ü\":1}");
     }
 
     #[test]

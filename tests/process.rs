@@ -24,6 +24,8 @@ mod contents;
 mod dying;
 #[path = "process/endpoint.rs"]
 mod endpoint;
+#[path = "process/escaping.rs"]
+mod escaping;
 #[path = "process/exit.rs"]
 mod exit;
 #[path = "process/extremes.rs"]
@@ -96,6 +98,7 @@ use runner::Group;
 const GROUPS: &[Group] = &[
     exit::GROUP,
     panics::GROUP,
+    escaping::GROUP,
     once::GROUP,
     redaction::GROUP,
     endpoint::GROUP,

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
+use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, kind};
 
 /// One header to send with each request. The value is never shown.
@@ -15,8 +16,7 @@ pub(crate) struct Header {
 
 /// Makes a header, with an error text that names it but does not show its value.
 pub(super) fn header(name: &str, value: &str) -> Result<Header, String> {
-    let name: HeaderName =
-        name.trim().parse().map_err(|_| format!("`{}` is no header name", name.trim().escape_debug()))?;
+    let name: HeaderName = name.trim().parse().map_err(|_| format!("`{}` is no header name", OneLine(name.trim())))?;
     let mut value = HeaderValue::from_str(value.trim())
         .map_err(|_| format!("the value of the header `{name}` has a line break or another control character in it"))?;
     value.set_sensitive(true);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::escape::OneLine;
+
 /// Who decided a setting. Those that come earlier here win.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Source {
@@ -52,16 +54,12 @@ pub(crate) struct Setting {
 /// The settings in three columns: what, which value, and where from.
 pub(crate) fn settings_table(settings: &[Setting]) -> String {
     let heading = ("setting", "value".to_owned(), "where from".to_owned());
-    let rows = settings.iter().map(|setting| (setting.name, one_line(&setting.value), setting.source.to_string()));
+    let rows =
+        settings.iter().map(|setting| (setting.name, OneLine(&setting.value).to_string(), setting.source.to_string()));
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
     let width = |of: &dyn Fn(&(&str, String, String)) -> usize| rows.iter().map(of).max().unwrap_or_default();
     let (names, values) = (width(&|row| row.0.chars().count()), width(&|row| row.1.chars().count()));
     rows.iter().map(|(name, value, source)| format!("{name:names$}  {value:values$}  {source}\n")).collect()
-}
-
-/// A variable may hold anything: it can neither begin a row of its own nor move the cursor.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(super) fn on_off(on: bool) -> String {

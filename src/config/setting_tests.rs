@@ -148,9 +148,9 @@ fn the_table_is_aligned_and_a_value_is_one_line() {
     ]);
     assert_eq!(
         table,
-        "setting       value  where from\n\
-         service name  a b    code\n\
-         logs          on     OTEL_LOGS_EXPORTER\n"
+        "setting       value       where from\n\
+         service name  a\\nb\\u{1b}  code\n\
+         logs          on          OTEL_LOGS_EXPORTER\n"
     );
 }
 

@@ -108,7 +108,7 @@ fn write_text(line: &mut String, scope: &ScopeView<'_>, record: &RecordView<'_>,
         line,
         "{subtle}{}{subtle:#} {level}{:<5}{level:#} {subtle}{}{subtle:#} ",
         Timestamp(record.time.max(record.observed_time)),
-        record.severity_text,
+        OneLine(&record.severity_text).to_cow(),
         OneLine(&scope.name),
     );
     let _infallible = write!(line, "{}", OneLine(&record.body.to_string()));

@@ -14,6 +14,7 @@ use log::{LevelFilter, Log as _};
 
 use super::stream::{Sink, is_in_pipe};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
+use crate::escape::{OneLine, is_unsafe};
 use crate::thread::guarded;
 
 /// Prints records as env_logger does.
@@ -73,7 +74,7 @@ impl Terminal {
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
         };
-        let formatted = guarded(|| log(record)).is_some();
+        let formatted = guarded(|| self.with_safe_places(record, log)).is_some();
         if !formatted {
             // env_logger keeps the half of the line in its buffer, and would print it with the next record.
             let outer = MUTED.replace(true);
@@ -85,6 +86,19 @@ impl Terminal {
             (true, true) => Printed::NotWritten,
             (true, false) => Printed::Whole,
         }
+    }
+
+    /// Message and key-values of `log` are printed as env_logger prints them; where a record comes from is a name, which
+    /// has no reason to move the cursor or to begin a line. A custom format gets it as it is.
+    fn with_safe_places(&self, record: &log::Record<'_>, log: impl FnOnce(&log::Record<'_>)) {
+        let places = [Some(record.target()), record.module_path(), record.file()];
+        if self.format.custom.is_some() || !places.into_iter().flatten().any(|place| place.contains(is_unsafe)) {
+            return log(record);
+        }
+        let [target, module_path, file] = places.map(|place| place.map(|place| OneLine(place).to_string()));
+        let mut safe = record.to_builder();
+        safe.target(target.as_deref().unwrap_or_default()).module_path(module_path.as_deref()).file(file.as_deref());
+        log(&safe.build());
     }
 
     fn logger(&self) -> Option<Rc<Logger>> {

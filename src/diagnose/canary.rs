@@ -16,6 +16,7 @@ use tracing_core::subscriber::NoSubscriber;
 use super::explain::{Gate, SUPPRESSION, TEXT_FILTER, explain};
 use super::findings::compiled_out;
 use crate::error::Error;
+use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, kind};
 use crate::levels::to_tracing;
 use crate::ship;
@@ -287,11 +288,11 @@ impl fmt::Display for Check {
             writeln!(f, "{}", line.trim_end())?;
         }
         for (number, why) in whys.iter().enumerate() {
-            writeln!(f, "  ({}) {why}", number + 1)?;
+            writeln!(f, "  ({}) {}", number + 1, OneLine(why))?;
         }
         match &self.delivered {
             Some(Ok(())) => writeln!(f, "the endpoint confirmed those that were sent")?,
-            Some(Err(why)) => writeln!(f, "the endpoint did not confirm them: {why}")?,
+            Some(Err(why)) => writeln!(f, "the endpoint did not confirm them: {}", OneLine(why))?,
             None => writeln!(f, "none was sent")?,
         }
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))

@@ -84,12 +84,13 @@ impl Gate {
             (true, Some(_)) => "if",
             (true, None) => "pass",
         };
-        writeln!(f, "  {word:<4}  {:<width$}  {}", self.name, self.why)
+        writeln!(f, "  {word:<4}  {:<width$}  {}", self.name, OneLine(&self.why))
     }
 
     pub(super) fn show_changes(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
         self.changes.iter().enumerate().try_for_each(|(place, change)| {
-            writeln!(f, "        {:>width$}  {change}", if place == 0 { "change:" } else { "or:" })
+            let word = if place == 0 { "change:" } else { "or:" };
+            writeln!(f, "        {word:>width$}  {}", OneLine(change))
         })
     }
 }
@@ -336,7 +337,7 @@ fn console(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} at {}", self.target, self.level)?;
+        writeln!(f, "{} at {}", OneLine(&self.target), self.level)?;
         let width = self.common.iter().chain(&self.otlp).chain(&self.console).map(|gate| gate.name.len()).max();
         let width = width.unwrap_or(0);
         let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| gates.iter().try_for_each(|gate| gate.show(f, width));

@@ -6,11 +6,11 @@ use log::Level;
 
 use super::Gate;
 use super::explain::gate_of_row;
+use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, visible};
 use crate::levels::{
     FilterVariable, LevelSet, MessageFilter, Origin, Stage, Threshold, Variables, is_refuted, lint_at, parse,
 };
-use crate::notice::one_line;
 
 /// Whose filter it is taken for.
 const VARIABLE: &str = "RUST_LOG";
@@ -52,16 +52,12 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
         gate.changes.insert(0, format!("write {VARIABLE}={corrected} (see {} below)", cause.code));
     }
     FilterExplanation {
-        target: one_line(target),
+        target: target.to_owned(),
         level,
         spec: spec.to_owned(),
-        gate: Gate {
-            why: one_line(&gate.why),
-            changes: gate.changes.iter().map(|text| one_line(text)).collect(),
-            ..gate
-        },
+        gate,
         decides,
-        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(|message| one_line(&message)),
+        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()),
         findings,
     }
 }
@@ -85,7 +81,7 @@ impl FilterExplanation {
 
 impl fmt::Display for FilterExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} at {}", self.target, self.level)?;
+        writeln!(f, "{} at {}", OneLine(&self.target), self.level)?;
         let width = self.gate.name.len();
         self.gate.show_decision(f, width)?;
         if let Some(decides) = &self.decides {
@@ -97,7 +93,7 @@ impl fmt::Display for FilterExplanation {
         }
         self.gate.show_changes(f, width)?;
         match (&self.message, self.gate.passes) {
-            (Some(message), true) => writeln!(f, "  it passes where its text matches `{message}`"),
+            (Some(message), true) => writeln!(f, "  it passes where its text matches `{}`", OneLine(message)),
             (None, true) => writeln!(f, "  it passes"),
             (_, false) => writeln!(f, "  it is cut"),
         }

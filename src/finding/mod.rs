@@ -10,6 +10,7 @@ pub(crate) use catalog::kind;
 pub use catalog::{Kind, Verdict};
 pub(crate) use situation::Situation;
 
+use crate::escape::OneLine;
 use crate::notice::Notice;
 
 /// How much a [`Finding`] matters.
@@ -144,18 +145,12 @@ impl Finding {
 
 /// On one line, and unable to move the cursor; quotes and backslashes stay as they were written.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().fold(String::new(), |mut shown, c| {
-        match c.is_control() {
-            true => shown.extend(c.escape_debug()),
-            false => shown.push(c),
-        }
-        shown
-    })
+    OneLine(text).to_string()
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]: {}: {}", self.severity, self.code, self.place, self.text)?;
+        write!(f, "{}[{}]: {}: {}", self.severity, self.code, OneLine(&self.place), OneLine(&self.text))?;
         if !self.evidence.is_empty() {
             write!(f, "\n  {}", visible(&self.evidence))?;
         }
@@ -165,7 +160,7 @@ impl fmt::Display for Finding {
             write!(f, "\n  {:before$}{}", "", "^".repeat(marked))?;
         }
         match self.advice() {
-            Some(advice) => write!(f, "\n  help: {advice}"),
+            Some(advice) => write!(f, "\n  help: {}", OneLine(&advice)),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use log::{Level, LevelFilter};
 use super::directive::Directive;
 use super::stage::Stage;
 use super::threshold::Threshold;
+use crate::escape::OneLine;
 
 /// Who named a threshold. Where several name one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -168,10 +169,17 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.rows.iter().map(|row| row.target.chars().count()).max().unwrap_or(0).max("(root)".len());
+        let width = self
+            .rows
+            .iter()
+            .map(|row| OneLine(&row.target).to_cow().chars().count())
+            .max()
+            .unwrap_or(0)
+            .max("(root)".len());
         for row in self.rows() {
             let target = if row.target.is_empty() { "(root)" } else { &row.target };
-            writeln!(f, "  {target:<width$}  {:<6}  {}", row.threshold, row.describe(self.stage))?;
+            let (target, why) = (OneLine(target).to_cow(), row.describe(self.stage));
+            writeln!(f, "  {target:<width$}  {:<6}  {}", row.threshold, OneLine(&why))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
 use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
+use crate::escape;
 
 /// Writes the line of a record, without a line break.
 pub(crate) fn write_line(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
@@ -186,5 +187,5 @@ fn value(out: &mut String, item: &Value<'_>) {
 
 fn string(out: &mut String, text: &str) {
     // Serialising a `&str` cannot fail; were it to, an empty text keeps the line readable.
-    out.push_str(serde_json::to_string(text).as_deref().unwrap_or("\"\""));
+    out.push_str(&serde_json::to_string(text).map_or_else(|_| "\"\"".to_owned(), escape::json));
 }

@@ -238,9 +238,8 @@ fn sdk_record(random: &mut Random, provider: &SdkLoggerProvider) {
 }
 
 fn write_random_secrets(arguments: &[String]) {
-    let [seed, mirror] = arguments else { panic!("a seed and a form of the mirror") };
+    let [seed, mirror, endpoint] = arguments else { panic!("a seed, a form of the mirror and an endpoint") };
     let mut random = Random(fastrand::Rng::with_seed(seed.parse().expect("a number")));
-    let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").expect("a receiver");
     let mirror = if mirror == "json" { logbridge::Mirror::Json } else { logbridge::Mirror::Text };
     let otlp = || logbridge::Otlp::to(endpoint.as_str());
     let mut builder = logbridge::builder();
@@ -290,7 +289,8 @@ fn no_secret_survives_anywhere() {
         let receiver = receiver();
         let mirror = if seed % 2 == 0 { "text" } else { "json" };
         let seed = seed.to_string();
-        let child = Child::new("write_random_secrets").args([seed.as_str(), mirror]).to(&receiver);
+        let child =
+            Child::new("write_random_secrets").args([seed.as_str(), mirror, &receiver.endpoint()]).to(&receiver);
         let child = child.env("RUST_BACKTRACE", "0").run().success().within(SLACK);
         assert!(!receiver.logs().is_empty() && !receiver.spans().is_empty(), "{child}");
         assert_clean("the records", &format!("{:?}", receiver.logs()), &child);

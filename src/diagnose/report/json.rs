@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::Report;
+use crate::escape;
 use crate::finding::Finding;
 use crate::ledger::{ConsoleCounters, OtlpCounters, Requests, SpanCounters};
 
@@ -76,7 +77,7 @@ impl Report {
             "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
             "notices": self.notices,
         });
-        value.to_string()
+        escape::json(value.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Report;
 use crate::config::{Source, settings_table};
+use crate::escape::OneLine;
 use crate::ledger::{Counters, DropReason, Requests};
 use crate::levels::Stage;
 use crate::notice::one_line;
@@ -20,7 +21,7 @@ impl fmt::Display for Report {
         self.fmt_cuts(f, Stage::Module)?;
         row(f, 1, *passed, "passed")?;
         match (&self.endpoint, self.off_because) {
-            (Some(endpoint), _) => writeln!(f, "          otlp {endpoint}")?,
+            (Some(endpoint), _) => writeln!(f, "          otlp {}", OneLine(endpoint))?,
             (None, Some(why)) => writeln!(f, "          otlp is off: {why}")?,
             (None, None) => writeln!(f, "          otlp is off")?,
         }
@@ -86,7 +87,7 @@ impl fmt::Display for Report {
         if !self.notices.is_empty() {
             writeln!(f, "          said so far")?;
         }
-        self.notices.iter().try_for_each(|notice| writeln!(f, "            {}", one_line(notice)))
+        self.notices.iter().try_for_each(|notice| writeln!(f, "            {}", OneLine(&one_line(notice))))
     }
 }
 
@@ -118,7 +119,7 @@ impl Report {
             let percent = traced.with_trace.saturating_mul(100) / traced.records.max(1);
             let what = format!("of {} of {}, {percent} %", traced.records, shown(&traced.target));
             // Also where there are none: that is what one looks for.
-            writeln!(f, "{:>9}     {what}", traced.with_trace)?;
+            writeln!(f, "{:>9}     {}", traced.with_trace, OneLine(&what))?;
         }
         Ok(())
     }
@@ -153,7 +154,7 @@ impl Report {
         let spans = &self.counters.spans;
         match (&self.span_endpoint, self.spans_off_because) {
             (_, Some(why)) => writeln!(f, "          spans are not exported: {why}")?,
-            (Some(endpoint), None) => writeln!(f, "          spans {endpoint}")?,
+            (Some(endpoint), None) => writeln!(f, "          spans {}", OneLine(endpoint))?,
             (None, None) => writeln!(f, "          spans are not exported")?,
         }
         row(f, 1, spans.open, "open")?;
@@ -181,7 +182,7 @@ fn fmt_requests(
     endpoint: Option<&str>,
 ) -> fmt::Result {
     let (Some(requests), Some(endpoint)) = (requests, endpoint) else { return Ok(()) };
-    writeln!(f, "          requests with {what} to {endpoint}")?;
+    writeln!(f, "          requests with {what} to {}", OneLine(endpoint))?;
     row(f, 2, requests.confirmed, "confirmed")?;
     row(f, 2, requests.unconfirmed, "answered, but not by an OTLP answer")?;
     row(f, 2, requests.failed, "failed, and were tried again")?;
@@ -190,7 +191,7 @@ fn fmt_requests(
         writeln!(f, "              the last one that was confirmed: {}", ago(at))?;
     }
     if let Some((at, why)) = &requests.last_trouble {
-        writeln!(f, "              the last one that was not: {}: {}", ago(*at), one_line(why))?;
+        writeln!(f, "              the last one that was not: {}: {}", ago(*at), OneLine(&one_line(why)))?;
     }
     Ok(())
 }
@@ -215,5 +216,5 @@ fn row(f: &mut fmt::Formatter<'_>, depth: usize, records: u64, what: &str) -> fm
     if records == 0 {
         return Ok(());
     }
-    writeln!(f, "{records:>9} {:indent$}{what}", "", indent = depth * 2)
+    writeln!(f, "{records:>9} {:indent$}{}", "", OneLine(what), indent = depth * 2)
 }

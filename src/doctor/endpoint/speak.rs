@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::Target;
 use super::http1::{self, Head};
+use crate::escape::OneLine;
 
 const PATIENCE: Duration = Duration::from_millis(2500);
 /// A head is shorter.
@@ -58,7 +59,7 @@ fn is_tls(bytes: &[u8]) -> bool {
 
 /// The first words, without what could move a cursor.
 fn banner(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(40).collect()
+    OneLine(&String::from_utf8_lossy(bytes).chars().take(40).collect::<String>()).to_string()
 }
 
 /// What comes back, up to the end of a head.

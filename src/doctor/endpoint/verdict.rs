@@ -6,6 +6,7 @@ use super::dial::Failure;
 use super::request::LARGE;
 use super::{Answers, Target};
 use crate::config::Protocol;
+use crate::escape::OneLine;
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::transport::{Cause, CauseKind, Outcome};
 
@@ -52,7 +53,8 @@ pub(super) fn seen(target: &Target, answers: &Answers) -> Vec<String> {
         ("one record (service logbridge-doctor)", &requests.record),
     ];
     lines.extend(asked.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", said(outcome.as_ref()?)))));
-    lines
+    // Names, certificates and answers are the server's.
+    lines.iter().map(|line| OneLine(line).to_string()).collect()
 }
 
 fn words_of(failure: &Failure) -> String {

@@ -29,6 +29,7 @@ pub(crate) use self::graph::{Build, Chosen, Graph, Package};
 pub(crate) use self::load::{Loaded, Profiles, find_manifest, load};
 pub(crate) use self::source::Sources;
 use crate::config::Environment;
+use crate::escape::OneLine;
 use crate::finding::Finding;
 use crate::levels::parse;
 
@@ -157,7 +158,7 @@ pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
     let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let mut lines = vec![format!(
         "{}: {} of its own, {} in the build, {} of source",
-        root.display(),
+        OneLine(&root.display().to_string()),
         count(facts.graph.members.len(), "package"),
         count(facts.build.active.len(), "package"),
         count(facts.sources.files.len(), "file"),
