@@ -2,7 +2,7 @@
 
 use tracing_core::dispatcher;
 
-use super::report::{Report, Traced};
+use super::report::{Report, Traced, replaces_another};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{Stage, to_tracing};
@@ -25,6 +25,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
         found.extend(facades(pipeline));
     }
     found.extend(switched_off(report));
+    found.extend(replaced());
     found.extend(gates(report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(report));
@@ -50,6 +51,13 @@ fn warning(kind: &'static Kind, place: &str, text: String, help: impl Into<Strin
 
 fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
     Finding { severity: Severity::Error, ..warning(kind, place, text, help) }
+}
+
+/// Known only under `logbridge run`.
+fn replaced() -> Option<Finding> {
+    let text = "the previous program in this process called `exec`: what it had not flushed by then is lost, unless a spool has it";
+    let help = "call `Bridge::flush` before `exec`, or use a spool: LOGBRIDGE_SPOOL_DIR";
+    replaces_another().then(|| warning(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help))
 }
 
 /// What `log` and tracing keep from us.

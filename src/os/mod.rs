@@ -123,6 +123,12 @@ pub(crate) fn is_in_foreground() -> bool {
     imp::is_in_foreground()
 }
 
+/// When the process of this number started, in a unit of the system's: another one with the same number has another time,
+/// and `exec` does not change it. `None` where there is no such process, or nobody can tell.
+pub(crate) fn process_started(pid: u32) -> Option<u64> {
+    imp::process_started(pid)
+}
+
 /// The host's name, where the system tells it.
 pub(crate) fn host_name() -> Option<String> {
     imp::host_name()

@@ -26,6 +26,10 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
         let help = "look at its protocol and path: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json";
         return ("what came could not be read (see there)".to_owned(), help.to_owned());
     }
+    if account.replaced().chain(account.unfinished()).next().is_some() {
+        let why = "a program with logbridge called `exec` or `_exit`, or was killed, before it had delivered anything";
+        return (why.to_owned(), "call `Bridge::flush` before that".to_owned());
+    }
     if !account.programs.is_empty() {
         return with_logbridge(&account.programs, circumstances);
     }

@@ -55,6 +55,8 @@ pub(crate) struct Adopted {
     run: PathBuf,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
+    /// Its process goes on with another program: it has called `exec`.
+    pub(crate) is_replaced: bool,
     /// Oldest last.
     segments: Vec<PathBuf>,
     /// Some files stay: they could not be read, or are of another version.
@@ -110,7 +112,7 @@ impl Directory {
             if !has_file && (segments.iter().any(|segment| is_recent(segment)) || !make_run_file(&path)) {
                 continue;
             }
-            let Some((lock, mut pid, ending)) = take(&path) else {
+            let Some((lock, mut pid, ending, process)) = take(&path) else {
                 found.alive += 1;
                 continue;
             };
@@ -140,7 +142,17 @@ impl Directory {
                     .max()
                     .unwrap_or(0);
             }
-            found.runs.push(Adopted { _lock: lock, run: path, pid, ending, segments, keeps_files: false });
+            // A run ends with its program, also where its process does not.
+            let is_replaced = ending == Ending::Sudden && process != 0 && os::process_started(pid) == Some(process);
+            found.runs.push(Adopted {
+                _lock: lock,
+                run: path,
+                pid,
+                ending,
+                is_replaced,
+                segments,
+                keeps_files: false,
+            });
         }
         Ok(found)
     }
@@ -221,7 +233,7 @@ fn make_run_file(path: &Path) -> bool {
 }
 
 /// Locks a run. `None` where its process lives, or somebody else was faster.
-fn take(path: &Path) -> Option<(Mapping, u32, Ending)> {
+fn take(path: &Path) -> Option<(Mapping, u32, Ending, u64)> {
     let file = os::open_regular(path, true).ok()?;
     if !os::lock(&file).ok()? {
         return None;
@@ -237,8 +249,8 @@ fn take(path: &Path) -> Option<(Mapping, u32, Ending)> {
     }
     let word = |at| word(lock.bytes(), at);
     let ending = if word(run_file::ENDING) == Ending::Orderly as u64 { Ending::Orderly } else { Ending::Sudden };
-    let pid = word(run_file::PID) as u32;
-    Some((lock, pid, ending))
+    let (pid, process) = (word(run_file::PID) as u32, word(run_file::PROCESS));
+    Some((lock, pid, ending, process))
 }
 
 #[cfg(unix)]

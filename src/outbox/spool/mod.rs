@@ -42,6 +42,8 @@ mod run_file {
     pub(super) const STARTED: usize = 24;
     /// How it ended.
     pub(super) const ENDING: usize = 32;
+    /// When the process started; 0 where that is not known.
+    pub(super) const PROCESS: usize = 40;
 }
 
 /// Why no file could be had.
@@ -224,6 +226,7 @@ impl Spool {
             let mut lock = Mapping::new(file, run_file::LENGTH)?;
             lock.publish(run_file::PID, u64::from(std::process::id()));
             lock.publish(run_file::STARTED, started);
+            lock.publish(run_file::PROCESS, os::process_started(std::process::id()).unwrap_or_default());
             lock.publish(0, u64::from_le_bytes(*run_file::MAGIC));
             fs::rename(&hidden, &path)?;
             Ok(lock)
