@@ -381,7 +381,10 @@ fn a_program_that_calls_exec_is_told_of() {
         .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a report"))
         .collect();
     std::fs::remove_dir_all(&reports).expect("removed");
-    assert!(matches!(&reported[..], [one] if one.contains("the previous program in this process called `exec`")), "{reported:?}");
+    assert!(
+        matches!(&reported[..], [one] if one.contains("the previous program in this process called `exec`")),
+        "{reported:?}"
+    );
     assert_eq!(json["programs"][0]["delivered"], 3, "{json}");
 
     // One that nobody hears of again.

@@ -7,6 +7,8 @@
 //! * A platform without a facility gets a version that does less and says so in its docs, never one that lies.
 
 #[cfg(unix)]
+mod forks;
+#[cfg(unix)]
 #[path = "unix.rs"]
 mod imp;
 #[cfg(not(unix))]
@@ -17,8 +19,6 @@ mod mapping;
 #[cfg(not(unix))]
 #[path = "no_mapping.rs"]
 mod mapping;
-#[cfg(unix)]
-mod forks;
 mod per_process;
 #[cfg(unix)]
 #[path = "unix_signals.rs"]

@@ -184,11 +184,7 @@ pub(super) fn watch_forks() {
         // the clock and the process id and stores to atomics, which is allowed in the child of a process with several
         // threads. The others store to atomics and give way to other threads.
         unsafe {
-            libc::pthread_atfork(
-                Some(forks::before),
-                Some(forks::after_in_parent),
-                Some(after_fork_in_child),
-            );
+            libc::pthread_atfork(Some(forks::before), Some(forks::after_in_parent), Some(after_fork_in_child));
         }
         WATCHED.store(true, Ordering::Release);
     }

@@ -107,7 +107,8 @@ fn fork_while_a_child_begins(arguments: &[String]) {
 fn a_child_of_a_child_that_is_beginning_begins_for_itself() {
     let (receiver, forks) = (receiver(), forks());
     let child = child_of("fork_while_a_child_begins", forks, &receiver).run().success().quiet();
-    let of_one = |fork| [format!("child {fork} thread 0"), format!("child {fork} thread 1"), format!("grandchild {fork}")];
+    let of_one =
+        |fork| [format!("child {fork} thread 0"), format!("child {fork} thread 1"), format!("grandchild {fork}")];
     assert_messages(&receiver, (0..forks).flat_map(of_one).map(|message| (message, 1)), &child);
 }
 

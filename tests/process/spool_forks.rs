@@ -22,7 +22,16 @@ pub(crate) const GROUP: Group = Group {
         forks_while_threads_log_and_segments_are_sent,
         workers_of_a_server_that_are_killed_lose_nothing,
     ],
-    scenarios: named![daemonize, exec_in_child, exec_itself, fork_and_exit, fork_and_fork, fork_raw, fork_under_load, prefork],
+    scenarios: named![
+        daemonize,
+        exec_in_child,
+        exec_itself,
+        fork_and_exit,
+        fork_and_fork,
+        fork_raw,
+        fork_under_load,
+        prefork
+    ],
 };
 
 /// Ends without any handler.

@@ -141,7 +141,8 @@ impl Run {
         };
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
-        let account = Account { images: read_images(directory.path()), ..Account::new(command, ended, shown, evidence) };
+        let account =
+            Account { images: read_images(directory.path()), ..Account::new(command, ended, shown, evidence) };
         let account = account.judged(
             directory.programs(),
             &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),

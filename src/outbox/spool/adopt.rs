@@ -144,15 +144,7 @@ impl Directory {
             }
             // A run ends with its program, also where its process does not.
             let is_replaced = ending == Ending::Sudden && process != 0 && os::process_started(pid) == Some(process);
-            found.runs.push(Adopted {
-                _lock: lock,
-                run: path,
-                pid,
-                ending,
-                is_replaced,
-                segments,
-                keeps_files: false,
-            });
+            found.runs.push(Adopted { _lock: lock, run: path, pid, ending, is_replaced, segments, keeps_files: false });
         }
         Ok(found)
     }
