@@ -215,35 +215,70 @@ fn in_a_raw_child(child: impl FnOnce()) {
 
 const THREADS: usize = 4;
 
+/// Until all other threads of this process sleep: none is in the middle of anything, such as an allocation, whose lock
+/// glibc readies for a child only in a fork that it sees.
+fn wait_until_others_sleep() {
+    // SAFETY: gettid(2) takes nothing and cannot fail.
+    let own = unsafe { libc::gettid() }.to_string();
+    let is_awake = |stat: &String| stat.rsplit_once(')').is_none_or(|(_, rest)| !rest.starts_with(" S"));
+    let all_sleep = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("tasks").flatten();
+        let others = tasks.filter(|task| task.file_name().to_string_lossy() != own);
+        let stats: Vec<String> =
+            others.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok()).collect();
+        !stats.iter().any(is_awake)
+    };
+    let mut times = 0;
+    while times < 3 {
+        times = if all_sleep() { times + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn fork_raw_with_threads(arguments: &[String]) {
     logbridge::init();
-    for fork in 0..times(arguments) {
-        // There is something in the parent's outbox each time, in every shard and lane.
-        std::thread::scope(|scope| {
-            for thread in 0..THREADS {
-                scope.spawn(move || match thread % 2 {
-                    0 => log::info!("parent {fork}"),
-                    _ => log::warn!("parent {fork}"),
-                });
-            }
-        });
-        in_a_raw_child(|| {
-            let begun = Barrier::new(THREADS);
-            std::thread::scope(|scope| {
-                for thread in 0..THREADS {
-                    let begun = &begun;
-                    scope.spawn(move || {
-                        begun.wait();
-                        match thread % 2 {
-                            0 => log::info!("child {fork} thread {thread}"),
-                            _ => log::warn!("child {fork} thread {thread}"),
-                        }
-                    });
+    let forks = times(arguments);
+    // They live as long as the parent, since the end of a thread takes locks of glibc's too.
+    let (begin, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (begin, end) = (&begin, &end);
+            scope.spawn(move || {
+                for fork in 0..forks {
+                    begin.wait();
+                    match thread % 2 {
+                        0 => log::info!("parent {fork}"),
+                        _ => log::warn!("parent {fork}"),
+                    }
+                    end.wait();
                 }
             });
-            flushed();
-        });
-    }
+        }
+        for fork in 0..forks {
+            // There is something in the parent's outbox each time, in every shard and lane.
+            begin.wait();
+            end.wait();
+            wait_until_others_sleep();
+            in_a_raw_child(|| log_on_threads(fork));
+        }
+    });
+    flushed();
+}
+
+fn log_on_threads(fork: u64) {
+    let begun = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let begun = &begun;
+            scope.spawn(move || {
+                begun.wait();
+                match thread % 2 {
+                    0 => log::info!("child {fork} thread {thread}"),
+                    _ => log::warn!("child {fork} thread {thread}"),
+                }
+            });
+        }
+    });
     flushed();
 }
 
