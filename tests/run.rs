@@ -100,6 +100,16 @@ fn program() {
             let killed = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
             panic!("it lives: {killed:?}");
         }
+        "replaced" | "replaced by another" => {
+            log::info!(target: "shop::cart", "never sent");
+            let own = std::env::current_exe().expect("the path of this program");
+            let mut next = Command::new(own);
+            next.args(["--exact", "program", "--ignored", "--nocapture"]).env(PROGRAM, "healthy");
+            if name != "replaced" {
+                next = Command::new("true");
+            }
+            panic!("{}", std::os::unix::process::CommandExt::exec(&mut next));
+        }
         other => panic!("no program is called {other}"),
     }
 }
@@ -352,6 +362,37 @@ fn a_program_with_logbridge_says_what_became_of_its_records() {
     assert_eq!((codes(&quiet), below), (vec!["LB091"], &5.into()), "{quiet}");
     let text = quiet["findings"][0]["text"].as_str().expect("a text");
     assert!(text.contains("5 records were below their level"), "{text}");
+}
+
+#[test]
+fn a_program_that_calls_exec_is_told_of() {
+    let text = |finding: &Value| finding["text"].as_str().expect("a text").to_owned();
+    let reports = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("replaced-{}", std::process::id()));
+    std::fs::create_dir_all(&reports).expect("a directory");
+    let mut replaced = program_named("replaced", &["--json"]);
+    replaced.env("LOGBRIDGE_REPORT", &reports);
+    let (json, ended) = account(replaced);
+    assert_eq!((codes(&json), ended.code), (vec!["LB086"], Some(0)), "{json}");
+    let said = text(&json["findings"][0]);
+    assert!(said.contains("called `exec`") && said.contains("what it had not flushed by then is lost"), "{said}");
+    // And so does the next program itself.
+    let reported: Vec<String> = std::fs::read_dir(&reports)
+        .expect("the directory")
+        .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a report"))
+        .collect();
+    std::fs::remove_dir_all(&reports).expect("removed");
+    assert!(
+        matches!(&reported[..], [one] if one.contains("the previous program in this process called `exec`")),
+        "{reported:?}"
+    );
+    assert_eq!(json["programs"][0]["delivered"], 3, "{json}");
+
+    // One that nobody hears of again.
+    let (json, ended) = account(program_named("replaced by another", &["--json"]));
+    assert_eq!((codes(&json), ended.code), (vec!["LB091", "LB086"], Some(0)), "{json}");
+    assert!(json["findings"].as_array().expect("findings").iter().all(|one| text(one).contains("`exec`")), "{json}");
+    // Whoever comes to an end is not told of.
+    assert_eq!(codes(&account(program_named("healthy", &["--json"])).0), Vec::<&str>::new());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
-use crate::diagnose::give_report;
+use crate::diagnose::{begin_image, give_report};
 use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
@@ -85,6 +85,7 @@ impl Builder {
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();
         register_lifecycle();
+        begin_image(config.report.at_exit.as_ref());
         if config.panic_hook {
             install_panic_hook();
         }

@@ -2,7 +2,7 @@
 
 use super::canary::TARGET;
 use super::facades::subscriber;
-use super::report::{Report, Traced};
+use super::report::{Report, Traced, replaces_another};
 use super::setting::{has_key_in_code, place_of, turn_on};
 use crate::finding::{Finding, Kind, Situation, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
@@ -25,6 +25,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     found.extend(pipeline.levels.without_effect());
     found.extend(facades(pipeline));
     found.extend(switched_off(pipeline, report));
+    found.extend(replaced());
     found.extend(gates(pipeline, report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(pipeline, report));
@@ -50,6 +51,13 @@ fn warning(kind: &'static Kind, place: &str, text: String, help: impl Into<Strin
 
 fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
     Finding { severity: Situation::Lost.severity(), ..warning(kind, place, text, help) }
+}
+
+/// Known only under `logbridge run`.
+fn replaced() -> Option<Finding> {
+    let text = "the previous program in this process called `exec`: what it had not flushed by then is lost, unless a spool has it";
+    let help = "call `Bridge::flush` before `exec`, or use a spool: LOGBRIDGE_SPOOL_DIR";
+    replaces_another().then(|| warning(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help))
 }
 
 /// What `log` and tracing keep from us.

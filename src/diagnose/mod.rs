@@ -15,5 +15,7 @@ pub(crate) use explain::explain;
 pub use explain::{Explanation, Gate};
 #[cfg(feature = "cli")]
 pub(crate) use filter::explain_filter;
-pub(crate) use report::give as give_report;
 pub use report::{Configuration, Cut, Dropped, Report, Traced};
+#[cfg(feature = "cli")]
+pub(crate) use report::{Images, prepare_images, read_images};
+pub(crate) use report::{begin_image, give as give_report};

@@ -11,6 +11,8 @@ pub(crate) mod allocations;
 #[cfg(unix)]
 mod directory;
 #[cfg(unix)]
+mod forks;
+#[cfg(unix)]
 #[path = "unix.rs"]
 mod imp;
 #[cfg(not(unix))]
@@ -21,8 +23,6 @@ mod mapping;
 #[cfg(not(unix))]
 #[path = "no_mapping.rs"]
 mod mapping;
-#[cfg(unix)]
-mod forks;
 mod per_process;
 #[cfg(unix)]
 #[path = "unix_signals.rs"]
@@ -205,6 +205,12 @@ pub(crate) fn pass_signal(pid: u32, signal: i32) -> bool {
 #[cfg(feature = "cli")]
 pub(crate) fn is_in_foreground() -> bool {
     imp::is_in_foreground()
+}
+
+/// When the process of this number started, in a unit of the system's: another one with the same number has another time,
+/// and `exec` does not change it. `None` where there is no such process, or nobody can tell.
+pub(crate) fn process_started(pid: u32) -> Option<u64> {
+    imp::process_started(pid)
 }
 
 /// The host's name, where the system tells it.

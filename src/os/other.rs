@@ -76,6 +76,11 @@ pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
     run()
 }
 
+/// Not known here.
+pub(super) fn process_started(_pid: u32) -> Option<u64> {
+    None
+}
+
 pub(super) fn host_name() -> Option<String> {
     None
 }

@@ -236,11 +236,7 @@ pub(super) fn watch_forks() {
         // the clock and the process id and stores to atomics, which is allowed in the child of a process with several
         // threads. The others store to atomics and give way to other threads.
         unsafe {
-            libc::pthread_atfork(
-                Some(forks::before),
-                Some(forks::after_in_parent),
-                Some(after_fork_in_child),
-            );
+            libc::pthread_atfork(Some(forks::before), Some(forks::after_in_parent), Some(after_fork_in_child));
         }
         WATCHED.store(true, Ordering::Release);
     }
@@ -313,6 +309,20 @@ pub(super) fn is_in_foreground() -> bool {
     [0, 1, 2].into_iter().any(|descriptor| unsafe { libc::tcgetpgrp(descriptor) == libc::getpgrp() })
 }
 
+/// The 22nd field of `stat`. The second one is the program's name in parentheses, and may have spaces and parentheses in it.
+#[cfg(target_os = "linux")]
+pub(super) fn process_started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn process_started(_pid: u32) -> Option<u64> {
+    None
+}
+
 pub(super) fn host_name() -> Option<String> {
     let mut buffer = [0_u8; 256];
     // SAFETY: the pointer and length describe `buffer`; one byte less than its length keeps it NUL-terminated.
@@ -332,5 +342,14 @@ mod tests {
     #[test]
     fn a_host_has_a_name() {
         assert!(host_name().is_some_and(|name| !name.contains('\0')));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_has_started_once() {
+        let own = process_started(std::process::id());
+        assert!(own.is_some_and(|own| own > 0) && own == process_started(std::process::id()));
+        assert!(process_started(1).is_none_or(|first| Some(first) <= own), "the first process is older");
+        assert_eq!(process_started(u32::MAX), None);
     }
 }

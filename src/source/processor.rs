@@ -17,8 +17,8 @@ use super::encode::write_id;
 use super::pipeline::{Pipeline, Reach};
 use super::repetition::Similar;
 use crate::clock::nanos;
-use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::os;
+use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
 use crate::thread::{self, Call};
 

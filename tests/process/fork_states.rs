@@ -27,12 +27,14 @@ pub(crate) const GROUP: Group = Group {
         a_child_forked_in_a_log_call_has_the_record_of_its_own_in_a_spool,
         a_child_has_a_pipe_as_console_while_its_parent_writes_there,
         a_child_of_a_child_that_is_beginning_begins_for_itself,
+        a_child_whose_parent_is_stuck_in_a_pipe_has_no_console_and_delivers,
         a_flush_in_a_child_tells_what_the_child_has_lost,
         threads_of_a_child_that_no_handler_has_seen_all_have_its_outbox,
         threads_of_a_child_that_no_handler_has_seen_all_have_its_spool,
     ],
     scenarios: named![
         fork_beside_a_pipe,
+        fork_beside_a_stuck_pipe,
         fork_in_a_log_call,
         fork_raw_with_threads,
         fork_while_a_child_begins,
@@ -107,17 +109,27 @@ fn fork_while_a_child_begins(arguments: &[String]) {
 fn a_child_of_a_child_that_is_beginning_begins_for_itself() {
     let (receiver, forks) = (receiver(), forks());
     let child = child_of("fork_while_a_child_begins", forks, &receiver).run().success().quiet();
-    let of_one = |fork| [format!("child {fork} thread 0"), format!("child {fork} thread 1"), format!("grandchild {fork}")];
+    let of_one =
+        |fork| [format!("child {fork} thread 0"), format!("child {fork} thread 1"), format!("grandchild {fork}")];
     assert_messages(&receiver, (0..forks).flat_map(of_one).map(|message| (message, 1)), &child);
 }
+
+/// A line is in the writer, and stays there.
+static STUCK: AtomicBool = AtomicBool::new(false);
+static HOLDS: AtomicBool = AtomicBool::new(false);
 
 /// Takes its time over a line.
 struct Slow;
 
 impl io::Write for Slow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for _ in 0..20 {
-            std::thread::yield_now();
+        for _ in 0..2_000 {
+            std::hint::spin_loop();
+        }
+        std::thread::yield_now();
+        while HOLDS.load(Ordering::Relaxed) {
+            STUCK.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(bytes.len())
     }
@@ -127,41 +139,63 @@ impl io::Write for Slow {
     }
 }
 
+fn log_on_pipe(fork: u64) {
+    log::info!("child {fork}");
+    println!("failed={}", logbridge::bridge().expect("installed").report().counters.console.failed);
+}
+
 fn fork_beside_a_pipe(arguments: &[String]) {
     logbridge::builder().console(Console::pipe(Slow)).init();
     let done = AtomicBool::new(false);
-    let is_raw = arguments.get(1).is_some_and(|how| how == "raw");
     std::thread::scope(|scope| {
         for _ in 0..2 {
             // Not for otlp, whose numbers would be many.
             scope.spawn(|| until(&done, |_| log::info!(target: "noise", "on the console")));
         }
-        let child = |fork: u64| {
-            log::info!("child {fork}");
-            let failed = logbridge::bridge().expect("installed").report().counters.console.failed;
-            println!("failed={failed}");
-        };
         for fork in 0..times(arguments) {
-            if is_raw { in_a_raw_child(|| child(fork)) } else { in_a_child(|| child(fork)) }
+            in_a_child(|| log_on_pipe(fork));
         }
         done.store(true, Ordering::Relaxed);
     });
 }
 
-fn a_child_has_a_pipe_as_console_while_its_parent_writes_there() {
-    // A fork by a system call of its own waits for nobody, and is only to hang nowhere. It is not safe beside threads that
-    // allocate: glibc has not made its allocator ready for it. So it is not done often.
-    for (how, forks) in [("libc", forks()), ("raw", 5)] {
-        let receiver = receiver();
-        let child = child_of("fork_beside_a_pipe", forks, &receiver).arg(how).env("LOGBRIDGE_OTLP_LEVEL", "noise=off");
-        let child = child.run().success().quiet();
-        assert_messages(&receiver, (0..forks).map(|fork| (format!("child {fork}"), 1)), &child);
-        if how == "libc" {
-            // On a machine that is busy, the wait of a fork for a line may not be long enough, now and then.
-            let printed = child.stdout.lines().filter(|line| *line == "failed=0").count() as u64;
-            assert!(printed >= forks * 9 / 10, "{printed} of {forks} children had a console: {child}");
+fn fork_beside_a_stuck_pipe(arguments: &[String]) {
+    logbridge::builder().console(Console::pipe(Slow)).init();
+    HOLDS.store(true, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| log::info!(target: "noise", "on the console"));
+        while !STUCK.load(Ordering::Relaxed) {
+            std::thread::yield_now();
         }
-    }
+        for fork in 0..times(arguments) {
+            let child = || {
+                HOLDS.store(false, Ordering::Relaxed);
+                log_on_pipe(fork);
+            };
+            wait_until_others_sleep();
+            if fork % 2 == 0 { in_a_raw_child(child) } else { in_a_child(child) }
+        }
+        HOLDS.store(false, Ordering::Relaxed);
+    });
+}
+
+fn a_child_has_a_pipe_as_console_while_its_parent_writes_there() {
+    let (receiver, forks) = (receiver(), forks());
+    let child = child_of("fork_beside_a_pipe", forks, &receiver).env("LOGBRIDGE_OTLP_LEVEL", "noise=off");
+    let child = child.run().success().quiet();
+    assert_messages(&receiver, (0..forks).map(|fork| (format!("child {fork}"), 1)), &child);
+    // On a machine that is busy, the wait of a fork for a line may not be long enough, now and then.
+    let printed = child.stdout.lines().filter(|line| *line == "failed=0").count() as u64;
+    assert!(printed >= forks / 2, "{printed} of {forks} children had a console: {child}");
+}
+
+fn a_child_whose_parent_is_stuck_in_a_pipe_has_no_console_and_delivers() {
+    const FORKS: u64 = 6;
+    let receiver = receiver();
+    let child = child_of("fork_beside_a_stuck_pipe", FORKS, &receiver).env("LOGBRIDGE_OTLP_LEVEL", "noise=off");
+    let child = child.run().success().quiet();
+    assert_messages(&receiver, (0..FORKS).map(|fork| (format!("child {fork}"), 1)), &child);
+    assert_eq!(child.stdout.matches("failed=1").count() as u64, FORKS, "the line is counted: {child}");
 }
 
 fn fork_while_levels_change(arguments: &[String]) {
@@ -214,35 +248,70 @@ fn in_a_raw_child(child: impl FnOnce()) {
 
 const THREADS: usize = 4;
 
+/// Until all other threads of this process sleep: none is in the middle of anything, such as an allocation, whose lock
+/// glibc readies for a child only in a fork that it sees.
+fn wait_until_others_sleep() {
+    // SAFETY: gettid(2) takes nothing and cannot fail.
+    let own = unsafe { libc::gettid() }.to_string();
+    let is_awake = |stat: &String| stat.rsplit_once(')').is_none_or(|(_, rest)| !rest.starts_with(" S"));
+    let all_sleep = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("tasks").flatten();
+        let others = tasks.filter(|task| task.file_name().to_string_lossy() != own);
+        let stats: Vec<String> =
+            others.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok()).collect();
+        !stats.iter().any(is_awake)
+    };
+    let mut times = 0;
+    while times < 3 {
+        times = if all_sleep() { times + 1 } else { 0 };
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn fork_raw_with_threads(arguments: &[String]) {
     logbridge::init();
-    for fork in 0..times(arguments) {
-        // There is something in the parent's outbox each time, in every shard and lane.
-        std::thread::scope(|scope| {
-            for thread in 0..THREADS {
-                scope.spawn(move || match thread % 2 {
-                    0 => log::info!("parent {fork}"),
-                    _ => log::warn!("parent {fork}"),
-                });
-            }
-        });
-        in_a_raw_child(|| {
-            let begun = Barrier::new(THREADS);
-            std::thread::scope(|scope| {
-                for thread in 0..THREADS {
-                    let begun = &begun;
-                    scope.spawn(move || {
-                        begun.wait();
-                        match thread % 2 {
-                            0 => log::info!("child {fork} thread {thread}"),
-                            _ => log::warn!("child {fork} thread {thread}"),
-                        }
-                    });
+    let forks = times(arguments);
+    // They live as long as the parent, since the end of a thread takes locks of glibc's too.
+    let (begin, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (begin, end) = (&begin, &end);
+            scope.spawn(move || {
+                for fork in 0..forks {
+                    begin.wait();
+                    match thread % 2 {
+                        0 => log::info!("parent {fork}"),
+                        _ => log::warn!("parent {fork}"),
+                    }
+                    end.wait();
                 }
             });
-            flushed();
-        });
-    }
+        }
+        for fork in 0..forks {
+            // There is something in the parent's outbox each time, in every shard and lane.
+            begin.wait();
+            end.wait();
+            wait_until_others_sleep();
+            in_a_raw_child(|| log_on_threads(fork));
+        }
+    });
+    flushed();
+}
+
+fn log_on_threads(fork: u64) {
+    let begun = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let begun = &begun;
+            scope.spawn(move || {
+                begun.wait();
+                match thread % 2 {
+                    0 => log::info!("child {fork} thread {thread}"),
+                    _ => log::warn!("child {fork} thread {thread}"),
+                }
+            });
+        }
+    });
     flushed();
 }
 

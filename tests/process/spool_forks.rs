@@ -16,12 +16,22 @@ pub(crate) const GROUP: Group = Group {
         a_child_of_a_fork_that_no_handler_sees_has_a_spool_of_its_own,
         a_child_that_executes_another_program_loses_nothing,
         a_daemon_with_closed_descriptors_loses_nothing,
+        a_program_that_is_replaced_loses_nothing_and_the_next_one_says_so,
         children_that_end_suddenly_lose_nothing,
         children_of_children_lose_nothing,
         forks_while_threads_log_and_segments_are_sent,
         workers_of_a_server_that_are_killed_lose_nothing,
     ],
-    scenarios: named![daemonize, exec_in_child, fork_and_exit, fork_and_fork, fork_raw, fork_under_load, prefork],
+    scenarios: named![
+        daemonize,
+        exec_in_child,
+        exec_itself,
+        fork_and_exit,
+        fork_and_fork,
+        fork_raw,
+        fork_under_load,
+        prefork
+    ],
 };
 
 /// Ends without any handler.
@@ -152,6 +162,26 @@ fn exec_in_child(_: &[String]) {
 
 fn a_child_that_executes_another_program_loses_nothing() {
     assert_each_once("exec_in_child", &[], &words(["parent", "child before it executes"]), 2);
+}
+
+fn exec_itself(arguments: &[String]) {
+    logbridge::init();
+    if arguments.is_empty() {
+        log::info!("before it executes");
+        let mut next = std::process::Command::new(std::env::current_exe().expect("the path of this program"));
+        panic!("{}", next.args(["child", "exec_itself", "next"]).exec());
+    }
+    log::info!("after it executed");
+    until_released();
+    println!("{}", logbridge::bridge().expect("installed").report());
+}
+
+fn a_program_that_is_replaced_loses_nothing_and_the_next_one_says_so() {
+    let expected = words(["before it executes", "after it executed"]);
+    let child = assert_each_once("exec_itself", &[], &expected, 2).said("called `exec` without a flush");
+    assert!(!child.stderr.contains("was killed or crashed"), "{child}");
+    let told = |text: &str| text.contains("the previous program in this process (");
+    assert!(told(&child.stderr) && told(&child.stdout), "on stderr and in the report: {child}");
 }
 
 /// As `daemon(3)` and its like do it: fork, new session, fork, another directory, no descriptor of before.

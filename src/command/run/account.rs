@@ -5,7 +5,9 @@ use super::evidence::Evidence;
 use super::findings::Circumstances;
 use super::reports::Program;
 use crate::command::inlet::Levels;
+use crate::diagnose::Images;
 use crate::finding::Finding;
+use crate::os;
 
 #[derive(Debug)]
 pub(super) struct Account {
@@ -16,6 +18,8 @@ pub(super) struct Account {
     pub(super) upstream: Option<String>,
     pub(super) evidence: Evidence,
     pub(super) programs: Vec<Program>,
+    /// Programs with logbridge that began, by process.
+    pub(super) images: Vec<Images>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -78,7 +82,7 @@ pub(super) const UNKNOWN: &str = "(not known)";
 impl Account {
     pub(super) fn new(command: String, ended: Ended, upstream: Option<String>, mut evidence: Evidence) -> Self {
         evidence.close();
-        Self { command, ended, upstream, evidence, programs: Vec::new(), findings: Vec::new() }
+        Self { command, ended, upstream, evidence, programs: Vec::new(), images: Vec::new(), findings: Vec::new() }
     }
 
     /// With what programs say of themselves, and what deserves a look.
@@ -86,6 +90,21 @@ impl Account {
         self.programs = programs;
         self.findings = super::findings::judge(&self, circumstances);
         self
+    }
+
+    /// Processes in which a program with logbridge was replaced by another one.
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &Images> {
+        self.images.iter().filter(|images| images.begun > 1)
+    }
+
+    /// Those whose program came to no end that it could have seen, and that do not go on. Where a signal ended the program
+    /// that was run, that tells more.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &Images> {
+        let has_report = |pid: u32| self.programs.iter().any(|program| program.pid == u64::from(pid));
+        let is_one = move |images: &&Images| {
+            images.begun == 1 && images.ended == 0 && !has_report(images.pid) && !os::is_running(images.pid)
+        };
+        self.images.iter().filter(|_| self.ended.signal.is_none()).filter(is_one)
     }
 
     /// So many log records were rejected of requests that were taken in part.

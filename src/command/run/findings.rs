@@ -53,6 +53,7 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     } else {
         found.extend(only_severe(account, circumstances, logs));
     }
+    found.extend(without_an_end(account));
     found.extend(unusable(circumstances));
     found.extend(not_taken(account));
     found.extend(not_read(account));
@@ -76,6 +77,18 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
         _ => (Situation::AtRisk, "no log record arrived, while other telemetry did"),
     };
     Finding::new(&kind::NOTHING_ARRIVED, situation.severity(), "the program", format!("{what}: {why}")).help(help)
+}
+
+/// Programs that were replaced by another one, or ended in a way that no exit handler sees.
+fn without_an_end(account: &Account) -> Vec<Finding> {
+    let told = |pid: u32, what: &str| {
+        let text = format!("process {pid} {what}: what it had not flushed by then is lost, unless a spool has it");
+        Finding::new(&kind::LEFT_AT_EXIT, Severity::Warning, "the program", text)
+            .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
+    };
+    let replaced = account.replaced().map(|images| told(images.pid, "called `exec` without an end of its own"));
+    let unfinished = account.unfinished().map(|images| told(images.pid, "called `exec` or `_exit`, or was killed"));
+    replaced.chain(unfinished).take(MOST_TROUBLES).collect()
 }
 
 /// Endpoints that are none, though the program was given one that works: here.

@@ -7,7 +7,7 @@ use crate::command::inlet::Levels;
 use crate::finding::Finding;
 
 pub(super) fn of(account: &Account) -> Value {
-    let Account { command, ended, upstream, evidence, programs, findings } = account;
+    let Account { command, ended, upstream, evidence, programs, findings, .. } = account;
     let tally = &evidence.tally;
     let [logs, spans, points] = tally.items();
     let lost = evidence.sent_and_lost().map(|[_, lost]| lost);

@@ -35,6 +35,7 @@ use super::Problem;
 use super::inlet::{Doors, Senders, Upstream};
 use super::terminal::{self, Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
+use crate::diagnose::read_images;
 use crate::receiver::Server;
 
 /// What `logbridge run` exits with where it could not even try, as `env` and `timeout` do.
@@ -143,7 +144,8 @@ impl Run {
         };
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
-        let account = Account::new(command, ended, shown, evidence);
+        let account =
+            Account { images: read_images(directory.path()), ..Account::new(command, ended, shown, evidence) };
         let account = account.judged(
             directory.programs(),
             &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::diagnose::prepare_images;
+
 /// More programs than anybody looks at.
 const MOST: usize = 64;
 /// A report is some kilobytes long.
@@ -86,7 +88,7 @@ impl Directory {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             // One that is there already is somebody else's.
-            result = builder.create(&path).map(|()| Self(path));
+            result = builder.create(&path).and_then(|()| prepare_images(&path)).map(|()| Self(path));
             if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
                 break;
             }

@@ -31,6 +31,10 @@ pub(super) fn likeliest(account: &Account, circumstances: &Circumstances) -> Rea
     if let Some((why, help)) = by_remark(account) {
         return (why, help);
     }
+    if account.replaced().chain(account.unfinished()).next().is_some() {
+        let why = "a program with logbridge called `exec` or `_exit`, or was killed, before it had delivered anything";
+        return (why.to_owned(), "call `Bridge::flush` before that".to_owned());
+    }
     if !account.programs.is_empty() {
         return with_logbridge(&account.programs, circumstances);
     }

@@ -4,6 +4,7 @@
 //! * It is put together when it is asked for, from counters that calls move anyway: nothing is kept for it on their way.
 //! * No secret is in it, in whatever form.
 
+mod images;
 mod json;
 mod text;
 mod write;
@@ -11,6 +12,9 @@ mod write;
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+pub(crate) use images::{Images, prepare as prepare_images, read as read_images};
+pub(crate) use images::{begin as begin_image, replaces_another};
 pub(crate) use write::give;
 
 use super::findings::findings;

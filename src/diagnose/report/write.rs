@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Report;
+use super::{Report, images};
 use crate::config::ReportTo;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
@@ -18,7 +18,11 @@ pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
     match to {
         ReportTo::Stderr => notice::print(format!("logbridge: report\n{report}")),
         ReportTo::Path(path) => {
-            if let Err(error) = write(&report, path) {
+            let written = write(&report, path);
+            if written.is_ok() {
+                images::end(path);
+            }
+            if let Err(error) = written {
                 let text = format!("the report cannot be written to {}: {error}", path.display());
                 let help = "name a file in a directory that exists, or a directory, or `stderr` (LOGBRIDGE_REPORT)";
                 notice::say(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));

@@ -76,6 +76,8 @@ pub(crate) struct Adopted {
     run: String,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
+    /// Its process goes on with another program: it has called `exec`.
+    pub(crate) is_replaced: bool,
     /// With the number of the group that each is of; oldest last.
     segments: Vec<(u64, String)>,
     /// How many records there were when it was taken, about.
@@ -116,11 +118,19 @@ pub(crate) enum Skipped {
 
 /// Whose a run is.
 enum Taken {
-    Ours(Mapping, u32, Ending),
+    Ours(Owner),
     /// Its process lives, or somebody else was faster.
     Theirs,
     /// It does not count.
     Foreign,
+}
+
+/// The process whose run it was.
+struct Owner {
+    lock: Mapping,
+    pid: u32,
+    ending: Ending,
+    is_replaced: bool,
 }
 
 impl Scout {
@@ -149,7 +159,7 @@ impl Scout {
             && let Some((run, files)) = self.candidates.pop_front()
         {
             match self.try_to_take(&opened, &run, &files) {
-                Some(Taken::Ours(lock, pid, ending)) => taken.push((run, files.has_file, lock, pid, ending)),
+                Some(Taken::Ours(owner)) => taken.push((run, files.has_file, owner)),
                 Some(Taken::Theirs) => found.alive += 1,
                 Some(Taken::Foreign) => found.foreign += 1,
                 None => {}
@@ -187,7 +197,7 @@ impl Scout {
 
 /// Takes over the segments of a run that is locked; `None` where it has none.
 fn adopted(
-    (run, has_file, lock, mut pid, ending): (String, bool, Mapping, u32, Ending),
+    (run, has_file, Owner { lock, mut pid, ending, is_replaced }): (String, bool, Owner),
     segments: Vec<String>,
     opened: &os::Directory,
     place: &Arc<Place>,
@@ -218,7 +228,8 @@ fn adopted(
     if pid == 0 {
         pid = makers;
     }
-    Some(Adopted { _lock: lock, place: Arc::clone(place), run, pid, ending, segments, records, keeps_files: false })
+    let place = Arc::clone(place);
+    Some(Adopted { _lock: lock, place, run, pid, ending, is_replaced, segments, records, keeps_files: false })
 }
 
 struct Slim {
@@ -312,7 +323,10 @@ fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
         let lock = Mapping::new(file, run_file::LENGTH)?;
         let sudden = word(&words, run_file::ENDING) != Ending::Orderly as u64;
         let ending = if sudden { Ending::Sudden } else { Ending::Orderly };
-        Ok(Taken::Ours(lock, word(&words, run_file::PID) as u32, ending))
+        let (pid, process) = (word(&words, run_file::PID) as u32, word(&words, run_file::PROCESS));
+        // A run ends with its program, also where its process does not.
+        let is_replaced = ending == Ending::Sudden && process != 0 && os::process_started(pid) == Some(process);
+        Ok(Taken::Ours(Owner { lock, pid, ending, is_replaced }))
     };
     match take() {
         Ok(taken) => taken,

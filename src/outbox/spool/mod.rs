@@ -45,8 +45,10 @@ mod run_file {
     pub(super) const STARTED: usize = 24;
     /// How it ended.
     pub(super) const ENDING: usize = 32;
-    /// Where that ends.
-    pub(super) const WORDS: usize = 40;
+    /// When the process started; 0 where that is not known.
+    pub(super) const PROCESS: usize = 40;
+    /// Where the last word ends.
+    pub(super) const WORDS: usize = 48;
 }
 
 /// Why no file could be had.
@@ -260,6 +262,7 @@ impl Spool {
             let mut lock = Mapping::new(file, run_file::LENGTH)?;
             lock.publish(run_file::PID, u64::from(std::process::id()));
             lock.publish(run_file::STARTED, started);
+            lock.publish(run_file::PROCESS, os::process_started(std::process::id()).unwrap_or_default());
             lock.publish(0, u64::from_le_bytes(*run_file::MAGIC));
             opened.rename(&hidden, &run_file_of(&name))?;
             Ok((id, lock))

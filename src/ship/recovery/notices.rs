@@ -62,15 +62,21 @@ impl RecoveryFeed {
             found.runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
         let records: u64 = left.iter().map(|(_, records)| records).sum();
         let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);
+        let is_replaced = left.iter().any(|(run, _)| run.is_replaced);
         let who = match left.as_slice() {
             [] => return,
             several if found.has_more => format!("at least {} processes", several.len()),
+            [(run, _)] if run.is_replaced && run.pid == std::process::id() => {
+                format!("the previous program in this process ({})", run.pid)
+            }
             [(run, _)] if run.pid == 0 => "a process".to_owned(),
             [(run, _)] => format!("process {}", run.pid),
             several => format!("{} processes", several.len()),
         };
         let ended = match (sudden, left.len()) {
             (false, _) => "ended before everything was delivered",
+            (true, 1) if is_replaced => "called `exec` without a flush",
+            (true, _) if is_replaced => "were killed, crashed, or called `exec` without a flush",
             (true, 1) => "was killed or crashed",
             (true, _) => "were killed or crashed",
         };
