@@ -113,6 +113,9 @@ fn said(mut command: Command) -> String {
     [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat()
 }
 
+/// Makes a project name programs.
+type Hook = fn(&Project);
+
 /// Everything that a project can say about which programs cargo runs.
 fn hook_cargo(project: &Project) {
     let script = project.script("hooks/script");
@@ -165,7 +168,7 @@ fn hook_path(project: &Project) {
 
 #[test]
 fn nothing_that_a_project_names_is_run_in_any_mode() {
-    let hooks: [(&str, &[fn(&Project)]); 5] = [
+    let hooks: [(&str, &[Hook]); 5] = [
         ("nothing", &[]),
         ("cargo's configuration", &[hook_cargo]),
         ("a toolchain", &[hook_toolchain]),
