@@ -355,6 +355,19 @@ fn grpc_that_cannot_be_read_is_refused_and_told() {
             [client.export(b"\xff").await, client.export(b"").await]
         });
     assert_eq!(status, [Some("3".to_owned()), Some("0".to_owned())]);
+    // Records of two bytes, too many of them: RESOURCE_EXHAUSTED, by which clients know to send fewer.
+    let field = |inside: Vec<u8>, number: u8| {
+        let length = inside.len();
+        let length = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];
+        [&[number << 3 | 2][..], &length, &inside].concat()
+    };
+    let many = field(field([0x12, 0].repeat(200_000), 2), 1);
+    let status =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+            let mut client = tonic_like(listening.grpc).await;
+            [client.export(&many).await, client.export(b"").await]
+        });
+    assert_eq!(status, [Some("8".to_owned()), Some("0".to_owned())]);
     listening
         .stderr
         .wait_for("not read  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");

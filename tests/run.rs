@@ -65,7 +65,7 @@ fn account(mut command: Command) -> (Value, Ended) {
         command.env("NO_COLOR", "1");
         command
     });
-    let start = ended.stdout.find("\n{").map_or(0, |at| at + 1);
+    let start = ended.stdout.find("\n{\n").map_or(0, |at| at + 1);
     let json = ended.stdout.get(start..).unwrap_or_default();
     (serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr)), ended)
 }
@@ -88,6 +88,10 @@ fn program() {
             (0..3).for_each(|number| log::info!(target: "shop::cart", "order {number}"));
             log::trace!(target: "shop::cart", "nobody asks for that");
             bridge.flush(LONG).expect("delivered");
+        }
+        "split" => {
+            (0..3).for_each(|number| log::info!(target: "shop::cart", "order {number}"));
+            log::error!(target: "shop::cart", "declined");
         }
         "quiet" => (0..5).for_each(|number| log::warn!(target: "shop::db", "slow {number}")),
         "refused" => {
@@ -393,6 +397,104 @@ fn a_program_that_calls_exec_is_told_of() {
     assert!(json["findings"].as_array().expect("findings").iter().all(|one| text(one).contains("`exec`")), "{json}");
     // Whoever comes to an end is not told of.
     assert_eq!(codes(&account(program_named("healthy", &["--json"])).0), Vec::<&str>::new());
+}
+
+#[test]
+fn the_level_of_the_destination_is_named_where_that_is_what_stopped_records() {
+    let mut split = program_named("split", &["--json"]);
+    split.envs([
+        ("RUST_LOG", "info"),
+        ("LOGBRIDGE_OTLP_LEVEL", "error"),
+        ("LOGBRIDGE_CONSOLE_LEVEL", "off"),
+        ("LOGBRIDGE_COUNT_BELOW", "debug"),
+    ]);
+    let (split, ended) = account(split);
+    let severe = split["findings"].as_array().expect("findings").iter().find(|finding| finding["code"] == "LB092");
+    let severe = severe.unwrap_or_else(|| panic!("{split}{}", ended.stderr));
+    assert_eq!(severe["help"], "LOGBRIDGE_OTLP_LEVEL=info", "{severe}");
+    assert!(severe["text"].as_str().is_some_and(|text| text.contains("LOGBRIDGE_OTLP_LEVEL: ERROR")), "{severe}");
+    let fates =
+        split["flows"].as_array().expect("flows").iter().map(|flow| flow["records"].as_u64().expect("a number"));
+    assert_eq!(fates.sum::<u64>(), split["programs"][0]["offered"].as_u64().expect("a number"), "{split}");
+}
+
+/// Posts what is in the file `body` to `/v1/logs`, by bash.
+const POST: &str = r#"
+    exec 3<>/dev/tcp/127.0.0.1/${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
+    printf 'POST /v1/logs HTTP/1.1\r\nhost: localhost\r\n%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n' "$1" "$(wc -c < body)" >&3
+    cat body >&3
+    cat <&3
+    echo
+"#;
+
+/// A program that posts this, with these headers.
+fn posting(name: &str, body: &str, headers: &str, arguments: &[&str]) -> (Scratch, Command) {
+    let directory = Scratch::new(name);
+    std::fs::write(directory.0.join("body"), body).expect("written");
+    let mut run = logbridge(arguments, &["bash", "-c", POST, "post", headers]);
+    run.current_dir(&directory.0);
+    (directory, run)
+}
+
+#[test]
+fn requests_without_records_are_the_reason_why_nothing_arrived() {
+    for (name, body, said) in [
+        (
+            "snake",
+            r#"{"resource_logs":[]}"#,
+            "request without records: unknown key `resource_logs`: keys of OTLP/JSON are",
+        ),
+        (
+            "spans",
+            r#"{"resourceSpans":[]}"#,
+            "request without records: unknown key `resourceSpans`: spans go to `/v1/traces`",
+        ),
+    ] {
+        let (_directory, run) = posting(name, body, "", &["--json"]);
+        let (account, _) = account(run);
+        assert_eq!(codes(&account), ["LB091"], "{account}");
+        let text = account["findings"][0]["text"].as_str().expect("a text");
+        assert!(
+            text.starts_with("nothing arrived: a request came that nobody understands: ") && text.contains(said),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn pages_of_others_may_not_send_to_a_program_that_runs() {
+    let origin = "origin: https://evil.example\\r\\n";
+    let (_directory, run) = posting("origin", "{}", origin, &[]);
+    let ended = end(run);
+    assert!(ended.stdout.starts_with("HTTP/1.1 403 "), "{}", ended.stdout);
+    let (_directory, run) = posting("allowed", "{}", origin, &["--allow-origin", "https://evil.example"]);
+    let ended = end(run);
+    assert!(ended.stdout.starts_with("HTTP/1.1 200 "), "{}", ended.stdout);
+}
+
+#[test]
+fn nothing_that_arrives_can_do_anything_to_a_terminal_or_to_a_page() {
+    let hostile = "a\u{1b}[2J\u{7f}\u{9b}1m\n\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{200f}b";
+    let is_unsafe = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t' | '\r'))
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let body = serde_json::json!({hostile: 1, "resourceLogs": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": hostile}}]},
+        "scopeLogs": [{"scope": {"name": hostile}, "logRecords": [{"severityText": hostile, "body": {"stringValue": hostile}}]}],
+    }]});
+    for (name, arguments) in
+        [("terminal", &[][..]), ("terminal-json", &["--json"]), ("terminal-page", &["--report", "page.html"])]
+    {
+        let (directory, mut run) = posting(name, &body.to_string(), "", arguments);
+        run.env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", format!("nonsense{}", hostile.replace('\n', "")));
+        let ended = end(run);
+        let page = std::fs::read_to_string(directory.0.join("page.html")).unwrap_or_default();
+        assert_eq!(page.is_empty(), name != "terminal-page");
+        for shown in [&ended.stdout, &ended.stderr, &page] {
+            assert!(!shown.contains(is_unsafe), "{name}: {shown:?}");
+        }
+    }
 }
 
 #[test]

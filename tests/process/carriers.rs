@@ -216,13 +216,13 @@ fn nonsense_is_said_and_ignored() {
         let receiver = receiver();
         let child = Child::new("job").to(&receiver).env("OTEL_SERVICE_NAME", "job").env(ASKED, "yes");
         let child = child.env("TRACEPARENT", nonsense).run().success().warned(1).within(SLACK);
-        let child = child.said("logbridge: warning[LB042]: TRACEPARENT: `").said("is no W3C trace context");
+        let child = child.said("logbridge: error[LB042]: TRACEPARENT: `").said("is no W3C trace context");
         assert_alone(&receiver, &child);
     }
     let receiver = receiver();
     let child = Child::new("job").to(&receiver).env("OTEL_SERVICE_NAME", "job").env(ASKED, "yes");
     let child = child.env("TRACEPARENT", parent()).env("TRACESTATE", "nonsense").env("BAGGAGE", "nonsense").run();
-    let child = child.success().warned(2).said("warning[LB042]: TRACESTATE: ").said("warning[LB042]: BAGGAGE: ");
+    let child = child.success().warned(2).said("error[LB042]: TRACESTATE: ").said("error[LB042]: BAGGAGE: ");
     assert_under(&receiver, TRACE, SPAN, &child);
 }
 

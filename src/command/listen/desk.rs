@@ -16,13 +16,19 @@ use crate::command::inlet::{GRPC_DOOR, Passed, Tally, Upstream, cause_of, names_
 use crate::command::terminal::{self, Look, lasted, paint, plain, say};
 use crate::otlp::request_to_json;
 use crate::receiver::{
-    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedRequest, Refusal, Reply,
-    Service, decode, points, records, spans,
+    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedLog, ReceivedPoint,
+    ReceivedRequest, ReceivedSpan, Refusal, Reply, Service, decode, points, records, spans,
 };
 use crate::signal::Signal;
 
 /// So many causes of silence are told apart.
 const MOST_CAUSES: usize = 100;
+
+/// So many items are shown at a time.
+const AT_A_TIME: usize = 1_000;
+
+/// Counts an item, adds its line where it has one, and says whether it is to be shown.
+type Show<T> = fn(&Desk, &mut State, T, Instant, &mut String) -> bool;
 
 /// How what comes in is shown.
 #[derive(Clone, Copy, Debug)]
@@ -107,58 +113,74 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts and shows what a request holds.
-    fn show(&self, mut message: Message) {
-        let mut lines = String::new();
+    /// Counts and shows what a request holds, so much at a time that others are answered meanwhile.
+    async fn show(&self, mut message: Message) {
         let mut shown = Vec::new();
-        let mut state = self.lock();
-        state.tally.request(message.content());
-        let now = Instant::now();
+        self.lock().tally.request(message.content());
         match &message {
-            Message::Logs(request) => {
-                for log in records(request) {
-                    state.tally.log(&log);
-                    let is_shown = self.filter.log(&log);
-                    shown.push(is_shown);
-                    match self.form {
-                        _ if !is_shown => {}
-                        Form::Json => {}
-                        Form::Traces { .. } if !names_nothing(&log.trace_id) => state.traces.log(log, now),
-                        _ => lines.push_str(&format!("{}\n", Painted(&log, self.look))),
-                    }
-                }
-            }
-            Message::Traces(request) => {
-                for span in spans(request) {
-                    state.tally.span(&span);
-                    let is_shown = self.filter.span(&span);
-                    shown.push(is_shown);
-                    match self.form {
-                        _ if !is_shown => {}
-                        Form::Json => {}
-                        Form::Traces { .. } => state.traces.span(span, now),
-                        Form::Lines => lines.push_str(&format!("{}\n", Painted(&span, self.look))),
-                    }
-                }
-            }
-            Message::Metrics(request) => {
-                for point in points(request) {
-                    state.tally.point(&point);
-                    let is_shown = self.filter.point(&point);
-                    shown.push(is_shown);
-                    if is_shown && !matches!(self.form, Form::Json) {
-                        lines.push_str(&format!("{}\n", Painted(&point, self.look)));
-                    }
-                }
-            }
+            Message::Logs(request) => self.show_each(records(request), &mut shown, Self::show_log).await,
+            Message::Traces(request) => self.show_each(spans(request), &mut shown, Self::show_span).await,
+            Message::Metrics(request) => self.show_each(points(request), &mut shown, Self::show_point).await,
         }
+        if matches!(self.form, Form::Json) && retain(&mut message, &shown) {
+            self.screen.write(&format!("{}\n", terminal::json(&json(&message))));
+        }
+    }
+
+    async fn show_each<T: Send>(&self, items: Vec<T>, shown: &mut Vec<bool>, show: Show<T>) {
+        let mut items = items.into_iter();
+        loop {
+            let lines = self.show_some(items.by_ref().take(AT_A_TIME), shown, show);
+            self.screen.write(&lines);
+            if items.len() == 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The lines of some items. Whether each of them is to be shown is added to `shown`.
+    fn show_some<T>(&self, items: impl Iterator<Item = T>, shown: &mut Vec<bool>, show: Show<T>) -> String {
+        let mut lines = String::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        shown.extend(items.map(|item| show(self, &mut state, item, now, &mut lines)));
         // The bound on what waits holds also between two looks at the clock.
         lines.push_str(&state.traces.due(now, self.look));
-        drop(state);
-        if matches!(self.form, Form::Json) && retain(&mut message, &shown) {
-            lines = format!("{}\n", terminal::json(&json(&message)));
+        lines
+    }
+
+    fn show_log(&self, state: &mut State, log: ReceivedLog, now: Instant, lines: &mut String) -> bool {
+        state.tally.log(&log);
+        let is_shown = self.filter.log(&log);
+        match self.form {
+            _ if !is_shown => {}
+            Form::Json => {}
+            Form::Traces { .. } if !names_nothing(&log.trace_id) => state.traces.log(log, now),
+            _ => lines.push_str(&format!("{}\n", Painted(&log, self.look))),
         }
-        self.screen.write(&lines);
+        is_shown
+    }
+
+    fn show_span(&self, state: &mut State, span: ReceivedSpan, now: Instant, lines: &mut String) -> bool {
+        state.tally.span(&span);
+        let is_shown = self.filter.span(&span);
+        match self.form {
+            _ if !is_shown => {}
+            Form::Json => {}
+            Form::Traces { .. } => state.traces.span(span, now),
+            Form::Lines => lines.push_str(&format!("{}\n", Painted(&span, self.look))),
+        }
+        is_shown
+    }
+
+    fn show_point(&self, state: &mut State, point: ReceivedPoint, _now: Instant, lines: &mut String) -> bool {
+        state.tally.point(&point);
+        let is_shown = self.filter.point(&point);
+        if is_shown && !matches!(self.form, Form::Json) {
+            lines.push_str(&format!("{}\n", Painted(&point, self.look)));
+        }
+        is_shown
     }
 
     /// Says that a request could not be read.
@@ -278,7 +300,7 @@ impl Service for Desk {
         let content = message.content();
         // A plan of faults may ask what is in it.
         let kept = self.lock().faults.is_some().then(|| message.clone());
-        self.show(message);
+        self.show(message).await;
         self.answered(&exchange, format, content, kept.as_ref()).await
     }
 
