@@ -21,7 +21,7 @@ use crate::ship;
 use crate::source::{Answer, EventLayer, Pipeline, address, ask};
 
 /// How long code of the application may take to say whether it wants a record.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The gates of both facades, in order.
 pub(super) fn gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {

@@ -42,6 +42,7 @@ const PROCESSES: u64 = 4;
 const INSTALLED: u64 = 40;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const UNANSWERED: &str = "the subscriber in force lets it through";
 const TARGETS: [&str; 6] = ["app", "app::db", "application", "lib", "my-target", "k=v,x"];
 const WORDS: [&str; 8] = ["off", "error", "warn", "info", "debug", "trace", "notset", "warning"];
 
@@ -228,8 +229,9 @@ struct Played<'a> {
     suppressed: bool,
     unsampled: bool,
     expected: Vec<Expected>,
-    /// How many records were written, have arrived, those of the canary included, and how many were printed.
+    /// Of all records so far: how many, whether each was explained in time, how many arrived (with the canary), were printed.
     written: usize,
+    is_known: bool,
     arrived: usize,
     prints: usize,
     passed: HashMap<(Facade, usize, Level), u64>,
@@ -240,6 +242,8 @@ struct Expected {
     text: String,
     sent: bool,
     printed: bool,
+    /// Whether all that was asked has answered.
+    is_known: bool,
     explanation: String,
 }
 
@@ -250,6 +254,8 @@ impl Played<'_> {
             "its text matches `foo`" => text.contains("foo"),
             "the logger in log's slot hands it to this Bridge's logger" => self.hands != Some(Hands::Nothing),
             "it is in no trace that is not sampled" => !self.unsampled,
+            // On a machine that is too busy to ask: then nothing is promised.
+            UNANSWERED => true,
             text if text.starts_with("no more than ") => self.repetition.is_some_and(|most| passed < most),
             other => panic!("seed {}: what is `{other}`?", self.seed),
         }
@@ -275,8 +281,10 @@ impl Played<'_> {
             _ => event(target, level, &text),
         }
         *self.passed.entry((facade, target, level)).or_default() += u64::from(sent);
+        let is_known = explanation.conditions_of_console().all(|condition| condition != UNANSWERED);
+        self.is_known &= is_known;
         let explanation = format!("{facade}: {explanation}");
-        self.expected.push(Expected { text, sent, printed, explanation });
+        self.expected.push(Expected { text, sent, printed, is_known, explanation });
     }
 
     fn write_all(&mut self) {
@@ -302,7 +310,7 @@ impl Played<'_> {
             .as_ref()
             .map(|printed| String::from_utf8_lossy(&printed.0.lock().expect("no panic")).into_owned());
         let printed = printed.unwrap_or_default();
-        for Expected { text, sent, printed: prints, explanation } in &self.expected {
+        for Expected { text, sent, printed: prints, explanation, .. } in self.expected.iter().filter(|of| of.is_known) {
             let was_sent = arrived.iter().filter(|message| *message == text).count();
             let was_printed = printed.matches(text.as_str()).count();
             assert_eq!(
@@ -321,7 +329,7 @@ impl Played<'_> {
         let counters = &report.counters;
         assert_eq!(counters.offered, counters.below + counters.passed, "seed {}", self.seed);
         // Where it is installed, others write too: the receiver of this very process.
-        if self.hands.is_some() {
+        if self.hands.is_some() && self.is_known {
             let printed = counters.console.accepted;
             assert_eq!(printed, self.prints as u64, "seed {}:{}\n{report}", self.seed, self.said);
             if !is_shut {
@@ -336,6 +344,9 @@ impl Played<'_> {
         let check = self.bridge.check(PATIENCE);
         for canary in check.canaries.iter().filter(|canary| canary.place == Place::ThisThread) {
             let explanation = self.bridge.explain("logbridge::canary", canary.level).through(canary.facade);
+            if explanation.conditions_of_otlp().any(|condition| condition == UNANSWERED) {
+                continue;
+            }
             let (sent, _) = self.predict(&explanation, "canary of logbridge", 0);
             assert_eq!(canary.sent, sent, "seed {}: {canary:?};{}\n{explanation}\n{check}", self.seed, self.said);
         }
@@ -516,6 +527,7 @@ fn compose(seed: u64, receiver: &Receiver) -> usize {
         repetition: code.repetition,
         expected: Vec::new(),
         written: 0,
+        is_known: true,
         arrived: 0,
         prints: 0,
         passed: HashMap::new(),
@@ -561,6 +573,7 @@ fn consistent_installed(arguments: &[String]) {
         repetition: code.repetition,
         expected: Vec::new(),
         written: 0,
+        is_known: true,
         arrived: 0,
         prints: 0,
         passed: HashMap::new(),

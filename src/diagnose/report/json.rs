@@ -41,6 +41,7 @@ impl Report {
             "pid": std::process::id(),
             "service": setting("service name"),
             "elapsed": self.elapsed.as_secs_f64(),
+            "complete_to": self.complete_to.to_string(),
             "offered": counters.offered,
             "below": counters.below,
             "passed": counters.passed,
