@@ -65,7 +65,10 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
     if !pipeline.owns_facades() {
         // Whoever calls the logger without the macros of `log` is not concerned.
         let not_opened = pipeline.not_opened().filter(|_| pipeline.is_composed());
-        return not_opened.map(|finding| Finding { severity: Situation::Fine.severity(), ..finding }).into_iter().collect();
+        return not_opened
+            .map(|finding| Finding { severity: Situation::Fine.severity(), ..finding })
+            .into_iter()
+            .collect();
     }
     let mut found = Vec::new();
     found.extend(pipeline.lowered());

@@ -312,7 +312,7 @@ pub(super) fn is_in_foreground() -> bool {
 /// The 22nd field of `stat`. The second one is the program's name in parentheses, and may have spaces and parentheses in it.
 #[cfg(target_os = "linux")]
 pub(super) fn process_started(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, behind_name) = stat.rsplit_once(')')?;
     behind_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }

@@ -150,8 +150,8 @@ fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
         folder.is_untouched();
     }
     outbox.spool().expect("there is one").sync();
-    while let Some(segment) = outbox.take_sealed() {
-        outbox.recycle(segment);
+    while let Some(group) = outbox.take_sealed() {
+        group.into_segments().for_each(|segment| outbox.recycle(segment));
     }
     drop(outbox);
     folder.is_untouched();

@@ -344,7 +344,7 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
 
 /// What the exporter of another process sends of what was left: group by group, in order.
 fn adopted_in_order(folder: &Folder) -> Vec<String> {
-    let found = Directory(folder.0.clone()).adopt().expect("a directory");
+    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
     let mut lefts: Vec<Left> = Vec::new();
     for mut run in found.runs {
         let groups: Vec<u64> = std::iter::from_fn(|| {
