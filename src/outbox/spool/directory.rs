@@ -12,7 +12,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "cli")]
+use std::path::Path;
+use std::path::PathBuf;
 
 use super::{RUN, SEGMENT, run_of};
 use crate::escape;
@@ -75,6 +77,7 @@ impl Directory {
         Self { any_owner, ..self }
     }
 
+    #[cfg(feature = "cli")]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
