@@ -289,3 +289,14 @@ fn flushes_and_writers_during_a_shutdown_return_and_everything_is_accounted_for(
         assert_eq!(receiver.logs().len() as u64, otlp.delivered, "{url:?}");
     }
 }
+
+#[test]
+fn a_shutdown_tries_again_until_its_deadline() {
+    let receiver = Receiver::start().expect("a receiver");
+    // With pauses that double, the time is over before the seventh.
+    receiver.answer_with(std::iter::repeat_n(Answer::status(503), 8).chain([Answer::Ok]));
+    let bridge = bridge(&receiver.endpoint());
+    write(&bridge, RECORDS);
+    bridge.shutdown(Duration::from_secs(4)).expect("the ninth try succeeds");
+    assert_eq!(otlp(&bridge).delivered, RECORDS);
+}

@@ -287,3 +287,25 @@ fn a_file_that_never_ends_or_never_begins_does_not_hang_the_doctor() {
         assert!(start.elapsed() < Duration::from_secs(15), "{file} as {endless}: {:?}", start.elapsed());
     }
 }
+
+#[test]
+fn a_project_that_is_made_to_be_slow_is_not() {
+    let project = Project::new();
+    let deep = 15_000;
+    let exits = "std::process::exit(1);\n".repeat(20_000);
+    let main = format!("{}{}\n{exits}logbridge::init();", "fn a(){".repeat(deep), "}".repeat(deep));
+    project.write("src/main.rs", &main);
+    let packages = 100_000;
+    let package = |at: usize| {
+        let to = at * 7 % packages;
+        format!("[[package]]\nname = \"p{at}\"\nversion = \"1.0.0\"\ndependencies = [\"p{to}\"]\n")
+    };
+    let lock: String = (0..packages).map(package).collect();
+    project.write("Cargo.lock", &format!("version = 3\n{lock}[[package]]\nname = \"shop\"\nversion = \"0.1.0\"\n"));
+    let start = Instant::now();
+    let mut command = doctor(&project.0, &["project"]);
+    command.env("CARGO", "/no/cargo");
+    let said = said(command);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}: {said}", start.elapsed());
+    assert!(said.contains("Cargo.lock was read instead"), "{said}");
+}

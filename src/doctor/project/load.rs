@@ -234,10 +234,17 @@ pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
             edges: Vec::new(),
         });
     }
+    let mut named: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, package) in packages.iter().enumerate() {
+        named.entry(package.name.clone()).or_default().push(at);
+    }
     let find = |packages: &[Package], dependency: &str| {
         let mut words = dependency.split(' ');
-        let (name, version) = (words.next()?.to_owned(), words.next().map(str::to_owned));
-        packages.iter().position(|p| p.name == name && version.as_ref().is_none_or(|v| p.version.to_string() == *v))
+        let (name, version) = (words.next()?, words.next());
+        let is_it = |at: &&usize| {
+            version.is_none_or(|version| packages.get(**at).is_some_and(|p| p.version.to_string() == version))
+        };
+        named.get(name)?.iter().find(is_it).copied()
     };
     for (at, entry) in entries.iter().enumerate() {
         let dependencies = entry.get("dependencies").and_then(Value::as_array).into_iter().flatten();

@@ -19,6 +19,11 @@ const MAX_ENTRIES: usize = 100_000;
 /// What is longer was written by a program.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
+/// So many places of a word in a file are looked at. Nobody writes more, and each costs a look at what is around it.
+const MAX_PLACES: usize = 200;
+/// So deep functions lie in each other.
+const MAX_FUNCTIONS: usize = 16;
+
 /// One file.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
@@ -133,8 +138,12 @@ impl File {
         self.find(word).next().is_some()
     }
 
-    /// Where this stands in the code.
+    /// Where this stands in the code, for the first so many places.
     pub(crate) fn find<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+        self.find_all(word).take(MAX_PLACES)
+    }
+
+    fn find_all<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let begins_in_word = word.starts_with(is_part);
         let ends_in_word = word.ends_with(is_part);
@@ -211,9 +220,9 @@ impl File {
 
     /// The body of the function around this place, with its head; the whole file where none is.
     pub(crate) fn function(&self, at: usize) -> Range<usize> {
-        let starts: Vec<usize> = self.find("fn ").take_while(|start| *start <= at).collect();
+        let starts: Vec<usize> = self.find_all("fn ").take_while(|start| *start <= at).collect();
         // From the last one backwards: the first that has not ended yet is the innermost.
-        for start in starts.into_iter().rev() {
+        for start in starts.into_iter().rev().take(MAX_FUNCTIONS) {
             let Some(open) = self.code.get(start..).and_then(|rest| rest.find(['{', ';'])) else { continue };
             if self.code.as_bytes().get(start + open) == Some(&b';') {
                 continue;
