@@ -32,8 +32,8 @@ fn empty_records(number: usize) -> Vec<u8> {
 }
 
 #[cfg(feature = "gzip")]
-fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+fn gzip(body: &[u8], level: flate2::Compression) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
 }
@@ -42,9 +42,9 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_few_kilobytes_that_stand_for_very_many_records_are_refused_and_hold_up_nobody() {
     let receiver = Receiver::start().unwrap();
-    let bomb = gzip(&empty_records(2_000_000));
+    let bomb = gzip(&empty_records(2_000_000), flate2::Compression::best());
     assert!(bomb.len() < 20_000, "{}", bomb.len());
-    let mut attackers: Vec<Client> = (0..20).map(|_| Client::connect(&receiver)).collect();
+    let mut attackers: Vec<Client> = (0..5).map(|_| Client::connect(&receiver)).collect();
     let headers = format!("content-type: {PROTOBUF}\r\ncontent-encoding: gzip\r\n");
     for attacker in &mut attackers {
         attacker.send("POST", "/v1/logs", &headers, &bomb).unwrap();
@@ -66,7 +66,7 @@ fn what_inflates_to_more_than_a_body_may_be_is_refused() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let headers = format!("content-type: {PROTOBUF}\r\ncontent-encoding: gzip\r\n");
-    client.send("POST", "/v1/logs", &headers, &gzip(&vec![0; 65 << 20])).unwrap();
+    client.send("POST", "/v1/logs", &headers, &gzip(&vec![0; 65 << 20], flate2::Compression::fast())).unwrap();
     let refused = client.receive().unwrap();
     assert_eq!((refused.status, refused.text()), (413, "its body, inflated: it is longer than 64 MiB"));
 }
