@@ -110,7 +110,8 @@ fn assert_balanced(bridge: &Bridge, case: &str) {
     );
     assert_eq!(passed, console.below + console.off + console.suppressed + console.accepted, "{case}");
     let fates = otlp.delivered + otlp.unconfirmed + otlp.rejected_total() + otlp.dropped_total() + otlp.pending;
-    assert_eq!(otlp.accepted, fates, "{case}: {otlp:?}");
+    // A run before may have left some in its files.
+    assert_eq!(otlp.accepted + otlp.adopted, fates, "{case}: {otlp:?}");
     assert!(otlp.accepted > THREADS as u64 * 100, "{case}: {otlp:?}");
 }
 
