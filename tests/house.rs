@@ -56,7 +56,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
         &["transport", "receiver", "doctor/endpoint"],
     ),
     ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver", "output.rs"]),
-    ("files", &["std::fs", "File::"], &["outbox", "config", "command/run", "diagnose/report", "doctor/project", "os/"]),
+    ("files", &["std::fs", "File::"], &["outbox", "command/run", "diagnose/report", "doctor/project", "os/"]),
     ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
     (
         "the standard streams",

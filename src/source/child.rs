@@ -2,7 +2,8 @@
 //! and may do that. Both processes go on with the call; each has the record once, in its own outbox.
 
 use super::engine::Engine;
-use super::pipeline::{Pipeline, Verdict};
+use super::gate::Verdict;
+use super::pipeline::Pipeline;
 use crate::ledger::Count;
 
 impl Pipeline {

@@ -11,6 +11,7 @@ mod facade;
 mod fields;
 mod flush;
 mod front;
+mod gate;
 mod lifecycle;
 mod log;
 #[cfg(not(feature = "official-appenders"))]

@@ -14,7 +14,8 @@ use opentelemetry_sdk::logs::SdkLogRecord;
 
 use super::buffers::{self, Buffers, Location};
 use super::encode::write_id;
-use super::pipeline::{Pipeline, Reach};
+use super::gate::Reach;
+use super::pipeline::Pipeline;
 use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::os;

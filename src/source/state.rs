@@ -4,7 +4,8 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::buffers;
-use super::pipeline::{Pipeline, SAMPLED};
+use super::gate::SAMPLED;
+use super::pipeline::Pipeline;
 use crate::finding::{Finding, Severity, kind};
 use crate::levels::to_tracing;
 use crate::notice::{self, Notice};
