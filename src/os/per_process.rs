@@ -40,11 +40,19 @@ impl<T: Send + Sync> Placed<T> {
     /// The value; made here where there is none. Others may make one too: the first one counts.
     #[inline]
     pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &T {
+        match self.get() {
+            Some(value) => value,
+            None => self.make(make),
+        }
+    }
+
+    #[cold]
+    fn make(&self, make: impl Fn() -> T) -> &T {
         loop {
+            let _another_one_was_first = self.set(make());
             if let Some(value) = self.get() {
                 return value;
             }
-            let _another_one_was_first = self.set(make());
         }
     }
 }
@@ -128,11 +136,19 @@ impl<T: Send + Sync> PerProcess<T> {
     /// too: the first one counts.
     #[inline]
     pub(crate) fn get_or_make(&self, make: impl Fn(Option<&T>) -> T) -> &T {
+        match self.existing() {
+            Some(value) => value,
+            None => self.make(make),
+        }
+    }
+
+    #[cold]
+    fn make(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         loop {
+            let _another_one_was_first = self.set(make(self.newest().map(|node| &node.value)));
             if let Some(value) = self.existing() {
                 return value;
             }
-            let _another_one_was_first = self.set(make(self.newest().map(|node| &node.value)));
         }
     }
 

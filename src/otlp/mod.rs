@@ -33,7 +33,6 @@ pub(crate) use reader::read_resource;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
     Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, set_time, severity_number, text_of,
-    time_of,
 };
 pub(crate) use recorded::Recorded;
 pub(crate) use redact::{REDACTED, Redaction};

@@ -81,8 +81,8 @@ pub(crate) struct Scratch {
     /// How many values of the record were cut because they nest too deep.
     too_deep: Cell<u32>,
     is_traced: bool,
-    /// The application has said when the record was written.
-    pub(crate) has_given_time: bool,
+    /// The time that we gave the record; 0 if the application gave it one.
+    pub(crate) own_time: u64,
 }
 
 /// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
@@ -101,32 +101,38 @@ impl Scratch {
     }
 
     /// Gives memory back after an unusually large record.
+    #[inline]
     pub(crate) fn trim(&mut self) {
-        const KEPT: usize = 64 << 10;
-        if self.buf.capacity() > KEPT {
-            self.buf = Vec::with_capacity(KEPT);
-        }
-        self.placed.truncate(256);
-        self.placed.shrink_to(256);
-        if !self.keys.is_empty() {
-            self.keys = HashSet::new();
+        if self.buf.capacity() > KEPT_BYTES || self.placed.capacity() > KEPT_PLACES || !self.keys.is_empty() {
+            self.trim_large();
         }
     }
+
+    #[cold]
+    fn trim_large(&mut self) {
+        if self.buf.capacity() > KEPT_BYTES {
+            self.buf = Vec::with_capacity(KEPT_BYTES);
+        }
+        self.placed.truncate(KEPT_PLACES);
+        self.placed.shrink_to(KEPT_PLACES);
+        self.keys = HashSet::new();
+    }
 }
+
+/// The buffer's capacity that stays after a large record, in bytes.
+const KEPT_BYTES: usize = 64 << 10;
+/// Likewise, of the places of attributes.
+const KEPT_PLACES: usize = 256;
 
 /// Where the time of a record lies in its bytes, and where its observed time: [`RecordWriter::begin`] writes them first.
 const TIMES: [usize; 2] = [1, 10];
 
-/// The time of an encoded record.
-#[inline]
-pub(crate) fn time_of(record: &[u8]) -> Option<u64> {
-    let [tag, time @ ..] = record.first_chunk::<9>()?;
-    (*tag == self::tag(fields::TIME, WireType::Fixed64)).then(|| u64::from_le_bytes(*time))
-}
-
 /// Gives an encoded record another time; also as the observed one, where both were the same.
 #[cold]
 pub(crate) fn set_time(record: &mut [u8], time: u64) {
+    if record.first() != Some(&tag(fields::TIME, WireType::Fixed64)) {
+        return;
+    }
     let is_same = record.get(TIMES[0]..TIMES[0] + 8) == record.get(TIMES[1]..TIMES[1] + 8);
     for at in TIMES.into_iter().take(if is_same { 2 } else { 1 }) {
         if let Some(place) = record.get_mut(at..at + 8) {
@@ -152,7 +158,7 @@ impl<'a> RecordWriter<'a> {
         scratch.keys.clear();
         scratch.too_deep.set(0);
         scratch.is_traced = head.trace.is_some();
-        scratch.has_given_time = false;
+        scratch.own_time = head.time;
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);

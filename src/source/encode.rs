@@ -13,7 +13,7 @@ use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time, time_of};
+use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time};
 
 /// A clock that is set back by more than this was wrong before, and is right now.
 const CORRECTION: Duration = Duration::from_secs(60);
@@ -28,13 +28,20 @@ thread_local! {
 /// stays.
 #[inline]
 pub(super) fn keep_time_in_order(scratch: &mut Scratch, scope_end: usize) {
-    let Some(record) = scratch.buf.get_mut(scope_end..).filter(|_| !scratch.has_given_time) else { return };
-    let Some(time) = time_of(record) else { return };
     let last = LAST_TIME.get();
-    if time >= last || last - time > CORRECTION.as_nanos() as u64 {
-        LAST_TIME.set(time);
+    if scratch.own_time >= last {
+        LAST_TIME.set(scratch.own_time);
     } else {
-        set_time(record, last);
+        correct_time(scratch, scope_end, last);
+    }
+}
+
+#[cold]
+fn correct_time(scratch: &mut Scratch, scope_end: usize, last: u64) {
+    match scratch.own_time {
+        0 => {}
+        time if last - time > CORRECTION.as_nanos() as u64 => LAST_TIME.set(time),
+        _ => scratch.buf.get_mut(scope_end..).into_iter().for_each(|record| set_time(record, last)),
     }
 }
 

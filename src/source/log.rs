@@ -42,6 +42,12 @@ impl<'a> LogSource<'a> {
         Self { record, message: OnceCell::new(), pairs: OnceCell::new() }
     }
 
+    /// Whether there is anything to free.
+    #[inline]
+    pub(super) fn is_rendered(&self) -> bool {
+        self.message.get().is_some() || self.pairs.get().is_some()
+    }
+
     /// Formats the message, unless that was done before.
     fn message(&self) -> Option<Cow<'_, str>> {
         if let Some(literal) = self.record.args().as_str() {
@@ -125,8 +131,12 @@ impl Source for LogSource<'_> {
         match self.pairs.get() {
             Some(pairs) => pairs.iter().flatten().for_each(|pair| pair.write(writer)),
             None => {
-                // The visitor returns no errors; one that a source returns leaves the pairs before it.
-                let _kept = self.record.key_values().visit(&mut Pairs(writer));
+                match self.record.key_values().visit(&mut Pairs(writer)) {
+                    // Apart, so that the usual case drops nothing.
+                    Ok(()) => {}
+                    // The visitor returns no errors; one that a source returns leaves the pairs before it.
+                    Err(error) => drop(error),
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ mod span_processor;
 mod state;
 mod tracing;
 
+use std::mem::ManuallyDrop;
+
 pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread, trace_of};
 pub(crate) use engine::{Engines, InChild, Plan};
 pub(crate) use front::{Chain, Front};
@@ -49,6 +51,12 @@ pub(crate) use tracing::EventLayer;
 
 /// Takes a record of the `log` crate.
 pub(crate) fn take_log(pipeline: &Pipeline, record: &::log::Record<'_>) {
-    let source = log::LogSource::new(record);
-    pipeline.take(&source, |front| source.with_rendered(false, |record| front.official_log(record)));
+    // What is filtered there costs no source.
+    let Some(admitted) = pipeline.admit(record.target(), record.level()) else { return };
+    // Dropped by hand, since most of them hold nothing.
+    let source = ManuallyDrop::new(log::LogSource::new(record));
+    pipeline.accept(admitted, &*source, |front| source.with_rendered(false, |record| front.official_log(record)));
+    if source.is_rendered() {
+        drop(ManuallyDrop::into_inner(source));
+    }
 }

@@ -89,6 +89,15 @@ pub(crate) struct Pipeline {
     pub(crate) me: OnceLock<Weak<Self>>,
 }
 
+/// A record that the module stage lets through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted<'a> {
+    engine: &'a Engine,
+    /// The number of the thread.
+    shard: usize,
+    look: Look,
+}
+
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
         let levels =
@@ -160,35 +169,40 @@ impl Pipeline {
     /// Takes a record from a facade.
     #[inline]
     pub(super) fn take<S: Source + ?Sized>(&self, source: &S, official: impl FnOnce(&Front)) {
+        if let Some(admitted) = self.admit(source.target(), source.level()) {
+            self.accept(admitted, source, official);
+        }
+    }
+
+    /// The module stage. `None` if the record goes no further, and is counted.
+    #[inline(always)]
+    pub(super) fn admit(&self, target: &str, level: Level) -> Option<Admitted<'_>> {
         let engine = self.engines.current();
         let shard = thread::number();
         if shard == thread::OWN {
             if !probe::is_probing() {
                 engine.ledger.count(shard, Count::Internal);
-                return;
+                return None;
             }
             probe::note(Reached::Gate);
         }
-        let (target, level) = (source.target(), source.level());
         let look = self.levels.look(target);
         if !look.allows(Stage::Module, level) {
             engine.ledger.count_rejected(shard, self.levels.cut(look, Stage::Module, target), level);
             if self.levels.is_first_cut(level) {
                 self.tell_first_cut(target, level);
             }
-            return;
+            return None;
         }
-        self.accept(engine, shard, source, look, official);
+        Some(Admitted { engine, shard, look })
     }
 
-    /// What passed the module stage. Apart, so that what is cut there does not pay for it.
+    /// What passed the module stage. Apart, so that what is filtered there does not pay for it.
     #[inline(never)]
-    fn accept<S: Source + ?Sized>(
+    pub(super) fn accept<S: Source + ?Sized>(
         &self,
-        engine: &Engine,
-        shard: usize,
+        Admitted { engine, shard, look }: Admitted<'_>,
         source: &S,
-        look: Look,
         official: impl FnOnce(&Front),
     ) {
         let call = Call::enter();

@@ -202,7 +202,9 @@ fn encode(
         encode_scope(&mut buffers.scratch.buf, scope, record.target().map(AsRef::as_ref));
         let scope_end = buffers.scratch.buf.len();
         write(buffers, record, severity, pipeline.root, pipeline.record_ids);
-        buffers.scratch.has_given_time = record.timestamp().is_some_and(|time| Some(nanos(time)) != our_time);
+        if record.timestamp().is_some_and(|time| Some(nanos(time)) != our_time) {
+            buffers.scratch.own_time = 0;
+        }
         pipeline.finish_sdk(buffers, scope_end, severity, reach.otlp, reach.mirror);
     });
 }
