@@ -7,7 +7,6 @@ use http::HeaderValue;
 use crate::config::Compression;
 
 /// More than any request has that is worth reading.
-#[cfg(any(feature = "gzip", feature = "zstd"))]
 const PLAIN_BYTES: u64 = 256 << 20;
 
 /// The name of a content encoding, and of a gRPC encoding.
