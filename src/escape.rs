@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+/// No column of a table is padded to more characters than this; a longer cell is longer. The standard library panics for a
+/// width above 65,535.
+pub(crate) const WIDEST_COLUMN: usize = 100;
+
 /// Whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and paragraph
 /// separators, and the bidirectional controls.
 pub(crate) fn is_unsafe(character: char) -> bool {

@@ -216,3 +216,36 @@ fn an_allocator_that_logs_waits_for_nothing() {
         std::fs::remove_dir_all(folder).ok();
     });
 }
+
+#[test]
+#[ignore = "played by the test below, in a process of its own"]
+fn ends_while_the_allocator_logs() {
+    // Nothing listens there.
+    let bridge = builder("http://127.0.0.1:1").build().expect("a bridge");
+    LOGGER.store(Box::into_raw(Box::new(bridge.logger())), Ordering::Release);
+    EVERY.set(1);
+    std::process::exit(0);
+}
+
+#[test]
+fn an_exit_handler_that_allocates_is_not_run_again_for_that() {
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut child = std::process::Command::new(program)
+        .args(["ends_while_the_allocator_logs", "--exact", "--ignored"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("a child");
+    let since = std::time::Instant::now();
+    let ended = loop {
+        match child.try_wait().expect("a child of ours") {
+            Some(status) => break Some(status),
+            None if since.elapsed() > Duration::from_secs(60) => break None,
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    if ended.is_none() {
+        child.kill().expect("it lives");
+        child.wait().expect("it was killed");
+    }
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::escape::{OneLine, is_unsafe};
+use crate::escape::{OneLine, WIDEST_COLUMN, is_unsafe};
 use crate::notice;
 
 /// How often something is said of what goes on, where no bar can stand.
@@ -110,7 +110,7 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
-            let width = width(column).unwrap_or(0);
+            let width = width(column).unwrap_or(0).min(WIDEST_COLUMN);
             let _infallible =
                 if column < left { write!(line, "  {cell:<width$}") } else { write!(line, "  {cell:>width$}") };
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::escape::OneLine;
+use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// Who decided a setting. Those that come earlier here win.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,7 +57,9 @@ pub(crate) fn settings_table(settings: &[Setting]) -> String {
     let rows =
         settings.iter().map(|setting| (setting.name, OneLine(&setting.value).to_string(), setting.source.to_string()));
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
-    let width = |of: &dyn Fn(&(&str, String, String)) -> usize| rows.iter().map(of).max().unwrap_or_default();
+    let width = |of: &dyn Fn(&(&str, String, String)) -> usize| {
+        rows.iter().map(of).max().unwrap_or_default().min(WIDEST_COLUMN)
+    };
     let (names, values) = (width(&|row| row.0.chars().count()), width(&|row| row.1.chars().count()));
     rows.iter().map(|(name, value, source)| format!("{name:names$}  {value:values$}  {source}\n")).collect()
 }

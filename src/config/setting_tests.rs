@@ -9,6 +9,13 @@ fn find(config: &Config, name: &str) -> Option<(String, Source)> {
     config.settings.iter().find(|s| s.name == name).map(|s| (s.value.clone(), s.source))
 }
 
+#[test]
+fn a_very_long_value_is_shown() {
+    let value = "v".repeat(70_000);
+    let settings = [Setting { name: "report", value: value.clone(), source: Source::Variable("LOGBRIDGE_REPORT") }];
+    assert!(settings_table(&settings).contains(&format!("report   {value}  LOGBRIDGE_REPORT\n")));
+}
+
 /// Each setting that has several sources: the variables, what was decided, and by whom.
 #[test]
 fn each_setting_knows_its_source() {

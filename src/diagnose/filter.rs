@@ -89,7 +89,7 @@ impl fmt::Display for FilterExplanation {
             let before = text(self.spec.get(..decides.start).unwrap_or_default()).chars().count();
             let marked = text(self.spec.get(decides.clone()).unwrap_or_default()).chars().count();
             writeln!(f, "        {}", text(&self.spec))?;
-            writeln!(f, "        {:before$}{} decides", "", "^".repeat(marked))?;
+            writeln!(f, "        {}{} decides", " ".repeat(before), "^".repeat(marked))?;
         }
         self.gate.show_changes(f, width)?;
         match (&self.message, self.gate.passes) {

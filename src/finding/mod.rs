@@ -157,7 +157,7 @@ impl fmt::Display for Finding {
         let before = visible(self.evidence.get(..self.position.start).unwrap_or_default()).chars().count();
         let marked = visible(self.evidence.get(self.position.clone()).unwrap_or_default()).chars().count();
         if marked > 0 {
-            write!(f, "\n  {:before$}{}", "", "^".repeat(marked))?;
+            write!(f, "\n  {}{}", " ".repeat(before), "^".repeat(marked))?;
         }
         match self.advice() {
             Some(advice) => write!(f, "\n  help: {}", OneLine(&advice)),
@@ -169,6 +169,14 @@ impl fmt::Display for Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_points_at_a_place_behind_very_many_others() {
+        let evidence = format!("{}=debug,b=inof", "a".repeat(70_000));
+        let position = evidence.len() - 4..evidence.len();
+        let shown = Finding::new(&kind::UNKNOWN_LEVEL, Severity::Error, "RUST_LOG", "x").at(evidence, position);
+        assert!(shown.to_string().ends_with(&format!("{}^^^^", " ".repeat(70_010))), "std pads to 65,535 at most");
+    }
 
     #[test]
     fn a_finding_points_at_its_place() {

@@ -42,6 +42,11 @@ pub fn lint(spec: &str) -> Vec<Finding> {
     lint_at("filter", spec)
 }
 
+/// No more findings than this are made of one filter: each has a copy of all of it.
+const MOST_FOUND: usize = 32;
+/// Directives are compared with each other unless there are more of them than this.
+const MOST_COMPARED: usize = 256;
+
 /// [`lint`], with the name of the place the string comes from.
 pub(crate) fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
     lint_for(place, spec, log::STATIC_MAX_LEVEL)
@@ -91,11 +96,17 @@ impl Linter<'_> {
             finding.corrected = slashes_as_path(spec);
             return;
         };
+        let is_compared = directives.len() <= MOST_COMPARED;
         for piece in directives {
+            if self.found.len() >= MOST_FOUND {
+                return;
+            }
             self.piece(piece);
         }
-        self.repeated();
-        self.prefixes();
+        if is_compared {
+            self.repeated();
+            self.prefixes();
+        }
         self.lone();
         if let Some(message) = message {
             self.message(message);
@@ -278,6 +289,9 @@ impl Linter<'_> {
         let parsed = parse(self.spec);
         let located: Vec<_> = parsed.located().collect();
         for (index, (directive, bytes)) in located.iter().enumerate() {
+            if self.found.len() >= MOST_FOUND {
+                return;
+            }
             let Some((last, _)) = located[index + 1..].iter().rfind(|(later, _)| later.target == directive.target)
             else {
                 continue;
@@ -304,7 +318,7 @@ impl Linter<'_> {
                     longer.push(name);
                 }
             }
-            if longer.is_empty() {
+            if longer.is_empty() || self.found.len() >= MOST_FOUND {
                 continue;
             }
             let text = format!(

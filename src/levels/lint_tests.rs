@@ -20,6 +20,17 @@ fn one(piece: &str, code: &str, severity: Severity, position: Range<usize>, corr
 }
 
 #[test]
+fn a_filter_of_many_mistakes_makes_a_bounded_number_of_findings() {
+    for piece in ["a=b,", "a=info,", "x\"y,"] {
+        let found = lint(&piece.repeat(20_000));
+        assert!(!found.is_empty() || piece == "a=info,", "{piece}");
+        assert!(found.len() <= MOST_FOUND + 1, "{piece}: {}", found.len());
+    }
+    let many: String = (0..5_000).map(|number| format!("crate_{number}=info,")).collect();
+    assert!(lint(&format!("warn,{many}")).len() <= MOST_FOUND);
+}
+
+#[test]
 fn nothing_to_say() {
     for spec in [
         "",

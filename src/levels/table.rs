@@ -8,7 +8,7 @@ use log::{Level, LevelFilter};
 use super::directive::Directive;
 use super::stage::Stage;
 use super::threshold::Threshold;
-use crate::escape::OneLine;
+use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// Who named a threshold. Where several name one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -175,7 +175,7 @@ impl fmt::Display for Table {
             .map(|row| OneLine(&row.target).to_cow().chars().count())
             .max()
             .unwrap_or(0)
-            .max("(root)".len());
+            .clamp("(root)".len(), WIDEST_COLUMN);
         for row in self.rows() {
             let target = if row.target.is_empty() { "(root)" } else { &row.target };
             let (target, why) = (OneLine(target).to_cow(), row.describe(self.stage));
@@ -194,6 +194,12 @@ mod tests {
         let mut set = LevelSet::default();
         set.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
         set.compile(Stage::Module, Threshold::ROOT_NOT_SET)
+    }
+
+    #[test]
+    fn a_very_long_target_is_shown() {
+        let long = "a".repeat(70_000);
+        assert!(module_stage(&format!("{long}=debug,b=info")).to_string().contains(&format!("  {long}  DEBUG  ")));
     }
 
     #[test]

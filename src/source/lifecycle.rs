@@ -33,6 +33,8 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 thread_local! {
     /// This is the thread that ends the process.
     static EXITS_HERE: Cell<bool> = const { Cell::new(false) };
+    /// Our exit handler is running here: what it causes itself (an allocator that logs, a panic) must not make it run again.
+    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Registers what has to run at the end of the process. Idempotent.
@@ -65,7 +67,7 @@ fn arm() {
 /// threads that go on writing must not keep the process from ending.
 #[inline]
 pub(super) fn arm_if_exiting() {
-    if EXITING.load(Ordering::Relaxed) && EXITS_HERE.get() {
+    if EXITING.load(Ordering::Relaxed) && EXITS_HERE.get() && !IN_HANDLER.get() {
         arm();
     }
 }
@@ -77,6 +79,7 @@ pub(crate) fn is_exiting_here() -> bool {
 
 extern "C" fn at_exit() {
     EXITS_HERE.set(true);
+    IN_HANDLER.set(true);
     EXITING.store(true, Ordering::Relaxed);
     ARMED.store(false, Ordering::Relaxed);
     let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
@@ -86,6 +89,7 @@ extern "C" fn at_exit() {
         });
         drain(&DEADLINE);
     });
+    IN_HANDLER.set(false);
 }
 
 /// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.

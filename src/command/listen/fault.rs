@@ -65,7 +65,7 @@ impl Wrong {
         let before = plan.get(..self.place.start).unwrap_or_default().chars().count();
         let marked = plan.get(self.place.clone()).unwrap_or_default().chars().count().max(1);
         let mut text = format!("{}\n  {plan}\n  ", self.what);
-        let _infallible = write!(text, "{:before$}{}", "", "^".repeat(marked));
+        let _infallible = write!(text, "{}{}", " ".repeat(before), "^".repeat(marked));
         text
     }
 }
