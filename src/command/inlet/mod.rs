@@ -87,7 +87,7 @@ pub(super) struct Senders {
     /// addresses of this machine alone; all names where other machines are let in]
     #[arg(long, value_name = "NAME", help_heading = "Who may send")]
     allow_host: Vec<String>,
-    /// Take what web pages of this origin send, such as https://shop.example; * is every page [default: those of localhost]
+    /// Take what web pages of this origin send, such as `https://shop.example`; `*` is every page [default: those of localhost]
     #[arg(long, value_name = "ORIGIN", help_heading = "Who may send")]
     allow_origin: Vec<String>,
 }
