@@ -325,7 +325,7 @@ impl RecoveryFeed {
                     Signal::Logs.count(damage.records),
                     path.display()
                 );
-                let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text);
+                let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).error();
                 notice::say(&notice.help("delete it when nobody wants to look at it any more"));
             }
             _ => self.spool.freed(length),

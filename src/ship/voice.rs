@@ -153,7 +153,8 @@ impl Voice {
         let mut notice = match lost {
             0 => Notice::information(key, format!("{failed_of}; all were delivered when they were tried again")),
             lost => {
-                let text = format!("{failed_of}; {} were lost or not confirmed meanwhile", self.signal.count(lost));
+                let were = if lost == 1 { "was" } else { "were" };
+                let text = format!("{failed_of}; {} {were} lost or not confirmed meanwhile", self.signal.count(lost));
                 Notice::new(kind::CANNOT_DELIVER.code, key, text)
             }
         };

@@ -212,19 +212,19 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
     let mut notice = match spool {
         Some(spool) if holds_memory => {
             let directory = spool.directory().display();
-            Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).note(format!(
+            Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error().note(format!(
                 "the spool in {directory} could not be used all the time: what came meanwhile waited in memory and is lost"
             ))
         }
         Some(spool) => {
             let directory = spool.directory().display();
             // Not a loss, unless there are spans too.
-            let notice = Notice { is_note: spans == 0, ..Notice::new(kind::LEFT_AT_EXIT.code, "exit", text) };
+            let notice = Notice { is_note: spans == 0, ..Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error() };
             let (wait, them) = if records == 1 { ("the record waits", "it") } else { ("they wait", "them") };
             notice
                 .note(format!("{wait} in {directory}: the next start, or `logbridge replay {directory}`, sends {them}"))
         }
-        None => Notice::new(kind::LEFT_AT_EXIT.code, "exit", text),
+        None => Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error(),
     };
     if failures.is_empty() {
         let endpoint = if records > 0 { &pipeline.endpoint } else { &pipeline.span_endpoint };

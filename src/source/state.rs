@@ -42,6 +42,7 @@ impl AfterShutdown {
                 "after shutdown",
                 format!("a record came after the shutdown, and is not sent: {by}"),
             )
+            .error()
             .help(help),
         );
     }

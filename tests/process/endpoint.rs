@@ -39,7 +39,7 @@ fn exit_with_two(_: &[String]) {
 #[track_caller]
 fn assert_refused(child: Finished, url: &str, records: &str) -> Finished {
     let cause = format!("cannot deliver logs to {url}/v1/logs: connection refused");
-    let child = child.said(&format!("logbridge: warning[LB086]: {records} not delivered before the process ended\n"));
+    let child = child.said(&format!("logbridge: error[LB086]: {records} not delivered before the process ended\n"));
     assert_eq!(child.count(&cause), 1, "{child}");
     child.warned(1)
 }
@@ -85,7 +85,7 @@ fn a_dead_endpoint_costs_one_notice_however_often_it_is_tried() {
     let child = child.success().within(SLACK).warned(2);
     let notice = format!("logbridge: warning[LB081]: cannot deliver logs to {}/v1/logs: connection refused", dead.url);
     assert_eq!(child.count(&notice), 1, "{child}");
-    let child = child.said("logbridge: warning[LB086]: 5 records were not delivered before the process ended\n");
+    let child = child.said("logbridge: error[LB086]: 5 records were not delivered before the process ended\n");
     child.numbers().expect(&[("otlp.accepted", 5), ("otlp.pending", 5), ("otlp.lost", 0)]);
 }
 
@@ -96,7 +96,7 @@ fn assert_waited(child: Finished) -> Finished {
     let child = child.success().within(EXIT_TIMEOUT + SLACK).warned(1);
     assert!(child.elapsed >= EXIT_TIMEOUT, "gave up too early: {child}");
     child
-        .said("logbridge: warning[LB086]: 2 records were not delivered before the process ended")
+        .said("logbridge: error[LB086]: 2 records were not delivered before the process ended")
         .said("did not answer in time")
         .said("the exit waited 700ms")
 }

@@ -280,7 +280,7 @@ fn a_record_after_the_shutdown_is_said_with_its_caller() {
         .success();
     child
         .warned(1)
-        .said("warning[LB087]: a record came after the shutdown")
+        .said("error[LB087]: a record came after the shutdown")
         .said("was called at tests/process/report.rs:");
     let report = json(&path);
     assert_eq!(codes(&report), ["LB087"]);

@@ -165,7 +165,7 @@ fn a_dead_endpoint_delays_nothing() {
     let dead = dead_end();
     let child = Child::new("ended_by").arg("SIGTERM").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "30s").run();
     let child = child.killed_by(SIGTERM).within(SLACK).warned(1);
-    child.said("logbridge: warning[LB086]: 2 records and 1 span were not delivered before the process ended\n");
+    child.said("logbridge: error[LB086]: 2 records and 1 span were not delivered before the process ended\n");
 }
 
 fn a_hanging_endpoint_delays_the_end_by_the_timeout_at_most() {

@@ -109,7 +109,7 @@ fn what_waits_in_memory_at_the_end_is_not_promised_to_anybody() {
     fs::write(folder.spool(), "a file").expect("a file");
     let child = Child::new("log_ten_in_vain").towards(&nowhere.url).env("LOGBRIDGE_SPOOL_DIR", folder.spool());
     let child = child.run().success().said("waited in memory and is lost");
-    let child = child.said("logbridge: warning[LB086]: 10 records were not delivered before the process ended");
+    let child = child.said("logbridge: error[LB086]: 10 records were not delivered before the process ended");
     assert_eq!(child.count("the next start"), 0, "{child}");
 }
 
