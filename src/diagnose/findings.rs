@@ -57,7 +57,12 @@ fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>
 fn replaced() -> Option<Finding> {
     let text = "the previous program in this process called `exec`: what it had not flushed by then is lost, unless a spool has it";
     let help = "call `Bridge::flush` before `exec`, or use a spool: LOGBRIDGE_SPOOL_DIR";
-    replaces_another().then(|| warning(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help))
+    // It may have flushed everything: that is not known here.
+    let note = || Finding {
+        severity: Situation::Fine.severity(),
+        ..warning(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help)
+    };
+    replaces_another().then(note)
 }
 
 /// What `log` and tracing keep from us.

@@ -83,7 +83,8 @@ fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Fin
 fn without_an_end(account: &Account) -> Vec<Finding> {
     let told = |pid: u32, what: &str| {
         let text = format!("process {pid} {what}: what it had not flushed by then is lost, unless a spool has it");
-        Finding::new(&kind::LEFT_AT_EXIT, Situation::AtRisk.severity(), "the program", text)
+        // It may have flushed everything: that is not known here.
+        Finding::new(&kind::LEFT_AT_EXIT, Situation::Fine.severity(), "the program", text)
             .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
     };
     let replaced = account.replaced().map(|images| told(images.pid, "called `exec` without an end of its own"));
