@@ -560,6 +560,61 @@ fn reports_that_somebody_wants_are_kept() {
     assert!(ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: for this run the report"), "{}", ended.stderr);
 }
 
+/// Runs it, and kills it where it does not end by itself.
+#[track_caller]
+fn ends_by_itself(mut run: Command) -> Ended {
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = run.spawn().expect("the command");
+    let stdout = Lines::of(child.stdout.take().expect("stdout"));
+    let stderr = Lines::of(child.stderr.take().expect("stderr"));
+    let until = std::time::Instant::now() + LONG;
+    let status = loop {
+        match child.try_wait().expect("a process") {
+            Some(status) => break status,
+            None if std::time::Instant::now() > until => {
+                child.kill().and_then(|()| child.wait()).expect("killed");
+                panic!("it waits for ever");
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    Ended { code: status.code(), stdout: stdout.rest(), stderr: stderr.rest() }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_report_is_not_waited_for() {
+    let directory = Scratch::new("pipes");
+    let pipe = directory.0.join("pipe.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let pipe = pipe.to_str().expect("a readable path");
+    // Among the reports of programs: what else is there is read.
+    let script = r#"
+        mkfifo "$LOGBRIDGE_REPORT/report-1.json"
+        echo '{"pid": 7}' > "$LOGBRIDGE_REPORT/report-7.json"
+        rm "$LOGBRIDGE_REPORT/images"
+        mkfifo "$LOGBRIDGE_REPORT/images"
+    "#;
+    let mut run = logbridge(&["--json"], &["sh", "-c", script]);
+    run.env("LOGBRIDGE_REPORT", &directory.0);
+    let ended = ends_by_itself(run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let json: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(json["programs"].as_array().map(Vec::len), Some(1), "{json}");
+    assert!(ended.stderr.contains("the report cannot be copied there: it is a named pipe"), "{}", ended.stderr);
+    assert!(directory.0.join("report-7.json").is_file(), "one that cannot be copied keeps no other back");
+    // Where the report is wanted.
+    let mut run = logbridge(&[], &["sh", "-c", "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\""]);
+    run.env("LOGBRIDGE_REPORT", pipe);
+    let ended = ends_by_itself(run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let nobody = "it is a pipe or a socket that nobody reads";
+    assert!(ended.stderr.contains(&format!("the report cannot be copied there: {nobody}")), "{}", ended.stderr);
+    // Where the page is wanted.
+    let ended = ends_by_itself(logbridge(&["--report", pipe], &["echo", "started"]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "started"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("error: {pipe} cannot be written: {nobody}")), "{}", ended.stderr);
+}
+
 /// A directory that is removed at the end.
 struct Scratch(PathBuf);
 
