@@ -85,8 +85,12 @@ fn rows<'a>(text: &mut String, heading: &str, look: Look, all: impl Iterator<Ite
     all.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
     let _infallible = writeln!(text, "\n{}", paint(look, heading));
     let width = all.first().map_or(0, |(_, number)| HumanCount(**number).to_string().len());
+    let others: u64 = all.iter().skip(ROWS).map(|(_, number)| **number).sum();
     for (what, number) in all.into_iter().take(ROWS) {
         let _infallible = writeln!(text, "  {:>width$}  {}", HumanCount(*number).to_string(), plain(what));
+    }
+    if others > 0 {
+        let _infallible = writeln!(text, "  and {} others", HumanCount(others));
     }
 }
 
