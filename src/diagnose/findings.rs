@@ -315,7 +315,7 @@ fn answers(requests: &Requests, endpoint: &str) -> Vec<Finding> {
         && requests.last_confirmed.is_none_or(|confirmed| confirmed < *at)
     {
         let since = if requests.confirmed == 0 { "nothing was ever confirmed" } else { "it worked before" };
-        let text = format!("{endpoint} cannot be reached: {why} ({since})");
+        let text = format!("cannot deliver to {endpoint}: {why} ({since})");
         let help = "`logbridge doctor endpoint` says what would make it work; until then records wait";
         found.push(warning(&kind::CANNOT_DELIVER, "endpoint", text, help));
     }
