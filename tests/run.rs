@@ -98,6 +98,7 @@ fn program() {
             log::warn!(target: "shop::cart", "nobody wants it");
             bridge.flush(LONG).expect_err("refused");
         }
+        "unmatched" => (0..4).for_each(|number| log::warn!(target: "shop::db", "slow {number}")),
         "killed" => {
             log::info!(target: "shop::cart", "never sent");
             // As the OOM killer does it.
@@ -366,6 +367,46 @@ fn a_program_with_logbridge_says_what_became_of_its_records() {
     assert_eq!((codes(&quiet), below), (vec!["LB091"], &5.into()), "{quiet}");
     let text = quiet["findings"][0]["text"].as_str().expect("a text");
     assert!(text.contains("5 records were below their level"), "{text}");
+}
+
+#[cfg(feature = "regex")]
+#[test]
+fn what_a_text_filter_stops_is_not_said_to_be_below_a_level() {
+    let run = |arguments: &[&str]| {
+        let mut run = program_named("unmatched", arguments);
+        run.env("RUST_LOG", "info/zzz").env("NO_COLOR", "1");
+        run
+    };
+    let (json, ended) = account(run(&["--json"]));
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("4 records did not match the text filter"), "{text}{}", ended.stderr);
+    assert!(
+        json["findings"][0]["help"].as_str().is_some_and(|help| help.contains("behind the `/` in RUST_LOG")),
+        "{json}"
+    );
+    assert_eq!((&json["programs"][0]["below"], &json["programs"][0]["unmatched"]), (&0.into(), &4.into()), "{json}");
+    assert!(json["flows"].as_array().is_some_and(|flows| flows.iter().all(|flow| flow["fate"] != "below the level")));
+    let shown = end(run(&[])).stderr;
+    assert!(shown.contains("        4  did not match the text filter\n"), "{shown}");
+    assert!(!shown.contains("below their level"), "{shown}");
+}
+
+#[test]
+fn the_words_of_a_request_are_cut_in_the_account() {
+    let long = "e".repeat(50_000);
+    let (directory, run) = posting("long", "{}", "", &["--json"]);
+    let script = POST.replacen("localhost", "'\"$(cat host)\"'", 1).replacen("/v1/logs", "/v1/log", 1);
+    std::fs::write(directory.0.join("host"), &long).expect("written");
+    drop(run);
+    for arguments in [&["--json"][..], &[]] {
+        let mut run = logbridge(arguments, &["bash", "-c", &script, "post", ""]);
+        run.current_dir(&directory.0);
+        let ended = end(run);
+        assert!(ended.stdout.contains("HTTP/1.1 421 "), "{}", ended.stdout);
+        for shown in [ended.stdout, ended.stderr] {
+            assert!(!shown.contains(&long[..500]), "{}", shown.len());
+        }
+    }
 }
 
 #[test]

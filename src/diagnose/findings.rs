@@ -321,3 +321,21 @@ fn answers(requests: &Requests, endpoint: &str) -> Vec<Finding> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_answered_was_reached() {
+        for (why, confirmed, expected) in [
+            ("it answered 503", 0, "cannot deliver to http://up: it answered 503 (nothing was ever confirmed)"),
+            ("connection refused", 2, "cannot deliver to http://up: connection refused (it worked before)"),
+        ] {
+            let last_trouble = Some((std::time::SystemTime::now(), why.to_owned()));
+            let requests = Requests { failed: 1, confirmed, last_trouble, ..Requests::default() };
+            let found: Vec<String> = answers(&requests, "http://up").into_iter().map(|found| found.text).collect();
+            assert_eq!(found, [expected]);
+        }
+    }
+}

@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn what_cannot_be_written_in_a_filter_is_said() {
         let variables = variables("RUST_LOG", None, false);
-        for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]", "a\tb", "a\u{1b}[2Jb", "a\u{202e}b"] {
+        for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]", "a\tb", "a\u{1b}[2Jb", "a\u{202e}b"]
+        {
             let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
             let first = "in code, since this target cannot be written in RUST_LOG: Builder::filter_module(";
             assert!(changes[0].starts_with(first), "{target}: {changes:?}");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::diagnose::{prepare_images, put_report, replace_report};
+use crate::levels::ON_TEXT;
 use crate::os;
 
 /// More programs than anybody looks at.
@@ -62,6 +63,27 @@ pub(super) struct Cut {
     pub(super) records: u64,
     /// A directive, or a reason.
     pub(super) by: String,
+}
+
+impl Cut {
+    /// Whether a filter on the text decided, and no level.
+    pub(super) fn is_by_text(&self) -> bool {
+        self.by.ends_with(ON_TEXT)
+    }
+}
+
+impl Program {
+    /// How many records a filter on the text stopped, as far as that is known.
+    pub(super) fn unmatched(&self) -> u64 {
+        let records: u64 = self.cuts.iter().filter(|cut| cut.is_by_text()).map(|cut| cut.records).sum();
+        // Whoever made the report may have written anything.
+        records.min(self.below)
+    }
+
+    /// How many records were below the levels of the program, or of its way to the endpoint.
+    pub(super) fn below_levels(&self) -> u64 {
+        self.below - self.unmatched() + self.otlp.below
+    }
 }
 
 /// A finding of the program's own.
