@@ -62,6 +62,28 @@ pub(crate) fn json(json: String) -> String {
     })
 }
 
+/// How many characters of somebody else's words are repeated.
+pub(crate) const WORDS: usize = 200;
+
+/// Words from outside on one line, cut where they are long.
+pub(crate) fn words(text: &str) -> String {
+    at_most(text, WORDS)
+}
+
+/// Text on one line, of so many characters at most.
+pub(crate) fn at_most(text: &str, characters: usize) -> String {
+    // Cut before it is escaped, too: it may be a mebibyte.
+    let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
+    let mut shown = OneLine(text.get(..end).unwrap_or_default()).to_string();
+    let is_cut = end < text.len() || shown.chars().nth(characters).is_some();
+    if is_cut {
+        let end = shown.char_indices().nth(characters.saturating_sub(1)).map_or(shown.len(), |(at, _)| at);
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
 fn write_escaped(f: &mut fmt::Formatter<'_>, mut text: &str, is_escaped: impl Fn(char) -> bool) -> fmt::Result {
     while let Some((at, character)) = text.char_indices().find(|(_, character)| is_escaped(*character)) {
         f.write_str(text.get(..at).unwrap_or_default())?;

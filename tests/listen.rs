@@ -558,9 +558,34 @@ fn only_names_of_this_machine_lead_here() {
         [client.export_to("localhost", b"").await, client.export_to("evil.example", b"").await]
     });
     assert_eq!(grpc, [Some("0".to_owned()), Some("7".to_owned())], "PERMISSION_DENIED");
-    listening.stderr.wait_for("not read  421 POST /v1/logs: `evil.example:4318` is no name of this machine");
+    listening
+        .stderr
+        .wait_for("not read  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
     let ended = listening.end();
     assert_eq!(ended.stdout.matches("order placed").count(), 4, "{}", ended.stdout);
+}
+
+#[test]
+fn what_a_request_calls_itself_is_cut_and_its_rows_are_few() {
+    let listening = Listening::start(&[]);
+    let long = "e".repeat(50_000);
+    let (place, answers) = (format!("/{long}"), |headers: &[(&str, &str)], path: &str| {
+        let reply = ask_with(listening.http, "POST", path, headers, "{}");
+        assert!(reply.text.len() < 1_000, "{}", reply.text.len());
+        reply.status
+    });
+    assert_eq!(answers(&[("host", &long), ("content-type", JSON)], "/v1/logs"), 421);
+    assert_eq!(answers(&[("host", "localhost"), ("origin", &long), ("content-type", JSON)], "/v1/logs"), 403);
+    assert_eq!(answers(&[("host", "localhost"), ("content-type", &long)], "/v1/logs"), 415);
+    assert_eq!(answers(&[("host", "localhost"), ("content-type", JSON)], &place), 404);
+    for number in 0..40 {
+        assert_eq!(answers(&[("host", "localhost"), ("content-type", JSON)], &format!("/v{number}")), 404);
+    }
+    let ended = listening.end();
+    let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
+    assert!(ended.stderr.lines().all(|line| line.chars().count() < 700), "{}", ended.stderr);
+    assert_eq!(summary.lines().filter(|line| line.starts_with("  1  ")).count(), 20, "{summary}");
+    assert!(summary.trim_end().ends_with("\n  and 24 others"), "{summary}");
 }
 
 #[test]

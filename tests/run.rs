@@ -98,6 +98,7 @@ fn program() {
             log::warn!(target: "shop::cart", "nobody wants it");
             bridge.flush(LONG).expect_err("refused");
         }
+        "unmatched" => (0..4).for_each(|number| log::warn!(target: "shop::db", "slow {number}")),
         "killed" => {
             log::info!(target: "shop::cart", "never sent");
             // As the OOM killer does it.
@@ -368,6 +369,46 @@ fn a_program_with_logbridge_says_what_became_of_its_records() {
     assert!(text.contains("5 records were below their level"), "{text}");
 }
 
+#[cfg(feature = "regex")]
+#[test]
+fn what_a_text_filter_stops_is_not_said_to_be_below_a_level() {
+    let run = |arguments: &[&str]| {
+        let mut run = program_named("unmatched", arguments);
+        run.env("RUST_LOG", "info/zzz").env("NO_COLOR", "1");
+        run
+    };
+    let (json, ended) = account(run(&["--json"]));
+    let text = json["findings"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("4 records did not match the text filter"), "{text}{}", ended.stderr);
+    assert!(
+        json["findings"][0]["help"].as_str().is_some_and(|help| help.contains("behind the `/` in RUST_LOG")),
+        "{json}"
+    );
+    assert_eq!((&json["programs"][0]["below"], &json["programs"][0]["unmatched"]), (&0.into(), &4.into()), "{json}");
+    assert!(json["flows"].as_array().is_some_and(|flows| flows.iter().all(|flow| flow["fate"] != "below the level")));
+    let shown = end(run(&[])).stderr;
+    assert!(shown.contains("        4  did not match the text filter\n"), "{shown}");
+    assert!(!shown.contains("below their level"), "{shown}");
+}
+
+#[test]
+fn the_words_of_a_request_are_cut_in_the_account() {
+    let long = "e".repeat(50_000);
+    let (directory, run) = posting("long", "{}", "", &["--json"]);
+    let script = POST.replacen("localhost", "'\"$(cat host)\"'", 1).replacen("/v1/logs", "/v1/log", 1);
+    std::fs::write(directory.0.join("host"), &long).expect("written");
+    drop(run);
+    for arguments in [&["--json"][..], &[]] {
+        let mut run = logbridge(arguments, &["bash", "-c", &script, "post", ""]);
+        run.current_dir(&directory.0);
+        let ended = end(run);
+        assert!(ended.stdout.contains("HTTP/1.1 421 "), "{}", ended.stdout);
+        for shown in [ended.stdout, ended.stderr] {
+            assert!(!shown.contains(&long[..500]), "{}", shown.len());
+        }
+    }
+}
+
 #[test]
 fn a_program_that_calls_exec_is_told_of() {
     let text = |finding: &Value| finding["text"].as_str().expect("a text").to_owned();
@@ -558,6 +599,61 @@ fn reports_that_somebody_wants_are_kept() {
     run.env("LOGBRIDGE_REPORT", "stderr");
     let ended = end(run);
     assert!(ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: for this run the report"), "{}", ended.stderr);
+}
+
+/// Runs it, and kills it where it does not end by itself.
+#[track_caller]
+fn ends_by_itself(mut run: Command) -> Ended {
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = run.spawn().expect("the command");
+    let stdout = Lines::of(child.stdout.take().expect("stdout"));
+    let stderr = Lines::of(child.stderr.take().expect("stderr"));
+    let until = std::time::Instant::now() + LONG;
+    let status = loop {
+        match child.try_wait().expect("a process") {
+            Some(status) => break status,
+            None if std::time::Instant::now() > until => {
+                child.kill().and_then(|()| child.wait()).expect("killed");
+                panic!("it waits for ever");
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    Ended { code: status.code(), stdout: stdout.rest(), stderr: stderr.rest() }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_report_is_not_waited_for() {
+    let directory = Scratch::new("pipes");
+    let pipe = directory.0.join("pipe.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let pipe = pipe.to_str().expect("a readable path");
+    // Among the reports of programs: what else is there is read.
+    let script = r#"
+        mkfifo "$LOGBRIDGE_REPORT/report-1.json"
+        echo '{"pid": 7}' > "$LOGBRIDGE_REPORT/report-7.json"
+        rm "$LOGBRIDGE_REPORT/images"
+        mkfifo "$LOGBRIDGE_REPORT/images"
+    "#;
+    let mut run = logbridge(&["--json"], &["sh", "-c", script]);
+    run.env("LOGBRIDGE_REPORT", &directory.0);
+    let ended = ends_by_itself(run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let json: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(json["programs"].as_array().map(Vec::len), Some(1), "{json}");
+    assert!(ended.stderr.contains("the report cannot be copied there: it is a named pipe"), "{}", ended.stderr);
+    assert!(directory.0.join("report-7.json").is_file(), "one that cannot be copied keeps no other back");
+    // Where the report is wanted.
+    let mut run = logbridge(&[], &["sh", "-c", "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\""]);
+    run.env("LOGBRIDGE_REPORT", pipe);
+    let ended = ends_by_itself(run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let nobody = "it is a pipe or a socket that nobody reads";
+    assert!(ended.stderr.contains(&format!("the report cannot be copied there: {nobody}")), "{}", ended.stderr);
+    // Where the page is wanted.
+    let ended = ends_by_itself(logbridge(&["--report", pipe], &["echo", "started"]));
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "started"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("error: {pipe} cannot be written: {nobody}")), "{}", ended.stderr);
 }
 
 /// A directory that is removed at the end.

@@ -320,9 +320,27 @@ fn answers(requests: &Requests, endpoint: &str) -> Vec<Finding> {
         && requests.last_confirmed.is_none_or(|confirmed| confirmed < *at)
     {
         let since = if requests.confirmed == 0 { "nothing was ever confirmed" } else { "it worked before" };
-        let text = format!("{endpoint} cannot be reached: {why} ({since})");
+        let text = format!("cannot deliver to {endpoint}: {why} ({since})");
         let help = "`logbridge doctor endpoint` says what would make it work; until then records wait";
         found.push(warning(&kind::CANNOT_DELIVER, "endpoint", text, help));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_answered_was_reached() {
+        for (why, confirmed, expected) in [
+            ("it answered 503", 0, "cannot deliver to http://up: it answered 503 (nothing was ever confirmed)"),
+            ("connection refused", 2, "cannot deliver to http://up: connection refused (it worked before)"),
+        ] {
+            let last_trouble = Some((std::time::SystemTime::now(), why.to_owned()));
+            let requests = Requests { failed: 1, confirmed, last_trouble, ..Requests::default() };
+            let found: Vec<String> = answers(&requests, "http://up").into_iter().map(|found| found.text).collect();
+            assert_eq!(found, [expected]);
+        }
+    }
 }

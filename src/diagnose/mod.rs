@@ -17,5 +17,5 @@ pub use explain::{Explanation, Gate};
 pub(crate) use filter::explain_filter;
 pub use report::{Configuration, Cut, Dropped, Report, Traced};
 #[cfg(feature = "cli")]
-pub(crate) use report::{Images, prepare_images, read_images};
+pub(crate) use report::{Images, prepare_images, put_report, read_images, replace_report};
 pub(crate) use report::{begin_image, give as give_report};

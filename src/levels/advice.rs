@@ -7,6 +7,7 @@ use super::directive::parse;
 use super::stage::Stage;
 use super::table::{LevelSet, Origin, Row};
 use super::threshold::Threshold;
+use crate::escape::is_unsafe;
 
 /// The variable that the levels of the module stage are read from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +64,12 @@ impl Variables {
                 (Stage::Span, target) => format!("Builder::span_module_level({target:?}, {filter})"),
             };
             changes.push(match unwritable {
-                Some(variable) => format!("in code, since this target cannot be written in {variable}: {call}"),
+                Some(variable) if directive(target, level).is_none() => {
+                    format!("in code, since this target cannot be written in {variable}: {call}")
+                }
+                Some(variable) => {
+                    format!("in code, since what {variable} says cannot be shown as it is written: {call}")
+                }
                 None => format!("in code: {call}"),
             });
         }
@@ -125,12 +131,14 @@ impl Variables {
     }
 }
 
-/// The directive that lets a target through; `None` where the grammar has no way to write it.
+/// The directive that lets a target through; `None` where the grammar has no way to write it, or where it would be shown
+/// otherwise than it is to be written.
 fn directive(target: &str, level: Level) -> Option<String> {
     let word = level.as_str().to_ascii_lowercase();
     let directive = if target.is_empty() { word } else { format!("{target}={word}") };
     let parsed = parse(&directive);
-    let is_read = parsed.problems.is_empty()
+    let is_read = !target.contains(is_unsafe)
+        && parsed.problems.is_empty()
         && parsed.message.is_none()
         && matches!(parsed.directives.as_slice(), [one] if one.target == target);
     is_read.then_some(directive)
@@ -144,6 +152,15 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
         Some((directives, message)) => (directives, format!("/{message}")),
         None => (filter, String::new()),
     };
+    let joined: String;
+    let directives = match directives.contains(is_unsafe) {
+        // Line breaks beside commas are nothing but room.
+        true => {
+            joined = directives.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+            joined.as_str()
+        }
+        false => directives,
+    };
     let directives = directives.trim_end_matches([',', ' ']);
     let candidates = match (directives, target) {
         ("", _) => vec![format!("{directive}{message}")],
@@ -151,7 +168,8 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
         (_, "") => vec![format!("{directive},{directives}{message}"), format!("{directives},{directive}{message}")],
         _ => vec![format!("{directives},{directive}{message}")],
     };
-    candidates.into_iter().find(|candidate| {
+    // What is shown otherwise than it is to be written helps nobody.
+    candidates.into_iter().filter(|candidate| !candidate.contains(is_unsafe)).find(|candidate| {
         let mut set = LevelSet::default();
         set.extend(parse(candidate).directives, Origin::Environment, "");
         set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
@@ -212,7 +230,8 @@ mod tests {
     #[test]
     fn what_cannot_be_written_in_a_filter_is_said() {
         let variables = variables("RUST_LOG", None, false);
-        for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]"] {
+        for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]", "a\tb", "a\u{1b}[2Jb", "a\u{202e}b"]
+        {
             let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
             let first = "in code, since this target cannot be written in RUST_LOG: Builder::filter_module(";
             assert!(changes[0].starts_with(first), "{target}: {changes:?}");
@@ -220,6 +239,22 @@ mod tests {
         for target in ["a b", "tenant-1", "é", ""] {
             let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
             assert!(changes[0].starts_with("add "), "{target}: {changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_proposed_only_as_it_can_be_shown() {
+        let first = |filter| {
+            let variables = variables("RUST_LOG", Some(filter), false);
+            variables.changes(Stage::Module, &row("", None), "app", Level::Info).remove(0)
+        };
+        assert_eq!(first("warn,\n\tdb=info"), "set RUST_LOG=warn,db=info,app=info");
+        for filter in ["a\tb=warn", "a\u{1b}b=warn", "warn/\u{202e}"] {
+            let said = "in code, since what RUST_LOG says cannot be shown as it is written: ";
+            assert!(first(filter).starts_with(said), "{}", first(filter));
+        }
+        for found in super::super::lint("a\u{1b}b=wran,x; y") {
+            assert_eq!(found.corrected, None, "{found}");
         }
     }
 

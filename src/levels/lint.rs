@@ -7,6 +7,7 @@ use log::LevelFilter;
 use super::directive::{Pieces, is_span_directive, parse, parse_one, split};
 use super::message_filter::MessageFilter;
 use super::threshold::Threshold;
+use crate::escape::is_unsafe;
 use crate::finding::{Finding, Kind, Severity, kind};
 
 /// The words people write where a level is expected, and the level they mean.
@@ -58,7 +59,18 @@ pub(super) fn lint_for(place: &str, spec: &str, most: LevelFilter) -> Vec<Findin
     linter.whole();
     // Stable: what is found at the same place stays in the order of the checks.
     linter.found.sort_by_key(|finding| (finding.position.start, finding.position.end));
+    linter.found.iter_mut().for_each(withhold);
     linter.found
+}
+
+/// Proposes nothing that is shown otherwise than it is to be written: with `\u{1b}` it would mean another target. Line breaks
+/// and tabs are shown as spaces.
+fn withhold(finding: &mut Finding) {
+    let changes = |character| is_unsafe(character) && !matches!(character, '\n' | '\r' | '\t');
+    if finding.corrected.as_ref().is_some_and(|corrected| corrected.contains(changes)) {
+        finding.corrected = None;
+        finding.help = Some("take out its control characters first: nobody can show how it is written".to_owned());
+    }
 }
 
 struct Linter<'a> {

@@ -20,7 +20,7 @@ pub(crate) use directive::parse;
 pub use lint::lint;
 pub(crate) use lint::lint_at;
 pub(crate) use live::{Exhausted, LevelSets, Live, Look};
-pub(crate) use message_filter::MessageFilter;
+pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
 pub(crate) use table::{LevelSet, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};

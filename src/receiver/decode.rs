@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::limits::{self, MAX_BODY, MAX_DECODED, Weight};
 use super::wire::{Content, Format, JSON, PROTOBUF};
 use super::{json, metric, record, schema, span};
+use crate::escape::words;
 use crate::transport::decompress_within;
 
 /// A plain body of at most so many bytes is decoded at once; others may take a while.
@@ -126,16 +127,16 @@ fn kind(head: &Parts, taken: &[Content]) -> Result<Kind, Refusal> {
             taken.iter().map(|content| format!("{} {{}} `{}`", content.plural(), content.path())).collect();
         // The verb is said once.
         let places = places.join(", ").replacen("{}", "go to", 1).replace("{}", "to");
-        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing at `{path}`; {places}")));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing at `{}`; {places}", words(path))));
     };
     let plural = content.plural();
     if head.method != Method::POST {
-        let why = format!("`{}` is no way to send {plural}; POST is", head.method);
+        let why = format!("`{}` is no way to send {plural}; POST is", words(head.method.as_str()));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why));
     }
     let content_type = header(&head.headers, CONTENT_TYPE);
     let Some(format) = Format::from_content_type(content_type) else {
-        let why = format!("content-type `{content_type}` is neither `{PROTOBUF}` nor `{JSON}`");
+        let why = format!("content-type `{}` is neither `{PROTOBUF}` nor `{JSON}`", words(content_type));
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     };
     Ok(Kind { content, format, encoding: header(&head.headers, CONTENT_ENCODING).to_owned() })
@@ -162,7 +163,7 @@ impl Kind {
             encoding => match decompress_within(encoding, &body, MAX_BODY as u64) {
                 Ok(body) => Ok(Bytes::from(body)),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    let why = format!("content-encoding `{encoding}` is not supported here; send it plain");
+                    let why = format!("content-encoding `{}` is not supported here; send it plain", words(encoding));
                     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
                 }
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
@@ -183,8 +184,9 @@ impl Kind {
                 if limits::of_json(&body) != Weight::Fits {
                     return Err(Refusal::too_much(limits::MAX_JSON));
                 }
-                let (message, remark) = json::decode::<M>(&body, self.content)
-                    .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("not OTLP JSON: {error}")))?;
+                let (message, remark) = json::decode::<M>(&body, self.content).map_err(|error| {
+                    Refusal::new(StatusCode::BAD_REQUEST, format!("not OTLP JSON: {}", words(&error.to_string())))
+                })?;
                 // A message in memory is weighed by what it would be on the wire.
                 match limits::of_protobuf(schema, &message.encode_to_vec()) {
                     Weight::TooMuch => Err(Refusal::too_much(MAX_DECODED)),

@@ -15,6 +15,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use super::decode::Refusal;
+use crate::escape::{WORDS, words};
 
 /// Browsers ask whether a public page may send to a private address.
 const REQUEST_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -66,17 +67,14 @@ impl Guard {
         let of_headers = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or("(no text)"));
         for host in head.uri.authority().map(Authority::as_str).into_iter().chain(of_headers) {
             if !self.knows(host) {
-                let why = format!(
-                    "`{host}` is no name of this machine: a web page may have taken it; --allow-host {} lets it in",
-                    name_in(host)
-                );
-                return Err(Refusal { status: StatusCode::MISDIRECTED_REQUEST, why });
+                return Err(Refusal { status: StatusCode::MISDIRECTED_REQUEST, why: misdirected(host) });
             }
         }
         let Some(origin) = head.headers.get(ORIGIN) else { return Ok(Admission::Welcome(HeaderMap::new())) };
         let page = origin.to_str().unwrap_or("(no text)");
         if !self.lets_send(page) {
-            let why = format!("the web page `{page}` may not send here; --allow-origin {page} lets it");
+            let help = if can_be_given(page) { format!("; --allow-origin {page} lets it") } else { String::new() };
+            let why = format!("the web page `{}` may not send here{help}", words(page));
             return Err(Refusal { status: StatusCode::FORBIDDEN, why });
         }
         Ok(answer(head, origin))
@@ -101,6 +99,25 @@ impl Guard {
         };
         self.origins.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(page)) || is_here()
     }
+}
+
+/// Why a request to this host is not let in.
+fn misdirected(host: &str) -> String {
+    let name = name_in(host);
+    let help = if can_be_given(name) { format!("; --allow-host {name} lets it in") } else { String::new() };
+    match host {
+        "" => "its Host is empty, which is not a name that this receiver answers to".to_owned(),
+        host => {
+            let host = words(host);
+            format!("`{host}` is not a name that this receiver answers to: a web page may have taken it{help}")
+        }
+    }
+}
+
+/// Whether it can be written behind an option as it is.
+fn can_be_given(word: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte);
+    !word.is_empty() && word.len() <= WORDS && word.bytes().all(is_plain)
 }
 
 /// What a page has to know in order to send, and to read the answer.
@@ -200,6 +217,12 @@ mod tests {
         assert_eq!(status(&guard(&["Box.internal:9"], &[]), "box.INTERNAL:4318"), None);
         let refused = plain.admit(&head("POST", &[("host", "evil.example:80")])).expect_err("refused");
         assert!(refused.why.ends_with("--allow-host evil.example lets it in"), "{}", refused.why);
+        let why = |host: &str| plain.admit(&head("POST", &[("host", host)])).expect_err("refused").why;
+        assert_eq!(why(""), "its Host is empty, which is not a name that this receiver answers to");
+        for host in [":80", "a b", "$(id)", &"e".repeat(100_000)] {
+            let why = why(host);
+            assert!(why.ends_with(" a web page may have taken it") && why.len() < 400, "{why}");
+        }
         // A request line may name it too.
         let mut two = head("POST", &[("host", "localhost")]);
         two.uri = Uri::from_static("http://evil.example/v1/logs");
@@ -224,6 +247,16 @@ mod tests {
             ["null", "https://evil.example", "https://app.example.evil", "http://localhost.evil", "file://", ""]
         {
             assert_eq!(admit(&plain, origin).expect_err(origin).status, StatusCode::FORBIDDEN, "{origin}");
+        }
+        assert!(
+            admit(&plain, "https://a.example")
+                .expect_err("refused")
+                .why
+                .ends_with("--allow-origin https://a.example lets it")
+        );
+        for origin in ["", "$(id)", &"e".repeat(100_000)] {
+            let why = admit(&plain, origin).expect_err("refused").why;
+            assert!(why.ends_with("` may not send here") && why.len() < 400, "{why}");
         }
         assert!(admit(&guard(&[], &["*"]), "https://evil.example").is_ok());
         assert!(admit(&guard(&[], &["null"]), "null").is_ok());

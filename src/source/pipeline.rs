@@ -23,7 +23,7 @@ use crate::config::{Config, ReportConfig, ReportTo, Setting};
 use crate::console::{MirrorPrinter, Printed, Terminal};
 use crate::finding::Finding;
 use crate::ledger::{Count, DropReason};
-use crate::levels::{Live, Look, MessageFilter, Stage};
+use crate::levels::{Live, Look, MessageFilter, ON_TEXT, Stage};
 use crate::otlp::{AttributeLimits, Redaction, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
@@ -209,7 +209,7 @@ impl Pipeline {
         if let Some((filter, by)) = &self.message_filter
             && source.text().is_some_and(|text| !filter.is_match(&text))
         {
-            let by = || format!("{by}: a filter on the text");
+            let by = || format!("{by}: {ON_TEXT}");
             let cut = self.levels.cuts.number(Stage::Module, source.target(), by).unwrap_or_default();
             engine.ledger.count_rejected(shard, cut, source.level());
             if shard == thread::OWN {

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::config::Proxy;
-use crate::escape::OneLine;
+use crate::escape::{at_most, words};
 use crate::ledger::RejectReason;
 use crate::otlp::Response;
 
@@ -99,27 +99,12 @@ impl Cause {
     }
 }
 
-/// How many characters of a server's words are repeated.
-const WORDS: usize = 200;
-/// How many characters a cause has, those words included.
+/// How many characters a cause has, a server's words included.
 const TEXT: usize = 600;
 
 /// A server's words on one line, cut where they are long.
 pub(super) fn server_words(said: &str) -> String {
-    at_most(said.trim(), WORDS)
-}
-
-fn at_most(text: &str, characters: usize) -> String {
-    // Cut before it is escaped, too: it may be a mebibyte.
-    let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
-    let mut shown = OneLine(text.get(..end).unwrap_or_default()).to_string();
-    let is_cut = end < text.len() || shown.chars().nth(characters).is_some();
-    if is_cut {
-        let end = shown.char_indices().nth(characters.saturating_sub(1)).map_or(shown.len(), |(at, _)| at);
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
+    words(said.trim())
 }
 
 /// What kind of trouble it is, as far as the help differs.
@@ -257,6 +242,7 @@ impl fmt::Display for Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::escape::WORDS;
 
     #[test]
     fn a_servers_words_are_cut_and_stay_on_one_line() {

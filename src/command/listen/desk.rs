@@ -14,6 +14,7 @@ use super::group::Traces;
 use super::screen::Screen;
 use crate::command::inlet::{GRPC_DOOR, Passed, Tally, Upstream, cause_of, names_nothing, remark};
 use crate::command::terminal::{self, Look, lasted, paint, plain, say};
+use crate::escape::words;
 use crate::otlp::request_to_json;
 use crate::receiver::{
     Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedLog, ReceivedPoint,
@@ -188,14 +189,15 @@ impl Desk {
         self.lock().tally.malformed(&format!("{}: {why}", status.as_u16()));
         let word = paint(Look::Warning, "not read");
         let ReceivedRequest { method, path, .. } = request;
-        say(&format!("{word}  {} {}\n", status.as_u16(), plain(&format!("{method} {path}: {why}"))));
+        let place = format!("{} {}", words(method), words(path));
+        say(&format!("{word}  {} {place}: {}\n", status.as_u16(), plain(why)));
     }
 
     /// Says once what in a request has no meaning, or that there was nothing in it.
     fn remark(&self, request: &ReceivedRequest, remark: &str) {
         self.lock().tally.remark(remark);
         let word = paint(Look::Warning, if remark.contains("without") { "empty" } else { "ignored" });
-        let line = plain(&format!("{} {}: {remark}", request.method, request.path));
+        let line = plain(&format!("{} {}: {remark}", request.method, words(&request.path)));
         self.say_once(remark, &format!("{word}  {line}\n"));
     }
 

@@ -8,6 +8,9 @@ use crate::command::inlet::{Levels, Oddities, Tally};
 use crate::command::terminal::{Look, lasted, paint, plain, table};
 use crate::finding::kind;
 
+/// So many rows of a section are shown, those of what came most often.
+const ROWS: usize = 20;
+
 /// In lines.
 pub(super) fn text(tally: &Tally) -> String {
     let [logs, spans, points] = tally.items();
@@ -45,8 +48,12 @@ fn section<'a>(text: &mut String, heading: &str, look: Look, rows: impl Iterator
     rows.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
     let _infallible = writeln!(text, "\n{}", paint(look, heading));
     let width = rows.first().map_or(0, |(_, number)| HumanCount(**number).to_string().len());
-    for (what, number) in rows {
+    let others: u64 = rows.iter().skip(ROWS).map(|(_, number)| **number).sum();
+    for (what, number) in rows.into_iter().take(ROWS) {
         let _infallible = writeln!(text, "  {:>width$}  {}", HumanCount(*number).to_string(), plain(what));
+    }
+    if others > 0 {
+        let _infallible = writeln!(text, "  and {} others", HumanCount(others));
     }
 }
 

@@ -4,6 +4,7 @@ use super::child::Ended;
 use super::evidence::Evidence;
 use super::findings::Circumstances;
 use super::reports::Program;
+use super::text::UNMATCHED;
 use crate::command::inlet::Levels;
 use crate::diagnose::Images;
 use crate::finding::Finding;
@@ -143,7 +144,8 @@ impl Account {
             let mut rest = program.below + otlp.below;
             // What the console left out was sent all the same, and has arrived above.
             for cut in program.cuts.iter().filter(|cut| cut.stage != "console") {
-                add(&cut.target, &cut.level, Fate::Below, cut.records);
+                let fate = if cut.is_by_text() { Fate::LeftOut(UNMATCHED.to_owned()) } else { Fate::Below };
+                add(&cut.target, &cut.level, fate, cut.records);
                 rest = rest.saturating_sub(cut.records);
             }
             add(UNKNOWN, UNKNOWN, Fate::Below, rest);

@@ -1,6 +1,7 @@
 //! Which level kept records from being sent, by what programs say themselves, and what opens it.
 
 use super::reports::{Cut, Program};
+use super::text::{UNMATCHED, many};
 
 /// A level that stopped records on their way to the endpoint.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ fn most(programs: &[Program], wanted: impl Fn(&&Cut) -> bool) -> Option<Gate> {
     // What the console leaves out is sent all the same.
     let cuts = programs.iter().flat_map(|program| &program.cuts).filter(|cut| cut.stage != "console");
     let cut = cuts.filter(wanted).max_by_key(|cut| cut.records)?;
-    let help = opens(&cut.by, &cut.stage);
-    Some(Gate { what: format!("{} were below their level, most of them by {}", all(programs), cut.by), help })
+    let help = if cut.is_by_text() { changes_text(&cut.by) } else { opens(&cut.by, &cut.stage) };
+    Some(Gate { what: format!("{}, most of them by {}", all(programs), cut.by), help })
 }
 
 /// Of programs that say how many were stopped, and not by what.
@@ -35,12 +36,26 @@ fn uncounted(programs: &[Program]) -> Option<Gate> {
     let (module, otlp) = (at(|program| program.below), at(|program| program.otlp.below));
     let (stage, variable) = if otlp > module { ("otlp", "LOGBRIDGE_OTLP_LEVEL") } else { ("module stage", "RUST_LOG") };
     let help = opens(variable, stage);
-    (module + otlp > 0).then(|| Gate { what: format!("{} were below their level", all(programs)), help })
+    (module + otlp > 0).then(|| Gate { what: all(programs), help })
 }
 
+/// How many were stopped, by levels and by their text.
 fn all(programs: &[Program]) -> String {
-    let below = programs.iter().map(|program| program.below + program.otlp.below).sum::<u64>();
-    super::text::many(below, "record")
+    let sum = |of: fn(&Program) -> u64| programs.iter().map(of).sum::<u64>();
+    let below = |number| format!("{} were below their level", many(number, "record"));
+    match (sum(Program::below_levels), sum(Program::unmatched)) {
+        (below_levels, 0) => below(below_levels),
+        (0, unmatched) => format!("{} {UNMATCHED}", many(unmatched, "record")),
+        (below_levels, unmatched) => {
+            format!("{} {UNMATCHED}, {}", many(unmatched, "record"), below(below_levels))
+        }
+    }
+}
+
+/// What lets more texts through.
+fn changes_text(by: &str) -> String {
+    let setting = by.split_once(':').map_or(by, |(setting, _)| setting).trim();
+    format!("change what stands behind the `/` in {setting}, or leave it out")
 }
 
 /// What lets more through: the setting that decided is the one to be changed.
@@ -97,6 +112,23 @@ mod tests {
             assert_eq!(gate.help, help, "{by}");
             assert!(gate.what.ends_with(by), "{}", gate.what);
         }
+    }
+
+    #[test]
+    fn a_filter_on_the_text_is_no_level() {
+        let program = |below| {
+            let cuts = vec![cut("module stage", "info", 4, &format!("RUST_LOG: {}", crate::levels::ON_TEXT))];
+            Program { below, cuts, ..Program::default() }
+        };
+        let gate = tightest(&[program(4)]).expect("a gate");
+        assert_eq!(
+            gate.what,
+            "4 records did not match the text filter, most of them by RUST_LOG: a filter on the text"
+        );
+        assert_eq!(gate.help, "change what stands behind the `/` in RUST_LOG, or leave it out");
+        let gate = tightest(&[program(6)]).expect("a gate");
+        let what = "4 records did not match the text filter, 2 records were below their level, ";
+        assert!(gate.what.starts_with(what), "{}", gate.what);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::evidence::Evidence;
 use crate::command::inlet::{Upstream, cause_of, remark};
+use crate::escape::words;
 use crate::receiver::{Answer, Content, Decoded, Exchange, Guard, ReceivedRequest, Refusal, Reply, Service, decode};
 
 #[derive(Debug)]
@@ -26,7 +27,8 @@ impl Gather {
 
     fn unread(&self, status: StatusCode, request: &ReceivedRequest, why: &str) {
         let ReceivedRequest { method, path, .. } = request;
-        self.evidence().tally.malformed(&format!("{} to {method} {path}: {why}", status.as_u16()));
+        let place = format!("{} {}", words(method), words(path));
+        self.evidence().tally.malformed(&format!("{} to {place}: {why}", status.as_u16()));
     }
 
     async fn answered(&self, exchange: &Exchange) -> Reply {

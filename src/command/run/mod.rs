@@ -15,7 +15,6 @@ mod silence;
 mod text;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -35,7 +34,7 @@ use super::Problem;
 use super::inlet::{Doors, Senders, Upstream};
 use super::terminal::{self, Look, error, listen, paint, plain, print, say};
 use crate::config::{Environment, redact_url};
-use crate::diagnose::read_images;
+use crate::diagnose::{put_report, read_images};
 use crate::receiver::Server;
 
 /// What `logbridge run` exits with where it could not even try, as `env` and `timeout` do.
@@ -165,7 +164,7 @@ impl Run {
             false => say(&text::of(account)),
         }
         let Some(path) = &self.report else { return };
-        match fs::write(path, page::of(account)) {
+        match put_report(path, page::of(account)) {
             Ok(()) => say(&text::written(path)),
             Err(failed) => {
                 error(&format!("{} cannot be written: {failed}", path.display()), "name another file with --report");

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::diagnose::prepare_images;
+use crate::diagnose::{prepare_images, put_report, replace_report};
+use crate::levels::ON_TEXT;
+use crate::os;
 
 /// More programs than anybody looks at.
 const MOST: usize = 64;
@@ -61,6 +63,27 @@ pub(super) struct Cut {
     pub(super) records: u64,
     /// A directive, or a reason.
     pub(super) by: String,
+}
+
+impl Cut {
+    /// Whether a filter on the text decided, and no level.
+    pub(super) fn is_by_text(&self) -> bool {
+        self.by.ends_with(ON_TEXT)
+    }
+}
+
+impl Program {
+    /// How many records a filter on the text stopped, as far as that is known.
+    pub(super) fn unmatched(&self) -> u64 {
+        let records: u64 = self.cuts.iter().filter(|cut| cut.is_by_text()).map(|cut| cut.records).sum();
+        // Whoever made the report may have written anything.
+        records.min(self.below)
+    }
+
+    /// How many records were below the levels of the program, or of its way to the endpoint.
+    pub(super) fn below_levels(&self) -> u64 {
+        self.below - self.unmatched() + self.otlp.below
+    }
 }
 
 /// A finding of the program's own.
@@ -116,11 +139,20 @@ impl Directory {
         if !is_directory && !wanted.ends_with(".json") {
             return Err("for this run the report of the program went into this account instead".to_owned());
         }
-        for path in self.files() {
-            let to = path.file_name().filter(|_| is_directory).map_or_else(|| to.to_owned(), |name| to.join(name));
-            fs::copy(&path, &to).map_err(|failed| format!("the report cannot be copied there: {failed}"))?;
+        let copy = |path: PathBuf| {
+            let content = content(&path)?;
+            // A name that we choose is known before: a link that somebody put there is replaced, and not followed.
+            match path.file_name().filter(|_| is_directory) {
+                Some(name) => replace_report(&to.join(name), &content),
+                None => put_report(to, content),
+            }
+        };
+        // One that cannot be copied keeps no other back.
+        let failed: Vec<io::Error> = self.files().filter_map(|path| copy(path).err()).collect();
+        match failed.first() {
+            None => Ok(()),
+            Some(failed) => Err(format!("the report cannot be copied there: {failed}")),
         }
-        Ok(())
     }
 
     /// The reports in it, by process.
@@ -133,9 +165,16 @@ impl Directory {
 
 /// Tries to write there, and leaves what is there as it is.
 pub(super) fn may_be_written(path: &Path) -> io::Result<()> {
-    let is_there = path.exists();
-    fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    if is_there { Ok(()) } else { fs::remove_file(path) }
+    if fs::symlink_metadata(path).is_err() {
+        fs::File::create_new(path)?;
+        return fs::remove_file(path);
+    }
+    let found = fs::metadata(path)?;
+    if found.is_file() || found.is_dir() {
+        fs::OpenOptions::new().write(true).open(path)?;
+    }
+    // To open a pipe may wait for ever, and whoever reads it would take that for its end.
+    Ok(())
 }
 
 impl Drop for Directory {
@@ -147,9 +186,16 @@ impl Drop for Directory {
 
 /// A report, or nothing where there is none in it.
 fn read(path: &Path) -> Option<Program> {
+    serde_json::from_str(&content(path).ok()?).ok().map(|value: Value| program(&value))
+}
+
+/// What is in a regular file. Programs can put anything else there, which may never end.
+fn content(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    fs::File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok().map(|value: Value| program(&value))
+    match os::open_named(path)?.take(LONGEST + 1).read_to_string(&mut text)? as u64 {
+        0..=LONGEST => Ok(text),
+        _ => Err(io::Error::other("it is longer than 8 MiB")),
+    }
 }
 
 fn text(value: &Value, name: &str) -> String {

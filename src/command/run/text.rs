@@ -12,6 +12,9 @@ use crate::command::findings;
 use crate::command::inlet::Levels;
 use crate::command::terminal::{Look, lasted, paint, plain, table as table_of};
 
+/// What became of records that a filter on the text stopped.
+pub(super) const UNMATCHED: &str = "did not match the text filter";
+
 /// So many rows of a table are looked at; the others are one row.
 const ROWS: usize = 20;
 
@@ -85,8 +88,12 @@ fn rows<'a>(text: &mut String, heading: &str, look: Look, all: impl Iterator<Ite
     all.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
     let _infallible = writeln!(text, "\n{}", paint(look, heading));
     let width = all.first().map_or(0, |(_, number)| HumanCount(**number).to_string().len());
+    let others: u64 = all.iter().skip(ROWS).map(|(_, number)| **number).sum();
     for (what, number) in all.into_iter().take(ROWS) {
         let _infallible = writeln!(text, "  {:>width$}  {}", HumanCount(*number).to_string(), plain(what));
+    }
+    if others > 0 {
+        let _infallible = writeln!(text, "  and {} others", HumanCount(others));
     }
 }
 
@@ -144,7 +151,8 @@ fn of_program(program: &Program) -> String {
         }
     };
     some(Look::Bold, program.offered, "offered");
-    some(Look::Dim, program.below + otlp.below, "below their level");
+    some(Look::Dim, program.below_levels(), "below their level");
+    some(Look::Dim, program.unmatched(), UNMATCHED);
     some(Look::Dim, otlp.suppressed, "suppressed");
     some(Look::Dim, otlp.unsampled, "of traces that were not sampled");
     some(Look::Dim, otlp.repeated, "repeated too often");

@@ -80,7 +80,7 @@ pub(crate) fn read(directory: &Path) -> Vec<Images> {
     /// More than anybody looks at.
     const LONGEST: u64 = 1 << 20;
     let mut text = String::new();
-    let file = fs::File::open(directory.join(IMAGES));
+    let file = os::open_named(&directory.join(IMAGES));
     let _as_far_as_it_goes = file.map(|file| io::Read::read_to_string(&mut io::Read::take(file, LONGEST), &mut text));
     let mut all: Vec<(&str, Images)> = Vec::new();
     for line in text.lines() {

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(crate) use images::{Images, prepare as prepare_images, read as read_images};
 pub(crate) use images::{begin as begin_image, replaces_another};
 pub(crate) use write::give;
+#[cfg(feature = "cli")]
+pub(crate) use write::{put as put_report, replace as replace_report};
 
 use super::findings::findings;
 use crate::config::{Setting, settings_table};

@@ -45,17 +45,22 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
     if is_plain { replace(&path, &text) } else { put(&path, text) }
 }
 
-/// Writes into what is there and stays what it is: a device, a named pipe, a link to either or to a file. Never waits.
-fn put(path: &Path, text: String) -> io::Result<()> {
+/// Writes into what is there and stays what it is: a file, a device, a named pipe, a link to one of them. Never waits. Makes a
+/// file where there is nothing.
+pub(crate) fn put(path: &Path, text: String) -> io::Result<()> {
     // `/dev/stderr` is a link too, and to open it again would cut a file that it goes to.
     if let Some(stream) = fs::metadata(path).ok().and_then(|found| os::stream_of(&found)) {
         return output::write(stream, text);
     }
-    os::open_to_write(path)?.write_all(text.as_bytes())
+    let mut file = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => File::create_new(path),
+        _ => os::open_to_write(path),
+    }?;
+    file.write_all(text.as_bytes())
 }
 
 /// Writes a file beside it, under a name that nobody can know before, and renames it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _stays = fs::remove_file(&beside);

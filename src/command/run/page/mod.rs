@@ -14,7 +14,7 @@ use indicatif::HumanCount;
 use super::account::{Account, Fate};
 use super::evidence::Scope;
 use super::reports::Program;
-use super::text::{many, sums};
+use super::text::{UNMATCHED, many, sums};
 use crate::command::inlet::Levels;
 use crate::command::terminal::{lasted, plain};
 use crate::escape::is_unsafe;
@@ -244,7 +244,8 @@ fn of_program(page: &mut String, program: &Program) -> fmt::Result {
     }
     let numbers = [
         ("offered", program.offered),
-        ("below their level", program.below + otlp.below),
+        ("below their level", program.below_levels()),
+        (UNMATCHED, program.unmatched()),
         ("accepted", otlp.accepted),
         ("adopted from earlier runs", otlp.adopted),
         ("delivered", otlp.delivered),
