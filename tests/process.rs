@@ -145,5 +145,8 @@ fn main() -> ExitCode {
         runner::play(GROUPS, &scenario, &arguments);
         return ExitCode::SUCCESS;
     }
+    // A shell without job control starts what runs in the background with SIGINT ignored, and children inherit that.
+    // SAFETY: no other thread runs yet, and the default disposition calls no code.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     runner::run(GROUPS, std::env::args().skip(1))
 }
