@@ -44,8 +44,8 @@ pub(super) fn plain(text: &str) -> String {
     OneLine(&spaced).to_string()
 }
 
-/// A JSON document that may be shown on a terminal: what of it a terminal might act on can only stand in texts, and is
-/// escaped as JSON has it.
+/// Returns a JSON document that is safe to show on a terminal: unsafe characters, which only its strings can contain, are
+/// escaped as `\uXXXX`.
 pub(super) fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {

@@ -11,6 +11,7 @@ use serde::ser::{
 };
 
 use super::record::text_of;
+use super::serde_value::ValueError;
 use super::value::{MAX_DEPTH, TOO_DEEP};
 
 /// How many levels are recorded: more than the encoder follows, wrappers included.
@@ -162,25 +163,7 @@ impl Serialize for Node {
     }
 }
 
-/// The value's own `Serialize` failed.
-#[derive(Debug)]
-struct Failed;
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value could not be serialized")
-    }
-}
-
-impl std::error::Error for Failed {}
-
-impl ser::Error for Failed {
-    fn custom<T: fmt::Display>(_message: T) -> Self {
-        Self
-    }
-}
-
-type Done = Result<Node, Failed>;
+type Done = Result<Node, ValueError>;
 
 #[derive(Clone, Copy)]
 struct Recorder<'a> {
@@ -247,7 +230,7 @@ macro_rules! leaves {
 
 impl<'a> ser::Serializer for Recorder<'a> {
     type Ok = Node;
-    type Error = Failed;
+    type Error = ValueError;
     type SerializeSeq = Items<'a>;
     type SerializeTuple = Items<'a>;
     type SerializeTupleStruct = Items<'a>;
@@ -311,27 +294,33 @@ impl<'a> ser::Serializer for Recorder<'a> {
         self.below(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Items<'a>, Failed> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<Items<'a>, ValueError> {
         Ok(self.items(Node::Seq))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<Items<'a>, Failed> {
+    fn serialize_tuple(self, _len: usize) -> Result<Items<'a>, ValueError> {
         Ok(self.items(Node::Tuple))
     }
 
-    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<Items<'a>, Failed> {
+    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<Items<'a>, ValueError> {
         Ok(self.items(move |items| Node::TupleStruct(name, items)))
     }
 
-    fn serialize_tuple_variant(self, name: Name, index: u32, variant: Name, _len: usize) -> Result<Items<'a>, Failed> {
+    fn serialize_tuple_variant(
+        self,
+        name: Name,
+        index: u32,
+        variant: Name,
+        _len: usize,
+    ) -> Result<Items<'a>, ValueError> {
         Ok(self.items(move |items| Node::TupleVariant((name, index, variant), items)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Entered<'a>, Failed> {
+    fn serialize_map(self, _len: Option<usize>) -> Result<Entered<'a>, ValueError> {
         Ok(Entered { recorder: self.contained(), entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, name: Name, _len: usize) -> Result<Fields<'a>, Failed> {
+    fn serialize_struct(self, name: Name, _len: usize) -> Result<Fields<'a>, ValueError> {
         Ok(self.fields(move |entries| Node::Struct(name, entries)))
     }
 
@@ -341,7 +330,7 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         _len: usize,
-    ) -> Result<Fields<'a>, Failed> {
+    ) -> Result<Fields<'a>, ValueError> {
         Ok(self.fields(move |entries| Node::StructVariant((name, index, variant), entries)))
     }
 }
@@ -350,9 +339,9 @@ macro_rules! items {
     ($($trait:ident::$method:ident),+ $(,)?) => {
         $(impl ser::$trait for Items<'_> {
             type Ok = Node;
-            type Error = Failed;
+            type Error = ValueError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
                 self.items.push(self.recorder.below(value)?);
                 Ok(())
             }
@@ -375,9 +364,9 @@ macro_rules! structs {
     ($($trait:ident),+ $(,)?) => {
         $(impl ser::$trait for Fields<'_> {
             type Ok = Node;
-            type Error = Failed;
+            type Error = ValueError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), Failed> {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), ValueError> {
                 self.entries.push((key, self.recorder.below(value)?));
                 Ok(())
             }
@@ -393,14 +382,14 @@ structs!(SerializeStruct, SerializeStructVariant);
 
 impl ser::SerializeMap for Entered<'_> {
     type Ok = Node;
-    type Error = Failed;
+    type Error = ValueError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
         self.key = Some(self.recorder.below(key)?);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
         let key = self.key.take().unwrap_or(Node::Unit);
         self.entries.push((key, self.recorder.below(value)?));
         Ok(())

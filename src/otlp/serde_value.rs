@@ -17,7 +17,7 @@ pub(crate) fn write(value: &(impl Serialize + ?Sized), writer: ValueWriter<'_>) 
 
 /// An error of the value's own `Serialize`. Its text goes nowhere: the rest of the record is still good.
 #[derive(Debug)]
-struct ValueError;
+pub(super) struct ValueError;
 
 impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use crate::command::inlet::{Levels, Oddities, Tally};
 use crate::command::terminal::{Look, lasted, paint, plain, table};
 use crate::finding::kind;
 
-/// So many rows of a section are shown, those of what came most often.
+/// Limits how many rows a section shows; the most frequent come first.
 const ROWS: usize = 20;
 
 /// In lines.

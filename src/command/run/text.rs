@@ -12,7 +12,7 @@ use crate::command::findings;
 use crate::command::inlet::Levels;
 use crate::command::terminal::{Look, lasted, paint, plain, table as table_of};
 
-/// What became of records that a filter on the text stopped.
+/// The outcome of records that a text filter stopped.
 pub(super) const UNMATCHED: &str = "did not match the text filter";
 
 /// So many rows of a table are looked at; the others are one row.

@@ -74,7 +74,7 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
     fs::write(directory.join(IMAGES), "")
 }
 
-/// What stands in the file, whoever has written there.
+/// Returns what all programs have written to the file.
 #[cfg(feature = "cli")]
 pub(crate) fn read(directory: &Path) -> Vec<Images> {
     /// More than anybody looks at.

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use super::adopt::Skipped;
 use super::contents::{MOST_BYTES, contents_of};
+use super::tests::frame;
 use super::*;
 use crate::ledger::Ledger;
 use crate::outbox::Outbox;
-use crate::outbox::tests::frame_of;
 
 /// A directory, and a file beside it that is nobody else's business.
 struct Folder(PathBuf);
@@ -94,13 +94,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
-}
-
-fn frame(text: &str) -> Vec<u8> {
-    let mut frame = frame_of("test", 9, text);
-    let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
-    frame[..4].copy_from_slice(&checksum);
-    frame
 }
 
 fn append(outbox: &Outbox, text: &str) {

@@ -53,7 +53,8 @@ impl Drop for Folder {
     }
 }
 
-fn frame(text: &str) -> Vec<u8> {
+/// A frame with its checksum, as files have it.
+pub(super) fn frame(text: &str) -> Vec<u8> {
     let mut frame = frame_of("test", 9, text);
     let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
     frame[..4].copy_from_slice(&checksum);
