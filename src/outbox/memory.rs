@@ -18,6 +18,8 @@ use crate::os;
 
 /// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
 pub(super) const SPARE: usize = 4;
+/// Blocks that fit in beside those of the pool: one for each lane.
+const SPARED: usize = 2;
 /// No more free blocks than this: there is always a place for them, since under a lock none can be made.
 const MOST_POOLED: usize = 1024;
 
@@ -83,15 +85,15 @@ impl Memory {
 
     /// A block for so many bytes of frames.
     pub(super) fn allocate(&self, at_least: usize) -> Result<Block, DropReason> {
-        let pooled = if at_least <= self.usual { lock(&self.pool).pop() } else { None };
-        if let Some(block) = pooled {
+        if let Some(block) = self.pooled_for(at_least) {
             return Ok(block);
         }
         if let Some(spool) = self.files() {
             match self.create(spool, at_least) {
                 Ok(file) => return Ok(file),
                 Err(NoFile::Full) if at_least > self.most_in_file(spool) => return Err(DropReason::TooLarge),
-                Err(NoFile::Full) => return Err(DropReason::OutboxFull),
+                // The exporter thread may have filled the pool meanwhile, with the room that is missing here.
+                Err(NoFile::Full) => return self.pooled_for(at_least).ok_or(DropReason::OutboxFull),
                 // It is told by the ship thread.
                 Err(NoFile::Trouble) => {}
             }
@@ -99,18 +101,22 @@ impl Memory {
         self.allocate_memory(at_least)
     }
 
+    fn pooled_for(&self, at_least: usize) -> Option<Block> {
+        if at_least <= self.usual { lock(&self.pool).pop() } else { None }
+    }
+
     fn allocate_memory(&self, at_least: usize) -> Result<Block, DropReason> {
         if at_least > self.bound {
             return Err(DropReason::TooLarge);
         }
         let size = at_least.max(self.usual_in_memory);
-        if self.reserve(size).is_err() {
+        if self.reserve(size, 0).is_err() {
             if at_least <= self.usual_in_memory {
-                return Err(DropReason::OutboxFull);
+                return self.pooled_for(at_least).ok_or(DropReason::OutboxFull);
             }
             // The pool has nothing of that size, but holds memory.
             self.trim();
-            self.reserve(size)?;
+            self.reserve(size, 0)?;
         }
         let mut buf = Vec::new();
         if buf.try_reserve_exact(size).is_err() {
@@ -154,10 +160,11 @@ impl Memory {
         spool.max_bytes().saturating_sub(spool.start() + os::page_size())
     }
 
-    fn reserve(&self, bytes: usize) -> Result<(), DropReason> {
+    /// Counts `bytes` as allocated if the bound has room for them and for `spared` bytes more.
+    fn reserve(&self, bytes: usize, spared: usize) -> Result<(), DropReason> {
         self.allocated
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |allocated| {
-                (allocated + bytes <= self.bound).then_some(allocated + bytes)
+                (allocated + bytes + spared <= self.bound).then_some(allocated + bytes)
             })
             .map(drop)
             .map_err(|_| DropReason::OutboxFull)
@@ -192,7 +199,7 @@ impl Memory {
 
     /// A block in memory of exactly that length, where the bound has room for it.
     pub(super) fn allocate_exactly(&self, length: usize) -> Option<Vec<u8>> {
-        self.reserve(length).ok()?;
+        self.reserve(length, 0).ok()?;
         let mut small = Vec::new();
         if small.try_reserve_exact(length).is_err() {
             self.allocated.fetch_sub(length, Ordering::Relaxed);
@@ -265,11 +272,15 @@ impl Memory {
         }
     }
 
+    /// A block for the pool. Room for [`SPARED`] others stays: a block that is being made is in nobody's hands, and a log
+    /// call that found the bound used up by it would drop its record.
     fn spare(&self) -> Option<Block> {
         if let Some(spool) = self.files() {
-            return if spool.is_scarce() { None } else { self.create(spool, self.usual).ok() };
+            let length = self.usual_file(spool);
+            let has_room = !spool.is_scarce() && spool.in_use() + (1 + SPARED) * length <= spool.max_bytes();
+            return if has_room { self.create(spool, self.usual).ok() } else { None };
         }
-        if self.spool.is_some() || self.reserve(self.usual).is_err() {
+        if self.spool.is_some() || self.reserve(self.usual, SPARED * self.usual).is_err() {
             return None;
         }
         let mut buf = Vec::new();

@@ -122,3 +122,17 @@ fn files_are_no_more_than_a_process_may_map() {
     assert_eq!(spool.create(os::page_size()).map(|_| ()), Err(NoFile::Full));
     assert_eq!(spool.in_use(), spool.max_bytes(), "an overload policy makes room");
 }
+
+#[test]
+fn spare_files_leave_room_for_a_log_call() {
+    let folder = Folder::new();
+    for megabytes in 1..=8 {
+        let outbox = folder.outbox(megabytes << 20);
+        append(&outbox, "a record");
+        outbox.prepare();
+        let spool = outbox.spool().expect("there is one");
+        let free = spool.max_bytes() - spool.in_use();
+        let usual = outbox.memory.usual_file(spool);
+        assert!(outbox.memory.pooled() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
+    }
+}
