@@ -110,13 +110,13 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
-        #[cfg(feature = "testing")]
-        crate::testing::mark_receiver_threads();
         watch_signals(&config);
         Ok(pipeline)
     }
 
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
+        #[cfg(feature = "testing")]
+        crate::testing::mark_receiver_threads();
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
         let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));

@@ -71,6 +71,7 @@ pub struct Finding {
 }
 
 impl Finding {
+    #[doc(hidden)] // For the command.
     pub fn new(kind: &'static Kind, severity: Severity, place: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             code: kind.code,
@@ -87,18 +88,21 @@ impl Finding {
     }
 
     /// The text it stands in, and which bytes of that it is about.
+    #[doc(hidden)] // For the command.
     pub fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
         self.evidence = evidence.into();
         self.position = position;
         self
     }
 
+    #[doc(hidden)] // For the command.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// For programs.
+    #[doc(hidden)] // For the command.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,
@@ -124,6 +128,7 @@ impl Finding {
     }
 
     /// The same as a line on stderr, for what matters enough.
+    #[doc(hidden)] // For the command.
     pub fn notice(&self) -> Option<Notice> {
         if self.severity == Severity::Note {
             return None;
