@@ -1,0 +1,77 @@
+# Shortcuts for the steps of .ci/run, which has the commands. `just` lists them.
+
+_default:
+    @just --list --unsorted
+
+# Run every check that must pass before a change is merged
+all:
+    .ci/run
+
+# Run the tests of the three packages, and of the library with its own features
+test:
+    .ci/run test
+
+# Run the examples
+examples:
+    .ci/run examples
+
+# Format, lint and document everything, and treat warnings as errors
+style:
+    .ci/run style
+
+# Check every combination of features that makes sense
+features:
+    .ci/run features
+
+# Check that there is one HTTP client, one TLS stack and one OpenTelemetry in the dependency tree
+tree:
+    .ci/run tree
+
+# Build the packages from the files that would be published
+package:
+    .ci/run package
+
+# Play random faults of the endpoint for a minute, and account for every record
+soak:
+    .ci/run soak
+
+# Try the orders in which threads can meet in the outbox (loom)
+loom:
+    .ci/run loom
+
+# Run the tests of unsafe code under the address sanitizer (needs a nightly compiler)
+asan:
+    .ci/run asan
+
+# Send to a receiver that decodes with Google's protobuf (needs Python 3)
+strict:
+    .ci/run strict
+
+# Send to receivers written by others (needs Python 3)
+interop:
+    .ci/run interop
+
+# Open the page of `logbridge run` in a browser (needs Chromium)
+page:
+    .ci/run page
+
+# Format and lint the packages outside the workspace
+outside:
+    .ci/run outside
+
+# Fuzz filters, variables and spool files for a minute each
+fuzz:
+    .ci/run fuzz
+
+# Check licences and sources of dependencies (needs cargo-deny), and spelling (needs typos)
+policy:
+    .ci/run policy
+
+# Run the slow versions of the tests, and the benchmark
+long:
+    .ci/long
+
+# Write docs/findings.md anew
+findings:
+    cargo run --locked --quiet -p logbridge-cli -- explain --markdown > docs/findings.md.new
+    mv docs/findings.md.new docs/findings.md
