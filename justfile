@@ -27,6 +27,14 @@ features:
 tree:
     .ci/run tree
 
+# Compile with the minimum Rust version (needs `rustup toolchain install 1.88`)
+msrv:
+    .ci/run msrv
+
+# Compile the library for other systems (needs `rustup target add` for each)
+targets:
+    .ci/run targets
+
 # Build the packages from the files that would be published
 package:
     .ci/run package
