@@ -133,6 +133,7 @@ pub(crate) struct Running {
     stderr: Option<ChildStderr>,
 }
 
+#[allow(dead_code, reason = "some of it serves the tests of `logbridge replay`, which borrow this file")]
 impl Running {
     /// Closes our end of the child's stderr: its next write there fails.
     pub(crate) fn break_stderr(&mut self) {
