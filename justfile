@@ -7,23 +7,39 @@ _default:
 all:
     .ci/run
 
-# Run the tests of the three packages, and of the library with its own features
+# Run the tests of the three packages
 test:
     .ci/run test
 
-# Run the examples
+# Run the tests of the library, with only its own features
+library:
+    .ci/run library
+
+# Run the quickstart
+quickstart:
+    .ci/run quickstart
+
+# Run the other examples
 examples:
     .ci/run examples
 
-# Format, lint and document everything, and treat warnings as errors
+# Check the format of the code
 style:
     .ci/run style
+
+# Lint the three packages
+lint:
+    .ci/run lint
+
+# Build the documentation, and treat warnings as errors
+docs:
+    .ci/run docs
 
 # Check every combination of features that makes sense
 features:
     .ci/run features
 
-# Check that there is one HTTP client, one TLS stack and one OpenTelemetry in the dependency tree
+# Check that the dependency tree has one HTTP client, one TLS stack and one OpenTelemetry
 tree:
     .ci/run tree
 
@@ -39,17 +55,21 @@ targets:
 package:
     .ci/run package
 
+# Check licences and sources of dependencies (needs cargo-deny), and spelling (needs typos)
+policy:
+    .ci/run policy
+
 # Play random faults of the endpoint for a minute, and account for every record
 soak:
     .ci/run soak
 
-# Try the orders in which threads can meet in the outbox (loom)
+# Try the orders in which threads can meet in the outbox
 loom:
     .ci/run loom
 
 # Run the tests of unsafe code under the address sanitizer (needs a nightly compiler)
-asan:
-    .ci/run asan
+sanitizer:
+    .ci/run sanitizer
 
 # Send to a receiver that decodes with Google's protobuf (needs Python 3)
 strict:
@@ -64,16 +84,12 @@ page:
     .ci/run page
 
 # Format and lint the packages outside the workspace
-outside:
-    .ci/run outside
+others:
+    .ci/run others
 
 # Fuzz filters, variables and spool files for a minute each
 fuzz:
     .ci/run fuzz
-
-# Check licences and sources of dependencies (needs cargo-deny), and spelling (needs typos)
-policy:
-    .ci/run policy
 
 # Run the slow versions of the tests, and the benchmark
 long:
