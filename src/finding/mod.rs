@@ -1,14 +1,14 @@
 //! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
 
 mod catalog;
-mod situation;
+mod severity;
 
 use std::fmt;
 use std::ops::Range;
 
 pub(crate) use catalog::kind;
-pub use catalog::{Kind, Verdict};
-pub(crate) use situation::Situation;
+pub use catalog::{Kind, RecordOutcome};
+pub(crate) use severity::Impact;
 
 use crate::escape::OneLine;
 use crate::notice::Notice;
@@ -53,7 +53,7 @@ pub struct Finding {
     /// The kind in words, such as `unknown-level`.
     pub name: &'static str,
     /// What it means for a record that is missing.
-    pub verdict: Verdict,
+    pub outcome: RecordOutcome,
     /// How much it matters.
     pub severity: Severity,
     /// Where it was found: a variable, `code`, a file with its line.
@@ -80,7 +80,7 @@ impl Finding {
         Self {
             code: kind.code,
             name: kind.name,
-            verdict: kind.verdict,
+            outcome: kind.outcome,
             severity,
             place: place.into(),
             evidence: String::new(),
@@ -109,7 +109,7 @@ impl Finding {
             "code": self.code,
             "name": self.name,
             "severity": self.severity.to_string(),
-            "verdict": self.verdict.to_string(),
+            "verdict": self.outcome.to_string(),
             "place": self.place,
             "text": self.text,
             "evidence": self.evidence,

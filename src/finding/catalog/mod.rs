@@ -3,14 +3,14 @@
 //! Constraints:
 //! * A code never changes its meaning and is never given away again: people search for it.
 //! * Each file has its range of codes, so that two people can add one without meeting: `levels` LB001 to LB019,
-//!   `settings` LB020 to LB044, `project` LB045 to LB062, `endpoint` LB063 to LB074, `running` LB075 to LB090, `arrived`
+//!   `settings` LB020 to LB044, `project` LB045 to LB062, `endpoint` LB063 to LB074, `running` LB075 to LB090, `received`
 //!   LB091 to LB099.
 //! * A kind is a cause that a user can act on, not a place in the code; what is special about a case is in the finding.
 
-mod arrived;
 mod endpoint;
 mod levels;
 mod project;
+mod received;
 mod running;
 mod settings;
 
@@ -19,13 +19,13 @@ use std::fmt;
 /// What a kind is called in code.
 pub(crate) mod kind {
     #[allow(unused_imports, reason = "the kinds of the tools are used with the feature `cli` only")]
-    pub(crate) use super::{arrived::*, endpoint::*, levels::*, project::*, running::*, settings::*};
+    pub(crate) use super::{endpoint::*, levels::*, project::*, received::*, running::*, settings::*};
 }
 
 /// What has become of a record that is missing. Every kind of finding has one, and there are no others.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum RecordOutcome {
     /// No record was made: the call is compiled out, stopped by the facade, or nobody listens to it.
     NeverCreated,
     /// A level or a filter has cut it.
@@ -43,7 +43,7 @@ pub enum Verdict {
     HardToFind,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for RecordOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::NeverCreated => "never created",
@@ -66,7 +66,7 @@ pub struct Kind {
     /// The same in words, such as `unknown-level`.
     pub name: &'static str,
     /// What it means for a record that is missing.
-    pub verdict: Verdict,
+    pub outcome: RecordOutcome,
     /// What it is, in one lower-case sentence without an end.
     pub title: &'static str,
     /// How it comes to be, and how it loses records.
@@ -78,7 +78,7 @@ pub struct Kind {
 impl Kind {
     /// All that there are, by code.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        [levels::ALL, settings::ALL, project::ALL, endpoint::ALL, running::ALL, arrived::ALL]
+        [levels::ALL, settings::ALL, project::ALL, endpoint::ALL, running::ALL, received::ALL]
             .into_iter()
             .flatten()
             .copied()
@@ -94,12 +94,12 @@ impl Kind {
     #[must_use]
     pub fn markdown() -> String {
         let mut text = String::from("| Code | Name | A missing record is | What it is |\n|---|---|---|---|\n");
-        for Self { code, name, verdict, title, .. } in Self::all() {
-            text.push_str(&format!("| [{code}](#{}) | `{name}` | {verdict} | {title} |\n", code.to_lowercase()));
+        for Self { code, name, outcome, title, .. } in Self::all() {
+            text.push_str(&format!("| [{code}](#{}) | `{name}` | {outcome} | {title} |\n", code.to_lowercase()));
         }
-        for Self { code, name, verdict, title, cause, fix } in Self::all() {
+        for Self { code, name, outcome, title, cause, fix } in Self::all() {
             text.push_str(&format!(
-                "\n## {code}\n\n**{title}** (`{name}`). What a missing record is then: {verdict}.\n\n{cause}\n\n*What to do:* {fix}\n"
+                "\n## {code}\n\n**{title}** (`{name}`). What a missing record is then: {outcome}.\n\n{cause}\n\n*What to do:* {fix}\n"
             ));
         }
         text
@@ -108,20 +108,20 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, name, verdict, title, cause, fix } = self;
-        writeln!(f, "{code} {name}: {title}\nwhat a missing record is then: {verdict}\n\n{cause}\n\nWhat to do: {fix}")
+        let Self { code, name, outcome, title, cause, fix } = self;
+        writeln!(f, "{code} {name}: {title}\nwhat a missing record is then: {outcome}\n\n{cause}\n\nWhat to do: {fix}")
     }
 }
 
 /// Kinds as constants, and the list of them.
 macro_rules! kinds {
-    ($($constant:ident = $code:literal $name:literal $verdict:ident $title:literal, $cause:literal, $fix:literal;)*) => {
+    ($($constant:ident = $code:literal $name:literal $outcome:ident $title:literal, $cause:literal, $fix:literal;)*) => {
         $(
             #[allow(dead_code, reason = "the kinds of the tools are used with the feature `cli` only")]
             pub(crate) static $constant: $crate::finding::Kind = $crate::finding::Kind {
                 code: $code,
                 name: $name,
-                verdict: $crate::finding::Verdict::$verdict,
+                outcome: $crate::finding::RecordOutcome::$outcome,
                 title: $title,
                 cause: $cause,
                 fix: $fix,
@@ -151,7 +151,7 @@ mod tests {
             (project::ALL, 45..=62),
             (endpoint::ALL, 63..=74),
             (running::ALL, 75..=90),
-            (arrived::ALL, 91..=99),
+            (received::ALL, 91..=99),
         ] {
             for kind in list {
                 let number: u32 =

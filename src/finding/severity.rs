@@ -8,7 +8,7 @@ const FEW: u64 = 10;
 /// What a finding means for records, in a program that runs or in what arrived from it. The report, notices and
 /// `logbridge run` take their severities from here, so that the same is not a warning to one and an error to another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Situation {
+pub(crate) enum Impact {
     /// Records are lost for good, or what was set cannot be used.
     Lost,
     /// Records are filtered, wait, or will be hard to find.
@@ -17,7 +17,7 @@ pub(crate) enum Situation {
     Fine,
 }
 
-impl Situation {
+impl Impact {
     pub(crate) const fn severity(self) -> Severity {
         match self {
             Self::Lost => Severity::Error,
@@ -36,7 +36,7 @@ impl Situation {
 mod tests {
     /// Those who judge what happens.
     const JUDGES: [(&str, &str); 2] = [
-        ("diagnose/findings.rs", include_str!("../diagnose/findings.rs")),
+        ("diagnose/report/findings.rs", include_str!("../diagnose/report/findings.rs")),
         ("command/run/findings.rs", include_str!("../command/run/findings.rs")),
     ];
 
