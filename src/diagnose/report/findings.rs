@@ -54,7 +54,8 @@ fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>
 
 /// Only `logbridge run` provides the file that this needs.
 fn replaced() -> Option<Finding> {
-    let text = "the previous program in this process called `exec`: records not flushed by then are lost, unless a spool keeps them";
+    let text = "the previous program in this process called `exec`: records not flushed by then are lost, unless a \
+                spool keeps them";
     let help = "call `Bridge::flush` before `exec`, or use a spool: LOGBRIDGE_SPOOL_DIR";
     // Whether it had flushed everything is not known here.
     let note =
@@ -116,8 +117,8 @@ fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let otlp = &report.counters.otlp;
     if otlp.suppressed > 0 {
         let text = format!("{} logged in a suppressed context, and not sent", were(otlp.suppressed));
-        let help = "drop the guard of `Context::enter_telemetry_suppressed_scope` before application code runs, and before each \
-                    `.await`";
+        let help = "drop the guard of `Context::enter_telemetry_suppressed_scope` before application code runs, \
+                    and before each `.await`";
         found.push(warning(&kind::SUPPRESSED, RECORDS, text, help));
     }
     if otlp.repeated > 0 {
