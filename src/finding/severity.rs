@@ -1,23 +1,47 @@
-//! How severe a finding of what happens is: one answer for each situation, whoever meets it.
+//! The severity of a finding, and one rule that derives it from the impact on records.
 
-use super::Severity;
+use std::fmt;
 
-/// So few records say little of a program.
-const FEW: u64 = 10;
+/// How much a [`Finding`](crate::Finding) matters.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Severity {
+    /// Information. Shown in reports only, not printed as a notice.
+    Note,
+    /// A setting or situation that has a meaning, but probably not the intended one.
+    Warning,
+    /// An invalid setting that is ignored, or a loss of records.
+    Error,
+}
 
-/// What a finding means for records, in a program that runs or in what arrived from it. The report, notices and
-/// `logbridge run` take their severities from here, so that the same is not a warning to one and an error to another.
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// The impact of a finding on records.
+///
+/// The report, notices and `logbridge run` derive their severities from it, so that the same situation has the same
+/// severity everywhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Impact {
-    /// Records are lost for good, or what was set cannot be used.
+    /// Records are lost, or a setting is invalid.
     Lost,
-    /// Records are filtered, wait, or will be hard to find.
+    /// Records are filtered, delayed or hard to find.
     AtRisk,
-    /// Nothing is lost, or as far as one knows what was asked for.
+    /// Nothing is lost, or it is probably intended.
     Fine,
 }
 
 impl Impact {
+    /// Fewer records than this prove little about a program.
+    const FEW: u64 = 10;
+
     pub(crate) const fn severity(self) -> Severity {
         match self {
             Self::Lost => Severity::Error,
@@ -26,26 +50,26 @@ impl Impact {
         }
     }
 
-    /// The same, unless so many records are too few to conclude it from.
+    /// Returns [`Fine`](Self::Fine) if it was seen in too few records to be certain.
     pub(crate) const fn seen_in(self, records: u64) -> Self {
-        if records < FEW { Self::Fine } else { self }
+        if records < Self::FEW { Self::Fine } else { self }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    /// Those who judge what happens.
-    const JUDGES: [(&str, &str); 2] = [
+    /// The files that derive findings from what happens.
+    const SOURCES: [(&str, &str); 2] = [
         ("diagnose/report/findings.rs", include_str!("../diagnose/report/findings.rs")),
         ("command/run/findings.rs", include_str!("../command/run/findings.rs")),
     ];
 
     #[test]
     fn severities_of_what_happens_are_made_in_one_place() {
-        for (path, source) in JUDGES {
+        for (path, source) in SOURCES {
             let code = source.split("#[cfg(test)]").next().unwrap_or_default();
             for severity in ["Severity::Error", "Severity::Warning", "Severity::Note"] {
-                assert!(!code.contains(severity), "{path} chooses {severity} by itself: name the situation");
+                assert!(!code.contains(severity), "{path} chooses {severity} itself: derive it from an impact");
             }
         }
     }

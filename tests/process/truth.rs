@@ -125,7 +125,7 @@ fn no_variables(_: &[String]) {
     let bridge = Builder::new().console(Console::stderr().level(LevelFilter::Debug)).try_init().expect("installs");
     let explanation = bridge.explain("app", Level::Info);
     says(&explanation, &["change:  in code: Builder::filter_module(\"app\", LevelFilter::Info)\n"]);
-    says(bridge.explain("app", Level::Error), &["change:  Builder::otlp in code"]);
+    says(bridge.explain("app", Level::Error), &["change:  set Builder::otlp in code"]);
     says_not(bridge.explain("app", Level::Info), &["RUST_LOG", "LOGBRIDGE_", "OTEL_"]);
     says_not(bridge.report(), &["RUST_LOG", "LOGBRIDGE_", "OTEL_"]);
 }
