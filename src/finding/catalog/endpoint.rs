@@ -89,8 +89,8 @@ super::definition::kinds! {
     ENDPOINT_LIMITS = "LB073" "endpoint-limits" Refused {
         title: "the endpoint rejects large or compressed requests",
         effect: "Large or compressed batches are rejected as a whole.",
-        cause: "Receivers limit the size of a request, by default to 4 MiB for gRPC and to 1 MiB in some proxies, and \
-                some do not accept gzip. A batch of 512 long records exceeds such limits.",
+        cause: "Receivers limit the size of a request, by default to 4 MiB for gRPC and to 1 MiB in some proxies. Some \
+                do not accept gzip. A batch of 512 long records exceeds such limits.",
         fix: "Raise the limit of the receiver, send fewer records per request, or disable compression.",
         example: "`OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=128`, and unset `OTEL_EXPORTER_OTLP_COMPRESSION`",
     }

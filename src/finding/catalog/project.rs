@@ -41,8 +41,8 @@ super::definition::kinds! {
     MISSING_FEATURE = "LB049" "missing-feature" Dropped {
         title: "an exporter is built without a Cargo feature that it needs",
         effect: "Every export fails, often with \"network error\" or without any message.",
-        cause: "The crate opentelemetry-otlp needs a feature for TLS (one per transport, and one for roots with gRPC), \
-                for each compression, and for its own messages (`internal-logs`).",
+        cause: "The crate opentelemetry-otlp has features for TLS (one per transport, and one for roots with gRPC), \
+                for each compression, and for its own messages (`internal-logs`). One that is needed is missing.",
         fix: "Add the feature that the finding names to Cargo.toml.",
         example: "For an `https://` endpoint over HTTP: `opentelemetry-otlp = { version = \"0.33\", features = \
                   [\"reqwest-rustls\"] }`",

@@ -23,7 +23,7 @@ super::definition::kinds! {
         title: "spans arrived, but no log record has a trace id",
         effect: "Records cannot be found by their trace.",
         cause: "A record gets the ids of the span in which it is logged, and none was logged inside a span. The spans \
-                are never entered, the context does not reach the threads or tasks that log, or the log bridge does \
+                are never entered, or the context does not reach the threads or tasks that log. Or the log bridge does \
                 not know the tracer's context.",
         fix: "Use `#[tracing::instrument]`, or `.instrument(span)` on futures. Use `logbridge::carry_context` for \
               threads, and a single `init` for logs and spans.",

@@ -63,8 +63,9 @@ super::definition::kinds! {
     REFUSED = "LB082" "refused" Refused {
         title: "an endpoint has rejected records",
         effect: "The records are lost. A spool keeps records that were rejected for their credentials or path.",
-        cause: "The endpoint answered with a status that a retry does not change (400, 401, 403, 404, 405, 413, 415, \
-                500), with a redirect, or with a partial success that rejects some records or only warns.",
+        cause: "The endpoint answered with a status that a retry does not change: 400, 401, 403, 404, 405, 413, 415 or \
+                500. Or it answered with a redirect, or with a partial success that rejects some records or only \
+                warns.",
         fix: "Correct the cause that the answer names. `logbridge doctor endpoint` checks path, key and size one by \
               one.",
         example: "Status 401 means a missing or unknown key: `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`",

@@ -60,8 +60,8 @@ super::definition::kinds! {
     BAD_HEADER = "LB027" "bad-header" Refused {
         title: "a header cannot be sent",
         effect: "The header is omitted. If it carries the key, the endpoint answers 401.",
-        cause: "The name or value of the pair contains characters that HTTP does not allow, such as the line break at \
-                the end of a key from a secret.",
+        cause: "The name or value contains characters that HTTP does not allow. An example is the line break at the \
+                end of a key from a secret.",
         fix: "Write `key=value,key=value`, percent-encode the values, and remove line breaks.",
         example: "Instead of `OTEL_EXPORTER_OTLP_HEADERS=\"authorization=key;x-tenant=1\"`, write \
                   `OTEL_EXPORTER_OTLP_HEADERS=authorization=key,x-tenant=1`.",
