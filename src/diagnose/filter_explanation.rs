@@ -16,7 +16,7 @@ const VARIABLE: &str = "RUST_LOG";
 
 /// The effect of a filter string on a record of a target and level.
 #[derive(Debug)]
-pub(crate) struct FilterExplanation {
+pub struct FilterExplanation {
     target: String,
     level: Level,
     spec: String,
@@ -25,11 +25,11 @@ pub(crate) struct FilterExplanation {
     decides: Option<std::ops::Range<usize>>,
     /// The pattern that the text of the record must match.
     message: Option<String>,
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
 }
 
 /// Explains what the module stage does with this filter in `RUST_LOG` and no other source of levels.
-pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
+pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
     let parsed = parse(spec);
     let mut set = LevelSet::default();
     set.extend(parsed.directives.clone(), Origin::Environment, VARIABLE);
@@ -73,7 +73,7 @@ fn lets_pass(finding: &Finding, target: &str, level: Level) -> bool {
 
 impl FilterExplanation {
     /// Returns whether target and level of the record pass. A text filter is not considered.
-    pub(crate) fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.gate.passes
     }
 }

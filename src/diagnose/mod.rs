@@ -4,7 +4,6 @@ mod canary;
 mod explain;
 mod facade;
 mod facade_gates;
-#[cfg(feature = "cli")]
 mod filter_explanation;
 mod gate;
 mod report;
@@ -15,10 +14,8 @@ pub use canary::{Canary, Check, Place};
 pub use explain::Explanation;
 pub(crate) use explain::explain;
 pub use facade::Facade;
-#[cfg(feature = "cli")]
-pub(crate) use filter_explanation::explain_filter;
+pub use filter_explanation::explain_filter;
 pub use gate::Gate;
 pub use report::{Configuration, Cut, Dropped, Report, Traced};
-#[cfg(feature = "cli")]
-pub(crate) use report::{ProcessImages, prepare_image_log, read_image_log, replace_file, write_in_place};
+pub use report::{ProcessImages, prepare_image_log, read_image_log, replace_file, write_in_place};
 pub(crate) use report::{record_image_start, write_report};

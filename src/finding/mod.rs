@@ -6,10 +6,9 @@ mod severity;
 use std::fmt;
 use std::ops::Range;
 
-pub(crate) use catalog::kind;
+pub use catalog::kind;
 pub use catalog::{Kind, RecordOutcome};
-pub(crate) use severity::Impact;
-pub use severity::Severity;
+pub use severity::{Impact, Severity};
 
 use crate::escape::OneLine;
 use crate::notice::Notice;
@@ -51,12 +50,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(
-        kind: &'static Kind,
-        severity: Severity,
-        place: impl Into<String>,
-        text: impl Into<String>,
-    ) -> Self {
+    pub fn new(kind: &'static Kind, severity: Severity, place: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             code: kind.code,
             name: kind.name,
@@ -72,18 +66,18 @@ impl Finding {
     }
 
     /// Sets the text that contains the problem, and its byte range.
-    pub(crate) fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
+    pub fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
         self.evidence = evidence.into();
         self.position = position;
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,
             "name": self.name,
@@ -108,7 +102,7 @@ impl Finding {
     }
 
     /// Returns the notice for this finding; `None` for a note, which only reports show.
-    pub(crate) fn notice(&self) -> Option<Notice> {
+    pub fn notice(&self) -> Option<Notice> {
         if self.severity == Severity::Note {
             return None;
         }

@@ -29,7 +29,7 @@ impl fmt::Display for Severity {
 /// The report, notices and `logbridge run` derive their severities from it, so that the same situation has the same
 /// severity everywhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Impact {
+pub enum Impact {
     /// Records are lost, or a setting is invalid.
     Lost,
     /// Records are filtered, delayed or hard to find.
@@ -42,7 +42,7 @@ impl Impact {
     /// Fewer records than this prove little about a program.
     const FEW: u64 = 10;
 
-    pub(crate) const fn severity(self) -> Severity {
+    pub const fn severity(self) -> Severity {
         match self {
             Self::Lost => Severity::Error,
             Self::AtRisk => Severity::Warning,
@@ -51,26 +51,7 @@ impl Impact {
     }
 
     /// Returns [`Fine`](Self::Fine) if it was seen in too few records to be certain.
-    pub(crate) const fn seen_in(self, records: u64) -> Self {
+    pub const fn seen_in(self, records: u64) -> Self {
         if records < Self::FEW { Self::Fine } else { self }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    /// The files that derive findings from what happens.
-    const SOURCES: [(&str, &str); 2] = [
-        ("diagnose/report/findings.rs", include_str!("../diagnose/report/findings.rs")),
-        ("command/run/findings.rs", include_str!("../command/run/findings.rs")),
-    ];
-
-    #[test]
-    fn severities_of_what_happens_are_made_in_one_place() {
-        for (path, source) in SOURCES {
-            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-            for severity in ["Severity::Error", "Severity::Warning", "Severity::Note"] {
-                assert!(!code.contains(severity), "{path} chooses {severity} itself: derive it from an impact");
-            }
-        }
     }
 }

@@ -14,8 +14,6 @@ mod write;
 
 pub use data::{Configuration, Cut, Dropped, Report, Traced};
 pub(crate) use process_images::record_image_start;
-#[cfg(feature = "cli")]
-pub(crate) use process_images::{ProcessImages, prepare_image_log, read_image_log};
+pub use process_images::{ProcessImages, prepare_image_log, read_image_log};
 pub(crate) use write::write_report;
-#[cfg(feature = "cli")]
-pub(crate) use write::{replace_file, write_in_place};
+pub use write::{replace_file, write_in_place};

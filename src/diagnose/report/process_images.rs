@@ -21,12 +21,11 @@ static STARTED_IN: AtomicU32 = AtomicU32::new(0);
 static REPLACES: AtomicBool = AtomicBool::new(false);
 
 /// The programs of one process.
-#[cfg(feature = "cli")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ProcessImages {
-    pub(crate) pid: u32,
-    pub(crate) begun: u64,
-    pub(crate) ended: u64,
+pub struct ProcessImages {
+    pub pid: u32,
+    pub begun: u64,
+    pub ended: u64,
 }
 
 fn line(word: &str) -> Option<String> {
@@ -69,14 +68,12 @@ pub(crate) fn replaces_another() -> bool {
 }
 
 /// Creates the file.
-#[cfg(feature = "cli")]
-pub(crate) fn prepare_image_log(directory: &Path) -> io::Result<()> {
+pub fn prepare_image_log(directory: &Path) -> io::Result<()> {
     fs::write(directory.join(IMAGES), "")
 }
 
 /// Reads the starts and ends of all programs.
-#[cfg(feature = "cli")]
-pub(crate) fn read_image_log(directory: &Path) -> Vec<ProcessImages> {
+pub fn read_image_log(directory: &Path) -> Vec<ProcessImages> {
     /// A limit against a file that something else fills.
     const MAX_BYTES: u64 = 1 << 20;
     let mut text = String::new();

@@ -48,7 +48,7 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
 
 /// Writes to the existing file, device, named pipe or link without replacing it, and never waits. Creates the file if
 /// there is none.
-pub(crate) fn write_in_place(path: &Path, text: String) -> io::Result<()> {
+pub fn write_in_place(path: &Path, text: String) -> io::Result<()> {
     // `/dev/stderr` is a link, too. Opening it again would truncate the file behind it.
     if let Some(stream) = fs::metadata(path).ok().and_then(|found| os::stream_of(&found)) {
         return output::write(stream, text);
@@ -61,7 +61,7 @@ pub(crate) fn write_in_place(path: &Path, text: String) -> io::Result<()> {
 }
 
 /// Replaces the file atomically: writes a file of an unpredictable name beside it, and renames that.
-pub(crate) fn replace_file(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _it_stays_behind = fs::remove_file(&beside);

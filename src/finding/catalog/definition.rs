@@ -76,8 +76,8 @@ macro_rules! kinds {
         example: $example:literal,
     })*) => {
         $(
-            #[allow(dead_code, reason = "only the feature `cli` uses the kinds of the tools")]
-            pub(crate) static $constant: super::definition::Kind = super::definition::Kind {
+            #[allow(dead_code, reason = "only the command uses the kinds of the tools")]
+            pub static $constant: super::definition::Kind = super::definition::Kind {
                 code: $code,
                 name: $name,
                 outcome: super::definition::RecordOutcome::$outcome,

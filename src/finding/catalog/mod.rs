@@ -17,9 +17,8 @@ mod settings;
 pub use definition::{Kind, RecordOutcome};
 
 /// All kinds, as constants.
-pub(crate) mod kind {
-    #[allow(unused_imports, reason = "only the feature `cli` uses the kinds of the tools")]
-    pub(crate) use super::{endpoint::*, levels::*, project::*, received::*, running::*, settings::*};
+pub mod kind {
+    pub use super::{endpoint::*, levels::*, project::*, received::*, running::*, settings::*};
 }
 
 impl Kind {
@@ -102,6 +101,6 @@ mod tests {
     fn the_documentation_is_what_the_code_says() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md");
         let same = std::fs::read_to_string(file).is_ok_and(|found| found == Kind::markdown());
-        assert!(same, "regenerate it: cargo run --features cli -- explain --markdown > docs/findings.md");
+        assert!(same, "regenerate it: cargo run -p logbridge-cli -- explain --markdown > docs/findings.md");
     }
 }
