@@ -49,7 +49,7 @@ super::definition::kinds! {
     }
     SERVICE_UNKNOWN = "LB096" "service-unknown" HardToFind {
         title: "telemetry arrived without a service name",
-        effect: "The records are stored under a name that nobody searches for, together with those of other unnamed \
+        effect: "The records are stored under a name that is not searched for, together with those of other unnamed \
                  programs.",
         cause: "`service.name` is missing, or begins with `unknown_service`, the default of SDKs.",
         fix: "Set OTEL_SERVICE_NAME, or call `Builder::service_name`.",

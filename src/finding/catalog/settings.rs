@@ -171,7 +171,7 @@ super::definition::kinds! {
         example: "`HTTP_PROXY=http://proxy:3128` with `NO_PROXY=collector,localhost`",
     }
     BAD_DIRECTORY = "LB041" "bad-directory" Dropped {
-        title: "the spool directory cannot be used",
+        title: "the spool directory is unusable",
         effect: "Records wait in memory only. If the process is killed, they are lost.",
         cause: "The directory cannot be created, or is not writable for the user of the program.",
         fix: "Create the directory for that user, or set LOGBRIDGE_SPOOL_DIR to another one.",
