@@ -148,7 +148,7 @@ fn the_page_of_causes_is_sound() {
         assert_eq!(line.matches(" | ").count(), 3, "a row has four cells: {line}");
         let codes: Vec<_> = line.split("[LB").skip(1).filter_map(|rest| rest.get(..3)).collect();
         assert!(codes.iter().all(|code| Kind::of(&format!("LB{code}")).is_some()), "{line}");
-        assert!(codes.is_empty() == line.contains("| no finding |"), "{line}");
+        assert!(codes.is_empty() || !line.contains("| no finding |"), "{line}");
     }
     assert!(ids.len() >= 165, "only {} causes", ids.len());
     for (path, source) in sources(&["src", "cli/src", "receiver/src", "tests", "cli/tests"]) {

@@ -79,7 +79,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Returns whether the endpoint confirmed every record that the levels allow.
+    /// Returns whether nothing stopped a record that the levels allow, and the endpoint confirmed the records sent.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity < Severity::Warning)
