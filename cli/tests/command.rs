@@ -214,7 +214,7 @@ fn doctor_is_asked_in_the_wrong_way() {
         (&["--manifest-path", manifest, "--profile", "nosuch"], "there is no profile `nosuch`"),
         (&["--manifest-path", manifest, "-p", "nosuch"], "the project has no package `nosuch`"),
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),
-        (&["--manifest-path", manifest, "--features", "nosuch"], "help: there are: cli, default, grpc"),
+        (&["--manifest-path", manifest, "--features", "nosuch"], "help: there are: default, grpc"),
         (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
         (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is no URL"),
         (&["nosuch"], "invalid value 'nosuch'"),

@@ -224,6 +224,8 @@ impl Doctor {
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
             let mut there: Vec<&str> = members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            // Cargo's convention: features with an underscore are nobody else's business.
+            there.retain(|name| !name.starts_with('_'));
             there.sort_unstable();
             there.dedup();
             let help = match there.is_empty() {
