@@ -47,7 +47,7 @@ pub use config::{
 pub use diagnose::{Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, Gate, Place, Report, Traced};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
-pub use error::Error;
+pub use error::{Error, Undelivered, UndeliveredCounts};
 pub use finding::{Finding, Severity, Verdict};
 pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, Requests, SpanCounters};
 pub use levels::{ParseThresholdError, Stage, Threshold};
