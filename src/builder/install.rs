@@ -80,7 +80,7 @@ impl Builder {
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
         watch_levels_file(&config, &pipeline);
         if config.first_cut {
-            pipeline.levels.arm_first_filtered();
+            pipeline.levels.report_first_filtered();
         }
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();

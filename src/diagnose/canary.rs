@@ -207,7 +207,7 @@ fn stopped_by(
 
 /// Why it never came to us.
 fn unseen(pipeline: &Pipeline, facade: Facade, level: Level, place: Place, is_heard: bool) -> String {
-    let is_cut = level > pipeline.levels.facades();
+    let is_cut = level > pipeline.levels.facade_filter();
     match facade {
         Facade::Log if level > log::STATIC_MAX_LEVEL => "it is compiled out of `log`".to_owned(),
         Facade::Tracing if to_tracing(level.to_level_filter()) > tracing::level_filters::STATIC_MAX_LEVEL => {

@@ -52,7 +52,7 @@ fn of_log(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
 
 /// What `log` itself cuts by.
 fn max_level(pipeline: &Pipeline, level: Level) -> Gate {
-    let (max, needed) = (log::max_level(), pipeline.levels.facades());
+    let (max, needed) = (log::max_level(), pipeline.levels.facade_filter());
     // What the levels need less than is theirs to say: this one only follows them.
     let passes = level <= max || max >= needed;
     let why = match () {

@@ -89,7 +89,7 @@ fn facades(pipeline: &Pipeline) -> Vec<Finding> {
 
 /// What no level can bring back.
 pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
-    let wanted = pipeline.levels.facades();
+    let wanted = pipeline.levels.facade_filter();
     let mut found = Vec::new();
     for (facade, most, features) in [
         (LOG, log::STATIC_MAX_LEVEL, "log"),

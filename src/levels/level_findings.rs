@@ -1,38 +1,12 @@
 //! What only several thresholds together, or targets that were really seen, can tell.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use super::directive::parse;
 use super::stage::Stage;
 use super::state::{LevelState, LevelTables};
 use super::suggestions::LevelVariables;
 use crate::finding::{Finding, Kind, Severity, kind};
-
-/// How many targets are remembered.
-const MAX_SEEN: usize = 1_024;
-
-/// Targets that have come by.
-#[derive(Debug, Default)]
-pub(super) struct SeenTargets {
-    targets: Mutex<BTreeSet<String>>,
-}
-
-impl SeenTargets {
-    /// Remembers a target, unless the lock is held, which it may be for ever in a forked child.
-    pub(super) fn note(&self, target: &str) {
-        if let Ok(mut targets) = self.targets.try_lock()
-            && targets.len() < MAX_SEEN
-            && !targets.contains(target)
-        {
-            targets.insert(target.to_owned());
-        }
-    }
-
-    pub(super) fn all(&self) -> BTreeSet<String> {
-        self.targets.try_lock().map(|targets| targets.clone()).unwrap_or_default()
-    }
-}
 
 /// Whether a finding says that a directive reaches no record, and one of these targets shows that it does.
 pub(crate) fn is_refuted<'t>(finding: &Finding, mut seen: impl Iterator<Item = &'t str>) -> bool {

@@ -1,10 +1,12 @@
-//! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
+//! Levels: thresholds, the grammar of filter strings, and the tables that decide which records pass.
 
 mod directive;
 mod filter_causes;
 mod level_findings;
 mod lint;
+mod lookup_cache;
 mod message_filter;
+mod seen_targets;
 mod stage;
 mod state;
 mod suggestions;
@@ -18,9 +20,10 @@ pub(crate) use filter_causes::FilterCause;
 pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
 pub(crate) use lint::lint_at;
+pub(crate) use lookup_cache::CachedLevels;
 pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
-pub(crate) use state::{CachedLevels, LevelSets, LevelState, VersionsExhausted};
+pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};
 pub(crate) use table::{LevelSet, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};

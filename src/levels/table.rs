@@ -44,14 +44,14 @@ pub(crate) struct LevelSet {
 
 impl LevelSet {
     /// Names a threshold. The same target named again by the same origin: the last one counts.
-    pub(crate) fn name(&mut self, target: &str, threshold: Threshold, origin: Origin, by: impl Into<String>) {
+    pub(crate) fn set(&mut self, target: &str, threshold: Threshold, origin: Origin, by: impl Into<String>) {
         self.named.retain(|named| named.target != target || named.origin != origin);
         self.named.push(NamedThreshold { target: target.to_owned(), threshold, origin, by: by.into() });
     }
 
     pub(crate) fn extend(&mut self, directives: Vec<Directive>, origin: Origin, by: &str) {
         for directive in directives {
-            self.name(&directive.target, directive.threshold, origin, by);
+            self.set(&directive.target, directive.threshold, origin, by);
         }
     }
 
@@ -228,9 +228,9 @@ mod tests {
         let origins = [Origin::RunTime, Origin::File, Origin::Code, Origin::Environment, Origin::Default];
         let thresholds = [Threshold::Trace, Threshold::Debug, Threshold::Info, Threshold::Warn, Threshold::Error];
         for (origin, threshold) in origins.into_iter().zip(thresholds) {
-            set.name("app", threshold, origin, format!("{origin:?}"));
+            set.set("app", threshold, origin, format!("{origin:?}"));
         }
-        set.name("app::db", Threshold::Off, Origin::Default, "default");
+        set.set("app::db", Threshold::Off, Origin::Default, "default");
         for (origin, threshold) in origins.into_iter().zip(thresholds) {
             let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
             let row = table.decide("app");
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn of_one_origin_the_last_word_counts() {
         let mut set = LevelSet::default();
-        set.name("app", Threshold::Trace, Origin::Code, "code");
-        set.name("app", Threshold::Warn, Origin::Code, "code");
+        set.set("app", Threshold::Trace, Origin::Code, "code");
+        set.set("app", Threshold::Warn, Origin::Code, "code");
         let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
         assert!(table.allows("app", Level::Warn) && !table.allows("app", Level::Info));
     }

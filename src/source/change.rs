@@ -41,7 +41,7 @@ impl Pipeline {
     /// Takes part in deciding how far `log` and tracing are open: this pipeline is the installed one.
     pub(crate) fn own_facades(&self) {
         self.owns_facades.store(true, Ordering::Relaxed);
-        self.opening.begin(self.levels.facades());
+        self.opening.begin(self.levels.facade_filter());
         self.open_facades();
         ship::each_second(|| {
             if let Some(pipeline) = installed::pipeline() {
@@ -54,7 +54,7 @@ impl Pipeline {
     ///
     /// `None` where there have been more different levels than can be kept, half a million, which is said.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
-        let _one_at_a_time = self.levels.changing();
+        let _one_at_a_time = self.levels.lock_changes();
         let sets = self.levels.sets();
         let mut changed = sets.clone();
         let result = change(&mut changed);
@@ -74,10 +74,10 @@ impl Pipeline {
     }
 
     fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), VersionsExhausted> {
-        let before = (self.levels.facades(), self.levels.max_span(), sets.span);
+        let before = (self.levels.facade_filter(), self.levels.max_span(), sets.span);
         let span = changed.span.clone();
         self.levels.publish(changed)?;
-        let after = (self.levels.facades(), self.levels.max_span(), span);
+        let after = (self.levels.facade_filter(), self.levels.max_span(), span);
         // Still under the lock, so that of two changes the later one has the last word. An event is judged by the tables
         // when it comes; what its callsite remembers matters only where the facades open, close, or spans change.
         self.opening.note(after.0);
@@ -157,7 +157,7 @@ impl Pipeline {
     }
 
     fn open_facades(&self) {
-        log::set_max_level(self.levels.facades());
+        log::set_max_level(self.levels.facade_filter());
         ship::on_own_thread(rebuild_interest_cache);
     }
 
@@ -178,9 +178,9 @@ impl Pipeline {
             .note("at the root, NOTSET means WARN; this is said once")
             .help(format!("{}; {silence} says nothing", variables.first(module, level))),
         );
-        self.opening.note(self.levels.facades());
+        self.opening.note(self.levels.facade_filter());
         if self.owns_facades.load(Ordering::Relaxed) {
-            log::set_max_level(self.levels.facades());
+            log::set_max_level(self.levels.facade_filter());
             // Nobody waits for it: this is a log call, and it may come from anywhere.
             ship::soon_on_own_thread(rebuild_interest_cache);
         }

@@ -104,7 +104,7 @@ impl Pipeline {
             .with_variables(&config.variables);
         Self {
             message_filter: config.message_filter.clone().filter(|_| has_module_stage),
-            opening: Opening::new(levels.facades()),
+            opening: Opening::new(levels.facade_filter()),
             levels,
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
