@@ -54,7 +54,7 @@ fn a_filter_that_lets_through_is_explained_and_what_is_wrong_in_it_is_told_with_
         ^^^^ decides
   it passes
 
-error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+error[LB001]: RUST_LOG: `wran` is not a level: `hyper=wran` is ignored
   info,hyper=wran
              ^^^^
   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`
@@ -179,7 +179,7 @@ fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
     command.env("RUST_LOG", "shop=inof");
     let ill = run(command);
     assert_eq!(ill.code, Some(1));
-    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is no level"), "{}", ill.stdout);
+    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is not a level"), "{}", ill.stdout);
     assert!(ill.stdout.contains("1 error") && ill.stdout.contains("`logbridge explain LB001`"), "{}", ill.stdout);
     // A note alone is no illness.
     let mut command = doctor(&["environment"]);

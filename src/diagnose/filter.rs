@@ -9,7 +9,7 @@ use super::explain::gate_of_row;
 use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, visible};
 use crate::levels::{
-    FilterVariable, LevelSet, LevelVariables, MessageFilter, Origin, Stage, Threshold, is_refuted, lint_at, parse,
+    FilterVariable, LevelSet, LevelVariables, MessageFilter, Origin, Stage, Threshold, is_refuted, lint_parsed, parse,
 };
 
 /// Whose filter it is taken for.
@@ -42,7 +42,7 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
     let mut gate = gate_of_row("module stage", row, Stage::Module, target, level, &variables);
-    let mut findings = lint_at(VARIABLE, spec);
+    let mut findings = lint_parsed(VARIABLE, &parsed);
     findings.retain(|finding| !is_refuted(finding, std::iter::once(target)));
     if !gate.passes
         && let Some(cause) = findings.iter().find(|finding| mends(finding, target, level))
@@ -57,7 +57,7 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
         spec: spec.to_owned(),
         gate,
         decides,
-        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()),
+        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(str::to_owned),
         findings,
     }
 }

@@ -1,6 +1,7 @@
 //! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
 
 mod catalog;
+mod edit_distance;
 mod situation;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::ops::Range;
 
 pub(crate) use catalog::kind;
 pub use catalog::{Kind, Verdict};
+pub(crate) use edit_distance::edit_distance;
 pub(crate) use situation::Situation;
 
 use crate::escape::OneLine;
@@ -40,7 +42,7 @@ impl fmt::Display for Severity {
 /// `Display` is a few lines, without colours:
 ///
 /// ```text
-/// error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+/// error[LB001]: RUST_LOG: `wran` is not a level: `hyper=wran` is ignored
 ///   info,hyper=wran
 ///              ^^^^
 ///   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`

@@ -31,8 +31,6 @@ struct Names {
 impl FilterCauses {
     /// All that found no number of their own.
     pub(crate) const OTHERS: u8 = 0;
-    /// Not asked for yet.
-    pub(crate) const UNKNOWN: u8 = u8::MAX;
 
     /// The number of a name; `None` where the lock is held, which may be for ever in a forked child.
     pub(crate) fn number(&self, stage: Stage, target: &str, by: impl FnOnce() -> String) -> Option<u8> {

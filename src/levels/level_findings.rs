@@ -116,7 +116,7 @@ impl LevelState {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lint::lint_for;
+    use super::super::lint::lint_with_max;
     use super::super::state::LevelSets;
     use super::super::table::Origin;
     use super::*;
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_directive_that_a_record_has_met_is_not_said_to_reach_none() {
         let live = live("", "");
-        let found = |spec| lint_for("RUST_LOG", spec, LevelFilter::Trace);
+        let found = |spec| lint_with_max("RUST_LOG", &parse(spec), LevelFilter::Trace);
         let names = |findings: Vec<Finding>| findings.iter().map(|finding| finding.name).collect::<Vec<_>>();
         let spec = "warn,my-target=debug,other-target=info,Audit=info,inof,a*=info";
         let all = ["hyphen", "hyphen", "uppercase", "level-as-target", "star"];

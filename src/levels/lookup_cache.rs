@@ -8,6 +8,7 @@ use std::cell::Cell;
 use log::Level;
 
 use super::stage::Stage;
+use crate::ledger::MAX_FILTER_CAUSES;
 
 /// The decisions of all stages of records about one target, in one word that fits a register.
 ///
@@ -18,6 +19,7 @@ pub(crate) struct CachedLevels(u64);
 
 /// The cause of a stage that has not filtered this target yet.
 const NO_CAUSE: u8 = u8::MAX;
+const _: () = assert!(MAX_FILTER_CAUSES <= NO_CAUSE as usize, "no cause has this number");
 
 fn filter_shift(stage: Stage) -> u32 {
     stage as u32 * 8

@@ -2,6 +2,7 @@
 
 mod directive;
 mod filter_causes;
+mod guess;
 mod level_findings;
 mod lint;
 mod lookup_cache;
@@ -14,12 +15,14 @@ mod table;
 mod threshold;
 mod versions;
 
-pub(crate) use directive::parse;
+pub(crate) use directive::{Directive, parse};
 pub(crate) use filter_causes::FilterCause;
 #[cfg(feature = "cli")]
 pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
+#[cfg(feature = "cli")]
 pub(crate) use lint::lint_at;
+pub(crate) use lint::lint_parsed;
 pub(crate) use lookup_cache::CachedLevels;
 pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
