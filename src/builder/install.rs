@@ -93,7 +93,7 @@ impl Builder {
         for notice in config.said() {
             notice::emit(&notice);
         }
-        for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
+        for notice in pipeline.levels.findings_without_effect().iter().filter_map(Finding::notice) {
             notice::emit(&notice);
         }
         if config.show_levels {

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn nothing_that_was_set_means_warn_and_says_so() {
         let said = shown("app=debug", "other", Level::Info);
-        assert!(said.contains("STOP  module stage  not set by anything: at the root, NOTSET means WARN\n"), "{said}");
+        assert!(said.contains("STOP  module stage  not set: at the root, NOTSET means WARN\n"), "{said}");
         assert!(said.contains("change:  add other=info to RUST_LOG\n") && said.ends_with("  it is cut\n"), "{said}");
         assert!(!explain_filter("debug/a/b", "x", Level::Info).passes(), "none of it has an effect");
     }

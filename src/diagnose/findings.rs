@@ -6,7 +6,7 @@ use super::report::{Report, Traced, replaces_another};
 use super::setting::{has_key_in_code, place_of, turn_on};
 use crate::finding::{Finding, Kind, Situation, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
-use crate::levels::{Stage, to_tracing};
+use crate::levels::{NOT_SET, Stage, to_tracing};
 use crate::ship::clock_finding;
 use crate::signal::Signal;
 use crate::source::{Pipeline, is_exiting_here};
@@ -22,7 +22,7 @@ const SPANS: &str = "spans";
 /// Everything that deserves a look now: in the configuration, in the levels, in the facades, in the counters.
 pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = report.configuration.findings.clone();
-    found.extend(pipeline.levels.without_effect());
+    found.extend(pipeline.levels.findings_without_effect());
     found.extend(facades(pipeline));
     found.extend(switched_off(pipeline, report));
     found.extend(replaced());
@@ -122,8 +122,7 @@ fn switched_off(pipeline: &Pipeline, report: &Report) -> Option<Finding> {
 /// What was held back on purpose.
 fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
-    let by_nobody =
-        || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"));
+    let by_nobody = || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with(NOT_SET));
     let number: u64 = by_nobody().map(|cut| cut.records).sum();
     let levels = || by_nobody().map(|cut| cut.level);
     if let (Some(first), Some(last)) = (levels().min(), levels().max()) {

@@ -28,6 +28,6 @@ pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
 pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};
-pub(crate) use table::{LevelSet, Origin, Row};
+pub(crate) use table::{LevelSet, NOT_SET, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -11,7 +11,7 @@ impl Pipeline {
     /// What was cut, most often cut first.
     pub(crate) fn cuts(&self) -> Vec<(FilterCause, Level, u64)> {
         let Some(engine) = self.engines.existing() else { return Vec::new() };
-        let names = self.levels.causes.names();
+        let names = self.levels.causes.all();
         let others = |by: &str| FilterCause { stage: Stage::Module, target: String::new(), by: by.to_owned() };
         let mut cuts: Vec<_> = engine
             .ledger

@@ -176,7 +176,7 @@ impl Pipeline {
                 format!("a record of {target} at {level} was cut, and so are all below WARN: no level is set anywhere"),
             )
             .note("at the root, NOTSET means WARN; this is said once")
-            .help(format!("{}; {silence} says nothing", variables.first(module, level))),
+            .help(format!("{}; {silence} says nothing", variables.for_all_and_module(module, level))),
         );
         self.opening.note(self.levels.facade_filter());
         if self.owns_facades.load(Ordering::Relaxed) {
