@@ -9,8 +9,9 @@ use crate::signal::Signal;
 
 /// The error of every fallible function of logbridge.
 ///
-/// The type is opaque: the `is_…` methods tell what went wrong. [`Display`](fmt::Display) writes one lower-case sentence
-/// and [`help`](Error::help) returns what to change. Neither contains a header value, an API key or the password of a URL.
+/// The type is opaque: the `is_…` methods tell what went wrong. [`Display`](fmt::Display) writes one lower-case
+/// sentence and [`help`](Error::help) returns what to change. Neither contains a header value, an API key or the
+/// password of a URL.
 ///
 /// # Examples
 ///
@@ -147,7 +148,8 @@ impl Error {
         self.undelivered().is_some_and(|undelivered| undelivered.logs.lost() + undelivered.spans.lost() > 0)
     }
 
-    /// Returns `true` if the endpoint answered with a 2xx response that is not an OTLP response, such as a sign-in page.
+    /// Returns `true` if the endpoint answered with a 2xx response that is not an OTLP response, such as a sign-in
+    /// page.
     #[must_use]
     pub fn is_unconfirmed(&self) -> bool {
         self.undelivered().is_some_and(|undelivered| undelivered.logs.unconfirmed + undelivered.spans.unconfirmed > 0)

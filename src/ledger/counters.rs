@@ -29,8 +29,8 @@ pub struct Counters {
     pub redacted: u64,
     /// Values of records that nest deeper than 24 levels. A text in the value replaces the deeper part.
     pub nested_too_deep: u64,
-    /// Attributes of records beyond `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` or `OTEL_ATTRIBUTE_COUNT_LIMIT`. They are left
-    /// out, and each record has their number.
+    /// Attributes of records beyond `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` or `OTEL_ATTRIBUTE_COUNT_LIMIT`. They are
+    /// left out, and each record has their number.
     pub attributes_left_out: u64,
     /// Records logged by logbridge's own threads. They are not part of `offered`.
     pub internal: u64,
@@ -53,7 +53,8 @@ pub struct OtlpCounters {
     pub repeated: u64,
     /// Records accepted for export. Each is counted in exactly one of the fields after `adopted`.
     pub accepted: u64,
-    /// Records recovered from the [spool](crate::Spool) of processes that ended. They are counted like accepted records.
+    /// Records recovered from the [spool](crate::Spool) of processes that ended. They are counted like accepted
+    /// records.
     pub adopted: u64,
     /// Records confirmed by the endpoint.
     pub delivered: u64,
@@ -89,8 +90,8 @@ impl OtlpCounters {
 
 /// The counters of the spans that logbridge exports.
 ///
-/// Only recorded spans are counted. A span below the span threshold, in a trace that is not sampled, or of another tracer
-/// provider never reaches logbridge.
+/// Only recorded spans are counted. A span below the span threshold, in a trace that is not sampled, or of another
+/// tracer provider never reaches logbridge.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SpanCounters {

@@ -1,4 +1,5 @@
-//! Statistics for the report that no conservation law covers: the answers of the endpoint, and the records sent by target.
+//! Statistics for the report that no conservation law covers: the answers of the endpoint, and the records sent by
+//! target.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +29,8 @@ pub struct Requests {
     pub last_confirmed: Option<SystemTime>,
     /// The time of the last request that ended in another way, and the cause.
     pub last_trouble: Option<(SystemTime, String)>,
-    /// The seconds by which the endpoint's clock is ahead of this machine's clock, from the last `Date` header. Negative
-    /// if it is behind.
+    /// The seconds by which the endpoint's clock is ahead of this machine's clock, from the last `Date` header.
+    /// Negative if it is behind.
     pub clock_offset: Option<i64>,
 }
 

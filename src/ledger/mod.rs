@@ -4,16 +4,17 @@
 //!
 //! * At the module stage, `offered = below + passed`.
 //! * For each destination, `passed = below + off + suppressed + unsampled + repeated + accepted`.
-//! * For OTLP, `accepted + adopted = delivered + unconfirmed + rejected + dropped + pending`. Adopted records come from the
-//!   spool of another process.
+//! * For OTLP, `accepted + adopted = delivered + unconfirmed + rejected + dropped + pending`. Adopted records come from
+//!   the spool of another process.
 //! * For spans, `ended = unsampled + off + accepted`, and `accepted` is divided as for OTLP.
 //!
 //! Constraints:
 //!
-//! * The counters of log calls are sharded by thread. Threads do not share a cache line, and most need no atomic addition.
+//! * The counters of log calls are sharded by thread. Threads do not share a cache line, and most need no atomic
+//!   addition.
 //! * The exporter thread moves records from pending to their outcome under a lock, and a snapshot takes the same lock.
-//! * A snapshot reads outcomes before entries. It is exact if no call is in progress, and otherwise off by at most the calls
-//!   that ran while it was taken.
+//! * A snapshot reads outcomes before entries. It is exact if no call is in progress, and otherwise off by at most the
+//!   calls that ran while it was taken.
 
 mod counters;
 mod delivery_stats;
@@ -346,8 +347,8 @@ fn filtered_index(cause: u8, level: log::Level) -> usize {
 
 /// Adds one to a cell.
 ///
-/// A thread with an exclusive number is the only writer of its cells, so it needs no atomic addition. An atomic addition
-/// costs as much as the rest of a filtered call.
+/// A thread with an exclusive number is the only writer of its cells, so it needs no atomic addition. An atomic
+/// addition costs as much as the rest of a filtered call.
 #[inline]
 fn add_one(cell: &AtomicU64, thread: usize) {
     if thread < EXCLUSIVE {

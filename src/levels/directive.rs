@@ -3,16 +3,16 @@
 //! It is the grammar of env_logger (crate env_filter), with these differences:
 //!
 //! * `warning` and `notset` are levels. `warning` means WARN. `notset` inherits, and means WARN at the root.
-//! * The root defaults to WARN. In env_logger, a record that no directive matches does not pass, and a string without any
-//!   directive means ERROR.
+//! * The root defaults to WARN. In env_logger, a record that no directive matches does not pass, and a string without
+//!   any directive means ERROR.
 //! * Spaces before `=` are ignored. In env_logger, `app =debug` names a target that ends with a space.
-//! * `=debug` and `debug` both set the root, and the last one wins. In env_logger, the empty target is a second root, so
-//!   `info,=debug,warn` means DEBUG there and WARN here.
-//! * Span directives of tracing-subscriber's `EnvFilter` (`target[span{field=value}]=level`) are invalid. In env_logger they
-//!   are split at each comma into targets and invalid levels.
+//! * `=debug` and `debug` both set the root, and the last one wins. In env_logger, the empty target is a second root,
+//!   so `info,=debug,warn` means DEBUG there and WARN here.
+//! * Span directives of tracing-subscriber's `EnvFilter` (`target[span{field=value}]=level`) are invalid. In env_logger
+//!   they are split at each comma into targets and invalid levels.
 //!
-//! As in env_logger, two `/` make the whole string invalid, `target=` and `target` let everything through, numbers are not
-//! levels, and the last directive for a target wins.
+//! As in env_logger, two `/` make the whole string invalid, `target=` and `target` let everything through, numbers are
+//! not levels, and the last directive for a target wins.
 
 use std::ops::Range;
 

@@ -22,8 +22,8 @@ const MAX_FINDINGS: usize = 32;
 /// Directives are compared with each other only if there are at most this many.
 const MAX_COMPARED: usize = 256;
 
-/// Finds the parts of a filter string, such as the value of `RUST_LOG`, that are invalid or probably do not mean what was
-/// intended.
+/// Finds the parts of a filter string, such as the value of `RUST_LOG`, that are invalid or probably do not mean what
+/// was intended.
 ///
 /// Reads neither the environment nor the targets of records.
 ///

@@ -1,7 +1,7 @@
 //! A per-thread cache of level decisions, looked up by target.
 //!
-//! A hit costs one comparison of a short string. Each entry names the version of the levels that decided it, so a change of
-//! the levels invalidates all entries at once.
+//! A hit costs one comparison of a short string. Each entry names the version of the levels that decided it, so a
+//! change of the levels invalidates all entries at once.
 
 use std::cell::Cell;
 

@@ -162,7 +162,8 @@ impl LevelState {
         }
     }
 
-    /// Returns whether a filtered record of this level is the first one and is to be reported. Returns `true` at most once.
+    /// Returns whether a filtered record of this level is the first one and is to be reported. Returns `true` at most
+    /// once.
     #[inline]
     pub(crate) fn is_first_filtered(&self, level: Level) -> bool {
         level <= Level::Info

@@ -1,7 +1,7 @@
 //! Suggestions of settings that let a record through.
 //!
-//! Each suggestion works in this program: it names the variable that is read, keeps the default of an unset variable, and
-//! leaves out settings that a stronger source overrides.
+//! Each suggestion works in this program: it names the variable that is read, keeps the default of an unset variable,
+//! and leaves out settings that a stronger source overrides.
 
 use log::Level;
 
@@ -39,8 +39,8 @@ impl LevelVariables {
         }
     }
 
-    /// Returns the settings of which each lets records of a target and a level pass a stage. `row` decides about the target
-    /// now.
+    /// Returns the settings of which each lets records of a target and a level pass a stage. `row` decides about the
+    /// target now.
     pub(crate) fn suggestions(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
         let filter = format!("LevelFilter::{:?}", level.to_level_filter());
         // A threshold of the same target overrides those of weaker sources.

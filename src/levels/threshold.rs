@@ -7,8 +7,8 @@ use log::{Level, LevelFilter};
 
 /// The least severe level of a target that passes.
 ///
-/// `NotSet` means neither everything nor nothing. At the module stage, a target inherits from the next shorter target, and
-/// the root means WARN. At a destination, everything passes that passed the module stage.
+/// `NotSet` means neither everything nor nothing. At the module stage, a target inherits from the next shorter target,
+/// and the root means WARN. At a destination, everything passes that passed the module stage.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // Another level would be another scale.
 pub enum Threshold {

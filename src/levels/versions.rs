@@ -1,8 +1,8 @@
 //! A value that is replaced while other threads read it, without locks or reference counts.
 //!
-//! No version is ever freed, because a reader may hold it. Equal versions are stored once, so a program that switches back
-//! and forth between two versions stores two. The module uses neither locks nor `Once`, because a forked child would inherit
-//! them in any state.
+//! No version is ever freed, because a reader may hold it. Equal versions are stored once, so a program that switches
+//! back and forth between two versions stores two. The module uses neither locks nor `Once`, because a forked child
+//! would inherit them in any state.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
