@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             found[0].text,
-            "the level DEBUG of otlp has no effect: the module stage stops at WARN (not set: at the root, NOTSET means WARN)"
+            "the level DEBUG of otlp has no effect: the module stage stops at WARN (not set: at the root, NOTSET means \
+             WARN)"
         );
         assert!(findings("info", "app=debug")[0].text.contains("for app"));
         for (module, otlp) in

@@ -316,7 +316,7 @@ impl Linter<'_> {
                 continue;
             }
             let text = format!(
-                "`{target}` matches all targets that start with it, also those of `{}` that no longer directive matches",
+                "`{target}` matches all targets that start with it, also those of `{}` without a longer directive",
                 longer.join("`, `")
             );
             self.find(Severity::Note, &kind::PREFIX, bytes.start..bytes.start + target.len(), text);

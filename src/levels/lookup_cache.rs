@@ -95,13 +95,15 @@ fn ends(text: &[u8]) -> Option<(u128, u128)> {
 }
 
 impl Entry {
-    const EMPTY: Self = Self {
-        version: Cell::new(0),
-        levels: Cell::new(CachedLevels::ALLOW_ALL),
-        length: Cell::new(0),
-        ends: Cell::new((0, 0)),
-        text: Cell::new([0; MAX_TARGET]),
-    };
+    const fn empty() -> Self {
+        Self {
+            version: Cell::new(0),
+            levels: Cell::new(CachedLevels::ALLOW_ALL),
+            length: Cell::new(0),
+            ends: Cell::new((0, 0)),
+            text: Cell::new([0; MAX_TARGET]),
+        }
+    }
 
     #[inline]
     fn is_of(&self, target: &[u8]) -> bool {
@@ -140,7 +142,7 @@ impl Entry {
 
 thread_local! {
     /// Has no destructor, so that it works while the thread ends.
-    static CACHE: [[Entry; 2]; 1 << SET_BITS] = const { [const { [const { Entry::EMPTY }; 2] }; 1 << SET_BITS] };
+    static CACHE: [[Entry; 2]; 1 << SET_BITS] = const { [const { [const { Entry::empty() }; 2] }; 1 << SET_BITS] };
 }
 
 /// Returns the set of a target, by its address: most calls pass a literal, whose address stays the same.
@@ -206,7 +208,7 @@ mod tests {
             for place in 0..length {
                 let mut other = text.clone();
                 other.replace_range(place..=place, "y");
-                let entry = Entry::EMPTY;
+                let entry = Entry::empty();
                 entry.set(1, text.as_bytes(), CachedLevels::ALLOW_ALL);
                 assert!(!entry.is_of(other.as_bytes()), "{length}, {place}");
                 assert!(entry.is_of(text.as_bytes()) || length > MAX_TARGET);
