@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 /// The largest width to which a column is padded. The standard library panics for a width above 65,535.
-pub(crate) const WIDEST_COLUMN: usize = 100;
+pub const WIDEST_COLUMN: usize = 100;
 
 /// Returns whether a terminal may act on a character instead of showing it.
 ///
 /// These are C0 and C1 controls, DEL, the line and paragraph separators, and the bidirectional controls.
-pub(crate) fn is_unsafe(character: char) -> bool {
+pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -20,7 +20,7 @@ pub(crate) fn is_unsafe(character: char) -> bool {
 
 /// Displays text on one line. Unsafe characters appear as `\n` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+pub struct OneLine<'a>(pub &'a str);
 
 impl<'a> OneLine<'a> {
     /// Returns the escaped text, borrowed if there is nothing to escape.
@@ -37,7 +37,7 @@ impl fmt::Display for OneLine<'_> {
 
 /// Displays text of several lines. Line feeds and tabs stay; other unsafe characters appear as `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<'a>(pub(crate) &'a str);
+pub struct Lines<'a>(pub &'a str);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +67,7 @@ pub(crate) fn json(json: String) -> String {
 pub(crate) const WORDS: usize = 200;
 
 /// Returns untrusted text on one line, truncated if it is long.
-pub(crate) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     at_most(text, WORDS)
 }
 

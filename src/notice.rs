@@ -28,7 +28,7 @@ const MAX_KEYS: usize = 256;
 
 /// A message about logbridge itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Notice {
+pub struct Notice {
     /// Whether it is for information only.
     pub(crate) is_note: bool,
     /// Whether records are lost or a value is invalid.
@@ -192,17 +192,14 @@ pub(crate) fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
-#[cfg(feature = "cli")]
 static REDIRECT: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
 
 /// Passes the text of notices to a function instead of stderr, for example because a progress bar is shown there.
-#[cfg(feature = "cli")]
-pub(crate) fn redirect(to: fn(&str)) {
+pub fn redirect(to: fn(&str)) {
     let _first_call_wins = REDIRECT.set(to);
 }
 
 fn write(text: String) {
-    #[cfg(feature = "cli")]
     if let Some(to) = REDIRECT.get() {
         return to(&text);
     }
@@ -211,7 +208,7 @@ fn write(text: String) {
 }
 
 /// Shows a notice, unless one with the same key was shown in the last minute. Returns whether it was due.
-pub(crate) fn emit(notice: &Notice) -> bool {
+pub fn emit(notice: &Notice) -> bool {
     emit_at(notice, Instant::now())
 }
 
@@ -245,7 +242,7 @@ pub(crate) fn reset_limit(key: &str) {
 }
 
 /// Returns the last notices, oldest first, one line each: `warning[LB081]: …` or `note: …`.
-pub(crate) fn history() -> Vec<String> {
+pub fn history() -> Vec<String> {
     let mut kept = Vec::with_capacity(MAX_KEPT);
     with_log(|log| {
         let (newer, older) = log.kept.split_at(log.next.min(MAX_KEPT));

@@ -20,10 +20,10 @@ use super::threshold::Threshold;
 
 /// A target prefix and its threshold.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Directive {
+pub struct Directive {
     /// Matches all targets that start with it. Empty for the root.
-    pub(crate) target: String,
-    pub(crate) threshold: Threshold,
+    pub target: String,
+    pub threshold: Threshold,
 }
 
 impl Directive {
@@ -34,9 +34,9 @@ impl Directive {
 
 /// A parsed filter string.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ParsedFilter<'a> {
+pub struct ParsedFilter<'a> {
     pub(crate) spec: &'a str,
-    pub(crate) directives: Vec<Directive>,
+    pub directives: Vec<Directive>,
     /// The bytes of each directive in the string, in the order of `directives`.
     pub(crate) spans: Vec<Range<usize>>,
     /// The regular expression after the `/`, which the text of a record must match.
@@ -65,7 +65,7 @@ pub(super) struct Piece<'p> {
 
 impl ParsedFilter<'_> {
     /// Returns the directives with their bytes in the string.
-    pub(crate) fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
+    pub fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
         self.directives.iter().zip(&self.spans)
     }
 
@@ -86,7 +86,7 @@ impl ParsedFilter<'_> {
 }
 
 /// Parses a filter string. An invalid directive does not affect the others.
-pub(crate) fn parse(spec: &str) -> ParsedFilter<'_> {
+pub fn parse(spec: &str) -> ParsedFilter<'_> {
     let mut parsed = ParsedFilter { spec, ..ParsedFilter::default() };
     let (directives, message) = match spec.split_once('/') {
         Some((_, message)) if message.contains('/') => {

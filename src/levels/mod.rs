@@ -15,19 +15,20 @@ mod table;
 mod threshold;
 mod versions;
 
-pub(crate) use directive::{Directive, parse};
+pub(crate) use directive::Directive;
+pub use directive::parse;
 pub(crate) use filter_causes::FilterCause;
-#[cfg(feature = "cli")]
 pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
-#[cfg(feature = "cli")]
-pub(crate) use lint::lint_at;
+pub use lint::lint_at;
 pub(crate) use lint::lint_parsed;
 pub(crate) use lookup_cache::CachedLevels;
-pub(crate) use message_filter::{MessageFilter, ON_TEXT};
+pub(crate) use message_filter::MessageFilter;
+pub use message_filter::ON_TEXT;
 pub use stage::Stage;
 pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};
-pub(crate) use table::{LevelSet, NOT_SET, Origin, Row};
+pub use table::Origin;
+pub(crate) use table::{LevelSet, NOT_SET, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -23,7 +23,7 @@ pub(crate) struct FilterVariable {
 
 /// The environment variables that levels are read from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct LevelVariables {
+pub struct LevelVariables {
     /// The variable of the module stage, if one is read.
     pub(crate) module: Option<FilterVariable>,
     /// Whether the variables of the other stages are read.

@@ -13,7 +13,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// The source of a threshold. If several sources set one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// `Env::default_filter_or` and other `default_*` setters.
     Default,
     /// An environment variable.
@@ -39,7 +39,7 @@ struct SetThreshold {
 
 /// The thresholds of one stage as they were set, in order.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct LevelSet {
+pub struct LevelSet {
     thresholds: Vec<SetThreshold>,
 }
 
