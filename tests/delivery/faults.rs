@@ -104,7 +104,7 @@ fn play(fault: &Fault, patience: Duration) -> Played {
     let flush = otlp(&bridge);
     assert_eq!(flushed.is_ok(), flush.delivered == fault.records, "{flushed:?}: {flush:?}");
     if let Err(error) = &flushed {
-        let logs = undelivered(&error).logs;
+        let logs = undelivered(error).logs;
         assert_eq!(flush.delivered + logs.pending + logs.lost() + logs.unconfirmed, fault.records, "{error:?}");
         assert_eq!(error.is_timeout(), logs.pending > 0, "{error:?}");
     }

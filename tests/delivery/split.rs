@@ -220,7 +220,7 @@ fn records_written_during_a_search_wait_for_their_turn() {
         assert_eq!(
             lost.iter()
                 .filter_map(|flushed| flushed.as_ref().err())
-                .map(|error| undelivered(&error).logs.lost())
+                .map(|error| undelivered(error).logs.lost())
                 .sum::<u64>(),
             1
         );
