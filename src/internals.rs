@@ -37,7 +37,7 @@ pub mod levels {
 }
 
 pub mod notice {
-    pub use crate::notice::{divert, history, say};
+    pub use crate::notice::{emit, history, redirect};
 }
 
 pub mod os {

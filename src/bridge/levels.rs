@@ -59,20 +59,20 @@ impl Levels {
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
         self.pipeline.forget_appointment(self.stage, target);
-        self.change(|set| set.name(target, threshold, Origin::RunTime, BY));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, BY));
     }
 
     /// The same for a limited time, a year at most, after which it is as it was before anything was set here for the target.
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
-        self.change(|set| set.name(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
         self.pipeline.appoint(self.stage, target, time);
     }
 
     /// Takes back what was set here for a target. Returns whether there was anything.
     pub fn unset(&self, target: &str) -> bool {
         self.pipeline.forget_appointment(self.stage, target);
-        self.change(|set| set.unname(target, Origin::RunTime)).unwrap_or(false)
+        self.change(|set| set.remove(target, Origin::RunTime)).unwrap_or(false)
     }
 
     /// Takes back all that was set here, and sets these directives, written as in `RUST_LOG`, in one step.

@@ -66,8 +66,8 @@ pub(crate) use tls::Tls;
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
 use crate::finding::Finding;
-use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, Variables, lint_at, parse};
-use crate::notice::{Loudness, Notice};
+use crate::levels::{LevelSet, LevelSets, LevelVariables, MessageFilter, Origin, lint_parsed, parse};
+use crate::notice::{Notice, Verbosity};
 use crate::otlp::{AttributeLimits, Redaction};
 use crate::signal::Signal;
 
@@ -111,16 +111,16 @@ pub struct Settings {
     /// The variables to take the parent from; `Some(None)` for none.
     pub trace_context_from_env: Option<Option<Environment>>,
     /// The variables that levels are read from.
-    pub variables: Variables,
+    pub variables: LevelVariables,
 }
 
 impl Settings {
     /// Takes a filter string. What in it cannot be used is found, and the rest counts.
     pub fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
+        self.findings.extend(lint_parsed(by, &parsed));
         self.levels.extend(parsed.directives, origin, by);
-        self.findings.extend(lint_at(by, spec));
-        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(&message)) {
+        if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
     }
@@ -130,7 +130,7 @@ impl Settings {
         let parsed = parse(spec);
         self.levels.extend(parsed.directives, Origin::Code, "code");
         self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
-        match parsed.message.map(|message| (MessageFilter::new(&message), message)) {
+        match parsed.message.map(|message| (MessageFilter::new(message), message)) {
             Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),
             Some((Err(why), message)) => self.problems.push(format!("`/{message}`: {why}")),
             None => {}
@@ -169,7 +169,7 @@ pub struct Config {
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,
-    pub(crate) loudness: Loudness,
+    pub(crate) verbosity: Verbosity,
     pub(crate) message_filter: Option<(MessageFilter, String)>,
     pub(crate) mirror: Mirror,
     /// What is as it was asked for, and good to know.
@@ -190,7 +190,7 @@ pub struct Config {
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
     /// The variables that levels are read from.
-    pub(crate) variables: Variables,
+    pub(crate) variables: LevelVariables,
 }
 
 impl Config {

@@ -26,7 +26,7 @@ pub(crate) fn write_report(pipeline: &Pipeline, to: &ReportTo) {
             if let Err(error) = written {
                 let text = format!("cannot write the report to {}: {error}", path.display());
                 let help = "set LOGBRIDGE_REPORT to `stderr`, a directory, or a file in an existing directory";
-                notice::say(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
+                notice::emit(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
             }
         }
     }
