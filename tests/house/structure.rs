@@ -2,14 +2,11 @@
 
 #![allow(clippy::expect_used)] // A test may panic.
 
-// The doctor's own knowledge of what is code, and what only tests see.
-#[allow(dead_code)]
-#[path = "../cli/src/doctor/project/strip.rs"]
-mod strip;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::strip;
 
 /// The packages of the workspace, and where their sources are.
 const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
