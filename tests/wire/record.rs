@@ -57,7 +57,7 @@ fn severity_scope_times_and_thread() {
     for log in logs {
         assert_eq!((log.target(), log.message()), ("shop::cart", log.severity_text.clone()));
         assert!((before..=after).contains(&log.time_unix_nano) && log.observed_time_unix_nano >= log.time_unix_nano);
-        assert_eq!(log.attributes["thread.name"], "severity_scope_times_and_thread");
+        assert_eq!(log.attributes["thread.name"], "record::severity_scope_times_and_thread");
         assert!(log.attributes["thread.id"].as_int().is_some_and(|id| id > 0));
         assert_eq!(log.attributes["code.file.path"], file!());
         assert_eq!(log.event_name, "");
