@@ -22,7 +22,7 @@ use super::retry::Retry;
 use super::search::{Part, Refusal, Search, Step, Verdict};
 use super::voice::{Failure, Voice};
 use crate::ledger::{DropReason, Fate, RejectReason};
-use crate::otlp::sketch;
+use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
@@ -235,7 +235,7 @@ impl Worker {
                 self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
                 if let Some(dissected) = &mut self.dissected {
                     dissected.rejected += part.items;
-                    let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
+                    let sketch = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
                 }
             }
