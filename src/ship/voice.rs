@@ -85,7 +85,7 @@ impl Voice {
             Outcome::Partial { rejected, message } => {
                 (Ended::Confirmed, Some(format!("it rejected {rejected}: \"{message}\"")))
             }
-            Outcome::Refused { cause, .. } => (Ended::Refused, Some(cause.to_string())),
+            Outcome::Rejected { cause, .. } => (Ended::Refused, Some(cause.to_string())),
             Outcome::Retry { cause, .. } => (Ended::Failed, Some(cause.to_string())),
             Outcome::Unconfirmed { cause } => (Ended::Unconfirmed, Some(cause.to_string())),
         };
@@ -209,7 +209,7 @@ impl Voice {
                     "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
                 ));
             }
-            Outcome::Refused { cause, .. } => {
+            Outcome::Rejected { cause, .. } => {
                 let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
                 self.say(&kind::REFUSED, cause, text);
             }

@@ -188,7 +188,7 @@ impl Worker {
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
-            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
+            let outcome = Outcome::Rejected { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
             self.feed.take_back(request);
             return self.settle(&outcome, items);
         }
@@ -278,7 +278,7 @@ impl Worker {
     /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
     fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
         let cause = match outcome {
-            Outcome::Refused { cause, .. } if refusal_of(outcome).is_none() => cause,
+            Outcome::Rejected { cause, .. } if refusal_of(outcome).is_none() => cause,
             Outcome::Unconfirmed { cause } => cause,
             _ => return false,
         };
@@ -351,7 +351,7 @@ impl Worker {
             };
             if let Some(outcome) = answered {
                 self.voice.heard(&outcome, transport.clock_offset());
-                return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
+                return Some(if self.feed.keeps() { outcome.retry_endpoint_faults() } else { outcome });
             }
         }
     }
@@ -387,7 +387,7 @@ fn fates(outcome: &Outcome, items: u64) -> Vec<(Fate, u64)> {
             let rejected = (*rejected).min(items);
             vec![(Fate::Rejected(RejectReason::PartialSuccess), rejected), (Fate::Delivered, items - rejected)]
         }
-        Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
+        Outcome::Rejected { reason, .. } => vec![(Fate::Rejected(*reason), items)],
         Outcome::Retry { .. } => Vec::new(),
         Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
     }
@@ -396,8 +396,8 @@ fn fates(outcome: &Outcome, items: u64) -> Vec<(Fate, u64)> {
 /// A refusal that may be that of some items only.
 fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
     match outcome {
-        Outcome::Refused { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
-        Outcome::Refused { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
+        Outcome::Rejected { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
+        Outcome::Rejected { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
         _ => None,
     }
 }

@@ -9,16 +9,16 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client as Legacy, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::connect::{Connector, IDLE};
+use super::connect::{Connector, IDLE_TIMEOUT};
 use super::tls::{self, TlsConnector};
 use crate::config::{Protocol, Proxy, Route, Tls};
 
 /// One for each signal.
-const MAX_IDLE: usize = 2;
+const MAX_IDLE_CONNECTIONS: usize = 2;
 
 /// How long the head of an answer over HTTP/2 may be: a status of gRPC with a long message is one.
 #[cfg(feature = "grpc")]
-const HEAD_BYTES: u32 = 256 << 10;
+const MAX_HEADER_BYTES: u32 = 256 << 10;
 
 /// A client that sends bodies of one type.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) enum Client<B> {
     Plain(Legacy<Connector, B>),
     Tls(Legacy<TlsConnector, B>),
     /// There is no TLS: said with each request.
-    Broken(String),
+    NoTls(String),
 }
 
 // Derived, it would ask the same of the body.
@@ -35,21 +35,21 @@ impl<B> Clone for Client<B> {
         match self {
             Self::Plain(client) => Self::Plain(client.clone()),
             Self::Tls(client) => Self::Tls(client.clone()),
-            Self::Broken(why) => Self::Broken(why.clone()),
+            Self::NoTls(why) => Self::NoTls(why.clone()),
         }
     }
 }
 
 /// What routes have in common that may share connections.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Kind<'a> {
+pub(super) struct ConnectionKey<'a> {
     is_http2: bool,
     proxy: Option<&'a Proxy>,
     /// Where there is TLS to be done.
     tls: Option<&'a Tls>,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> ConnectionKey<'a> {
     pub(super) fn of(route: &'a Route) -> Self {
         Self {
             is_http2: route.protocol == Protocol::Grpc,
@@ -69,16 +69,19 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(kind: &Kind<'_>) -> Self {
+    pub(super) fn new(kind: &ConnectionKey<'_>) -> Self {
         let connector = Connector::new(kind.proxy, kind.tls.is_some() || kind.is_http2);
         let mut builder = Legacy::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MAX_IDLE);
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
         #[cfg(feature = "grpc")]
-        builder.http2_only(kind.is_http2).http2_max_header_list_size(HEAD_BYTES);
+        builder.http2_only(kind.is_http2).http2_max_header_list_size(MAX_HEADER_BYTES);
         let Some(tls) = kind.tls else { return Self::Plain(builder.build(connector)) };
         match tls::connector(connector, tls, kind.is_http2) {
             Ok(connector) => Self::Tls(builder.build(connector)),
-            Err(why) => Self::Broken(why),
+            Err(why) => Self::NoTls(why),
         }
     }
 
@@ -90,7 +93,7 @@ where
         match self {
             Self::Plain(client) => Ok(client.request(request)),
             Self::Tls(client) => Ok(client.request(request)),
-            Self::Broken(why) => Err(why.clone()),
+            Self::NoTls(why) => Err(why.clone()),
         }
     }
 }

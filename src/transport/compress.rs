@@ -7,7 +7,7 @@ use http::HeaderValue;
 use crate::config::Compression;
 
 /// More than any request has that is worth reading.
-const PLAIN_BYTES: u64 = 256 << 20;
+const MAX_DECOMPRESSED_BYTES: u64 = 256 << 20;
 
 /// The name of a content encoding, and of a gRPC encoding.
 pub(super) fn encoding(compression: Compression) -> Option<HeaderValue> {
@@ -41,10 +41,10 @@ pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u
 }
 
 /// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `FileTooLarge` where it is longer than
-/// [`PLAIN_BYTES`]: a few bytes can stand for very many.
+/// [`MAX_DECOMPRESSED_BYTES`]: a few bytes can stand for very many.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
 pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_within(encoding, body, PLAIN_BYTES)
+    decompress_within(encoding, body, MAX_DECOMPRESSED_BYTES)
 }
 
 /// The same with another bound.
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_would_fill_the_memory_is_refused() {
-        let nothing = vec![0; (PLAIN_BYTES + 1) as usize];
+        let nothing = vec![0; (MAX_DECOMPRESSED_BYTES + 1) as usize];
         for compression in [Compression::Gzip, Compression::Zstd] {
             let compressed = compress(compression, &nothing).expect("compressed");
             let refused = decompress(&compression.to_string(), &compressed).expect_err("too long");

@@ -19,7 +19,7 @@ use tower_service::Service;
 use crate::config::Proxy;
 
 /// Shorter than what load balancers wait before they close an idle connection.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -27,11 +27,11 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     http: HttpConnector,
-    way: Way,
+    proxy_mode: ProxyMode,
 }
 
 #[derive(Clone, Debug)]
-enum Way {
+enum ProxyMode {
     Direct,
     /// The proxy is asked for the URL: plain HTTP/1.1.
     Forward(Uri),
@@ -44,14 +44,14 @@ impl Connector {
     pub(super) fn new(proxy: Option<&Proxy>, tunnels: bool) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
-        http.set_keepalive(Some(IDLE));
+        http.set_keepalive(Some(IDLE_TIMEOUT));
         http.enforce_http(false);
-        let way = match proxy {
-            None => Way::Direct,
-            Some(proxy) if tunnels => Way::Tunnel(proxy.clone()),
-            Some(proxy) => Way::Forward(proxy.uri.clone()),
+        let proxy_mode = match proxy {
+            None => ProxyMode::Direct,
+            Some(proxy) if tunnels => ProxyMode::Tunnel(proxy.clone()),
+            Some(proxy) => ProxyMode::Forward(proxy.uri.clone()),
         };
-        Self { http, way }
+        Self { http, proxy_mode }
     }
 }
 
@@ -66,12 +66,12 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let mut http = self.http.clone();
-        match self.way.clone() {
-            Way::Direct => Box::pin(async move { Ok(Stream { io: http.call(to).await?, is_forwarded: false }) }),
-            Way::Forward(proxy) => {
+        match self.proxy_mode.clone() {
+            ProxyMode::Direct => Box::pin(async move { Ok(Stream { io: http.call(to).await?, is_forwarded: false }) }),
+            ProxyMode::Forward(proxy) => {
                 Box::pin(async move { Ok(Stream { io: http.call(proxy).await?, is_forwarded: true }) })
             }
-            Way::Tunnel(proxy) => {
+            ProxyMode::Tunnel(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri, http);
                 if let Some(authorization) = proxy.authorization {
                     tunnel = tunnel.with_auth(authorization);

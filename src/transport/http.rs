@@ -11,12 +11,12 @@ use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValu
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 
-use super::answer;
-use super::cause;
-use super::client::{Client, Kind};
+use super::client::{Client, ConnectionKey};
+use super::client_error;
 use super::compress;
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{ANSWER_BYTES, headers, refuses};
+use super::response;
+use super::{MAX_RESPONSE_BYTES, headers, refuses};
 use crate::config::{Compression, Protocol, Route};
 use crate::otlp::request_to_json;
 use crate::signal::Signal;
@@ -36,12 +36,12 @@ pub(super) struct Http {
 }
 
 /// What came back, and whether it was refused as something that cannot be read.
-struct Answered {
+struct Exchange {
     outcome: Outcome,
     is_unreadable: bool,
 }
 
-impl From<Outcome> for Answered {
+impl From<Outcome> for Exchange {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, is_unreadable: false }
     }
@@ -56,7 +56,7 @@ impl Http {
         all.insert(ACCEPT, format);
         headers(route, &mut all);
         let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
-        if let Some(authorization) = authorization.filter(|_| Kind::of(route).is_forwarded()) {
+        if let Some(authorization) = authorization.filter(|_| ConnectionKey::of(route).is_forwarded()) {
             all.insert(PROXY_AUTHORIZATION, authorization);
         }
         Self {
@@ -102,7 +102,7 @@ impl Http {
             return first.outcome;
         }
         let second = self.exchange(body, None).await;
-        if second.outcome.is_taken() {
+        if second.outcome.is_accepted() {
             self.compression.set(Compression::None);
             refuses(compression, &self.uri, &first.outcome);
         }
@@ -116,14 +116,14 @@ impl Http {
         }
         let body = match &encoding {
             None => body,
-            Some(encoding) => {
-                compress::decompress(encoding.to_str().unwrap_or_default(), &body).map_err(Outcome::not_plain)?.into()
-            }
+            Some(encoding) => compress::decompress(encoding.to_str().unwrap_or_default(), &body)
+                .map_err(Outcome::cannot_decompress)?
+                .into(),
         };
         Ok((request_to_json(self.signal, &body).into(), None))
     }
 
-    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Answered {
+    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Exchange {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -134,29 +134,33 @@ impl Http {
         let answered = match self.client.request(request) {
             Ok(answer) => answer.await,
             Err(why) => {
-                let cause = Cause::new(CauseKind::TlsSetUp, why);
+                let cause = Cause::new(CauseKind::TlsSetup, why);
                 return Outcome::Retry { cause, after: None }.into();
             }
         };
         let (parts, body) = match answered {
             Ok(answer) => answer.into_parts(),
-            Err(error) => return cause::outcome(&error).into(),
+            Err(error) => return client_error::classify(&error).into(),
         };
-        self.clock_offset.set(answer::clock_offset(&parts.headers, SystemTime::now()).or(self.clock_offset.get()));
+        self.clock_offset.set(response::clock_offset(&parts.headers, SystemTime::now()).or(self.clock_offset.get()));
         let outcome = if parts.status.is_success() {
-            match Limited::new(body, ANSWER_BYTES).collect().await {
-                Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),
+            match Limited::new(body, MAX_RESPONSE_BYTES).collect().await {
+                Ok(body) => response::classify(parts.status, &parts.headers, &body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    answer::outcome(parts.status, &parts.headers, &OVERSIZED)
+                    response::classify(parts.status, &parts.headers, &OVERSIZED)
                 }
                 // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
-                Err(error) => cause::outcome(&*error),
+                Err(error) => client_error::classify(&*error),
             }
         } else {
-            answer::outcome(parts.status, &parts.headers, &answer::words(body, self.timeout).await.to_bytes())
+            response::classify(
+                parts.status,
+                &parts.headers,
+                &response::read_error_body(body, self.timeout).await.to_bytes(),
+            )
         };
         let is_unreadable = matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        Answered { outcome, is_unreadable }
+        Exchange { outcome, is_unreadable }
     }
 }
 

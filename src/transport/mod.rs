@@ -1,8 +1,7 @@
 //! From bytes to an [`Outcome`]. The only module that opens sockets of its own accord.
 
-mod answer;
-mod cause;
 mod client;
+mod client_error;
 mod compress;
 mod connect;
 #[cfg(feature = "grpc")]
@@ -11,6 +10,7 @@ mod http;
 mod outcome;
 #[cfg(feature = "cli")]
 mod relay;
+mod response;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
 mod tls;
@@ -23,14 +23,14 @@ use std::fmt;
 use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use bytes::Bytes;
 
-use self::client::{Client, Kind};
+use self::client::{Client, ConnectionKey};
 #[cfg(feature = "cli")]
 pub(crate) use self::compress::compressed;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use self::compress::decompress_within;
 pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
 #[cfg(feature = "cli")]
-pub(crate) use self::relay::{Relay, Relayed};
+pub(crate) use self::relay::{Relay, RelayedResponse};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};
@@ -38,7 +38,7 @@ use crate::finding::kind;
 use crate::notice::{self, Notice};
 
 /// The specification's bound for an answer.
-const ANSWER_BYTES: usize = 4 << 20;
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// A client of one endpoint, in the protocol that the route names.
 #[derive(Debug)]
@@ -57,9 +57,9 @@ enum AnyClient {
 impl Transport {
     /// A client for each of these routes. Those that can share their connections do.
     pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
-        let mut http = Shared::default();
+        let mut http = ClientCache::default();
         #[cfg(feature = "grpc")]
-        let mut grpc = Shared::default();
+        let mut grpc = ClientCache::default();
         let mut all = Vec::new();
         for route in routes {
             let client = match route.protocol {
@@ -90,28 +90,28 @@ impl Transport {
             AnyClient::Http(client) => client.send(body, encoding).await,
         };
         match &self.proxy {
-            Some(proxy) => outcome.by_way_of(proxy),
+            Some(proxy) => outcome.via_proxy(proxy),
             None => outcome,
         }
     }
 }
 
 /// Clients that were made already.
-struct Shared<'a, B>(Vec<(Kind<'a>, Client<B>)>);
+struct ClientCache<'a, B>(Vec<(ConnectionKey<'a>, Client<B>)>);
 
-impl<B> Default for Shared<'_, B> {
+impl<B> Default for ClientCache<'_, B> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<'a, B> Shared<'a, B>
+impl<'a, B> ClientCache<'a, B>
 where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn client(&mut self, route: &'a Route) -> Client<B> {
-        let kind = Kind::of(route);
+        let kind = ConnectionKey::of(route);
         if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == kind) {
             return client.clone();
         }

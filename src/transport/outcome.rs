@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     /// The endpoint took it, but rejected this many of its records.
     Partial { rejected: u64, message: String },
     /// Final: the same request would be refused again.
-    Refused { reason: RejectReason, cause: Cause },
+    Rejected { reason: RejectReason, cause: Cause },
     /// Try again, not before `after` where the endpoint named a time.
     Retry { cause: Cause, after: Option<Duration> },
     /// A success that is no OTLP answer.
@@ -29,7 +29,7 @@ impl Outcome {
     pub(super) fn confirmed(response: ExportResponse) -> Self {
         match response {
             ExportResponse { rejected: 0, message } if message.is_empty() => Self::Delivered,
-            ExportResponse { rejected, message } => Self::Partial { rejected, message: server_words(&message) },
+            ExportResponse { rejected, message } => Self::Partial { rejected, message: server_text(&message) },
         }
     }
 
@@ -39,21 +39,21 @@ impl Outcome {
     }
 
     /// The body is compressed by somebody else, and this protocol needs it plain.
-    pub(super) fn not_plain(error: io::Error) -> Self {
+    pub(super) fn cannot_decompress(error: io::Error) -> Self {
         let text = format!("the request cannot be written in this protocol: {error}");
-        Self::Refused { reason: RejectReason::Malformed, cause: Cause::new(CauseKind::Final, text) }
+        Self::Rejected { reason: RejectReason::Malformed, cause: Cause::new(CauseKind::Rejected, text) }
     }
 
     /// For what can wait as long as it takes: a refusal that says nothing of what was sent is one to try again.
-    pub(crate) fn waited_out(self) -> Self {
+    pub(crate) fn retry_endpoint_faults(self) -> Self {
         match self {
-            Self::Refused { cause, .. } if cause.kind.is_about_the_endpoint() => Self::Retry { cause, after: None },
+            Self::Rejected { cause, .. } if cause.kind.is_about_the_endpoint() => Self::Retry { cause, after: None },
             other => other,
         }
     }
 
     /// Whether the endpoint could read the request.
-    pub(super) fn is_taken(&self) -> bool {
+    pub(super) fn is_accepted(&self) -> bool {
         matches!(self, Self::Delivered | Self::Partial { .. })
     }
 
@@ -61,13 +61,13 @@ impl Outcome {
     pub(crate) fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Delivered | Self::Partial { .. } => None,
-            Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),
+            Self::Rejected { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),
         }
     }
 
     /// Says that a proxy may be the reason.
-    pub(super) fn by_way_of(mut self, proxy: &Proxy) -> Self {
-        if let Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } = &mut self {
+    pub(super) fn via_proxy(mut self, proxy: &Proxy) -> Self {
+        if let Self::Rejected { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } = &mut self {
             cause.text.push_str(&format!(" (by way of the proxy {proxy})"));
         }
         self
@@ -103,7 +103,7 @@ impl Cause {
 const TEXT: usize = 600;
 
 /// A server's words on one line, cut where they are long.
-pub(super) fn server_words(said: &str) -> String {
+pub(super) fn server_text(said: &str) -> String {
     words(said.trim())
 }
 
@@ -116,9 +116,9 @@ pub(crate) enum CauseKind {
     Busy,
     /// The endpoint has no room, and does not say that this passes.
     #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Only gRPC has a word for it.
-    Exhausted,
+    ResourceExhausted,
     /// The endpoint cannot read the request, or refuses it for a reason of its own.
-    Final,
+    Rejected,
     /// Nothing takes this signal at that path.
     NotFound,
     /// Nothing takes this signal, and there are no paths.
@@ -129,9 +129,9 @@ pub(crate) enum CauseKind {
     /// The bytes that came back are no HTTP, or not the HTTP that was asked for.
     Protocol,
     /// Somebody in this process has closed a descriptor that was in use here.
-    Closed,
+    DescriptorClosed,
     /// This process has no descriptors left.
-    Descriptors,
+    OutOfDescriptors,
     /// The host's name could not be resolved.
     Dns,
     /// gRPC was asked for, and the port has never spoken it.
@@ -143,7 +143,7 @@ pub(crate) enum CauseKind {
     /// The connection ended before the answer.
     Interrupted,
     /// Nothing listens there.
-    Refused,
+    ConnectionRefused,
     /// The proxy does not let the request through.
     Proxy,
     /// The endpoint is somewhere else.
@@ -154,7 +154,7 @@ pub(crate) enum CauseKind {
     #[cfg_attr(not(feature = "tls"), allow(dead_code))] // Only a TLS client finds out.
     Tls,
     /// TLS cannot even be tried.
-    TlsSetUp,
+    TlsSetup,
     /// The request is larger than the endpoint takes.
     TooLarge,
     /// The network says that the host cannot be reached.
@@ -166,7 +166,13 @@ impl CauseKind {
     pub(crate) fn is_hopeless_at_exit(self) -> bool {
         matches!(
             self,
-            Self::Dns | Self::NotTls | Self::Protocol | Self::Refused | Self::Tls | Self::TlsSetUp | Self::Unreachable
+            Self::Dns
+                | Self::NotTls
+                | Self::Protocol
+                | Self::ConnectionRefused
+                | Self::Tls
+                | Self::TlsSetup
+                | Self::Unreachable
         ) || self.is_about_the_endpoint()
     }
 
@@ -180,8 +186,8 @@ impl CauseKind {
         match self {
             Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",
-            Self::Exhausted => "raise the quota or the limit of the receiver: what it refused is lost",
-            Self::Final => "look at the endpoint's own log for the reason",
+            Self::ResourceExhausted => "raise the quota or the limit of the receiver: what it refused is lost",
+            Self::Rejected => "look at the endpoint's own log for the reason",
             Self::Unimplemented => {
                 "the receiver has no pipeline for this signal, or this is not its OTLP port: add one there, or switch the \
                  signal off here: OTEL_LOGS_EXPORTER=none, OTEL_TRACES_EXPORTER=none"
@@ -203,15 +209,15 @@ impl CauseKind {
                 "name the collector's gRPC port, which is usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf"
             }
             Self::NotTls => "write http:// if the endpoint is plain, or name the port that speaks TLS",
-            Self::Closed => {
+            Self::DescriptorClosed => {
                 "close only descriptors that the program has opened itself, or call `close_range` and its like before `init`"
             }
-            Self::Descriptors => {
+            Self::OutOfDescriptors => {
                 "this process has too many files and sockets open: look for a leak, or raise ulimit -n"
             }
             Self::Dns => "check the host name of the endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)",
             Self::Interrupted => "look at the collector's own log; it may have restarted",
-            Self::Refused => {
+            Self::ConnectionRefused => {
                 "start a collector there, or name another endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, or `Otlp::to` in code)"
             }
             Self::Proxy => "check HTTPS_PROXY and HTTP_PROXY, or name the endpoint's host in NO_PROXY",
@@ -224,7 +230,7 @@ impl CauseKind {
                  address and what a firewall drops"
             }
             Self::Tls => "check the certificate of the endpoint and the roots this machine trusts",
-            Self::TlsSetUp => {
+            Self::TlsSetup => {
                 "look at the feature `tls` of logbridge, and at OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and \
                  …_CLIENT_KEY"
             }
@@ -246,18 +252,18 @@ mod tests {
 
     #[test]
     fn a_servers_words_are_cut_and_stay_on_one_line() {
-        assert_eq!(server_words(" bad\nkey\u{1b}[2J "), r"bad\nkey\u{1b}[2J");
+        assert_eq!(server_text(" bad\nkey\u{1b}[2J "), r"bad\nkey\u{1b}[2J");
         for long in ["é".repeat(1 << 20), "\u{1b}".repeat(1 << 20), "\u{202e}".repeat(WORDS)] {
-            let words = server_words(&long);
+            let words = server_text(&long);
             assert!(words.chars().count() <= WORDS && words.ends_with('…'), "{words}");
         }
         let whole = "é".repeat(WORDS);
-        assert_eq!(server_words(&whole), whole);
+        assert_eq!(server_text(&whole), whole);
     }
 
     #[test]
     fn causes_with_the_same_status_have_the_same_key() {
-        let cause = |status, text: &str| Cause::new(CauseKind::Final, text).with_status(Some(status));
+        let cause = |status, text: &str| Cause::new(CauseKind::Rejected, text).with_status(Some(status));
         assert_eq!(cause(500, "request 1").key(), cause(500, "request 2").key());
         assert_ne!(cause(500, "request 1").key(), cause(501, "request 1").key());
     }

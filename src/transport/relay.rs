@@ -14,14 +14,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full, Limited};
 
-use super::client::{Client, Kind};
+use super::client::{Client, ConnectionKey};
 use super::http::without_credentials;
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{ANSWER_BYTES, answer, cause, grpc};
+use super::{MAX_RESPONSE_BYTES, client_error, grpc, response};
 use crate::config::{Protocol, Proxy, Route};
 
 /// What is between two neighbours only.
-const OF_A_CONNECTION: [HeaderName; 13] = [
+const HOP_BY_HOP: [HeaderName; 13] = [
     CONNECTION,
     CONTENT_LENGTH,
     COOKIE,
@@ -38,7 +38,7 @@ const OF_A_CONNECTION: [HeaderName; 13] = [
 ];
 
 /// Without these nobody could read a body.
-const OF_THE_BODY: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
+const BODY_HEADERS: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
 
 /// Passes requests of one kind on to one URL.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct Relay {
 
 /// An answer from there, in memory.
 #[derive(Debug)]
-pub(crate) struct Relayed {
+pub(crate) struct RelayedResponse {
     pub(crate) head: Response<()>,
     pub(crate) body: Bytes,
     pub(crate) trailers: Option<HeaderMap>,
@@ -69,30 +69,35 @@ impl Relay {
         let http2 = Route { protocol: Protocol::Grpc, ..route.clone() };
         let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
         Self {
-            http: Client::new(&Kind::of(&http)),
-            http2: Client::new(&Kind::of(&http2)),
+            http: Client::new(&ConnectionKey::of(&http)),
+            http2: Client::new(&ConnectionKey::of(&http2)),
             uri: without_credentials(route.endpoint.uri()),
             proxy: route.proxy.clone(),
-            authorization: authorization.filter(|_| Kind::of(&http).is_forwarded()),
+            authorization: authorization.filter(|_| ConnectionKey::of(&http).is_forwarded()),
             timeout: route.timeout,
         }
     }
 
     /// Passes on a request of HTTP.
-    pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+    pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<RelayedResponse, Cause> {
         let mut request = self.request(self.uri.clone(), headers, body);
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let relayed = self.exchange(&self.http, request).await?;
-        Ok(Relayed {
-            outcome: answer::outcome(relayed.head.status(), relayed.head.headers(), &relayed.body),
+        Ok(RelayedResponse {
+            outcome: response::classify(relayed.head.status(), relayed.head.headers(), &relayed.body),
             ..relayed
         })
     }
 
     /// Passes on a request of gRPC to this method of the same server.
-    pub(crate) async fn call(&self, method: &'static str, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+    pub(crate) async fn call(
+        &self,
+        method: &'static str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<RelayedResponse, Cause> {
         let mut parts = self.uri.clone().into_parts();
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static(method));
         let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
@@ -101,8 +106,8 @@ impl Relay {
         // Of this one a client of gRPC may not be deprived.
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
         let relayed = self.exchange(&self.http2, request).await?;
-        let outcome = grpc::outcome(&relayed.head, relayed.trailers.as_ref(), &relayed.body);
-        Ok(Relayed { outcome, ..relayed })
+        let outcome = grpc::classify(&relayed.head, relayed.trailers.as_ref(), &relayed.body);
+        Ok(RelayedResponse { outcome, ..relayed })
     }
 
     fn request(&self, uri: Uri, headers: &HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
@@ -113,20 +118,26 @@ impl Relay {
         request
     }
 
-    async fn exchange(&self, client: &Client<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Relayed, Cause> {
+    async fn exchange(
+        &self,
+        client: &Client<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<RelayedResponse, Cause> {
         let exchanged = async {
             let answer = client
                 .request(request)
-                .map_err(|why| Cause::new(CauseKind::TlsSetUp, why))?
+                .map_err(|why| Cause::new(CauseKind::TlsSetup, why))?
                 .await
-                .map_err(|error| of(cause::outcome(&error)))?;
+                .map_err(|error| of(client_error::classify(&error)))?;
             let (mut parts, body) = answer.into_parts();
-            let whole =
-                Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| of(cause::outcome(&*error)))?;
+            let whole = Limited::new(body, MAX_RESPONSE_BYTES)
+                .collect()
+                .await
+                .map_err(|error| of(client_error::classify(&*error)))?;
             let trailers = whole.trailers().cloned();
             parts.headers = end_to_end(parts.headers);
             let head = Response::from_parts(parts, ());
-            Ok(Relayed { head, body: whole.to_bytes(), trailers, outcome: Outcome::Delivered })
+            Ok(RelayedResponse { head, body: whole.to_bytes(), trailers, outcome: Outcome::Delivered })
         };
         let exchanged = match tokio::time::timeout(self.timeout, exchanged).await {
             Ok(exchanged) => exchanged,
@@ -150,14 +161,14 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     let named =
         headers.get_all(CONNECTION).iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
     // What the message itself is made of cannot be hidden so.
-    let named = named.filter_map(|name| name.trim().parse().ok()).filter(|name| !OF_THE_BODY.contains(name));
-    for name in named.collect::<Vec<HeaderName>>().iter().chain(&OF_A_CONNECTION) {
+    let named = named.filter_map(|name| name.trim().parse().ok()).filter(|name| !BODY_HEADERS.contains(name));
+    for name in named.collect::<Vec<HeaderName>>().iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
     headers
 }
 
-impl Relayed {
+impl RelayedResponse {
     /// The status that the client gets to see.
     pub(crate) fn status(&self) -> StatusCode {
         self.head.status()

@@ -1,6 +1,6 @@
 //! OTLP/gRPC by tonic, over our own connections, with a codec that passes bytes through.
 
-mod answer;
+mod response;
 mod status;
 
 use std::cell::{Cell, RefCell};
@@ -16,17 +16,17 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-use self::answer::{Seen, Sight};
-use super::client::{Client, Kind};
+use self::response::{ObservedResponse, ResponseObserver};
+use super::client::{Client, ConnectionKey};
 use super::compress;
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{ANSWER_BYTES, headers, refuses};
+use super::{MAX_RESPONSE_BYTES, headers, refuses};
 use crate::config::{Compression, Route};
 use crate::signal::Signal;
 
 /// One byte more than what servers allow by default: tonic's text for a message that is too long names the limit, and so
 /// tells a request that is too long there from an answer that is too long here.
-const ANSWER_LIMIT: usize = ANSWER_BYTES + 1;
+const MESSAGE_LIMIT: usize = MAX_RESPONSE_BYTES + 1;
 
 /// A client of one endpoint.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Grpc {
         match tokio::time::timeout(self.route.timeout, self.try_compressed(body, encoding)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
-                self.client.replace(Client::new(&Kind::of(&self.route)));
+                self.client.replace(Client::new(&ConnectionKey::of(&self.route)));
                 Outcome::timeout(self.route.timeout)
             }
         }
@@ -77,7 +77,7 @@ impl Grpc {
             None => body,
             Some(encoding) => match compress::decompress(encoding.to_str().unwrap_or_default(), &body) {
                 Ok(plain) => plain.into(),
-                Err(error) => return Outcome::not_plain(error),
+                Err(error) => return Outcome::cannot_decompress(error),
             },
         };
         let compression = self.compression.get();
@@ -86,7 +86,7 @@ impl Grpc {
             return first;
         }
         let (second, _) = self.exchange(body, Compression::None).await;
-        if second.is_taken() {
+        if second.is_accepted() {
             self.compression.set(Compression::None);
             refuses(compression, &self.route.endpoint, &first);
         }
@@ -95,11 +95,11 @@ impl Grpc {
 
     /// The outcome, and whether the request was refused as something that cannot be read.
     async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, bool) {
-        let sight = Sight::default();
+        let observer = ResponseObserver::default();
         let timeout = self.route.timeout;
-        let service = Service { client: self.client.borrow().clone(), sight: sight.clone(), timeout };
+        let service = Service { client: self.client.borrow().clone(), observer: observer.clone(), timeout };
         let mut client = tonic::client::Grpc::with_origin(service, self.route.endpoint.uri().clone())
-            .max_decoding_message_size(ANSWER_LIMIT)
+            .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(usize::MAX);
         match compression {
             #[cfg(feature = "gzip")]
@@ -111,19 +111,19 @@ impl Grpc {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.route.timeout);
-        match client.unary(request, self.path.clone(), Bytewise).await {
+        match client.unary(request, self.path.clone(), BytesCodec).await {
             Ok(answer) => {
                 self.has_answered.set(true);
                 (status::success(&answer.into_inner()), false)
             }
             Err(status) => {
-                let seen = sight.take();
+                let seen = observer.take();
                 (self.failure(&status, &seen), status::is_unreadable(&status, &seen))
             }
         }
     }
 
-    fn failure(&self, status: &Status, seen: &Seen) -> Outcome {
+    fn failure(&self, status: &Status, seen: &ObservedResponse) -> Outcome {
         let mut outcome = status::failure(status, seen);
         let said = outcome.cause().map_or("", |cause| cause.text.as_str());
         // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
@@ -151,16 +151,19 @@ impl Grpc {
 
 /// What an answer means that somebody else asked for: its head, its trailers, its framed message.
 #[cfg(feature = "cli")]
-pub(super) fn outcome(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
-    let mut found = trailers.filter(|trailers| trailers.contains_key(answer::STATUS)).unwrap_or(head.headers()).clone();
+pub(super) fn classify(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
+    let mut found =
+        trailers.filter(|trailers| trailers.contains_key(response::STATUS)).unwrap_or(head.headers()).clone();
     // tonic panics where these are not base64.
-    found.remove(answer::DETAILS);
-    let Some(code) = found.get(answer::STATUS).map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned()) else {
-        return super::answer::outcome(head.status(), head.headers(), body);
+    found.remove(response::DETAILS);
+    let Some(code) = found.get(response::STATUS).map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned())
+    else {
+        return super::response::classify(head.status(), head.headers(), body);
     };
     match Status::from_header_map(&found) {
         Some(status) if status.code() != tonic::Code::Ok => {
-            let seen = Seen { status: Some(code), has_head: true, is_grpc: true, ..Seen::default() };
+            let seen =
+                ObservedResponse { status: Some(code), has_head: true, is_grpc: true, ..ObservedResponse::default() };
             status::failure(&status, &seen)
         }
         _ => status::success(body.get(5..).unwrap_or_default()),
@@ -170,21 +173,21 @@ pub(super) fn outcome(head: &http::Response<()>, trailers: Option<&HeaderMap>, b
 /// The client as tonic calls it, for one request.
 struct Service {
     client: Client<Body>,
-    sight: Sight,
+    observer: ResponseObserver,
     timeout: Duration,
 }
 
 /// What keeps a client from being one.
 #[derive(Debug)]
-struct Broken(String);
+struct NoTls(String);
 
-impl std::fmt::Display for Broken {
+impl std::fmt::Display for NoTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Error for Broken {}
+impl Error for NoTls {}
 
 impl tower_service::Service<http::Request<Body>> for Service {
     type Response = http::Response<Body>;
@@ -197,16 +200,16 @@ impl tower_service::Service<http::Request<Body>> for Service {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let answer = self.client.request(request);
-        let (sight, timeout) = (self.sight.clone(), self.timeout);
-        Box::pin(async move { answer::readable(answer.map_err(Broken)?.await?, sight, timeout).await })
+        let (observer, timeout) = (self.observer.clone(), self.timeout);
+        Box::pin(async move { response::prepare_for_tonic(answer.map_err(NoTls)?.await?, observer, timeout).await })
     }
 }
 
 /// Messages are encoded before and read after: tonic moves bytes.
 #[derive(Clone, Copy, Debug)]
-struct Bytewise;
+struct BytesCodec;
 
-impl Codec for Bytewise {
+impl Codec for BytesCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
@@ -221,7 +224,7 @@ impl Codec for Bytewise {
     }
 }
 
-impl Encoder for Bytewise {
+impl Encoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -231,7 +234,7 @@ impl Encoder for Bytewise {
     }
 }
 
-impl Decoder for Bytewise {
+impl Decoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 

@@ -5,10 +5,10 @@ use std::error::Error;
 use http::StatusCode;
 use tonic::{Code, Status};
 
-use super::super::cause;
-use super::super::outcome::{Cause, CauseKind, Outcome, server_words};
-use super::answer::Seen;
-use super::{ANSWER_LIMIT, Broken};
+use super::super::client_error;
+use super::super::outcome::{Cause, CauseKind, Outcome, server_text};
+use super::response::ObservedResponse;
+use super::{MESSAGE_LIMIT, NoTls};
 use crate::ledger::RejectReason;
 use crate::otlp::{read_export_response, read_retry_info};
 
@@ -31,22 +31,22 @@ pub(super) fn success(answer: &[u8]) -> Outcome {
 }
 
 /// What any other answer means, and why there is none.
-pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
+pub(super) fn failure(status: &Status, seen: &ObservedResponse) -> Outcome {
     if let Some((_, outcome)) = &seen.refusal {
         return outcome.clone();
     }
     // What never reached a gRPC server: the connection, TLS, another protocol.
     if let Some(error) = status.source() {
-        if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<Broken>()) {
-            return Outcome::Retry { cause: Cause::new(CauseKind::TlsSetUp, &broken.0), after: None };
+        if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<NoTls>()) {
+            return Outcome::Retry { cause: Cause::new(CauseKind::TlsSetup, &broken.0), after: None };
         }
         if chain(error).any(|error| error.is::<hyper_util::client::legacy::Error>() || error.is::<hyper::Error>()) {
-            return cause::outcome(error);
+            return client_error::classify(error);
         }
     }
     let Some(code) = seen.status.as_deref().filter(|code| *code != OK) else { return unreadable(status, seen) };
     let cause = |kind, what: &str| Cause::new(kind, describe(status, code, what)).with_status(code.parse().ok());
-    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
+    let refused = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
     let too_large = || refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it");
     let said = status.message();
     let after = read_retry_info(&seen.details);
@@ -56,7 +56,7 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
         Code::OutOfRange if said.contains("message length too large") => too_large(),
         Code::ResourceExhausted if after.is_none() => refused(
             RejectReason::OtherStatus,
-            CauseKind::Exhausted,
+            CauseKind::ResourceExhausted,
             "it has no room, and does not say that this passes",
         ),
         Code::Cancelled
@@ -66,19 +66,19 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after },
-        Code::InvalidArgument => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
+        Code::InvalidArgument => refused(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request"),
         Code::Unauthenticated | Code::PermissionDenied => {
             refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials")
         }
         Code::Unimplemented => {
             refused(RejectReason::NotFound, CauseKind::Unimplemented, "nothing takes this signal there")
         }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
+        _ => refused(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
     }
 }
 
 /// Whether the endpoint refused the request as one that it cannot read, which may be due to its compression.
-pub(super) fn is_unreadable(status: &Status, seen: &Seen) -> bool {
+pub(super) fn is_unreadable(status: &Status, seen: &ObservedResponse) -> bool {
     match &seen.refusal {
         Some((status, _)) => matches!(*status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE),
         None => seen.status.is_some() && status.code() == Code::Unimplemented,
@@ -86,38 +86,38 @@ pub(super) fn is_unreadable(status: &Status, seen: &Seen) -> bool {
 }
 
 /// The server has said nothing, or OK, and tonic says what it could not read.
-fn unreadable(status: &Status, seen: &Seen) -> Outcome {
+fn unreadable(status: &Status, seen: &ObservedResponse) -> Outcome {
     let said = status.message();
     let unconfirmed = |text: String| Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text) };
-    if said.contains(&format!("the limit is: {ANSWER_LIMIT} bytes")) {
+    if said.contains(&format!("the limit is: {MESSAGE_LIMIT} bytes")) {
         return unconfirmed("it answered with more than 4 MiB, which is no OTLP answer".to_owned());
     }
     match &seen.status {
         Some(_) if said.contains("Missing response message") => {
             unconfirmed("it answered OK without a message".to_owned())
         }
-        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", server_words(said))),
+        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", server_text(said))),
         None if !seen.is_grpc => {
-            let text = format!("it does not answer as a gRPC server does: {}", server_words(said));
-            Outcome::Refused { reason: RejectReason::OtherStatus, cause: Cause::new(CauseKind::Protocol, text) }
+            let text = format!("it does not answer as a gRPC server does: {}", server_text(said));
+            Outcome::Rejected { reason: RejectReason::OtherStatus, cause: Cause::new(CauseKind::Protocol, text) }
         }
         // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
         None if TRUNCATED.iter().any(|words| said.contains(words)) => {
             let text = "the answer broke off before its status".to_owned();
             Outcome::Retry { cause: Cause::new(CauseKind::Interrupted, text), after: None }
         }
-        None => unconfirmed(format!("its answer cannot be read: {}", server_words(said))),
+        None => unconfirmed(format!("its answer cannot be read: {}", server_text(said))),
     }
 }
 
 /// Code, what it means, and the server's own words.
 fn describe(status: &Status, code: &str, what: &str) -> String {
-    let said = server_words(status.message());
+    let said = server_text(status.message());
     let said = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };
     match status.code() {
         // What tonic makes of every code that it does not know.
         Code::Unknown if code != UNKNOWN => {
-            format!("it answered with the status {} ({what}){said}", server_words(code))
+            format!("it answered with the status {} ({what}){said}", server_text(code))
         }
         known => format!("it answered {} ({what}){said}", name(known)),
     }
@@ -163,7 +163,7 @@ mod tests {
 
     fn of_details(code: Code, said: &str, details: &[u8]) -> Outcome {
         let status = Some((code as i32).to_string());
-        let seen = Seen { status, details: details.to_vec(), is_grpc: true, has_head: true, refusal: None };
+        let seen = ObservedResponse { status, details: details.to_vec(), is_grpc: true, has_head: true, refusal: None };
         failure(&Status::new(code, said), &seen)
     }
 
@@ -188,7 +188,7 @@ mod tests {
             (Code::Internal, RejectReason::OtherStatus),
             (Code::Unknown, RejectReason::OtherStatus),
         ] {
-            assert!(matches!(of(code, "no"), Outcome::Refused { reason: r, .. } if r == reason), "{code:?}");
+            assert!(matches!(of(code, "no"), Outcome::Rejected { reason: r, .. } if r == reason), "{code:?}");
         }
     }
 
@@ -202,11 +202,12 @@ mod tests {
             ),
         ] {
             let outcome = of(code, said);
-            assert!(matches!(outcome, Outcome::Refused { reason: RejectReason::TooLarge, .. }), "{outcome:?}");
+            assert!(matches!(outcome, Outcome::Rejected { reason: RejectReason::TooLarge, .. }), "{outcome:?}");
         }
-        let here =
-            format!("Error, decoded message length too large: found 5000000 bytes, the limit is: {ANSWER_LIMIT} bytes");
-        let outcome = failure(&Status::new(Code::OutOfRange, here), &Seen::default());
+        let here = format!(
+            "Error, decoded message length too large: found 5000000 bytes, the limit is: {MESSAGE_LIMIT} bytes"
+        );
+        let outcome = failure(&Status::new(Code::OutOfRange, here), &ObservedResponse::default());
         assert!(matches!(outcome, Outcome::Unconfirmed { .. }), "the answer was");
     }
 

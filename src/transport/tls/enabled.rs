@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::Connector;
-use super::outcome::{Cause, CauseKind, server_words};
+use super::outcome::{Cause, CauseKind, server_text};
 use crate::config::Tls;
 
 pub(super) type TlsConnector = HttpsConnector<Connector>;
@@ -75,7 +75,7 @@ fn certificates(pem: &[u8], variable: &str) -> Result<Vec<CertificateDer<'static
 pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     Some(match tls_error(error)? {
         rustls::Error::InvalidMessage(_) => Cause::new(CauseKind::NotTls, "this port does not speak TLS"),
-        error => Cause::new(CauseKind::Tls, format!("TLS: {}", server_words(&error.to_string()))),
+        error => Cause::new(CauseKind::Tls, format!("TLS: {}", server_text(&error.to_string()))),
     })
 }
 

@@ -9,45 +9,45 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Body;
 
-use super::ANSWER_BYTES;
-use super::outcome::{Cause, CauseKind, Outcome, server_words};
+use super::MAX_RESPONSE_BYTES;
+use super::outcome::{Cause, CauseKind, Outcome, server_text};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
 use crate::otlp::{ExportResponse, read_export_response};
 
 /// Longer texts that are no OTLP answer confirm nothing.
-const SHORT: usize = 64;
+const SHORT_TEXT_BYTES: usize = 64;
 
 /// How long the body of a refusal may take: it only has words, and the status is known.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What there is of the body of a refusal: nothing, where it breaks off, does not end, or takes too long for a request
 /// that may take this long as a whole.
-pub(super) async fn words<B>(body: B, timeout: Duration) -> Collected<Bytes>
+pub(super) async fn read_error_body<B>(body: B, timeout: Duration) -> Collected<Bytes>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = Limited::new(body, ANSWER_BYTES).collect();
-    match tokio::time::timeout(PATIENCE.min(timeout / 4), body).await {
+    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect();
+    match tokio::time::timeout(ERROR_BODY_TIMEOUT.min(timeout / 4), body).await {
         Ok(Ok(words)) => words,
         _ => Collected::default(),
     }
 }
 
 /// The outcome of a request that was answered.
-pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if status.is_success() {
         return success(status, headers, body);
     }
     let cause =
         |kind, what: &str| Cause::new(kind, describe(status, what, headers, body)).with_status(Some(status.as_u16()));
-    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
+    let refused = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
     match status.as_u16() {
         429 | 502..=504 => {
             Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after: retry_after(headers) }
         }
-        400 => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
+        400 => refused(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request"),
         401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
         404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal at this path"),
         407 => refused(RejectReason::Auth, CauseKind::Proxy, "the proxy wants other credentials"),
@@ -58,15 +58,15 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
                 Some(to) => {
                     // In this order: a password may have anything in it.
                     let to = redact_url(to);
-                    let to = server_words(to.split('#').next().unwrap_or_default());
+                    let to = server_text(to.split('#').next().unwrap_or_default());
                     format!("it redirects to {to} ({code}), which is never followed")
                 }
                 None => format!("it answered {code}, a redirect, without saying where to"),
             };
             let cause = Cause::new(CauseKind::Redirect, text).with_status(Some(status.as_u16()));
-            Outcome::Refused { reason: RejectReason::Redirect, cause }
+            Outcome::Rejected { reason: RejectReason::Redirect, cause }
         }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
+        _ => refused(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
     }
 }
 
@@ -77,7 +77,7 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         "application/json" => read_json(body),
         "application/x-protobuf" => read_export_response(body),
         // `OK` and the like; a page is longer or begins with a tag.
-        _ if body.len() <= SHORT && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
+        _ if body.len() <= SHORT_TEXT_BYTES && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
             Some(ExportResponse::default())
         }
         _ => None,
@@ -88,13 +88,13 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
             let kind = if content_type.is_empty() {
                 "bytes without a content type".to_owned()
             } else {
-                server_words(content_type)
+                server_text(content_type)
             };
             let encoding =
                 headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
             // Nothing asked for that.
             let encoding =
-                encoding.map_or_else(String::new, |encoding| format!(" compressed by {}", server_words(encoding)));
+                encoding.map_or_else(String::new, |encoding| format!(" compressed by {}", server_text(encoding)));
             // The content type may be right.
             let which = if kind.starts_with("application/") { " and a body that is no" } else { ", which is no" };
             let text = format!("it answered {} with {kind}{encoding}{which} OTLP answer", status.as_u16());
@@ -141,7 +141,7 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
     let said = match content_type(headers) {
         "application/x-protobuf" | "application/grpc" => String::new(),
-        _ => server_words(&String::from_utf8_lossy(body)),
+        _ => server_text(&String::from_utf8_lossy(body)),
     };
     let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
@@ -175,7 +175,7 @@ mod tests {
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Outcome {
         let headers =
             headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        outcome(StatusCode::from_u16(status).expect("a status"), &headers.collect(), body.as_bytes())
+        classify(StatusCode::from_u16(status).expect("a status"), &headers.collect(), body.as_bytes())
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_redirect_shows_no_secret() {
-        let Outcome::Refused { cause, .. } = answer(302, &[("location", "http://u:s3cret@x/y?k=s3cret#s3cret")], "")
+        let Outcome::Rejected { cause, .. } = answer(302, &[("location", "http://u:s3cret@x/y?k=s3cret#s3cret")], "")
         else {
             panic!("refused")
         };
@@ -246,7 +246,7 @@ mod tests {
             (500, RejectReason::OtherStatus),
             (307, RejectReason::Redirect),
         ] {
-            assert!(matches!(answer(status, &[], ""), Outcome::Refused { reason: r, .. } if r == reason), "{status}");
+            assert!(matches!(answer(status, &[], ""), Outcome::Rejected { reason: r, .. } if r == reason), "{status}");
         }
         for status in [429, 502, 503, 504] {
             assert!(matches!(answer(status, &[], ""), Outcome::Retry { after: None, .. }), "{status}");
@@ -257,11 +257,11 @@ mod tests {
 
     #[test]
     fn the_servers_words_are_quoted_when_they_are_words() {
-        let Outcome::Refused { cause, .. } = answer(401, &[("content-type", "text/plain")], "bad key\n") else {
+        let Outcome::Rejected { cause, .. } = answer(401, &[("content-type", "text/plain")], "bad key\n") else {
             panic!("refused")
         };
         assert_eq!(cause.text, "it answered 401 Unauthorized (it refused the credentials): \"bad key\"");
-        let Outcome::Refused { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
+        let Outcome::Rejected { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
         assert_eq!(cause.text, "it answered 404 Not Found (nothing takes this signal at this path)");
     }
 

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::io;
 
-use super::outcome::{Cause, CauseKind, Outcome, server_words};
+use super::outcome::{Cause, CauseKind, Outcome, server_text};
 use super::tls;
 
 /// What becomes of a request that ended with this error: what is sent again meets the same head again.
-pub(super) fn outcome(error: &(dyn Error + 'static)) -> Outcome {
+pub(super) fn classify(error: &(dyn Error + 'static)) -> Outcome {
     match of_client_error(error) {
         cause if cause.kind == CauseKind::NotOtlp => Outcome::Unconfirmed { cause },
         cause => Outcome::Retry { cause, after: None },
@@ -54,9 +54,9 @@ fn of_client_error(error: &(dyn Error + 'static)) -> Cause {
 fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
     let kind = match error.kind() {
         // EBADF and ENOTSOCK, whose number is another one elsewhere; EMFILE and ENFILE. They have no kinds of their own.
-        _ if cfg!(unix) && (error.raw_os_error() == Some(9) || is_not_a_socket(error)) => CauseKind::Closed,
-        _ if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) => CauseKind::Descriptors,
-        io::ErrorKind::ConnectionRefused => CauseKind::Refused,
+        _ if cfg!(unix) && (error.raw_os_error() == Some(9) || is_not_a_socket(error)) => CauseKind::DescriptorClosed,
+        _ if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) => CauseKind::OutOfDescriptors,
+        io::ErrorKind::ConnectionRefused => CauseKind::ConnectionRefused,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => {
             CauseKind::Unreachable
         }
@@ -65,8 +65,8 @@ fn of_io_error(error: &io::Error, chain: &[&(dyn Error + 'static)]) -> Cause {
         _ => CauseKind::Interrupted,
     };
     let text = match kind {
-        CauseKind::Refused => "connection refused: nothing listens there".to_owned(),
-        CauseKind::Closed => {
+        CauseKind::ConnectionRefused => "connection refused: nothing listens there".to_owned(),
+        CauseKind::DescriptorClosed => {
             format!("the program has closed descriptors of logbridge: {}", innermost(chain))
         }
         _ => innermost(chain),
@@ -84,5 +84,5 @@ fn find<'a, T: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&
 
 /// The text of the last error of the chain: the others only say which layer it came through. It may quote the server.
 fn innermost(chain: &[&(dyn Error + 'static)]) -> String {
-    chain.last().map(|error| server_words(&error.to_string())).unwrap_or_default()
+    chain.last().map(|error| server_text(&error.to_string())).unwrap_or_default()
 }

@@ -20,8 +20,8 @@ use http::{Response, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tonic::body::Body;
 
-use super::super::answer;
 use super::super::outcome::Outcome;
+use super::super::response;
 
 pub(super) const STATUS: &str = "grpc-status";
 pub(super) const DETAILS: &str = "grpc-status-details-bin";
@@ -34,7 +34,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What was seen of an answer, whatever tonic makes of it.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct ObservedResponse {
     /// The status as the server wrote it.
     pub(super) status: Option<String>,
     /// A `google.rpc.Status`, where there is one that can be read.
@@ -49,15 +49,15 @@ pub(super) struct Seen {
 
 /// What was seen so far: the body of an answer goes on writing it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sight(Arc<Mutex<Seen>>);
+pub(super) struct ResponseObserver(Arc<Mutex<ObservedResponse>>);
 
-impl Sight {
+impl ResponseObserver {
     /// What was seen: nothing is after this.
-    pub(super) fn take(&self) -> Seen {
+    pub(super) fn take(&self) -> ObservedResponse {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, ObservedResponse> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,52 +72,52 @@ impl Sight {
     }
 }
 
-/// Stands for an answer that is kept in [`Seen::refusal`].
+/// Stands for an answer that is kept in [`ObservedResponse::refusal`].
 #[derive(Debug)]
-struct NoGrpc;
+struct NotGrpc;
 
-impl std::fmt::Display for NoGrpc {
+impl std::fmt::Display for NotGrpc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an answer without a status of gRPC")
     }
 }
 
-impl Error for NoGrpc {}
+impl Error for NotGrpc {}
 
 /// The answer as tonic can read it; `Err` where it is none of gRPC. `timeout` is that of the whole request.
-pub(super) async fn readable(
+pub(super) async fn prepare_for_tonic(
     answer: Response<Incoming>,
-    sight: Sight,
+    observer: ResponseObserver,
     timeout: Duration,
 ) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
     let (mut head, body) = answer.into_parts();
-    sight.note(&mut head.headers);
+    observer.note(&mut head.headers);
     let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     {
-        let mut seen = sight.lock();
+        let mut seen = observer.lock();
         seen.has_head = true;
         seen.is_grpc = content_type.starts_with(b"application/grpc");
     }
     if head.status.is_success() || head.headers.contains_key(STATUS) {
-        return Ok(Response::from_parts(head, Body::new(Mended { body, sight })));
+        return Ok(Response::from_parts(head, Body::new(ObservedBody { body, observer })));
     }
-    let collected = answer::words(body, timeout).await;
+    let collected = response::read_error_body(body, timeout).await;
     // A server of gRPC may say so at the end.
     if collected.trailers().is_some_and(|trailers| trailers.contains_key(STATUS)) {
-        return Ok(Response::from_parts(head, Body::new(Mended { body: collected, sight })));
+        return Ok(Response::from_parts(head, Body::new(ObservedBody { body: collected, observer })));
     }
-    let outcome = answer::outcome(head.status, &head.headers, &collected.to_bytes());
-    sight.lock().refusal = Some((head.status, outcome));
-    Err(NoGrpc.into())
+    let outcome = response::classify(head.status, &head.headers, &collected.to_bytes());
+    observer.lock().refusal = Some((head.status, outcome));
+    Err(NotGrpc.into())
 }
 
 /// A body whose trailers tonic can read.
-struct Mended<B> {
+struct ObservedBody<B> {
     body: B,
-    sight: Sight,
+    observer: ResponseObserver,
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Mended<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ObservedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -126,7 +126,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Mended<B> {
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
-            self.sight.note(trailers);
+            self.observer.note(trailers);
         }
         Poll::Ready(frame)
     }
