@@ -1,5 +1,7 @@
-//! A value as serde shows it, recorded once: the application's `Serialize` and `Display` run once, whatever the number of
-//! destinations, and never follow a value deeper than the stack allows.
+//! Captures a key-value of `log` once for all destinations.
+//!
+//! The application's `Serialize` or `Display` runs once, whatever the number of destinations. A value is not followed deeper
+//! than the stack allows.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,16 +12,15 @@ use serde::ser::{
     SerializeTupleStruct as _, SerializeTupleVariant as _,
 };
 
-use super::record::text_of;
 use super::serde_value::SerializeError;
-use super::value::{MAX_DEPTH, TOO_DEEP};
+use super::value::{MAX_DEPTH, TOO_DEEP, text_of};
 
-/// How many levels are recorded: more than the encoder follows, wrappers included.
+/// The maximum number of captured levels, wrappers included. The encoder follows fewer.
 const MAX_LEVELS: u8 = 160;
-/// How many levels a person reads on a line.
-const SHOWN_LEVELS: u8 = 100;
+/// The maximum number of levels that the console shows.
+const MAX_SHOWN_LEVELS: u8 = 100;
 
-/// A recorded value.
+/// A captured value: the calls that its `Serialize` made, ready to be replayed.
 #[derive(Debug)]
 pub(crate) struct CapturedValue {
     value: Node,
@@ -28,7 +29,7 @@ pub(crate) struct CapturedValue {
 }
 
 impl CapturedValue {
-    /// Records the value. `None` if its own `Serialize` fails.
+    /// Captures a value. Returns `None` if its `Serialize` fails.
     pub(crate) fn new(value: &kv::Value<'_>) -> Option<Self> {
         let (levels, by_sval) = (Cell::new(0), Cell::new(false));
         let recorder = NodeSerializer { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
@@ -36,7 +37,7 @@ impl CapturedValue {
         Some(Self { value, levels: levels.get(), by_sval: by_sval.get() })
     }
 
-    /// The text of a value that was captured by its `Display` or `Debug`.
+    /// Returns the text of a value that `log` captured by its `Display` or `Debug`.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Node::Formatted(text) => Some(text),
@@ -44,14 +45,13 @@ impl CapturedValue {
         }
     }
 
-    /// The value for a formatter that knows nothing of what was recorded from `original`.
+    /// Returns the value for a formatter, which must print it as it would print `original`.
     ///
-    /// Two kinds of values are lent as they are, so that the text stays what it is: those of sval, which has a text form of
-    /// its own; and a text or float, which one of the facade's own types shows differently from one that a type serializes
-    /// to, and nothing tells them apart.
+    /// Two kinds of values are returned as the original. Values of sval have a text format of their own. `log` formats its
+    /// own text and floats differently from serialized ones, and a captured value cannot tell them apart.
     pub(crate) fn to_display_value<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
         match &self.value {
-            _ if self.levels > SHOWN_LEVELS => TOO_DEEP.into(),
+            _ if self.levels > MAX_SHOWN_LEVELS => TOO_DEEP.into(),
             _ if self.by_sval => original.clone(),
             Node::Char(_) | Node::F64(_) | Node::Str(_) => original.clone(),
             Node::Bool(value) => (*value).into(),
@@ -74,7 +74,7 @@ type Name = &'static str;
 type Variant = (Name, u32, Name);
 type Entries = Vec<(Name, Node)>;
 
-/// One call of serde's data model.
+/// One value of the serde data model.
 #[derive(Debug)]
 enum Node {
     Bool(bool),
@@ -82,7 +82,7 @@ enum Node {
     Char(char),
     F32(f32),
     F64(f64),
-    /// What `collect_str` was given.
+    /// Text formatted by `collect_str`.
     Formatted(String),
     I64(i64),
     I128(i128),
@@ -165,10 +165,11 @@ impl Serialize for Node {
 
 type NodeResult = Result<Node, SerializeError>;
 
+/// A serializer that builds a [`Node`].
 #[derive(Clone, Copy)]
 struct NodeSerializer<'a> {
     level: u8,
-    /// How many of the levels are lists and maps.
+    /// The number of those levels that are lists or maps.
     containers: u8,
     /// The deepest level so far.
     levels: &'a Cell<u8>,
@@ -176,13 +177,14 @@ struct NodeSerializer<'a> {
 }
 
 impl<'a> NodeSerializer<'a> {
-    fn below<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
-        // Once the value is known not to be shown, only what the encoder follows is recorded: a tree may branch without end.
-        let is_left_out = self.levels.get() > SHOWN_LEVELS && self.containers > MAX_DEPTH;
-        if is_left_out || self.level >= MAX_LEVELS {
+    /// Captures a nested value.
+    fn nested<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
+        // A tree may branch without end. Once the value is too deep to be shown, only the levels that the encoder follows are captured.
+        let is_skipped = self.levels.get() > MAX_SHOWN_LEVELS && self.containers > MAX_DEPTH;
+        if is_skipped || self.level >= MAX_LEVELS {
             return Ok(Node::Str(TOO_DEEP.to_owned()));
         }
-        // What lies in a value of sval comes in sval's own types; nothing else tells it from one of serde.
+        // The content of a value of sval has types of sval. Nothing else distinguishes it from a value of serde.
         self.by_sval.set(self.by_sval.get() || std::any::type_name::<T>().contains("sval"));
         let level = self.level + 1;
         self.levels.set(self.levels.get().max(level));
@@ -259,7 +261,7 @@ impl<'a> ser::Serializer for NodeSerializer<'a> {
         serialize_unit_struct(Name) => UnitStruct,
     }
 
-    /// What was captured by its `Display` or `Debug`. serde's own version panics if that returns an error.
+    /// Captures a value by its `Display` or `Debug`. serde's default panics if that fails.
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> NodeResult {
         Ok(Node::Formatted(text_of(&value)))
     }
@@ -269,7 +271,7 @@ impl<'a> ser::Serializer for NodeSerializer<'a> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
-        self.below(value).map(|value| Node::Some(Box::new(value)))
+        self.nested(value).map(|value| Node::Some(Box::new(value)))
     }
 
     fn serialize_unit(self) -> NodeResult {
@@ -281,7 +283,7 @@ impl<'a> ser::Serializer for NodeSerializer<'a> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: Name, value: &T) -> NodeResult {
-        self.below(value).map(|value| Node::NewtypeStruct(name, Box::new(value)))
+        self.nested(value).map(|value| Node::NewtypeStruct(name, Box::new(value)))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -291,7 +293,7 @@ impl<'a> ser::Serializer for NodeSerializer<'a> {
         variant: Name,
         value: &T,
     ) -> NodeResult {
-        self.below(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
+        self.nested(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<ListSerializer<'a>, SerializeError> {
@@ -342,7 +344,7 @@ macro_rules! items {
             type Error = SerializeError;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
-                self.items.push(self.recorder.below(value)?);
+                self.items.push(self.recorder.nested(value)?);
                 Ok(())
             }
 
@@ -367,7 +369,7 @@ macro_rules! structs {
             type Error = SerializeError;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), SerializeError> {
-                self.entries.push((key, self.recorder.below(value)?));
+                self.entries.push((key, self.recorder.nested(value)?));
                 Ok(())
             }
 
@@ -385,13 +387,13 @@ impl ser::SerializeMap for MapSerializer<'_> {
     type Error = SerializeError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
-        self.key = Some(self.recorder.below(key)?);
+        self.key = Some(self.recorder.nested(key)?);
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         let key = self.key.take().unwrap_or(Node::Unit);
-        self.entries.push((key, self.recorder.below(value)?));
+        self.entries.push((key, self.recorder.nested(value)?));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! The module is pure: it does no I/O, reads no clock and has no global state.
 
 mod captured_value;
+mod exception;
 mod json;
 mod json_request;
 mod limits;
@@ -13,6 +14,7 @@ mod request_items;
 mod resource;
 #[cfg(feature = "grpc")]
 mod retry_info;
+mod schema;
 mod serde_value;
 mod span_json;
 #[cfg(not(feature = "traces"))]
@@ -26,13 +28,11 @@ mod view;
 mod wire;
 
 pub(crate) use captured_value::CapturedValue;
+pub(crate) use exception::{causes, error_type};
 pub(crate) use json::write_record_json;
 pub(crate) use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, truncate_span_texts};
-pub(crate) use record::{
-    RecordHeader, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, set_time, severity_number,
-    text_of,
-};
+pub(crate) use record::{RecordHeader, RecordWriter, Scratch, TraceIds, encode_attribute, set_time, severity_number};
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use request::{
     ExportResponse, nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header, read_export_response,
@@ -44,7 +44,7 @@ pub(crate) use retry_info::read_retry_info;
 pub(crate) use serde_value::write_serde;
 pub(crate) use span_json::{attribute_views, status_code_and_message, write_span_json};
 pub(crate) use spans::SpanEncoder;
-pub(crate) use value::ValueWriter;
+pub(crate) use value::{ValueWriter, text_of};
 #[cfg(feature = "cli")]
 pub(crate) use view::read_resource;
 pub(crate) use view::{Hex, RecordView, ScopeView, ValueView};

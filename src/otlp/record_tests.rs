@@ -223,21 +223,3 @@ fn a_map_may_have_many_keys_and_each_once() {
     assert_eq!(entries.len(), 50_000);
     assert!(entries.iter().all(|(key, value)| *value == ValueView::Int(key.parse().unwrap())), "the first value stays");
 }
-
-#[test]
-fn std_errors_have_a_type_and_others_do_not() {
-    assert_eq!(error_type(&std::io::Error::other("x")), Some("std::io::Error"));
-    assert_eq!(error_type(&"x".parse::<i32>().expect_err("no number")), Some("std::num::ParseIntError"));
-    assert_eq!(error_type(&ThirdParty), None);
-}
-
-#[derive(Debug)]
-struct ThirdParty;
-
-impl fmt::Display for ThirdParty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("third party")
-    }
-}
-
-impl std::error::Error for ThirdParty {}

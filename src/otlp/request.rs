@@ -1,49 +1,50 @@
-//! `ExportLogsServiceRequest` gathered from parts that are encoded already, and the answer to it.
+//! `ExportLogsServiceRequest`, assembled from encoded records, and the response to it.
 
+use super::schema::{export_request, export_response, partial_success, resource_items, scope_items};
 use super::wire::{Reader, put_message_header, varint_len};
 
-/// How many bytes a nested message of that length takes, with its one-byte tag.
+/// Returns the size of a nested message including its one-byte tag and its length.
 pub(crate) const fn nested_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
 
 /// Writes the tag and length of a `ResourceLogs` in the request; its `length` bytes follow.
 pub(crate) fn put_resource_logs_header(buf: &mut Vec<u8>, length: usize) {
-    put_message_header(buf, 1, length);
+    put_message_header(buf, export_request::RESOURCES, length);
 }
 
 /// Writes the tag and length of a `ScopeLogs` in its `ResourceLogs`; its `length` bytes follow.
 pub(crate) fn put_scope_logs_header(buf: &mut Vec<u8>, length: usize) {
-    put_message_header(buf, 2, length);
+    put_message_header(buf, resource_items::SCOPES, length);
 }
 
 /// Writes an encoded `LogRecord` into its `ScopeLogs`.
 pub(crate) fn put_log_record(buf: &mut Vec<u8>, record: &[u8]) {
-    put_message_header(buf, 2, record.len());
+    put_message_header(buf, scope_items::ITEMS, record.len());
     buf.extend_from_slice(record);
 }
 
-/// What an `ExportLogsServiceResponse` says.
+/// A decoded `ExportLogsServiceResponse` or `ExportTraceServiceResponse`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ExportResponse {
     pub(crate) rejected: u64,
     pub(crate) message: String,
 }
 
-/// Reads the answer in protobuf; `None` where the bytes are no such message.
+/// Decodes a response in protobuf. Returns `None` if the bytes are not such a message.
 pub(crate) fn read_export_response(body: &[u8]) -> Option<ExportResponse> {
     let mut response = ExportResponse::default();
     let mut reader = Reader::new(body);
     for (field, value) in &mut reader {
-        if field != 1 {
+        if field != export_response::PARTIAL_SUCCESS {
             continue;
         }
         let mut partial = Reader::new(value.bytes());
         for (field, value) in &mut partial {
             match field {
-                // Less than none says nothing.
-                1 => response.rejected = u64::try_from(value.number() as i64).ok()?,
-                2 => response.message = value.text().into_owned(),
+                // A negative number is invalid.
+                partial_success::REJECTED => response.rejected = u64::try_from(value.number() as i64).ok()?,
+                partial_success::ERROR_MESSAGE => response.message = value.text().into_owned(),
                 _ => {}
             }
         }

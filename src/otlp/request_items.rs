@@ -1,32 +1,29 @@
-//! Cuts an encoded `ExportLogsServiceRequest` or `ExportTraceServiceRequest`: some of its items, under the same resources
-//! and scopes. Nothing below an item is decoded.
+//! Selects and describes items of an encoded `ExportLogsServiceRequest` or `ExportTraceServiceRequest`.
 //!
-//! Constraints:
-//! * Both requests have the same field numbers: resources are field 1 of the request, scopes field 2 of a resource, items
-//!   field 2 of a scope.
-//! * What is no resource, scope or item is copied as it is, also where nothing here knows it.
-//! * A scope without items is retained out, and a resource without scopes.
+//! [`retain_items`] does not decode the items. It copies all other fields unchanged, even unknown ones, and omits scopes and
+//! resources that have no items left.
 
 use std::ops::Range;
 
+use super::schema::{export_request, resource_items, scope_items, span};
 use super::view::{RecordView, ScopeView};
-use super::wire::{Field, Reader, put_message_header};
+use super::wire::{Field, Reader, put_message_header, repeated};
 use crate::signal::Signal;
 
-/// The fields that lead to the items, from the request down.
-const PATH: [u64; 3] = [1, 2, 2];
-/// How much of a body is quoted.
-const QUOTED: usize = 200;
+/// The fields that lead from the request to the items.
+const PATH: [u64; 3] = [export_request::RESOURCES, resource_items::SCOPES, scope_items::ITEMS];
+/// The number of characters of a body or a name that are quoted.
+const MAX_QUOTED: usize = 200;
 
-/// The request with only the items of this range, counted through all scopes; `None` where the bytes are no such
-/// request.
+/// Returns the request with only the items in this range. Items are numbered through all scopes. Returns `None` if the bytes
+/// are not such a request.
 pub(crate) fn retain_items(request: &[u8], items: &Range<u64>) -> Option<Vec<u8>> {
     let mut next = 0;
-    let cut = retain_in_message(request, &PATH, items, &mut next)?;
-    Some(cut.bytes)
+    let retained = retain_in_message(request, &PATH, items, &mut next)?;
+    Some(retained.bytes)
 }
 
-/// What is retained of one message.
+/// The retained fields of one message.
 struct Retained {
     bytes: Vec<u8>,
     has_items: bool,
@@ -51,7 +48,7 @@ fn retain_in_message(message: &[u8], path: &[u64], items: &Range<u64>, next: &mu
             Field::Bytes(nested) if field == *step => {
                 let nested = retain_in_message(nested, below, items, next)?;
                 if nested.has_items {
-                    put_message_header(&mut retained.bytes, *step as u8, nested.bytes.len());
+                    put_message_header(&mut retained.bytes, *step, nested.bytes.len());
                     retained.bytes.extend_from_slice(&nested.bytes);
                     retained.has_items = true;
                 }
@@ -62,35 +59,32 @@ fn retain_in_message(message: &[u8], path: &[u64], items: &Range<u64>, next: &mu
     (!reader.is_broken()).then_some(retained)
 }
 
-/// What the first item of a request is, without its attributes.
+/// A description of one item for a notice. It contains no attributes, since those may be secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ItemSummary {
-    /// Severity and scope of a record, scope of a span: the same for many of them.
+    /// Severity and scope of a record, or the scope of a span. Many items have the same kind.
     pub(crate) kind: String,
-    /// What else tells it from others: the event name or the start of the body, or the span's name.
+    /// The event name or the start of the body of a record, or the name of a span.
     pub(crate) detail: String,
 }
 
-/// What the first item of a request is, for a sentence about it.
+/// Describes the first item of a request.
 pub(crate) fn summarize_first_item(request: &[u8], signal: Signal) -> Option<ItemSummary> {
-    let messages = |message, field| Reader::new(message).filter(move |(found, _)| *found == field);
-    messages(request, 1).flat_map(|(_, resource)| messages(resource.bytes(), 2)).find_map(|(_, scope)| {
-        let (_, item) = messages(scope.bytes(), 2).next()?;
+    let resources = repeated(request, export_request::RESOURCES);
+    let mut scopes = resources.flat_map(|resource| repeated(resource.bytes(), resource_items::SCOPES));
+    scopes.find_map(|scope| {
+        let item = repeated(scope.bytes(), scope_items::ITEMS).next()?;
         let scope = ScopeView::read(scope.bytes());
         let scope = if scope.name.is_empty() { "a scope without a name".into() } else { scope.name };
         Some(match signal {
             Signal::Logs => summarize_record(&RecordView::read(item.bytes()), &scope),
             Signal::Traces => {
-                let name = Reader::new(item.bytes()).find(|(field, _)| *field == SPAN_NAME);
-                let name = name.map(|(_, name)| name.text()).unwrap_or_default();
+                let name = repeated(item.bytes(), span::NAME).next().map(Field::text).unwrap_or_default();
                 ItemSummary { kind: format!("a span of {scope}"), detail: format!("\"{}\"", start_of(&name)) }
             }
         })
     })
 }
-
-/// Field number of `opentelemetry.proto.trace.v1.Span`.
-const SPAN_NAME: u64 = 5;
 
 fn summarize_record(record: &RecordView<'_>, scope: &str) -> ItemSummary {
     let severity = match record.severity_text.as_ref() {
@@ -104,8 +98,9 @@ fn summarize_record(record: &RecordView<'_>, scope: &str) -> ItemSummary {
     ItemSummary { kind: format!("{severity} of {scope}"), detail }
 }
 
+/// Returns the first [`MAX_QUOTED`] characters.
 fn start_of(text: &str) -> &str {
-    text.char_indices().nth(QUOTED).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
+    text.char_indices().nth(MAX_QUOTED).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
 }
 
 #[cfg(test)]

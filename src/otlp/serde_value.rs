@@ -1,27 +1,27 @@
-//! Writes whatever implements `serde::Serialize` as an OTLP `AnyValue`, without an owned value in between.
+//! Writes a `serde::Serialize` value as an OTLP `AnyValue`, without an intermediate owned value.
 //!
-//! The mapping is the official appender's: structs are maps, newtypes vanish, unit variants are text, variants with
-//! data are a map with one entry, none and unit leave no value.
+//! The mapping is that of the official appenders. Structs become maps, newtypes become their content, and unit variants
+//! become text. A variant with data becomes a map with one entry. `None` and unit have no value.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::record::text_of;
-use super::value::{ArrayWriter, Depth, MapWriter, ValueWriter};
+use super::value::{ArrayWriter, Depth, MapWriter, ValueWriter, text_of};
+use super::view::ValueView;
 
-/// Writes the value. An error of the value's own leaves what was written before it.
+/// Writes the value. If its `Serialize` fails, the parts written until then remain.
 pub(crate) fn write_serde(value: &(impl Serialize + ?Sized), writer: ValueWriter<'_>) {
     let _kept = value.serialize(AnyValueSerializer { writer });
 }
 
-/// An error of the value's own `Serialize`. Its text goes nowhere: the rest of the record is still good.
+/// An error of a value's `Serialize`. Its text is discarded, and the rest of the record is still exported.
 #[derive(Debug)]
 pub(super) struct SerializeError;
 
 impl fmt::Display for SerializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value could not be serialised")
+        f.write_str("the value could not be serialized")
     }
 }
 
@@ -40,7 +40,7 @@ struct AnyValueSerializer<'a> {
 }
 
 impl AnyValueSerializer<'_> {
-    /// What lies in a wrapper that leaves no trace.
+    /// Writes the content of a `Some` or a newtype.
     fn unwrapped<T: Serialize + ?Sized>(self, value: &T) -> SerializeResult {
         match self.writer.unwrapped() {
             Some(writer) => value.serialize(AnyValueSerializer { writer }),
@@ -49,8 +49,7 @@ impl AnyValueSerializer<'_> {
     }
 }
 
-/// Values that come one by one are kept as small closures' results: serde drives the visit, so a list or map is
-/// buffered as encoded bytes and written when it ends.
+/// A list in progress. serde calls for one item at a time, so items are buffered as encoded bytes until the list ends.
 struct ListSerializer<'a> {
     writer: ValueWriter<'a>,
     items: Vec<Vec<u8>>,
@@ -58,6 +57,7 @@ struct ListSerializer<'a> {
     depth: Depth<'a>,
 }
 
+/// A map in progress, whose entries are buffered like the items of a [`ListSerializer`].
 struct MapSerializer<'a> {
     writer: ValueWriter<'a>,
     entries: Vec<(String, Vec<u8>)>,
@@ -86,12 +86,12 @@ fn fill_map(map: &mut MapWriter<'_>, entries: &[(String, Vec<u8>)]) {
 
 impl<'a> ListSerializer<'a> {
     fn new(serializer: AnyValueSerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
+        let depth = serializer.writer.depth().deeper(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, items: Vec::new(), variant, depth }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> SerializeResult {
-        // Deeper values are not visited at all: the writer would only write a placeholder.
+        // Items that are too deep are not visited, since the writer would only write a placeholder.
         if !self.depth.is_too_deep() {
             self.items.push(encode(value, self.depth)?);
         }
@@ -112,12 +112,12 @@ impl<'a> ListSerializer<'a> {
 
 impl<'a> MapSerializer<'a> {
     fn new(serializer: AnyValueSerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
+        let depth = serializer.writer.depth().deeper(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, entries: Vec::new(), key: None, variant, depth }
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, key: String, value: &T) -> SerializeResult {
-        // As for a list.
+        // As for the items of a list.
         if !self.depth.is_too_deep() {
             self.entries.push((key, encode(value, self.depth)?));
         }
@@ -184,7 +184,7 @@ impl<'a> ser::Serializer for AnyValueSerializer<'a> {
         Ok(())
     }
 
-    /// What was captured by its `Display` or `Debug`. serde's own version panics where that returns an error.
+    /// Writes a value that was captured by its `Display` or `Debug`. serde's default panics if that fails.
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> SerializeResult {
         self.writer.display(&value);
         Ok(())
@@ -344,8 +344,8 @@ impl ser::SerializeMap for MapSerializer<'_> {
     }
 }
 
-/// A map's key as text: OTLP has no other keys.
+/// Returns a key as text, since OTLP has no other keys.
 fn key_text<T: Serialize + ?Sized>(key: &T) -> String {
     let Ok(bytes) = encode(key, Depth::default()) else { return String::new() };
-    super::view::ValueView::from_any_value(&bytes).map(|value| text_of(&value)).unwrap_or_default()
+    ValueView::from_any_value(&bytes).map(|value| text_of(&value)).unwrap_or_default()
 }

@@ -1,5 +1,4 @@
-//! A span of the SDK as the debug mirror shows it: its values as views, and the whole as a line of OTLP/JSON,
-//! `{"resourceSpans":[…]}`.
+//! Presents a span of the OpenTelemetry SDK for the debug mirror: its attributes as views, or the whole span as OTLP/JSON.
 
 use std::borrow::Cow;
 
@@ -11,11 +10,12 @@ use super::json::{JsonObject, write_single_item};
 use super::view::{Hex, ScopeView, ValueView};
 use crate::clock::nanos;
 
-/// The bits of the flags that say whether the parent, or the span that a link leads to, lies in another process.
+/// The flag that says whether [`IS_REMOTE`] is meaningful.
 const HAS_IS_REMOTE: u32 = 0x100;
+/// The flag of a parent or a linked span that is in another process.
 const IS_REMOTE: u32 = 0x200;
 
-/// Attributes of the API as views.
+/// Returns views of attributes of the OpenTelemetry API.
 pub(crate) fn attribute_views(attributes: &[KeyValue]) -> Vec<(Cow<'_, str>, ValueView<'_>)> {
     attributes.iter().map(|pair| (Cow::Borrowed(pair.key.as_str()), view(&pair.value))).collect()
 }
@@ -35,12 +35,12 @@ fn view(value: &Value) -> ValueView<'_> {
             }
             other => vec![ValueView::Text(Cow::Owned(other.to_string()))],
         }),
-        // The enum may grow; its text is better than nothing.
+        // The enum is non-exhaustive: a new variant is shown as text.
         other => ValueView::Text(Cow::Owned(other.to_string())),
     }
 }
 
-/// The status's number, and its description.
+/// Returns the status code of the protobuf schema, with the description.
 pub(crate) fn status_code_and_message(status: &Status) -> (u64, &str) {
     match status {
         Status::Unset => (0, ""),
@@ -49,7 +49,7 @@ pub(crate) fn status_code_and_message(status: &Status) -> (u64, &str) {
     }
 }
 
-/// Writes the line, without a line break.
+/// Writes a request with one span as a line, `{"resourceSpans":[…]}`, without a line break.
 pub(crate) fn write_span_json(out: &mut String, resource_fields: &[u8], span: &SpanData) {
     let scope = &span.instrumentation_scope;
     let attributes: Vec<KeyValue> = scope.attributes().cloned().collect();
@@ -66,50 +66,50 @@ pub(crate) fn write_span_json(out: &mut String, resource_fields: &[u8], span: &S
 
 fn write_span(out: &mut String, span: &SpanData) {
     out.push('{');
-    let mut fields = JsonObject::new(out);
-    context(&mut fields, &span.span_context, span.parent_span_is_remote);
+    let mut object = JsonObject::new(out);
+    context(&mut object, &span.span_context, span.parent_span_is_remote);
     if span.parent_span_id != SpanId::INVALID {
-        fields.raw("parentSpanId", format_args!("\"{}\"", Hex(&span.parent_span_id.to_bytes())));
+        object.raw("parentSpanId", format_args!("\"{}\"", Hex(&span.parent_span_id.to_bytes())));
     }
-    fields.text("name", &span.name);
-    fields.raw("kind", format_args!("{}", kind(&span.span_kind)));
-    fields.raw("startTimeUnixNano", format_args!("\"{}\"", nanos(span.start_time)));
-    fields.raw("endTimeUnixNano", format_args!("\"{}\"", nanos(span.end_time)));
-    fields.attributes(&attribute_views(&span.attributes));
-    fields.number("droppedAttributesCount", span.dropped_attributes_count.into());
-    list(&mut fields, "events", span.events.iter(), |fields, event| {
-        fields.raw("timeUnixNano", format_args!("\"{}\"", nanos(event.timestamp)));
-        fields.text("name", &event.name);
-        fields.attributes(&attribute_views(&event.attributes));
-        fields.number("droppedAttributesCount", event.dropped_attributes_count.into());
+    object.text("name", &span.name);
+    object.raw("kind", format_args!("{}", kind(&span.span_kind)));
+    object.raw("startTimeUnixNano", format_args!("\"{}\"", nanos(span.start_time)));
+    object.raw("endTimeUnixNano", format_args!("\"{}\"", nanos(span.end_time)));
+    object.attributes(&attribute_views(&span.attributes));
+    object.number("droppedAttributesCount", span.dropped_attributes_count.into());
+    object_list(&mut object, "events", span.events.iter(), |object, event| {
+        object.raw("timeUnixNano", format_args!("\"{}\"", nanos(event.timestamp)));
+        object.text("name", &event.name);
+        object.attributes(&attribute_views(&event.attributes));
+        object.number("droppedAttributesCount", event.dropped_attributes_count.into());
     });
-    fields.number("droppedEventsCount", span.events.dropped_count.into());
-    list(&mut fields, "links", span.links.iter(), |fields, link| {
-        context(fields, &link.span_context, link.span_context.is_remote());
-        fields.attributes(&attribute_views(&link.attributes));
-        fields.number("droppedAttributesCount", link.dropped_attributes_count.into());
+    object.number("droppedEventsCount", span.events.dropped_count.into());
+    object_list(&mut object, "links", span.links.iter(), |object, link| {
+        context(object, &link.span_context, link.span_context.is_remote());
+        object.attributes(&attribute_views(&link.attributes));
+        object.number("droppedAttributesCount", link.dropped_attributes_count.into());
     });
-    fields.number("droppedLinksCount", span.links.dropped_count.into());
+    object.number("droppedLinksCount", span.links.dropped_count.into());
     let (code, message) = status_code_and_message(&span.status);
-    fields.key("status");
-    fields.out.push('{');
-    let mut status = JsonObject::new(fields.out);
+    object.key("status");
+    object.out.push('{');
+    let mut status = JsonObject::new(object.out);
     status.text("message", message);
     status.number("code", code);
-    fields.out.push_str("}}");
+    object.out.push_str("}}");
 }
 
-fn context(fields: &mut JsonObject<'_>, span: &SpanContext, remote: bool) {
-    fields.raw("traceId", format_args!("\"{}\"", Hex(&span.trace_id().to_bytes())));
-    fields.raw("spanId", format_args!("\"{}\"", Hex(&span.span_id().to_bytes())));
-    fields.text("traceState", &span.trace_state().header());
+fn context(object: &mut JsonObject<'_>, span: &SpanContext, remote: bool) {
+    object.raw("traceId", format_args!("\"{}\"", Hex(&span.trace_id().to_bytes())));
+    object.raw("spanId", format_args!("\"{}\"", Hex(&span.span_id().to_bytes())));
+    object.text("traceState", &span.trace_state().header());
     let flags = u32::from(span.trace_flags().to_u8()) | HAS_IS_REMOTE | if remote { IS_REMOTE } else { 0 };
-    fields.number("flags", flags.into());
+    object.number("flags", flags.into());
 }
 
-/// A list of objects, where there are any.
-fn list<'a, T: 'a>(
-    fields: &mut JsonObject<'_>,
+/// Writes a list of objects, unless it is empty.
+fn object_list<'a, T: 'a>(
+    object: &mut JsonObject<'_>,
     key: &str,
     items: impl Iterator<Item = &'a T>,
     write: impl Fn(&mut JsonObject<'_>, &T),
@@ -118,15 +118,15 @@ fn list<'a, T: 'a>(
     if items.peek().is_none() {
         return;
     }
-    fields.key(key);
+    object.key(key);
     let mut opening = "[{";
     for item in items {
-        fields.out.push_str(opening);
-        write(&mut JsonObject::new(fields.out), item);
-        fields.out.push('}');
+        object.out.push_str(opening);
+        write(&mut JsonObject::new(object.out), item);
+        object.out.push('}');
         opening = ",{";
     }
-    fields.out.push(']');
+    object.out.push(']');
 }
 
 fn kind(kind: &SpanKind) -> u8 {

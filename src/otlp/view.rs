@@ -1,13 +1,17 @@
-//! Reads records back from the bytes that will be shipped, for the debug mirror: what it prints is what is sent.
+//! Read-only views of encoded records, scopes and resources. They borrow from the encoded bytes.
+//!
+//! The debug mirror prints from these views, so it shows exactly what is exported.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::record::fields as record_fields;
-use super::value::fields as value_fields;
-use super::wire::{Field, Reader};
+use super::schema;
+use super::wire::{Field, Reader, repeated};
 
-/// An `AnyValue`, read.
+/// A decoded `AnyValue`.
+///
+/// `Display` prints text as it is and everything else like JSON, with bytes as hexadecimal digits. This is the format of
+/// the console; the receiver's `Value` has a format of its own, in which bytes begin with `0x`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ValueView<'a> {
     Array(Vec<ValueView<'a>>),
@@ -22,19 +26,16 @@ pub(crate) enum ValueView<'a> {
 
 impl<'a> ValueView<'a> {
     pub(crate) fn from_any_value(message: &'a [u8]) -> Option<Self> {
+        use schema::any_value::{ARRAY, BOOL, BYTES, DOUBLE, INT, KVLIST, STRING};
         let (field, value) = Reader::new(message).next()?;
-        Some(match u8::try_from(field).ok()? {
-            value_fields::STRING => Self::Text(value.text()),
-            value_fields::BOOL => Self::Bool(value.number() != 0),
-            value_fields::INT => Self::Int(value.number() as i64),
-            value_fields::DOUBLE => Self::Double(f64::from_bits(value.number())),
-            value_fields::BYTES => Self::Bytes(value.bytes()),
-            value_fields::ARRAY => {
-                Self::Array(Reader::new(value.bytes()).map(|(_, item)| Self::or_empty(item)).collect())
-            }
-            value_fields::KVLIST => {
-                Self::Map(Reader::new(value.bytes()).map(|(_, pair)| key_value(pair.bytes())).collect())
-            }
+        Some(match field {
+            STRING => Self::Text(value.text()),
+            BOOL => Self::Bool(value.number() != 0),
+            INT => Self::Int(value.number() as i64),
+            DOUBLE => Self::Double(f64::from_bits(value.number())),
+            BYTES => Self::Bytes(value.bytes()),
+            ARRAY => Self::Array(Reader::new(value.bytes()).map(|(_, item)| Self::or_empty(item)).collect()),
+            KVLIST => Self::Map(Reader::new(value.bytes()).map(|(_, pair)| read_key_value(pair.bytes())).collect()),
             _ => return None,
         })
     }
@@ -44,13 +45,14 @@ impl<'a> ValueView<'a> {
     }
 }
 
-/// One `KeyValue`, read.
-pub(crate) fn key_value(message: &[u8]) -> (Cow<'_, str>, ValueView<'_>) {
+/// Reads a `KeyValue`. The key or the value is empty if it is missing.
+pub(crate) fn read_key_value(message: &[u8]) -> (Cow<'_, str>, ValueView<'_>) {
+    use schema::key_value::{KEY, VALUE};
     let mut pair = (Cow::Borrowed(""), ValueView::Empty);
     for (field, value) in Reader::new(message) {
         match field {
-            1 => pair.0 = value.text(),
-            2 => pair.1 = ValueView::or_empty(value),
+            KEY => pair.0 = value.text(),
+            VALUE => pair.1 = ValueView::or_empty(value),
             _ => {}
         }
     }
@@ -58,28 +60,28 @@ pub(crate) fn key_value(message: &[u8]) -> (Cow<'_, str>, ValueView<'_>) {
 }
 
 impl fmt::Display for ValueView<'_> {
-    /// Text as it is; inside lists and maps quoted, as JSON does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            other => other.nested(f),
+            other => other.fmt_nested(f),
         }
     }
 }
 
 impl ValueView<'_> {
-    fn nested(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Formats the value as it is shown inside a list or map, where text is quoted.
+    fn fmt_nested(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Array(values) => {
                 f.write_str("[")?;
                 for (index, value) in values.iter().enumerate() {
                     f.write_str(if index > 0 { "," } else { "" })?;
-                    value.nested(f)?;
+                    value.fmt_nested(f)?;
                 }
                 f.write_str("]")
             }
             Self::Bool(value) => write!(f, "{value}"),
-            Self::Bytes(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Bytes(bytes) => write!(f, "{}", Hex(bytes)),
             Self::Double(value) => write!(f, "{value:?}"),
             Self::Empty => f.write_str("null"),
             Self::Int(value) => write!(f, "{value}"),
@@ -87,7 +89,7 @@ impl ValueView<'_> {
                 f.write_str("{")?;
                 for (index, (key, value)) in entries.iter().enumerate() {
                     write!(f, "{}{key:?}:", if index > 0 { "," } else { "" })?;
-                    value.nested(f)?;
+                    value.fmt_nested(f)?;
                 }
                 f.write_str("}")
             }
@@ -96,7 +98,7 @@ impl ValueView<'_> {
     }
 }
 
-/// A `LogRecord`, read.
+/// A decoded `LogRecord`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RecordView<'a> {
     pub(crate) time: u64,
@@ -114,6 +116,10 @@ pub(crate) struct RecordView<'a> {
 
 impl<'a> RecordView<'a> {
     pub(crate) fn read(message: &'a [u8]) -> Self {
+        use schema::log_record::{
+            ATTRIBUTES, BODY, DROPPED_ATTRIBUTES, EVENT_NAME, FLAGS, OBSERVED_TIME, SEVERITY_NUMBER, SEVERITY_TEXT,
+            SPAN_ID, TIME, TRACE_ID,
+        };
         let mut view = Self {
             time: 0,
             observed_time: 0,
@@ -128,18 +134,18 @@ impl<'a> RecordView<'a> {
             event_name: Cow::Borrowed(""),
         };
         for (field, value) in Reader::new(message) {
-            match u8::try_from(field).unwrap_or(0) {
-                record_fields::TIME => view.time = value.number(),
-                record_fields::OBSERVED_TIME => view.observed_time = value.number(),
-                record_fields::SEVERITY_NUMBER => view.severity_number = value.number(),
-                record_fields::SEVERITY_TEXT => view.severity_text = value.text(),
-                record_fields::BODY => view.body = ValueView::or_empty(value),
-                record_fields::ATTRIBUTES => view.attributes.push(key_value(value.bytes())),
-                record_fields::DROPPED_ATTRIBUTES => view.dropped_attributes = value.number(),
-                record_fields::FLAGS => view.flags = value.number(),
-                record_fields::TRACE_ID => view.trace_id = value.bytes(),
-                record_fields::SPAN_ID => view.span_id = value.bytes(),
-                record_fields::EVENT_NAME => view.event_name = value.text(),
+            match field {
+                TIME => view.time = value.number(),
+                OBSERVED_TIME => view.observed_time = value.number(),
+                SEVERITY_NUMBER => view.severity_number = value.number(),
+                SEVERITY_TEXT => view.severity_text = value.text(),
+                BODY => view.body = ValueView::or_empty(value),
+                ATTRIBUTES => view.attributes.push(read_key_value(value.bytes())),
+                DROPPED_ATTRIBUTES => view.dropped_attributes = value.number(),
+                FLAGS => view.flags = value.number(),
+                TRACE_ID => view.trace_id = value.bytes(),
+                SPAN_ID => view.span_id = value.bytes(),
+                EVENT_NAME => view.event_name = value.text(),
                 _ => {}
             }
         }
@@ -147,7 +153,7 @@ impl<'a> RecordView<'a> {
     }
 }
 
-/// The scope of a frame, read: the fields of `ScopeLogs` without its records.
+/// The scope of a `ScopeLogs` or `ScopeSpans`, with its schema URL.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ScopeView<'a> {
     pub(crate) name: Cow<'a, str>,
@@ -157,44 +163,52 @@ pub(crate) struct ScopeView<'a> {
 }
 
 impl<'a> ScopeView<'a> {
+    /// Reads the fields of a `ScopeLogs` or `ScopeSpans`. The items may be missing.
     pub(crate) fn read(scope_fields: &'a [u8]) -> Self {
+        use schema::scope_items::{SCHEMA_URL, SCOPE};
         let mut view = Self::default();
         for (field, value) in Reader::new(scope_fields) {
             match field {
-                1 => {
-                    for (field, value) in Reader::new(value.bytes()) {
-                        match field {
-                            1 => view.name = value.text(),
-                            2 => view.version = value.text(),
-                            3 => view.attributes.push(key_value(value.bytes())),
-                            _ => {}
-                        }
-                    }
-                }
-                3 => view.schema_url = value.text(),
+                SCOPE => view.read_scope(value.bytes()),
+                SCHEMA_URL => view.schema_url = value.text(),
                 _ => {}
             }
         }
         view
     }
+
+    fn read_scope(&mut self, message: &'a [u8]) {
+        use schema::scope::{ATTRIBUTES, NAME, VERSION};
+        for (field, value) in Reader::new(message) {
+            match field {
+                NAME => self.name = value.text(),
+                VERSION => self.version = value.text(),
+                ATTRIBUTES => self.attributes.push(read_key_value(value.bytes())),
+                _ => {}
+            }
+        }
+    }
 }
 
-/// The attributes and the schema URL of the fields of `ResourceLogs` without its scopes.
+/// Returns the attributes and the schema URL from the fields of a `ResourceLogs` or `ResourceSpans`. The scopes may be
+/// missing.
 pub(crate) fn read_resource(resource_fields: &[u8]) -> (Vec<(Cow<'_, str>, ValueView<'_>)>, Cow<'_, str>) {
+    use schema::resource::ATTRIBUTES;
+    use schema::resource_items::{RESOURCE, SCHEMA_URL};
     let mut resource = (Vec::new(), Cow::Borrowed(""));
     for (field, value) in Reader::new(resource_fields) {
         match field {
-            1 => resource.0.extend(
-                Reader::new(value.bytes()).filter(|(field, _)| *field == 1).map(|(_, pair)| key_value(pair.bytes())),
-            ),
-            3 => resource.1 = value.text(),
+            RESOURCE => {
+                resource.0.extend(repeated(value.bytes(), ATTRIBUTES).map(|pair| read_key_value(pair.bytes())));
+            }
+            SCHEMA_URL => resource.1 = value.text(),
             _ => {}
         }
     }
     resource
 }
 
-/// Lower-case hexadecimal.
+/// Displays bytes as lower-case hexadecimal digits.
 pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
