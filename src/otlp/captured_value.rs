@@ -1,7 +1,7 @@
 //! Captures a key-value of `log` once for all destinations.
 //!
-//! The application's `Serialize` or `Display` runs once, whatever the number of destinations. A value is not followed deeper
-//! than the stack allows.
+//! The application's `Serialize` or `Display` runs once, whatever the number of destinations. A value is not followed
+//! deeper than the stack allows.
 
 use std::cell::Cell;
 use std::fmt;
@@ -47,8 +47,8 @@ impl CapturedValue {
 
     /// Returns the value for a formatter, which must print it as it would print `original`.
     ///
-    /// Two kinds of values are returned as the original. Values of sval have a text format of their own. `log` formats its
-    /// own text and floats differently from serialized ones, and a captured value cannot tell them apart.
+    /// Two kinds of values are returned as the original. Values of sval have a text format of their own. `log` formats
+    /// its own text and floats differently from serialized ones, and a captured value cannot tell them apart.
     pub(crate) fn to_display_value<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
         match &self.value {
             _ if self.levels > MAX_SHOWN_LEVELS => TOO_DEEP.into(),
@@ -179,7 +179,8 @@ struct NodeSerializer<'a> {
 impl<'a> NodeSerializer<'a> {
     /// Captures a nested value.
     fn nested<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
-        // A tree may branch without end. Once the value is too deep to be shown, only the levels that the encoder follows are captured.
+        // A tree may branch without end. Once the value is too deep to be shown, only the levels that the encoder
+        // follows are captured.
         let is_skipped = self.levels.get() > MAX_SHOWN_LEVELS && self.containers > MAX_DEPTH;
         if is_skipped || self.level >= MAX_LEVELS {
             return Ok(Node::Str(TOO_DEEP.to_owned()));

@@ -1,7 +1,7 @@
 //! Writes OTLP/JSON.
 //!
-//! The format is that of the OTLP specification: lower camel case, ids in hexadecimal, 64-bit integers as strings, enums as
-//! numbers, bytes in Base64.
+//! The format is that of the OTLP specification: lower camel case, ids in hexadecimal, 64-bit integers as strings,
+//! enums as numbers, bytes in Base64.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Attribute limits for encoded records and ended spans, as the OpenTelemetry specification defines them.
 //!
-//! The length of text is in characters, that of a byte string in bytes. Each value in a list or map is measured by itself.
-//! The body, the resource and the scope have no limits.
+//! The length of text is in characters, that of a byte string in bytes. Each value in a list or map is measured by
+//! itself. The body, the resource and the scope have no limits.
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;

@@ -1,4 +1,5 @@
-//! OTLP messages: records are encoded at the call site, batched on the exporter thread, and read back for the debug mirror.
+//! OTLP messages: records are encoded at the call site, batched on the exporter thread, and read back for the debug
+//! mirror.
 //!
 //! The module is pure: it does no I/O, reads no clock and has no global state.
 

@@ -70,8 +70,8 @@ pub(crate) struct Scratch {
     pub(crate) assigned_time: u64,
 }
 
-/// The number of attributes from which keys are looked up in a set. Without it, 100,000 keys would take seconds to compare
-/// with each other.
+/// The number of attributes from which keys are looked up in a set. Without it, 100,000 keys would take seconds to
+/// compare with each other.
 const KEY_SET_THRESHOLD: usize = 64;
 
 impl Scratch {
@@ -226,8 +226,8 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    /// Writes built-in attributes that are encoded already, unless the application used a key that starts with `prefix`.
-    /// Returns whether it wrote them.
+    /// Writes built-in attributes that are encoded already, unless the application used a key that starts with
+    /// `prefix`. Returns whether it wrote them.
     #[inline]
     pub(crate) fn builtin_encoded(&mut self, prefix: &str, encoded: &[u8]) -> bool {
         let repeats = self.may_repeat_builtin

@@ -1,7 +1,7 @@
 //! Selects and describes items of an encoded `ExportLogsServiceRequest` or `ExportTraceServiceRequest`.
 //!
-//! [`retain_items`] does not decode the items. It copies all other fields unchanged, even unknown ones, and omits scopes and
-//! resources that have no items left.
+//! [`retain_items`] does not decode the items. It copies all other fields unchanged, even unknown ones, and omits
+//! scopes and resources that have no items left.
 
 use std::ops::Range;
 
@@ -15,8 +15,8 @@ const PATH: [u64; 3] = [export_request::RESOURCES, resource_items::SCOPES, scope
 /// The number of characters of a body or a name that are quoted.
 const MAX_QUOTED: usize = 200;
 
-/// Returns the request with only the items in this range. Items are numbered through all scopes. Returns `None` if the bytes
-/// are not such a request.
+/// Returns the request with only the items in this range. Items are numbered through all scopes. Returns `None` if the
+/// bytes are not such a request.
 pub(crate) fn retain_items(request: &[u8], items: &Range<u64>) -> Option<Vec<u8>> {
     let mut next = 0;
     let retained = retain_in_message(request, &PATH, items, &mut next)?;

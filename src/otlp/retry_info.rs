@@ -8,7 +8,8 @@ use super::wire::{Reader, repeated};
 /// The longest delay that is accepted, as for `Retry-After`.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// Returns the delay of the `google.rpc.RetryInfo` in an encoded `google.rpc.Status`, if there is one. It is at most an hour.
+/// Returns the delay of the `google.rpc.RetryInfo` in an encoded `google.rpc.Status`, if there is one. It is at most an
+/// hour.
 pub(crate) fn read_retry_info(status: &[u8]) -> Option<Duration> {
     let detail = repeated(status, rpc_status::DETAILS).find(|detail| {
         repeated(detail.bytes(), any::TYPE_URL).any(|url| url.text().ends_with("/google.rpc.RetryInfo"))

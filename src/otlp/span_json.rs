@@ -1,4 +1,5 @@
-//! Presents a span of the OpenTelemetry SDK for the debug mirror: its attributes as views, or the whole span as OTLP/JSON.
+//! Presents a span of the OpenTelemetry SDK for the debug mirror: its attributes as views, or the whole span as
+//! OTLP/JSON.
 
 use std::borrow::Cow;
 

@@ -66,8 +66,8 @@ impl<'a> ValueWriter<'a> {
         self.depth
     }
 
-    /// Returns the writer for the content of a `Some` or a newtype. If there are too many of them, writes [`TOO_DEEP`] and
-    /// returns `None`.
+    /// Returns the writer for the content of a `Some` or a newtype. If there are too many of them, writes [`TOO_DEEP`]
+    /// and returns `None`.
     pub(crate) fn unwrapped(mut self) -> Option<Self> {
         if self.depth.wrappers >= MAX_WRAPPERS {
             self.too_deep();

@@ -1,4 +1,6 @@
-//! From bytes to an [`Outcome`]. The only module that opens sockets of its own accord.
+//! Sends encoded requests to an endpoint and turns each result into an [`Outcome`].
+//!
+//! This is the only module of the library that opens sockets for export.
 
 mod client;
 mod client_error;
@@ -10,6 +12,7 @@ mod http;
 mod outcome;
 #[cfg(feature = "cli")]
 mod relay;
+mod request;
 mod response;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
@@ -18,9 +21,7 @@ mod tls;
 #[path = "tls/enabled.rs"]
 mod tls;
 
-use std::fmt;
-
-use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use ::http::header::HeaderValue;
 use bytes::Bytes;
 
 use self::client::{Client, ConnectionKey};
@@ -33,14 +34,9 @@ pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
 pub(crate) use self::relay::{Relay, RelayedResponse};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
-use crate::config::{Compression, Proxy, Route};
-use crate::finding::kind;
-use crate::notice::{self, Notice};
+use crate::config::{Proxy, Route};
 
-/// The specification's bound for an answer.
-const MAX_RESPONSE_BYTES: usize = 4 << 20;
-
-/// A client of one endpoint, in the protocol that the route names.
+/// A client for one endpoint, in the protocol of its route.
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: AnyClient,
@@ -55,7 +51,7 @@ enum AnyClient {
 }
 
 impl Transport {
-    /// A client for each of these routes. Those that can share their connections do.
+    /// Creates a client for each route. Routes share connections if possible.
     pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
         let mut http = ClientCache::default();
         #[cfg(feature = "grpc")]
@@ -72,7 +68,8 @@ impl Transport {
         all
     }
 
-    /// By how many seconds the endpoint's `Date` was ahead of the clock here, in its last answer that had one.
+    /// Returns the number of seconds by which the endpoint's clock is ahead of the local one, according to the last
+    /// `Date` header.
     pub(crate) fn clock_offset(&self) -> Option<i64> {
         match &self.client {
             #[cfg(feature = "grpc")]
@@ -81,8 +78,9 @@ impl Transport {
         }
     }
 
-    /// Sends one request, within its timeout. The body is an `Export…ServiceRequest` in protobuf; `encoding` says how it is
-    /// compressed, if it is.
+    /// Sends one request and waits for its outcome, at most for the timeout of the route.
+    ///
+    /// The body is an `Export…ServiceRequest` in protobuf. `encoding` names its compression, if there is any.
     pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let outcome = match &self.client {
             #[cfg(feature = "grpc")]
@@ -96,7 +94,7 @@ impl Transport {
     }
 }
 
-/// Clients that were made already.
+/// The clients created so far, by what their routes must have in common.
 struct ClientCache<'a, B>(Vec<(ConnectionKey<'a>, Client<B>)>);
 
 impl<B> Default for ClientCache<'_, B> {
@@ -111,30 +109,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn client(&mut self, route: &'a Route) -> Client<B> {
-        let kind = ConnectionKey::of(route);
-        if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == kind) {
+        let key = ConnectionKey::of(route);
+        if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == key) {
             return client.clone();
         }
-        let client = Client::new(&kind);
-        self.0.push((kind, client.clone()));
+        let client = Client::new(&key);
+        self.0.push((key, client.clone()));
         client
     }
-}
-
-/// The headers that every request has: who sends it, and what the configuration says.
-fn headers(route: &Route, into: &mut HeaderMap) {
-    let agent = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " logbridge");
-    into.insert(USER_AGENT, HeaderValue::from_static(agent));
-    for header in &route.headers {
-        into.insert(header.name.clone(), header.value.clone());
-    }
-}
-
-/// Says that requests are plain from now on.
-fn refuses(compression: Compression, endpoint: impl fmt::Display, outcome: &Outcome) {
-    let answer = outcome.cause().map_or_else(String::new, |cause| format!(": {cause}"));
-    let text =
-        format!("{endpoint} refuses requests in {compression} and takes them plain, as they are from now on{answer}");
-    let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or look for a receiver that reads it";
-    notice::say(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
 }

@@ -1,8 +1,7 @@
-//! Requests of others, passed on as they are: the same bytes, the same headers, and the answer as it came back.
+//! Forwards requests of other programs unchanged, and returns the response.
 //!
-//! Constraints: what belongs to one connection only (`host`, `connection` and what that names) is not passed on, nor are
-//! cookies, which a browser has for this machine and not for the endpoint. Redirects are not followed, and an exchange has
-//! one deadline.
+//! Hop-by-hop headers are not forwarded, nor are cookies, which a browser holds for this machine and not for the
+//! endpoint. Redirects are not followed. The request and its response share one timeout.
 
 use std::time::Duration;
 
@@ -15,12 +14,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::client::{Client, ConnectionKey};
-use super::http::without_credentials;
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{MAX_RESPONSE_BYTES, client_error, grpc, response};
+use super::request::without_credentials;
+use super::response::{self, MAX_RESPONSE_BYTES};
+use super::{client_error, grpc};
 use crate::config::{Protocol, Proxy, Route};
 
-/// What is between two neighbours only.
+/// Headers that are not forwarded.
 const HOP_BY_HOP: [HeaderName; 13] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -37,33 +37,32 @@ const HOP_BY_HOP: [HeaderName; 13] = [
     UPGRADE,
 ];
 
-/// Without these nobody could read a body.
+/// Headers that a message needs even if `Connection` lists them.
 const BODY_HEADERS: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
 
-/// Passes requests of one kind on to one URL.
+/// Forwards requests to one URL.
 #[derive(Debug)]
 pub(crate) struct Relay {
     http: Client<Full<Bytes>>,
     http2: Client<Full<Bytes>>,
     uri: Uri,
     proxy: Option<Proxy>,
-    /// For a proxy that reads the requests.
+    /// The credentials for a proxy that forwards requests without a tunnel.
     authorization: Option<HeaderValue>,
     timeout: Duration,
 }
 
-/// An answer from there, in memory.
+/// The response to a forwarded request.
 #[derive(Debug)]
 pub(crate) struct RelayedResponse {
     pub(crate) head: Response<()>,
     pub(crate) body: Bytes,
     pub(crate) trailers: Option<HeaderMap>,
-    /// What it means.
     pub(crate) outcome: Outcome,
 }
 
 impl Relay {
-    /// To the URL of this route; of its headers none is sent, since those who send have theirs.
+    /// Creates a relay to the URL of a route. The headers of the route are not sent, since each request has its own.
     pub(crate) fn new(route: &Route) -> Self {
         let http = Route { protocol: Protocol::HttpProtobuf, ..route.clone() };
         let http2 = Route { protocol: Protocol::Grpc, ..route.clone() };
@@ -78,7 +77,7 @@ impl Relay {
         }
     }
 
-    /// Passes on a request of HTTP.
+    /// Forwards an HTTP request.
     pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<RelayedResponse, Cause> {
         let mut request = self.request(self.uri.clone(), headers, body);
         if let Some(authorization) = &self.authorization {
@@ -91,7 +90,7 @@ impl Relay {
         })
     }
 
-    /// Passes on a request of gRPC to this method of the same server.
+    /// Forwards a gRPC request to a method of the same server.
     pub(crate) async fn call(
         &self,
         method: &'static str,
@@ -103,7 +102,7 @@ impl Relay {
         let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
         let mut request = self.request(uri, headers, body);
         *request.version_mut() = Version::HTTP_2;
-        // Of this one a client of gRPC may not be deprived.
+        // gRPC requires this hop-by-hop header.
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
         let relayed = self.exchange(&self.http2, request).await?;
         let outcome = grpc::classify(&relayed.head, relayed.trailers.as_ref(), &relayed.body);
@@ -126,14 +125,14 @@ impl Relay {
         let exchanged = async {
             let answer = client
                 .request(request)
-                .map_err(|why| Cause::new(CauseKind::TlsSetup, why))?
+                .map_err(|reason| Cause::new(CauseKind::TlsSetup, reason))?
                 .await
-                .map_err(|error| of(client_error::classify(&error)))?;
+                .map_err(|error| cause_of(client_error::classify(&error)))?;
             let (mut parts, body) = answer.into_parts();
             let whole = Limited::new(body, MAX_RESPONSE_BYTES)
                 .collect()
                 .await
-                .map_err(|error| of(client_error::classify(&*error)))?;
+                .map_err(|error| cause_of(client_error::classify(&*error)))?;
             let trailers = whole.trailers().cloned();
             parts.headers = end_to_end(parts.headers);
             let head = Response::from_parts(parts, ());
@@ -141,26 +140,26 @@ impl Relay {
         };
         let exchanged = match tokio::time::timeout(self.timeout, exchanged).await {
             Ok(exchanged) => exchanged,
-            Err(_elapsed) => Err(of(Outcome::timeout(self.timeout))),
+            Err(_elapsed) => Err(cause_of(Outcome::timeout(self.timeout))),
         };
         exchanged.map_err(|mut cause: Cause| {
             if let Some(proxy) = &self.proxy {
-                cause.text.push_str(&format!(" (by way of the proxy {proxy})"));
+                cause.add_proxy(proxy);
             }
             cause
         })
     }
 }
 
-/// Why there is no answer.
-fn of(outcome: Outcome) -> Cause {
+/// Returns the cause of a failed exchange.
+fn cause_of(outcome: Outcome) -> Cause {
     outcome.cause().cloned().unwrap_or_else(|| Cause::new(CauseKind::Interrupted, ""))
 }
 
+/// Removes the headers that apply to a single connection.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     let named =
         headers.get_all(CONNECTION).iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
-    // What the message itself is made of cannot be hidden so.
     let named = named.filter_map(|name| name.trim().parse().ok()).filter(|name| !BODY_HEADERS.contains(name));
     for name in named.collect::<Vec<HeaderName>>().iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -169,7 +168,6 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 impl RelayedResponse {
-    /// The status that the client gets to see.
     pub(crate) fn status(&self) -> StatusCode {
         self.head.status()
     }
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_for_the_next_neighbour_only_stays_here() {
+    fn hop_by_hop_headers_are_not_forwarded() {
         let headers = [
             ("connection", "keep-alive, X-Hop"),
             ("connection", "authorization , content-type"),

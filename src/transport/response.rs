@@ -1,5 +1,7 @@
-//! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
-//! protobuf request.
+//! Classifies HTTP responses.
+//!
+//! Real receivers deviate from the specification: success may be an empty 200, the text `OK`, or JSON in response to
+//! protobuf. All of these confirm delivery.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -9,20 +11,26 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Body;
 
-use super::MAX_RESPONSE_BYTES;
 use super::outcome::{Cause, CauseKind, Outcome, server_text};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
 use crate::otlp::{ExportResponse, read_export_response};
 
-/// Longer texts that are no OTLP answer confirm nothing.
+/// The maximum size of a response, as the specification suggests.
+pub(super) const MAX_RESPONSE_BYTES: usize = 4 << 20;
+
+/// The maximum length of plain text, such as `OK`, that confirms delivery.
 const SHORT_TEXT_BYTES: usize = 64;
 
-/// How long the body of a refusal may take: it only has words, and the status is known.
+/// How long to wait for the body of a rejection, which is only needed for its text.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What there is of the body of a refusal: nothing, where it breaks off, does not end, or takes too long for a request
-/// that may take this long as a whole.
+/// The longest delay that is accepted from `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Reads the body of a rejection. Returns an empty one if it is incomplete, too long, or too slow.
+///
+/// It may take at most a quarter of the timeout of the whole request.
 pub(super) async fn read_error_body<B>(body: B, timeout: Duration) -> Collected<Bytes>
 where
     B: Body<Data = Bytes>,
@@ -30,33 +38,33 @@ where
 {
     let body = Limited::new(body, MAX_RESPONSE_BYTES).collect();
     match tokio::time::timeout(ERROR_BODY_TIMEOUT.min(timeout / 4), body).await {
-        Ok(Ok(words)) => words,
+        Ok(Ok(body)) => body,
         _ => Collected::default(),
     }
 }
 
-/// The outcome of a request that was answered.
+/// Returns the outcome of a request with this response.
 pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if status.is_success() {
         return success(status, headers, body);
     }
     let cause =
         |kind, what: &str| Cause::new(kind, describe(status, what, headers, body)).with_status(Some(status.as_u16()));
-    let refused = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
+    let rejected = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
     match status.as_u16() {
         429 | 502..=504 => {
             Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after: retry_after(headers) }
         }
-        400 => refused(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request"),
-        401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
-        404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal at this path"),
-        407 => refused(RejectReason::Auth, CauseKind::Proxy, "the proxy wants other credentials"),
-        413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
+        400 => rejected(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request"),
+        401 | 403 => rejected(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
+        404 | 405 => rejected(RejectReason::NotFound, CauseKind::NotFound, "no receiver for this signal at this path"),
+        407 => rejected(RejectReason::Auth, CauseKind::Proxy, "the proxy refused the credentials"),
+        413 => rejected(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let code = status.as_u16();
             let text = match headers.get(header::LOCATION).and_then(|to| to.to_str().ok()) {
                 Some(to) => {
-                    // In this order: a password may have anything in it.
+                    // The fragment is removed last, since a password may contain `#`.
                     let to = redact_url(to);
                     let to = server_text(to.split('#').next().unwrap_or_default());
                     format!("it redirects to {to} ({code}), which is never followed")
@@ -66,7 +74,7 @@ pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> 
             let cause = Cause::new(CauseKind::Redirect, text).with_status(Some(status.as_u16()));
             Outcome::Rejected { reason: RejectReason::Redirect, cause }
         }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
+        _ => rejected(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
     }
 }
 
@@ -76,7 +84,7 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
         _ if body.is_empty() => Some(ExportResponse::default()),
         "application/json" => read_json(body),
         "application/x-protobuf" => read_export_response(body),
-        // `OK` and the like; a page is longer or begins with a tag.
+        // Text such as `OK`. A page is longer or contains a tag.
         _ if body.len() <= SHORT_TEXT_BYTES && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
             Some(ExportResponse::default())
         }
@@ -92,12 +100,12 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
             };
             let encoding =
                 headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
-            // Nothing asked for that.
+            // Compression was not requested, so the client does not decompress.
             let encoding =
-                encoding.map_or_else(String::new, |encoding| format!(" compressed by {}", server_text(encoding)));
-            // The content type may be right.
-            let which = if kind.starts_with("application/") { " and a body that is no" } else { ", which is no" };
-            let text = format!("it answered {} with {kind}{encoding}{which} OTLP answer", status.as_u16());
+                encoding.map_or_else(String::new, |encoding| format!(" compressed with {}", server_text(encoding)));
+            let is_plausible = kind.starts_with("application/");
+            let which = if is_plausible { " and a body that is not" } else { ", which is not" };
+            let text = format!("it answered {} with {kind}{encoding}{which} an OTLP response", status.as_u16());
             Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text).with_status(Some(status.as_u16())) }
         }
     }
@@ -119,16 +127,16 @@ fn read_json(body: &[u8]) -> Option<ExportResponse> {
         None | Some(serde_json::Value::Null) => 0,
         Some(serde_json::Value::Number(number)) => count(&number.to_string())?,
         Some(serde_json::Value::String(text)) => count(text)?,
-        // Some were rejected, perhaps, and nobody knows how many.
+        // An unknown number was rejected.
         Some(_) => return None,
     };
     let message = partial.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     Some(ExportResponse { rejected, message })
 }
 
-/// A number of items, which JSON may write as `3.0` or `3e0` too.
+/// Parses a number of items, which JSON may also write as `3.0` or `3e0`.
 fn count(text: &str) -> Option<u64> {
-    // Above this, not every integer has a float of its own.
+    // Larger integers are not all representable as `f64`.
     const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
     text.parse().ok().or_else(|| {
         let float: f64 = text.parse().ok()?;
@@ -136,7 +144,7 @@ fn count(text: &str) -> Option<u64> {
     })
 }
 
-/// Status, what it means, and the server's own words where they are short and readable.
+/// Returns the status, its meaning, and the text of the server unless it is binary or HTML.
 fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) -> String {
     let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
     let said = match content_type(headers) {
@@ -147,7 +155,7 @@ fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) ->
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
 }
 
-/// By how many seconds the answer's `Date` is ahead of `now`; not known where it has none.
+/// Returns the number of seconds by which the `Date` header is ahead of `now`.
 pub(super) fn clock_offset(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
     Some(match date.duration_since(now) {
@@ -156,15 +164,15 @@ pub(super) fn clock_offset(headers: &HeaderMap, now: SystemTime) -> Option<i64> 
     })
 }
 
-/// Seconds, or a date.
+/// Returns the delay of the `Retry-After` header, which is in seconds or a date. It is at most an hour.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds.min(3600)));
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    // A date in the past asks for no wait.
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(Duration::from_secs(3600)))
+    // A date in the past means no delay.
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -262,7 +270,7 @@ mod tests {
         };
         assert_eq!(cause.text, "it answered 401 Unauthorized (it refused the credentials): \"bad key\"");
         let Outcome::Rejected { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
-        assert_eq!(cause.text, "it answered 404 Not Found (nothing takes this signal at this path)");
+        assert_eq!(cause.text, "it answered 404 Not Found (no receiver for this signal at this path)");
     }
 
     #[test]

@@ -21,8 +21,8 @@ impl LowercaseKey {
 
 /// A pattern that matches a whole key, or whole dotted parts of it.
 ///
-/// `authorization` also matches `http.request.header.authorization`. `card` also matches `card.number`, as it would match
-/// a map of that name.
+/// `authorization` also matches `http.request.header.authorization`. `card` also matches `card.number`, as it would
+/// match a map of that name.
 #[derive(Clone, Debug)]
 pub(super) struct KeyPattern {
     /// The pattern in lower case as `*.pattern.*`.

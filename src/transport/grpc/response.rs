@@ -1,9 +1,9 @@
-//! An answer on its way to tonic: what tonic does not hand on is kept, and what it cannot bear is taken out.
+//! Observes a gRPC response before tonic reads it, and removes what tonic cannot handle.
 //!
-//! Constraints:
-//! * tonic panics where `grpc-status-details-bin` is not base64, so it never sees that header; the details are read here.
-//! * Where somebody in front of the server answers in HTTP's own words, without a status of gRPC, those words count: tonic
-//!   knows fewer of them.
+//! * tonic panics if `grpc-status-details-bin` is not Base64. So the header is removed and decoded here.
+//! * A proxy in front of the server may answer without a gRPC status. Then the HTTP status is classified here, since
+//!   tonic
+//!   distinguishes fewer of them.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -26,33 +26,33 @@ use super::super::response;
 pub(super) const STATUS: &str = "grpc-status";
 pub(super) const DETAILS: &str = "grpc-status-details-bin";
 
-/// The specification lets servers leave the padding out.
+/// The specification allows servers to omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What was seen of an answer, whatever tonic makes of it.
+/// The facts about a response that tonic does not pass on.
 #[derive(Debug, Default)]
 pub(super) struct ObservedResponse {
-    /// The status as the server wrote it.
+    /// The gRPC status as the server wrote it.
     pub(super) status: Option<String>,
-    /// A `google.rpc.Status`, where there is one that can be read.
+    /// An encoded `google.rpc.Status`; empty if there is none, or an invalid one.
     pub(super) details: Vec<u8>,
-    /// Whether there is an answer at all: its head arrived.
+    /// Whether the head of a response arrived.
     pub(super) has_head: bool,
-    /// Whether it calls itself an answer of gRPC.
+    /// Whether the content type is that of gRPC.
     pub(super) is_grpc: bool,
-    /// The status of HTTP and its body, where there is no status of gRPC.
-    pub(super) refusal: Option<(StatusCode, Outcome)>,
+    /// The HTTP status and what it means, if there is no gRPC status.
+    pub(super) http_error: Option<(StatusCode, Outcome)>,
 }
 
-/// What was seen so far: the body of an answer goes on writing it.
+/// A handle to the [`ObservedResponse`] of one request, which the body of the response updates while it is read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ResponseObserver(Arc<Mutex<ObservedResponse>>);
 
 impl ResponseObserver {
-    /// What was seen: nothing is after this.
+    /// Takes the facts, which leaves the handle empty.
     pub(super) fn take(&self) -> ObservedResponse {
         std::mem::take(&mut *self.lock())
     }
@@ -61,57 +61,61 @@ impl ResponseObserver {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Headers or trailers.
-    fn note(&self, headers: &mut HeaderMap) {
+    /// Records the status in headers or trailers and removes its details.
+    fn observe(&self, headers: &mut HeaderMap) {
         let details = headers.remove(DETAILS);
-        let mut seen = self.lock();
+        let mut observed = self.lock();
         if let Some(status) = headers.get(STATUS) {
-            seen.status = Some(String::from_utf8_lossy(status.as_bytes()).into_owned());
-            seen.details = details.and_then(|details| BASE64.decode(details.as_bytes()).ok()).unwrap_or_default();
+            observed.status = Some(String::from_utf8_lossy(status.as_bytes()).into_owned());
+            observed.details = details.and_then(|details| BASE64.decode(details.as_bytes()).ok()).unwrap_or_default();
         }
     }
 }
 
-/// Stands for an answer that is kept in [`ObservedResponse::refusal`].
+/// The error for a response that is kept in [`ObservedResponse::http_error`].
 #[derive(Debug)]
 struct NotGrpc;
 
 impl std::fmt::Display for NotGrpc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an answer without a status of gRPC")
+        f.write_str("a response without a gRPC status")
     }
 }
 
 impl Error for NotGrpc {}
 
-/// The answer as tonic can read it; `Err` where it is none of gRPC. `timeout` is that of the whole request.
+/// Prepares a response for tonic. `timeout` is that of the whole request.
+///
+/// # Errors
+///
+/// Returns an error if the response has no gRPC status.
 pub(super) async fn prepare_for_tonic(
-    answer: Response<Incoming>,
+    response: Response<Incoming>,
     observer: ResponseObserver,
     timeout: Duration,
 ) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
-    let (mut head, body) = answer.into_parts();
-    observer.note(&mut head.headers);
+    let (mut head, body) = response.into_parts();
+    observer.observe(&mut head.headers);
     let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     {
-        let mut seen = observer.lock();
-        seen.has_head = true;
-        seen.is_grpc = content_type.starts_with(b"application/grpc");
+        let mut observed = observer.lock();
+        observed.has_head = true;
+        observed.is_grpc = content_type.starts_with(b"application/grpc");
     }
     if head.status.is_success() || head.headers.contains_key(STATUS) {
         return Ok(Response::from_parts(head, Body::new(ObservedBody { body, observer })));
     }
     let collected = response::read_error_body(body, timeout).await;
-    // A server of gRPC may say so at the end.
+    // A gRPC server may send its status in the trailers.
     if collected.trailers().is_some_and(|trailers| trailers.contains_key(STATUS)) {
         return Ok(Response::from_parts(head, Body::new(ObservedBody { body: collected, observer })));
     }
     let outcome = response::classify(head.status, &head.headers, &collected.to_bytes());
-    observer.lock().refusal = Some((head.status, outcome));
+    observer.lock().http_error = Some((head.status, outcome));
     Err(NotGrpc.into())
 }
 
-/// A body whose trailers tonic can read.
+/// A body whose trailers are observed.
 struct ObservedBody<B> {
     body: B,
     observer: ResponseObserver,
@@ -126,7 +130,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ObservedBody<B> {
         if let Some(Ok(frame)) = &mut frame
             && let Some(trailers) = frame.trailers_mut()
         {
-            self.observer.note(trailers);
+            self.observer.observe(trailers);
         }
         Poll::Ready(frame)
     }

@@ -29,8 +29,8 @@ impl Expression {
     }
 }
 
-/// Returns the reason of an error without the expression. The text of regex draws the expression with a caret below it; its
-/// last line is the reason alone.
+/// Returns the reason of an error without the expression. The text of regex draws the expression with a caret below it;
+/// its last line is the reason alone.
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default().trim();
