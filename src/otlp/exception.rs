@@ -1,7 +1,7 @@
 //! Facts about an error for the `exception.*` attributes of a record.
 
-/// Returns the sources of an error, outermost first, without the error itself. Stops after 32, since a chain
-/// may be endless.
+/// Returns the sources of an error, outermost first, without the error itself. Stops after 32, since a
+/// chain may be endless.
 pub(crate) fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {

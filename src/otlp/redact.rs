@@ -23,7 +23,7 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// Built-in attributes with numbers. Expressions skip them: a match would turn the number of one record into text.
 const BUILTIN_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
 
-/// The prefixes of built-in keys, which expressions skip.
+/// The prefixes of built-in keys. Expressions apply to their values, but not to the keys themselves.
 const BUILTIN_PREFIXES: [&str; 3] = ["code.", "exception.", "thread."];
 
 /// Keys that nearly every record has. Whether a pattern matches them is computed once.

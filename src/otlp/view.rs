@@ -10,8 +10,7 @@ use super::wire::{Field, Reader, repeated};
 
 /// A decoded `AnyValue`.
 ///
-/// `Display` prints text as it is and everything else like JSON, with bytes as hexadecimal digits. This is the format
-/// of the console; the receiver's `Value` has a format of its own, in which bytes begin with `0x`.
+/// `Display` prints text as it is and everything else like JSON, with bytes as hexadecimal digits.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ValueView<'a> {
     Array(Vec<ValueView<'a>>),

@@ -2,8 +2,7 @@
 //!
 //! * tonic panics if `grpc-status-details-bin` is not Base64. So the header is removed and decoded here.
 //! * A proxy in front of the server may answer without a gRPC status. Then the HTTP status is classified here, since
-//!   tonic
-//!   distinguishes fewer of them.
+//!   tonic distinguishes fewer of them.
 
 use std::error::Error;
 use std::pin::Pin;
