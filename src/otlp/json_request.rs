@@ -7,7 +7,7 @@ use super::wire::{Field, Reader, repeated};
 use crate::signal::Signal;
 
 /// Returns the request in OTLP/JSON. Invalid bytes and unknown fields are left out.
-pub(crate) fn request_to_json(signal: Signal, request: &[u8]) -> String {
+pub fn request_to_json(signal: Signal, request: &[u8]) -> String {
     let (resources, scopes, items, write_item) = match signal {
         Signal::Logs => (
             "resourceLogs",

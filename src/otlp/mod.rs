@@ -17,6 +17,7 @@ mod resource;
 mod retry_info;
 mod schema;
 mod serde_value;
+mod single_record;
 mod span_json;
 #[cfg(not(feature = "traces"))]
 #[path = "spans/disabled.rs"]
@@ -31,7 +32,7 @@ mod wire;
 pub(crate) use captured_value::CapturedValue;
 pub(crate) use exception::{causes, error_type};
 pub(crate) use json::write_record_json;
-pub(crate) use json_request::request_to_json;
+pub use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, truncate_span_texts};
 pub(crate) use record::{RecordHeader, RecordWriter, Scratch, TraceIds, encode_attribute, set_time, severity_number};
 pub(crate) use redact::{REDACTED, Redaction};
@@ -43,13 +44,8 @@ pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 #[cfg(feature = "grpc")]
 pub(crate) use retry_info::read_retry_info;
 pub(crate) use serde_value::write_serde;
+pub use single_record::single_record_request;
 pub(crate) use span_json::{attribute_views, status_code_and_message, write_span_json};
 pub(crate) use spans::SpanEncoder;
 pub(crate) use value::{ValueWriter, text_of};
-#[cfg(feature = "cli")]
-pub(crate) use view::read_resource;
-pub(crate) use view::{Hex, RecordView, ScopeView, ValueView};
-#[cfg(feature = "cli")]
-pub(crate) use wire::put_message_header;
-#[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use wire::{Field, Reader};
+pub(crate) use view::{Hex, RecordView, ScopeView, ValueView, read_resource};

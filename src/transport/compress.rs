@@ -10,7 +10,7 @@ use crate::config::Compression;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 
-/// The default limit for decompressed bodies. A few compressed bytes can stand for very many.
+/// The limit for decompressed bodies. A few compressed bytes can stand for very many.
 const MAX_DECOMPRESSED_BYTES: u64 = 256 << 20;
 
 /// Returns the name of a compression as HTTP and gRPC spell it.
@@ -39,8 +39,7 @@ pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<
 }
 
 /// Compresses a body. Returns it with its content encoding.
-#[cfg(feature = "cli")]
-pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
+pub fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
     Some((compress(compression, body).ok()?, encoding(compression)?))
 }
 
@@ -51,17 +50,11 @@ pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u
 /// Returns `Unsupported` if the encoding is not compiled in, and `FileTooLarge` if the result is too long.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
 pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_within(encoding, body, MAX_DECOMPRESSED_BYTES)
-}
-
-/// Decompresses a body of at most `most` bytes.
-#[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
-pub(crate) fn decompress_within(encoding: &str, body: &[u8], most: u64) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => read_bounded(flate2::read::GzDecoder::new(body), most),
+        "gzip" => read_bounded(flate2::read::GzDecoder::new(body), MAX_DECOMPRESSED_BYTES),
         #[cfg(feature = "zstd")]
-        "zstd" => read_bounded(zstd::Decoder::new(body)?, most),
+        "zstd" => read_bounded(zstd::Decoder::new(body)?, MAX_DECOMPRESSED_BYTES),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is already compressed with {other}"))),
     }
 }

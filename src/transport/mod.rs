@@ -10,7 +10,7 @@ mod connect;
 mod grpc;
 mod http;
 mod outcome;
-#[cfg(feature = "cli")]
+#[cfg(feature = "_cli")]
 mod relay;
 mod request;
 mod response;
@@ -25,20 +25,19 @@ use ::http::header::HeaderValue;
 use bytes::Bytes;
 
 use self::client::{Client, ConnectionKey};
-#[cfg(feature = "cli")]
-pub(crate) use self::compress::compressed;
-#[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use self::compress::decompress_within;
-pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
-#[cfg(feature = "cli")]
-pub(crate) use self::relay::{Relay, RelayedResponse};
+pub use self::compress::compressed;
+pub use self::outcome::Cause;
+pub use self::outcome::CauseKind;
+pub use self::outcome::Outcome;
+#[cfg(feature = "_cli")]
+pub use self::relay::{Relay, RelayedResponse};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Proxy, Route};
 
 /// A client for one endpoint, in the protocol of its route.
 #[derive(Debug)]
-pub(crate) struct Transport {
+pub struct Transport {
     client: AnyClient,
     proxy: Option<Proxy>,
 }
@@ -52,7 +51,7 @@ enum AnyClient {
 
 impl Transport {
     /// Creates a client for each route. Routes share connections if possible.
-    pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
+    pub fn for_routes(routes: &[Route]) -> Vec<Self> {
         let mut http = ClientCache::default();
         #[cfg(feature = "grpc")]
         let mut grpc = ClientCache::default();
@@ -81,7 +80,7 @@ impl Transport {
     /// Sends one request and waits for its outcome, at most for the timeout of the route.
     ///
     /// The body is an `Export…ServiceRequest` in protobuf. `encoding` names its compression, if there is any.
-    pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+    pub async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let outcome = match &self.client {
             #[cfg(feature = "grpc")]
             AnyClient::Grpc(client) => client.send(body, encoding).await,

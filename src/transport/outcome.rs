@@ -11,7 +11,7 @@ use crate::otlp::ExportResponse;
 
 /// The outcome of one request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The endpoint confirmed the request.
     Delivered,
     /// The endpoint accepted the request, but rejected this many of its records.
@@ -58,7 +58,7 @@ impl Outcome {
     }
 
     /// Returns the cause of a failure.
-    pub(crate) fn cause(&self) -> Option<&Cause> {
+    pub fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Delivered | Self::Partial { .. } => None,
             Self::Rejected { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),
@@ -76,16 +76,16 @@ impl Outcome {
 
 /// Why a request failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Cause {
-    pub(crate) kind: CauseKind,
+pub struct Cause {
+    pub kind: CauseKind,
     /// One lower-case sentence without the URL.
-    pub(crate) text: String,
+    pub text: String,
     /// The status code of HTTP or of gRPC.
     status: Option<u16>,
 }
 
 impl Cause {
-    pub(crate) fn new(kind: CauseKind, text: impl AsRef<str>) -> Self {
+    pub fn new(kind: CauseKind, text: impl AsRef<str>) -> Self {
         Self { kind, text: at_most(text.as_ref(), MAX_TEXT), status: None }
     }
 
@@ -113,7 +113,7 @@ pub(super) fn server_text(text: &str) -> String {
 
 /// The kinds of causes, as far as the help differs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum CauseKind {
+pub enum CauseKind {
     /// The endpoint refused the credentials.
     Auth,
     /// The endpoint asks the client to wait.
@@ -186,7 +186,7 @@ impl CauseKind {
     }
 
     /// Returns what the user can do.
-    pub(crate) fn help(self) -> &'static str {
+    pub fn help(self) -> &'static str {
         match self {
             Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
             Self::Busy => "wait; if this continues, the endpoint is overloaded or limits your rate",

@@ -42,7 +42,7 @@ const BODY_HEADERS: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
 
 /// Forwards requests to one URL.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub struct Relay {
     http: Client<Full<Bytes>>,
     http2: Client<Full<Bytes>>,
     uri: Uri,
@@ -54,16 +54,16 @@ pub(crate) struct Relay {
 
 /// The response to a forwarded request.
 #[derive(Debug)]
-pub(crate) struct RelayedResponse {
-    pub(crate) head: Response<()>,
-    pub(crate) body: Bytes,
-    pub(crate) trailers: Option<HeaderMap>,
-    pub(crate) outcome: Outcome,
+pub struct RelayedResponse {
+    pub head: Response<()>,
+    pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
+    pub outcome: Outcome,
 }
 
 impl Relay {
     /// Creates a relay to the URL of a route. The headers of the route are not sent, since each request has its own.
-    pub(crate) fn new(route: &Route) -> Self {
+    pub fn new(route: &Route) -> Self {
         let http = Route { protocol: Protocol::HttpProtobuf, ..route.clone() };
         let http2 = Route { protocol: Protocol::Grpc, ..route.clone() };
         let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
@@ -78,7 +78,7 @@ impl Relay {
     }
 
     /// Forwards an HTTP request.
-    pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<RelayedResponse, Cause> {
+    pub async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<RelayedResponse, Cause> {
         let mut request = self.request(self.uri.clone(), headers, body);
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
@@ -91,12 +91,7 @@ impl Relay {
     }
 
     /// Forwards a gRPC request to a method of the same server.
-    pub(crate) async fn call(
-        &self,
-        method: &'static str,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<RelayedResponse, Cause> {
+    pub async fn call(&self, method: &'static str, headers: &HeaderMap, body: Bytes) -> Result<RelayedResponse, Cause> {
         let mut parts = self.uri.clone().into_parts();
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static(method));
         let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
@@ -168,7 +163,7 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 impl RelayedResponse {
-    pub(crate) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.head.status()
     }
 }

@@ -147,7 +147,6 @@ impl Grpc {
 }
 
 /// Returns the outcome of a forwarded request from its head, its trailers and its framed message.
-#[cfg(feature = "cli")]
 pub(super) fn classify(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
     let mut found =
         trailers.filter(|trailers| trailers.contains_key(response::STATUS)).unwrap_or(head.headers()).clone();
