@@ -32,8 +32,8 @@ impl CapturedValue {
     /// Captures a value. Returns `None` if its `Serialize` fails.
     pub(crate) fn new(value: &kv::Value<'_>) -> Option<Self> {
         let (levels, by_sval) = (Cell::new(0), Cell::new(false));
-        let recorder = NodeSerializer { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
-        let value = value.serialize(recorder).ok()?;
+        let serializer = NodeSerializer { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
+        let value = value.serialize(serializer).ok()?;
         Some(Self { value, levels: levels.get(), by_sval: by_sval.get() })
     }
 
@@ -197,28 +197,28 @@ impl<'a> NodeSerializer<'a> {
     }
 
     fn items(self, finish: impl FnOnce(Vec<Node>) -> Node + 'a) -> ListSerializer<'a> {
-        ListSerializer { recorder: self.contained(), items: Vec::new(), finish: Box::new(finish) }
+        ListSerializer { serializer: self.contained(), items: Vec::new(), finish: Box::new(finish) }
     }
 
     fn fields(self, finish: impl FnOnce(Entries) -> Node + 'a) -> StructSerializer<'a> {
-        StructSerializer { recorder: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
+        StructSerializer { serializer: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
     }
 }
 
 struct ListSerializer<'a> {
-    recorder: NodeSerializer<'a>,
+    serializer: NodeSerializer<'a>,
     items: Vec<Node>,
     finish: Box<dyn FnOnce(Vec<Node>) -> Node + 'a>,
 }
 
 struct StructSerializer<'a> {
-    recorder: NodeSerializer<'a>,
+    serializer: NodeSerializer<'a>,
     entries: Entries,
     finish: Box<dyn FnOnce(Entries) -> Node + 'a>,
 }
 
 struct MapSerializer<'a> {
-    recorder: NodeSerializer<'a>,
+    serializer: NodeSerializer<'a>,
     entries: Vec<(Node, Node)>,
     key: Option<Node>,
 }
@@ -320,7 +320,7 @@ impl<'a> ser::Serializer for NodeSerializer<'a> {
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<MapSerializer<'a>, SerializeError> {
-        Ok(MapSerializer { recorder: self.contained(), entries: Vec::new(), key: None })
+        Ok(MapSerializer { serializer: self.contained(), entries: Vec::new(), key: None })
     }
 
     fn serialize_struct(self, name: Name, _len: usize) -> Result<StructSerializer<'a>, SerializeError> {
@@ -345,7 +345,7 @@ macro_rules! items {
             type Error = SerializeError;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
-                self.items.push(self.recorder.nested(value)?);
+                self.items.push(self.serializer.nested(value)?);
                 Ok(())
             }
 
@@ -370,7 +370,7 @@ macro_rules! structs {
             type Error = SerializeError;
 
             fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), SerializeError> {
-                self.entries.push((key, self.recorder.nested(value)?));
+                self.entries.push((key, self.serializer.nested(value)?));
                 Ok(())
             }
 
@@ -388,13 +388,13 @@ impl ser::SerializeMap for MapSerializer<'_> {
     type Error = SerializeError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
-        self.key = Some(self.recorder.nested(key)?);
+        self.key = Some(self.serializer.nested(key)?);
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         let key = self.key.take().unwrap_or(Node::Unit);
-        self.entries.push((key, self.recorder.nested(value)?));
+        self.entries.push((key, self.serializer.nested(value)?));
         Ok(())
     }
 

@@ -138,30 +138,30 @@ pub(crate) struct RecordWriter<'a> {
 }
 
 impl<'a> RecordWriter<'a> {
-    pub(crate) fn begin(scratch: &'a mut Scratch, head: &RecordHeader<'_>) -> Self {
+    pub(crate) fn begin(scratch: &'a mut Scratch, header: &RecordHeader<'_>) -> Self {
         scratch.attributes.clear();
         scratch.keys.clear();
         scratch.too_deep.set(0);
-        scratch.is_traced = head.trace.is_some();
-        scratch.assigned_time = head.time;
+        scratch.is_traced = header.trace.is_some();
+        scratch.assigned_time = header.time;
         let buf = &mut scratch.buf;
-        put_fixed64(buf, tag(log_record::TIME, WireType::Fixed64), head.time);
-        put_fixed64(buf, tag(log_record::OBSERVED_TIME, WireType::Fixed64), head.observed_time);
-        if head.severity_number != 0 {
+        put_fixed64(buf, tag(log_record::TIME, WireType::Fixed64), header.time);
+        put_fixed64(buf, tag(log_record::OBSERVED_TIME, WireType::Fixed64), header.observed_time);
+        if header.severity_number != 0 {
             buf.push(tag(log_record::SEVERITY_NUMBER, WireType::Varint));
-            put_varint(buf, u64::from(head.severity_number));
+            put_varint(buf, u64::from(header.severity_number));
         }
-        if !head.severity_text.is_empty() {
-            put_bytes(buf, tag(log_record::SEVERITY_TEXT, WireType::Length), head.severity_text.as_bytes());
+        if !header.severity_text.is_empty() {
+            put_bytes(buf, tag(log_record::SEVERITY_TEXT, WireType::Length), header.severity_text.as_bytes());
         }
-        if let Some(trace) = head.trace {
+        if let Some(trace) = header.trace {
             if trace.flags != 0 {
                 put_fixed32(buf, tag(log_record::FLAGS, WireType::Fixed32), u32::from(trace.flags));
             }
             put_bytes(buf, tag(log_record::TRACE_ID, WireType::Length), &trace.trace_id);
             put_bytes(buf, tag(log_record::SPAN_ID, WireType::Length), &trace.span_id);
         }
-        if let Some(name) = head.event_name {
+        if let Some(name) = header.event_name {
             put_bytes(buf, tag(log_record::EVENT_NAME, WireType::Length), name.as_bytes());
         }
         Self { scratch, has_body: false, may_repeat_builtin: false, redaction: None }
