@@ -19,7 +19,7 @@ use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
     install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
 };
-use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, read_root};
+use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
 use crate::{installed, ship};
 
 /// One `init` at a time: what was decided about the slots must still hold when they are used.
@@ -30,9 +30,9 @@ static LOG_SLOT: AtomicBool = AtomicBool::new(false);
 static TRACING_SLOT: AtomicBool = AtomicBool::new(false);
 
 /// The logger in `log`'s slot; inert until something is installed.
-struct Installed;
+struct GlobalLogger;
 
-impl log::Log for Installed {
+impl log::Log for GlobalLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         installed::pipeline().is_some_and(|pipeline| pipeline.is_enabled(metadata.target(), metadata.level()))
     }
@@ -56,7 +56,7 @@ impl Builder {
     pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
         let _one_at_a_time = INSTALLING.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = installed::location() {
-            return Err(already(at));
+            return Err(already_initialized(at));
         }
         if std::thread::panicking() {
             return Err(Error::new(Kind::WhilePanicking));
@@ -77,9 +77,9 @@ impl Builder {
             processors.push(Box::new(SpanProcessor::new(Arc::clone(&pipeline))));
         }
         install_tracer(std::mem::take(&mut self.tracer), &config.span, || resource.build(), processors);
-        installed::install(Arc::clone(&pipeline), at).map_err(already)?;
+        installed::install(Arc::clone(&pipeline), at).map_err(already_initialized)?;
         watch_levels_file(&config, &pipeline);
-        if config.first_cut {
+        if config.first_cut_notice {
             pipeline.levels.arm_first_cut();
         }
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
@@ -90,7 +90,7 @@ impl Builder {
             install_panic_hook();
         }
         watch_signals(&config);
-        for notice in config.said() {
+        for notice in config.startup_notices() {
             notice::say(&notice);
         }
         for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
@@ -104,7 +104,7 @@ impl Builder {
 
     pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
         let config = self.settings.resolve(&self.environment)?;
-        for notice in config.said() {
+        for notice in config.startup_notices() {
             notice::say(&notice);
         }
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
@@ -117,10 +117,13 @@ impl Builder {
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
-        let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
+        let handed_down = config
+            .trace_context_env
+            .as_ref()
+            .map(|carrier| extract_inherited_context(carrier, &config.span.propagators));
         let root = handed_down.as_ref().and_then(trace_of);
         if let Some(handed_down) = handed_down {
-            install_root(handed_down);
+            set_inherited_context(handed_down);
         }
         Arc::new_cyclic(|pipeline| {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
@@ -176,7 +179,7 @@ fn watch_levels_file(config: &Config, pipeline: &Arc<Pipeline>) {
     }
 }
 
-fn already(at: &'static Location<'static>) -> Error {
+fn already_initialized(at: &'static Location<'static>) -> Error {
     Error::new(Kind::AlreadyInitialized { at }).with_help("initialise once, and use `logbridge::bridge()` elsewhere")
 }
 
@@ -184,7 +187,7 @@ fn take_log_slot() -> Result<(), Error> {
     if LOG_SLOT.load(Ordering::Relaxed) {
         return Ok(());
     }
-    log::set_logger(&Installed).map_err(|_| {
+    log::set_logger(&GlobalLogger).map_err(|_| {
         Error::new(Kind::LogSlotTaken).with_help(
             "remove the other logger's init (`env_logger::init()`, or `tracing_subscriber`'s `init()`, whose feature \
              `tracing-log` takes this slot too), or chain `logbridge::builder().build()?.logger()`",

@@ -14,7 +14,9 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
-use crate::config::{Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, ReportTo, Settings, Spool};
+use crate::config::{
+    BuilderSettings, Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, ReportTo, Spool,
+};
 use crate::env::Env;
 use crate::error::Error;
 use crate::levels::{FilterVariable, Origin, Threshold};
@@ -38,7 +40,7 @@ pub use install::post_fork;
 /// ```
 #[derive(Default)]
 pub struct Builder {
-    settings: Settings,
+    settings: BuilderSettings,
     environment: Environment,
     official: bool,
     processors: Vec<Box<dyn opentelemetry_sdk::logs::LogProcessor>>,
@@ -156,7 +158,7 @@ impl Builder {
     /// Whether the first record at INFO or above that is cut because nobody has chosen any level is told on stderr, once.
     /// Default: `LOGBRIDGE_FIRST_CUT`, else yes.
     pub fn first_cut_notice(&mut self, wanted: bool) -> &mut Self {
-        self.settings.first_cut = Some(wanted);
+        self.settings.first_cut_notice = Some(wanted);
         self
     }
 
@@ -446,14 +448,14 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::READS;
+    use crate::config::ENVIRONMENT_READS;
 
     #[test]
     fn the_environment_is_read_once() {
         let reads = |make: fn() -> Builder| {
-            let before = READS.get();
+            let before = ENVIRONMENT_READS.get();
             let _builder = make();
-            READS.get() - before
+            ENVIRONMENT_READS.get() - before
         };
         assert_eq!([Builder::from_default_env, crate::builder, Builder::new].map(reads), [1, 1, 0]);
     }

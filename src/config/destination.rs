@@ -24,23 +24,23 @@ pub struct Otlp {
     pub(crate) off: bool,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) compression: Option<Compression>,
-    pub(crate) endpoint: Option<CodeEndpoint>,
+    pub(crate) endpoint: Option<OtlpUrl>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) levels: LevelSet,
     pub(crate) trace_based: bool,
-    pub(crate) traces: Option<CodeTraces>,
+    pub(crate) traces: Option<TracesOverride>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum CodeEndpoint {
+pub(crate) enum OtlpUrl {
     Base(String),
     Full(String),
 }
 
 /// What code says of spans in particular.
 #[derive(Clone, Debug)]
-pub(crate) enum CodeTraces {
+pub(crate) enum TracesOverride {
     Off,
     Url(String),
 }
@@ -51,7 +51,7 @@ impl Otlp {
     ///
     /// Default: that variable, else `http://localhost:4318`. A text that is no URL makes `try_init` return an error.
     pub fn to(base_url: impl Into<String>) -> Self {
-        Self { endpoint: Some(CodeEndpoint::Base(base_url.into())), ..Self::default() }
+        Self { endpoint: Some(OtlpUrl::Base(base_url.into())), ..Self::default() }
     }
 
     /// Sends records to exactly this URL, as with `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
@@ -59,7 +59,7 @@ impl Otlp {
     /// Where it ends in `/v1/logs`, spans go to `/v1/traces` beside it; else they go nowhere unless
     /// [`traces_to_url`](Self::traces_to_url) says where.
     pub fn to_url(url: impl Into<String>) -> Self {
-        Self { endpoint: Some(CodeEndpoint::Full(url.into())), ..Self::default() }
+        Self { endpoint: Some(OtlpUrl::Full(url.into())), ..Self::default() }
     }
 
     /// Sends where the environment says: the destination is on even if no variable mentions OpenTelemetry.
@@ -74,13 +74,13 @@ impl Otlp {
 
     /// Sends spans to exactly this URL, as with `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. Feature `traces`.
     pub fn traces_to_url(mut self, url: impl Into<String>) -> Self {
-        self.traces = Some(CodeTraces::Url(url.into()));
+        self.traces = Some(TracesOverride::Url(url.into()));
         self
     }
 
     /// Sends no spans, as with `OTEL_TRACES_EXPORTER=none`: records keep their ids, but nothing has them.
     pub fn traces_off(mut self) -> Self {
-        self.traces = Some(CodeTraces::Off);
+        self.traces = Some(TracesOverride::Off);
         self
     }
 

@@ -35,7 +35,7 @@ impl Endpoint {
 
     /// The target of a gRPC client: a scheme, a host and a port. Where there is no scheme, `insecure` says which; a path
     /// has no meaning and is left out.
-    pub(crate) fn of_grpc(given: &str, insecure: bool) -> Result<Self, String> {
+    pub(crate) fn from_grpc(given: &str, insecure: bool) -> Result<Self, String> {
         let scheme = if insecure { "http" } else { "https" };
         let target = if given.contains("://") { given.to_owned() } else { format!("{scheme}://{given}") };
         let mut parts = Self::verbatim(given, &target)?.uri.into_parts();

@@ -1,4 +1,4 @@
-use crate::config::{Config, Environment, Otlp, Settings};
+use crate::config::{BuilderSettings, Config, Environment, Otlp};
 
 /// Where records and spans are posted to, query included.
 fn urls(config: &Config) -> [Option<String>; 2] {
@@ -9,7 +9,7 @@ fn urls(config: &Config) -> [Option<String>; 2] {
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
     let environment = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::default().resolve(&environment).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error")
 }
 
 /// The base URL, and where both signals go. `None`: it is no URL, and the default is used.
@@ -48,7 +48,8 @@ fn a_base_url_gets_the_path_of_each_signal() {
         let next = ["http://next/v1/logs", "http://next/v1/traces"];
         assert_eq!(urls(&config), expected.unwrap_or(next).map(|url| Some(url.to_owned())), "{base}");
         assert_eq!(bad, usize::from(expected.is_none()), "{base}: said once");
-        let code = Settings { otlp: Some(Otlp::to(base)), ..Settings::default() }.resolve(&Environment::default());
+        let code = BuilderSettings { otlp: Some(Otlp::to(base)), ..BuilderSettings::default() }
+            .resolve(&Environment::default());
         assert_eq!(code.ok().map(|config| urls(&config)), expected.map(|urls| urls.map(|url| Some(url.to_owned()))));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 #[cfg(test)]
 thread_local! {
     /// How often this thread has read the environment of the process.
-    pub(crate) static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    pub(crate) static ENVIRONMENT_READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// The variables at one moment; none at all by default, which is what `Builder::new()` sees. A value that is empty counts as unset, as the OpenTelemetry specification says.
@@ -19,7 +19,7 @@ impl Environment {
     /// The variables of this process. Text that is not UTF-8 is read with replacement characters.
     pub(crate) fn process() -> Self {
         #[cfg(test)]
-        READS.set(READS.get() + 1);
+        ENVIRONMENT_READS.set(ENVIRONMENT_READS.get() + 1);
         std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect()
@@ -32,7 +32,7 @@ impl Environment {
 
     /// Whether it is set, to nothing: some read that otherwise than unset.
     #[cfg(feature = "cli")]
-    pub(crate) fn is_empty_there(&self, name: &str) -> bool {
+    pub(crate) fn is_set_but_empty(&self, name: &str) -> bool {
         self.vars.get(name).is_some_and(|value| value.trim().is_empty())
     }
 

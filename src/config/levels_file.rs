@@ -11,7 +11,7 @@ use crate::finding::{Finding, Severity, kind};
 use crate::levels::{LevelSets, Origin, Stage, parse};
 
 /// How often it is looked at.
-pub(crate) const POLL: Duration = Duration::from_millis(250);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug)]
 pub(crate) struct LevelsFile {
@@ -32,11 +32,11 @@ pub(crate) struct FileLevels {
 
 /// What a look at the file gave.
 #[derive(Debug)]
-pub(crate) enum Looked {
-    Same,
-    News(FileLevels),
+pub(crate) enum LevelsFileUpdate {
+    Unchanged,
+    Changed(FileLevels),
     /// The last good one stays.
-    Bad(Finding),
+    Rejected(Finding),
 }
 
 impl LevelsFile {
@@ -45,12 +45,12 @@ impl LevelsFile {
     }
 
     /// The first look, before the program begins: what is there is taken at once.
-    pub(crate) fn first(&mut self) -> Looked {
+    pub(crate) fn load(&mut self) -> LevelsFileUpdate {
         self.candidate = named_file::read(&self.path).ok();
-        self.look()
+        self.poll()
     }
 
-    pub(crate) fn look(&mut self) -> Looked {
+    pub(crate) fn poll(&mut self) -> LevelsFileUpdate {
         let content = match named_file::read(&self.path) {
             Ok(content) => content,
             Err(error) => {
@@ -58,25 +58,25 @@ impl LevelsFile {
                 let text = format!("{} cannot be read: {error}; the levels stay as they are", self.path.display());
                 let finding = Finding::new(&kind::LEVELS_UNCHANGED, Severity::Warning, "levels file", text)
                     .help("it is looked at again and again: write it, or unset LOGBRIDGE_LEVELS_FILE");
-                return if is_news { Looked::Bad(finding) } else { Looked::Same };
+                return if is_news { LevelsFileUpdate::Rejected(finding) } else { LevelsFileUpdate::Unchanged };
             }
         };
         self.missing = false;
         if self.settled.as_ref() == Some(&content) {
             self.candidate = None;
-            return Looked::Same;
+            return LevelsFileUpdate::Unchanged;
         }
         if self.candidate.as_ref() != Some(&content) {
             // It may be half-written: it has to look the same once more.
             self.candidate = Some(content);
-            return Looked::Same;
+            return LevelsFileUpdate::Unchanged;
         }
         self.candidate = None;
         let read = read(&self.path, &content);
         self.settled = Some(content);
         match read {
-            Ok(levels) => Looked::News(levels),
-            Err(finding) => Looked::Bad(*finding),
+            Ok(levels) => LevelsFileUpdate::Changed(levels),
+            Err(finding) => LevelsFileUpdate::Rejected(*finding),
         }
     }
 }
@@ -154,17 +154,17 @@ mod tests {
         let status = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
         assert!(status.success());
         let mut file = LevelsFile::new(path.clone());
-        let Looked::Bad(finding) = file.first() else { panic!("it is a pipe") };
+        let LevelsFileUpdate::Rejected(finding) = file.load() else { panic!("it is a pipe") };
         assert!(finding.to_string().contains("cannot be read: it is a named pipe"), "{finding}");
-        assert!(matches!(file.look(), Looked::Same), "told once");
+        assert!(matches!(file.poll(), LevelsFileUpdate::Unchanged), "told once");
         // As a ConfigMap is: a link to a file that is replaced by a link to another one.
         std::fs::remove_file(&path).expect("the pipe");
         for (version, text) in [("one", "info\n"), ("two", "debug\n")] {
             std::fs::write(folder.join(version), text).expect("written");
             std::os::unix::fs::symlink(folder.join(version), folder.join("new")).expect("a link");
             std::fs::rename(folder.join("new"), &path).expect("in one step");
-            assert!(matches!(file.look(), Looked::Same), "it has to look the same twice");
-            assert!(matches!(file.look(), Looked::News(_)), "{version}");
+            assert!(matches!(file.poll(), LevelsFileUpdate::Unchanged), "it has to look the same twice");
+            assert!(matches!(file.poll(), LevelsFileUpdate::Changed(_)), "{version}");
         }
         std::fs::remove_dir_all(folder).expect("removed");
     }
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn it_is_looked_at_as_often_as_its_page_tells() {
         assert!(kind::LEVELS_UNCHANGED.cause.contains("four times a second"));
-        assert_eq!(4 * POLL, Duration::from_secs(1));
+        assert_eq!(4 * POLL_INTERVAL, Duration::from_secs(1));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::endpoint::{Endpoint, redact_url};
 use super::environment::Environment;
 use super::headers::is_quoted;
-use super::names::{Use, nearest, nearest_of_ours, use_of};
+use super::known_variables::{VariableSupport, nearest, nearest_of_ours, support_of};
 use crate::finding::{Finding, Kind, Severity, kind};
 
 const KEYS: [&str; 3] = ["HYPERDX_API_KEY", "HYPERDX_LOGS_APIKEY", "HYPERDX_TRACES_APIKEY"];
@@ -38,9 +38,9 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
             findings.extend(empty_masks(environment, name));
             continue;
         }
-        match use_of(name) {
+        match support_of(name) {
             None => findings.extend(misspelt(name)),
-            Some(Use::Honoured) => findings.extend(
+            Some(VariableSupport::Supported) => findings.extend(
                 [quoted(name, value), unexpanded(name, value), unit(name, value), key(name, value), style(name, value)]
                     .into_iter()
                     .flatten(),
@@ -103,17 +103,17 @@ fn misspelt(name: &str) -> Option<Finding> {
         let help = format!("{near} is the nearest that there is; the README lists them all");
         return Some(warning(&kind::MISSPELT_VARIABLE, name, "logbridge has no variable of that name").help(help));
     };
-    let severity = if used == Use::Honoured { Severity::Warning } else { Severity::Note };
+    let severity = if used == VariableSupport::Supported { Severity::Warning } else { Severity::Note };
     let text = format!("it is not read; did you mean {meant}?");
     let help = format!("rename it to {meant}: names are compared letter by letter, and case counts");
     Some(Finding::new(&kind::MISSPELT_VARIABLE, severity, name, text).help(help))
 }
 
-fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
+fn no_effect(name: &str, value: &str, used: VariableSupport) -> Option<Finding> {
     if value.eq_ignore_ascii_case("none") {
         return None;
     }
-    if used == Use::NoEffect {
+    if used == VariableSupport::Unsupported {
         return Some(warning(&kind::NO_EFFECT, name, "it has no effect in this version of logbridge").help("unset it"));
     }
     Some(note(&kind::NO_EFFECT, name, "logbridge does not read it; another library may"))
@@ -216,7 +216,7 @@ fn empty_masks(environment: &Environment, name: &str) -> Option<Finding> {
         format!("OTEL_EXPORTER_OTLP_{what}")
     };
     environment.get(&general)?;
-    use_of(&general)?;
+    support_of(&general)?;
     let text = format!("it is empty, which counts as unset: {general} applies");
     Some(note(&kind::EMPTY_MASKS, name, text).help("unset it: in some other SDKs it hides the general one"))
 }

@@ -1,8 +1,8 @@
 use super::*;
-use crate::config::{Config, Otlp, Settings, Source};
+use crate::config::{BuilderSettings, Config, Otlp, SettingSource};
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
-    Settings::default().resolve(&environment(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&environment(vars)).expect("a bad variable is never an error")
 }
 
 fn environment(vars: &[(&str, &str)]) -> Environment {
@@ -40,7 +40,7 @@ const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 #[test]
 fn e1_a_url_in_code_without_the_path() {
     // It cannot happen: `Otlp::to` appends it, and `Otlp::to_url` is the word for a whole URL.
-    let settings = Settings { otlp: Some(Otlp::to("http://h:4318")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("http://h:4318")), ..BuilderSettings::default() };
     let config = settings.resolve(&Environment::default()).expect("resolves");
     assert_eq!(logs(&config).as_deref(), Some("http://h:4318/v1/logs"));
 }
@@ -69,11 +69,11 @@ fn e3_a_base_url_with_the_path() {
 
 #[test]
 fn e4_code_wins_over_a_variable() {
-    let settings = Settings { otlp: Some(Otlp::to("http://code")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("http://code")), ..BuilderSettings::default() };
     let config = settings.resolve(&environment(&[(ENDPOINT, "http://env")])).expect("resolves");
     assert_eq!(codes(&config), [("set-in-code", ENDPOINT)]);
-    assert!(config.settings.iter().any(|s| s.name == "logs endpoint" && s.source == Source::Code));
-    assert_eq!(config.said().count(), 0, "as it is documented: no warning");
+    assert!(config.settings.iter().any(|s| s.name == "logs endpoint" && s.source == SettingSource::Code));
+    assert_eq!(config.startup_notices().count(), 0, "as it is documented: no warning");
 }
 
 #[test]
@@ -145,7 +145,10 @@ fn e11_a_comma_inside_a_header() {
 
 #[test]
 fn e12_a_line_break_in_a_header() {
-    let with = |value: &str| Settings { otlp: Some(Otlp::to("http://h").header("x", value)), ..Settings::default() };
+    let with = |value: &str| BuilderSettings {
+        otlp: Some(Otlp::to("http://h").header("x", value)),
+        ..BuilderSettings::default()
+    };
     // In code it is an error, unless it stands at the end: that is cut off.
     assert!(with("a\nb").resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
     let config = with("a\n").resolve(&Environment::default()).expect("resolves");
@@ -158,7 +161,8 @@ fn e12_a_line_break_in_a_header() {
 #[test]
 fn e13_a_percent_sign_in_a_header_of_code() {
     // It cannot happen: only the variable is percent-decoded, as the specification says.
-    let settings = Settings { otlp: Some(Otlp::to("http://h").header("x", "a%2Bb")), ..Settings::default() };
+    let settings =
+        BuilderSettings { otlp: Some(Otlp::to("http://h").header("x", "a%2Bb")), ..BuilderSettings::default() };
     let config = settings.resolve(&Environment::default()).expect("resolves");
     assert_eq!(header(&config, "x").as_deref(), Some("a%2Bb"));
 }
@@ -179,7 +183,7 @@ fn e15_an_endpoint_without_a_scheme() {
         let config = found("bad-url", LOGS, &[(LOGS, url), (ENDPOINT, "http://h")]);
         assert_eq!(logs(&config).as_deref(), Some("http://h/v1/logs"), "the next source is asked");
     }
-    let settings = Settings { otlp: Some(Otlp::to("localhost:4318")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("localhost:4318")), ..BuilderSettings::default() };
     assert!(settings.resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
 }
 
@@ -188,12 +192,16 @@ fn e16_variables_that_are_not_implemented() {
     // These two are.
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_SDK_DISABLED", "true")])), None);
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_LOGS_EXPORTER", "none")])), None);
-    assert_eq!(found("no-effect", "OTEL_CONFIG_FILE", &[("OTEL_CONFIG_FILE", "x")]).said().count(), 1);
+    assert_eq!(found("no-effect", "OTEL_CONFIG_FILE", &[("OTEL_CONFIG_FILE", "x")]).startup_notices().count(), 1);
     for name in ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"] {
         found("unknown-value", name, &[(name, "brotli")]);
     }
     for name in ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] {
-        assert_eq!(found("no-effect", name, &[(name, "x")]).said().count(), 0, "another library may read {name}");
+        assert_eq!(
+            found("no-effect", name, &[(name, "x")]).startup_notices().count(),
+            0,
+            "another library may read {name}"
+        );
     }
     assert_eq!(codes(&resolve(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "none"), ("OTEL_METRICS_EXPORTER", "none")])), []);
 }
@@ -229,7 +237,7 @@ fn e19_a_variable_that_the_process_does_not_see() {
     let config = resolve(&[("PATH", "/bin")]);
     assert_eq!(codes(&config), []);
     let setting = config.settings.iter().find(|setting| setting.name == "logs").expect("decided");
-    assert_eq!((setting.source, setting.value.starts_with("off: neither code")), (Source::BuiltIn, true));
+    assert_eq!((setting.source, setting.value.starts_with("off: neither code")), (SettingSource::BuiltIn, true));
 }
 
 #[test]
@@ -306,12 +314,12 @@ fn an_honest_configuration_has_no_findings() {
 
 #[test]
 fn every_row_of_the_list_is_told_apart() {
-    for (name, used) in crate::config::names::NAMES {
+    for (name, used) in crate::config::known_variables::KNOWN_VARIABLES {
         let config = resolve(&[(name, "x")]);
         let has_no_effect = codes(&config).contains(&("no-effect", name));
         // Honoured, and without effect on HTTP.
         let is_about_grpc = name.ends_with("_INSECURE");
-        assert_eq!(has_no_effect, *used != Use::Honoured || is_about_grpc, "{name}: {:?}", codes(&config));
+        assert_eq!(has_no_effect, *used != VariableSupport::Supported || is_about_grpc, "{name}: {:?}", codes(&config));
     }
 }
 

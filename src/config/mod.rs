@@ -4,17 +4,16 @@
 //! The only module that reads the environment. Precedence: code, the signal's own variable, the general variable,
 //! `default_*` setters, built-in.
 
-mod carrier;
+mod attribute_limits;
+mod byte_limits;
 mod destination;
 mod endpoint;
 mod environment;
 mod headers;
+mod known_variables;
 mod levels_file;
-mod limits;
 mod lint;
-mod memory;
 mod named_file;
-mod names;
 mod overload;
 mod protocol;
 mod proxy;
@@ -30,20 +29,20 @@ mod setting;
 mod spool;
 mod time;
 mod tls;
+mod trace_context_env;
 mod traces;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use carrier::{Carrier, variable_of};
-pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat, Pipe};
 pub use destination::{Console, Otlp};
+pub(crate) use destination::{ConsoleTarget, LineFormat, OtlpUrl, Pipe};
 pub(crate) use endpoint::{Endpoint, redact_url};
-pub(crate) use environment::Environment;
 #[cfg(test)]
-pub(crate) use environment::READS;
+pub(crate) use environment::ENVIRONMENT_READS;
+pub(crate) use environment::Environment;
 pub(crate) use headers::Header;
-pub(crate) use levels_file::{LevelsFile, Looked, POLL};
+pub(crate) use levels_file::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL};
 pub use overload::Overload;
 pub use protocol::{Compression, Protocol};
 pub(crate) use proxy::Proxy;
@@ -54,13 +53,14 @@ pub(crate) use report::ReportConfig;
 pub use report::ReportTo;
 pub(crate) use resource::ResourceConfig;
 #[cfg(feature = "cli")]
-pub(crate) use secrets::{HIDDEN, Secrets};
+pub(crate) use secrets::{MASK, Secrets};
 pub(crate) use setting::settings_table;
-pub(crate) use setting::{Setting, Source};
+pub(crate) use setting::{Setting, SettingSource};
 pub(crate) use spool::SpoolConfig;
 pub use spool::{Spool, SpoolSync};
 pub(crate) use time::bounded;
 pub(crate) use tls::Tls;
+pub(crate) use trace_context_env::{TraceContextEnv, propagation_variable};
 
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
@@ -72,12 +72,12 @@ use crate::signal::Signal;
 
 /// What code said; the rest comes from the environment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct BuilderSettings {
     pub(crate) console: Option<Console>,
     pub(crate) count_below: Option<log::LevelFilter>,
     pub(crate) exception_events: Option<bool>,
     pub(crate) exit_timeout: Option<Duration>,
-    pub(crate) first_cut: Option<bool>,
+    pub(crate) first_cut_notice: Option<bool>,
     pub(crate) flush_on_signals: Option<bool>,
     pub(crate) format: LineFormat,
     pub(crate) levels: LevelSet,
@@ -113,7 +113,7 @@ pub(crate) struct Settings {
     pub(crate) variables: Variables,
 }
 
-impl Settings {
+impl BuilderSettings {
     /// Takes a filter string. What in it cannot be used is found, and the rest counts.
     pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
@@ -154,7 +154,7 @@ pub enum Mirror {
 #[derive(Debug)]
 pub(crate) struct Config {
     /// What the process that started this one handed down, where somebody asked for it.
-    pub(crate) carrier: Option<Carrier>,
+    pub(crate) trace_context_env: Option<TraceContextEnv>,
     pub(crate) console: ConsoleConfig,
     /// Records down to this level are counted although they are cut.
     pub(crate) count_below: log::LevelFilter,
@@ -162,7 +162,7 @@ pub(crate) struct Config {
     /// What deserves a look.
     pub(crate) findings: Vec<Finding>,
     /// Whether the first record that is cut because nobody chose levels is told.
-    pub(crate) first_cut: bool,
+    pub(crate) first_cut_notice: bool,
     /// Whether SIGTERM and SIGINT flush.
     pub(crate) flush_on_signals: bool,
     pub(crate) levels: LevelSets,
@@ -194,7 +194,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// What stderr has to say of it.
-    pub(crate) fn said(&self) -> impl Iterator<Item = Notice> {
+    pub(crate) fn startup_notices(&self) -> impl Iterator<Item = Notice> {
         self.findings.iter().filter_map(Finding::notice).chain(self.notices.iter().cloned())
     }
 }
@@ -210,7 +210,7 @@ pub(crate) struct ConsoleConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct OtlpConfig {
     /// `None` while the destination is off.
-    pub(crate) delivery: Option<Delivery>,
+    pub(crate) delivery: Option<LogDelivery>,
     /// Why it is off, in words.
     pub(crate) off_because: Option<&'static str>,
     /// Whether records of traces that are not sampled are cut.
@@ -273,7 +273,7 @@ pub(crate) struct SpanDelivery {
 
 /// How accepted records reach the endpoint.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct LogDelivery {
     pub(crate) route: Route,
     /// Records in one request at most, where somebody said so.
     pub(crate) max_batch: Option<usize>,

@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Why a file that somebody else reads would keep them busy for ever, if it would.
-pub(super) fn never_ends(path: &Path) -> Option<String> {
+pub(super) fn blocking_reason(path: &Path) -> Option<String> {
     let error = os::open_named(path).err()?;
     // One that is missing, or that this process may not read, is no matter of ours.
     (error.kind() == io::ErrorKind::InvalidInput).then(|| error.to_string())
@@ -73,7 +73,7 @@ mod tests {
         }
         assert_eq!(read(&path("link")).expect("a regular file"), b"content");
         assert_eq!(
-            ["pipe", "/dev/zero", "dangling", "link"].map(|name| never_ends(&path(name))),
+            ["pipe", "/dev/zero", "dangling", "link"].map(|name| blocking_reason(&path(name))),
             [Some("it is a named pipe".to_owned()), Some("it is a device".to_owned()), None, None,]
         );
         std::fs::remove_dir_all(folder).expect("removed");

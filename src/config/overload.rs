@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::{Resolver, split_unit};
 use super::time::bounded;
-use super::{Settings, Source};
+use super::{BuilderSettings, SettingSource};
 use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_OVERLOAD";
@@ -109,26 +109,26 @@ impl Overload {
 }
 
 impl Resolver<'_> {
-    pub(super) fn overload(&mut self, settings: &Settings) -> Overload {
+    pub(super) fn overload(&mut self, settings: &BuilderSettings) -> Overload {
         let (decided, source) = match settings.overload {
-            Some(overload) => (overload, Source::Code),
-            None => self.overload_of_environment().unwrap_or((Overload::default(), Source::BuiltIn)),
+            Some(overload) => (overload, SettingSource::Code),
+            None => self.overload_of_environment().unwrap_or((Overload::default(), SettingSource::BuiltIn)),
         };
         let decided = match decided {
             Overload::Block(most) => Overload::Block(bounded(most)),
             other => other,
         };
-        self.keep("logs overload", decided.to_string(), source);
+        self.add_setting("logs overload", decided.to_string(), source);
         decided
     }
 
-    fn overload_of_environment(&mut self) -> Option<(Overload, Source)> {
+    fn overload_of_environment(&mut self) -> Option<(Overload, SettingSource)> {
         let value = self.environment.get(VARIABLE)?;
         let overload = Overload::parse(value);
         if overload.is_none() {
             let problem = format!("`{value}` is not a policy for an overload; {} is used", Overload::default());
             let finding = Finding::new(&kind::UNKNOWN_VALUE, Severity::Error, VARIABLE, problem);
-            self.find(match Overload::meant(value) {
+            self.add_finding(match Overload::meant(value) {
                 Some(meant) => Finding { corrected: Some(meant), ..finding },
                 None => finding.help("write drop-newest, drop-oldest, drop-least-severe, block or block=500ms"),
             });
@@ -136,7 +136,7 @@ impl Resolver<'_> {
         if let Some(Overload::Block(most)) = overload {
             self.check_time(VARIABLE, most);
         }
-        Some((overload?, Source::Variable(VARIABLE)))
+        Some((overload?, SettingSource::Variable(VARIABLE)))
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
 
     fn resolve(value: &str) -> Config {
         let vars = [("OTEL_LOGS_EXPORTER", "otlp"), (VARIABLE, value)];
-        Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+        BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
     }
 
     fn decided(config: &Config) -> Overload {
@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(decided(&config), overload, "{value}");
             assert!(config.findings.is_empty(), "{value}: {:?}", config.findings);
             let setting = config.settings.iter().find(|setting| setting.name == "logs overload").expect("kept");
-            assert_eq!((setting.value.as_str(), setting.source), (shown, Source::Variable(VARIABLE)));
+            assert_eq!((setting.value.as_str(), setting.source), (shown, SettingSource::Variable(VARIABLE)));
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn code_wins() {
-        let settings = Settings { overload: Some(Overload::Block(Duration::MAX)), ..Settings::default() };
+        let settings = BuilderSettings { overload: Some(Overload::Block(Duration::MAX)), ..BuilderSettings::default() };
         let vars = [("OTEL_LOGS_EXPORTER", "otlp"), (VARIABLE, "drop-oldest")];
         let config = settings.resolve(&Environment::from(vars)).expect("resolves");
         assert_eq!(decided(&config), Overload::Block(bounded(Duration::MAX)), "no clock can hold more");

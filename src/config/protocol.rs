@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::resolve::Resolver;
 use super::route::names;
-use super::{Otlp, Source};
+use super::{Otlp, SettingSource};
 use crate::error::Error;
 use crate::finding::{Finding, Severity, kind};
 use crate::signal::Signal;
@@ -98,27 +98,27 @@ fn feature(name: impl fmt::Display) -> String {
 impl Resolver<'_> {
     pub(super) fn protocol(&mut self, code: &Otlp, signal: Signal) -> Result<Protocol, Error> {
         let (protocol, source) = match code.protocol {
-            Some(protocol) if protocol.is_compiled_in() => (protocol, Source::Code),
+            Some(protocol) if protocol.is_compiled_in() => (protocol, SettingSource::Code),
             Some(protocol) => {
                 let text = format!("code asks for the protocol `{protocol}`, which is not compiled into this program");
                 return Err(Error::configuration(text).with_help(feature(protocol)));
             }
-            None => self.protocol_of_environment(signal).unwrap_or((Protocol::default(), Source::BuiltIn)),
+            None => self.protocol_of_environment(signal).unwrap_or((Protocol::default(), SettingSource::BuiltIn)),
         };
         let name = match signal {
             Signal::Logs => "logs protocol",
             Signal::Traces => "spans protocol",
         };
-        self.keep(name, protocol.to_string(), source);
+        self.add_setting(name, protocol.to_string(), source);
         Ok(protocol)
     }
 
-    fn protocol_of_environment(&mut self, signal: Signal) -> Option<(Protocol, Source)> {
+    fn protocol_of_environment(&mut self, signal: Signal) -> Option<(Protocol, SettingSource)> {
         let variables = names!(signal, "PROTOCOL");
         let (variable, value) = self.environment.first(&variables)?;
         match Protocol::parse(value) {
             Some(protocol) if protocol.is_compiled_in() => {
-                return Some((protocol, Source::of(&variables, variable)));
+                return Some((protocol, SettingSource::of(&variables, variable)));
             }
             Some(protocol) => {
                 let problem = format!("`{protocol}` is not compiled into this program; http/protobuf is used");
@@ -127,11 +127,11 @@ impl Resolver<'_> {
                      collector's HTTP port (4318)",
                     feature(protocol)
                 );
-                self.error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
+                self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
             }
             None => {
                 let problem = format!("`{value}` is no OTLP protocol; http/protobuf is used");
-                self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write http/protobuf, http/json or grpc");
+                self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, "write http/protobuf, http/json or grpc");
             }
         }
         None
@@ -139,38 +139,38 @@ impl Resolver<'_> {
 
     pub(super) fn compression(&mut self, code: &Otlp, signal: Signal) -> Result<Compression, Error> {
         let (compression, source) = match code.compression {
-            Some(compression) if compression.is_compiled_in() => (compression, Source::Code),
+            Some(compression) if compression.is_compiled_in() => (compression, SettingSource::Code),
             Some(compression) => {
                 let text =
                     format!("code asks for the compression `{compression}`, which is not compiled into this program");
                 return Err(Error::configuration(text).with_help(feature(compression)));
             }
-            None => self.compression_of_environment(signal).unwrap_or((Compression::None, Source::BuiltIn)),
+            None => self.compression_of_environment(signal).unwrap_or((Compression::None, SettingSource::BuiltIn)),
         };
         let name = match signal {
             Signal::Logs => "logs compression",
             Signal::Traces => "spans compression",
         };
-        self.keep(name, compression.to_string(), source);
+        self.add_setting(name, compression.to_string(), source);
         Ok(compression)
     }
 
-    fn compression_of_environment(&mut self, signal: Signal) -> Option<(Compression, Source)> {
+    fn compression_of_environment(&mut self, signal: Signal) -> Option<(Compression, SettingSource)> {
         let variables = names!(signal, "COMPRESSION");
         let (variable, value) = self.environment.first(&variables)?;
         match Compression::parse(value) {
             Some(compression) if compression.is_compiled_in() => {
-                return Some((compression, Source::of(&variables, variable)));
+                return Some((compression, SettingSource::of(&variables, variable)));
             }
             Some(compression) => {
                 let problem =
                     format!("`{compression}` is not compiled into this program; requests are sent uncompressed");
                 let help = format!("switch on the feature `{compression}`: {}", feature(compression));
-                self.error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
+                self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, &help);
             }
             None => {
                 let problem = format!("`{value}` is no compression; requests are sent uncompressed");
-                self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write gzip, zstd or none");
+                self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, "write gzip, zstd or none");
             }
         }
         None
@@ -182,19 +182,19 @@ impl Resolver<'_> {
         let Some((variable, value)) = self.environment.first(&variables) else { return false };
         if !is_grpc {
             let text = "it has no effect: the scheme of the endpoint decides, http or https";
-            self.find(Finding::new(&kind::NO_EFFECT, Severity::Note, variable, text));
+            self.add_finding(Finding::new(&kind::NO_EFFECT, Severity::Note, variable, text));
             return false;
         }
-        let (is_insecure, source) = (value.eq_ignore_ascii_case("true"), Source::of(&variables, variable));
+        let (is_insecure, source) = (value.eq_ignore_ascii_case("true"), SettingSource::of(&variables, variable));
         if !is_insecure && !value.eq_ignore_ascii_case("false") {
             let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
-            self.error(&kind::BAD_VALUE, variable, &problem, "write true or false");
+            self.add_error(&kind::BAD_VALUE, variable, &problem, "write true or false");
         }
         let name = match signal {
             Signal::Logs => "logs insecure",
             Signal::Traces => "spans insecure",
         };
-        self.keep(name, is_insecure.to_string(), source);
+        self.add_setting(name, is_insecure.to_string(), source);
         is_insecure
     }
 }

@@ -9,7 +9,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::endpoint::{Endpoint, redact_url};
 use super::resolve::Resolver;
-use super::{Environment, Source};
+use super::{Environment, SettingSource};
 use crate::signal::Signal;
 
 /// An HTTP proxy.
@@ -44,28 +44,28 @@ impl Resolver<'_> {
             false => &["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
         };
         let (variable, value) = self.environment.first(variables)?;
-        let source = Source::Variable(variable);
+        let source = SettingSource::Variable(variable);
         let name = match signal {
             Signal::Logs => "logs proxy",
             Signal::Traces => "spans proxy",
         };
         if endpoint.uri().host().is_some_and(is_loopback) {
-            self.keep(name, "none: the endpoint is on this machine", source);
+            self.add_setting(name, "none: the endpoint is on this machine", source);
             return None;
         }
         let found = find(self.environment, value, endpoint);
         match found {
             Ok(Some(proxy)) => {
-                self.keep(name, proxy.to_string(), source);
+                self.add_setting(name, proxy.to_string(), source);
                 Some(proxy)
             }
             Ok(None) => {
-                self.keep(name, "none: NO_PROXY names the endpoint", source);
+                self.add_setting(name, "none: NO_PROXY names the endpoint", source);
                 None
             }
             Err(problem) => {
                 let problem = format!("{problem}; requests go there directly");
-                self.error(&kind::BAD_PROXY, variable, &problem, "write a URL such as http://proxy.example:3128");
+                self.add_error(&kind::BAD_PROXY, variable, &problem, "write a URL such as http://proxy.example:3128");
                 None
             }
         }
@@ -144,13 +144,13 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::config::BuilderSettings;
 
     /// The proxy to an endpoint, what the settings say, and the codes of the findings.
     fn resolve(endpoint: &str, vars: &[(&str, &str)]) -> (Option<Proxy>, Option<String>, Vec<&'static str>) {
         let all = vars.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
         let environment = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let config = BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error");
         let setting = config.settings.iter().find(|setting| setting.name == "logs proxy");
         let codes = config.findings.iter().map(|finding| finding.name).collect();
         (config.otlp.delivery.and_then(|logs| logs.route.proxy), setting.map(|setting| setting.value.clone()), codes)

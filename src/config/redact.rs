@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Source;
+use super::SettingSource;
 use super::resolve::Resolver;
 use crate::error::Error;
 use crate::finding::{Finding, Severity, kind};
@@ -95,20 +95,23 @@ impl Resolver<'_> {
                     .with_help(help_for_values(&why))
             })?;
         }
-        self.keep_counts(redaction.counts(), [Source::Code; 2]);
+        self.keep_counts(redaction.counts(), [SettingSource::Code; 2]);
         let in_code = redaction.counts();
         self.redact_keys(&mut redaction);
         self.redact_values(&mut redaction);
         let [keys, values] = redaction.counts();
-        self.keep_counts([keys - in_code[0], values - in_code[1]], [Source::Variable(KEYS), Source::Variable(VALUES)]);
+        self.keep_counts(
+            [keys - in_code[0], values - in_code[1]],
+            [SettingSource::Variable(KEYS), SettingSource::Variable(VALUES)],
+        );
         Ok((keys + values > 0).then_some(redaction))
     }
 
     /// How many, not which: the settings are shown.
-    fn keep_counts(&mut self, counts: [usize; 2], sources: [Source; 2]) {
+    fn keep_counts(&mut self, counts: [usize; 2], sources: [SettingSource; 2]) {
         for ((name, count), source) in ["redacted keys", "redacted values"].into_iter().zip(counts).zip(sources) {
             if count > 0 {
-                self.keep(name, count.to_string(), source);
+                self.add_setting(name, count.to_string(), source);
             }
         }
     }
@@ -122,7 +125,7 @@ impl Resolver<'_> {
             self.check_key(KEYS, pattern);
         }
         if !names_any {
-            self.error(&kind::BAD_VALUE, KEYS, "it names no key", "write words, such as password,*token*");
+            self.add_error(&kind::BAD_VALUE, KEYS, "it names no key", "write words, such as password,*token*");
         }
     }
 
@@ -130,7 +133,7 @@ impl Resolver<'_> {
         let Some(expression) = self.environment.get(VALUES) else { return };
         if let Err(why) = redaction.add_value(expression) {
             let problem = format!("it cannot be used, and no value is redacted by it: {why}");
-            self.error(&kind::BAD_VALUE, VALUES, &problem, help_for_values(&why));
+            self.add_error(&kind::BAD_VALUE, VALUES, &problem, help_for_values(&why));
         }
     }
 
@@ -140,7 +143,7 @@ impl Resolver<'_> {
             pattern.starts_with(".*") || pattern.contains(['^', '$', '(', ')', '[', ']', '|', '\\', '+']);
         if is_expression {
             let text = format!("`{pattern}` looks like a regular expression, and is read as a word");
-            self.find(
+            self.add_finding(
                 Finding::new(&kind::KEY_EXPRESSION, Severity::Warning, place, text)
                     .help("a pattern of keys knows `*` only, such as *token*; regular expressions are for values"),
             );

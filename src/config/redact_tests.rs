@@ -1,8 +1,8 @@
-use super::super::{Config, Environment, Settings};
+use super::super::{BuilderSettings, Config, Environment};
 use super::*;
 
 fn resolve<const N: usize>(code: Redact, variables: [(&str, &str); N]) -> Result<Config, Error> {
-    Settings { redact: code, ..Settings::default() }.resolve(&Environment::from(variables))
+    BuilderSettings { redact: code, ..BuilderSettings::default() }.resolve(&Environment::from(variables))
 }
 
 fn counts(config: &Config) -> Option<[usize; 2]> {

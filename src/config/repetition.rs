@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::Source;
+use super::SettingSource;
 use super::resolve::{Resolver, split_unit};
 use super::time::bounded;
 use crate::error::Error;
@@ -88,29 +88,34 @@ impl Resolver<'_> {
                 return Err(Error::configuration(format!("`Repetition::at_most`: {limit} lets nothing through"))
                     .with_help("levels cut all records of a target; this needs at least one in a window above 0"));
             }
-            Some(Repetition { limit }) => (limit, Source::Code),
+            Some(Repetition { limit }) => (limit, SettingSource::Code),
             None => self.repetition_of_environment(),
         };
         let limit = limit.map(|limit| RepetitionLimit { window: bounded(limit.window), ..limit });
-        self.keep("similar records", limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string()), source);
+        self.add_setting("similar records", limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string()), source);
         Ok(limit)
     }
 
-    fn repetition_of_environment(&mut self) -> (Option<RepetitionLimit>, Source) {
-        let Some(value) = self.environment.get(VARIABLE) else { return (None, Source::BuiltIn) };
+    fn repetition_of_environment(&mut self) -> (Option<RepetitionLimit>, SettingSource) {
+        let Some(value) = self.environment.get(VARIABLE) else { return (None, SettingSource::BuiltIn) };
         if ["off", "none"].iter().any(|off| value.eq_ignore_ascii_case(off)) {
-            return (None, Source::Variable(VARIABLE));
+            return (None, SettingSource::Variable(VARIABLE));
         }
         let limit = parse(value);
         if limit.is_none() {
             let problem = format!("`{value}` is no number of records in a time, so all of them pass");
-            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write such as 10/s, 100/60s, 5/500ms, 1000/5m, or off");
-            return (None, Source::BuiltIn);
+            self.add_error(
+                &kind::BAD_VALUE,
+                VARIABLE,
+                &problem,
+                "write such as 10/s, 100/60s, 5/500ms, 1000/5m, or off",
+            );
+            return (None, SettingSource::BuiltIn);
         }
         if let Some(limit) = limit {
             self.check_time(VARIABLE, limit.window);
         }
-        (limit, Source::Variable(VARIABLE))
+        (limit, SettingSource::Variable(VARIABLE))
     }
 }
 
@@ -132,11 +137,11 @@ fn parse(value: &str) -> Option<RepetitionLimit> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Settings};
+    use super::super::{BuilderSettings, Environment};
     use super::*;
 
     fn resolve(value: &str, code: Option<Repetition>) -> (Option<RepetitionLimit>, Vec<&'static str>) {
-        let settings = Settings { repetition: code, ..Settings::default() };
+        let settings = BuilderSettings { repetition: code, ..BuilderSettings::default() };
         let config = settings.resolve(&Environment::from([(VARIABLE, value)])).unwrap();
         (config.repetition, config.findings.iter().map(|finding| finding.name).collect())
     }
@@ -169,7 +174,7 @@ mod tests {
         let code = Repetition::at_most(7, Duration::from_secs(1)).exempt(Level::Warn);
         assert_eq!(resolve("10/s", Some(code)).0.map(|limit| (limit.records, limit.exempt)), Some((7, Some(13))));
         for bad in [Repetition::at_most(0, Duration::from_secs(1)), Repetition::at_most(1, Duration::ZERO)] {
-            let settings = Settings { repetition: Some(bad), ..Settings::default() };
+            let settings = BuilderSettings { repetition: Some(bad), ..BuilderSettings::default() };
             assert!(settings.resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
         }
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Settings;
+use super::BuilderSettings;
 use super::resolve::Resolver;
-use super::setting::Source;
+use super::setting::SettingSource;
 
 const VARIABLE: &str = "LOGBRIDGE_REPORT";
 const ON_SIGNAL: &str = "LOGBRIDGE_REPORT_ON_SIGUSR1";
@@ -41,16 +41,16 @@ pub(crate) struct ReportConfig {
 }
 
 impl Resolver<'_> {
-    pub(super) fn report(&mut self, settings: &Settings) -> ReportConfig {
+    pub(super) fn report(&mut self, settings: &BuilderSettings) -> ReportConfig {
         let (at_exit, source) = match (&settings.report, self.environment.get(VARIABLE)) {
-            (Some(to), _) => (Some(to.clone()), Source::Code),
-            (None, None | Some("off")) => (None, Source::BuiltIn),
-            (None, Some("stderr")) => (Some(ReportTo::Stderr), Source::Variable(VARIABLE)),
-            (None, Some(path)) => (Some(ReportTo::Path(PathBuf::from(path))), Source::Variable(VARIABLE)),
+            (Some(to), _) => (Some(to.clone()), SettingSource::Code),
+            (None, None | Some("off")) => (None, SettingSource::BuiltIn),
+            (None, Some("stderr")) => (Some(ReportTo::Stderr), SettingSource::Variable(VARIABLE)),
+            (None, Some(path)) => (Some(ReportTo::Path(PathBuf::from(path))), SettingSource::Variable(VARIABLE)),
         };
         let shown = at_exit.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
-        self.keep("report at exit", shown, source);
-        let on_signal = self.switch("report on SIGUSR1", settings.report_on_signal, ON_SIGNAL, false);
+        self.add_setting("report at exit", shown, source);
+        let on_signal = self.bool_setting("report on SIGUSR1", settings.report_on_signal, ON_SIGNAL, false);
         let on_signal = on_signal.then(|| at_exit.clone().unwrap_or(ReportTo::Stderr));
         ReportConfig { at_exit, on_signal }
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    fn resolve(settings: &Settings, variables: &[(&str, &str)]) -> ReportConfig {
+    fn resolve(settings: &BuilderSettings, variables: &[(&str, &str)]) -> ReportConfig {
         let environment: Environment =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         settings.resolve(&environment).expect("resolves").report
@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn variables_and_code_say_where_and_code_wins() {
-        let none = Settings::default();
+        let none = BuilderSettings::default();
         assert_eq!(resolve(&none, &[]), ReportConfig::default());
         assert_eq!(resolve(&none, &[(VARIABLE, "off")]), ReportConfig::default());
         let path = ReportTo::Path(PathBuf::from("/tmp/x.json"));
         assert_eq!(resolve(&none, &[(VARIABLE, "/tmp/x.json")]).at_exit, Some(path.clone()));
-        let code = Settings { report: Some(path.clone()), ..Settings::default() };
+        let code = BuilderSettings { report: Some(path.clone()), ..BuilderSettings::default() };
         let found = resolve(&code, &[(VARIABLE, "stderr"), (ON_SIGNAL, "true")]);
         assert_eq!(found, ReportConfig { at_exit: Some(path.clone()), on_signal: Some(path) });
         assert_eq!(resolve(&none, &[(ON_SIGNAL, "1")]).on_signal, Some(ReportTo::Stderr));

@@ -6,11 +6,11 @@ use log::LevelFilter;
 
 use super::environment::{Environment, parse_bool};
 use super::lint::lint;
-use super::setting::{on_off, sent, time};
+use super::setting::{on_off, on_or_off, time};
 use super::time::bounded;
 use super::{
-    Config, ConsoleConfig, ConsoleTarget, Delivery, Mirror, Otlp, OtlpConfig, ResourceConfig, Setting, Settings,
-    Source, defaults,
+    BuilderSettings, Config, ConsoleConfig, ConsoleTarget, LogDelivery, Mirror, Otlp, OtlpConfig, ResourceConfig,
+    Setting, SettingSource, defaults,
 };
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Severity, kind};
@@ -19,7 +19,7 @@ use crate::notice::{Loudness, Notice};
 use crate::os;
 use crate::signal::Signal;
 
-impl Settings {
+impl BuilderSettings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
     /// environment becomes a finding of the result.
     pub(crate) fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
@@ -33,38 +33,43 @@ impl Settings {
         let (mirror, span_mirror) = resolver.mirrors(self.mirror);
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
-        let carrier = resolver.carrier(self, &span.propagators);
+        let trace_context_env = resolver.trace_context_env(self, &span.propagators);
         let console = resolver.console(self, mirror);
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
         let limits = resolver.limits();
         let (record_ids, source) = match self.record_ids {
-            Some(wanted) => (wanted, Source::Code),
-            None => resolver.boolean("LOGBRIDGE_RECORD_IDS").unwrap_or((false, Source::BuiltIn)),
+            Some(wanted) => (wanted, SettingSource::Code),
+            None => resolver.bool_variable("LOGBRIDGE_RECORD_IDS").unwrap_or((false, SettingSource::BuiltIn)),
         };
-        resolver.keep("record ids", on_off(record_ids), source);
+        resolver.add_setting("record ids", on_off(record_ids), source);
         let redaction = resolver.redaction(&self.redact)?;
         let repetition = resolver.repetition(self.repetition)?;
         let loudness = resolver.loudness();
-        let first_cut = resolver.switch("first cut notice", self.first_cut, "LOGBRIDGE_FIRST_CUT", true);
+        let first_cut_notice =
+            resolver.bool_setting("first cut notice", self.first_cut_notice, "LOGBRIDGE_FIRST_CUT", true);
         let flush_on_signals =
-            resolver.switch("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
+            resolver.bool_setting("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
         let report = resolver.report(self);
-        let show_levels = resolver.boolean("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
-        let exit_timeout =
-            resolver.time("exit timeout", self.exit_timeout, &["LOGBRIDGE_EXIT_TIMEOUT"], defaults::EXIT_TIMEOUT);
+        let show_levels = resolver.bool_variable("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
+        let exit_timeout = resolver.duration_setting(
+            "exit timeout",
+            self.exit_timeout,
+            &["LOGBRIDGE_EXIT_TIMEOUT"],
+            defaults::EXIT_TIMEOUT,
+        );
         let panic_hook = self.panic_hook.unwrap_or(true);
-        resolver.keep("panic hook", on_off(panic_hook), Source::code_or_built_in(self.panic_hook));
+        resolver.add_setting("panic hook", on_off(panic_hook), SettingSource::code_or_built_in(self.panic_hook));
         for finding in lint(environment) {
-            resolver.find(finding);
+            resolver.add_finding(finding);
         }
         Ok(Config {
-            carrier,
+            trace_context_env,
             console,
             count_below,
             exit_timeout,
             findings: resolver.findings,
-            first_cut,
+            first_cut_notice,
             flush_on_signals,
             limits,
             loudness,
@@ -100,48 +105,51 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// Keeps a finding, unless it was kept already for the other signal.
-    pub(super) fn find(&mut self, finding: Finding) {
+    pub(super) fn add_finding(&mut self, finding: Finding) {
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }
 
     /// What cannot be used, and is ignored.
-    pub(super) fn error(&mut self, kind: &'static Kind, variable: &str, problem: &str, help: &str) {
-        self.find(Finding::new(kind, Severity::Error, variable, problem).help(help));
+    pub(super) fn add_error(&mut self, kind: &'static Kind, variable: &str, problem: &str, help: &str) {
+        self.add_finding(Finding::new(kind, Severity::Error, variable, problem).help(help));
     }
 
     /// Keeps what was decided, for those who ask why.
-    pub(super) fn keep(&mut self, name: &'static str, value: impl Into<String>, source: Source) {
+    pub(super) fn add_setting(&mut self, name: &'static str, value: impl Into<String>, source: SettingSource) {
         self.settings.push(Setting { name, value: value.into(), source });
     }
 
-    fn resource(&mut self, settings: &Settings) -> ResourceConfig {
+    fn resource(&mut self, settings: &BuilderSettings) -> ResourceConfig {
         const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
         let mut resource = ResourceConfig::default();
         for problem in resource.read(self.environment) {
-            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
+            self.add_error(&kind::BAD_VALUE, VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
         }
         let mut source = match (&resource.service_name, resource.name_among_attributes()) {
-            (Some(_), _) => Source::Variable("OTEL_SERVICE_NAME"),
-            (None, Some(_)) => Source::Variable(VARIABLE),
-            (None, None) => Source::BuiltIn,
+            (Some(_), _) => SettingSource::Variable("OTEL_SERVICE_NAME"),
+            (None, Some(_)) => SettingSource::Variable(VARIABLE),
+            (None, None) => SettingSource::BuiltIn,
         };
-        let counts = [(resource.attributes.len(), Source::Variable(VARIABLE)), (settings.resource.len(), Source::Code)];
+        let counts = [
+            (resource.attributes.len(), SettingSource::Variable(VARIABLE)),
+            (settings.resource.len(), SettingSource::Code),
+        ];
         resource.attributes.extend(settings.resource.iter().cloned());
         let named = settings.resource.iter().any(|(key, _)| key == "service.name") && resource.service_name.is_none();
         if settings.service_name.is_some() {
             resource.service_name.clone_from(&settings.service_name);
         }
         if settings.service_name.is_some() || named {
-            source = Source::Code;
+            source = SettingSource::Code;
         }
-        self.keep("service name", resource.service_name(), source);
+        self.add_setting("service name", resource.service_name(), source);
         if resource.attributes.is_empty() {
-            self.keep("resource attributes", "none", Source::BuiltIn);
+            self.add_setting("resource attributes", "none", SettingSource::BuiltIn);
         }
         for (count, source) in counts.into_iter().filter(|(count, _)| *count > 0) {
-            self.keep("resource attributes", count.to_string(), source);
+            self.add_setting("resource attributes", count.to_string(), source);
         }
         resource
     }
@@ -152,10 +160,10 @@ impl Resolver<'_> {
             let parsed = parse(spec);
             set.extend(parsed.directives, Origin::Environment, variable);
             for finding in lint_at(variable, spec) {
-                self.find(finding);
+                self.add_finding(finding);
             }
             if parsed.message.is_some() {
-                self.error(
+                self.add_error(
                     &kind::MESSAGE_FILTER,
                     variable,
                     "a filter on the text of records belongs to RUST_LOG",
@@ -166,7 +174,7 @@ impl Resolver<'_> {
         set
     }
 
-    fn level_sets(&mut self, settings: &Settings) -> LevelSets {
+    fn level_sets(&mut self, settings: &BuilderSettings) -> LevelSets {
         let otlp = settings.otlp.as_ref().map(|otlp| otlp.levels.clone()).unwrap_or_default();
         let console = settings.console.as_ref().map(|console| console.levels.clone()).unwrap_or_default();
         LevelSets {
@@ -187,7 +195,7 @@ impl Resolver<'_> {
             "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
             _ => {
                 let problem = format!("`{value}` is no level, so logbridge says what it has to say");
-                self.error(
+                self.add_error(
                     &kind::BAD_VALUE,
                     VARIABLE,
                     &problem,
@@ -198,7 +206,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn count_below(&mut self, settings: &Settings) -> LevelFilter {
+    fn count_below(&mut self, settings: &BuilderSettings) -> LevelFilter {
         const VARIABLE: &str = "LOGBRIDGE_COUNT_BELOW";
         if let Some(filter) = settings.count_below {
             return filter;
@@ -207,7 +215,7 @@ impl Resolver<'_> {
         let filter = value.parse().ok().and_then(|threshold: Threshold| threshold.filter());
         filter.unwrap_or_else(|| {
             let problem = format!("`{value}` is no level, so nothing more is counted");
-            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write a level, such as debug");
+            self.add_error(&kind::BAD_VALUE, VARIABLE, &problem, "write a level, such as debug");
             LevelFilter::Off
         })
     }
@@ -215,23 +223,23 @@ impl Resolver<'_> {
     /// The debug mirror of records, and that of spans.
     fn mirrors(&mut self, code: Option<Mirror>) -> (Mirror, Mirror) {
         let (logs, spans) = self.mirrors_with_sources(code);
-        self.keep("mirror of logs", shown(logs.0), logs.1);
-        self.keep("mirror of spans", shown(spans.0), spans.1);
+        self.add_setting("mirror of logs", shown(logs.0), logs.1);
+        self.add_setting("mirror of spans", shown(spans.0), spans.1);
         (logs.0, spans.0)
     }
 
-    fn mirrors_with_sources(&mut self, code: Option<Mirror>) -> ((Mirror, Source), (Mirror, Source)) {
+    fn mirrors_with_sources(&mut self, code: Option<Mirror>) -> ((Mirror, SettingSource), (Mirror, SettingSource)) {
         if let Some(mirror) = code {
-            return ((mirror, Source::Code), (mirror, Source::Code));
+            return ((mirror, SettingSource::Code), (mirror, SettingSource::Code));
         }
         let (by, items, mirrors) = if self.debug() == Some(true) {
-            let mirror = (Mirror::Text, Source::Variable("DEBUG"));
+            let mirror = (Mirror::Text, SettingSource::Variable("DEBUG"));
             ("DEBUG", "record and span", (mirror, mirror))
         } else {
             let [logs, traces] = ["OTEL_LOGS_EXPORTER", "OTEL_TRACES_EXPORTER"].map(|variable| {
                 match self.exporters(variable).is_some_and(|exporters| exporters.contains(&"console")) {
-                    true => (Mirror::Text, Source::Variable(variable)),
-                    false => (Mirror::Off, Source::BuiltIn),
+                    true => (Mirror::Text, SettingSource::Variable(variable)),
+                    false => (Mirror::Off, SettingSource::BuiltIn),
                 }
             });
             match (logs.0, traces.0) {
@@ -257,7 +265,7 @@ impl Resolver<'_> {
         let wanted = parse_bool(value);
         if wanted.is_none() {
             let problem = format!("`{value}` is neither true nor false, so the debug mirror stays off");
-            self.find(
+            self.add_finding(
                 Finding::new(&kind::DEBUG_OTHER, Severity::Warning, "DEBUG", problem)
                     .help("write DEBUG=true to print each record and span as it is shipped"),
             );
@@ -266,18 +274,18 @@ impl Resolver<'_> {
     }
 
     /// `true 1 yes on`, `false 0 no off`.
-    pub(super) fn boolean(&mut self, variable: &'static str) -> Option<(bool, Source)> {
+    pub(super) fn bool_variable(&mut self, variable: &'static str) -> Option<(bool, SettingSource)> {
         let value = self.environment.get(variable)?;
         let wanted = parse_bool(value);
         if wanted.is_none() {
             let problem = format!("`{value}` is neither true nor false, so it has no effect");
-            self.error(&kind::BAD_VALUE, variable, &problem, "write true or false");
+            self.add_error(&kind::BAD_VALUE, variable, &problem, "write true or false");
         }
-        Some((wanted?, Source::Variable(variable)))
+        Some((wanted?, SettingSource::Variable(variable)))
     }
 
     /// Decides something that is on or off, and keeps who did.
-    pub(super) fn switch(
+    pub(super) fn bool_setting(
         &mut self,
         name: &'static str,
         code: Option<bool>,
@@ -285,10 +293,10 @@ impl Resolver<'_> {
         built_in: bool,
     ) -> bool {
         let (decided, source) = match code {
-            Some(wanted) => (wanted, Source::Code),
-            None => self.boolean(variable).unwrap_or((built_in, Source::BuiltIn)),
+            Some(wanted) => (wanted, SettingSource::Code),
+            None => self.bool_variable(variable).unwrap_or((built_in, SettingSource::BuiltIn)),
         };
-        self.keep(name, on_off(decided), source);
+        self.add_setting(name, on_off(decided), source);
         decided
     }
 
@@ -306,15 +314,15 @@ impl Resolver<'_> {
         let has_otlp = exporters.contains(&"otlp") || unknown.len() == exporters.len();
         for name in unknown {
             let problem = format!("`{name}` is no exporter that logbridge knows");
-            self.error(&kind::UNKNOWN_VALUE, variable, &problem, "write otlp, console, none or a list of them");
+            self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, "write otlp, console, none or a list of them");
         }
         Some(has_otlp)
     }
 
-    fn console(&mut self, settings: &Settings, mirror: Mirror) -> ConsoleConfig {
+    fn console(&mut self, settings: &BuilderSettings, mirror: Mirror) -> ConsoleConfig {
         let code = settings.console.clone();
         let (target, source) = match &code {
-            Some(console) => (console.target.clone(), Source::Code),
+            Some(console) => (console.target.clone(), SettingSource::Code),
             None => self.console_target(),
         };
         let wanted = format!("{target:?}");
@@ -326,32 +334,36 @@ impl Resolver<'_> {
         };
         let is_replaced = matches!(target, ConsoleTarget::Off) && wanted != "off";
         let value = if is_replaced { format!("off: the mirror has its place on {wanted}") } else { wanted };
-        self.keep("console", value, source);
+        self.add_setting("console", value, source);
         ConsoleConfig { format: settings.format.clone(), target }
     }
 
-    fn console_target(&mut self) -> (ConsoleTarget, Source) {
+    fn console_target(&mut self) -> (ConsoleTarget, SettingSource) {
         const VARIABLE: &str = "LOGBRIDGE_CONSOLE";
         match self.environment.get(VARIABLE).map(str::to_ascii_lowercase).as_deref() {
-            None => (ConsoleTarget::Stderr, Source::BuiltIn),
-            Some("stderr") => (ConsoleTarget::Stderr, Source::Variable(VARIABLE)),
-            Some("stdout") => (ConsoleTarget::Stdout, Source::Variable(VARIABLE)),
-            Some("off" | "none") => (ConsoleTarget::Off, Source::Variable(VARIABLE)),
+            None => (ConsoleTarget::Stderr, SettingSource::BuiltIn),
+            Some("stderr") => (ConsoleTarget::Stderr, SettingSource::Variable(VARIABLE)),
+            Some("stdout") => (ConsoleTarget::Stdout, SettingSource::Variable(VARIABLE)),
+            Some("off" | "none") => (ConsoleTarget::Off, SettingSource::Variable(VARIABLE)),
             Some(other) => {
                 let problem = format!("`{other}` is no console, so it stays on stderr");
-                self.error(&kind::UNKNOWN_VALUE, VARIABLE, &problem, "write stderr, stdout or off");
-                (ConsoleTarget::Stderr, Source::BuiltIn)
+                self.add_error(&kind::UNKNOWN_VALUE, VARIABLE, &problem, "write stderr, stdout or off");
+                (ConsoleTarget::Stderr, SettingSource::BuiltIn)
             }
         }
     }
 
-    fn otlp(&mut self, settings: &Settings) -> Result<OtlpConfig, Error> {
+    fn otlp(&mut self, settings: &BuilderSettings) -> Result<OtlpConfig, Error> {
         let code = settings.otlp.clone();
         self.check_disabled();
         let (off_because, source) = self.otlp_off(code.as_ref());
-        self.keep("logs", sent(off_because), source);
+        self.add_setting("logs", on_or_off(off_because), source);
         let trace_based = code.as_ref().is_some_and(|otlp| otlp.trace_based);
-        self.keep("trace based", on_off(trace_based), Source::code_or_built_in(trace_based.then_some(())));
+        self.add_setting(
+            "trace based",
+            on_off(trace_based),
+            SettingSource::code_or_built_in(trace_based.then_some(())),
+        );
         let delivery = match off_because {
             Some(_) => None,
             None => Some(self.delivery(settings, &code.unwrap_or_default())?),
@@ -369,43 +381,47 @@ impl Resolver<'_> {
             && !["true", "false"].iter().any(|known| value.eq_ignore_ascii_case(known))
         {
             let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
-            self.error(&kind::BAD_VALUE, "OTEL_SDK_DISABLED", &problem, "write true or false");
+            self.add_error(&kind::BAD_VALUE, "OTEL_SDK_DISABLED", &problem, "write true or false");
         }
     }
 
-    fn otlp_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, Source) {
+    fn otlp_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, SettingSource) {
         const EXPORTER: &str = "OTEL_LOGS_EXPORTER";
         if self.is_disabled() {
-            return (Some("OTEL_SDK_DISABLED is true"), Source::Variable("OTEL_SDK_DISABLED"));
+            return (Some("OTEL_SDK_DISABLED is true"), SettingSource::Variable("OTEL_SDK_DISABLED"));
         }
         if let Some(otlp) = code {
-            return (otlp.off.then_some("code says Otlp::off()"), Source::Code);
+            return (otlp.off.then_some("code says Otlp::off()"), SettingSource::Code);
         }
         if let Some(has_otlp) = self.names_otlp(EXPORTER) {
             let why = (!has_otlp).then_some("OTEL_LOGS_EXPORTER does not name otlp");
-            return (why, Source::Variable(EXPORTER));
+            return (why, SettingSource::Variable(EXPORTER));
         }
         let is_mentioned = self.environment.mentions_opentelemetry();
-        ((!is_mentioned).then_some("neither code nor environment mentions OpenTelemetry"), Source::BuiltIn)
+        ((!is_mentioned).then_some("neither code nor environment mentions OpenTelemetry"), SettingSource::BuiltIn)
     }
 
-    fn delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<Delivery, Error> {
+    fn delivery(&mut self, settings: &BuilderSettings, code: &Otlp) -> Result<LogDelivery, Error> {
         let route = self.route(code, Signal::Logs)?;
-        let schedule_delay =
-            self.time("logs delay", settings.schedule_delay, &["OTEL_BLRP_SCHEDULE_DELAY"], defaults::SCHEDULE_DELAY);
+        let schedule_delay = self.duration_setting(
+            "logs delay",
+            settings.schedule_delay,
+            &["OTEL_BLRP_SCHEDULE_DELAY"],
+            defaults::SCHEDULE_DELAY,
+        );
         let max_bytes = self.max_bytes(settings);
-        let max_queue = self.optional("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
-        let max_batch = self.optional("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
+        let max_queue = self.optional_count("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
+        let max_batch = self.optional_count("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
         // A batch is no larger than the queue it is taken from.
         let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
         let overload = self.overload(settings);
         let max_request = self.max_request(settings);
         let spool = self.spool(settings);
-        Ok(Delivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay, spool })
+        Ok(LogDelivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay, spool })
     }
 
     /// Decides a time, and keeps who did.
-    pub(super) fn time(
+    pub(super) fn duration_setting(
         &mut self,
         name: &'static str,
         code: Option<Duration>,
@@ -413,16 +429,21 @@ impl Resolver<'_> {
         built_in: Duration,
     ) -> Duration {
         let (decided, source) = match code {
-            Some(code) => (code, Source::Code),
-            None => self.duration(variables).unwrap_or((built_in, Source::BuiltIn)),
+            Some(code) => (code, SettingSource::Code),
+            None => self.duration_variable(variables).unwrap_or((built_in, SettingSource::BuiltIn)),
         };
         let decided = bounded(decided);
-        self.keep(name, time(decided), source);
+        self.add_setting(name, time(decided), source);
         decided
     }
 
     /// A bound that is none unless a variable says so.
-    pub(super) fn optional(&mut self, name: &'static str, variables: &[&'static str], least: usize) -> Option<usize> {
+    pub(super) fn optional_count(
+        &mut self,
+        name: &'static str,
+        variables: &[&'static str],
+        least: usize,
+    ) -> Option<usize> {
         let (variable, value) = self.environment.first(variables)?;
         let Some(number) = value.parse::<usize>().ok().filter(|number| *number >= least) else {
             // The words of the limits of spans, so that a variable for both is spoken of once.
@@ -430,22 +451,22 @@ impl Resolver<'_> {
                 0 => ("number", "write a whole number, such as 128"),
                 _ => ("number above 0", "write a whole number, such as 2048"),
             };
-            self.error(&kind::BAD_VALUE, variable, &format!("`{value}` is no {what}; the default is used"), help);
+            self.add_error(&kind::BAD_VALUE, variable, &format!("`{value}` is no {what}; the default is used"), help);
             return None;
         };
-        self.keep(name, number.to_string(), Source::of(variables, variable));
+        self.add_setting(name, number.to_string(), SettingSource::of(variables, variable));
         Some(number)
     }
 
     /// Milliseconds, or a number with `ms` or `s` behind it.
-    pub(super) fn duration(&mut self, variables: &[&'static str]) -> Option<(Duration, Source)> {
+    pub(super) fn duration_variable(&mut self, variables: &[&'static str]) -> Option<(Duration, SettingSource)> {
         let (variable, value) = self.environment.first(variables)?;
         let duration = parse_time(value);
         if duration.is_none() {
             let problem = format!("`{value}` is no time; the default is used");
-            self.error(&kind::BAD_VALUE, variable, &problem, "write milliseconds as a whole number, such as 10000");
+            self.add_error(&kind::BAD_VALUE, variable, &problem, "write milliseconds as a whole number, such as 10000");
         }
-        let (duration, source) = (duration?, Source::of(variables, variable));
+        let (duration, source) = (duration?, SettingSource::of(variables, variable));
         self.check_time(variable, duration);
         Some((bounded(duration), source))
     }

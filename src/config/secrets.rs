@@ -1,7 +1,7 @@
 //! Values that must not be shown: a server may repeat the key of a request in its words.
 
 /// What stands in the place of one.
-pub(crate) const HIDDEN: &str = "…";
+pub(crate) const MASK: &str = "…";
 
 /// Shorter ones are words of every text, and no secrets.
 const SHORTEST: usize = 4;
@@ -21,9 +21,9 @@ impl Secrets {
 
     /// The text without them.
     pub(crate) fn hide(&self, text: &mut String) {
-        for secret in self.0.iter().filter(|secret| secret.as_str() != HIDDEN) {
+        for secret in self.0.iter().filter(|secret| secret.as_str() != MASK) {
             if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), HIDDEN);
+                *text = text.replace(secret.as_str(), MASK);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// Who decided a setting. Those that come earlier here win.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Source {
+pub(crate) enum SettingSource {
     /// A call on the builder.
     Code,
     /// A variable for one signal.
@@ -17,7 +17,7 @@ pub(crate) enum Source {
     BuiltIn,
 }
 
-impl Source {
+impl SettingSource {
     /// The name of a list of variables that has a value: the first of several is that of the signal.
     pub(super) fn of(variables: &[&'static str], found: &'static str) -> Self {
         if variables.len() > 1 && variables.first() == Some(&found) {
@@ -33,7 +33,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Code => "code",
@@ -48,7 +48,7 @@ impl fmt::Display for Source {
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) value: String,
-    pub(crate) source: Source,
+    pub(crate) source: SettingSource,
 }
 
 /// The settings in three columns: what, which value, and where from.
@@ -69,7 +69,7 @@ pub(super) fn on_off(on: bool) -> String {
 }
 
 /// Whether a signal is sent, and else why not.
-pub(super) fn sent(off_because: Option<&str>) -> String {
+pub(super) fn on_or_off(off_because: Option<&str>) -> String {
     off_because.map_or_else(|| "on".to_owned(), |why| format!("off: {why}"))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::Resolver;
 use super::time::bounded;
-use super::{Settings, Source, defaults};
+use super::{BuilderSettings, SettingSource, defaults};
 use crate::finding::{Finding, Severity, kind};
 
 const DIRECTORY: &str = "LOGBRIDGE_SPOOL_DIR";
@@ -119,14 +119,14 @@ pub(crate) struct SpoolConfig {
 }
 
 impl Resolver<'_> {
-    pub(super) fn spool(&mut self, settings: &Settings) -> Option<SpoolConfig> {
+    pub(super) fn spool(&mut self, settings: &BuilderSettings) -> Option<SpoolConfig> {
         let code = settings.spool.as_ref();
         let (directory, source) = match code {
-            Some(spool) => (spool.directory.clone(), Source::Code),
+            Some(spool) => (spool.directory.clone(), SettingSource::Code),
             None => match self.environment.get(DIRECTORY) {
-                Some(directory) => (PathBuf::from(directory), Source::Variable(DIRECTORY)),
+                Some(directory) => (PathBuf::from(directory), SettingSource::Variable(DIRECTORY)),
                 None => {
-                    self.keep("spool", "off", Source::BuiltIn);
+                    self.add_setting("spool", "off", SettingSource::BuiltIn);
                     return None;
                 }
             },
@@ -139,44 +139,55 @@ impl Resolver<'_> {
                 "spool",
                 "the spool's directory has no name, so there is no spool",
             );
-            self.find(finding.help("name a directory, or leave the spool out"));
-            self.keep("spool", "off", source);
+            self.add_finding(finding.help("name a directory, or leave the spool out"));
+            self.add_setting("spool", "off", source);
             return None;
         }
         // A daemon changes its directory later, and its children would look elsewhere.
         let directory = std::path::absolute(&directory).unwrap_or(directory);
-        self.keep("spool", directory.display().to_string(), source);
+        self.add_setting("spool", directory.display().to_string(), source);
         let code_bytes = code.and_then(|spool| spool.max_bytes);
-        let max_bytes =
-            self.size("spool max bytes", code_bytes, MAX_BYTES, defaults::SPOOL_BYTES, defaults::MIN_SPOOL_BYTES);
+        let max_bytes = self.size_setting(
+            "spool max bytes",
+            code_bytes,
+            MAX_BYTES,
+            defaults::SPOOL_BYTES,
+            defaults::MIN_SPOOL_BYTES,
+        );
         let (sync, source) = match code.and_then(|spool| spool.sync) {
-            Some(sync) => (sync, Source::Code),
+            Some(sync) => (sync, SettingSource::Code),
             None => self.spool_sync(),
         };
         let sync = match sync {
             SpoolSync::Every(time) => Some(bounded(time).max(defaults::MIN_SPOOL_SYNC)),
             SpoolSync::Never => None,
         };
-        self.keep("spool sync", sync.map_or_else(|| "never".to_owned(), |time| format!("every {time:?}")), source);
+        self.add_setting(
+            "spool sync",
+            sync.map_or_else(|| "never".to_owned(), |time| format!("every {time:?}")),
+            source,
+        );
         Some(SpoolConfig { directory, max_bytes, sync })
     }
 
-    fn spool_sync(&mut self) -> (SpoolSync, Source) {
-        let Some(value) = self.environment.get(SYNC) else { return (SpoolSync::Never, Source::BuiltIn) };
+    fn spool_sync(&mut self) -> (SpoolSync, SettingSource) {
+        let Some(value) = self.environment.get(SYNC) else { return (SpoolSync::Never, SettingSource::BuiltIn) };
         if ["never", "off", "none"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
-            return (SpoolSync::Never, Source::Variable(SYNC));
+            return (SpoolSync::Never, SettingSource::Variable(SYNC));
         }
         let time = super::resolve::parse_time(value).filter(|time| !time.is_zero());
         if time.is_none() {
             let problem =
                 format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
             let finding = Finding::new(&kind::BAD_VALUE, Severity::Error, SYNC, problem);
-            self.find(finding.help("write a time such as 5s or 500ms, or never"));
+            self.add_finding(finding.help("write a time such as 5s or 500ms, or never"));
         }
         if let Some(time) = time {
             self.check_time(SYNC, time);
         }
-        time.map_or((SpoolSync::Never, Source::BuiltIn), |time| (SpoolSync::Every(time), Source::Variable(SYNC)))
+        time.map_or((SpoolSync::Never, SettingSource::BuiltIn), |time| {
+            (SpoolSync::Every(time), SettingSource::Variable(SYNC))
+        })
     }
 }
 
@@ -187,7 +198,7 @@ mod tests {
 
     fn resolve(vars: &[(&str, &str)], spool: Option<Spool>) -> (Option<SpoolConfig>, Vec<&'static str>) {
         let vars = [vars, &[("OTEL_LOGS_EXPORTER", "otlp")]].concat();
-        let settings = Settings { spool, ..Settings::default() };
+        let settings = BuilderSettings { spool, ..BuilderSettings::default() };
         let config = settings
             .resolve(&vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Environment>())
             .expect("no error");

@@ -20,14 +20,14 @@ impl Resolver<'_> {
             let value = self.environment.get(variable).unwrap_or_default();
             let problem = format!("`{value}` is more than a year, so it counts as a year");
             let finding = Finding::new(&kind::BAD_VALUE, Severity::Warning, variable, problem);
-            self.find(finding.help("write a shorter time"));
+            self.add_finding(finding.help("write a shorter time"));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Otlp, Overload, Repetition, Settings, Spool, SpoolSync};
+    use super::super::{BuilderSettings, Environment, Otlp, Overload, Repetition, Spool, SpoolSync};
     use super::*;
 
     #[test]
@@ -50,7 +50,7 @@ mod tests {
         let mut all = vars.to_vec();
         all.extend([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("LOGBRIDGE_SPOOL_DIR", "/spool")]);
         let environment: Environment = all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let config = BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error");
         let mut found: Vec<&str> = config.findings.iter().map(|finding| finding.place.as_str()).collect();
         found.sort_unstable();
         assert_eq!(found, vars.map(|(name, _)| name), "{:?}", config.findings);
@@ -68,14 +68,14 @@ mod tests {
 
     #[test]
     fn the_same_goes_for_times_in_code_of_which_nothing_is_said() {
-        let settings = Settings {
+        let settings = BuilderSettings {
             exit_timeout: Some(Duration::MAX),
             otlp: Some(Otlp::to("http://localhost:4318").timeout(Duration::MAX)),
             overload: Some(Overload::Block(Duration::MAX)),
             repetition: Some(Repetition::at_most(1, Duration::MAX)),
             schedule_delay: Some(Duration::MAX),
             spool: Some(Spool::at("/spool").sync(SpoolSync::Every(Duration::MAX))),
-            ..Settings::default()
+            ..BuilderSettings::default()
         };
         let config = settings.resolve(&Environment::default()).expect("it resolves");
         assert!(config.findings.is_empty(), "{:?}", config.findings);

@@ -4,8 +4,8 @@ use crate::finding::kind;
 use std::fmt;
 use std::path::Path;
 
-use super::Source;
-use super::named_file::{never_ends, read};
+use super::SettingSource;
+use super::named_file::{blocking_reason, read};
 use super::resolve::Resolver;
 use super::route::names;
 use crate::signal::Signal;
@@ -49,9 +49,9 @@ impl Resolver<'_> {
             let variable = format!("OTEL_EXPORTER_OTLP_{there}");
             let problem =
                 format!("without OTEL_EXPORTER_OTLP_{missing} it is of no use, so no client certificate is sent");
-            self.error(&kind::BAD_VALUE, &variable, &problem, "name both files, or neither");
+            self.add_error(&kind::BAD_VALUE, &variable, &problem, "name both files, or neither");
         }
-        let no_platform_roots = self.environment.get(PLATFORM_ROOTS).and_then(|path| never_ends(Path::new(path)));
+        let no_platform_roots = self.environment.get(PLATFORM_ROOTS).and_then(|path| blocking_reason(Path::new(path)));
         let no_platform_roots = no_platform_roots.map(|why| format!("{PLATFORM_ROOTS} cannot be read: {why}"));
         Tls { roots, no_platform_roots, identity: certificate.zip(key) }
     }
@@ -60,15 +60,15 @@ impl Resolver<'_> {
     fn file(&mut self, name: &'static str, variables: &[&'static str]) -> Option<Vec<u8>> {
         let (variable, path) = self.environment.first(variables)?;
         let read = read(Path::new(path));
-        let (path, source) = (path.to_owned(), Source::of(variables, variable));
+        let (path, source) = (path.to_owned(), SettingSource::of(variables, variable));
         match read {
             Ok(content) => {
-                self.keep(name, path, source);
+                self.add_setting(name, path, source);
                 Some(content)
             }
             Err(error) => {
                 let problem = format!("`{path}` cannot be read: {error}; it is ignored");
-                self.error(
+                self.add_error(
                     &kind::BAD_VALUE,
                     variable,
                     &problem,

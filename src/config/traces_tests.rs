@@ -4,11 +4,11 @@ use super::*;
 use crate::config::Config;
 
 fn resolve<const N: usize>(vars: [(&str, &str); N]) -> Config {
-    Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
 }
 
 fn in_code(otlp: Otlp) -> SpanConfig {
-    let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
     settings.resolve(&Environment::default()).expect("resolves").span
 }
 

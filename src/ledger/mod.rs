@@ -23,7 +23,7 @@ pub use observed::Requests;
 pub(crate) use observed::{Ended, Observed, Share};
 pub use reason::{DropReason, RejectReason};
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 use crate::signal::Signal;
 use crate::thread::{EXCLUSIVE, NUMBERS};
 
@@ -77,7 +77,7 @@ struct Cells {
     /// For each signal.
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
     /// What was cut, by number of the cut and by level. Made when the thread has its first.
-    cuts: Placed<Box<[AtomicU64]>>,
+    cuts: OnceBox<Box<[AtomicU64]>>,
 }
 
 impl Cells {
@@ -85,7 +85,7 @@ impl Cells {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTS],
             dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
-            cuts: Placed::new(),
+            cuts: OnceBox::new(),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Cells {
     #[inline]
     fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
         let cuts =
-            self.cuts.get_or_make(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
+            self.cuts.get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
         if let Some(cell) = cuts.get(usize::from(cut) * LEVELS + (level as usize - 1)) {
             add_one(cell, thread);
         }

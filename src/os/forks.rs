@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 use super::fork_generation;
 
 /// How long a fork waits for others, and others for a fork.
-const PATIENCE: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Who is inside, and who wants to fork.
-struct Turns {
+struct ForkGate {
     /// Threads that are inside.
     inside: AtomicUsize,
     /// Threads that are about to fork.
     forking: AtomicUsize,
 }
 
-static TURNS: Turns = Turns { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
+static FORK_GATE: ForkGate = ForkGate { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
 
 thread_local! {
     /// How deep this thread stands inside. Without a destructor, so that it works in one.
@@ -32,17 +32,17 @@ thread_local! {
 
 fn wait_until(done: impl Fn() -> bool) {
     let since = Instant::now();
-    while !done() && since.elapsed() < PATIENCE {
+    while !done() && since.elapsed() < MAX_WAIT {
         std::thread::yield_now();
     }
 }
 
 /// Of this thread.
-fn share() -> usize {
+fn own_count() -> usize {
     usize::from(DEPTH.get() > 0)
 }
 
-struct Leave<'a>(&'a Turns);
+struct Leave<'a>(&'a ForkGate);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
@@ -53,7 +53,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-impl Turns {
+impl ForkGate {
     fn run<T>(&self, run: impl FnOnce() -> T) -> T {
         if DEPTH.get() == 0 {
             self.inside.fetch_add(1, Ordering::SeqCst);
@@ -71,7 +71,7 @@ impl Turns {
 
     fn before(&self) {
         self.forking.fetch_add(1, Ordering::SeqCst);
-        wait_until(|| self.inside.load(Ordering::SeqCst) <= share());
+        wait_until(|| self.inside.load(Ordering::SeqCst) <= own_count());
     }
 
     fn after(&self) {
@@ -82,21 +82,21 @@ impl Turns {
 pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
     // In a child whose fork was not counted yet, the number is that of the parent's threads.
     fork_generation();
-    TURNS.run(run)
+    FORK_GATE.run(run)
 }
 
-pub(super) extern "C" fn before() {
-    TURNS.before();
+pub(super) extern "C" fn before_fork() {
+    FORK_GATE.before();
 }
 
 pub(super) extern "C" fn after_in_parent() {
-    TURNS.after();
+    FORK_GATE.after();
 }
 
 /// Only this thread is left.
 pub(super) fn begin_child() {
-    TURNS.forking.store(0, Ordering::SeqCst);
-    TURNS.inside.store(share(), Ordering::SeqCst);
+    FORK_GATE.forking.store(0, Ordering::SeqCst);
+    FORK_GATE.inside.store(own_count(), Ordering::SeqCst);
 }
 
 #[cfg(test)]
@@ -108,10 +108,10 @@ mod tests {
 
     #[test]
     fn a_fork_waits_for_others_and_not_for_itself_and_not_for_ever() {
-        let turns = Turns { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
+        let turns = ForkGate { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
         let since = Instant::now();
         turns.run(|| turns.run(|| turns.before()));
-        assert!(since.elapsed() < PATIENCE, "it stands inside itself");
+        assert!(since.elapsed() < MAX_WAIT, "it stands inside itself");
         turns.after();
         let (inside, done) = (Barrier::new(2), AtomicBool::new(false));
         std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ mod tests {
             assert!(done.load(Ordering::SeqCst));
             // And this one waits for the fork, but not for ever.
             let since = Instant::now();
-            turns.run(|| assert!(since.elapsed() >= PATIENCE));
+            turns.run(|| assert!(since.elapsed() >= MAX_WAIT));
             turns.after();
         });
         assert_eq!((turns.inside.into_inner(), turns.forking.into_inner()), (0, 0));

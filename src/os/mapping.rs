@@ -110,7 +110,7 @@ impl Mapping {
     }
 
     /// Lets go of the memory; what was written stays in the file, and is read back where it is asked for.
-    pub(crate) fn let_go_of_pages(&self) {
+    pub(crate) fn release_pages(&self) {
         // SAFETY: of a shared mapping of a file this drops only the process's view of the page cache, not what is in it.
         unsafe {
             libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTNEED);
@@ -253,7 +253,7 @@ mod tests {
         mapping.populate();
         mapping.bytes_mut()[100..105].copy_from_slice(b"hello");
         mapping.publish(8, 0x0102_0304_0506_0708);
-        mapping.let_go_of_pages();
+        mapping.release_pages();
         assert_eq!(&mapping.bytes()[100..105], b"hello");
         // Not aligned, and out of bounds: nothing happens.
         mapping.publish(9, 1);

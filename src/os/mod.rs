@@ -21,7 +21,7 @@ mod imp;
 #[cfg(unix)]
 mod mapping;
 #[cfg(not(unix))]
-#[path = "no_mapping.rs"]
+#[path = "other_mapping.rs"]
 mod mapping;
 mod per_process;
 #[cfg(unix)]
@@ -45,7 +45,7 @@ pub(crate) use mapping::is_locked;
 #[cfg(not(unix))]
 pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of, open_named};
 pub(crate) use mapping::{Mapping, lock, page_size, reserve};
-pub(crate) use per_process::{PerProcess, Placed};
+pub(crate) use per_process::{OnceBox, PerProcess};
 
 /// Which file it is, whatever its name is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -113,8 +113,8 @@ pub(crate) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
 
 /// Writes what can be written without waiting for a reader. Returns how many bytes that was, or `WouldBlock` where it is
 /// none, or where the system cannot promise not to wait.
-pub(crate) fn write_at_once(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
-    imp::write_at_once(stream, bytes)
+pub(crate) fn write_nonblocking(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+    imp::write_nonblocking(stream, bytes)
 }
 
 /// Waits until the stream has room, or has failed. Returns whether it has. Another writer may take the room.
@@ -128,8 +128,8 @@ pub(crate) fn stream_of(file: &Metadata) -> Option<Stream> {
 }
 
 /// Opens a file, device or pipe that exists, to be written without ever waiting: neither for a reader nor for room.
-pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
-    imp::open_to_write(path)
+pub(crate) fn open_nonblocking(path: &Path) -> io::Result<File> {
+    imp::open_nonblocking(path)
 }
 
 /// Whether stdout and stderr are the same device and file (one terminal, or `2>&1`).
@@ -170,16 +170,16 @@ pub(crate) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
 
 /// A descriptor that nobody else has a reason to close: whoever did has closed others of ours too.
 #[derive(Debug)]
-pub(crate) struct OwnDescriptor(imp::OwnDescriptor);
+pub(crate) struct DescriptorSentinel(imp::DescriptorSentinel);
 
-impl OwnDescriptor {
+impl DescriptorSentinel {
     pub(crate) fn new() -> Self {
-        Self(imp::OwnDescriptor::new())
+        Self(imp::DescriptorSentinel::new())
     }
 
     /// Whether it was closed behind our back, also where its number is that of another file by now.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.is_gone()
+    pub(crate) fn was_closed(&self) -> bool {
+        self.0.was_closed()
     }
 }
 
@@ -197,8 +197,8 @@ pub(crate) fn is_running(pid: u32) -> bool {
 
 /// Sends a signal to a process. Returns whether that worked.
 #[cfg(feature = "cli")]
-pub(crate) fn pass_signal(pid: u32, signal: i32) -> bool {
-    imp::pass_signal(pid, signal)
+pub(crate) fn send_signal(pid: u32, signal: i32) -> bool {
+    imp::send_signal(pid, signal)
 }
 
 /// Whether the terminal, where there is one, sends the signals of its keys (^C) to this process and its children.
@@ -220,20 +220,20 @@ pub(crate) fn host_name() -> Option<String> {
 
 /// How many signals are caught: SIGTERM and SIGINT.
 #[cfg(unix)]
-const ENDING_SIGNALS: usize = 2;
+const TERMINATION_SIGNALS: usize = 2;
 
 /// Which signals are caught.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Caught {
+pub(crate) enum CaughtSignals {
     /// SIGTERM and SIGINT.
-    Endings,
+    Termination,
     /// SIGUSR1.
     Report,
 }
 
 /// What a signal that was caught asks of the thread that waits for it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SignalWish {
+pub(crate) enum SignalRequest {
     /// A handler of the application's deals with it; what is there is to be sent all the same.
     Flush,
     /// Somebody wants to know what became of the records.
@@ -245,28 +245,28 @@ pub(crate) enum SignalWish {
 }
 
 /// The first step of catching signals, on any thread. `false` where a thread of this process waits for them already, or is
-/// about to. Then start a thread that calls [`await_signal`] for ever, and at last call [`catch_signals`].
-pub(crate) fn begin_watching() -> io::Result<bool> {
-    signals::begin_watching()
+/// about to. Then start a thread that calls [`wait_for_signal`] for ever, and at last call [`catch_signals`].
+pub(crate) fn begin_signal_watch() -> io::Result<bool> {
+    signals::begin_signal_watch()
 }
 
 /// There was no thread to be had.
-pub(crate) fn give_up_watching() {
-    signals::give_up_watching();
+pub(crate) fn abort_signal_watch() {
+    signals::abort_signal_watch();
 }
 
 /// The last step: from here on these are caught, where they are not ignored. An error where the application handles SIGUSR1
 /// itself.
-pub(crate) fn catch_signals(caught: Caught) -> io::Result<()> {
+pub(crate) fn catch_signals(caught: CaughtSignals) -> io::Result<()> {
     signals::catch_signals(caught)
 }
 
 /// Waits for a signal.
-pub(crate) fn await_signal() -> SignalWish {
-    signals::await_signal()
+pub(crate) fn wait_for_signal() -> SignalRequest {
+    signals::wait_for_signal()
 }
 
 /// Ends the process by this signal, as if nobody had caught it.
-pub(crate) fn end_by(signal: i32) {
-    signals::end_by(signal);
+pub(crate) fn die_by_signal(signal: i32) {
+    signals::die_by_signal(signal);
 }

@@ -20,7 +20,7 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// Nothing here says whether a write will wait.
-pub(super) fn write_at_once(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write_nonblocking(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
@@ -34,7 +34,7 @@ pub(super) fn stream_of(_file: &Metadata) -> Option<Stream> {
     None
 }
 
-pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+pub(super) fn open_nonblocking(path: &Path) -> io::Result<File> {
     File::options().write(true).truncate(true).open(path)
 }
 
@@ -60,14 +60,14 @@ pub(super) fn watch_forks() {}
 
 /// Not known here.
 #[derive(Debug)]
-pub(super) struct OwnDescriptor;
+pub(super) struct DescriptorSentinel;
 
-impl OwnDescriptor {
+impl DescriptorSentinel {
     pub(super) fn new() -> Self {
         Self
     }
 
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn was_closed(&self) -> bool {
         false
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
 /// There are none here.
 #[cfg(feature = "cli")]
-pub(super) fn pass_signal(_pid: u32, _signal: i32) -> bool {
+pub(super) fn send_signal(_pid: u32, _signal: i32) -> bool {
     false
 }
 

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use super::fork_generation;
 
 /// A place for one value, which is never replaced.
-pub(crate) struct Placed<T>(AtomicPtr<T>);
+pub(crate) struct OnceBox<T>(AtomicPtr<T>);
 
 // All of it asks for `Send + Sync`: the value is made on one thread, shared with others, and dropped by any of them.
-impl<T: Send + Sync> Placed<T> {
+impl<T: Send + Sync> OnceBox<T> {
     pub(crate) const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
@@ -39,7 +39,7 @@ impl<T: Send + Sync> Placed<T> {
 
     /// The value; made here where there is none. Others may make one too: the first one counts.
     #[inline]
-    pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl Fn() -> T) -> &T {
         match self.get() {
             Some(value) => value,
             None => self.make(make),
@@ -57,7 +57,7 @@ impl<T: Send + Sync> Placed<T> {
     }
 }
 
-impl<T> Drop for Placed<T> {
+impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
         let value = *self.0.get_mut();
         if !value.is_null() {
@@ -67,15 +67,15 @@ impl<T> Drop for Placed<T> {
     }
 }
 
-impl<T: Send + Sync> Default for Placed<T> {
+impl<T: Send + Sync> Default for OnceBox<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: fmt::Debug + Send + Sync> fmt::Debug for Placed<T> {
+impl<T: fmt::Debug + Send + Sync> fmt::Debug for OnceBox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Placed").field(&self.get()).finish()
+        f.debug_tuple("OnceBox").field(&self.get()).finish()
     }
 }
 
@@ -135,7 +135,7 @@ impl<T: Send + Sync> PerProcess<T> {
     /// The value of this process; made here, from that of its nearest ancestor, where it has none. Others may make one
     /// too: the first one counts.
     #[inline]
-    pub(crate) fn get_or_make(&self, make: impl Fn(Option<&T>) -> T) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         match self.existing() {
             Some(value) => value,
             None => self.make(make),
@@ -164,7 +164,7 @@ impl<T: Default + Send + Sync> PerProcess<T> {
     /// The value of this process, which begins with the default.
     #[inline]
     pub(crate) fn get(&self) -> &T {
-        self.get_or_make(|_| T::default())
+        self.get_or_init(|_| T::default())
     }
 }
 
@@ -219,14 +219,14 @@ mod tests {
     #[test]
     fn of_several_threads_one_value_counts_and_the_others_are_dropped() {
         let count = Arc::new(AtomicUsize::new(0));
-        let (placed, process) = (Placed::new(), PerProcess::new());
+        let (placed, process) = (OnceBox::new(), PerProcess::new());
         let barrier = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     barrier.wait();
-                    placed.get_or_make(|| Alive::new(&count));
-                    process.get_or_make(|_| Alive::new(&count));
+                    placed.get_or_init(|| Alive::new(&count));
+                    process.get_or_init(|_| Alive::new(&count));
                 });
             }
         });

@@ -31,7 +31,7 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-pub(super) fn write_at_once(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write_nonblocking(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     // A disk may be slow, but nobody has to read from it.
     let is_file = || status(descriptor(stream)).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
     match write_no_wait(stream, bytes) {
@@ -106,7 +106,7 @@ pub(super) fn stream_of(file: &fs::Metadata) -> Option<Stream> {
     [Stream::Stderr, Stream::Stdout].into_iter().find(|stream| status(descriptor(*stream)).is_some_and(is_same))
 }
 
-pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+pub(super) fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(path);
@@ -118,23 +118,23 @@ pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
 
 /// A socket, which is like no other: that of a file that somebody else opens is another one.
 #[derive(Debug)]
-pub(super) struct OwnDescriptor(Option<(RawFd, (libc::dev_t, libc::ino_t))>);
+pub(super) struct DescriptorSentinel(Option<(RawFd, (libc::dev_t, libc::ino_t))>);
 
-impl OwnDescriptor {
+impl DescriptorSentinel {
     pub(super) fn new() -> Self {
         // Not kept as std's own type, which aborts a debug build where it is closed by somebody else.
         let socket = UnixDatagram::unbound().ok().map(IntoRawFd::into_raw_fd);
         Self(socket.and_then(|socket| Some((socket, identity(socket)?))))
     }
 
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn was_closed(&self) -> bool {
         self.0.is_some_and(|(socket, made)| identity(socket) != Some(made))
     }
 }
 
-impl Drop for OwnDescriptor {
+impl Drop for DescriptorSentinel {
     fn drop(&mut self) {
-        if let Some((socket, _)) = self.0.filter(|_| !self.is_gone()) {
+        if let Some((socket, _)) = self.0.filter(|_| !self.was_closed()) {
             // SAFETY: closes a descriptor that was opened here, and is still the same.
             unsafe { libc::close(socket) };
         }
@@ -236,7 +236,7 @@ pub(super) fn watch_forks() {
         // the clock and the process id and stores to atomics, which is allowed in the child of a process with several
         // threads. The others store to atomics and give way to other threads.
         unsafe {
-            libc::pthread_atfork(Some(forks::before), Some(forks::after_in_parent), Some(after_fork_in_child));
+            libc::pthread_atfork(Some(forks::before_fork), Some(forks::after_in_parent), Some(after_fork_in_child));
         }
         WATCHED.store(true, Ordering::Release);
     }
@@ -297,7 +297,7 @@ pub(super) fn is_running(pid: u32) -> bool {
 }
 
 #[cfg(feature = "cli")]
-pub(super) fn pass_signal(pid: u32, signal: i32) -> bool {
+pub(super) fn send_signal(pid: u32, signal: i32) -> bool {
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
     // SAFETY: the call sends a signal to another process and touches no memory; a number that is no signal is refused.
     unsafe { libc::kill(pid, signal) == 0 }

@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::{Caught, ENDING_SIGNALS, SignalWish};
+use super::{CaughtSignals, SignalRequest, TERMINATION_SIGNALS};
 
 /// What asks a process to end, and can be caught.
-const CAUGHT: [c_int; ENDING_SIGNALS] = [libc::SIGTERM, libc::SIGINT];
+const CAUGHT: [c_int; TERMINATION_SIGNALS] = [libc::SIGTERM, libc::SIGINT];
 /// Signals within this time are one: `timeout(1)` sends two, and a terminal reaches a program beside the wrapper that
 /// passes Ctrl-C on to it. Nobody presses a key twice that fast.
 const TOGETHER_MS: u64 = 100;
@@ -38,11 +38,11 @@ static ENDING: AtomicI32 = AtomicI32::new(0);
 /// When that came, in milliseconds of the monotonic clock.
 static ENDING_SINCE: AtomicU64 = AtomicU64::new(0);
 /// The dispositions that were in force before ours. Written before the handler is installed, and never freed.
-static EARLIER: [AtomicPtr<libc::sigaction>; ENDING_SIGNALS] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; ENDING_SIGNALS];
+static EARLIER: [AtomicPtr<libc::sigaction>; TERMINATION_SIGNALS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; TERMINATION_SIGNALS];
 
 /// Prepares the wait of a watcher in this process. `false` where one waits already, or is about to.
-pub(super) fn begin_watching() -> io::Result<bool> {
+pub(super) fn begin_signal_watch() -> io::Result<bool> {
     let pid = own_pid();
     if BEGUN_IN.swap(pid, Ordering::SeqCst) == pid {
         return Ok(false);
@@ -62,23 +62,23 @@ pub(super) fn begin_watching() -> io::Result<bool> {
 }
 
 /// There was no thread to be had: what was begun counts as not begun.
-pub(super) fn give_up_watching() {
+pub(super) fn abort_signal_watch() {
     BEGUN_IN.store(0, Ordering::SeqCst);
 }
 
 /// From here on a watcher waits; installs the handlers, unless that was done before.
-pub(super) fn catch_signals(caught: Caught) -> io::Result<()> {
+pub(super) fn catch_signals(caught: CaughtSignals) -> io::Result<()> {
     // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
     static DONE: AtomicBool = AtomicBool::new(false);
     WATCHED_IN.store(own_pid(), Ordering::SeqCst);
     match caught {
         // A forked child inherits the handler.
-        Caught::Endings if !DONE.swap(true, Ordering::SeqCst) => {
+        CaughtSignals::Termination if !DONE.swap(true, Ordering::SeqCst) => {
             CAUGHT.iter().zip(&EARLIER).for_each(|(signal, earlier)| catch(*signal, earlier));
             Ok(())
         }
-        Caught::Endings => Ok(()),
-        Caught::Report => catch_report(),
+        CaughtSignals::Termination => Ok(()),
+        CaughtSignals::Report => catch_report(),
     }
 }
 
@@ -112,18 +112,18 @@ extern "C" fn on_report(_signal: c_int) {
 }
 
 /// Waits for a signal, on the watcher's thread.
-pub(super) fn await_signal() -> SignalWish {
+pub(super) fn wait_for_signal() -> SignalRequest {
     let semaphore = SEMAPHORE.load(Ordering::SeqCst);
     loop {
         let signal = ENDING.load(Ordering::SeqCst);
         if signal != 0 {
-            return SignalWish::End(signal);
+            return SignalRequest::End(signal);
         }
         if FLUSH.swap(false, Ordering::SeqCst) {
-            return SignalWish::Flush;
+            return SignalRequest::Flush;
         }
         if REPORT.swap(false, Ordering::SeqCst) {
-            return SignalWish::Report;
+            return SignalRequest::Report;
         }
         // SAFETY: the semaphore was initialised before it was published, and is never destroyed. A wait that a signal
         // interrupts looks again like any other.
@@ -133,7 +133,7 @@ pub(super) fn await_signal() -> SignalWish {
 
 /// The default action of the signal. Comes back only where that is none, or where somebody installed a handler in this
 /// very moment.
-pub(super) fn end_by(signal: i32) {
+pub(super) fn die_by_signal(signal: i32) {
     default_action(signal);
     // Still here: later signals are told like the first one.
     ENDING.store(0, Ordering::SeqCst);

@@ -17,17 +17,17 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::root;
-use super::tracer::LateTracer;
+use super::inherited_context;
+use super::tracer::DeferredTracer;
 use crate::source::{Pipeline, touch_thread};
 use crate::thread::quietly;
 use crate::{installed, os};
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
 pub(crate) struct SpanGate<S> {
-    layer: OpenTelemetryLayer<S, LateTracer>,
+    layer: OpenTelemetryLayer<S, DeferredTracer>,
     /// The same without attributes of the span that repeat an error under keys of their own.
-    without_exceptions: OpenTelemetryLayer<S, LateTracer>,
+    without_exceptions: OpenTelemetryLayer<S, DeferredTracer>,
 }
 
 impl<S> fmt::Debug for SpanGate<S> {
@@ -106,8 +106,9 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     pub(crate) fn new() -> Self {
-        let layer =
-            || tracing_opentelemetry::layer().with_tracer(LateTracer).with_tracked_inactivity(false).with_target(false);
+        let layer = || {
+            tracing_opentelemetry::layer().with_tracer(DeferredTracer).with_tracked_inactivity(false).with_target(false)
+        };
         let without_exceptions = layer().with_error_fields_to_exceptions(false).with_error_records_to_exceptions(false);
         Self { layer: layer(), without_exceptions }
     }
@@ -147,8 +148,10 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // tracing-opentelemetry asks the current context for the parent of a span that has none. It does not for one that was
         // meant to have none (`parent: None`), which no tracer could tell apart.
-        let _under_root =
-            root::is_installed().then(|| OtelContext::map_current(root::under_root)).flatten().map(OtelContext::attach);
+        let _under_root = inherited_context::is_installed()
+            .then(|| OtelContext::map_current(inherited_context::with_inherited_parent))
+            .flatten()
+            .map(OtelContext::attach);
         let layer = if hides_error(|visit| attributes.record(visit)) { &self.without_exceptions } else { &self.layer };
         layer.on_new_span(attributes, id, context);
         let id = id.into_u64();

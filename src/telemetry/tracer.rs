@@ -10,12 +10,12 @@ use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 
+use super::inherited_context::{self, InheritingProvider};
 use super::provider;
-use super::root::{self, UnderRoot};
 use crate::config::SpanConfig;
-use crate::os::Placed;
+use crate::os::OnceBox;
 
-static TRACER: Placed<(BoxedTracer, Option<SdkTracerProvider>)> = Placed::new();
+static TRACER: OnceBox<(BoxedTracer, Option<SdkTracerProvider>)> = OnceBox::new();
 
 /// A tracer of the user's, of whatever type.
 pub(crate) type GivenTracer = Box<dyn ObjectSafeTracer + Send + Sync>;
@@ -57,8 +57,8 @@ pub(crate) fn install(
                 (tracer, None)
             } else {
                 let provider = provider::build(config, resource(), processors);
-                if root::is_installed() {
-                    global::set_tracer_provider(UnderRoot(provider.clone()));
+                if inherited_context::is_installed() {
+                    global::set_tracer_provider(InheritingProvider(provider.clone()));
                 } else {
                     global::set_tracer_provider(provider.clone());
                 }
@@ -94,9 +94,9 @@ fn makes_spans(tracer: &BoxedTracer) -> bool {
 
 /// The tracer of the root subscriber, which exists before the tracer is decided on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LateTracer;
+pub(crate) struct DeferredTracer;
 
-impl Tracer for LateTracer {
+impl Tracer for DeferredTracer {
     type Span = BoxedSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {

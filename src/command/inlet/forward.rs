@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
 use super::super::Problem;
-use crate::config::{Environment, Otlp, Protocol, Secrets, Settings};
+use crate::config::{BuilderSettings, Environment, Otlp, Protocol, Secrets};
 use crate::finding::{Kind, kind};
 use crate::receiver::{Content, Ending, Exchange, Reply, WholeBody};
 use crate::transport::{CauseKind, Outcome, Relay, Relayed};
@@ -77,7 +77,7 @@ impl Upstream {
         let relay = |(content, url): &(Content, String)| {
             // Requests have their protocol already, and the URL is that of HTTP.
             let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
-            let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+            let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
             let config = settings.resolve(environment).map_err(|error| {
                 let text = error.to_string().replacen("the OTLP endpoint given in code", whose, 1);
                 Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::Report;
-use crate::config::{Source, settings_table};
+use crate::config::{SettingSource, settings_table};
 use crate::escape::OneLine;
 use crate::ledger::{Counters, DropReason, Requests};
 use crate::levels::Stage;
@@ -73,7 +73,7 @@ impl fmt::Display for Report {
             "lines of notices, reports or the mirror not written: stderr or stdout takes none",
         )?;
         let (built_in, chosen): (Vec<_>, Vec<_>) =
-            self.configuration.settings.iter().cloned().partition(|setting| setting.source == Source::BuiltIn);
+            self.configuration.settings.iter().cloned().partition(|setting| setting.source == SettingSource::BuiltIn);
         writeln!(f, "          configuration; {} others are built-in (`Bridge::configuration`)", built_in.len())?;
         let settings = settings_table(&chosen);
         settings.lines().try_for_each(|line| writeln!(f, "            {}", line.trim_end()))?;

@@ -7,8 +7,8 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, global};
 use tracing_core::dispatcher;
 
-use super::root::under_root;
-use crate::config::variable_of;
+use super::inherited_context::with_inherited_parent;
+use crate::config::propagation_variable;
 use crate::source::current_context;
 use crate::thread::quietly;
 
@@ -39,7 +39,7 @@ pub fn carry_context_to(command: &mut Command) -> &mut Command {
     global::get_text_map_propagator(|propagator| {
         // The injector writes only what there is.
         for field in propagator.fields() {
-            command.env_remove(variable_of(field));
+            command.env_remove(propagation_variable(field));
         }
         propagator.inject_context(&context, &mut Variables(command));
     });
@@ -54,7 +54,7 @@ fn context_to_carry() -> Context {
         return here;
     }
     let of_tracing = current.and_then(|_alive| context_of_current_span());
-    of_tracing.or_else(|| under_root(&here)).unwrap_or(here)
+    of_tracing.or_else(|| with_inherited_parent(&here)).unwrap_or(here)
 }
 
 /// That of tracing's current span, for a registry whose layer does not make it OpenTelemetry's current one.
@@ -73,7 +73,7 @@ impl Injector for Variables<'_> {
     fn set(&mut self, key: &str, value: String) {
         // An empty value says nothing, and one with a NUL would keep the program from being started.
         if !value.is_empty() && !value.contains('\0') {
-            self.0.env(variable_of(key), value);
+            self.0.env(propagation_variable(key), value);
         }
     }
 }

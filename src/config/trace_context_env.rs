@@ -9,7 +9,7 @@ use opentelemetry::trace::TraceState;
 use opentelemetry_sdk::propagation::BaggagePropagator;
 
 use super::resolve::Resolver;
-use super::{Environment, Propagator, Settings};
+use super::{BuilderSettings, Environment, Propagator};
 use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_TRACE_CONTEXT_FROM_ENV";
@@ -19,14 +19,14 @@ const BAGGAGE: &str = "BAGGAGE";
 
 /// What a process that started this one handed down; what cannot be read is not in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Carrier {
+pub(crate) struct TraceContextEnv {
     environment: Environment,
     unreadable: Vec<&'static str>,
 }
 
-impl Extractor for Carrier {
+impl Extractor for TraceContextEnv {
     fn get(&self, key: &str) -> Option<&str> {
-        let variable = variable_of(key);
+        let variable = propagation_variable(key);
         self.environment.get(&variable).filter(|_| !self.unreadable.contains(&variable.as_str()))
     }
 
@@ -37,7 +37,7 @@ impl Extractor for Carrier {
 }
 
 /// The variable that carries a field of a propagator: `traceparent` becomes `TRACEPARENT`.
-pub(crate) fn variable_of(field: &str) -> String {
+pub(crate) fn propagation_variable(field: &str) -> String {
     let mut name: String =
         field.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     if name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -48,20 +48,24 @@ pub(crate) fn variable_of(field: &str) -> String {
 
 impl Resolver<'_> {
     /// What was handed down, where somebody asked for it.
-    pub(super) fn carrier(&mut self, settings: &Settings, propagators: &[Propagator]) -> Option<Carrier> {
+    pub(super) fn trace_context_env(
+        &mut self,
+        settings: &BuilderSettings,
+        propagators: &[Propagator],
+    ) -> Option<TraceContextEnv> {
         let wanted = settings.trace_context_from_env.as_ref().map(Option::is_some);
-        if !self.switch("trace context from env", wanted, VARIABLE, false) {
+        if !self.bool_setting("trace context from env", wanted, VARIABLE, false) {
             return None;
         }
         // Code that asks for it means the variables of the process, also in a builder that reads no other ones.
         let environment = settings.trace_context_from_env.clone().flatten().unwrap_or_else(|| self.environment.clone());
-        let mut carrier = Carrier { environment, unreadable: Vec::new() };
+        let mut carrier = TraceContextEnv { environment, unreadable: Vec::new() };
         if propagators.contains(&Propagator::TraceContext) {
             self.check_parent(&mut carrier);
         } else if carrier.environment.get(PARENT).is_some() {
             let text = "OTEL_PROPAGATORS leaves tracecontext out, so it is not read";
             let finding = Finding::new(&kind::TRACE_CONTEXT, Severity::Warning, PARENT, text);
-            self.find(finding.help("add tracecontext to OTEL_PROPAGATORS, or do not ask for the trace context"));
+            self.add_finding(finding.help("add tracecontext to OTEL_PROPAGATORS, or do not ask for the trace context"));
         }
         if propagators.contains(&Propagator::Baggage) {
             self.check_baggage(&mut carrier);
@@ -69,13 +73,13 @@ impl Resolver<'_> {
         Some(carrier)
     }
 
-    fn check_parent(&mut self, carrier: &mut Carrier) {
+    fn check_parent(&mut self, carrier: &mut TraceContextEnv) {
         let Some(parent) = carrier.environment.get(PARENT) else { return };
         if !is_traceparent(parent) {
             let problem = format!("`{}` is no W3C trace context, so this process begins its own traces", shown(parent));
             let help = "write version, trace id, span id and flags, such as \
                         `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`, or unset it";
-            self.error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
+            self.add_error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
             carrier.unreadable.extend([PARENT, STATE]);
             return;
         }
@@ -83,16 +87,16 @@ impl Resolver<'_> {
             && TraceState::from_str(state).is_err()
         {
             let problem = format!("`{}` is no W3C trace state; it is left out, and TRACEPARENT is used", shown(state));
-            self.error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
+            self.add_error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
             carrier.unreadable.push(STATE);
         }
     }
 
-    fn check_baggage(&mut self, carrier: &mut Carrier) {
+    fn check_baggage(&mut self, carrier: &mut TraceContextEnv) {
         let Some(baggage) = carrier.environment.get(BAGGAGE) else { return };
         if BaggagePropagator::new().extract(carrier).baggage().is_empty() {
             let problem = format!("`{}` is no W3C baggage; it is left out", shown(baggage));
-            self.error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
+            self.add_error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
             carrier.unreadable.push(BAGGAGE);
         }
     }
@@ -131,11 +135,11 @@ mod tests {
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn carrier(vars: &[(&str, &str)]) -> (Option<Carrier>, Vec<Finding>) {
+    fn carrier(vars: &[(&str, &str)]) -> (Option<TraceContextEnv>, Vec<Finding>) {
         let environment: Environment =
             vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("resolves");
-        (config.carrier, config.findings)
+        let config = BuilderSettings::default().resolve(&environment).expect("resolves");
+        (config.trace_context_env, config.findings)
     }
 
     #[test]
@@ -147,7 +151,7 @@ mod tests {
             ("X-B3-TraceId", "X_B3_TRACEID"),
             ("9é", "_9_"),
         ] {
-            assert_eq!(variable_of(field), variable);
+            assert_eq!(propagation_variable(field), variable);
         }
     }
 

@@ -9,8 +9,8 @@ impl Resolver<'_> {
         let count = ["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
         let length = ["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         let limits = AttributeLimits {
-            count: self.optional("logs attributes", &count, 0),
-            value_length: self.optional("logs value length", &length, 0),
+            count: self.optional_count("logs attributes", &count, 0),
+            value_length: self.optional_count("logs value length", &length, 0),
         };
         (limits.count.is_some() || limits.value_length.is_some()).then_some(limits)
     }
@@ -18,6 +18,6 @@ impl Resolver<'_> {
     /// How many characters a text in the attributes of a span may have. What the SDK limits itself is among `span_limits`.
     pub(super) fn span_value_length(&mut self) -> Option<usize> {
         let length = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
-        self.optional("spans value length", &length, 0)
+        self.optional_count("spans value length", &length, 0)
     }
 }

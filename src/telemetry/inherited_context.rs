@@ -8,13 +8,13 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue, global};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 use super::provider;
-use crate::config::{Carrier, Propagator};
-use crate::os::Placed;
+use crate::config::{Propagator, TraceContextEnv};
+use crate::os::OnceBox;
 
-static ROOT: Placed<Context> = Placed::new();
+static INHERITED: OnceBox<Context> = OnceBox::new();
 
 /// What the carrier says, by the propagators that are set globally, else by those that will be.
-pub(crate) fn read_root(carrier: &Carrier, wanted: &[Propagator]) -> Context {
+pub(crate) fn extract_inherited_context(carrier: &TraceContextEnv, wanted: &[Propagator]) -> Context {
     let nothing = Context::new();
     global::get_text_map_propagator(|set| match set.fields().next() {
         Some(_) => set.extract_with_context(&nothing, carrier),
@@ -23,18 +23,18 @@ pub(crate) fn read_root(carrier: &Carrier, wanted: &[Propagator]) -> Context {
 }
 
 /// From now on, what has no parent in this process has this one. Only the first one counts: a process has one parent.
-pub(crate) fn install_root(root: Context) {
-    let _first_wins = ROOT.set(root);
+pub(crate) fn set_inherited_context(root: Context) {
+    let _first_wins = INHERITED.set(root);
 }
 
 pub(super) fn is_installed() -> bool {
-    ROOT.get().is_some()
+    INHERITED.get().is_some()
 }
 
 /// The context as a child of what was handed down; `None` where it has a span of its own, and where nothing was handed
 /// down.
-pub(super) fn under_root(context: &Context) -> Option<Context> {
-    let root = ROOT.get()?;
+pub(super) fn with_inherited_parent(context: &Context) -> Option<Context> {
+    let root = INHERITED.get()?;
     if context.span().span_context().is_valid() {
         return None;
     }
@@ -52,21 +52,21 @@ pub(super) fn under_root(context: &Context) -> Option<Context> {
 
 /// The provider that the OpenTelemetry API sees: a span in a context without one is a child of what was handed down.
 #[derive(Clone, Debug)]
-pub(super) struct UnderRoot<T>(pub(super) T);
+pub(super) struct InheritingProvider<T>(pub(super) T);
 
-impl TracerProvider for UnderRoot<SdkTracerProvider> {
-    type Tracer = UnderRoot<SdkTracer>;
+impl TracerProvider for InheritingProvider<SdkTracerProvider> {
+    type Tracer = InheritingProvider<SdkTracer>;
 
     fn tracer_with_scope(&self, scope: InstrumentationScope) -> Self::Tracer {
-        UnderRoot(self.0.tracer_with_scope(scope))
+        InheritingProvider(self.0.tracer_with_scope(scope))
     }
 }
 
-impl Tracer for UnderRoot<SdkTracer> {
+impl Tracer for InheritingProvider<SdkTracer> {
     type Span = Span;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
-        match under_root(parent) {
+        match with_inherited_parent(parent) {
             Some(parent) => self.0.build_with_context(builder, &parent),
             None => self.0.build_with_context(builder, parent),
         }

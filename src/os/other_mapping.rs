@@ -35,7 +35,7 @@ impl Mapping {
         match *self {}
     }
 
-    pub(crate) fn let_go_of_pages(&self) {
+    pub(crate) fn release_pages(&self) {
         match *self {}
     }
 
