@@ -1,24 +1,19 @@
-//! How many bytes: those that wait, and those of one request.
+//! Size limits in bytes: the outbox and a single request.
 
-use super::resolve::{Resolver, split_unit};
-use super::{BuilderSettings, SettingSource, defaults};
+use super::defaults;
+use super::resolver::{Resolver, split_unit};
+use super::setting::SettingSource;
 use crate::finding::{Finding, Severity, kind};
 
 impl Resolver<'_> {
-    pub(super) fn max_bytes(&mut self, settings: &BuilderSettings) -> usize {
-        self.size_setting(
-            "logs max bytes",
-            settings.max_bytes,
-            "LOGBRIDGE_MAX_BYTES",
-            defaults::MAX_BYTES,
-            defaults::MIN_BYTES,
-        )
+    pub(super) fn max_bytes(&mut self, code: Option<usize>) -> usize {
+        self.size_setting("logs max bytes", code, "LOGBRIDGE_MAX_BYTES", defaults::MAX_BYTES, defaults::MIN_BYTES)
     }
 
-    /// The same for both signals, and decided once.
-    pub(super) fn max_request(&mut self, settings: &BuilderSettings) -> usize {
+    /// Resolves the maximum request size, which applies to both signals.
+    pub(super) fn max_request(&mut self, code: Option<usize>) -> usize {
         const VARIABLE: &str = "LOGBRIDGE_MAX_REQUEST_BYTES";
-        self.size_setting("max request", settings.max_request, VARIABLE, defaults::MAX_REQUEST, defaults::MIN_REQUEST)
+        self.size_setting("max request", code, VARIABLE, defaults::MAX_REQUEST, defaults::MIN_REQUEST)
     }
 
     pub(super) fn size_setting(
@@ -34,7 +29,7 @@ impl Resolver<'_> {
             None => self.size_variable(variable).unwrap_or((built_in, SettingSource::BuiltIn)),
         };
         if given < least {
-            let text = format!("{given} bytes are too few: {least} are used");
+            let text = format!("{given} bytes is below the minimum; {least} bytes are used");
             let help = format!("write {least} or more");
             self.add_finding(Finding::new(&kind::TOO_SMALL, Severity::Warning, source.to_string(), text).help(help));
         }
@@ -43,7 +38,7 @@ impl Resolver<'_> {
         decided
     }
 
-    /// Bytes, or a number with `KiB`, `MiB` or `GiB` behind it.
+    /// Parses a number of bytes, or a number followed by `KiB`, `MiB` or `GiB`.
     fn size_variable(&mut self, variable: &'static str) -> Option<(usize, SettingSource)> {
         let value = self.environment.get(variable)?;
         let (number, unit) = split_unit(value);
@@ -56,7 +51,7 @@ impl Resolver<'_> {
         };
         let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1 << shift));
         if bytes.is_none() {
-            let problem = format!("`{value}` is no size; the default is used");
+            let problem = format!("`{value}` is not a size; the default is used");
             self.add_error(
                 &kind::BAD_VALUE,
                 variable,

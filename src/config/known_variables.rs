@@ -1,18 +1,17 @@
-//! The names of variables: those of the OpenTelemetry specification and ours, and whether this version honours them.
+//! The environment variables of OpenTelemetry and logbridge, and whether this version supports them.
 
-/// What becomes of a variable.
+/// Whether logbridge supports a variable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum VariableSupport {
-    /// It decides what the documentation says.
+    /// Has the documented effect.
     Supported,
-    /// It asks for something this version does not do.
+    /// Requests something that this version does not do.
     Unsupported,
-    /// It is about something that is no job of ours, or not in question with us: another library may read it.
+    /// Concerns something outside of logbridge, so another library may read it.
     OtherLibrary,
 }
 
-/// Sorted by name. `OTEL_BLRP_MAX_*` and the limits of records are decided already, and become `Supported` once they are
-/// asked for.
+/// All known variables, sorted by name.
 pub(super) const KNOWN_VARIABLES: &[(&str, VariableSupport)] = &[
     ("HYPERDX_API_ENDPOINT", VariableSupport::Supported),
     ("HYPERDX_API_KEY", VariableSupport::Supported),
@@ -142,12 +141,13 @@ pub(super) const KNOWN_VARIABLES: &[(&str, VariableSupport)] = &[
     ("RUST_LOG_STYLE", VariableSupport::Supported),
 ];
 
+/// Returns the support for a variable, or `None` if the name is unknown.
 pub(super) fn support_of(name: &str) -> Option<VariableSupport> {
     let at = KNOWN_VARIABLES.binary_search_by_key(&name, |(known, _)| known).ok()?;
     KNOWN_VARIABLES.get(at).map(|(_, used)| *used)
 }
 
-/// The known name that this one was probably meant to be.
+/// Returns the known variable whose name differs by at most two edits.
 pub(super) fn nearest(name: &str) -> Option<(&'static str, VariableSupport)> {
     let upper = name.to_ascii_uppercase();
     if !["OTEL", "HYPERDX", "LOGBRIDGE", "RUST_LOG", "RUSTLOG"].iter().any(|prefix| upper.starts_with(prefix)) {
@@ -157,14 +157,16 @@ pub(super) fn nearest(name: &str) -> Option<(&'static str, VariableSupport)> {
         .iter()
         .map(|(known, used)| (distance(&upper, known), *known, *used))
         .filter(|(distance, ..)| *distance <= 2)
-        // Of two that are as near, the one that is honoured.
+        // Prefers a supported variable among equally similar ones.
         .min_by_key(|(distance, _, used)| (*distance, *used != VariableSupport::Supported))
         .map(|(_, known, used)| (known, used))
 }
 
-/// The variable of ours that a name that begins as ours do was probably meant to be, however far it is: with as many words in
-/// common as there are, and then the nearest. Seeds and switches of our own tests are no settings.
-pub(super) fn nearest_of_ours(name: &str) -> Option<&'static str> {
+/// Returns the `LOGBRIDGE_*` variable that is most similar to an unknown one.
+///
+/// The one with the most words in common is chosen, then the one with the fewest edits. Returns `None` for the variables
+/// of logbridge's own tests.
+pub(super) fn nearest_logbridge_variable(name: &str) -> Option<&'static str> {
     const TESTS: [&str; 5] = ["FUZZ", "LONG", "MODEL", "SOAK", "TEST"];
     let rest = name.strip_prefix("LOGBRIDGE_")?;
     let words: Vec<&str> = rest.split('_').collect();
@@ -179,14 +181,14 @@ pub(super) fn nearest_of_ours(name: &str) -> Option<&'static str> {
     .map(|(known, _)| known)
 }
 
-/// How many letters to add, leave out, replace or swap with the next one lie between the two.
+/// Returns the number of insertions, deletions, substitutions and transpositions between two names.
 fn distance(a: &str, b: &str) -> usize {
-    // More than what is asked about; no need to count.
+    // The caller ignores distances above 2.
     if a.len().abs_diff(b.len()) > 2 { usize::MAX } else { edits(a, b) }
 }
 
 fn edits(a: &str, b: &str) -> usize {
-    // A name may be as long as a kernel lets it be; ours are not.
+    // An unknown name may be very long.
     let (a, b) = (a.as_bytes().get(..64).unwrap_or(a.as_bytes()), b.as_bytes());
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_probably_meant() {
+    fn misspelt_names_have_a_similar_known_name() {
         for (name, meant) in [
             ("OTEL_EXPORTER_OTLP_LOG_ENDPOINT", Some("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")),
             ("OTEL_EXPORTER_OTLP_TRACE_HEADERS", Some("OTEL_EXPORTER_OTLP_TRACES_HEADERS")),
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_as_ours_do_is_never_left_alone() {
+    fn every_unknown_logbridge_variable_has_a_suggestion() {
         for (name, meant) in [
             ("LOGBRIDGE_LEVEL", Some("LOGBRIDGE_OTLP_LEVEL")),
             ("LOGBRIDGE_SPOOL", Some("LOGBRIDGE_SPOOL_DIR")),
@@ -250,8 +252,11 @@ mod tests {
             ("LOGBRIDGE_TEST_PYTHON", None),
             ("OTEL_FOO", None),
         ] {
-            assert_eq!(nearest_of_ours(name), meant, "{name}");
+            assert_eq!(nearest_logbridge_variable(name), meant, "{name}");
         }
-        assert!(nearest_of_ours("LOGBRIDGE_FOO").is_some() && nearest_of_ours(&"LOGBRIDGE_Ä".repeat(9999)).is_some());
+        assert!(
+            nearest_logbridge_variable("LOGBRIDGE_FOO").is_some()
+                && nearest_logbridge_variable(&"LOGBRIDGE_Ä".repeat(9999)).is_some()
+        );
     }
 }

@@ -106,7 +106,7 @@ fn e6_a_time_in_the_wrong_unit() {
 }
 
 #[test]
-fn e7_a_time_that_is_none() {
+fn e7_an_invalid_duration() {
     found("bad-value", TIMEOUT, &[(TIMEOUT, "ten")]);
     // `10s` is ten seconds here.
     assert_eq!(codes(&resolve(&[(TIMEOUT, "10s")])), []);
@@ -313,7 +313,7 @@ fn an_honest_configuration_has_no_findings() {
 }
 
 #[test]
-fn every_row_of_the_list_is_told_apart() {
+fn every_known_variable_has_its_findings() {
     for (name, used) in crate::config::known_variables::KNOWN_VARIABLES {
         let config = resolve(&[(name, "x")]);
         let has_no_effect = codes(&config).contains(&("no-effect", name));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{BuilderSettings, Config, Environment, Route};
+use crate::config::{BuilderSettings, Config, Environment, Otlp, Route};
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
     let environment = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -39,7 +39,7 @@ fn protocols_by_variable_and_signal() {
 }
 
 #[test]
-fn code_wins_and_what_is_not_compiled_in_is_named() {
+fn code_wins_and_a_missing_feature_is_named() {
     let environment = Environment::from([(PROTOCOL, "http/json"), (COMPRESSION, "zstd")]);
     let otlp = Otlp::from_env().protocol(Protocol::HttpProtobuf).compression(Compression::Gzip);
     let config =

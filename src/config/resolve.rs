@@ -1,27 +1,30 @@
-//! Code and environment become a [`Config`].
-
-use std::time::Duration;
+//! Resolves builder settings and environment into a [`Config`].
 
 use log::LevelFilter;
 
+use super::builder_settings::BuilderSettings;
+use super::defaults;
+use super::destination::{ConsoleTarget, Otlp};
 use super::environment::{Environment, parse_bool};
 use super::lint::lint;
-use super::setting::{on_off, on_or_off, time};
-use super::time::bounded;
-use super::{
-    BuilderSettings, Config, ConsoleConfig, ConsoleTarget, LogDelivery, Mirror, Otlp, OtlpConfig, ResourceConfig,
-    Setting, SettingSource, defaults,
-};
+use super::mirror::Mirror;
+use super::resolved::{Config, ConsoleConfig, LogDelivery, OtlpConfig};
+use super::resolver::Resolver;
+use super::resource::ResourceConfig;
+use super::setting::{SettingSource, on_off, on_or_off};
 use crate::error::Error;
-use crate::finding::{Finding, Kind, Severity, kind};
+use crate::finding::{Finding, Severity, kind};
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
 use crate::notice::{Loudness, Notice};
 use crate::os;
 use crate::signal::Signal;
 
 impl BuilderSettings {
-    /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
-    /// environment becomes a finding of the result.
+    /// Resolves every setting. Invalid environment variables become findings.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a value set in code is invalid.
     pub(crate) fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
         if let Some(problem) = self.problems.first() {
             return Err(Error::configuration(problem.clone())
@@ -33,16 +36,12 @@ impl BuilderSettings {
         let (mirror, span_mirror) = resolver.mirrors(self.mirror);
         let otlp = resolver.otlp(self)?;
         let span = resolver.spans(self, span_mirror)?;
-        let trace_context_env = resolver.trace_context_env(self, &span.propagators);
+        let trace_context_env = resolver.trace_context_env(self.trace_context_from_env.as_ref(), &span.propagators);
         let console = resolver.console(self, mirror);
         let levels = resolver.level_sets(self);
         let count_below = resolver.count_below(self);
         let limits = resolver.limits();
-        let (record_ids, source) = match self.record_ids {
-            Some(wanted) => (wanted, SettingSource::Code),
-            None => resolver.bool_variable("LOGBRIDGE_RECORD_IDS").unwrap_or((false, SettingSource::BuiltIn)),
-        };
-        resolver.add_setting("record ids", on_off(record_ids), source);
+        let record_ids = resolver.bool_setting("record ids", self.record_ids, "LOGBRIDGE_RECORD_IDS", false);
         let redaction = resolver.redaction(&self.redact)?;
         let repetition = resolver.repetition(self.repetition)?;
         let loudness = resolver.loudness();
@@ -50,7 +49,7 @@ impl BuilderSettings {
             resolver.bool_setting("first cut notice", self.first_cut_notice, "LOGBRIDGE_FIRST_CUT", true);
         let flush_on_signals =
             resolver.bool_setting("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
-        let report = resolver.report(self);
+        let report = resolver.report(self.report.as_ref(), self.report_on_signal);
         let show_levels = resolver.bool_variable("LOGBRIDGE_SHOW_LEVELS").is_some_and(|(wanted, _)| wanted);
         let exit_timeout = resolver.duration_setting(
             "exit timeout",
@@ -96,38 +95,14 @@ impl BuilderSettings {
     }
 }
 
-pub(super) struct Resolver<'a> {
-    pub(super) environment: &'a Environment,
-    findings: Vec<Finding>,
-    notices: Vec<Notice>,
-    settings: Vec<Setting>,
-}
-
 impl Resolver<'_> {
-    /// Keeps a finding, unless it was kept already for the other signal.
-    pub(super) fn add_finding(&mut self, finding: Finding) {
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
-    }
-
-    /// What cannot be used, and is ignored.
-    pub(super) fn add_error(&mut self, kind: &'static Kind, variable: &str, problem: &str, help: &str) {
-        self.add_finding(Finding::new(kind, Severity::Error, variable, problem).help(help));
-    }
-
-    /// Keeps what was decided, for those who ask why.
-    pub(super) fn add_setting(&mut self, name: &'static str, value: impl Into<String>, source: SettingSource) {
-        self.settings.push(Setting { name, value: value.into(), source });
-    }
-
     fn resource(&mut self, settings: &BuilderSettings) -> ResourceConfig {
         const VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
         let mut resource = ResourceConfig::default();
         for problem in resource.read(self.environment) {
             self.add_error(&kind::BAD_VALUE, VARIABLE, &problem, "write key=value,key=value, values percent-encoded");
         }
-        let mut source = match (&resource.service_name, resource.name_among_attributes()) {
+        let mut source = match (&resource.service_name, resource.service_name_attribute()) {
             (Some(_), _) => SettingSource::Variable("OTEL_SERVICE_NAME"),
             (None, Some(_)) => SettingSource::Variable(VARIABLE),
             (None, None) => SettingSource::BuiltIn,
@@ -154,7 +129,7 @@ impl Resolver<'_> {
         resource
     }
 
-    pub(super) fn levels(&mut self, code: &LevelSet, variable: &'static str) -> LevelSet {
+    fn stage_levels(&mut self, code: &LevelSet, variable: &'static str) -> LevelSet {
         let mut set = code.clone();
         if let Some(spec) = self.environment.get(variable) {
             let parsed = parse(spec);
@@ -166,7 +141,7 @@ impl Resolver<'_> {
                 self.add_error(
                     &kind::MESSAGE_FILTER,
                     variable,
-                    "a filter on the text of records belongs to RUST_LOG",
+                    "a filter on the text of records works in RUST_LOG only",
                     "unset it",
                 );
             }
@@ -179,13 +154,13 @@ impl Resolver<'_> {
         let console = settings.console.as_ref().map(|console| console.levels.clone()).unwrap_or_default();
         LevelSets {
             module: settings.levels.clone(),
-            otlp: self.levels(&otlp, Stage::Otlp.variable()),
-            console: self.levels(&console, Stage::Console.variable()),
-            span: self.levels(&settings.span_levels, Stage::Span.variable()),
+            otlp: self.stage_levels(&otlp, Stage::Otlp.variable()),
+            console: self.stage_levels(&console, Stage::Console.variable()),
+            span: self.stage_levels(&settings.span_levels, Stage::Span.variable()),
         }
     }
 
-    /// The specification's level of the SDK's own voice.
+    /// Reads `OTEL_LOG_LEVEL`, the specification's level for the SDK's own messages.
     fn loudness(&mut self) -> Loudness {
         const VARIABLE: &str = "OTEL_LOG_LEVEL";
         let Some(value) = self.environment.get(VARIABLE) else { return Loudness::default() };
@@ -194,7 +169,7 @@ impl Resolver<'_> {
             "warn" | "warning" => Loudness::Warnings,
             "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
             _ => {
-                let problem = format!("`{value}` is no level, so logbridge says what it has to say");
+                let problem = format!("`{value}` is not a level; all messages of logbridge are printed");
                 self.add_error(
                     &kind::BAD_VALUE,
                     VARIABLE,
@@ -214,17 +189,17 @@ impl Resolver<'_> {
         let Some(value) = self.environment.get(VARIABLE) else { return LevelFilter::Off };
         let filter = value.parse().ok().and_then(|threshold: Threshold| threshold.filter());
         filter.unwrap_or_else(|| {
-            let problem = format!("`{value}` is no level, so nothing more is counted");
+            let problem = format!("`{value}` is not a level, so it is ignored");
             self.add_error(&kind::BAD_VALUE, VARIABLE, &problem, "write a level, such as debug");
             LevelFilter::Off
         })
     }
 
-    /// The debug mirror of records, and that of spans.
+    /// Resolves the debug mirrors of records and of spans.
     fn mirrors(&mut self, code: Option<Mirror>) -> (Mirror, Mirror) {
         let (logs, spans) = self.mirrors_with_sources(code);
-        self.add_setting("mirror of logs", shown(logs.0), logs.1);
-        self.add_setting("mirror of spans", shown(spans.0), spans.1);
+        self.add_setting("mirror of logs", logs.0.name(), logs.1);
+        self.add_setting("mirror of spans", spans.0.name(), spans.1);
         (logs.0, spans.0)
     }
 
@@ -252,14 +227,14 @@ impl Resolver<'_> {
         self.notices.push(
             Notice::information(
                 "mirror",
-                format!("debug mirror is on ({by}): each {items} is printed on stdout as it is shipped"),
+                format!("debug mirror is on ({by}): each {items} is printed on stdout as it is exported"),
             )
-            .help(format!("unset {by} to print the console's lines only")),
+            .help(format!("unset {by} to print console lines only")),
         );
         mirrors
     }
 
-    /// DEBUG is a variable of many: another library may know what to do with a value that is none of ours.
+    /// Reads `DEBUG`. Other libraries use this variable too, so an unknown value is only a warning.
     fn debug(&mut self) -> Option<bool> {
         let value = self.environment.get("DEBUG")?;
         let wanted = parse_bool(value);
@@ -267,56 +242,10 @@ impl Resolver<'_> {
             let problem = format!("`{value}` is neither true nor false, so the debug mirror stays off");
             self.add_finding(
                 Finding::new(&kind::DEBUG_OTHER, Severity::Warning, "DEBUG", problem)
-                    .help("write DEBUG=true to print each record and span as it is shipped"),
+                    .help("write DEBUG=true to print each record and span as it is exported"),
             );
         }
         wanted
-    }
-
-    /// `true 1 yes on`, `false 0 no off`.
-    pub(super) fn bool_variable(&mut self, variable: &'static str) -> Option<(bool, SettingSource)> {
-        let value = self.environment.get(variable)?;
-        let wanted = parse_bool(value);
-        if wanted.is_none() {
-            let problem = format!("`{value}` is neither true nor false, so it has no effect");
-            self.add_error(&kind::BAD_VALUE, variable, &problem, "write true or false");
-        }
-        Some((wanted?, SettingSource::Variable(variable)))
-    }
-
-    /// Decides something that is on or off, and keeps who did.
-    pub(super) fn bool_setting(
-        &mut self,
-        name: &'static str,
-        code: Option<bool>,
-        variable: &'static str,
-        built_in: bool,
-    ) -> bool {
-        let (decided, source) = match code {
-            Some(wanted) => (wanted, SettingSource::Code),
-            None => self.bool_variable(variable).unwrap_or((built_in, SettingSource::BuiltIn)),
-        };
-        self.add_setting(name, on_off(decided), source);
-        decided
-    }
-
-    /// The entries of a variable that names exporters, where it is set.
-    fn exporters(&self, variable: &str) -> Option<Vec<&str>> {
-        self.environment.get(variable).map(|list| list.split(',').map(str::trim).collect())
-    }
-
-    /// Whether that variable names otlp, where it is set.
-    pub(super) fn names_otlp(&mut self, variable: &'static str) -> Option<bool> {
-        let exporters = self.exporters(variable)?;
-        let known = ["otlp", "console", "none"];
-        let unknown: Vec<String> =
-            exporters.iter().filter(|name| !known.contains(name)).map(|name| (*name).to_owned()).collect();
-        let has_otlp = exporters.contains(&"otlp") || unknown.len() == exporters.len();
-        for name in unknown {
-            let problem = format!("`{name}` is no exporter that logbridge knows");
-            self.add_error(&kind::UNKNOWN_VALUE, variable, &problem, "write otlp, console, none or a list of them");
-        }
-        Some(has_otlp)
     }
 
     fn console(&mut self, settings: &BuilderSettings, mirror: Mirror) -> ConsoleConfig {
@@ -327,13 +256,13 @@ impl Resolver<'_> {
         };
         let wanted = format!("{target:?}");
         let target = match target {
-            // The mirror shows the same records in the same place, with more in each line.
+            // The mirror prints the same records to the same place, with more detail.
             ConsoleTarget::Stdout if mirror != Mirror::Off => ConsoleTarget::Off,
             ConsoleTarget::Stderr if mirror != Mirror::Off && os::stdout_is_stderr() => ConsoleTarget::Off,
             target => target,
         };
         let is_replaced = matches!(target, ConsoleTarget::Off) && wanted != "off";
-        let value = if is_replaced { format!("off: the mirror has its place on {wanted}") } else { wanted };
+        let value = if is_replaced { format!("off: replaced by the mirror on {wanted}") } else { wanted };
         self.add_setting("console", value, source);
         ConsoleConfig { format: settings.format.clone(), target }
     }
@@ -346,7 +275,7 @@ impl Resolver<'_> {
             Some("stdout") => (ConsoleTarget::Stdout, SettingSource::Variable(VARIABLE)),
             Some("off" | "none") => (ConsoleTarget::Off, SettingSource::Variable(VARIABLE)),
             Some(other) => {
-                let problem = format!("`{other}` is no console, so it stays on stderr");
+                let problem = format!("`{other}` is not a console target; stderr is used");
                 self.add_error(&kind::UNKNOWN_VALUE, VARIABLE, &problem, "write stderr, stdout or off");
                 (ConsoleTarget::Stderr, SettingSource::BuiltIn)
             }
@@ -371,16 +300,11 @@ impl Resolver<'_> {
         Ok(OtlpConfig { delivery, off_because, trace_based })
     }
 
-    /// Whether the whole SDK is switched off.
-    pub(super) fn is_disabled(&self) -> bool {
-        self.environment.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    }
-
     fn check_disabled(&mut self) {
         if let Some(value) = self.environment.get("OTEL_SDK_DISABLED")
             && !["true", "false"].iter().any(|known| value.eq_ignore_ascii_case(known))
         {
-            let problem = format!("`{}` is neither true nor false, so it counts as false", value.to_ascii_lowercase());
+            let problem = format!("`{}` is neither true nor false; false is used", value.to_ascii_lowercase());
             self.add_error(&kind::BAD_VALUE, "OTEL_SDK_DISABLED", &problem, "write true or false");
         }
     }
@@ -409,91 +333,16 @@ impl Resolver<'_> {
             &["OTEL_BLRP_SCHEDULE_DELAY"],
             defaults::SCHEDULE_DELAY,
         );
-        let max_bytes = self.max_bytes(settings);
+        let max_bytes = self.max_bytes(settings.max_bytes);
         let max_queue = self.optional_count("logs queue", &["OTEL_BLRP_MAX_QUEUE_SIZE"], 1);
         let max_batch = self.optional_count("logs batch", &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], 1);
-        // A batch is no larger than the queue it is taken from.
+        // A batch cannot be larger than the queue it is taken from.
         let max_batch = max_batch.map(|batch| max_queue.map_or(batch, |queue| batch.min(queue)));
-        let overload = self.overload(settings);
-        let max_request = self.max_request(settings);
-        let spool = self.spool(settings);
+        let overload = self.overload(settings.overload);
+        let max_request = self.max_request(settings.max_request);
+        let spool = self.spool(settings.spool.as_ref());
         Ok(LogDelivery { route, max_batch, max_queue, max_bytes, max_request, overload, schedule_delay, spool })
     }
-
-    /// Decides a time, and keeps who did.
-    pub(super) fn duration_setting(
-        &mut self,
-        name: &'static str,
-        code: Option<Duration>,
-        variables: &[&'static str],
-        built_in: Duration,
-    ) -> Duration {
-        let (decided, source) = match code {
-            Some(code) => (code, SettingSource::Code),
-            None => self.duration_variable(variables).unwrap_or((built_in, SettingSource::BuiltIn)),
-        };
-        let decided = bounded(decided);
-        self.add_setting(name, time(decided), source);
-        decided
-    }
-
-    /// A bound that is none unless a variable says so.
-    pub(super) fn optional_count(
-        &mut self,
-        name: &'static str,
-        variables: &[&'static str],
-        least: usize,
-    ) -> Option<usize> {
-        let (variable, value) = self.environment.first(variables)?;
-        let Some(number) = value.parse::<usize>().ok().filter(|number| *number >= least) else {
-            // The words of the limits of spans, so that a variable for both is spoken of once.
-            let (what, help) = match least {
-                0 => ("number", "write a whole number, such as 128"),
-                _ => ("number above 0", "write a whole number, such as 2048"),
-            };
-            self.add_error(&kind::BAD_VALUE, variable, &format!("`{value}` is no {what}; the default is used"), help);
-            return None;
-        };
-        self.add_setting(name, number.to_string(), SettingSource::of(variables, variable));
-        Some(number)
-    }
-
-    /// Milliseconds, or a number with `ms` or `s` behind it.
-    pub(super) fn duration_variable(&mut self, variables: &[&'static str]) -> Option<(Duration, SettingSource)> {
-        let (variable, value) = self.environment.first(variables)?;
-        let duration = parse_time(value);
-        if duration.is_none() {
-            let problem = format!("`{value}` is no time; the default is used");
-            self.add_error(&kind::BAD_VALUE, variable, &problem, "write milliseconds as a whole number, such as 10000");
-        }
-        let (duration, source) = (duration?, SettingSource::of(variables, variable));
-        self.check_time(variable, duration);
-        Some((bounded(duration), source))
-    }
-}
-
-fn shown(mirror: Mirror) -> &'static str {
-    match mirror {
-        Mirror::Off => "off",
-        Mirror::Text => "text",
-        Mirror::Json => "json",
-    }
-}
-
-/// Milliseconds, or a number with `ms` or `s` behind it.
-pub(super) fn parse_time(value: &str) -> Option<Duration> {
-    let (number, unit) = split_unit(value);
-    match (number.parse::<u64>(), unit) {
-        (Ok(ms), "" | "ms") => Some(Duration::from_millis(ms)),
-        (Ok(s), "s") => Some(Duration::from_secs(s)),
-        _ => None,
-    }
-}
-
-pub(super) fn split_unit(value: &str) -> (&str, &str) {
-    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(end);
-    (number, unit.trim())
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn resolve<const N: usize>(vars: [(&str, &str); N]) -> Config {
@@ -117,7 +119,7 @@ fn debug_in_its_spellings() {
 }
 
 #[test]
-fn numbers_that_are_none_and_protocols_that_are_not_there() {
+fn invalid_numbers_and_missing_protocols() {
     let config = resolve([
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10 seconds"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "-5"),

@@ -1,24 +1,25 @@
-//! What was decided, setting by setting, and who decided it.
+//! Resolved settings, each with the source of its value.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::escape::{OneLine, WIDEST_COLUMN};
 
-/// Who decided a setting. Those that come earlier here win.
+/// The source of a setting's value, highest precedence first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SettingSource {
     /// A call on the builder.
     Code,
-    /// A variable for one signal.
+    /// The environment variable of one signal.
     SignalVariable(&'static str),
-    /// A variable.
+    /// A general environment variable.
     Variable(&'static str),
+    /// The default.
     BuiltIn,
 }
 
 impl SettingSource {
-    /// The name of a list of variables that has a value: the first of several is that of the signal.
+    /// Returns the source for the variable found in a list. The first of several variables belongs to one signal.
     pub(super) fn of(variables: &[&'static str], found: &'static str) -> Self {
         if variables.len() > 1 && variables.first() == Some(&found) {
             Self::SignalVariable(found)
@@ -27,7 +28,7 @@ impl SettingSource {
         }
     }
 
-    /// Who decides where code may, and else nobody does.
+    /// Returns `Code` if there is a value from code, otherwise `BuiltIn`.
     pub(super) fn code_or_built_in<T>(code: Option<T>) -> Self {
         if code.is_some() { Self::Code } else { Self::BuiltIn }
     }
@@ -43,7 +44,7 @@ impl fmt::Display for SettingSource {
     }
 }
 
-/// One setting as it was decided. The value is for people, and has no secret in it.
+/// A resolved setting. The value is meant for people and contains no secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
@@ -51,7 +52,7 @@ pub(crate) struct Setting {
     pub(crate) source: SettingSource,
 }
 
-/// The settings in three columns: what, which value, and where from.
+/// Formats the settings as a table of names, values and sources.
 pub(crate) fn settings_table(settings: &[Setting]) -> String {
     let heading = ("setting", "value".to_owned(), "where from".to_owned());
     let rows =
@@ -68,7 +69,7 @@ pub(super) fn on_off(on: bool) -> String {
     if on { "on" } else { "off" }.to_owned()
 }
 
-/// Whether a signal is sent, and else why not.
+/// Returns `on`, or `off` with the reason.
 pub(super) fn on_or_off(off_because: Option<&str>) -> String {
     off_because.map_or_else(|| "on".to_owned(), |why| format!("off: {why}"))
 }

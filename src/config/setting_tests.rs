@@ -90,7 +90,7 @@ fn each_setting_knows_its_source() {
         (
             "console",
             &[("LOGBRIDGE_CONSOLE", "stdout"), ("DEBUG", "1")],
-            "off: the mirror has its place on stdout",
+            "off: replaced by the mirror on stdout",
             Variable("LOGBRIDGE_CONSOLE"),
         ),
         ("mirror of logs", &[("DEBUG", "yes")], "text", Variable("DEBUG")),
@@ -119,7 +119,7 @@ fn each_setting_knows_its_source() {
 }
 
 #[test]
-fn code_wins_and_is_said_to() {
+fn code_wins_and_is_shown_as_the_source() {
     let settings = BuilderSettings {
         service_name: Some("shop".to_owned()),
         exit_timeout: Some(Duration::from_secs(1)),

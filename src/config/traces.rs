@@ -1,15 +1,19 @@
-//! Spans: which are made, which are sampled, and where they go.
+//! Span settings: export, sampling, limits and propagators.
 
-use crate::finding::kind;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
 
-use super::destination::TracesOverride;
-use super::resolve::Resolver;
-use super::setting::on_or_off;
-use super::{
-    BuilderSettings, Environment, Mirror, Otlp, OtlpUrl, Propagator, SettingSource, SpanConfig, SpanDelivery, defaults,
-};
+use super::builder_settings::BuilderSettings;
+use super::defaults;
+use super::destination::{Otlp, OtlpUrl, TracesOverride};
+use super::endpoint::traces_url_for;
+use super::environment::Environment;
+use super::mirror::Mirror;
+use super::propagator::Propagator;
+use super::resolved::{SpanConfig, SpanDelivery};
+use super::resolver::Resolver;
+use super::setting::{SettingSource, on_or_off};
 use crate::error::Error;
+use crate::finding::kind;
 use crate::signal::Signal;
 
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -60,8 +64,8 @@ impl Resolver<'_> {
             return (Some("OTEL_TRACES_EXPORTER does not name otlp"), SettingSource::Variable(EXPORTER));
         }
         match code.map(|code| &code.endpoint) {
-            Some(Some(OtlpUrl::Full(url))) if traces_beside(url).is_none() => {
-                let why = "code names a URL for logs only (Otlp::to_url): name one with Otlp::traces_to_url";
+            Some(Some(OtlpUrl::Full(url))) if traces_url_for(url).is_none() => {
+                let why = "code sets a URL for logs only (Otlp::to_url); set one for spans with Otlp::traces_to_url";
                 return (Some(why), SettingSource::Code);
             }
             Some(_) => return (None, SettingSource::Code),
@@ -75,7 +79,7 @@ impl Resolver<'_> {
             return (Some("neither code nor environment mentions OpenTelemetry"), SettingSource::BuiltIn);
         }
         if names_logs_only(environment) {
-            let why = "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs";
+            let why = "the only endpoint, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, is for logs";
             return (Some(why), SettingSource::SignalVariable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
         }
         (None, SettingSource::BuiltIn)
@@ -99,16 +103,16 @@ impl Resolver<'_> {
         let batch = self
             .positive_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
             .unwrap_or((defaults::SPAN_BATCH, SettingSource::BuiltIn));
-        // A batch is no larger than the queue it is taken from.
+        // A batch cannot be larger than the queue it is taken from.
         let (max_batch, source) = if batch.0 > max_queue { (max_queue, source) } else { batch };
         self.add_setting("spans batch", max_batch.to_string(), source);
-        let max_request = self.max_request(settings);
+        let max_request = self.max_request(settings.max_request);
         Ok(SpanDelivery { route, schedule_delay, max_batch, max_queue, max_request })
     }
 
     fn sampler(&mut self, settings: &BuilderSettings) -> Box<dyn ShouldSample> {
         if let Some(sampler) = &settings.sampler {
-            // Its `Debug` may say anything.
+            // The `Debug` output of a custom sampler may contain anything.
             self.add_setting("sampler", "given", SettingSource::Code);
             return sampler.clone();
         }
@@ -131,12 +135,13 @@ impl Resolver<'_> {
             "parentbased_always_off" => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
             "parentbased_traceidratio" => Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio()))),
             _ => {
-                let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
+                let problem =
+                    format!("`{name}` is not a sampler that logbridge supports; parentbased_always_on is used");
                 self.add_error(
                     &kind::UNKNOWN_VALUE,
                     SAMPLER,
                     &problem,
-                    "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
+                    "write always_on, always_off or traceidratio, optionally with the prefix parentbased_, or use \
                      `Builder::sampler`",
                 );
                 return None;
@@ -149,7 +154,7 @@ impl Resolver<'_> {
         match value.parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
             _ => {
-                let problem = format!("`{value}` is no share of the traces; all are sampled");
+                let problem = format!("`{value}` is not a ratio; all traces are sampled");
                 self.add_error(
                     &kind::BAD_VALUE,
                     SAMPLER_ARG,
@@ -177,7 +182,7 @@ impl Resolver<'_> {
             match value.parse() {
                 Ok(number) => *limit = number,
                 Err(_) => {
-                    let problem = format!("`{value}` is no number; the default is used");
+                    let problem = format!("`{value}` is not a number; the default is used");
                     self.add_error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 128");
                 }
             }
@@ -197,8 +202,8 @@ impl Resolver<'_> {
                 "baggage" => Propagator::Baggage,
                 "none" => continue,
                 _ => {
-                    let problem = format!("`{name}` is no propagator that logbridge has; it is left out");
-                    let help = "write tracecontext, baggage or none; set any other one with \
+                    let problem = format!("`{name}` is not a propagator that logbridge supports; it is ignored");
+                    let help = "write tracecontext, baggage or none; set other propagators with \
                                 `opentelemetry::global::set_text_map_propagator` before `init`";
                     self.add_error(&kind::UNKNOWN_VALUE, PROPAGATORS, &problem, help);
                     continue;
@@ -213,36 +218,6 @@ impl Resolver<'_> {
         self.add_setting("propagators", value, SettingSource::Variable(PROPAGATORS));
         propagators
     }
-
-    /// A whole number above 0.
-    pub(super) fn positive_number(&mut self, variable: &'static str) -> Option<(usize, SettingSource)> {
-        let value = self.environment.get(variable)?;
-        let number = value.parse().ok().filter(|number| *number > 0);
-        if number.is_none() {
-            let problem = format!("`{value}` is no number above 0; the default is used");
-            self.add_error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 2048");
-        }
-        Some((number?, SettingSource::Variable(variable)))
-    }
-}
-
-impl Propagator {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Baggage => "baggage",
-            Self::TraceContext => "tracecontext",
-        }
-    }
-}
-
-/// The URL for spans beside a URL for logs, where the usual path tells it.
-pub(super) fn traces_beside(logs_url: &str) -> Option<String> {
-    let (url, query) = logs_url.split_once('?').map_or((logs_url, None), |(url, query)| (url, Some(query)));
-    let base = url.strip_suffix("/v1/logs")?;
-    Some(match query {
-        Some(query) => format!("{base}/v1/traces?{query}"),
-        None => format!("{base}/v1/traces"),
-    })
 }
 
 fn names_logs_only(environment: &Environment) -> bool {

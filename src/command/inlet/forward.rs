@@ -137,7 +137,7 @@ impl Upstream {
                 }
             }
         };
-        secrets.hide(&mut passed.said);
+        secrets.mask(&mut passed.said);
         Some(passed)
     }
 }

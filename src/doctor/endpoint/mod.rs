@@ -163,7 +163,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// A server may repeat the key in its words.
 fn hide(checkup: &mut Checkup, secrets: &Secrets) {
-    let hide = |text: &mut String| secrets.hide(text);
+    let hide = |text: &mut String| secrets.mask(text);
     checkup.seen.iter_mut().for_each(hide);
     for finding in &mut checkup.findings {
         hide(&mut finding.text);

@@ -1,0 +1,83 @@
+//! The values set on the builder.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::ShouldSample;
+
+use super::destination::{Console, LineFormat, Otlp};
+use super::environment::Environment;
+use super::mirror::Mirror;
+use super::overload::Overload;
+use super::redact::Redact;
+use super::repetition::Repetition;
+use super::report::ReportTo;
+use super::spool::Spool;
+use crate::finding::Finding;
+use crate::levels::{LevelSet, MessageFilter, Origin, Variables, lint_at, parse};
+
+/// The settings made in code. `None` leaves a setting to the environment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BuilderSettings {
+    pub(crate) console: Option<Console>,
+    pub(crate) count_below: Option<log::LevelFilter>,
+    pub(crate) exception_events: Option<bool>,
+    pub(crate) exit_timeout: Option<Duration>,
+    pub(crate) first_cut_notice: Option<bool>,
+    pub(crate) flush_on_signals: Option<bool>,
+    pub(crate) format: LineFormat,
+    pub(crate) levels: LevelSet,
+    pub(crate) levels_file: Option<PathBuf>,
+    pub(crate) max_bytes: Option<usize>,
+    pub(crate) max_request: Option<usize>,
+    /// The filter on the text of records, and the name of its origin.
+    pub(crate) message_filter: Option<(MessageFilter, String)>,
+    pub(crate) max_spans: Option<usize>,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) otlp: Option<Otlp>,
+    pub(crate) overload: Option<Overload>,
+    pub(crate) panic_hook: Option<bool>,
+    /// Problems found in RUST_LOG.
+    pub(crate) findings: Vec<Finding>,
+    /// Filter strings in code that could not be parsed. They make `try_init` fail.
+    pub(crate) problems: Vec<String>,
+    pub(crate) record_ids: Option<bool>,
+    pub(crate) redact: Redact,
+    pub(crate) repetition: Option<Repetition>,
+    pub(crate) report: Option<ReportTo>,
+    pub(crate) report_on_signal: Option<bool>,
+    pub(crate) resource: Vec<(String, opentelemetry::Value)>,
+    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
+    pub(crate) schedule_delay: Option<Duration>,
+    pub(crate) service_name: Option<String>,
+    pub(crate) span_levels: LevelSet,
+    pub(crate) spool: Option<Spool>,
+    /// The variables to read the parent context from. `Some(None)` turns this off.
+    pub(crate) trace_context_from_env: Option<Option<Environment>>,
+    /// The variables that levels are read from.
+    pub(crate) variables: Variables,
+}
+
+impl BuilderSettings {
+    /// Adds a filter string from a variable. Invalid directives become findings; the others take effect.
+    pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
+        let parsed = parse(spec);
+        self.levels.extend(parsed.directives, origin, by);
+        self.findings.extend(lint_at(by, spec));
+        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(&message)) {
+            self.message_filter = Some((filter, by.to_owned()));
+        }
+    }
+
+    /// Adds a filter string from code. Invalid directives make `try_init` fail.
+    pub(crate) fn take_filter(&mut self, spec: &str) {
+        let parsed = parse(spec);
+        self.levels.extend(parsed.directives, Origin::Code, "code");
+        self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
+        match parsed.message.map(|message| (MessageFilter::new(&message), message)) {
+            Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),
+            Some((Err(why), message)) => self.problems.push(format!("`/{message}`: {why}")),
+            None => {}
+        }
+    }
+}
