@@ -15,7 +15,8 @@ impl Resolver<'_> {
         (limits.count.is_some() || limits.value_length.is_some()).then_some(limits)
     }
 
-    /// Resolves the maximum length of a span's text attributes, in characters. The SDK does not apply this limit itself.
+    /// Resolves the maximum length of a span's text attributes, in characters. The SDK does not apply this limit
+    /// itself.
     pub(super) fn span_value_length(&mut self) -> Option<usize> {
         let length = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
         self.optional_count("spans value length", &length, 0)

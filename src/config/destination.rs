@@ -12,8 +12,8 @@ use crate::os::{self, PerProcess};
 /// The OTLP destination: where records and spans are sent, and which records.
 ///
 /// A value that is not set here comes from the environment, or is the default of the OpenTelemetry specification.
-/// Variables for one signal (`OTEL_EXPORTER_OTLP_LOGS_…`, `OTEL_EXPORTER_OTLP_TRACES_…`) take precedence over general ones
-/// (`OTEL_EXPORTER_OTLP_…`).
+/// Variables for one signal (`OTEL_EXPORTER_OTLP_LOGS_…`, `OTEL_EXPORTER_OTLP_TRACES_…`) take precedence over general
+/// ones (`OTEL_EXPORTER_OTLP_…`).
 ///
 /// An invalid value set here makes [`try_init`](crate::Builder::try_init) return an error.
 ///
@@ -63,10 +63,11 @@ impl Otlp {
         Self { endpoint: Some(OtlpUrl::Base(base_url.into())), ..Self::default() }
     }
 
-    /// Sends records to exactly this URL; no path is appended. Environment variable: `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    /// Sends records to exactly this URL; no path is appended. Environment variable:
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
     ///
-    /// If the path ends in `/v1/logs`, spans are sent to the same URL with `/v1/traces` instead. Otherwise, spans are not
-    /// sent unless [`traces_to_url`](Self::traces_to_url) is set.
+    /// If the path ends in `/v1/logs`, spans are sent to the same URL with `/v1/traces` instead. Otherwise, spans are
+    /// not sent unless [`traces_to_url`](Self::traces_to_url) is set.
     pub fn to_url(url: impl Into<String>) -> Self {
         Self { endpoint: Some(OtlpUrl::Full(url.into())), ..Self::default() }
     }
@@ -101,8 +102,8 @@ impl Otlp {
 
     /// Sets whether records of unsampled traces are filtered. Filtered records are counted.
     ///
-    /// Records outside of any trace are always sent. Default: `false`, because an error matters even if its trace is not
-    /// sampled.
+    /// Records outside of any trace are always sent. Default: `false`, because an error matters even if its trace is
+    /// not sampled.
     pub fn trace_based(mut self, wanted: bool) -> Self {
         self.trace_based = wanted;
         self
@@ -141,8 +142,8 @@ impl Otlp {
     /// Sets the compression of requests.
     ///
     /// If the endpoint rejects a compressed request but accepts it uncompressed, all later requests are sent
-    /// uncompressed. A compression whose feature is off makes [`try_init`](crate::Builder::try_init) return an error that
-    /// names the feature.
+    /// uncompressed. A compression whose feature is off makes [`try_init`](crate::Builder::try_init) return an error
+    /// that names the feature.
     ///
     /// Default: [`Compression::None`]. Environment variables: `OTEL_EXPORTER_OTLP_LOGS_COMPRESSION` and
     /// `OTEL_EXPORTER_OTLP_TRACES_COMPRESSION`, or `OTEL_EXPORTER_OTLP_COMPRESSION`.

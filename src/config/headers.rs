@@ -69,7 +69,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                             findings.push(problem(
                                 &kind::BAD_HEADER,
                                 Severity::Warning,
-                                format!("the value of header {place} contains a `;` followed by what looks like another header"),
+                                format!("the value of header {place} seems to contain another header after a `;`"),
                                 "separate headers by commas, and write %3B for a `;` inside a value",
                             ));
                         }

@@ -164,8 +164,8 @@ pub(super) fn nearest(name: &str) -> Option<(&'static str, VariableSupport)> {
 
 /// Returns the `LOGBRIDGE_*` variable that is most similar to an unknown one.
 ///
-/// The one with the most words in common is chosen, then the one with the fewest edits. Returns `None` for the variables
-/// of logbridge's own tests.
+/// The one with the most words in common is chosen, then the one with the fewest edits. Returns `None` for the
+/// variables of logbridge's own tests.
 pub(super) fn nearest_logbridge_variable(name: &str) -> Option<&'static str> {
     const TESTS: [&str; 5] = ["FUZZ", "LONG", "MODEL", "SOAK", "TEST"];
     let rest = name.strip_prefix("LOGBRIDGE_")?;

@@ -1,7 +1,7 @@
 //! A file with level directives that is polled while the program runs.
 //!
-//! A half-written file never takes effect: it must end in a line break, contain only valid directives, and be the same at
-//! two consecutive polls. Otherwise the last valid content stays in force.
+//! A half-written file never takes effect: it must end in a line break, contain only valid directives, and be the same
+//! at two consecutive polls. Otherwise the last valid content stays in force.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,8 +92,8 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
         let place = if line == 0 { path.display().to_string() } else { format!("{}:{line}", path.display()) };
         let text = format!("{text}; the levels stay unchanged");
         Box::new(Finding::new(&kind::LEVELS_UNCHANGED, Severity::Error, place, text).help(
-            "write directives as in RUST_LOG, one or more per line, with comments after `#`; a line `[otlp]`, `[console]` or \
-             `[spans]` begins the directives of that stage",
+            "write directives as in RUST_LOG, one or more per line, with comments after `#`; a line `[otlp]`, `[console]` \
+             or `[spans]` begins the directives of that stage",
         ))
     };
     let text = std::str::from_utf8(content).map_err(|_| bad(0, "it is not valid UTF-8".to_owned()))?;

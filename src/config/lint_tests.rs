@@ -35,7 +35,8 @@ const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 
-// How logs get lost by the exporter's configuration, cause by cause: what is said of each, or why it cannot happen here.
+// How logs get lost by the exporter's configuration, cause by cause: what is said of each, or why it cannot happen
+// here.
 
 #[test]
 fn e1_a_url_in_code_without_the_path() {

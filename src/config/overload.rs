@@ -15,8 +15,8 @@ const BLOCK: Duration = Duration::from_millis(500);
 
 /// The policy for new records while the outbox is full.
 ///
-/// The outbox fills up if the endpoint fails, or if records arrive faster than the endpoint accepts them. It is full when
-/// it holds [`Builder::max_bytes`](crate::Builder::max_bytes) bytes, or `OTEL_BLRP_MAX_QUEUE_SIZE` records.
+/// The outbox fills up if the endpoint fails, or if records arrive faster than the endpoint accepts them. It is full
+/// when it holds [`Builder::max_bytes`](crate::Builder::max_bytes) bytes, or `OTEL_BLRP_MAX_QUEUE_SIZE` records.
 ///
 /// Dropped records are counted by reason, level and target ([`Report::dropped`](crate::Report::dropped)). They make the
 /// next [`flush`](crate::Bridge::flush) return an error, and a notice on stderr reports them about once a minute.

@@ -25,8 +25,8 @@ const VALUES: &str = "LOGBRIDGE_REDACT_VALUES";
 /// Exported data and the debug mirror are redacted. **The console is not**: it prints what env_logger would print. Log
 /// processors of the application see a record before redaction.
 ///
-/// A key rule does not apply to the message. In `log::info!(token; "logged in with {token}")`, only a value rule finds the
-/// token in the text. Targets, event names, and the attributes of scope and resource are never redacted.
+/// A key rule does not apply to the message. In `log::info!(token; "logged in with {token}")`, only a value rule finds
+/// the token in the text. Targets, event names, and the attributes of scope and resource are never redacted.
 ///
 /// By default, nothing is redacted. Rules from the environment are added to those from code.
 ///
@@ -52,8 +52,8 @@ impl Redact {
 
     /// Redacts the whole value of each attribute or map entry whose key matches one of the patterns.
     ///
-    /// Matching ignores case, and `*` stands for any text. A pattern matches a whole key, or whole parts of a key that are
-    /// separated by dots. For example, `authorization` also matches `http.request.header.authorization`, but only
+    /// Matching ignores case, and `*` stands for any text. A pattern matches a whole key, or whole parts of a key that
+    /// are separated by dots. For example, `authorization` also matches `http.request.header.authorization`, but only
     /// `*password*` matches `old_password`.
     ///
     /// Default: none. Environment variable: `LOGBRIDGE_REDACT_KEYS`, separated by commas.

@@ -19,12 +19,12 @@ const VARIABLE: &str = "LOGBRIDGE_REPETITION";
 /// location are similar if target, level and text are equal.
 ///
 /// Records above the limit are neither sent nor shown by the debug mirror. They are counted
-/// ([`OtlpCounters::repeated`](crate::OtlpCounters::repeated)). At the end of the window, at a flush and at the end of the
-/// process, one record reports their number: `812 similar records suppressed`. It has their target, severity and location,
-/// and the number as the attribute `logbridge.suppressed`. The console prints all records.
+/// ([`OtlpCounters::repeated`](crate::OtlpCounters::repeated)). At the end of the window, at a flush and at the end of
+/// the process, one record reports their number: `812 similar records suppressed`. It has their target, severity and
+/// location, and the number as the attribute `logbridge.suppressed`. The console prints all records.
 ///
-/// The limit applies to all levels except FATAL. Floods usually consist of warnings and errors, and the first records of
-/// a window say what the others would. Use [`exempt`](Self::exempt) to send all records at or above a level.
+/// The limit applies to all levels except FATAL. Floods usually consist of warnings and errors, and the first records
+/// of a window say what the others would. Use [`exempt`](Self::exempt) to send all records at or above a level.
 ///
 /// Default: no limit. Environment variable: `LOGBRIDGE_REPETITION`, such as `10/s`, `100/60s` or `off`.
 ///
@@ -92,7 +92,9 @@ impl Resolver<'_> {
         let (limit, source) = match code {
             Some(Repetition { limit: Some(limit) }) if limit.records == 0 || limit.window.is_zero() => {
                 return Err(Error::configuration(format!("`Repetition::at_most`: {limit} lets nothing through"))
-                    .with_help("set at least one record and a window above 0; to filter all records of a target, set its level to off"));
+                    .with_help(
+                        "set at least one record and a window above 0; a level of off filters all records of a target",
+                    ));
             }
             Some(Repetition { limit }) => (limit, SettingSource::Code),
             None => self.repetition_of_environment(),

@@ -18,8 +18,8 @@ const ON_SIGNAL: &str = "LOGBRIDGE_REPORT_ON_SIGUSR1";
 pub enum ReportTo {
     /// Standard error, as text.
     Stderr,
-    /// A file, which is overwritten: as JSON if its name ends in `.json`, otherwise as text. In an existing directory, each
-    /// process writes `report-PID.json`.
+    /// A file, which is overwritten: as JSON if its name ends in `.json`, otherwise as text. In an existing directory,
+    /// each process writes `report-PID.json`.
     Path(PathBuf),
 }
 

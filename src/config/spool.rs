@@ -18,30 +18,30 @@ const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 /// Records survive `kill -9`, the OOM killer, `abort`, and a forked child that ends in `_exit`. The next start of any
 /// program with the same spool sends them, and so does `logbridge replay`.
 ///
-/// When a log call returns, its record is in the kernel's page cache, which outlives the process. [`SpoolSync`] controls
-/// what survives a power loss. Files are removed when their records have been sent. Several processes may share a
-/// directory. Each file belongs to one process; if that crashes, exactly one other process takes the file over, at its start
-/// or within a few seconds.
+/// When a log call returns, its record is in the kernel's page cache, which outlives the process. [`SpoolSync`]
+/// controls what survives a power loss. Files are removed when their records have been sent. Several processes may
+/// share a directory. Each file belongs to one process; if that crashes, exactly one other process takes the file over,
+/// at its start or within a few seconds.
 ///
 /// # Duplicates
 ///
-/// Delivery is at least once. After a crash, some records may be sent twice: those of a request in progress, and those of
-/// a request that was being split because the endpoint rejected part of it. With
+/// Delivery is at least once. After a crash, some records may be sent twice: those of a request in progress, and those
+/// of a request that was being split because the endpoint rejected part of it. With
 /// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognize them.
 ///
 /// # Limits
 ///
-/// * If the directory cannot be used (no permission, full disk, no `mmap`), logbridge prints one notice and keeps records in
-///   memory until it can. On tmpfs, the spool counts as memory.
-/// * Use a local file system. All blocks of a file are reserved before use, so a full disk does not cause SIGBUS. The kernel
-///   still sends SIGBUS if a copy-on-write file system runs out of blocks, the device fails, or another program truncates
-///   a file.
+/// * If the directory cannot be used (no permission, full disk, no `mmap`), logbridge prints one notice and keeps
+///   records in memory until it can. On tmpfs, the spool counts as memory.
+/// * Use a local file system. All blocks of a file are reserved before use, so a full disk does not cause SIGBUS. The
+///   kernel still sends SIGBUS if a copy-on-write file system runs out of blocks, the device fails, or another program
+///   truncates a file.
 ///
 /// # Security
 ///
 /// Records are stored as they will be sent: redacted, but not encrypted. The directory is created with mode 0700, its
-/// files with mode 0600. If others can write to it, logbridge prints one warning. It does not follow links in the directory
-/// and only sends files that belong to the effective user of the process.
+/// files with mode 0600. If others can write to it, logbridge prints one warning. It does not follow links in the
+/// directory and only sends files that belong to the effective user of the process.
 ///
 /// # Examples
 ///
@@ -69,8 +69,8 @@ pub enum SpoolSync {
     /// Records that the kernel has written to disk, usually all except those of the last 30 seconds. The default.
     #[default]
     Never,
-    /// All records except those of the last period; at least 100 ms. A log call may wait for a page that is being written,
-    /// usually some microseconds.
+    /// All records except those of the last period; at least 100 ms. A log call may wait for a page that is being
+    /// written, usually some microseconds.
     Every(Duration),
 }
 
@@ -84,9 +84,9 @@ impl Spool {
 
     /// Sets the maximum size of the directory in bytes, including the files of other processes.
     ///
-    /// When the spool is full, [`Builder::overload`](crate::Builder::overload) decides which records are dropped. The files
-    /// of other processes are counted every few seconds. Several processes may therefore exceed the limit by the amount
-    /// they write in that time.
+    /// When the spool is full, [`Builder::overload`](crate::Builder::overload) decides which records are dropped. The
+    /// files of other processes are counted every few seconds. Several processes may therefore exceed the limit by the
+    /// amount they write in that time.
     ///
     /// Default: 1 GiB. Minimum: 4 MiB. Environment variable: `LOGBRIDGE_SPOOL_MAX_BYTES`.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
@@ -96,7 +96,8 @@ impl Spool {
 
     /// Sets which records survive a power loss.
     ///
-    /// Default: [`SpoolSync::Never`]. Environment variable: `LOGBRIDGE_SPOOL_SYNC`, either `never` or a period such as `5s`.
+    /// Default: [`SpoolSync::Never`]. Environment variable: `LOGBRIDGE_SPOOL_SYNC`, either `never` or a period such as
+    /// `5s`.
     pub fn sync(mut self, sync: SpoolSync) -> Self {
         self.sync = Some(sync);
         self

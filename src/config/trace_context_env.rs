@@ -1,7 +1,7 @@
 //! Reads a trace context from environment variables.
 //!
-//! Follows OpenTelemetry's specification "Environment Variables as Context Propagation Carriers": a variable is named like
-//! the field of a propagator, in upper case.
+//! Follows OpenTelemetry's specification "Environment Variables as Context Propagation Carriers": a variable is named
+//! like the field of a propagator, in upper case.
 
 use std::str::FromStr as _;
 
@@ -60,7 +60,8 @@ impl Resolver<'_> {
         if !self.bool_setting("trace context from env", wanted, VARIABLE, false) {
             return None;
         }
-        // Code that requests the context has read the process environment, even if the builder reads no other variables.
+        // Code that requests the context has read the process environment, even if the builder reads no other
+        // variables.
         let environment = code.cloned().flatten().unwrap_or_else(|| self.environment.clone());
         let mut carrier = TraceContextEnv { environment, invalid: Vec::new() };
         if propagators.contains(&Propagator::TraceContext) {
