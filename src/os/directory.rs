@@ -1,5 +1,5 @@
-//! A directory by its descriptor: what is opened, renamed and removed through it lies in that directory, whatever becomes
-//! of its path meanwhile. No name that is looked up in it follows a symbolic link.
+//! A directory by its descriptor: what is opened, renamed and removed through it lies in that directory, whatever
+//! becomes of its path meanwhile. No name that is looked up in it follows a symbolic link.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{FileFacts, FileId};
+use super::types::{FileFacts, FileId};
 
 /// An open directory.
 #[derive(Debug)]

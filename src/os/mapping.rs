@@ -1,10 +1,11 @@
 //! Files as memory: what is written there outlives the process, since the page cache belongs to the kernel.
 //!
 //! Constraints:
-//! * A mapping is of a file that this crate has created, locked or reserved; nobody else of good faith changes its length.
-//!   Where somebody truncates it all the same, or the device fails, the kernel sends SIGBUS: no handler of ours hides that.
-//! * A forked child does not inherit it (`MADV_DONTFORK`), so that it can neither write into its parent's file nor keep a
-//!   lock that its parent has lost by dying. It must not touch it, and dropping it there does nothing.
+//! * A mapping is of a file that this crate has created, locked or reserved; nobody else of good faith changes its
+//!   length. Where somebody truncates it all the same, or the device fails, the kernel sends SIGBUS: no handler of ours
+//!   hides that.
+//! * A forked child does not inherit it (`MADV_DONTFORK`), so that it can neither write into its parent's file nor keep
+//!   a lock that its parent has lost by dying. It must not touch it, and dropping it there does nothing.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -13,7 +14,8 @@ use std::os::fd::AsRawFd as _;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fork_generation;
+use super::forks::fork_generation;
+use super::imp::page_size;
 
 /// A file's first bytes, shared with the kernel.
 #[derive(Debug)]
@@ -41,7 +43,8 @@ impl Mapping {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory; the descriptor is open.
+        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory; the descriptor is
+        // open.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         let Some(start) = NonNull::new(start.cast::<u8>()).filter(|_| start != libc::MAP_FAILED) else {
             return Err(io::Error::last_os_error());
@@ -87,15 +90,15 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
-    /// Writes eight bytes in one piece, little endian, after everything that was written before: whoever finds the value in
-    /// the file finds that too. Does nothing where `at` is not a multiple of eight inside the mapping.
+    /// Writes eight bytes in one piece, little endian, after everything that was written before: whoever finds the
+    /// value in the file finds that too. Does nothing where `at` is not a multiple of eight inside the mapping.
     #[inline]
     pub(crate) fn publish(&mut self, at: usize, value: u64) {
         if !at.is_multiple_of(8) || at.checked_add(8).is_none_or(|end| end > self.length) {
             return;
         }
-        // SAFETY: in bounds and aligned (a mapping starts at a page), and borrowed exclusively, so that no other reference
-        // to the word exists while it is written atomically.
+        // SAFETY: in bounds and aligned (a mapping starts at a page), and borrowed exclusively, so that no other
+        // reference to the word exists while it is written atomically.
         let word = unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(at).cast()) };
         word.store(value.to_le(), Ordering::Release);
     }
@@ -111,7 +114,8 @@ impl Mapping {
 
     /// Lets go of the memory; what was written stays in the file, and is read back where it is asked for.
     pub(crate) fn release_pages(&self) {
-        // SAFETY: of a shared mapping of a file this drops only the process's view of the page cache, not what is in it.
+        // SAFETY: of a shared mapping of a file this drops only the process's view of the page cache, not what is in
+        // it.
         unsafe {
             libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTNEED);
         }
@@ -121,8 +125,8 @@ impl Mapping {
     pub(crate) fn shrink(&mut self, length: usize) -> usize {
         let keep = length.max(1).next_multiple_of(page_size());
         if keep < self.length {
-            // SAFETY: the range is the end of the mapping's own; `&mut self` says that nothing borrows from it, and from
-            // here on `length` excludes it.
+            // SAFETY: the range is the end of the mapping's own; `&mut self` says that nothing borrows from it, and
+            // from here on `length` excludes it.
             let unmapped = unsafe { libc::munmap(self.start.as_ptr().add(keep).cast(), self.length - keep) };
             if unmapped == 0 {
                 self.length = keep;
@@ -144,16 +148,8 @@ impl Drop for Mapping {
     }
 }
 
-pub(crate) fn page_size() -> usize {
-    // SAFETY: sysconf only answers.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
-        .ok()
-        .filter(|size| size.is_power_of_two())
-        .unwrap_or(4096)
-}
-
-/// Takes the file's lock, unless somebody else has it: then `false`. It is held until the last descriptor of this opening
-/// of the file, and on Linux its last mapping, is gone; so it ends with the process, however that ends.
+/// Takes the file's lock, unless somebody else has it: then `false`. It is held until the last descriptor of this
+/// opening of the file, and on Linux its last mapping, is gone; so it ends with the process, however that ends.
 pub(crate) fn lock(file: &File) -> io::Result<bool> {
     flock(file, libc::LOCK_EX)
 }
@@ -194,7 +190,8 @@ pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
     }
     loop {
         #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
-        // SAFETY: the descriptor is open; the call changes the file only. It returns the error instead of setting errno.
+        // SAFETY: the descriptor is open; the call changes the file only. It returns the error instead of setting
+        // errno.
         let error = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, end) };
         #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
         let error = write_zeros(file, end as u64);

@@ -1,11 +1,11 @@
-//! Platforms without Unix calls: std's streams, no `atexit` and no fork.
+//! Platforms without Unix calls: the streams of std, and no `atexit`.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::Stream;
+use super::types::Stream;
 
 pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     match stream {
@@ -19,17 +19,17 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Nothing here says whether a write will wait.
+/// Always fails, because std cannot tell whether a write would wait.
 pub(super) fn write_nonblocking(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Nor here: a write may wait all the same.
+/// Returns `true`, although a write may still wait.
 pub(super) fn wait_writable(_stream: Stream, _timeout: Duration) -> bool {
     true
 }
 
-/// Not known here.
+/// Always returns `None`: the platform provides no file identity.
 pub(super) fn stream_of(_file: &Metadata) -> Option<Stream> {
     None
 }
@@ -43,22 +43,12 @@ pub(super) fn stdout_is_stderr() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
-/// No such handler here: call `Bridge::flush` before the program ends.
+/// Always fails: programs have to call `Bridge::flush` before they end.
 pub(super) fn at_exit(_handler: extern "C" fn()) -> bool {
     false
 }
 
-pub(super) fn fork_generation() -> u64 {
-    0
-}
-
-pub(super) fn fork_salt() -> [u8; 16] {
-    [0; 16]
-}
-
-pub(super) fn watch_forks() {}
-
-/// Not known here.
+/// Detects nothing on this platform.
 #[derive(Debug)]
 pub(super) struct DescriptorSentinel;
 
@@ -72,11 +62,11 @@ impl DescriptorSentinel {
     }
 }
 
-pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
-    run()
+pub(super) fn page_size() -> usize {
+    4096
 }
 
-/// Not known here.
+/// Always returns `None`.
 pub(super) fn process_started(_pid: u32) -> Option<u64> {
     None
 }
@@ -85,7 +75,7 @@ pub(super) fn host_name() -> Option<String> {
     None
 }
 
-/// Not known here.
+/// Always returns `true`, so no process is mistaken for one that has ended.
 #[cfg(feature = "cli")]
 pub(super) fn is_running(_pid: u32) -> bool {
     true
@@ -93,13 +83,13 @@ pub(super) fn is_running(_pid: u32) -> bool {
 
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
-/// There are none here.
+/// Always returns `false`: there are no signals.
 #[cfg(feature = "cli")]
 pub(super) fn send_signal(_pid: u32, _signal: i32) -> bool {
     false
 }
 
-/// Whoever presses ^C in a console reaches all processes in it.
+/// Always returns `true`: ^C reaches all processes of a console.
 #[cfg(feature = "cli")]
 pub(super) fn is_in_foreground() -> bool {
     true

@@ -1,8 +1,8 @@
-//! Platforms without Unix signals: nothing is caught.
+//! Platforms without Unix signals, where no signal is caught.
 
 use std::io;
 
-use super::{CaughtSignals, SignalRequest};
+use super::types::{CaughtSignals, SignalRequest};
 
 pub(super) fn begin_signal_watch() -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())

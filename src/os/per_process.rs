@@ -1,15 +1,15 @@
 //! Values that a forked child never waits for: they are put in place in one step, so that no fork finds them half made.
 //!
-//! A `Once`, a `OnceLock` and a mutex that another thread of the parent was in at the moment of the fork stay that way in
-//! the child, and whoever waits for them there waits for ever. Here nobody waits: a value is made outside of any lock
-//! and published by exchanging one pointer. Two threads may make one at the same time; then the first one counts.
+//! A `Once`, a `OnceLock` and a mutex that another thread of the parent was in at the moment of the fork stay that way
+//! in the child, and whoever waits for them there waits for ever. Here nobody waits: a value is made outside of any
+//! lock and published by exchanging one pointer. Two threads may make one at the same time; then the first one counts.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::fork_generation;
+use super::forks::fork_generation;
 
 /// A place for one value, which is never replaced.
 pub(crate) struct OnceBox<T>(AtomicPtr<T>);

@@ -2,7 +2,8 @@
 //!
 //! Constraints of the handler:
 //! * It may interrupt any thread at any instruction: no lock, no allocation, no thread-local; atomics and calls that
-//!   POSIX lists as async-signal-safe. A semaphore wakes the watcher: it needs no descriptor, which a program may close.
+//!   POSIX lists as async-signal-safe. A semaphore wakes the watcher: it needs no descriptor, which a program may
+//!   close.
 //! * What the application's own handler does, it does at once and in the same thread, as without us.
 //! * Whether somebody else handles the signal is seen in the process's disposition: who came before us is in
 //!   [`EARLIER`], who came later is in force instead of us and calls us, if at all, out of courtesy.
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use super::{CaughtSignals, SignalRequest, TERMINATION_SIGNALS};
+use super::types::{CaughtSignals, SignalRequest, TERMINATION_SIGNALS};
 
 /// What asks a process to end, and can be caught.
 const CAUGHT: [c_int; TERMINATION_SIGNALS] = [libc::SIGTERM, libc::SIGINT];
