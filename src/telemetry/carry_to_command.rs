@@ -1,4 +1,4 @@
-//! Handing the current context over to another program.
+//! Propagates the current context to another program.
 
 use std::process::Command;
 
@@ -12,20 +12,28 @@ use crate::config::propagation_variable;
 use crate::source::current_context;
 use crate::thread::quietly;
 
-/// Hands the current context over to a program that is about to be started, in the variables `TRACEPARENT`, `TRACESTATE` and
-/// `BAGGAGE`, as OpenTelemetry's specification of environment variables as carriers has it.
+/// Passes the current trace context to a program in the variables `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`.
 ///
-/// A program with logbridge joins the trace where
-/// [`Builder::trace_context_from_env`](crate::Builder::trace_context_from_env) or `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV` asks for
-/// it; other programs have ways of their own.
+/// This follows OpenTelemetry's specification "Environment Variables as Context Propagation Carriers". A program that
+/// uses logbridge joins the trace if [`Builder::trace_context_from_env`](crate::Builder::trace_context_from_env) or
+/// `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV` is set.
 ///
-/// The context is OpenTelemetry's current one; where that has no span, tracing's current span; where there is none either,
-/// what this process was handed down itself, if it asked for that. Where there is no context at all, **the variables are
-/// removed from the command**: a program that is started outside of every span must not inherit, from the environment of
-/// this process, a parent that is long over.
+/// The context is the first one that exists of:
 ///
-/// The propagators are the global ones, which `init` sets as `OTEL_PROPAGATORS` says; where none are set, nothing is touched.
-/// Call it after `env_clear` and where the span is active. A `tokio::process::Command` has `as_std_mut`.
+/// 1. OpenTelemetry's current context, if it has a span;
+/// 2. the current tracing span;
+/// 3. the context that this process itself received from its environment.
+///
+/// If there is none, **the variables are removed from the command**. Otherwise, a program that is started outside of
+/// every span would inherit an outdated parent from the environment of this process.
+///
+/// The global propagators write the variables; [`init`](crate::init) sets them according to `OTEL_PROPAGATORS`. If none
+/// are set, the command is not changed.
+///
+/// Call this function while the span is active, and after `env_clear`. For a `tokio::process::Command`, use its
+/// `as_std_mut`.
+///
+/// # Examples
 ///
 /// ```
 /// use std::process::Command;
@@ -37,7 +45,7 @@ use crate::thread::quietly;
 pub fn carry_context_to(command: &mut Command) -> &mut Command {
     let context = context_to_carry();
     global::get_text_map_propagator(|propagator| {
-        // The injector writes only what there is.
+        // The propagator does not write fields without a value, so old ones are removed first.
         for field in propagator.fields() {
             command.env_remove(propagation_variable(field));
         }
@@ -47,7 +55,7 @@ pub fn carry_context_to(command: &mut Command) -> &mut Command {
 }
 
 fn context_to_carry() -> Context {
-    // A thread that is ending has none any more.
+    // A thread that is ending has no context.
     let current = current_context();
     let here = current.clone().unwrap_or_default();
     if here.span().span_context().is_valid() {
@@ -57,11 +65,11 @@ fn context_to_carry() -> Context {
     of_tracing.or_else(|| with_inherited_parent(&here)).unwrap_or(here)
 }
 
-/// That of tracing's current span, for a registry whose layer does not make it OpenTelemetry's current one.
+/// Returns the context of the current tracing span, for a layer that does not activate it as OpenTelemetry's context.
 fn context_of_current_span() -> Option<Context> {
     dispatcher::get_default(|dispatch| {
         let current = dispatch.current_span();
-        // tracing-opentelemetry panics where a span closes at this very moment.
+        // tracing-opentelemetry panics if the span closes at the same moment.
         let context = quietly(|| tracing_opentelemetry::get_otel_context(current.id()?, dispatch)).flatten();
         context.filter(|context| context.span().span_context().is_valid())
     })
@@ -71,7 +79,7 @@ struct Variables<'a>(&'a mut Command);
 
 impl Injector for Variables<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // An empty value says nothing, and one with a NUL would keep the program from being started.
+        // An empty value has no meaning, and a NUL would make the start of the program fail.
         if !value.is_empty() && !value.contains('\0') {
             self.0.env(propagation_variable(key), value);
         }

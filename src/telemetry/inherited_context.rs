@@ -1,5 +1,6 @@
-//! The context that the process was started in, by one that handed it down: what has no parent in this process is part of
-//! that.
+//! The trace context that this process received from its environment.
+//!
+//! Spans and records without a parent in this process become part of that trace.
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator as _};
@@ -13,16 +14,16 @@ use crate::os::OnceBox;
 
 static INHERITED: OnceBox<Context> = OnceBox::new();
 
-/// What the carrier says, by the propagators that are set globally, else by those that will be.
-pub(crate) fn extract_inherited_context(carrier: &TraceContextEnv, wanted: &[Propagator]) -> Context {
-    let nothing = Context::new();
+/// Extracts the context by the global propagators, or by the `wanted` ones if none are set yet.
+pub(crate) fn extract_inherited_context(variables: &TraceContextEnv, wanted: &[Propagator]) -> Context {
+    let empty = Context::new();
     global::get_text_map_propagator(|set| match set.fields().next() {
-        Some(_) => set.extract_with_context(&nothing, carrier),
-        None => TextMapCompositePropagator::new(provider::propagators(wanted)).extract_with_context(&nothing, carrier),
+        Some(_) => set.extract_with_context(&empty, variables),
+        None => TextMapCompositePropagator::new(provider::propagators(wanted)).extract_with_context(&empty, variables),
     })
 }
 
-/// From now on, what has no parent in this process has this one. Only the first one counts: a process has one parent.
+/// Makes the context the parent of all later root spans. Only the first call has an effect.
 pub(crate) fn set_inherited_context(root: Context) {
     let _first_wins = INHERITED.set(root);
 }
@@ -31,8 +32,9 @@ pub(super) fn is_installed() -> bool {
     INHERITED.get().is_some()
 }
 
-/// The context as a child of what was handed down; `None` where it has a span of its own, and where nothing was handed
-/// down.
+/// Adds the inherited parent and baggage to a context.
+///
+/// Returns `None` if the context already has a span, or if the process inherited no context.
 pub(super) fn with_inherited_parent(context: &Context) -> Option<Context> {
     let root = INHERITED.get()?;
     if context.span().span_context().is_valid() {
@@ -50,7 +52,7 @@ pub(super) fn with_inherited_parent(context: &Context) -> Option<Context> {
     Some(context)
 }
 
-/// The provider that the OpenTelemetry API sees: a span in a context without one is a child of what was handed down.
+/// A global provider whose root spans are children of the inherited context.
 #[derive(Clone, Debug)]
 pub(super) struct InheritingProvider<T>(pub(super) T);
 

@@ -1,5 +1,7 @@
-//! Spans: tracing-opentelemetry makes an OpenTelemetry span of each tracing span, so that records carry its ids, and the
-//! provider's processors export it.
+//! Spans and trace context.
+//!
+//! tracing-opentelemetry creates an OpenTelemetry span for each tracing span, so records carry its ids. The processors
+//! of the tracer provider export the spans.
 
 mod carry_context;
 mod carry_to_command;
