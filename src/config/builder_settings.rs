@@ -18,49 +18,49 @@ use crate::levels::{LevelSet, MessageFilter, Origin, Variables, lint_at, parse};
 
 /// The settings made in code. `None` leaves a setting to the environment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BuilderSettings {
-    pub(crate) console: Option<Console>,
-    pub(crate) count_below: Option<log::LevelFilter>,
-    pub(crate) exception_events: Option<bool>,
-    pub(crate) exit_timeout: Option<Duration>,
-    pub(crate) first_cut_notice: Option<bool>,
-    pub(crate) flush_on_signals: Option<bool>,
-    pub(crate) format: LineFormat,
-    pub(crate) levels: LevelSet,
-    pub(crate) levels_file: Option<PathBuf>,
-    pub(crate) max_bytes: Option<usize>,
-    pub(crate) max_request: Option<usize>,
+pub struct BuilderSettings {
+    pub console: Option<Console>,
+    pub count_below: Option<log::LevelFilter>,
+    pub exception_events: Option<bool>,
+    pub exit_timeout: Option<Duration>,
+    pub first_cut_notice: Option<bool>,
+    pub flush_on_signals: Option<bool>,
+    pub format: LineFormat,
+    pub levels: LevelSet,
+    pub levels_file: Option<PathBuf>,
+    pub max_bytes: Option<usize>,
+    pub max_request: Option<usize>,
     /// The filter on the text of records, and the name of its origin.
-    pub(crate) message_filter: Option<(MessageFilter, String)>,
-    pub(crate) max_spans: Option<usize>,
-    pub(crate) mirror: Option<Mirror>,
-    pub(crate) otlp: Option<Otlp>,
-    pub(crate) overload: Option<Overload>,
-    pub(crate) panic_hook: Option<bool>,
+    pub message_filter: Option<(MessageFilter, String)>,
+    pub max_spans: Option<usize>,
+    pub mirror: Option<Mirror>,
+    pub otlp: Option<Otlp>,
+    pub overload: Option<Overload>,
+    pub panic_hook: Option<bool>,
     /// Problems found in RUST_LOG.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed. They make `try_init` fail.
-    pub(crate) problems: Vec<String>,
-    pub(crate) record_ids: Option<bool>,
-    pub(crate) redact: Redact,
-    pub(crate) repetition: Option<Repetition>,
-    pub(crate) report: Option<ReportTo>,
-    pub(crate) report_on_signal: Option<bool>,
-    pub(crate) resource: Vec<(String, opentelemetry::Value)>,
-    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
-    pub(crate) schedule_delay: Option<Duration>,
-    pub(crate) service_name: Option<String>,
-    pub(crate) span_levels: LevelSet,
-    pub(crate) spool: Option<Spool>,
+    pub problems: Vec<String>,
+    pub record_ids: Option<bool>,
+    pub redact: Redact,
+    pub repetition: Option<Repetition>,
+    pub report: Option<ReportTo>,
+    pub report_on_signal: Option<bool>,
+    pub resource: Vec<(String, opentelemetry::Value)>,
+    pub sampler: Option<Box<dyn ShouldSample>>,
+    pub schedule_delay: Option<Duration>,
+    pub service_name: Option<String>,
+    pub span_levels: LevelSet,
+    pub spool: Option<Spool>,
     /// The variables to read the parent context from. `Some(None)` turns this off.
-    pub(crate) trace_context_from_env: Option<Option<Environment>>,
+    pub trace_context_from_env: Option<Option<Environment>>,
     /// The variables that levels are read from.
-    pub(crate) variables: Variables,
+    pub variables: Variables,
 }
 
 impl BuilderSettings {
     /// Adds a filter string from a variable. Invalid directives become findings; the others take effect.
-    pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
+    pub fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
         self.levels.extend(parsed.directives, origin, by);
         self.findings.extend(lint_at(by, spec));

@@ -286,7 +286,7 @@ impl Console {
 
 /// The format of console lines: env_logger's settings for env_logger's formatter.
 #[derive(Clone)]
-pub(crate) struct LineFormat {
+pub struct LineFormat {
     pub(crate) custom: Option<Arc<CustomFormat>>,
     pub(crate) file: bool,
     pub(crate) indent: Option<usize>,

@@ -14,7 +14,7 @@ pub(crate) const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// The URL that one signal is sent to. `Display` and `Debug` hide credentials and query values.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     uri: Uri,
 }
 
@@ -30,7 +30,7 @@ impl Endpoint {
     }
 
     /// Parses a URL that is used unchanged, except that an empty path becomes `/`.
-    pub(crate) fn from_full(url: &str) -> Result<Self, String> {
+    pub fn from_full(url: &str) -> Result<Self, String> {
         Self::verbatim(url, url)
     }
 
@@ -66,11 +66,11 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn uri(&self) -> &Uri {
+    pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    pub(crate) fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
@@ -101,7 +101,7 @@ fn has_port(uri: &Uri, host: &str) -> bool {
 /// Removes credentials and query values from a URL.
 ///
 /// The text may be malformed, so everything before the last `@` is treated as a possible password.
-pub(crate) fn redact_url(url: &str) -> String {
+pub fn redact_url(url: &str) -> String {
     let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
     let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
     // A `?` before the first slash may belong to a password.

@@ -13,13 +13,13 @@ thread_local! {
 ///
 /// An empty value counts as unset, as the OpenTelemetry specification demands.
 #[derive(Clone, Default)]
-pub(crate) struct Environment {
+pub struct Environment {
     vars: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// Reads the variables of this process. Invalid UTF-8 is replaced by `U+FFFD`.
-    pub(crate) fn process() -> Self {
+    pub fn process() -> Self {
         #[cfg(test)]
         ENVIRONMENT_READS.set(ENVIRONMENT_READS.get() + 1);
         std::env::vars_os()
@@ -28,13 +28,12 @@ impl Environment {
     }
 
     /// Returns the trimmed value of a variable, or `None` if that is empty.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// Returns whether the variable is set but empty, which some programs treat differently from unset.
-    #[cfg(feature = "cli")]
-    pub(crate) fn is_set_but_empty(&self, name: &str) -> bool {
+    pub fn is_set_but_empty(&self, name: &str) -> bool {
         self.vars.get(name).is_some_and(|value| value.trim().is_empty())
     }
 
@@ -44,36 +43,33 @@ impl Environment {
     }
 
     /// Returns a copy without the named variables.
-    #[cfg(feature = "cli")]
-    pub(crate) fn without(&self, names: &[&str]) -> Self {
+    pub fn without(&self, names: &[&str]) -> Self {
         self.only(|name| !names.contains(&name))
     }
 
     /// Returns a copy with only the variables whose names `is_kept` accepts.
-    #[cfg(feature = "cli")]
-    pub(crate) fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
+    pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
         let kept = self.vars.iter().filter(|(name, _)| is_kept(name));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// Returns the names of all variables that are set.
-    #[cfg(feature = "cli")]
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.vars.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
     }
 
     /// Returns whether any variable that is set begins with `prefix`.
-    pub(crate) fn mentions(&self, prefix: &str) -> bool {
+    pub fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
     }
 
     /// Returns whether any variable of OpenTelemetry or HyperDX is set.
-    pub(crate) fn mentions_opentelemetry(&self) -> bool {
+    pub fn mentions_opentelemetry(&self) -> bool {
         self.mentions("OTEL_") || self.mentions("HYPERDX_")
     }
 
     /// Returns the first variable of the list that is set, with its value.
-    pub(crate) fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
+    pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 }

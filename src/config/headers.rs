@@ -8,10 +8,10 @@ use crate::finding::{Finding, Severity, kind};
 
 /// A header that is sent with each request. Its value is never shown.
 #[derive(Clone, Debug)]
-pub(crate) struct Header {
+pub struct Header {
     pub(crate) name: HeaderName,
     /// Marked as sensitive, so `Debug` hides it.
-    pub(crate) value: HeaderValue,
+    pub value: HeaderValue,
 }
 
 /// Creates a header.

@@ -31,7 +31,6 @@ mod resolved;
 mod resolver;
 mod resource;
 mod route;
-#[cfg(feature = "cli")]
 mod secrets;
 mod setting;
 mod spool;
@@ -40,13 +39,13 @@ mod tls;
 mod trace_context_env;
 mod traces;
 
-pub(crate) use builder_settings::BuilderSettings;
+pub use builder_settings::BuilderSettings;
 pub use destination::{Console, Otlp};
 pub(crate) use destination::{ConsoleTarget, LineFormat, Pipe};
-pub(crate) use endpoint::{Endpoint, redact_url};
+pub use endpoint::{Endpoint, redact_url};
 #[cfg(test)]
 pub(crate) use environment::ENVIRONMENT_READS;
-pub(crate) use environment::Environment;
+pub use environment::Environment;
 pub(crate) use levels_file::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL};
 pub use mirror::Mirror;
 pub use overload::Overload;
@@ -58,11 +57,12 @@ pub use repetition::Repetition;
 pub(crate) use repetition::RepetitionLimit;
 pub(crate) use report::ReportConfig;
 pub use report::ReportTo;
-pub(crate) use resolved::{Config, ConsoleConfig, LogDelivery, Route, SpanConfig, SpanDelivery};
+pub use resolved::{Config, LogDelivery, Route};
+pub(crate) use resolved::{ConsoleConfig, SpanConfig, SpanDelivery};
 pub(crate) use resource::ResourceConfig;
-#[cfg(feature = "cli")]
-pub(crate) use secrets::{MASK, Secrets};
-pub(crate) use setting::{Setting, SettingSource, settings_table};
+pub use secrets::{MASK, Secrets};
+pub(crate) use setting::settings_table;
+pub use setting::{Setting, SettingSource};
 pub(crate) use spool::SpoolConfig;
 pub use spool::{Spool, SpoolSync};
 pub(crate) use time::bounded;

@@ -17,7 +17,7 @@ use crate::signal::Signal;
 
 /// An HTTP proxy.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     /// Without credentials.
     pub(crate) uri: Uri,
     /// For the header `proxy-authorization`.

@@ -25,7 +25,7 @@ impl BuilderSettings {
     /// # Errors
     ///
     /// Returns an error if a value set in code is invalid.
-    pub(crate) fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
+    pub fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
         if let Some(problem) = self.problems.first() {
             return Err(Error::configuration(problem.clone())
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));

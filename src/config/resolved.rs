@@ -28,13 +28,13 @@ use crate::signal::Signal;
 
 /// The resolved configuration.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) console: ConsoleConfig,
     /// Filtered records down to this level are counted.
     pub(crate) count_below: log::LevelFilter,
     pub(crate) exit_timeout: Duration,
     /// Problems in code and environment that are not errors.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// Whether to report the first record that is filtered while no level is set.
     pub(crate) first_cut_notice: bool,
     /// Whether SIGTERM and SIGINT flush.
@@ -47,7 +47,7 @@ pub(crate) struct Config {
     pub(crate) mirror: Mirror,
     /// Information about valid settings, such as an enabled debug mirror.
     pub(crate) notices: Vec<Notice>,
-    pub(crate) otlp: OtlpConfig,
+    pub otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     pub(crate) record_ids: bool,
     pub(crate) redaction: Option<Redaction>,
@@ -55,7 +55,7 @@ pub(crate) struct Config {
     pub(crate) report: ReportConfig,
     pub(crate) resource: ResourceConfig,
     /// Each resolved value with its source.
-    pub(crate) settings: Vec<Setting>,
+    pub settings: Vec<Setting>,
     /// Whether to print the table of levels at startup.
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
@@ -81,11 +81,11 @@ pub(crate) struct ConsoleConfig {
 
 /// The resolved OTLP destination of records.
 #[derive(Clone, Debug)]
-pub(crate) struct OtlpConfig {
+pub struct OtlpConfig {
     /// `None` if the destination is off.
-    pub(crate) delivery: Option<LogDelivery>,
+    pub delivery: Option<LogDelivery>,
     /// Why the destination is off.
-    pub(crate) off_because: Option<&'static str>,
+    pub off_because: Option<&'static str>,
     /// Whether records of unsampled traces are filtered.
     pub(crate) trace_based: bool,
 }
@@ -109,18 +109,18 @@ pub(crate) struct SpanConfig {
 
 /// How requests of one signal reach their endpoint.
 #[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) signal: Signal,
-    pub(crate) protocol: Protocol,
-    pub(crate) compression: Compression,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) headers: Vec<Header>,
+pub struct Route {
+    pub signal: Signal,
+    pub protocol: Protocol,
+    pub compression: Compression,
+    pub endpoint: Endpoint,
+    pub headers: Vec<Header>,
     /// Timeout of a single attempt.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// Timeout of a request including all retries. `None` means no limit.
-    pub(crate) export_timeout: Option<Duration>,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) tls: Tls,
+    pub export_timeout: Option<Duration>,
+    pub proxy: Option<Proxy>,
+    pub tls: Tls,
 }
 
 /// How ended spans are queued and exported.
@@ -139,8 +139,8 @@ pub(crate) struct SpanDelivery {
 
 /// How accepted records are queued and exported.
 #[derive(Clone, Debug)]
-pub(crate) struct LogDelivery {
-    pub(crate) route: Route,
+pub struct LogDelivery {
+    pub route: Route,
     /// Maximum number of records per request. `None` means no limit.
     pub(crate) max_batch: Option<usize>,
     /// Maximum size of the outbox in memory, including requests, in bytes.

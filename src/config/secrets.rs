@@ -1,17 +1,17 @@
 //! Masks header values in texts: a server may repeat the key of a request in its error message.
 
 /// Replaces a secret.
-pub(crate) const MASK: &str = "…";
+pub const MASK: &str = "…";
 
 /// Shorter values are too common in ordinary text to be treated as secrets, in bytes.
 const SHORTEST: usize = 4;
 
 /// Header values, and the credentials after a scheme such as `Bearer`.
 #[derive(Debug)]
-pub(crate) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub(crate) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+    pub fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let words = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or_default()]);
         let mut all: Vec<String> = words.filter(|word| word.len() >= SHORTEST).map(str::to_owned).collect();
         // Longest first, because one secret may be part of another.
@@ -20,7 +20,7 @@ impl Secrets {
     }
 
     /// Replaces all secrets in a text.
-    pub(crate) fn mask(&self, text: &mut String) {
+    pub fn mask(&self, text: &mut String) {
         for secret in self.0.iter().filter(|secret| secret.as_str() != MASK) {
             if text.contains(secret.as_str()) {
                 *text = text.replace(secret.as_str(), MASK);

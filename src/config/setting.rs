@@ -7,7 +7,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// The source of a setting's value, highest precedence first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SettingSource {
+pub enum SettingSource {
     /// A call on the builder.
     Code,
     /// The environment variable of one signal.
@@ -46,10 +46,10 @@ impl fmt::Display for SettingSource {
 
 /// A resolved setting. The value is meant for people and contains no secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Setting {
-    pub(crate) name: &'static str,
-    pub(crate) value: String,
-    pub(crate) source: SettingSource,
+pub struct Setting {
+    pub name: &'static str,
+    pub value: String,
+    pub source: SettingSource,
 }
 
 /// Formats the settings as a table of names, values and sources.

@@ -14,13 +14,13 @@ const PLATFORM_ROOTS: &str = "SSL_CERT_FILE";
 
 /// Certificates in PEM format.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub(crate) struct Tls {
+pub struct Tls {
     /// Root certificates that replace those of the platform.
     pub(crate) roots: Option<Vec<u8>>,
     /// Why the platform's root certificates must not be read: the file set in `SSL_CERT_FILE` would block the reader.
     pub(crate) no_platform_roots: Option<String>,
     /// The client's certificate chain and its key.
-    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl fmt::Debug for Tls {

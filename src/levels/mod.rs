@@ -13,15 +13,16 @@ mod threshold;
 mod versions;
 
 pub(crate) use advice::{FilterVariable, Variables};
-#[cfg(feature = "cli")]
 pub(crate) use cross::is_refuted;
 pub(crate) use cuts::CutName;
-pub(crate) use directive::parse;
+pub use directive::parse;
 pub use lint::lint;
-pub(crate) use lint::lint_at;
+pub use lint::lint_at;
 pub(crate) use live::{Exhausted, LevelSets, Live, Look};
-pub(crate) use message_filter::{MessageFilter, ON_TEXT};
+pub(crate) use message_filter::MessageFilter;
+pub use message_filter::ON_TEXT;
 pub use stage::Stage;
-pub(crate) use table::{LevelSet, Origin, Row};
+pub use table::Origin;
+pub(crate) use table::{LevelSet, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -242,7 +242,7 @@ pub(crate) fn kind_of(path: &Path) -> io::Result<&'static str> {
 /// # Errors
 ///
 /// Returns an error of kind `InvalidInput` if it is not a regular file. Never blocks.
-pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+pub fn open_named(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let check = |kind| if kind == FileFacts::REGULAR { Ok(()) } else { Err(refused(format!("it is {kind}"))) };
     // Checked first: opening a device may have effects.

@@ -45,11 +45,14 @@ use std::time::Duration;
 #[cfg(all(test, unix))]
 pub(crate) use directory::calls;
 #[cfg(unix)]
-pub(crate) use directory::{Directory, effective_user, facts_of, kind_of, open_named};
-#[cfg(feature = "cli")]
+pub use directory::open_named;
+#[cfg(unix)]
+pub(crate) use directory::{Directory, effective_user, facts_of, kind_of};
 pub(crate) use mapping::is_locked;
 #[cfg(not(unix))]
-pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of, open_named};
+pub use mapping::open_named;
+#[cfg(not(unix))]
+pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of};
 pub(crate) use mapping::{Mapping, lock, reserve};
 pub(crate) use per_process::{OnceBox, PerProcess};
 pub(crate) use types::{CaughtSignals, FileFacts, FileId, SignalRequest, Stream};
@@ -175,20 +178,17 @@ pub(crate) fn page_size() -> usize {
 }
 
 /// Returns whether a process with this id is running. Processes of other containers are not visible.
-#[cfg(feature = "cli")]
-pub(crate) fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     imp::is_running(pid)
 }
 
 /// Sends a signal to a process. Returns whether that succeeded.
-#[cfg(feature = "cli")]
-pub(crate) fn send_signal(pid: u32, signal: i32) -> bool {
+pub fn send_signal(pid: u32, signal: i32) -> bool {
     imp::send_signal(pid, signal)
 }
 
 /// Returns whether the terminal sends the signals of its keys, such as ^C, to this process and its children.
-#[cfg(feature = "cli")]
-pub(crate) fn is_in_foreground() -> bool {
+pub fn is_in_foreground() -> bool {
     imp::is_in_foreground()
 }
 

@@ -76,7 +76,6 @@ pub(super) fn host_name() -> Option<String> {
 }
 
 /// Always returns `true`, so no process is mistaken for one that has ended.
-#[cfg(feature = "cli")]
 pub(super) fn is_running(_pid: u32) -> bool {
     true
 }
@@ -84,13 +83,11 @@ pub(super) fn is_running(_pid: u32) -> bool {
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
 /// Always returns `false`: there are no signals.
-#[cfg(feature = "cli")]
 pub(super) fn send_signal(_pid: u32, _signal: i32) -> bool {
     false
 }
 
 /// Always returns `true`: ^C reaches all processes of a console.
-#[cfg(feature = "cli")]
 pub(super) fn is_in_foreground() -> bool {
     true
 }

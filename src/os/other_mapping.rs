@@ -48,7 +48,6 @@ pub(crate) fn lock(_file: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(feature = "cli")]
 pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -112,7 +111,7 @@ pub(crate) fn effective_user() -> u32 {
     0
 }
 
-pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+pub fn open_named(path: &Path) -> io::Result<File> {
     // Checked first: opening a pipe or device may block forever.
     match std::fs::metadata(path)?.is_file() {
         true => File::open(path),

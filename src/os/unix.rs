@@ -170,7 +170,6 @@ pub(super) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
-#[cfg(feature = "cli")]
 pub(super) fn is_running(pid: u32) -> bool {
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
     // SAFETY: signal 0 sends nothing; the call only checks for existence and permission, and touches no memory.
@@ -178,14 +177,12 @@ pub(super) fn is_running(pid: u32) -> bool {
     sent == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
-#[cfg(feature = "cli")]
 pub(super) fn send_signal(pid: u32, signal: i32) -> bool {
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
     // SAFETY: the call sends a signal to another process and touches no memory. Invalid signal numbers are rejected.
     unsafe { libc::kill(pid, signal) == 0 }
 }
 
-#[cfg(feature = "cli")]
 pub(super) fn is_in_foreground() -> bool {
     // SAFETY: both calls take only numbers. The first one fails if the descriptor is closed or is not a terminal.
     [0, 1, 2].into_iter().any(|descriptor| unsafe { libc::tcgetpgrp(descriptor) == libc::getpgrp() })

@@ -10,6 +10,7 @@ mod record;
 mod recorded;
 mod redact;
 mod request;
+mod request_with;
 mod resource;
 #[cfg(feature = "grpc")]
 mod retry_info;
@@ -26,9 +27,8 @@ mod wire;
 
 pub(crate) use cut::{ItemSketch, cut, sketch};
 pub(crate) use json::write_line as write_json_line;
-pub(crate) use json_request::request_to_json;
+pub use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, cut_texts};
-#[cfg(feature = "cli")]
 pub(crate) use reader::read_resource;
 pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
 pub(crate) use record::{
@@ -37,6 +37,7 @@ pub(crate) use record::{
 pub(crate) use recorded::Recorded;
 pub(crate) use redact::{REDACTED, Redaction};
 pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
+pub use request_with::request_with;
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 #[cfg(feature = "grpc")]
 pub(crate) use retry_info::read_retry_info;
@@ -44,5 +45,3 @@ pub(crate) use serde_value::write as write_serde;
 pub(crate) use span_view::{attributes_of, status_of, write_span_line};
 pub(crate) use spans::SpanEncoder;
 pub(crate) use value::ValueWriter;
-#[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use wire::{Field, Reader};

@@ -40,9 +40,9 @@ use overload::Room;
 use sealed::Sealed;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{Queued, SpanQueue};
-#[cfg(feature = "cli")]
-pub(crate) use spool::survey;
-pub(crate) use spool::{Adopted, Ending, Found, Left, Scout, Skipped, Spool};
+pub use spool::Ending;
+pub use spool::survey;
+pub(crate) use spool::{Adopted, Found, Left, Scout, Skipped, Spool};
 use sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 use crate::config::Overload;

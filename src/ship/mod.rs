@@ -9,7 +9,6 @@ mod limit;
 mod logs;
 mod overload;
 mod recovery;
-#[cfg(feature = "cli")]
 mod replay;
 mod retry;
 mod search;
@@ -31,8 +30,9 @@ pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
 use logs::LogFeed;
 use opentelemetry_sdk::Resource;
 use recovery::RecoveryFeed;
-#[cfg(feature = "cli")]
-pub(crate) use replay::{End, Replay, Replayed};
+pub use replay::End;
+pub use replay::Replay;
+pub use replay::Replayed;
 pub(crate) use signals::{After, Deeds, watch_signals};
 use spans::SpanFeed;
 use tokio::runtime::{Builder, Runtime};

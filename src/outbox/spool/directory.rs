@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
-#[cfg(feature = "cli")]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -72,12 +71,10 @@ impl Directory {
     }
 
     /// Files of other users count too.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
     }
 
-    #[cfg(feature = "cli")]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -15,8 +15,7 @@ mod contents;
 mod directory;
 mod file;
 mod format;
-#[cfg(feature = "cli")]
-pub(crate) mod survey;
+pub mod survey;
 
 use std::io;
 use std::path::Path;
@@ -24,7 +23,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-pub(crate) use adopt::{Adopted, Ending, Found, Left, Scout, Skipped};
+pub use adopt::Ending;
+pub(crate) use adopt::{Adopted, Found, Left, Scout, Skipped};
 pub(crate) use directory::Directory;
 use directory::{Place, list_some, run_file_of, segments_of};
 pub(crate) use file::SpoolFile;
@@ -140,7 +140,6 @@ impl Spool {
     }
 
     /// Takes what other users have written too.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { directory: self.directory.of_any_owner(any_owner), ..self }
     }
