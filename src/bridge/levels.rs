@@ -60,7 +60,7 @@ impl Levels {
     /// Sets the threshold of a target and its submodules. An empty target means the root.
     ///
     /// With [`Threshold::NotSet`], the target inherits its threshold, even if code or a variable sets one. An earlier
-    /// [`set_for`](Self::set_for) for the same target is canceled.
+    /// [`set_for`](Self::set_for) for the same target is cancelled.
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
         self.pipeline.forget_appointment(self.stage, target);

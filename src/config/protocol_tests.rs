@@ -62,8 +62,8 @@ fn compression_by_variable_and_signal() {
     assert_eq!(routes(&config).map(|route| route.compression), [Compression::None, Compression::Gzip]);
 }
 
-/// What stands in the variable (or in code) and the target of both signals. `None`: it is no URL, and the default is
-/// used.
+/// The endpoint in the variable or in code, and the targets of both signals. `None` means that it is invalid and the
+/// default is used.
 const TARGETS: [(&str, Option<&str>); 14] = [
     ("http://h:4317", Some("http://h:4317/")),
     ("https://h:4317/", Some("https://h:4317/")),

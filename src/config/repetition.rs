@@ -145,8 +145,8 @@ fn parse(value: &str) -> Option<RepetitionLimit> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BuilderSettings, Environment};
     use super::*;
+    use crate::config::{BuilderSettings, Environment};
 
     fn resolve(value: &str, code: Option<Repetition>) -> (Option<RepetitionLimit>, Vec<&'static str>) {
         let settings = BuilderSettings { repetition: code, ..BuilderSettings::default() };

@@ -17,7 +17,7 @@ fn a_very_long_value_is_shown() {
     assert!(settings_table(&settings).contains(&format!("report   {value}  LOGBRIDGE_REPORT\n")));
 }
 
-/// Each setting that has several sources: the variables, what was decided, and by whom.
+/// Each setting with several sources: the variables, the resolved value and its source.
 #[test]
 fn each_setting_knows_its_source() {
     use SettingSource::{BuiltIn, SignalVariable, Variable};

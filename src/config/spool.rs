@@ -27,7 +27,7 @@ const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 ///
 /// Delivery is at least once. After a crash, some records may be sent twice: those of a request in progress, and those
 /// of a request that was being split because the endpoint rejected part of it. With
-/// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognize them.
+/// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognise them.
 ///
 /// # Limits
 ///
@@ -212,8 +212,8 @@ impl Resolver<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BuilderSettings, Environment};
     use super::*;
+    use crate::config::{BuilderSettings, Environment};
 
     fn resolve(vars: &[(&str, &str)], spool: Option<Spool>) -> (Option<SpoolConfig>, Vec<&'static str>) {
         let vars = [vars, &[("OTEL_LOGS_EXPORTER", "otlp")]].concat();

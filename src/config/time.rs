@@ -12,8 +12,8 @@ pub(crate) fn bounded(time: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BuilderSettings, Environment, Otlp, Overload, Repetition, Spool, SpoolSync};
     use super::*;
+    use crate::config::{BuilderSettings, Environment, Otlp, Overload, Repetition, Spool, SpoolSync};
 
     #[test]
     fn durations_in_variables_are_limited_to_a_year_and_reported() {
