@@ -14,18 +14,27 @@ pub struct Header {
     pub value: HeaderValue,
 }
 
-/// Creates a header.
-///
-/// # Errors
-///
-/// Returns a text that may contain the name, but never the value.
-pub(super) fn header(name: &str, value: &str) -> Result<Header, String> {
-    let name: HeaderName =
-        name.trim().parse().map_err(|_| format!("`{}` is not a header name", OneLine(name.trim())))?;
-    let mut value = HeaderValue::from_str(value.trim())
-        .map_err(|_| format!("the value of the header `{name}` contains a line break or another control character"))?;
-    value.set_sensitive(true);
-    Ok(Header { name, value })
+impl Header {
+    /// Creates a header.
+    ///
+    /// # Errors
+    ///
+    /// Returns a text that may contain the name, but never the value.
+    pub(super) fn new(name: &str, value: &str) -> Result<Self, String> {
+        let name: HeaderName =
+            name.trim().parse().map_err(|_| format!("`{}` is not a header name", OneLine(name.trim())))?;
+        let mut value = HeaderValue::from_str(value.trim()).map_err(|_| {
+            format!("the value of the header `{name}` contains a line break or another control character")
+        })?;
+        value.set_sensitive(true);
+        Ok(Self { name, value })
+    }
+
+    /// Returns the header's name for display, unless the name may be a base64 text that lacks a name.
+    pub(super) fn display_name(&self) -> &str {
+        let has_value = self.value.as_bytes().iter().any(|byte| *byte != b'=');
+        if has_value { self.name.as_str() } else { "(without a value)" }
+    }
 }
 
 /// Parses `OTEL_EXPORTER_OTLP_HEADERS`: `key=value,key=value`, with percent-encoded values.
@@ -55,7 +64,7 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                 "remove the quotes: docker and systemd make them part of the value",
             )),
             Some((name, value)) => {
-                match header(name, &percent_decode_str(value).decode_utf8_lossy()) {
+                match Header::new(name, &percent_decode_str(value).decode_utf8_lossy()) {
                     Ok(header) => {
                         if is_quoted(value.trim()) {
                             findings.push(problem(
@@ -131,12 +140,6 @@ fn is_credential(name: &str, value: &str) -> bool {
         || ["bearer", "basic", "apikey"].into_iter().any(begins)
 }
 
-/// Returns the header's name for display, unless the name may be a base64 text that lacks a name.
-pub(super) fn shown(header: &Header) -> &str {
-    let has_value = header.value.as_bytes().iter().any(|byte| *byte != b'=');
-    if has_value { header.name.as_str() } else { "(without a value)" }
-}
-
 /// Returns whether a value begins and ends with the same quote.
 pub(super) fn is_quoted(value: &str) -> bool {
     ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
@@ -160,7 +163,7 @@ mod tests {
                 ("header-colon", "the header `key` is not written as `key=value`; it is not sent"),
             ]
         );
-        let bad = header("x", "a\nb").expect_err("line break");
+        let bad = Header::new("x", "a\nb").expect_err("line break");
         assert!(!bad.contains("a\nb"), "{bad}");
         assert!(!format!("{headers:?}").contains("Bearer"));
     }

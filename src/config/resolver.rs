@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::environment::{Environment, parse_bool};
-use super::setting::{Setting, SettingSource, on_off, time};
+use super::setting::{Setting, SettingSource, format_duration, on_off};
 use super::time::{LONGEST, bounded};
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::notice::Notice;
@@ -110,7 +110,7 @@ impl Resolver<'_> {
             None => self.duration_variable(variables).unwrap_or((built_in, SettingSource::BuiltIn)),
         };
         let decided = bounded(decided);
-        self.add_setting(name, time(decided), source);
+        self.add_setting(name, format_duration(decided), source);
         decided
     }
 

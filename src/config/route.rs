@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::defaults;
 use super::destination::{Otlp, OtlpUrl, TracesOverride};
 use super::endpoint::{DEFAULT_ENDPOINT, DEFAULT_GRPC_ENDPOINT, Endpoint, traces_url_for};
-use super::headers::{Header, header, parse_headers, shown};
+use super::headers::{Header, parse_headers};
 use super::protocol::Protocol;
 use super::resolved::Route;
 use super::resolver::{Resolver, signal_variables};
-use super::setting::{SettingSource, time};
+use super::setting::{SettingSource, format_duration};
 use super::time::bounded;
 use crate::error::Error;
 use crate::finding::{Finding, Severity, kind};
@@ -72,7 +72,7 @@ impl Resolver<'_> {
             decided = export;
         }
         let (timeout, source) = (bounded(decided.0), decided.1);
-        self.add_setting(setting_names(signal).timeout, time(timeout), source);
+        self.add_setting(setting_names(signal).timeout, format_duration(timeout), source);
         timeout
     }
 
@@ -144,7 +144,7 @@ impl Resolver<'_> {
         };
         let variables = [of_signal, "HYPERDX_API_KEY"];
         if let Some((variable, key)) = self.environment.first(&variables) {
-            match header("authorization", key) {
+            match Header::new("authorization", key) {
                 Ok(key) => replace(&mut headers, key, SettingSource::of(&variables, variable)),
                 Err(problem) => self.add_error(
                     &kind::KEY_WHITESPACE,
@@ -155,7 +155,7 @@ impl Resolver<'_> {
             }
         }
         for (name, value) in &code.headers {
-            let given = header(name, value).map_err(|problem| {
+            let given = Header::new(name, value).map_err(|problem| {
                 Error::configuration(format!("a header set in code cannot be sent: {problem}"))
                     .with_help("use a valid HTTP header name, and remove line breaks from the value")
             })?;
@@ -163,7 +163,7 @@ impl Resolver<'_> {
         }
         // Only names: the values may be secrets.
         for (header, source) in &headers {
-            self.add_setting(setting_names(signal).header, shown(header), *source);
+            self.add_setting(setting_names(signal).header, header.display_name(), *source);
         }
         if headers.is_empty() {
             self.add_setting(setting_names(signal).header, "none", SettingSource::BuiltIn);

@@ -74,7 +74,7 @@ pub(super) fn on_or_off(off_because: Option<&str>) -> String {
     off_because.map_or_else(|| "on".to_owned(), |why| format!("off: {why}"))
 }
 
-pub(super) fn time(duration: Duration) -> String {
+pub(super) fn format_duration(duration: Duration) -> String {
     format!("{duration:?}")
 }
 

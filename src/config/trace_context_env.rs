@@ -81,7 +81,7 @@ impl Resolver<'_> {
         let Some(parent) = carrier.environment.get(PARENT) else { return };
         if !is_traceparent(parent) {
             let problem =
-                format!("`{}` is not a W3C trace context, so this process starts its own traces", shown(parent));
+                format!("`{}` is not a W3C trace context, so this process starts its own traces", shortened(parent));
             let help = "write version, trace id, span id and flags, such as \
                         `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`, or unset it";
             self.add_error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
@@ -92,7 +92,7 @@ impl Resolver<'_> {
             && TraceState::from_str(state).is_err()
         {
             let problem =
-                format!("`{}` is not a W3C trace state; it is ignored, and TRACEPARENT is used", shown(state));
+                format!("`{}` is not a W3C trace state; it is ignored, and TRACEPARENT is used", shortened(state));
             self.add_error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
             carrier.invalid.push(STATE);
         }
@@ -101,7 +101,7 @@ impl Resolver<'_> {
     fn check_baggage(&mut self, carrier: &mut TraceContextEnv) {
         let Some(baggage) = carrier.environment.get(BAGGAGE) else { return };
         if BaggagePropagator::new().extract(carrier).baggage().is_empty() {
-            let problem = format!("`{}` is not W3C baggage; it is ignored", shown(baggage));
+            let problem = format!("`{}` is not W3C baggage; it is ignored", shortened(baggage));
             self.add_error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
             carrier.invalid.push(BAGGAGE);
         }
@@ -129,7 +129,7 @@ fn is_traceparent(value: &str) -> bool {
 }
 
 /// Shortens a long value for display.
-fn shown(value: &str) -> String {
+fn shortened(value: &str) -> String {
     const MAX_CHARS: usize = 100;
     match value.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
