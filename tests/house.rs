@@ -254,7 +254,7 @@ fn files_stay_small() {
 /// Whoever judges what happens names a situation; which severity that has is decided in one place.
 #[test]
 fn severities_are_chosen_in_one_place() {
-    let judges = ["src/diagnose/findings.rs", "cli/src/command/run/findings.rs"];
+    let judges = ["src/diagnose/report/findings.rs", "cli/src/command/run/findings.rs"];
     let sources = sources();
     for judge in judges {
         let source = sources.iter().find(|source| source.path == judge).expect("it is there");

@@ -1,5 +1,4 @@
-//! Every known way that filtering makes a log go missing, and for each either why it cannot happen here or the finding that
-//! names it. The rows are those of a survey of env_logger, tracing-subscriber and OpenTelemetry's crates.
+//! The causes of stage C in docs/missing-logs.md: each one cannot happen here, or a finding names it.
 
 #![allow(clippy::expect_used)] // A test may panic.
 
@@ -116,15 +115,15 @@ fn c25_log_has_no_filter_of_its_own_and_needs_none() {
     assert!(!passes("app=debug", "other", Level::Info), "targets are filtered for `log` too");
 }
 
-// Rows that cannot happen here, or have a test of their own:
+// Causes of docs/missing-logs.md that cannot happen here, or are tested elsewhere:
 //
-// * C14, C15, C16 (a filter of one layer is global, a builder's level is global, a wrong max-level hint): the root filters
-//   nothing for others, as a guest it has no hint and is always interested (`stale_filter.rs`, `correlation.rs`).
-// * C17, C21, C22 (verdicts that are cached): changes rebuild the caches, and probes are asked each time
+// * C14, C15, C16 (filters and level hints of other layers): as the root, the layer filters nothing for others; as a
+//   guest it has no hint and is always interested (`stale_filter.rs`, `correlation.rs`).
+// * C17, C21, C22 (cached interests): changes rebuild the caches, and callsites that vary are asked each time
 //   (`levels::a_call_after_a_change_obeys_it_in_both_facades`, `levels::probes_before_events_lose_none`).
 // * C19, C20 (stale filter state): `stale_filter.rs`.
-// * C24 (the target of the SDK's own logs): `opentelemetry-otlp` has a hyphen, and the linter does not object to that.
-// * C26 (thresholds elsewhere): of the SDK in 0.33.1 there are none; those of a backend are beyond this process.
+// * C24 (the targets of the SDK's own logs): `opentelemetry-otlp` has a hyphen, and the linter accepts it.
+// * C26 (thresholds elsewhere): the SDK 0.33.1 has none, and those of a backend are outside this process.
 #[test]
 fn c24_the_hyphen_of_opentelemetry_is_real() {
     assert!(lint("info,opentelemetry-otlp=debug").iter().all(|finding| finding.name != "hyphen"));

@@ -94,8 +94,8 @@ fn each_callsite_of_both_facades_has_a_window_of_its_own() {
     }
     assert_eq!((summary.trace_id.as_str(), counters.otlp.repeated), ("", 32));
     let report = bridge.report().to_string();
-    assert!(report.contains("32   ") && report.contains("similar to others and suppressed"), "{report}");
-    assert!(bridge.explain("shop::db", Level::Warn).to_string().contains("3 in 3600s of one callsite pass"));
+    assert!(report.contains("32   ") && report.contains("suppressed as repetitions"), "{report}");
+    assert!(bridge.explain("shop::db", Level::Warn).to_string().contains("3 in 3600s pass per callsite"));
 }
 
 #[test]

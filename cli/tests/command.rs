@@ -40,7 +40,7 @@ fn a_filter_that_cuts_is_explained_with_what_decides_and_what_to_change() {
              change:  add hyper::proto=info to RUST_LOG
                  or:  in code: Builder::filter_module("hyper::proto", LevelFilter::Info)
                  or:  while it runs: bridge.levels().set("hyper::proto", LevelFilter::Info)
-  it is cut
+  it is filtered
 "#;
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), (expected, "", Some(1)));
 }
@@ -68,7 +68,7 @@ fn a_root_that_nobody_set_is_told() {
     assert!(ended.stdout.contains("not set by anything: at the root, NOTSET means WARN"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(1));
     let ended = explain("shop=debug/paid", "shop::db", "debug");
-    assert!(ended.stdout.contains("  it passes where its text matches `paid`\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("  it passes if its text matches `paid`\n"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(0));
 }
 

@@ -1,35 +1,34 @@
-//! What a filter string does to a record, without a program in which it is in force.
+//! Explains the effect of a filter string on a record, without a running program.
 
 use std::fmt;
 
 use log::Level;
 
-use super::Gate;
-use super::explain::gate_of_row;
+use super::gate::Gate;
 use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, visible};
 use crate::levels::{
     FilterVariable, LevelSet, MessageFilter, Origin, Stage, Threshold, Variables, is_refuted, lint_at, parse,
 };
 
-/// Whose filter it is taken for.
+/// The variable that the filter is assumed to come from.
 const VARIABLE: &str = "RUST_LOG";
 
-/// What a filter string does to a record of a target at a level.
+/// The effect of a filter string on a record of a target and level.
 #[derive(Debug)]
 pub struct FilterExplanation {
     target: String,
     level: Level,
     spec: String,
     gate: Gate,
-    /// Which bytes of the filter are the directive that decides; none where it is what a root means that nobody set.
+    /// The byte range of the directive that decides; `None` if the unset root decides.
     decides: Option<std::ops::Range<usize>>,
-    /// What the text of the record must match, too.
+    /// The pattern that the text of the record must match.
     message: Option<String>,
     pub findings: Vec<Finding>,
 }
 
-/// Asks the module stage as it would be with this filter in RUST_LOG and nothing else.
+/// Explains what the module stage does with this filter in `RUST_LOG` and no other source of levels.
 pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
     let parsed = parse(spec);
     let mut set = LevelSet::default();
@@ -38,17 +37,17 @@ pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanati
     let row = table.decide(target);
     let (name, filter) = (VARIABLE.to_owned(), Some(spec.to_owned()));
     let variables = Variables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
-    // Of those for the same target, the last one counts; one that is not set decides nothing.
+    // The last directive for a target wins. An unset directive decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
-    let mut gate = gate_of_row("module stage", row, Stage::Module, target, level, &variables);
+    let mut gate = Gate::of_row("module stage", row, Stage::Module, target, level, &variables);
     let mut findings = lint_at(VARIABLE, spec);
     findings.retain(|finding| !is_refuted(finding, std::iter::once(target)));
     if !gate.passes
-        && let Some(cause) = findings.iter().find(|finding| mends(finding, target, level))
+        && let Some(cause) = findings.iter().find(|finding| lets_pass(finding, target, level))
         && let Some(corrected) = &cause.corrected
     {
-        // What was meant, in front of what would do as well.
+        // The probably intended filter comes first.
         gate.changes.insert(0, format!("write {VARIABLE}={corrected} (see {} below)", cause.code));
     }
     FilterExplanation {
@@ -62,8 +61,8 @@ pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanati
     }
 }
 
-/// Whether the record passes the filter as this finding says that it was meant.
-fn mends(finding: &Finding, target: &str, level: Level) -> bool {
+/// Returns whether the record passes the corrected filter of this finding.
+fn lets_pass(finding: &Finding, target: &str, level: Level) -> bool {
     let Some(corrected) = finding.corrected.as_deref().filter(|_| finding.severity > Severity::Note) else {
         return false;
     };
@@ -73,7 +72,7 @@ fn mends(finding: &Finding, target: &str, level: Level) -> bool {
 }
 
 impl FilterExplanation {
-    /// Whether the filter lets the record through, as far as its target and its level decide.
+    /// Returns whether target and level of the record pass. A text filter is not considered.
     pub fn passes(&self) -> bool {
         self.gate.passes
     }
@@ -93,9 +92,9 @@ impl fmt::Display for FilterExplanation {
         }
         self.gate.show_changes(f, width)?;
         match (&self.message, self.gate.passes) {
-            (Some(message), true) => writeln!(f, "  it passes where its text matches `{}`", OneLine(message)),
+            (Some(message), true) => writeln!(f, "  it passes if its text matches `{}`", OneLine(message)),
             (None, true) => writeln!(f, "  it passes"),
-            (_, false) => writeln!(f, "  it is cut"),
+            (_, false) => writeln!(f, "  it is filtered"),
         }
     }
 }
@@ -137,13 +136,16 @@ mod tests {
     fn nothing_that_was_set_means_warn_and_says_so() {
         let said = shown("app=debug", "other", Level::Info);
         assert!(said.contains("STOP  module stage  not set by anything: at the root, NOTSET means WARN\n"), "{said}");
-        assert!(said.contains("change:  add other=info to RUST_LOG\n") && said.ends_with("  it is cut\n"), "{said}");
+        assert!(
+            said.contains("change:  add other=info to RUST_LOG\n") && said.ends_with("  it is filtered\n"),
+            "{said}"
+        );
         assert!(!explain_filter("debug/a/b", "x", Level::Info).passes(), "none of it has an effect");
     }
 
     #[cfg(feature = "regex")]
     #[test]
     fn a_text_may_be_asked_for_too() {
-        assert!(shown("info/paid", "x", Level::Info).ends_with("  it passes where its text matches `paid`\n"));
+        assert!(shown("info/paid", "x", Level::Info).ends_with("  it passes if its text matches `paid`\n"));
     }
 }
