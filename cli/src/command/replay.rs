@@ -136,7 +136,7 @@ impl Replay {
         let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
         let config = settings.resolve(environment).map_err(|error| {
             // What is code to the library is an argument here.
-            let text = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let text = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
         })?;
         for notice in config.findings.iter().filter_map(logbridge::internals::finding::Finding::notice) {

@@ -79,7 +79,7 @@ impl Upstream {
             let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
             let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
             let config = settings.resolve(environment).map_err(|error| {
-                let text = error.to_string().replacen("the OTLP endpoint given in code", whose, 1);
+                let text = error.to_string().replacen("the OTLP endpoint set in code", whose, 1);
                 Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
             })?;
             let why = config.otlp.off_because.unwrap_or("the destination is off");

@@ -71,7 +71,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     let config = match settings.resolve(&read) {
         Ok(config) => config,
         Err(error) => {
-            let problem = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let problem = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             return Decided { checkup, problem: Some(problem) };
         }
     };
