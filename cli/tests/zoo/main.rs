@@ -30,7 +30,7 @@ mod running;
 mod server;
 mod stock;
 mod time;
-#[path = "../../../tests/support/tls.rs"]
+#[path = "../../../tests/delivery/server.rs"]
 mod tls;
 
 use std::process::ExitCode;

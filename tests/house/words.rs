@@ -3,13 +3,11 @@
 
 #![allow(clippy::expect_used)] // A test may panic.
 
-#[allow(dead_code)]
-#[path = "../cli/src/doctor/project/strip.rs"]
-mod strip;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::strip;
 
 use logbridge::findings::Kind;
 

@@ -6,11 +6,6 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 
-#[path = "support/grpc.rs"]
-mod grpc;
-#[path = "support/tls.rs"]
-mod server;
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -22,8 +17,8 @@ use logbridge::{Builder, Console, Otlp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use self::grpc::{GrpcServer, Says};
-use self::server::server_config;
+use crate::grpc::{GrpcServer, Says};
+use crate::server::server_config;
 
 const ENDPOINT: &str = "TLS_ENDPOINT";
 
@@ -120,7 +115,7 @@ fn run_child(endpoint: &str, roots: &PathBuf) -> Output {
 
 fn run_child_with(endpoint: &str, files: &[(&str, &PathBuf)]) -> Output {
     Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(["--exact", "tls::child", "--ignored", "--nocapture"])
         .env(ENDPOINT, endpoint)
         .env_remove("SSL_CERT_FILE")
         .env_remove("SSL_CERT_DIR")

@@ -225,7 +225,7 @@ fn child() {
 fn the_mirror_shows_what_is_shipped() {
     let receiver = Receiver::start().expect("a receiver");
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(["--exact", "redaction::child", "--ignored", "--nocapture"])
         .env(ENDPOINT, receiver.endpoint())
         .output()
         .expect("the child runs");

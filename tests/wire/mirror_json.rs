@@ -4,14 +4,11 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 
-#[path = "differential/records.rs"]
-#[allow(dead_code)] // The differential test uses the rest.
-mod records;
-
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::records;
 use logbridge::testing::Receiver;
 use logbridge::{Builder, Console, LevelFilter, Mirror, Otlp};
 use opentelemetry::trace::{
@@ -135,7 +132,7 @@ fn each_line_of_a_span_decodes_to_what_was_shipped() {
 /// Runs a child, and decodes what it prints.
 fn lines_of_child<T: DeserializeOwned>(child: &str, receiver: &Receiver, start: &str) -> Vec<T> {
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", child, "--ignored", "--nocapture"])
+        .args(["--exact", &format!("mirror_json::{child}"), "--ignored", "--nocapture"])
         .env(ENDPOINT, receiver.endpoint())
         .output()
         .expect("the child runs");

@@ -4,13 +4,10 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
 
-#[path = "support/listening.rs"]
-mod listening;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use self::listening::Lines;
+use crate::listening::Lines;
 
 /// What would run, were it not escaped: each leaves a mark in the title.
 const HOSTILE: &str = r#"<script>document.title='pwned'</script><img src=x onerror="document.title='pwned'">"#;

@@ -3,9 +3,6 @@
 
 #![allow(clippy::expect_used)] // A test may panic.
 
-#[path = "support/grpc.rs"]
-mod grpc;
-
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,7 +15,7 @@ use logbridge::{Bridge, Builder, Compression, Console, LevelFilter, Otlp, Protoc
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use self::grpc::{EMPTY, Exactly, GrpcServer, Says, runtime};
+use crate::grpc::{EMPTY, Exactly, GrpcServer, Says, runtime};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -436,7 +433,7 @@ fn run_child(endpoint: &str, variables: &[(&str, &str)]) -> (bool, String) {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     let output = command
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(["--exact", "transports::child", "--ignored", "--nocapture"])
         .env(CHILD, endpoint)
         .envs(variables.iter().copied())
         .output()

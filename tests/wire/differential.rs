@@ -3,13 +3,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test may panic.
 
-#[path = "differential/records.rs"]
-mod records;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::records::{self, NUMBER, emit_all};
 use logbridge::testing::Receiver;
 use logbridge::{Builder, Console, LevelFilter, Otlp};
 use opentelemetry::InstrumentationScope;
@@ -24,7 +22,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLoggerProvider, SimpleLogProcessor};
 use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider};
-use records::{NUMBER, emit_all};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// What ours does otherwise on purpose.

@@ -108,7 +108,7 @@ fn agree(rng: &mut Rng, spec: &str, passed: &mut usize, asked_for: &mut usize) {
 #[test]
 fn env_filter_says_the_same() {
     let mut child = Command::new(std::env::current_exe().expect("the test itself"));
-    child.args(["--exact", "the_cases", "--ignored", "--nocapture"]);
+    child.args(["--exact", "filter_oracle::the_cases", "--ignored", "--nocapture"]);
     for (name, _) in std::env::vars_os() {
         let ours = ["LOGBRIDGE_", "OTEL_", "HYPERDX_", "RUST_LOG", "DEBUG"];
         if ours.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {

@@ -3,9 +3,6 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used)] // A test may panic.
 
-#[path = "support/listening.rs"]
-mod listening;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
@@ -18,7 +15,7 @@ use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider 
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 
-use self::listening::{JSON, LONG, Listening, PROTOBUF, Reply, TRACE, ask, one_record, one_span};
+use crate::listening::{JSON, LONG, Listening, PROTOBUF, Reply, TRACE, ask, one_record, one_span};
 
 fn bridge(endpoint: String, protocol: Protocol) -> Bridge {
     Builder::new()

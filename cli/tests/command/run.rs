@@ -6,9 +6,6 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
 
-#[path = "support/listening.rs"]
-mod listening;
-
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -18,7 +15,7 @@ use logbridge::testing::{Answer, Receiver};
 use logbridge::{Console, LevelFilter};
 use serde_json::Value;
 
-use self::listening::{LONG, Lines};
+use crate::listening::{LONG, Lines};
 
 /// Which program this process is to be.
 const PROGRAM: &str = "LOGBRIDGE_TEST_PROGRAM";
@@ -53,7 +50,7 @@ fn program_named(name: &str, arguments: &[&str]) -> Command {
     let own = std::env::current_exe().expect("the path of this program");
     let mut run = logbridge(
         arguments,
-        &[own.to_str().expect("a readable path"), "--exact", "program", "--ignored", "--nocapture"],
+        &[own.to_str().expect("a readable path"), "--exact", "run::program", "--ignored", "--nocapture"],
     );
     run.env(PROGRAM, name);
     run
@@ -109,7 +106,7 @@ fn program() {
             log::info!(target: "shop::cart", "never sent");
             let own = std::env::current_exe().expect("the path of this program");
             let mut next = Command::new(own);
-            next.args(["--exact", "program", "--ignored", "--nocapture"]).env(PROGRAM, "healthy");
+            next.args(["--exact", "run::program", "--ignored", "--nocapture"]).env(PROGRAM, "healthy");
             if name != "replaced" {
                 next = Command::new("true");
             }
