@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::batch::gather;
 use super::feed::{Feed, Request};
 use super::overload::OverloadVoice;
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger, ScopeCounts};
 use crate::notice::{self, Notice};
@@ -43,7 +43,7 @@ pub(super) struct LogFeed {
 }
 
 impl LogFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &Delivery) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &LogDelivery) -> Self {
         Self {
             ledger,
             outbox,
