@@ -67,7 +67,7 @@ pub(super) fn report_rejected_compression(compression: Compression, endpoint: im
          now on{answer}"
     );
     let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or use a receiver that supports it";
-    notice::say(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
+    notice::emit(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
 }
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
