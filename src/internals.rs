@@ -34,7 +34,23 @@ pub mod ledger {
 }
 
 pub mod levels {
-    pub use crate::levels::{ON_TEXT, Origin, Threshold, lint_at, parse};
+    use crate::finding::Finding;
+    use crate::levels;
+    use crate::levels::ParsedFilter;
+    pub use crate::levels::Threshold;
+
+    /// Names the filter on the text of records in the cause of a filtered record.
+    pub const ON_TEXT: &str = levels::ON_TEXT;
+
+    /// Parses a filter string.
+    pub fn parse(spec: &str) -> ParsedFilter<'_> {
+        levels::parse(spec)
+    }
+
+    /// Lints a filter string that was set at `place`.
+    pub fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
+        levels::lint_at(place, spec)
+    }
 }
 
 pub mod notice {

@@ -59,12 +59,17 @@ pub struct BuilderSettings {
 }
 
 impl BuilderSettings {
+    /// Adds the filter string of an environment variable.
+    pub fn read_environment_filter(&mut self, variable: &str, spec: &str) {
+        self.read_filter(variable, spec, Origin::Environment);
+    }
+
     /// Adds a filter string from a variable. Invalid directives become findings; the others take effect.
-    pub fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
+    pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
         self.findings.extend(lint_parsed(by, &parsed));
         self.levels.extend(parsed.directives, origin, by);
-        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(message)) {
+        if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
     }

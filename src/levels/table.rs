@@ -13,7 +13,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// The source of a threshold. If several sources set one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `Env::default_filter_or` and other `default_*` setters.
     Default,
     /// An environment variable.

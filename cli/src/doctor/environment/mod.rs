@@ -9,7 +9,6 @@ use super::project::{Facts, unset};
 use super::{Checkup, otlp_to};
 use logbridge::internals::config::{BuilderSettings, Config, Environment, SettingSource};
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
-use logbridge::internals::levels::Origin;
 
 /// What the variables, and the one who asks, say.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     let grammar = Grammar::of(project);
     let mut filters = Vec::new();
     if let Some(spec) = spec {
-        settings.read_filter("RUST_LOG", spec, Origin::Environment);
+        settings.read_environment_filter("RUST_LOG", spec);
         // Looked at once more, by who reads it.
         settings.findings.clear();
         filters = grammar.examine(spec, project);
