@@ -62,7 +62,7 @@ pub mod os {
 }
 
 pub mod otlp {
-    pub use crate::otlp::{request_to_json, request_with};
+    pub use crate::otlp::{request_to_json, single_record_request};
 }
 
 pub mod outbox {
@@ -78,5 +78,5 @@ pub mod signal {
 }
 
 pub mod transport {
-    pub use crate::transport::{Cause, CauseKind, Outcome, Relay, Relayed, Transport, compressed};
+    pub use crate::transport::{Cause, CauseKind, Outcome, Relay, RelayedResponse, Transport, compressed};
 }

@@ -280,7 +280,7 @@ fn what_is_no_endpoint_for_them_costs_no_record() {
     for (answer, said) in [
         (Answer::status(401), "401"),
         (Answer::status(404), "404"),
-        (Answer::Html, "text/html, which is no OTLP answer"),
+        (Answer::Html, "text/html, which is not an OTLP response"),
         (elsewhere, "redirect"),
         // To an empty request too, and to all but that.
         (Answer::status(400), "400"),

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use super::super::Problem;
 use logbridge::internals::config::{BuilderSettings, Environment, Otlp, Protocol, Secrets};
 use logbridge::internals::finding::{Kind, kind};
-use logbridge::internals::transport::{CauseKind, Outcome, Relay, Relayed};
+use logbridge::internals::transport::{CauseKind, Outcome, Relay, RelayedResponse};
 use logbridge_receiver::internals::{Content, Ending, Exchange, Reply, WholeBody};
 
 /// Headers that hold no secret.
@@ -110,7 +110,7 @@ impl Upstream {
                 let is_final = matches!(&relayed.outcome, Outcome::Delivered | Outcome::Partial { .. });
                 let kind = match &relayed.outcome {
                     _ if is_taken => None,
-                    Outcome::Delivered | Outcome::Partial { .. } | Outcome::Refused { .. } => Some(&kind::REFUSED),
+                    Outcome::Delivered | Outcome::Partial { .. } | Outcome::Rejected { .. } => Some(&kind::REFUSED),
                     Outcome::Retry { .. } => Some(&kind::CANNOT_DELIVER),
                     Outcome::Unconfirmed { .. } => Some(&kind::UNCONFIRMED),
                 };
@@ -147,7 +147,7 @@ impl Upstream {
     fn help(&self, kind: CauseKind) -> String {
         let Some(option) = self.option else { return kind.help().replace(", or `Otlp::to` in code", "") };
         match kind {
-            CauseKind::Refused => format!("start a collector there, or name another endpoint with {option}"),
+            CauseKind::ConnectionRefused => format!("start a collector there, or name another endpoint with {option}"),
             CauseKind::Dns => format!("check the host name that {option} gives"),
             CauseKind::NotFound => {
                 format!("check the path: /v1/logs and /v1/traces are appended to what {option} names")
@@ -169,7 +169,7 @@ fn secrets(headers: &HeaderMap) -> Secrets {
 }
 
 /// What the answer says.
-fn words(relayed: &Relayed) -> String {
+fn words(relayed: &RelayedResponse) -> String {
     match &relayed.outcome {
         Outcome::Delivered => format!("{} taken", relayed.status().as_u16()),
         Outcome::Partial { rejected: 0, message } => format!("taken, with a warning: \"{message}\""),
@@ -182,8 +182,8 @@ fn words(relayed: &Relayed) -> String {
 }
 
 /// The answer as it came, trailers included.
-fn whole(relayed: Relayed) -> Ending {
-    let Relayed { head, body, trailers, .. } = relayed;
+fn whole(relayed: RelayedResponse) -> Ending {
+    let RelayedResponse { head, body, trailers, .. } = relayed;
     let body: WholeBody = match trailers {
         None => Full::new(body).boxed(),
         Some(trailers) => Full::<Bytes>::new(body).with_trailers(async { Some(Ok(trailers)) }).boxed(),

@@ -1,5 +1,7 @@
-//! A value as serde shows it, recorded once: the application's `Serialize` and `Display` run once, whatever the number of
-//! destinations, and never follow a value deeper than the stack allows.
+//! Captures a key-value of `log` once for all destinations.
+//!
+//! The application's `Serialize` or `Display` runs once, whatever the number of destinations. A value is not followed
+//! deeper than the stack allows.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,33 +12,32 @@ use serde::ser::{
     SerializeTupleStruct as _, SerializeTupleVariant as _,
 };
 
-use super::record::text_of;
-use super::serde_value::ValueError;
-use super::value::{MAX_DEPTH, TOO_DEEP};
+use super::serde_value::SerializeError;
+use super::value::{MAX_DEPTH, TOO_DEEP, text_of};
 
-/// How many levels are recorded: more than the encoder follows, wrappers included.
+/// The maximum number of captured levels, wrappers included. The encoder follows fewer.
 const MAX_LEVELS: u8 = 160;
-/// How many levels a person reads on a line.
-const SHOWN_LEVELS: u8 = 100;
+/// The maximum number of levels that the console shows.
+const MAX_SHOWN_LEVELS: u8 = 100;
 
-/// A recorded value.
+/// A captured value: the calls that its `Serialize` made, ready to be replayed.
 #[derive(Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct CapturedValue {
     value: Node,
     levels: u8,
     by_sval: bool,
 }
 
-impl Recorded {
-    /// Records the value. `None` if its own `Serialize` fails.
+impl CapturedValue {
+    /// Captures a value. Returns `None` if its `Serialize` fails.
     pub(crate) fn new(value: &kv::Value<'_>) -> Option<Self> {
         let (levels, by_sval) = (Cell::new(0), Cell::new(false));
-        let recorder = Recorder { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
-        let value = value.serialize(recorder).ok()?;
+        let serializer = NodeSerializer { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
+        let value = value.serialize(serializer).ok()?;
         Some(Self { value, levels: levels.get(), by_sval: by_sval.get() })
     }
 
-    /// The text of a value that was captured by its `Display` or `Debug`.
+    /// Returns the text of a value that `log` captured by its `Display` or `Debug`.
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Node::Formatted(text) => Some(text),
@@ -44,14 +45,13 @@ impl Recorded {
         }
     }
 
-    /// The value for a formatter that knows nothing of what was recorded from `original`.
+    /// Returns the value for a formatter, which must print it as it would print `original`.
     ///
-    /// Two kinds of values are lent as they are, so that the text stays what it is: those of sval, which has a text form of
-    /// its own; and a text or float, which one of the facade's own types shows differently from one that a type serializes
-    /// to, and nothing tells them apart.
-    pub(crate) fn to_shown<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
+    /// Two kinds of values are returned as the original. Values of sval have a text format of their own. `log` formats
+    /// its own text and floats differently from serialized ones, and a captured value cannot tell them apart.
+    pub(crate) fn to_display_value<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
         match &self.value {
-            _ if self.levels > SHOWN_LEVELS => TOO_DEEP.into(),
+            _ if self.levels > MAX_SHOWN_LEVELS => TOO_DEEP.into(),
             _ if self.by_sval => original.clone(),
             Node::Char(_) | Node::F64(_) | Node::Str(_) => original.clone(),
             Node::Bool(value) => (*value).into(),
@@ -64,7 +64,7 @@ impl Recorded {
     }
 }
 
-impl Serialize for Recorded {
+impl Serialize for CapturedValue {
     fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(serializer)
     }
@@ -74,7 +74,7 @@ type Name = &'static str;
 type Variant = (Name, u32, Name);
 type Entries = Vec<(Name, Node)>;
 
-/// One call of serde's data model.
+/// One value of the serde data model.
 #[derive(Debug)]
 enum Node {
     Bool(bool),
@@ -82,7 +82,7 @@ enum Node {
     Char(char),
     F32(f32),
     F64(f64),
-    /// What `collect_str` was given.
+    /// Text formatted by `collect_str`.
     Formatted(String),
     I64(i64),
     I128(i128),
@@ -163,26 +163,29 @@ impl Serialize for Node {
     }
 }
 
-type Done = Result<Node, ValueError>;
+type NodeResult = Result<Node, SerializeError>;
 
+/// A serializer that builds a [`Node`].
 #[derive(Clone, Copy)]
-struct Recorder<'a> {
+struct NodeSerializer<'a> {
     level: u8,
-    /// How many of the levels are lists and maps.
+    /// The number of those levels that are lists or maps.
     containers: u8,
     /// The deepest level so far.
     levels: &'a Cell<u8>,
     by_sval: &'a Cell<bool>,
 }
 
-impl<'a> Recorder<'a> {
-    fn below<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        // Once the value is known not to be shown, only what the encoder follows is recorded: a tree may branch without end.
-        let is_left_out = self.levels.get() > SHOWN_LEVELS && self.containers > MAX_DEPTH;
-        if is_left_out || self.level >= MAX_LEVELS {
+impl<'a> NodeSerializer<'a> {
+    /// Captures a nested value.
+    fn nested<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
+        // A tree may branch without end. Once the value is too deep to be shown, only the levels that the encoder
+        // follows are captured.
+        let is_skipped = self.levels.get() > MAX_SHOWN_LEVELS && self.containers > MAX_DEPTH;
+        if is_skipped || self.level >= MAX_LEVELS {
             return Ok(Node::Str(TOO_DEEP.to_owned()));
         }
-        // What lies in a value of sval comes in sval's own types; nothing else tells it from one of serde.
+        // The content of a value of sval has types of sval. Nothing else distinguishes it from a value of serde.
         self.by_sval.set(self.by_sval.get() || std::any::type_name::<T>().contains("sval"));
         let level = self.level + 1;
         self.levels.set(self.levels.get().max(level));
@@ -193,51 +196,51 @@ impl<'a> Recorder<'a> {
         Self { containers: self.containers.saturating_add(1), ..self }
     }
 
-    fn items(self, finish: impl FnOnce(Vec<Node>) -> Node + 'a) -> Items<'a> {
-        Items { recorder: self.contained(), items: Vec::new(), finish: Box::new(finish) }
+    fn items(self, finish: impl FnOnce(Vec<Node>) -> Node + 'a) -> ListSerializer<'a> {
+        ListSerializer { serializer: self.contained(), items: Vec::new(), finish: Box::new(finish) }
     }
 
-    fn fields(self, finish: impl FnOnce(Entries) -> Node + 'a) -> Fields<'a> {
-        Fields { recorder: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
+    fn fields(self, finish: impl FnOnce(Entries) -> Node + 'a) -> StructSerializer<'a> {
+        StructSerializer { serializer: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
     }
 }
 
-struct Items<'a> {
-    recorder: Recorder<'a>,
+struct ListSerializer<'a> {
+    serializer: NodeSerializer<'a>,
     items: Vec<Node>,
     finish: Box<dyn FnOnce(Vec<Node>) -> Node + 'a>,
 }
 
-struct Fields<'a> {
-    recorder: Recorder<'a>,
+struct StructSerializer<'a> {
+    serializer: NodeSerializer<'a>,
     entries: Entries,
     finish: Box<dyn FnOnce(Entries) -> Node + 'a>,
 }
 
-struct Entered<'a> {
-    recorder: Recorder<'a>,
+struct MapSerializer<'a> {
+    serializer: NodeSerializer<'a>,
     entries: Vec<(Node, Node)>,
     key: Option<Node>,
 }
 
 macro_rules! leaves {
     ($($method:ident($type:ty) => $node:ident),+ $(,)?) => {
-        $(fn $method(self, value: $type) -> Done {
+        $(fn $method(self, value: $type) -> NodeResult {
             Ok(Node::$node(value.into()))
         })+
     };
 }
 
-impl<'a> ser::Serializer for Recorder<'a> {
+impl<'a> ser::Serializer for NodeSerializer<'a> {
     type Ok = Node;
-    type Error = ValueError;
-    type SerializeSeq = Items<'a>;
-    type SerializeTuple = Items<'a>;
-    type SerializeTupleStruct = Items<'a>;
-    type SerializeTupleVariant = Items<'a>;
-    type SerializeMap = Entered<'a>;
-    type SerializeStruct = Fields<'a>;
-    type SerializeStructVariant = Fields<'a>;
+    type Error = SerializeError;
+    type SerializeSeq = ListSerializer<'a>;
+    type SerializeTuple = ListSerializer<'a>;
+    type SerializeTupleStruct = ListSerializer<'a>;
+    type SerializeTupleVariant = ListSerializer<'a>;
+    type SerializeMap = MapSerializer<'a>;
+    type SerializeStruct = StructSerializer<'a>;
+    type SerializeStructVariant = StructSerializer<'a>;
 
     leaves! {
         serialize_bool(bool) => Bool,
@@ -259,29 +262,29 @@ impl<'a> ser::Serializer for Recorder<'a> {
         serialize_unit_struct(Name) => UnitStruct,
     }
 
-    /// What was captured by its `Display` or `Debug`. serde's own version panics if that returns an error.
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Done {
+    /// Captures a value by its `Display` or `Debug`. serde's default panics if that fails.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> NodeResult {
         Ok(Node::Formatted(text_of(&value)))
     }
 
-    fn serialize_none(self) -> Done {
+    fn serialize_none(self) -> NodeResult {
         Ok(Node::None)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.below(value).map(|value| Node::Some(Box::new(value)))
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
+        self.nested(value).map(|value| Node::Some(Box::new(value)))
     }
 
-    fn serialize_unit(self) -> Done {
+    fn serialize_unit(self) -> NodeResult {
         Ok(Node::Unit)
     }
 
-    fn serialize_unit_variant(self, name: Name, index: u32, variant: Name) -> Done {
+    fn serialize_unit_variant(self, name: Name, index: u32, variant: Name) -> NodeResult {
         Ok(Node::UnitVariant((name, index, variant)))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: Name, value: &T) -> Done {
-        self.below(value).map(|value| Node::NewtypeStruct(name, Box::new(value)))
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: Name, value: &T) -> NodeResult {
+        self.nested(value).map(|value| Node::NewtypeStruct(name, Box::new(value)))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -290,19 +293,19 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         value: &T,
-    ) -> Done {
-        self.below(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
+    ) -> NodeResult {
+        self.nested(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Items<'a>, ValueError> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(Node::Seq))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<Items<'a>, ValueError> {
+    fn serialize_tuple(self, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(Node::Tuple))
     }
 
-    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<Items<'a>, ValueError> {
+    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(move |items| Node::TupleStruct(name, items)))
     }
 
@@ -312,15 +315,15 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         _len: usize,
-    ) -> Result<Items<'a>, ValueError> {
+    ) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(move |items| Node::TupleVariant((name, index, variant), items)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Entered<'a>, ValueError> {
-        Ok(Entered { recorder: self.contained(), entries: Vec::new(), key: None })
+    fn serialize_map(self, _len: Option<usize>) -> Result<MapSerializer<'a>, SerializeError> {
+        Ok(MapSerializer { serializer: self.contained(), entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, name: Name, _len: usize) -> Result<Fields<'a>, ValueError> {
+    fn serialize_struct(self, name: Name, _len: usize) -> Result<StructSerializer<'a>, SerializeError> {
         Ok(self.fields(move |entries| Node::Struct(name, entries)))
     }
 
@@ -330,23 +333,23 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         _len: usize,
-    ) -> Result<Fields<'a>, ValueError> {
+    ) -> Result<StructSerializer<'a>, SerializeError> {
         Ok(self.fields(move |entries| Node::StructVariant((name, index, variant), entries)))
     }
 }
 
 macro_rules! items {
     ($($trait:ident::$method:ident),+ $(,)?) => {
-        $(impl ser::$trait for Items<'_> {
+        $(impl ser::$trait for ListSerializer<'_> {
             type Ok = Node;
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-                self.items.push(self.recorder.below(value)?);
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
+                self.items.push(self.serializer.nested(value)?);
                 Ok(())
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> NodeResult {
                 Ok((self.finish)(self.items))
             }
         })+
@@ -362,16 +365,16 @@ items!(
 
 macro_rules! structs {
     ($($trait:ident),+ $(,)?) => {
-        $(impl ser::$trait for Fields<'_> {
+        $(impl ser::$trait for StructSerializer<'_> {
             type Ok = Node;
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), ValueError> {
-                self.entries.push((key, self.recorder.below(value)?));
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), SerializeError> {
+                self.entries.push((key, self.serializer.nested(value)?));
                 Ok(())
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> NodeResult {
                 Ok((self.finish)(self.entries))
             }
         })+
@@ -380,26 +383,26 @@ macro_rules! structs {
 
 structs!(SerializeStruct, SerializeStructVariant);
 
-impl ser::SerializeMap for Entered<'_> {
+impl ser::SerializeMap for MapSerializer<'_> {
     type Ok = Node;
-    type Error = ValueError;
+    type Error = SerializeError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
-        self.key = Some(self.recorder.below(key)?);
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
+        self.key = Some(self.serializer.nested(key)?);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         let key = self.key.take().unwrap_or(Node::Unit);
-        self.entries.push((key, self.recorder.below(value)?));
+        self.entries.push((key, self.serializer.nested(value)?));
         Ok(())
     }
 
-    fn end(self) -> Done {
+    fn end(self) -> NodeResult {
         Ok(Node::Map(self.entries))
     }
 }
 
 #[cfg(test)]
-#[path = "recorded_tests.rs"]
+#[path = "captured_value_tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
-//! What an answer means. Real receivers are untidy: success comes as an empty 200, as a text `OK`, as JSON to a
-//! protobuf request.
+//! Classifies HTTP responses.
+//!
+//! Real receivers deviate from the specification: success may be an empty 200, the text `OK`, or JSON in response to
+//! protobuf. All of these confirm delivery.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -9,76 +11,82 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Body;
 
-use super::ANSWER_BYTES;
-use super::outcome::{Cause, CauseKind, Outcome, server_words};
+use super::outcome::{Cause, CauseKind, Outcome, server_text};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
-use crate::otlp::{Response, read_response};
+use crate::otlp::{ExportResponse, read_export_response};
 
-/// Longer texts that are no OTLP answer confirm nothing.
-const SHORT: usize = 64;
+/// The maximum size of a response, as the specification suggests.
+pub(super) const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// How long the body of a refusal may take: it only has words, and the status is known.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum length of plain text, such as `OK`, that confirms delivery.
+const SHORT_TEXT_BYTES: usize = 64;
 
-/// What there is of the body of a refusal: nothing, where it breaks off, does not end, or takes too long for a request
-/// that may take this long as a whole.
-pub(super) async fn words<B>(body: B, timeout: Duration) -> Collected<Bytes>
+/// How long to wait for the body of a rejection, which is only needed for its text.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest delay that is accepted from `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Reads the body of a rejection. Returns an empty one if it is incomplete, too long, or too slow.
+///
+/// It may take at most a quarter of the timeout of the whole request.
+pub(super) async fn read_error_body<B>(body: B, timeout: Duration) -> Collected<Bytes>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = Limited::new(body, ANSWER_BYTES).collect();
-    match tokio::time::timeout(PATIENCE.min(timeout / 4), body).await {
-        Ok(Ok(words)) => words,
+    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect();
+    match tokio::time::timeout(ERROR_BODY_TIMEOUT.min(timeout / 4), body).await {
+        Ok(Ok(body)) => body,
         _ => Collected::default(),
     }
 }
 
-/// The outcome of a request that was answered.
-pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+/// Returns the outcome of a request with this response.
+pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if status.is_success() {
         return success(status, headers, body);
     }
     let cause =
         |kind, what: &str| Cause::new(kind, describe(status, what, headers, body)).with_status(Some(status.as_u16()));
-    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
+    let rejected = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
     match status.as_u16() {
         429 | 502..=504 => {
             Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after: retry_after(headers) }
         }
-        400 => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
-        401 | 403 => refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
-        404 | 405 => refused(RejectReason::NotFound, CauseKind::NotFound, "nothing takes this signal at this path"),
-        407 => refused(RejectReason::Auth, CauseKind::Proxy, "the proxy wants other credentials"),
-        413 => refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
+        400 => rejected(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request"),
+        401 | 403 => rejected(RejectReason::Auth, CauseKind::Auth, "it refused the credentials"),
+        404 | 405 => rejected(RejectReason::NotFound, CauseKind::NotFound, "no receiver for this signal at this path"),
+        407 => rejected(RejectReason::Auth, CauseKind::Proxy, "the proxy refused the credentials"),
+        413 => rejected(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it"),
         300..=399 => {
             let code = status.as_u16();
             let text = match headers.get(header::LOCATION).and_then(|to| to.to_str().ok()) {
                 Some(to) => {
-                    // In this order: a password may have anything in it.
+                    // The fragment is removed last, since a password may contain `#`.
                     let to = redact_url(to);
-                    let to = server_words(to.split('#').next().unwrap_or_default());
+                    let to = server_text(to.split('#').next().unwrap_or_default());
                     format!("it redirects to {to} ({code}), which is never followed")
                 }
                 None => format!("it answered {code}, a redirect, without saying where to"),
             };
             let cause = Cause::new(CauseKind::Redirect, text).with_status(Some(status.as_u16()));
-            Outcome::Refused { reason: RejectReason::Redirect, cause }
+            Outcome::Rejected { reason: RejectReason::Redirect, cause }
         }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
+        _ => rejected(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
     }
 }
 
 fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let content_type = content_type(headers);
     let response = match content_type {
-        _ if body.is_empty() => Some(Response::default()),
+        _ if body.is_empty() => Some(ExportResponse::default()),
         "application/json" => read_json(body),
-        "application/x-protobuf" => read_response(body),
-        // `OK` and the like; a page is longer or begins with a tag.
-        _ if body.len() <= SHORT && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
-            Some(Response::default())
+        "application/x-protobuf" => read_export_response(body),
+        // Text such as `OK`. A page is longer or contains a tag.
+        _ if body.len() <= SHORT_TEXT_BYTES && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
+            Some(ExportResponse::default())
         }
         _ => None,
     };
@@ -88,16 +96,16 @@ fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
             let kind = if content_type.is_empty() {
                 "bytes without a content type".to_owned()
             } else {
-                server_words(content_type)
+                server_text(content_type)
             };
             let encoding =
                 headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("something"));
-            // Nothing asked for that.
+            // Compression was not requested, so the client does not decompress.
             let encoding =
-                encoding.map_or_else(String::new, |encoding| format!(" compressed by {}", server_words(encoding)));
-            // The content type may be right.
-            let which = if kind.starts_with("application/") { " and a body that is no" } else { ", which is no" };
-            let text = format!("it answered {} with {kind}{encoding}{which} OTLP answer", status.as_u16());
+                encoding.map_or_else(String::new, |encoding| format!(" compressed with {}", server_text(encoding)));
+            let is_plausible = kind.starts_with("application/");
+            let which = if is_plausible { " and a body that is not" } else { ", which is not" };
+            let text = format!("it answered {} with {kind}{encoding}{which} an OTLP response", status.as_u16());
             Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text).with_status(Some(status.as_u16())) }
         }
     }
@@ -108,27 +116,27 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or("").trim()
 }
 
-fn read_json(body: &[u8]) -> Option<Response> {
+fn read_json(body: &[u8]) -> Option<ExportResponse> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let object = json.as_object()?;
     let partial = match object.get("partialSuccess") {
-        None | Some(serde_json::Value::Null) => return Some(Response::default()),
+        None | Some(serde_json::Value::Null) => return Some(ExportResponse::default()),
         Some(partial) => partial.as_object()?,
     };
     let rejected = match partial.get("rejectedLogRecords").or_else(|| partial.get("rejectedSpans")) {
         None | Some(serde_json::Value::Null) => 0,
         Some(serde_json::Value::Number(number)) => count(&number.to_string())?,
         Some(serde_json::Value::String(text)) => count(text)?,
-        // Some were rejected, perhaps, and nobody knows how many.
+        // An unknown number was rejected.
         Some(_) => return None,
     };
     let message = partial.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    Some(Response { rejected, message })
+    Some(ExportResponse { rejected, message })
 }
 
-/// A number of items, which JSON may write as `3.0` or `3e0` too.
+/// Parses a number of items, which JSON may also write as `3.0` or `3e0`.
 fn count(text: &str) -> Option<u64> {
-    // Above this, not every integer has a float of its own.
+    // Larger integers are not all representable as `f64`.
     const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
     text.parse().ok().or_else(|| {
         let float: f64 = text.parse().ok()?;
@@ -136,18 +144,18 @@ fn count(text: &str) -> Option<u64> {
     })
 }
 
-/// Status, what it means, and the server's own words where they are short and readable.
+/// Returns the status, its meaning, and the text of the server unless it is binary or HTML.
 fn describe(status: StatusCode, what: &str, headers: &HeaderMap, body: &[u8]) -> String {
     let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
     let said = match content_type(headers) {
         "application/x-protobuf" | "application/grpc" => String::new(),
-        _ => server_words(&String::from_utf8_lossy(body)),
+        _ => server_text(&String::from_utf8_lossy(body)),
     };
     let said = if said.is_empty() || said.contains('<') { String::new() } else { format!(": \"{said}\"") };
     format!("it answered {}{reason} ({what}){said}", status.as_u16())
 }
 
-/// By how many seconds the answer's `Date` is ahead of `now`; not known where it has none.
+/// Returns the number of seconds by which the `Date` header is ahead of `now`.
 pub(super) fn clock_offset(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
     Some(match date.duration_since(now) {
@@ -156,15 +164,15 @@ pub(super) fn clock_offset(headers: &HeaderMap, now: SystemTime) -> Option<i64> 
     })
 }
 
-/// Seconds, or a date.
+/// Returns the delay of the `Retry-After` header, which is in seconds or a date. It is at most an hour.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds.min(3600)));
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    // A date in the past asks for no wait.
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(Duration::from_secs(3600)))
+    // A date in the past means no delay.
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -175,7 +183,7 @@ mod tests {
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Outcome {
         let headers =
             headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        outcome(StatusCode::from_u16(status).expect("a status"), &headers.collect(), body.as_bytes())
+        classify(StatusCode::from_u16(status).expect("a status"), &headers.collect(), body.as_bytes())
     }
 
     #[test]
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_redirect_shows_no_secret() {
-        let Outcome::Refused { cause, .. } = answer(302, &[("location", "http://u:s3cret@x/y?k=s3cret#s3cret")], "")
+        let Outcome::Rejected { cause, .. } = answer(302, &[("location", "http://u:s3cret@x/y?k=s3cret#s3cret")], "")
         else {
             panic!("refused")
         };
@@ -246,7 +254,7 @@ mod tests {
             (500, RejectReason::OtherStatus),
             (307, RejectReason::Redirect),
         ] {
-            assert!(matches!(answer(status, &[], ""), Outcome::Refused { reason: r, .. } if r == reason), "{status}");
+            assert!(matches!(answer(status, &[], ""), Outcome::Rejected { reason: r, .. } if r == reason), "{status}");
         }
         for status in [429, 502, 503, 504] {
             assert!(matches!(answer(status, &[], ""), Outcome::Retry { after: None, .. }), "{status}");
@@ -257,12 +265,12 @@ mod tests {
 
     #[test]
     fn the_servers_words_are_quoted_when_they_are_words() {
-        let Outcome::Refused { cause, .. } = answer(401, &[("content-type", "text/plain")], "bad key\n") else {
+        let Outcome::Rejected { cause, .. } = answer(401, &[("content-type", "text/plain")], "bad key\n") else {
             panic!("refused")
         };
         assert_eq!(cause.text, "it answered 401 Unauthorized (it refused the credentials): \"bad key\"");
-        let Outcome::Refused { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
-        assert_eq!(cause.text, "it answered 404 Not Found (nothing takes this signal at this path)");
+        let Outcome::Rejected { cause, .. } = answer(404, &[], "<html>nope</html>") else { panic!("refused") };
+        assert_eq!(cause.text, "it answered 404 Not Found (no receiver for this signal at this path)");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Without the feature `regex` no text is looked through, and nothing here is ever made.
+//! Placeholder without the feature `regex`. An [`Expression`] cannot be created.
 
 use std::ops::Range;
 
