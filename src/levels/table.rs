@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_who_set_what() {
+    fn the_table_shows_the_source_of_each_row() {
         assert_eq!(
             module_stage("shop::db=debug").to_string(),
             "  (root)    WARN    not set: at the root, NOTSET means WARN\n  \
