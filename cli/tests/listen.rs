@@ -56,7 +56,7 @@ fn what_our_crate_sends_is_shown_in_every_protocol() {
     let ended = listening.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 requests: 3 log records, 0 spans, 0 data points"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("came in at port"), "each came in at its own door: {}", ended.stderr);
+    assert!(!ended.stderr.contains("received OTLP/"), "each was sent to its own port: {}", ended.stderr);
 }
 
 #[test]
@@ -89,8 +89,12 @@ fn what_the_stock_exporter_sends_is_shown() {
     let line = listening.stdout.wait_for("by the stock exporter");
     assert!(line.contains(" INFO ") && line.contains(" stock by the stock exporter"), "{line}");
     let ended = listening.end();
-    assert!(ended.stderr.contains("  1  item of `unknown_service`: set OTEL_SERVICE_NAME [LB096]"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("  1  log record with the observed time only: "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("  1  item with the service.name `unknown_service`: set OTEL_SERVICE_NAME [LB096]"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("  1  log record with only an observed time: "), "{}", ended.stderr);
 }
 
 /// A gauge in OTLP/JSON.
@@ -129,18 +133,18 @@ fn what_cannot_be_read_is_answered_as_a_collector_does_and_told() {
     assert_eq!(ask(http, "POST", "/v1/logs", "text/plain", b"x").status, 415);
     assert_eq!(ask(http, "POST", "/v1/logs", PROTOBUF, b"\xff").status, 400);
     assert_eq!(ask(http, "POST", "/v1/traces", JSON, b"[").status, 400);
-    listening.stderr.wait_for("not read  404 POST /v1/log: nothing at `/v1/log`");
+    listening.stderr.wait_for("invalid  404 POST /v1/log: nothing at `/v1/log`");
     listening.stderr.wait_for("`GET` is no way to send log records; POST is");
     listening.stderr.wait_for("content-type `text/plain` is neither");
-    listening.stderr.wait_for("not read  400 POST /v1/logs: not OTLP protobuf: ");
-    listening.stderr.wait_for("not read  400 POST /v1/traces: not OTLP JSON: ");
+    listening.stderr.wait_for("invalid  400 POST /v1/logs: not OTLP protobuf: ");
+    listening.stderr.wait_for("invalid  400 POST /v1/traces: not OTLP JSON: ");
     // TLS, by its first bytes: the client is told in plain text, which it knows by that.
     let tls = ask(http, "\u{16}\u{3}\u{1}", "/", PROTOBUF, b"");
     assert_eq!(tls.status, 400, "{tls:?}");
     listening.stderr.wait_for("connection  the client speaks TLS");
     let ended = listening.end();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
-    let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
+    let (_, summary) = ended.stderr.split_once("nothing received").expect("a summary");
     for row in ["  1  404: nothing at", "  1  405: ", "  1  415: ", "  1  the client speaks TLS"] {
         assert!(summary.contains(row), "{row}: {summary}");
     }
@@ -155,11 +159,11 @@ fn the_other_protocol_is_served_and_told() {
     let (http, grpc) = (listening.http, listening.grpc);
     listening
         .stderr
-        .wait_for(&format!("OTLP/gRPC came in at port {http}, which is meant for OTLP/HTTP; gRPC goes to {grpc}"));
+        .wait_for(&format!("received OTLP/gRPC on port {http}, which is for OTLP/HTTP; the port for gRPC is {grpc}"));
     assert_eq!(ask(grpc, "POST", "/v1/logs", JSON, one_record("a", "b", 9, "c", "").as_bytes()).status, 200);
-    listening.stderr.wait_for(&format!("OTLP/HTTP came in at port {grpc}"));
+    listening.stderr.wait_for(&format!("received OTLP/HTTP on port {grpc}"));
     let ended = listening.end();
-    assert_eq!(ended.stderr.matches("OTLP/gRPC came in at port").count(), 1, "said once: {}", ended.stderr);
+    assert_eq!(ended.stderr.matches("received OTLP/gRPC on port").count(), 1, "said once: {}", ended.stderr);
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn what_is_forwarded_is_the_same_bytes_and_so_is_the_answer() {
     let mut listening = Listening::start(&["--forward", &upstream.endpoint()]);
     send(listening.http_endpoint(), Protocol::HttpProtobuf, "by http").expect("delivered");
     send(listening.grpc_endpoint(), Protocol::Grpc, "by grpc").expect("delivered");
-    listening.stderr.wait_for("upstream  200 taken  log records in ");
+    listening.stderr.wait_for("upstream  200 accepted  log records in ");
     assert_eq!(upstream.logs().iter().map(|log| log.message()).collect::<Vec<_>>(), ["by http", "by grpc"]);
 
     // What is not ours: a header of the client, and a body with a field that nobody knows.
@@ -277,7 +281,7 @@ fn what_is_forwarded_is_the_same_bytes_and_so_is_the_answer() {
     send(listening.grpc_endpoint(), Protocol::Grpc, "refused").expect_err("refused");
     listening.stderr.wait_for("it answered PERMISSION_DENIED");
     let ended = listening.end();
-    assert!(ended.stderr.contains("answers of the upstream"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("responses of the upstream endpoint"), "{}", ended.stderr);
 }
 
 #[test]
@@ -289,7 +293,7 @@ fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
         let body = one_record("a", "b", 9, "c", "");
         let reply = ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes());
         assert_eq!(reply.status, 503, "{reply:?}");
-        assert!(reply.text.contains("logbridge could not pass this on: "), "{reply:?}");
+        assert!(reply.text.contains("logbridge could not forward this request: "), "{reply:?}");
     }
     listening.stderr.wait_for("upstream  ");
     listening.stdout.wait_for(" b c");
@@ -300,7 +304,7 @@ fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
     assert_eq!(grpc.as_deref(), Some("14"), "UNAVAILABLE");
     let ended = listening.end();
     assert_eq!(ended.stderr.matches("\nupstream  ").count(), 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains("name another endpoint with --forward\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose another endpoint with --forward\n"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT, or"), "{}", ended.stderr);
     assert!(ended.stderr.contains("  4  "), "all four are counted: {}", ended.stderr);
 }
@@ -370,7 +374,7 @@ fn grpc_that_cannot_be_read_is_refused_and_told() {
     assert_eq!(status, [Some("8".to_owned()), Some("0".to_owned())]);
     listening
         .stderr
-        .wait_for("not read  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");
+        .wait_for("invalid  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");
 }
 
 #[test]
@@ -456,8 +460,8 @@ fn a_port_that_is_taken_is_told_with_what_to_change() {
         let output = command.env_clear().args(["listen", option, &port, other, "0"]).output().expect("the command");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.starts_with(&format!("error: port {port} is taken")), "{stderr}");
-        assert!(stderr.contains(&format!("name another port with {option}")), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: port {port} is in use")), "{stderr}");
+        assert!(stderr.contains(&format!("choose another port with {option}")), "{stderr}");
     }
 }
 
@@ -482,12 +486,12 @@ fn it_does_not_pass_on_to_itself() {
 fn wrong_usage_is_told_with_its_place() {
     for (arguments, said) in [
         (&["--fault", "503,nope"][..], "  503,nope\n      ^^^^"),
-        (&["--host", "nowhere"], "write an address such as 127.0.0.1"),
-        (&["--forward", "nope"], "error: --forward: `nope` has no http:// or https:// in front"),
+        (&["--host", "nowhere"], "expected an IP address such as 127.0.0.1"),
+        (&["--forward", "nope"], "error: --forward: `nope` does not start with http:// or https://"),
         (&["--level", "loud"], "error, warn, info, debug or trace"),
         (&["--json", "--group-by-trace"], "cannot be used with"),
-        (&["--quiet", "5"], "it has no unit: write 5s for seconds, or 5ms for milliseconds"),
-        (&["--fault", "429:retry=1"], "write 1s for seconds, or 1ms for milliseconds"),
+        (&["--quiet", "5"], "missing unit: write 5s for seconds or 5ms for milliseconds"),
+        (&["--fault", "429:retry=1"], "write 1s for seconds or 1ms for milliseconds"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
         command.env_clear().args(["listen", "--http-port", "0", "--grpc-port", "0"]).args(arguments);
@@ -535,7 +539,9 @@ fn requests_without_records_are_told_with_the_reason() {
     listening.stdout.wait_for("order placed");
     let ended = listening.end();
     assert!(
-        ended.stderr.contains("read, and not understood\n  2  request without records: unknown key `resource_logs`"),
+        ended
+            .stderr
+            .contains("empty requests and unknown keys\n  2  request without records: unknown key `resource_logs`"),
         "{}",
         ended.stderr
     );
@@ -560,7 +566,7 @@ fn only_names_of_this_machine_lead_here() {
     assert_eq!(grpc, [Some("0".to_owned()), Some("7".to_owned())], "PERMISSION_DENIED");
     listening
         .stderr
-        .wait_for("not read  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
+        .wait_for("invalid  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
     let ended = listening.end();
     assert_eq!(ended.stdout.matches("order placed").count(), 4, "{}", ended.stdout);
 }
@@ -582,7 +588,7 @@ fn what_a_request_calls_itself_is_cut_and_its_rows_are_few() {
         assert_eq!(answers(&[("host", "localhost"), ("content-type", JSON)], &format!("/v{number}")), 404);
     }
     let ended = listening.end();
-    let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
+    let (_, summary) = ended.stderr.split_once("nothing received").expect("a summary");
     assert!(ended.stderr.lines().all(|line| line.chars().count() < 700), "{}", ended.stderr);
     assert_eq!(summary.lines().filter(|line| line.starts_with("  1  ")).count(), 20, "{summary}");
     assert!(summary.trim_end().ends_with("\n  and 24 others"), "{summary}");

@@ -127,7 +127,7 @@ fn a_browser_shows_it_runs_nothing_and_loads_nothing() {
     assert!(seen.dom.contains("class=\"band ") && seen.dom.contains("class=\"node level-error\""), "{}", seen.dom);
     // Had the text become markup, there would be elements.
     assert!(!seen.dom.contains("<script") && !seen.dom.contains("<img"), "{}", seen.dom);
-    assert!(seen.dom.contains("<title>Where the records of bash") && !seen.dom.contains("<title>pwned"));
+    assert!(seen.dom.contains("<title>Report of bash") && !seen.dom.contains("<title>pwned"));
     assert_eq!((seen.complaints(), seen.asked.as_slice()), (Vec::new(), &[][..]));
 
     // A page that is none of ours shows that both would be seen.

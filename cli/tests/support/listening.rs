@@ -100,7 +100,7 @@ impl Listening {
         };
         let (http, grpc) = (port("OTLP/HTTP"), port("OTLP/gRPC"));
         // The last line of the greeting: it can be asked to end from now on.
-        stderr.wait_for("^C ends it");
+        stderr.wait_for("press ^C to stop");
         Self { child, http, grpc, stdout, stderr }
     }
 
