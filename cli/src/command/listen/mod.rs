@@ -103,7 +103,7 @@ pub(crate) struct Listen {
     /// Print all attributes, including code.* and thread.*
     #[arg(long, help_heading = "Output options")]
     all: bool,
-    /// Print whole trace and span ids on a terminal
+    /// Do not shorten trace and span ids on a terminal
     #[arg(long, help_heading = "Output options")]
     full_ids: bool,
     /// Forward requests to this endpoint and return its responses
