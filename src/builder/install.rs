@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
-use crate::diagnose::{begin_image, give_report};
+use crate::diagnose::{record_image_start, write_report};
 use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
@@ -85,7 +85,7 @@ impl Builder {
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();
         register_lifecycle();
-        begin_image(config.report.at_exit.as_ref());
+        record_image_start(config.report.at_exit.as_ref());
         if config.panic_hook {
             install_panic_hook();
         }
@@ -110,13 +110,13 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
-        #[cfg(feature = "testing")]
-        crate::testing::mark_receiver_threads();
         watch_signals(&config);
         Ok(pipeline)
     }
 
     fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
+        #[cfg(feature = "testing")]
+        crate::testing::mark_receiver_threads();
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
         let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
@@ -142,7 +142,7 @@ impl Builder {
             let mut made = Pipeline::new(config, engines, front, has_module_stage);
             made.root = root;
             let _only_once = made.me.set(pipeline.clone());
-            let _only_once = made.give_report.set(give_report);
+            let _only_once = made.give_report.set(write_report);
             made
         })
     }

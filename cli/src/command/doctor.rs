@@ -229,6 +229,8 @@ impl Doctor {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
             let mut available: Vec<&str> =
                 members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            // By Cargo's convention, a feature with an underscore is private.
+            available.retain(|name| !name.starts_with('_'));
             available.sort_unstable();
             available.dedup();
             let help = match available.is_empty() {

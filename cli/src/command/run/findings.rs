@@ -11,7 +11,7 @@ use super::wording::join;
 use crate::command::intake::{LevelCounts, UNKNOWN_KEY};
 use crate::command::wording::plural;
 use logbridge::internals::finding::kind;
-use logbridge::internals::finding::{Finding, Kind, Situation};
+use logbridge::internals::finding::{Finding, Kind, Impact};
 
 /// The number of records of one sort that is not a coincidence.
 const MANY: u64 = 20;
@@ -40,18 +40,18 @@ pub(super) fn find(report: &RunReport, context: &RunContext) -> Vec<Finding> {
     found
 }
 
-fn finding(kind: &'static Kind, situation: Situation, text: String) -> Finding {
-    Finding::new(kind, situation.severity(), "telemetry", text)
+fn finding(kind: &'static Kind, impact: Impact, text: String) -> Finding {
+    Finding::new(kind, impact.severity(), "telemetry", text)
 }
 
 /// No log record arrived.
 fn nothing_arrived(report: &RunReport, context: &RunContext, other_items: u64) -> Finding {
     let Reason { text, help } = most_likely_reason(report, context);
-    let (situation, what) = match other_items {
-        0 => (Situation::Lost, "nothing arrived"),
-        _ => (Situation::AtRisk, "no log record arrived, although other telemetry did"),
+    let (impact, what) = match other_items {
+        0 => (Impact::Lost, "nothing arrived"),
+        _ => (Impact::AtRisk, "no log record arrived, although other telemetry did"),
     };
-    Finding::new(&kind::NOTHING_ARRIVED, situation.severity(), "program", format!("{what}: {text}")).help(help)
+    Finding::new(&kind::NOTHING_ARRIVED, impact.severity(), "program", format!("{what}: {text}")).help(help)
 }
 
 /// Programs with logbridge that `exec` replaced, or that ended without running their exit handlers.
@@ -60,7 +60,7 @@ fn not_flushed(report: &RunReport) -> Vec<Finding> {
         let text =
             format!("process {pid} {what}: records that it had not flushed are lost, unless they are in a spool");
         // A note, because the program may have flushed everything.
-        Finding::new(&kind::LEFT_AT_EXIT, Situation::Fine.severity(), "program", text)
+        Finding::new(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "program", text)
             .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
     };
     let replaced = report.replaced().map(|images| found(images.pid, "called `exec` before shutting down"));
@@ -72,7 +72,7 @@ fn not_flushed(report: &RunReport) -> Vec<Finding> {
 fn invalid_endpoints(context: &RunContext) -> Vec<Finding> {
     let found = context.invalid_endpoints.iter().map(|(variable, value)| {
         let text = format!("`{value}` does not start with http:// or https://, so nothing is forwarded to it");
-        Finding::new(&kind::BAD_URL, Situation::Lost.severity(), *variable, text)
+        Finding::new(&kind::BAD_URL, Impact::Lost.severity(), *variable, text)
             .help(format!("write a complete URL: {variable}=http://localhost:4318"))
     });
     found.collect()
@@ -83,8 +83,8 @@ fn not_accepted(report: &RunReport) -> Vec<Finding> {
     let endpoint = report.upstream.as_deref().unwrap_or("the endpoint");
     let sent = report.observations.sent_and_lost();
     let found = report.observations.upstream_failures.iter().map(|(response, failure)| {
-        let (situation, what) = match failure.empty == failure.attempts {
-            true => (Situation::AtRisk, "did not accept empty requests".to_owned()),
+        let (impact, what) = match failure.empty == failure.attempts {
+            true => (Impact::AtRisk, "did not accept empty requests".to_owned()),
             false => describe_loss(failure.items, sent),
         };
         let times = match failure.attempts {
@@ -92,7 +92,7 @@ fn not_accepted(report: &RunReport) -> Vec<Finding> {
             attempts => format!(", {} times", HumanCount(attempts)),
         };
         let text = format!("{endpoint} {what} ({response}{times})");
-        let found = Finding::new(failure.kind.unwrap_or(&kind::REFUSED), situation.severity(), "endpoint", text);
+        let found = Finding::new(failure.kind.unwrap_or(&kind::REFUSED), impact.severity(), "endpoint", text);
         if failure.help.is_empty() { found } else { found.help(failure.help.clone()) }
     });
     let mut found: Vec<Finding> = found.collect();
@@ -104,7 +104,7 @@ fn not_accepted(report: &RunReport) -> Vec<Finding> {
 /// Requests that a collector would refuse, too. Broken connections are left out: programs often end that way.
 fn invalid_requests(report: &RunReport) -> Vec<Finding> {
     let received: u64 = report.observations.tally.requests.values().sum();
-    let situation = if received == 0 { Situation::Lost } else { Situation::AtRisk };
+    let impact = if received == 0 { Impact::Lost } else { Impact::AtRisk };
     let found = report.observations.tally.malformed.iter().filter_map(|(reason, number)| {
         let (kind, help) = match reason.get(..4) {
             Some("404 ") => (
@@ -120,7 +120,7 @@ fn invalid_requests(report: &RunReport) -> Vec<Finding> {
         let (verb, them) = if *number == 1 { ("was", "it") } else { ("were", "them") };
         let requests = plural(*number, "request");
         let text = format!("{requests} {verb} invalid, and a collector would refuse {them}: {reason}");
-        Some(finding(kind, situation, text).help(help))
+        Some(finding(kind, impact, text).help(help))
     });
     found.take(MAX_OF_ONE_SORT).collect()
 }
@@ -132,25 +132,25 @@ fn unknown_keys(report: &RunReport) -> Vec<Finding> {
         let verb = if *number == 1 { "was" } else { "were" };
         let text = format!("{} {verb} not fully understood: {remark}", plural(*number, "request"));
         let help = "send OTLP/JSON as specified: keys in lowerCamelCase, and each signal to its own path";
-        finding(&kind::NOT_TAKEN, Situation::AtRisk, text).help(help)
+        finding(&kind::NOT_TAKEN, Impact::AtRisk, text).help(help)
     });
     found.take(MAX_OF_ONE_SORT).collect()
 }
 
 /// Describes what the endpoint did not accept, as the predicate of a sentence.
-fn describe_loss(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Situation, String) {
+fn describe_loss(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Impact, String) {
     let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
     let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
     if kinds().next().is_none() {
-        return (Situation::Fine, "accepted everything, but only after retries".to_owned());
+        return (Impact::Fine, "accepted everything, but only after retries".to_owned());
     }
     if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
         let parts: Vec<String> = kinds().map(|((lost, _), noun)| plural(lost, noun)).collect();
-        return (Situation::Lost, format!("accepted none of {}", join(&parts).unwrap_or_default()));
+        return (Impact::Lost, format!("accepted none of {}", join(&parts).unwrap_or_default()));
     }
     let parts: Vec<String> =
         kinds().map(|((lost, [sent, _]), noun)| format!("{} of {}", HumanCount(lost), plural(sent, noun))).collect();
-    (Situation::Lost, format!("did not accept {}", join(&parts).unwrap_or_default()))
+    (Impact::Lost, format!("did not accept {}", join(&parts).unwrap_or_default()))
 }
 
 /// Only records of WARN and above arrived.
@@ -180,12 +180,12 @@ fn only_severe(report: &RunReport, context: &RunContext, logs: u64) -> Option<Fi
     // WARN and above may be all that the user wants, or all that a short run logs.
     let is_intended = filter.is_some_and(|filter| !gates::lets_info_through(filter));
     let is_sure = !is_intended && (is_known || (filter.is_none() && report.observations.is_rust && logs >= MANY));
-    let situation = if is_sure { Situation::AtRisk } else { Situation::Fine };
+    let impact = if is_sure { Impact::AtRisk } else { Impact::Fine };
     let text = match logs {
         1 => format!("the only log record that arrived is {}: {reason}", lowest_level(report)),
         number => format!("all {number} log records that arrived are {} or above: {reason}", lowest_level(report)),
     };
-    Some(finding(&kind::ONLY_SEVERE, situation, text).help(help))
+    Some(finding(&kind::ONLY_SEVERE, impact, text).help(help))
 }
 
 /// Returns the lowest level of WARN and above that arrived.
@@ -198,9 +198,9 @@ fn lowest_level(report: &RunReport) -> String {
 /// Records that are probably not as their sender intended.
 fn anomalies(anomalies: &RecordAnomalies, spans: u64) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut add = |applies: bool, kind: &'static Kind, situation: Situation, text: String, help: &str| {
+    let mut add = |applies: bool, kind: &'static Kind, impact: Impact, text: String, help: &str| {
         if applies {
-            found.push(finding(kind, situation, text).help(help));
+            found.push(finding(kind, impact, text).help(help));
         }
     };
     let RecordAnomalies { logs, with_trace, .. } = *anomalies;
@@ -212,28 +212,28 @@ fn anomalies(anomalies: &RecordAnomalies, spans: u64) -> Vec<Finding> {
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
-        Situation::AtRisk.seen_in(logs),
+        Impact::AtRisk.seen_in(logs),
         format!("{} arrived, but none of {} has a trace id", plural(spans, "span"), plural(logs, "log record")),
         "log inside spans: `#[tracing::instrument]`, `.instrument(span)` on futures; use one `init` for logs and spans",
     );
     add(
         anomalies.without_span > 0,
         &kind::SPAN_MISSING,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.without_span, "the id of a trace from which no span arrived"),
         "end spans and shut down the tracer provider before the process ends",
     );
     add(
         anomalies.without_time > 0,
         &kind::TIME_ZERO,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.without_time, "no time, which many backends store as 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
     );
     add(
         anomalies.only_observed > 0,
         &kind::TIME_ZERO,
-        Situation::Fine,
+        Impact::Fine,
         have(
             anomalies.only_observed,
             "only an observed time: the official tracing appender does not set the event time",
@@ -243,7 +243,7 @@ fn anomalies(anomalies: &RecordAnomalies, spans: u64) -> Vec<Finding> {
     add(
         anomalies.without_service > 0,
         &kind::SERVICE_UNKNOWN,
-        Situation::AtRisk,
+        Impact::AtRisk,
         format!(
             "{} {} no service.name, or the default `unknown_service`",
             plural(anomalies.without_service, "item"),
@@ -254,35 +254,35 @@ fn anomalies(anomalies: &RecordAnomalies, spans: u64) -> Vec<Finding> {
     add(
         anomalies.without_message > 0,
         &kind::UNREADABLE_RECORD,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
         anomalies.duplicate_key > 0,
         &kind::UNREADABLE_RECORD,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.duplicate_key, "a duplicate attribute key"),
         "use each attribute key only once per record",
     );
     add(
         anomalies.duplicates > 0,
         &kind::BRIDGED_TWICE,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.duplicates, "the message and time of another record"),
         "check for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
         anomalies.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(anomalies.by_log_tracer, "the target `log`, and another target in `log.target`"),
         "remove `tracing_log::LogTracer`: logbridge receives records of `log` itself",
     );
     add(
         anomalies.from_clients >= MANY && anomalies.from_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
-        Situation::AtRisk,
+        Impact::AtRisk,
         records(
             anomalies.from_clients,
             "comes from h2, hyper, reqwest, rustls or tonic",

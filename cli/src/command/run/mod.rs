@@ -37,7 +37,7 @@ use super::exit_status::CommandError;
 use super::intake::{AllowedSenders, ListenAddrs, Upstream};
 use super::terminal::{self, Style, divert_notices, eprint, error, paint, print, sanitize};
 use logbridge::internals::config::{Environment, redact_url};
-use logbridge::internals::diagnose::{put_report, read_images};
+use logbridge::internals::diagnose::{write_in_place, read_image_log};
 use logbridge_receiver::internals::Server;
 
 /// The exit code if this command itself fails, as in `env` and `timeout`.
@@ -132,7 +132,7 @@ impl Run {
         let upstream = endpoints.display_url().map(|url| redact_url(&url));
         let mut report = RunReport::new(command, ended, upstream, service.take_observations());
         report.programs = directory.programs();
-        report.images = read_images(directory.path());
+        report.images = read_image_log(directory.path());
         let context = RunContext::new(environment, endpoints.invalid, addresses.map(|address| address.port()));
         report.findings = findings::find(&report, &context);
         self.output(&report);
@@ -165,7 +165,7 @@ impl Run {
             false => eprint(&text::render(report)),
         }
         let Some(path) = &self.page else { return };
-        match put_report(path, page::render(report)) {
+        match write_in_place(path, page::render(report)) {
             Ok(()) => eprint(&text::page_written(path)),
             Err(failed) => {
                 let text = format!("cannot write {}: {failed}", path.display());

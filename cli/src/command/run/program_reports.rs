@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use logbridge::internals::diagnose::{prepare_images, put_report, replace_report};
+use logbridge::internals::diagnose::{prepare_image_log, write_in_place, replace_file};
 use logbridge::internals::levels::ON_TEXT;
 use logbridge::internals::os;
 
@@ -110,7 +110,7 @@ impl ReportDirectory {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             // An existing directory may belong to another user.
-            result = builder.create(&path).and_then(|()| prepare_images(&path)).map(|()| Self(path));
+            result = builder.create(&path).and_then(|()| prepare_image_log(&path)).map(|()| Self(path));
             if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
                 break;
             }
@@ -146,8 +146,8 @@ impl ReportDirectory {
             let content = content(&path)?;
             // Another user could predict the name and put a link there, so a link is replaced and not followed.
             match path.file_name().filter(|_| is_directory) {
-                Some(name) => replace_report(&to.join(name), &content),
-                None => put_report(to, content),
+                Some(name) => replace_file(&to.join(name), &content),
+                None => write_in_place(to, content),
             }
         };
         // The other reports are copied even if one of them cannot be.

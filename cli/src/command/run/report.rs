@@ -3,7 +3,7 @@
 use super::child::Ended;
 use super::observations::Observations;
 use super::program_reports::ProgramReport;
-use logbridge::internals::diagnose::Images;
+use logbridge::internals::diagnose::ProcessImages;
 use logbridge::internals::finding::Finding;
 use logbridge::internals::os;
 
@@ -18,7 +18,7 @@ pub(super) struct RunReport {
     pub(super) observations: Observations,
     pub(super) programs: Vec<ProgramReport>,
     /// Programs with logbridge that started, by process.
-    pub(super) images: Vec<Images>,
+    pub(super) images: Vec<ProcessImages>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -30,16 +30,16 @@ impl RunReport {
     }
 
     /// Returns the processes in which `exec` replaced a program with logbridge.
-    pub(super) fn replaced(&self) -> impl Iterator<Item = &Images> {
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &ProcessImages> {
         self.images.iter().filter(|images| images.begun > 1)
     }
 
     /// Returns the processes whose program ended without running its exit handlers.
     ///
     /// Returns none if a signal ended the command, because that signal is the better explanation.
-    pub(super) fn unfinished(&self) -> impl Iterator<Item = &Images> {
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &ProcessImages> {
         let has_report = |pid: u32| self.programs.iter().any(|program| program.pid == u64::from(pid));
-        let is_unfinished = move |images: &&Images| {
+        let is_unfinished = move |images: &&ProcessImages| {
             images.begun == 1 && images.ended == 0 && !has_report(images.pid) && !os::is_running(images.pid)
         };
         self.images.iter().filter(|_| self.ended.signal.is_none()).filter(is_unfinished)

@@ -73,8 +73,10 @@ fn render_finding(finding: &Finding) -> Markup {
             @if let Some(kind) = Kind::of(finding.code) {
                 details {
                     summary { (Escaped(kind.code)) ": " (Prose(kind.title)) }
+                    p { (Prose(kind.effect)) }
                     p { (Prose(kind.cause)) }
-                    p { (Prose(kind.fix)) }
+                    p { b { "How to fix:" } " " (Prose(kind.fix)) }
+                    p { b { "Example:" } " " (Prose(kind.example)) }
                 } "\n"
             }
         }
