@@ -11,7 +11,7 @@ use super::wording::join;
 use crate::command::intake::{LevelCounts, UNKNOWN_KEY};
 use crate::command::wording::plural;
 use logbridge::internals::finding::kind;
-use logbridge::internals::finding::{Finding, Kind, Impact};
+use logbridge::internals::finding::{Finding, Impact, Kind};
 
 /// The number of records of one sort that is not a coincidence.
 const MANY: u64 = 20;

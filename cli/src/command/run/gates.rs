@@ -4,6 +4,9 @@ use super::program_reports::{ProgramReport, StoppedRecords};
 use super::wording::UNMATCHED;
 use crate::command::wording::plural;
 
+/// How reports of all versions begin the origin of a level that nothing sets.
+const UNSET: [&str; 5] = ["default", "no level", "not set", "root", "unset"];
+
 /// A level or text filter that stopped records.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -71,7 +74,7 @@ fn lower_level(by: &str, stage: &str) -> String {
         ("code", _) => "change the level in code: `Builder::filter_level`".to_owned(),
         (name, _) if is_variable(name) => format!("{name}=info"),
         (_, "otlp") => "LOGBRIDGE_OTLP_LEVEL=info".to_owned(),
-        (name, _) if name.starts_with("not set") || name.starts_with("root") => "RUST_LOG=info".to_owned(),
+        (name, _) if UNSET.iter().any(|unset| name.starts_with(unset)) => "RUST_LOG=info".to_owned(),
         (name, _) => format!("change the level in {name}"),
     }
 }

@@ -37,7 +37,7 @@ use super::exit_status::CommandError;
 use super::intake::{AllowedSenders, ListenAddrs, Upstream};
 use super::terminal::{self, Style, divert_notices, eprint, error, paint, print, sanitize};
 use logbridge::internals::config::{Environment, redact_url};
-use logbridge::internals::diagnose::{write_in_place, read_image_log};
+use logbridge::internals::diagnose::{read_image_log, write_in_place};
 use logbridge_receiver::internals::Server;
 
 /// The exit code if this command itself fails, as in `env` and `timeout`.

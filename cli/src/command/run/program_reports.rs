@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use logbridge::internals::diagnose::{prepare_image_log, write_in_place, replace_file};
+use logbridge::internals::diagnose::{prepare_image_log, replace_file, write_in_place};
 use logbridge::internals::levels::ON_TEXT;
 use logbridge::internals::os;
 
