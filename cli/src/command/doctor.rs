@@ -20,8 +20,8 @@ use logbridge::internals::finding::{Finding, Severity, kind};
 /// Works for projects with logbridge and for projects with the stock OpenTelemetry SDK.
 ///
 /// Nothing of the project is compiled or run, and its files are left unchanged. Cargo and rustc are run offline and
-/// outside the project, so that its compiler, wrappers, environment variables and toolchain settings have no effect. Keys,
-/// headers and passwords are never printed.
+/// outside the project, so that its compiler, wrappers, environment variables and toolchain settings have no effect.
+/// Keys, headers and passwords are never printed.
 ///
 /// Exits with 0 if there are no findings other than notes, and with 1 otherwise. `logbridge explain LB045` explains a
 /// finding.
@@ -71,7 +71,7 @@ enum Stage {
     Project,
     /// RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxy variables
     Environment,
-    /// Name, address, TLS, protocol, path and key, with an empty request; an endpoint on this machine also gets a record
+    /// Name, address, TLS, protocol, path and key, by an empty request; an endpoint on this machine also gets a record
     Endpoint,
 }
 

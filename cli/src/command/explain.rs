@@ -61,8 +61,8 @@ impl Explain {
 
 fn explain_code(code: &str) -> ExitStatus {
     let Some(kind) = Kind::of(code) else {
-        let help = "`logbridge explain --list` lists the codes and their names; to explain a filter, add a target and a \
-                    level: logbridge explain 'info,shop=debug' shop::db debug";
+        let help = "`logbridge explain --list` lists the codes and their names; to explain a filter, add a target and \
+                    a level: logbridge explain 'info,shop=debug' shop::db debug";
         return CommandError::usage(format!("unknown finding code `{}`", sanitize(code)), help).report();
     };
     let head = format!("{} {}", kind.code, kind.name);

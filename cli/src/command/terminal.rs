@@ -26,7 +26,7 @@ pub(super) enum Style {
     Warning,
 }
 
-/// Wraps the text in the escape sequences of a style. [`print`] and [`eprint`] remove them if the output has no colours.
+/// Wraps the text in the escape sequences of a style. [`print`] and [`eprint`] remove them from output without colours.
 pub(super) fn paint(style: Style, text: &str) -> String {
     let code = match style {
         Style::Bold => "1",
@@ -44,8 +44,9 @@ pub(super) fn sanitize(text: &str) -> String {
     OneLine(&spaced).to_string()
 }
 
-/// Returns a JSON document that is safe to show on a terminal: unsafe characters, which only its strings can contain, are
-/// escaped as `\uXXXX`.
+/// Makes a JSON document safe to show on a terminal: unsafe characters are escaped as `\uXXXX`.
+///
+/// Only strings can contain unsafe characters, so the value of the document does not change.
 pub(super) fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
@@ -103,7 +104,7 @@ pub(super) fn error(text: &str, help: &str) {
     eprint(&lines);
 }
 
-/// Formats a table with a dimmed heading. The first `left_aligned` columns are aligned to the left, the others to the right.
+/// Formats a table with a dimmed heading. Columns after the first `left_aligned` ones are aligned to the right.
 pub(super) fn table(rows: &[Vec<String>], left_aligned: usize) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
@@ -173,7 +174,7 @@ impl Progress {
 
     pub(super) fn set(&mut self, records: u64) {
         if let Some(bar) = &self.bar {
-            // The file headers, from which the total was read, may be behind.
+            // The total comes from file headers, which may be out of date.
             if records > self.total {
                 self.total = records;
                 bar.set_length(records);

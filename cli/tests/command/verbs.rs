@@ -1,5 +1,4 @@
-//! The command `logbridge`: what it prints, and the code it exits with. What it sends is tested with whole processes, in
-//! `tests/process/replay.rs`.
+//! Output and exit status of the subcommands that do not receive telemetry. `tests/replay` tests what `replay` sends.
 
 #![allow(clippy::expect_used)] // A test may panic.
 
@@ -31,7 +30,7 @@ fn explain(filter: &str, target: &str, level: &str) -> Ended {
 }
 
 #[test]
-fn a_filter_that_cuts_is_explained_with_what_decides_and_what_to_change() {
+fn a_filtered_record_is_explained_with_the_directive_and_the_change() {
     let ended = explain("info,hyper=warn,shop::db=debug", "hyper::proto", "info");
     let expected = r#"hyper::proto at INFO
   STOP  module stage  RUST_LOG: hyper=WARN
@@ -46,7 +45,7 @@ fn a_filter_that_cuts_is_explained_with_what_decides_and_what_to_change() {
 }
 
 #[test]
-fn a_filter_that_lets_through_is_explained_and_what_is_wrong_in_it_is_told_with_its_place() {
+fn a_passing_record_is_explained_with_the_mistakes_in_the_filter() {
     let ended = explain("info,hyper=wran", "shop", "WARNING");
     let expected = "shop at WARN
   pass  module stage  RUST_LOG: INFO
@@ -63,7 +62,7 @@ error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
 }
 
 #[test]
-fn a_root_that_nobody_set_is_told() {
+fn an_unset_root_level_is_reported() {
     let ended = explain("", "shop", "info");
     assert!(ended.stdout.contains("not set by anything: at the root, NOTSET means WARN"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(1));
@@ -73,7 +72,7 @@ fn a_root_that_nobody_set_is_told() {
 }
 
 #[test]
-fn a_filter_can_forge_nothing() {
+fn a_filter_cannot_forge_output() {
     let ended = explain("info,\u{1b}[2Jx\n=warn", "a\u{1b}[2J\nb", "info");
     assert!(!ended.stdout.contains('\u{1b}'), "{:?}", ended.stdout);
     assert!(ended.stdout.starts_with("a\\u{1b}[2J\\nb at INFO\n"), "{:?}", ended.stdout);
@@ -94,7 +93,7 @@ fn colours_follow_the_variables() {
 }
 
 #[test]
-fn wrong_usage_is_told_and_exits_with_2() {
+fn incorrect_usage_exits_with_2() {
     let temp = std::env::temp_dir();
     let directory = temp.to_str().expect("a readable name");
     for (arguments, said) in [
@@ -142,7 +141,7 @@ fn help_names_the_exit_codes() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_read_is_told_with_what_to_do() {
+fn an_unreadable_directory_is_reported_with_help() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let file = file.to_str().expect("a readable name");
     let nowhere = format!("{file}.d");
@@ -166,7 +165,7 @@ fn doctor(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
+fn doctor_exits_according_to_its_findings() {
     let silent = run(doctor(&["environment"]));
     assert_eq!((silent.code, silent.stderr.as_str()), (Some(0), ""));
     assert!(silent.stdout.contains("note[LB054]") && !silent.stdout.contains("no findings"), "{}", silent.stdout);
@@ -181,7 +180,7 @@ fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
     assert_eq!(ill.code, Some(1));
     assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is no level"), "{}", ill.stdout);
     assert!(ill.stdout.contains("1 error") && ill.stdout.contains("`logbridge explain LB001`"), "{}", ill.stdout);
-    // A note alone is no illness.
+    // A note alone is not a failure.
     let mut command = doctor(&["environment"]);
     command.env("RUST_LOG", "shop=info");
     let noted = run(command);
@@ -190,7 +189,7 @@ fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
 }
 
 #[test]
-fn doctor_leaves_out_what_is_not_there() {
+fn doctor_skips_missing_stages() {
     let alone = run(doctor(&[]));
     assert_eq!((alone.code, alone.stdout.as_str()), (Some(2), ""), "{}", alone.stderr);
     assert!(alone.stderr.contains("check only `environment` or `endpoint`"), "{}", alone.stderr);
@@ -201,7 +200,7 @@ fn doctor_leaves_out_what_is_not_there() {
 }
 
 #[test]
-fn doctor_is_asked_in_the_wrong_way() {
+fn doctor_reports_incorrect_usage() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     for (arguments, said) in [
         (&["project"][..], "no Cargo.toml in this directory or its parents"),

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 
-/// Returns a future that completes on SIGINT (^C) or SIGTERM. These signals stop ending the process when this is called.
+/// Returns a future that completes on SIGINT (^C) or SIGTERM. From this call on, they no longer end the process.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use logbridge_receiver::internals::Answer;
 const HANG_WITHOUT_TIME: Duration = Duration::from_secs(600);
 
 /// The responses that a plan can name.
-const RESPONSES: &str = "ok, a status (503, 429:retry=1s), hang, hang=5s, reset, drop, html, empty, garbage, json, redirect=URL, \
-                     partial=N, max-bytes=N, poison=TEXT";
+const RESPONSES: &str = "ok, a status (503, 429:retry=1s), hang, hang=5s, reset, drop, html, empty, garbage, json, \
+                         redirect=URL, partial=N, max-bytes=N, poison=TEXT";
 
 /// A sequence of responses, of which the last is repeated.
 #[derive(Clone, Debug, PartialEq)]

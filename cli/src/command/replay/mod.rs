@@ -26,8 +26,8 @@ use logbridge::internals::ship;
 /// once the endpoint confirms them. Protocol, headers, TLS, compression and proxy come from the same environment
 /// variables as in the programs: OTEL_EXPORTER_OTLP_HEADERS, HTTPS_PROXY and so on.
 ///
-/// Records stay in the directory if the endpoint refuses the request (wrong key, wrong path), if it does not respond, or
-/// on ^C. A record is lost only if the endpoint rejects it while it accepts others. Records of running processes are
+/// Records stay in the directory if the endpoint refuses the request (wrong key, wrong path), if it does not respond,
+/// or on ^C. A record is lost only if the endpoint rejects it while it accepts others. Records of running processes are
 /// left to those processes.
 ///
 /// Files of other users are skipped unless --any-owner is given, because anyone who can write to the directory could

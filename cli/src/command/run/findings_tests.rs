@@ -84,12 +84,12 @@ fn found(target: &str, change: impl Fn(&mut Value)) -> Vec<&'static str> {
 }
 
 #[test]
-fn what_is_healthy_gives_none() {
+fn a_healthy_run_has_no_findings() {
     assert_eq!(found("shop::cart", |_| {}), [""; 0]);
 }
 
 #[test]
-fn records_are_told_by_what_is_odd_about_them() {
+fn each_anomaly_has_its_finding() {
     for (code, target, change) in [
         ("LB092", "shop", (|record| record["severityNumber"] = json!(13)) as fn(&mut Value)),
         ("LB093", "shop", |record| record["traceId"] = json!("")),
@@ -107,12 +107,12 @@ fn records_are_told_by_what_is_odd_about_them() {
     ] {
         assert_eq!(found(target, change), [code], "{target}");
     }
-    // The target alone is no sign of a second bridge, nor is the attribute.
+    // Neither the target nor the attribute alone is a sign of a second bridge.
     assert_eq!(found("log", |_| {}), [""; 0]);
 }
 
 #[test]
-fn that_the_time_is_left_to_the_receiver_is_a_note() {
+fn a_missing_event_time_is_a_note_if_the_observed_time_is_set() {
     let judged = |observed: &str| {
         let report = report(|observations| {
             let change = |record: &mut Value| {
@@ -121,7 +121,7 @@ fn that_the_time_is_left_to_the_receiver_is_a_note() {
             };
             take(observations, Content::Logs, &logs("shop", "shop", vec![record(1, change)]));
         });
-        told(&report)
+        texts(&report)
     };
     let text = "1 of 1 log record has only an observed time: the official tracing appender does not set the event time";
     assert_eq!(judged("1700000000000000001"), [("LB095", Severity::Note, text.to_owned())]);
@@ -130,7 +130,7 @@ fn that_the_time_is_left_to_the_receiver_is_a_note() {
 }
 
 #[test]
-fn a_service_without_a_name_is_told() {
+fn a_missing_service_name_is_found() {
     for (service, expected) in [("", &["LB096"][..]), ("unknown_service:shop", &["LB096"]), ("shop", &[])] {
         let report =
             report(|observations| take(observations, Content::Logs, &logs(service, "shop", vec![record(1, |_| {})])));
@@ -139,7 +139,7 @@ fn a_service_without_a_name_is_told() {
 }
 
 #[test]
-fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
+fn a_feedback_loop_is_found_if_most_records_are_from_clients() {
     let of = |clients: usize, own: usize| {
         codes(&report(|observations| {
             take(
@@ -155,7 +155,7 @@ fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
         }))
     };
     assert_eq!(of(30, 10), ["LB099"]);
-    // Much of something else, little of them, or little at all.
+    // Mostly other records, only other records, or too few records.
     assert_eq!([of(30, 40), of(0, 40), of(15, 1)], [const { Vec::<&str>::new() }; 3]);
 }
 
@@ -174,7 +174,7 @@ fn reply(kind: Option<&'static Kind>, text: &str, rejected: u64) -> UpstreamRepl
     }
 }
 
-/// An account of requests that were forwarded, each with its response.
+/// A report of requests that were forwarded, each with its response.
 fn forwarded(requests: &[(Content, Value, UpstreamReply)]) -> RunReport {
     let mut report = report(|observations| {
         for (content, request, reply) in requests {
@@ -186,7 +186,7 @@ fn forwarded(requests: &[(Content, Value, UpstreamReply)]) -> RunReport {
     report
 }
 
-fn told(report: &RunReport) -> Vec<(&'static str, Severity, String)> {
+fn texts(report: &RunReport) -> Vec<(&'static str, Severity, String)> {
     let found = find(report, &RunContext::default());
     found.into_iter().map(|found| (found.code, found.severity, found.text)).collect()
 }
@@ -196,25 +196,25 @@ fn some_logs(numbers: std::ops::Range<usize>) -> Value {
 }
 
 #[test]
-fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
+fn each_failure_of_the_endpoint_keeps_its_kind() {
     for kind in [&kind::CANNOT_DELIVER, &kind::REFUSED, &kind::UNCONFIRMED] {
         let report = forwarded(&[
             (Content::Logs, some_logs(0..1), reply(Some(kind), "no", 0)),
             (Content::Logs, some_logs(1..3), reply(None, "200 accepted", 0)),
         ]);
         let text = "http://up did not accept 1 of 3 log records (no)".to_owned();
-        assert_eq!(told(&report), [(kind.code, Severity::Error, text)]);
+        assert_eq!(texts(&report), [(kind.code, Severity::Error, text)]);
         assert_eq!(totals(&report), "3 log records sent by the program, 2 log records accepted by the endpoint");
     }
     let healthy = forwarded(&[(Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0))]);
     assert_eq!(
-        (told(&healthy), totals(&healthy).as_str()),
+        (texts(&healthy), totals(&healthy).as_str()),
         (vec![], "1 log record sent by the program, all accepted by the endpoint")
     );
 }
 
 #[test]
-fn what_is_sent_again_is_counted_once() {
+fn a_retried_request_is_counted_once() {
     let refused = || reply(Some(&kind::CANNOT_DELIVER), "connection refused", 0);
     let dead = forwarded(&[
         (Content::Logs, some_logs(0..1), refused()),
@@ -223,56 +223,59 @@ fn what_is_sent_again_is_counted_once() {
         (Content::Logs, some_logs(0..1), refused()),
     ]);
     let text = "http://up accepted none of 1 log record and 1 span (connection refused, 4 times)".to_owned();
-    assert_eq!(told(&dead), [("LB081", Severity::Error, text)]);
+    assert_eq!(texts(&dead), [("LB081", Severity::Error, text)]);
     assert_eq!(totals(&dead), "1 log record and 1 span sent by the program, none accepted by the endpoint");
-    // It is taken in the end.
+    // The last attempt is accepted.
     let late = forwarded(&[
         (Content::Logs, some_logs(0..2), refused()),
         (Content::Logs, some_logs(0..2), refused()),
         (Content::Logs, some_logs(0..2), reply(None, "200 accepted", 0)),
     ]);
     let text = "http://up accepted everything, but only after retries (connection refused, 2 times)".to_owned();
-    assert_eq!(told(&late), [("LB081", Severity::Note, text)]);
+    assert_eq!(texts(&late), [("LB081", Severity::Note, text)]);
     assert_eq!(totals(&late), "2 log records sent by the program, all accepted by the endpoint");
     let empty = forwarded(&[(Content::Logs, json!({}), refused()), (Content::Logs, json!({}), refused())]);
     let text = "http://up did not accept empty requests (connection refused, 2 times)".to_owned();
-    assert!(told(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", told(&empty));
+    assert!(texts(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", texts(&empty));
     let scope = &late.observations.services["shop"]["shop"];
     assert_eq!((scope.accepted.total(), scope.refused.total()), (2, 0));
-    // What was taken and comes again is there twice.
+    // An accepted request that arrives again is a duplicate.
     let twice = forwarded(&[
         (Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0)),
         (Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0)),
     ]);
-    assert_eq!(told(&twice).first().map(|found| found.0), Some("LB098"));
+    assert_eq!(texts(&twice).first().map(|found| found.0), Some("LB098"));
 }
 
 #[test]
-fn what_language_it_is_written_in_is_known_of_what_was_refused_too() {
+fn the_language_is_known_from_refused_records_too() {
     let mut request = some_logs(0..1);
     request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = json!(17);
     let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
     attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": "rust"}}));
     let report = forwarded(&[(Content::Logs, request, reply(Some(&kind::REFUSED), "no", 0))]);
     let text = "the only log record that arrived is ERROR: RUST_LOG is not set, which means WARN".to_owned();
-    assert!(told(&report).contains(&("LB092", Severity::Note, text)), "{:?}", told(&report));
+    assert!(texts(&report).contains(&("LB092", Severity::Note, text)), "{:?}", texts(&report));
 }
 
 #[test]
-fn what_is_rejected_in_part_is_subtracted() {
-    let said = "partial success: 2 rejected: \"too old\"";
-    let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), reply(Some(&kind::REFUSED), said, 2))]);
+fn partial_rejections_are_subtracted() {
+    let response = "partial success: 2 rejected: \"too old\"";
+    let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), reply(Some(&kind::REFUSED), response, 2))]);
     let some = part(5);
-    let text = format!("http://up did not accept 2 of 5 log records ({said})");
-    assert_eq!(told(&some), [("LB082", Severity::Error, text)]);
+    let text = format!("http://up did not accept 2 of 5 log records ({response})");
+    assert_eq!(texts(&some), [("LB082", Severity::Error, text)]);
     assert_eq!(
         flows(&some).iter().map(|flow| (&flow.outcome, flow.records)).collect::<Vec<_>>(),
         [(&RecordOutcome::Partly, 5)]
     );
     assert_eq!(some.rejected_in_part(), 2);
-    // All of it: nothing was taken.
+    // The endpoint rejects all records.
     let all = part(2);
-    assert_eq!(told(&all), [("LB082", Severity::Error, format!("http://up accepted none of 2 log records ({said})"))]);
+    assert_eq!(
+        texts(&all),
+        [("LB082", Severity::Error, format!("http://up accepted none of 2 log records ({response})"))]
+    );
     assert_eq!(
         (&flows(&all)[0].outcome, all.rejected_in_part()),
         (&RecordOutcome::Refused("by the endpoint".to_owned()), 0)
@@ -280,9 +283,9 @@ fn what_is_rejected_in_part_is_subtracted() {
 }
 
 #[test]
-fn what_could_not_be_read_is_told() {
+fn invalid_requests_are_found() {
     let judged = |what: &str| {
-        told(&report(|observations| {
+        texts(&report(|observations| {
             take(observations, Content::Logs, &some_logs(0..1));
             observations.tally.malformed(what);
         }))
@@ -293,12 +296,12 @@ fn what_could_not_be_read_is_told() {
         let text = format!("1 request was invalid, and a collector would refuse it: {what}");
         assert_eq!(judged(what), [(code, Severity::Warning, text)]);
     }
-    // A connection that broke is the end of a program, as often as not.
+    // Programs often end by breaking a connection.
     assert_eq!(judged("request cut short: connection reset"), []);
 }
 
 #[test]
-fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
+fn only_severe_records_are_a_warning_unless_the_filter_asks_for_them() {
     let severe = |number: usize, language: &str| {
         report(|observations| {
             let severe =
@@ -309,27 +312,27 @@ fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
             take(observations, Content::Logs, &request);
         })
     };
-    let said = |report: &RunReport, rust_log: Option<&str>| {
+    let found = |report: &RunReport, rust_log: Option<&str>| {
         let context = RunContext { rust_log: rust_log.map(str::to_owned), ..RunContext::default() };
         let found = find(report, &context);
         found.into_iter().map(|finding| (finding.severity, finding.text)).collect::<Vec<_>>()
     };
     let all_are = |why: &str| format!("all 20 log records that arrived are ERROR or above: {why}");
     let rust = severe(20, "rust");
-    assert_eq!(said(&rust, None), [(Severity::Warning, all_are("RUST_LOG is not set, which means WARN"))]);
-    assert_eq!(said(&rust, Some("error")), [(Severity::Note, all_are("RUST_LOG=error"))]);
-    assert_eq!(said(&severe(20, "python"), None), [(Severity::Note, all_are("WARN is a common default"))]);
-    assert_eq!(said(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
+    assert_eq!(found(&rust, None), [(Severity::Warning, all_are("RUST_LOG is not set, which means WARN"))]);
+    assert_eq!(found(&rust, Some("error")), [(Severity::Note, all_are("RUST_LOG=error"))]);
+    assert_eq!(found(&severe(20, "python"), None), [(Severity::Note, all_are("WARN is a common default"))]);
+    assert_eq!(found(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
     let mut cut = severe(1, "rust");
     cut.programs.push(ProgramReport { below: 7, ..ProgramReport::default() });
     let text = "the only log record that arrived is ERROR: 7 records were below their level".to_owned();
-    assert_eq!(said(&cut, None), [(Severity::Warning, text)]);
+    assert_eq!(found(&cut, None), [(Severity::Warning, text)]);
     let why = "RUST_LOG=info lets more pass, so nothing else is logged, or another setting stops it";
-    assert_eq!(said(&rust, Some("info")), [(Severity::Note, all_are(why))]);
+    assert_eq!(found(&rust, Some("info")), [(Severity::Note, all_are(why))]);
 }
 
 #[test]
-fn the_level_that_stopped_records_is_named_and_no_other() {
+fn the_level_that_stopped_records_is_named() {
     let mut severe = report(|observations| {
         let severe = |number| record(number, |record| record["severityNumber"] = json!(17));
         take(observations, Content::Logs, &logs("shop", "shop", vec![severe(1)]));
@@ -351,15 +354,15 @@ fn the_level_that_stopped_records_is_named_and_no_other() {
     let [found] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((found.code, found.help.as_deref()), ("LB092", Some("LOGBRIDGE_OTLP_LEVEL=info")));
     assert!(found.text.ends_with("3 records were below their level, most of them by LOGBRIDGE_OTLP_LEVEL: error"));
-    // The same where nothing arrived at all.
+    // The same if nothing arrived at all.
     let mut silent = report(|_| {});
     silent.programs.push(program);
     assert!(why(silent, &context).ends_with("by LOGBRIDGE_OTLP_LEVEL: error | LOGBRIDGE_OTLP_LEVEL=info"));
 }
 
 #[test]
-fn what_the_console_left_out_is_counted_once() {
-    let mut told = report(|observations| take(observations, Content::Logs, &some_logs(0..4)));
+fn records_filtered_by_the_console_are_counted_once() {
+    let mut run = report(|observations| take(observations, Content::Logs, &some_logs(0..4)));
     let cut = |stage: &str, records: u64| StoppedRecords {
         stage: stage.to_owned(),
         target: "shop".to_owned(),
@@ -368,13 +371,13 @@ fn what_the_console_left_out_is_counted_once() {
         ..StoppedRecords::default()
     };
     let filtered = vec![cut("console", 4), cut("module stage", 2)];
-    told.programs.push(ProgramReport { offered: 6, below: 2, filtered, ..ProgramReport::default() });
-    let flows: Vec<(RecordOutcome, u64)> = flows(&told).into_iter().map(|flow| (flow.outcome, flow.records)).collect();
+    run.programs.push(ProgramReport { offered: 6, below: 2, filtered, ..ProgramReport::default() });
+    let flows: Vec<(RecordOutcome, u64)> = flows(&run).into_iter().map(|flow| (flow.outcome, flow.records)).collect();
     assert_eq!(flows, [(RecordOutcome::Arrived, 4), (RecordOutcome::Below, 2)], "as many as were offered");
 }
 
 #[test]
-fn requests_that_nobody_understands_are_told() {
+fn unknown_keys_are_found() {
     let remark = "request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`";
     let silent = report(|observations| observations.tally.remark(remark));
     assert!(why(silent, &RunContext::default()).contains(remark));
@@ -384,10 +387,10 @@ fn requests_that_nobody_understands_are_told() {
         observations.tally.remark("request without records");
     });
     let text = format!("1 request was not fully understood: {remark}");
-    assert_eq!(told(&beside), [("LB074", Severity::Warning, text)]);
+    assert_eq!(texts(&beside), [("LB074", Severity::Warning, text)]);
 }
 
-/// The text and the help where nothing arrived.
+/// The text and the help of the only finding, LB091.
 fn why(report: RunReport, context: &RunContext) -> String {
     let found = find(&report, context);
     assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["LB091"]);
@@ -395,7 +398,7 @@ fn why(report: RunReport, context: &RunContext) -> String {
 }
 
 #[test]
-fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
+fn nothing_arrived_names_the_most_likely_reason() {
     let plain = RunContext::default();
     let with = |program: ProgramReport| {
         let mut report = report(|_| {});
@@ -435,21 +438,21 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
             .contains("the program uses logbridge, but no record was offered to it")
     );
     let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
-    let said = why(ended(killed), &plain);
+    let found = why(ended(killed), &plain);
     assert!(
-        said.contains("the program was killed by SIGKILL")
-            && !said.contains("FLUSH_ON_SIGNALS")
-            && !said.contains("RUST_LOG"),
-        "{said}"
+        found.contains("the program was killed by SIGKILL")
+            && !found.contains("FLUSH_ON_SIGNALS")
+            && !found.contains("RUST_LOG"),
+        "{found}"
     );
     let asked = Ended { signal: Some(15), took: Duration::from_secs(60), code: None };
-    let said = why(ended(asked), &plain);
-    assert!(said.contains("logbridge flushes on SIGTERM if LOGBRIDGE_FLUSH_ON_SIGNALS=true is set"), "{said}");
+    let found = why(ended(asked), &plain);
+    assert!(found.contains("logbridge flushes on SIGTERM if LOGBRIDGE_FLUSH_ON_SIGNALS=true is set"), "{found}");
     let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
-    let said = why(ended(soon), &plain);
+    let found = why(ended(soon), &plain);
     assert!(
-        said.contains("the program ended after 1.2 s") && said.ends_with("RUST_LOG=info, which is not set"),
-        "{said}"
+        found.contains("the program ended after 1.2 s") && found.ends_with("RUST_LOG=info, which is not set"),
+        "{found}"
     );
     for (filter, passing) in [
         ("off", "nothing"),
@@ -460,7 +463,7 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
         let filtered = RunContext { rust_log: Some(filter.to_owned()), ..plain.clone() };
         let expected = format!("RUST_LOG={filter} lets {passing} pass | try RUST_LOG=info logbridge run -- …");
         assert!(why(report(|_| {}), &filtered).contains(&expected), "{filter}");
-        // Also of a program that would say it itself, had it been asked to count.
+        // Also if the program has a report without counts.
         assert!(why(with(ProgramReport::default()), &filtered).contains(&expected), "{filter}");
     }
     for filter in ["info", "error,shop=info", "shop", ""] {
@@ -473,7 +476,7 @@ fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
 }
 
 #[test]
-fn that_spans_came_and_no_records_is_told() {
+fn spans_without_log_records_are_found() {
     let spans = report(|observations| take(observations, Content::Traces, &span(TRACE)));
     let found = find(&spans, &RunContext::default());
     assert_eq!((found.len(), found[0].code, found[0].severity), (1, "LB091", Severity::Warning));

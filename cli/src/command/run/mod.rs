@@ -55,8 +55,8 @@ const MAX_WAIT: Duration = Duration::from_secs(12);
 /// Run a program and report what happened to its telemetry
 ///
 /// The program's OTEL_EXPORTER_OTLP_ENDPOINT is set to this command. If the environment named an endpoint, requests are
-/// forwarded to it unchanged, with the program's headers, and its responses are returned. The program keeps the standard
-/// streams of this command, and signals are forwarded to it.
+/// forwarded to it unchanged, with the program's headers, and its responses are returned. The program keeps the
+/// standard streams of this command, and signals are forwarded to it.
 ///
 /// After the program ends, a report is printed on stderr: what arrived by service, scope and level, invalid requests,
 /// responses of the endpoint, and findings. Programs with logbridge add the outcome of every record. `logbridge explain

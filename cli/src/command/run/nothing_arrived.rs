@@ -113,7 +113,7 @@ fn with_logbridge(programs: &[ProgramReport], context: &RunContext) -> Reason {
         return by_filter(context).unwrap_or_else(|| {
             Reason::new(
                 "the program uses logbridge, but no record was offered to it",
-                "check with RUST_LOG=debug whether the program logs at all, and call `logbridge::init()` first in `main`",
+                "check with RUST_LOG=debug whether it logs at all, and call `logbridge::init()` first in `main`",
             )
         });
     }

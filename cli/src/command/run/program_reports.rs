@@ -1,6 +1,6 @@
 //! Reports of programs with logbridge: `report-PID.json`, written when they end.
 //!
-//! Constraint: a report is untrusted. It may be from another version, truncated, or forged. Unreadable values are ignored.
+//! Constraint: a report is untrusted. It may be from another version, truncated, or forged. Invalid values are ignored.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read as _};
@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 8 << 20;
 /// A reason and its number of records.
 pub(super) type ReasonCount = (String, u64);
 
-/// The account of one program.
+/// The report of one program with logbridge.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProgramReport {
     pub(super) pid: u64,

@@ -49,7 +49,7 @@ pub(super) fn render(timeline: &Timeline) -> Markup {
 
 /// Renders horizontal lines with their numbers.
 fn grid(max: u64) -> Markup {
-    // An odd maximum has no line in the middle, but at the nearest whole number below. One record has no such line.
+    // The middle line is at half of the maximum, rounded down. A maximum of one has no middle line.
     let half = max / 2;
     let middle = (half > 0).then_some((HEIGHT * (1.0 - half as f64 / max as f64), half));
     html! {
