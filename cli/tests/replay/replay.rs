@@ -39,7 +39,7 @@ pub(crate) const GROUP: Group = Group {
     scenarios: named![log_and_wait],
 };
 
-/// Logs so many records, and lives on.
+/// Logs the given number of records and keeps running.
 fn log_and_wait(arguments: &[String]) {
     logbridge::init();
     for number in 0..arguments[0].parse::<u32>().expect("a number") {
@@ -48,7 +48,7 @@ fn log_and_wait(arguments: &[String]) {
     wait_for_runner();
 }
 
-/// Leaves so many records, as a process of that service that could not deliver them in time.
+/// Runs a process that cannot deliver its records, so that they stay in the spool.
 fn leave(folder: &Folder, service: &str, records: u32) {
     let nowhere = dead_end();
     let child = Child::new("log_some").arg(records.to_string()).towards(&nowhere.url);
@@ -64,7 +64,7 @@ fn replay_to(folder: &Folder, receiver: &Receiver) -> Child {
     replay(folder).arg("--endpoint").arg(receiver.endpoint())
 }
 
-/// A number for the bytes and the time of change of each file.
+/// Returns a hash of the bytes and modification time of each file.
 fn contents(folder: &Folder) -> BTreeMap<String, u64> {
     let number = |name: &String| {
         let path = Path::new(&folder.spool()).join(name);
@@ -76,8 +76,7 @@ fn contents(folder: &Folder) -> BTreeMap<String, u64> {
     folder.files().into_iter().map(|name| (name.clone(), number(&name))).collect()
 }
 
-/// What counts in the files that hold records: those that are only ready for some may go, and so may what is behind the
-/// frames that are committed.
+/// Returns the committed frames of the files with records. Empty files, and bytes after the committed frames, may change.
 fn held(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
     let held = |path: PathBuf| {
         let mut bytes = fs::read(&path).expect("a file");
@@ -90,7 +89,7 @@ fn held(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
     segments(folder).into_iter().map(held).collect()
 }
 
-/// The segments that hold records, oldest first.
+/// Returns the segments with records, oldest first.
 fn segments(folder: &Folder) -> Vec<PathBuf> {
     let files = folder.files().into_iter().filter(|name| name.ends_with(".seg"));
     let files = files.map(|name| Path::new(&folder.spool()).join(name));
@@ -103,7 +102,7 @@ fn change(path: &Path, at: usize, byte: impl FnOnce(u8) -> u8) {
     fs::write(path, bytes).expect("it can be written");
 }
 
-/// Nothing that is written to no terminal has a colour or moves a cursor.
+/// Checks that output to a pipe has no colours and moves no cursor.
 #[track_caller]
 fn plain(finished: Finished) -> Finished {
     assert!(!finished.stdout.contains('\u{1b}') && !finished.stderr.contains('\u{1b}'), "{finished}");
@@ -129,7 +128,7 @@ fn what_a_killed_process_left_is_sent_under_its_own_resource() {
     let done = plain(replay_to(&folder, &receiver).env("OTEL_SERVICE_NAME", "command").run().success());
     let done = done.said("sending about ").said(" of 2 exited processes to ");
     let logs = receiver.logs();
-    // A thread may have been killed between its record and telling of it.
+    // A thread may have been killed between its record and its report of it.
     assert!((told + 100..=told + 102).contains(&(logs.len() as u32)), "{told} were told, {} came: {done}", logs.len());
     let sent = format!("sent       {} records in ", logs.len());
     assert!(done.stdout.replace(',', "").contains(&sent), "{sent}: {done}");
@@ -164,7 +163,7 @@ fn a_look_changes_nothing() {
     assert_eq!(receiver.requests().len(), 0);
 }
 
-/// Starts a process that holds so many records, and waits until they are in its spool.
+/// Starts a process with the given number of records and waits until they are in its spool.
 fn start_living(folder: &Folder, url: &str, records: u32) -> Running {
     let child = Child::new("log_and_wait").arg(records.to_string()).towards(url);
     let child = child.env("LOGBRIDGE_SPOOL_DIR", folder.spool()).env("LOGBRIDGE_CONSOLE", "off").start();
@@ -186,7 +185,7 @@ fn start_living(folder: &Folder, url: &str, records: u32) -> Running {
 fn a_live_process_keeps_what_it_has() {
     let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
     let mut living = start_living(&folder, &nowhere.url, 10);
-    // It looks for what dead processes leave, too: not while it is stopped.
+    // Stopped, because a running process would send the records of others itself.
     living.signal(libc::SIGSTOP);
     let before = contents(&folder);
     leave(&folder, "dead", 5);
@@ -211,7 +210,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     let files = segments(&folder);
     let bytes = fs::read(&files[0]).expect("a file");
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
-    // The last byte of the last record, and a head.
+    // Damage the last byte of a record, and a header.
     change(&files[0], word(12) + word(64) - 1, |byte| byte ^ 1);
     change(&files[1], 24, |byte| byte ^ 1);
     let seen = printed(replay(&folder).arg("--dry-run").run().code(1), "1 record is damaged\n");
@@ -224,7 +223,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     assert_eq!(receiver.logs().len(), 20, "{done}");
     let left = folder.files();
     assert_eq!((left.len(), left.iter().filter(|name| name.ends_with(".seg.damaged")).count()), (2, 2), "{left:?}");
-    // The next time they are nothing new.
+    // The next replay does not report them again.
     let seen = printed(replay(&folder).arg("--dry-run").run().success(), "damaged and set aside earlier");
     drop(seen);
     replay_to(&folder, &receiver).run().success();
@@ -328,7 +327,7 @@ fn interrupted_it_leaves_everything_where_it_is() {
     let done = running.finish().code(1).within(SLACK).said("error: interrupted\n");
     printed(done, "left       7 records of process ");
     assert_eq!(held(&folder), before);
-    // And they belong to nobody.
+    // No process owns them.
     receiver.answer_always(Answer::Ok);
     replay_to(&folder, &receiver).run().success();
     assert_eq!((receiver.logs().len(), folder.files()), (7, Vec::new()));

@@ -55,8 +55,8 @@ Fault plans:
 /// Receive OTLP on this machine and print logs, spans and metrics
 ///
 /// Each item is printed on stdout in one line. Invalid requests, responses of the --forward endpoint and a final
-/// summary are printed on stderr. Both ports accept OTLP/HTTP (protobuf and JSON) and OTLP/gRPC. Nothing is stored, so the
-/// command can run for days.
+/// summary are printed on stderr. Both ports accept OTLP/HTTP (protobuf and JSON) and OTLP/gRPC. Nothing is stored, so
+/// the command can run for days.
 ///
 /// Invalid requests get the response that a collector would send. Other requests are accepted, forwarded unchanged with
 /// --forward, or answered according to --fault.

@@ -80,7 +80,7 @@ pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> Stri
         unusable.extend(run.trouble.iter().map(|(path, trouble)| file_problem(path, trouble)));
     }
     unusable.extend(survey.set_aside.iter().map(|path| {
-        format!("{}: damaged and set aside earlier; delete it if nobody needs to examine it", path.display())
+        format!("{}: damaged and set aside earlier; delete it unless you want to examine it", path.display())
     }));
     for (heading, style, lines) in [("skipped", Style::Bold, skipped), ("cannot be sent", Style::Warning, unusable)] {
         if !lines.is_empty() {
