@@ -8,10 +8,11 @@ pub mod clock {
 }
 
 pub mod config {
-    pub use crate::config::{Compression, Otlp, Protocol};
     pub use crate::config::{
-        Config, Delivery, Endpoint, Environment, HIDDEN, Route, Secrets, Setting, Settings, Source, redact_url,
+        BuilderSettings, Config, Endpoint, Environment, LogDelivery, MASK, Route, Secrets, Setting, SettingSource,
+        redact_url,
     };
+    pub use crate::config::{Compression, Otlp, Protocol};
 }
 
 pub mod diagnose {
@@ -37,11 +38,11 @@ pub mod levels {
 }
 
 pub mod notice {
-    pub use crate::notice::{divert, history, say};
+    pub use crate::notice::{emit, history, redirect};
 }
 
 pub mod os {
-    pub use crate::os::{is_in_foreground, is_running, open_named, pass_signal};
+    pub use crate::os::{is_in_foreground, is_running, open_named, send_signal};
 }
 
 pub mod otlp {

@@ -64,7 +64,7 @@ pub(crate) struct TraceIds {
 
 /// Where an attribute lies in the buffer.
 #[derive(Clone, Copy, Debug)]
-struct Placed {
+struct OnceBox {
     start: usize,
     end: usize,
     key: (usize, usize),
@@ -75,7 +75,7 @@ struct Placed {
 pub(crate) struct Scratch {
     /// The record as it is being written.
     pub(crate) buf: Vec<u8>,
-    placed: Vec<Placed>,
+    placed: Vec<OnceBox>,
     /// The keys of a record with many of them; empty below [`MANY`].
     keys: HashSet<Box<[u8]>>,
     /// How many values of the record were cut because they nest too deep.
@@ -267,7 +267,7 @@ impl<'a> RecordWriter<'a> {
     }
 
     /// Writes one `KeyValue`; takes it back where it has no value.
-    fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<Placed> {
+    fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<OnceBox> {
         let Scratch { buf, too_deep, .. } = &mut *self.scratch;
         let start = buf.len();
         let pair = begin(buf, tag(fields::ATTRIBUTES, WireType::Length));
@@ -284,10 +284,10 @@ impl<'a> RecordWriter<'a> {
         let before_move = buf.len();
         end(buf, pair);
         let key_end = key_end + (buf.len() - before_move);
-        Some(Placed { start, end: buf.len(), key: (key_end - key.len(), key_end) })
+        Some(OnceBox { start, end: buf.len(), key: (key_end - key.len(), key_end) })
     }
 
-    fn place(&mut self, mut new: Placed) {
+    fn place(&mut self, mut new: OnceBox) {
         let key = self.scratch.buf.get(new.key.0..new.key.1).unwrap_or_default();
         if let Some(old) = self.earlier(key) {
             // The last value counts: the earlier attribute is cut out and what lies behind it moves up.
@@ -327,7 +327,7 @@ impl<'a> RecordWriter<'a> {
     }
 }
 
-impl Placed {
+impl OnceBox {
     fn shift_down(&mut self, by: usize) {
         self.start -= by;
         self.end -= by;

@@ -126,7 +126,7 @@ pub(super) fn table(rows: &[Vec<String>], left_aligned: usize) -> String {
 
 /// Prints the notices of the library above the progress bar from now on.
 pub(super) fn divert_notices() {
-    notice::divert(|lines| {
+    notice::redirect(|lines| {
         let lines = for_the_command(lines.strip_prefix("logbridge: ").unwrap_or(lines));
         let styles = [("error", Style::Error), ("warning", Style::Warning), ("note", Style::Bold)];
         let painted = styles.into_iter().find_map(|(word, style)| {

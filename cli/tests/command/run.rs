@@ -652,7 +652,7 @@ fn a_pipe_instead_of_a_report_does_not_block() {
     run.env("LOGBRIDGE_REPORT", pipe);
     let ended = ends_by_itself(run);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let nobody = "it is a pipe or a socket that nobody reads";
+    let nobody = "it is a pipe or a socket without a reader";
     assert!(ended.stderr.contains(&format!("cannot copy the report there: {nobody}")), "{}", ended.stderr);
     // A pipe in --report.
     let ended = ends_by_itself(logbridge(&["--report", pipe], &["echo", "started"]));

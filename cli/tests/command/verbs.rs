@@ -38,7 +38,7 @@ fn a_filtered_record_is_explained_with_the_directive_and_the_change() {
              ^^^^^^^^^^ decides
              change:  add hyper::proto=info to RUST_LOG
                  or:  in code: Builder::filter_module("hyper::proto", LevelFilter::Info)
-                 or:  while it runs: bridge.levels().set("hyper::proto", LevelFilter::Info)
+                 or:  at run time: bridge.levels().set("hyper::proto", LevelFilter::Info)
   it is filtered
 "#;
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), (expected, "", Some(1)));
@@ -53,7 +53,7 @@ fn a_passing_record_is_explained_with_the_mistakes_in_the_filter() {
         ^^^^ decides
   it passes
 
-error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+error[LB001]: RUST_LOG: `wran` is not a level: `hyper=wran` is ignored
   info,hyper=wran
              ^^^^
   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`
@@ -64,7 +64,7 @@ error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
 #[test]
 fn an_unset_root_level_is_reported() {
     let ended = explain("", "shop", "info");
-    assert!(ended.stdout.contains("not set by anything: at the root, NOTSET means WARN"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not set: at the root, NOTSET means WARN"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(1));
     let ended = explain("shop=debug/paid", "shop::db", "debug");
     assert!(ended.stdout.contains("  it passes if its text matches `paid`\n"), "{}", ended.stdout);
@@ -105,7 +105,7 @@ fn incorrect_usage_exits_with_2() {
         (&["replay", directory, "--timeout", "soon"], "expected a duration such as 500ms, 30s or 5m"),
         (&["replay", directory, "--timeout", "5h"], "unknown unit `h`"),
         (&["replay", directory, "--timeout", "5"], "missing unit: write 5s for seconds or 5ms for milliseconds"),
-        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint cannot be used: `nope` is no URL"),
+        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint is invalid: `nope` is not a URL"),
         (&["reply", directory], "replay"),
     ] {
         let ended = run(logbridge(arguments));
@@ -178,7 +178,7 @@ fn doctor_exits_according_to_its_findings() {
     command.env("RUST_LOG", "shop=inof");
     let ill = run(command);
     assert_eq!(ill.code, Some(1));
-    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is no level"), "{}", ill.stdout);
+    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is not a level"), "{}", ill.stdout);
     assert!(ill.stdout.contains("1 error") && ill.stdout.contains("`logbridge explain LB001`"), "{}", ill.stdout);
     // A note alone is not a failure.
     let mut command = doctor(&["environment"]);
@@ -211,7 +211,7 @@ fn doctor_reports_incorrect_usage() {
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),
         (&["--manifest-path", manifest, "--features", "nosuch"], "help: available features: default, grpc"),
         (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
-        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is no URL"),
+        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is not a URL"),
         (&["nosuch"], "invalid value 'nosuch'"),
         (&["--release", "--profile", "dev"], "cannot be used with"),
     ] {

@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
 use crate::command::exit_status::CommandError;
-use logbridge::internals::config::{Environment, Otlp, Protocol, Secrets, Settings};
+use logbridge::internals::config::{BuilderSettings, Environment, Otlp, Protocol, Secrets};
 use logbridge::internals::finding::{Kind, kind};
 use logbridge::internals::transport::{CauseKind, Outcome, Relay, Relayed};
 use logbridge_receiver::internals::{Content, Ending, Exchange, Reply, WholeBody};
@@ -80,9 +80,9 @@ impl Upstream {
         let relay = |(content, url): &(Content, String)| {
             // Forwarded requests keep their own protocol, so only the URL of this setting is used.
             let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
-            let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+            let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
             let config = settings.resolve(environment).map_err(|error| {
-                let text = error.to_string().replacen("the OTLP endpoint given in code", origin, 1);
+                let text = error.to_string().replacen("the OTLP endpoint set in code", origin, 1);
                 CommandError::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
             })?;
             let reason = config.otlp.off_because.unwrap_or("the destination is off");
@@ -152,7 +152,7 @@ impl Upstream {
                 }
             }
         };
-        secrets.hide(&mut reply.text);
+        secrets.mask(&mut reply.text);
         Some(reply)
     }
 

@@ -14,7 +14,7 @@ use self::summary::Summary;
 use super::arguments::duration;
 use super::exit_status::{CommandError, ExitStatus};
 use super::terminal::{Progress, divert_notices, eprint, error, json, print, sanitize};
-use logbridge::internals::config::{Delivery, Environment, Otlp, Settings, Source};
+use logbridge::internals::config::{BuilderSettings, Environment, LogDelivery, Otlp, SettingSource};
 use logbridge::internals::finding::Finding;
 use logbridge::internals::notice;
 use logbridge::internals::outbox::survey::{Depth, Survey, survey};
@@ -59,7 +59,7 @@ pub(crate) struct Replay {
 
 /// The endpoint for the records.
 struct Target {
-    delivery: Delivery,
+    delivery: LogDelivery,
     endpoint: String,
     is_default: bool,
 }
@@ -137,14 +137,14 @@ impl Replay {
             // Without an explicit `Otlp`, the destination would be off if no variable names an endpoint.
             None => Otlp::from_env(),
         };
-        let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+        let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
         let config = settings.resolve(environment).map_err(|error| {
             // The library knows the option only as a value from code.
-            let text = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let text = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             CommandError::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
         })?;
         for notice in config.findings.iter().filter_map(Finding::notice) {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
         let reason = config.otlp.off_because.unwrap_or("the destination is off");
         let Some(delivery) = config.otlp.delivery else {
@@ -155,7 +155,7 @@ impl Replay {
         };
         let source = config.settings.iter().find(|setting| setting.name == "logs endpoint").map(|found| found.source);
         let endpoint = delivery.route.endpoint.to_string();
-        Ok(Target { delivery, endpoint, is_default: source == Some(Source::BuiltIn) })
+        Ok(Target { delivery, endpoint, is_default: source == Some(SettingSource::BuiltIn) })
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn wait(mut child: Child, mut signals: Signals, since: Instant)
             // The terminal sends these signals to the whole process group, so the program has received them already.
             let is_from_terminal = Signals::FROM_TERMINAL.contains(&signal) && os::is_in_foreground();
             if let Some(pid) = pid.filter(|_| !is_from_terminal) {
-                let _may_have_ended = os::pass_signal(pid, signal);
+                let _may_have_ended = os::send_signal(pid, signal);
             }
         }
         ended.as_mut().poll(context)

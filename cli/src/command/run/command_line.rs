@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use logbridge::internals::config::{HIDDEN, redact_url};
+use logbridge::internals::config::{MASK, redact_url};
 
 /// Words in the names of secrets.
 const SECRET_WORDS: [&str; 8] =
@@ -23,7 +23,7 @@ pub(super) fn without_secrets(words: &[OsString]) -> String {
         let is_secret = expects_secret && !word.starts_with("--");
         let masked = if is_secret {
             expects_secret = false;
-            HIDDEN.to_owned()
+            MASK.to_owned()
         } else {
             let masked;
             (masked, expects_secret) = match word.contains(char::is_whitespace) {
@@ -33,7 +33,7 @@ pub(super) fn without_secrets(words: &[OsString]) -> String {
             masked
         };
         let masked = match masked.split_once(':').filter(|_| expects_user) {
-            Some((user, _)) => format!("{user}:{HIDDEN}"),
+            Some((user, _)) => format!("{user}:{MASK}"),
             None => masked,
         };
         expects_user = USER_OPTIONS.contains(&word.as_ref());
@@ -62,13 +62,13 @@ fn mask_script(text: &str) -> String {
         let is_secret = expects && !is_scheme && !word.is_empty();
         let masked = if is_secret {
             expects = false;
-            HIDDEN.to_owned()
+            MASK.to_owned()
         } else {
             let (masked, next) = mask_word(word);
             expects = next || (expects && (is_scheme || word.is_empty()));
             masked
         };
-        if masked.ends_with(HIDDEN) {
+        if masked.ends_with(MASK) {
             let value = if is_secret { word } else { word.split_once(['=', ':']).map_or("", |(_, value)| value) };
             open = value.chars().next().filter(|first| ['\'', '"'].contains(first));
             open = open.filter(|quote| value.matches(*quote).count() == 1);
@@ -89,12 +89,12 @@ fn mask_word(word: &str) -> (String, bool) {
     }
     let is_pair = |(name, _): &(&str, &str)| is_secret(name) && !name.contains("://");
     if let Some((name, value)) = word.split_once('=').filter(is_pair) {
-        return (if value.is_empty() { word.to_owned() } else { format!("{name}={HIDDEN}") }, false);
+        return (if value.is_empty() { word.to_owned() } else { format!("{name}={MASK}") }, false);
     }
     if let Some((name, value)) = word.split_once(':').filter(is_pair) {
         // The value of `authorization:` is in the next word.
         let is_in_next = value.is_empty();
-        return (if is_in_next { word.to_owned() } else { format!("{name}:{HIDDEN}") }, is_in_next);
+        return (if is_in_next { word.to_owned() } else { format!("{name}:{MASK}") }, is_in_next);
     }
     if word.contains("://") {
         return (redact_url(word), false);
