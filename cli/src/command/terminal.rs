@@ -13,7 +13,7 @@ use logbridge::internals::notice;
 /// How often progress is printed if no bar can be shown.
 const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The progress bar on stderr, which [`eprint`] must not write into.
+/// The progress bar on stderr, which [`eprint()`] must not write into.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// A style for terminals.
@@ -26,7 +26,9 @@ pub(super) enum Style {
     Warning,
 }
 
-/// Wraps the text in the escape sequences of a style. [`print`] and [`eprint`] remove them from output without colours.
+/// Wraps the text in the escape sequences of a style.
+///
+/// [`print()`] and [`eprint()`] remove them if the output has no colours.
 pub(super) fn paint(style: Style, text: &str) -> String {
     let code = match style {
         Style::Bold => "1",
