@@ -56,13 +56,13 @@ fn stopped_records(programs: &[ProgramReport]) -> String {
     }
 }
 
-/// Suggests to change a text filter.
+/// Suggests changing a text filter.
 fn change_text_filter(by: &str) -> String {
     let setting = by.split_once(':').map_or(by, |(setting, _)| setting).trim();
     format!("change or remove the text filter after the `/` in {setting}")
 }
 
-/// Suggests to lower a level in the setting that decided.
+/// Suggests lowering the level in the setting that decided.
 fn lower_level(by: &str, stage: &str) -> String {
     let setting = by.split_once(':').map_or(by, |(setting, _)| setting).trim();
     let is_variable = |name: &str| {

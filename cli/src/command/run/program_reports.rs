@@ -12,7 +12,7 @@ use logbridge::internals::diagnose::{prepare_image_log, replace_file, write_in_p
 use logbridge::internals::levels::ON_TEXT;
 use logbridge::internals::os;
 
-/// Limits the reports that are read.
+/// Limits the number of reports that are read.
 const MAX_REPORTS: usize = 64;
 /// Limits the size of a report, which is usually some kilobytes.
 const MAX_BYTES: u64 = 8 << 20;

@@ -9,7 +9,7 @@ use crate::command::intake::LevelCounts;
 use crate::command::run::outcomes::{Flow, RecordOutcome, UNKNOWN};
 use crate::command::wording::plural;
 
-/// Limits the targets with a node of their own.
+/// Limits the number of targets with their own node.
 const MAX_TARGETS: usize = 14;
 
 /// Limits the rows of the table.
@@ -26,9 +26,9 @@ const MIN_HEIGHT: f64 = 120.0;
 const MAX_HEIGHT: f64 = 300.0;
 /// The height that a label needs.
 const LINE: f64 = 24.0;
-/// The least visible height of a band.
+/// The minimum height of a band, so that it stays visible.
 const MIN_BAND: f64 = 1.5;
-/// Limits the characters of a label.
+/// Limits the length of a label in characters.
 const MAX_LABEL: usize = 28;
 
 struct Node {
