@@ -1,16 +1,15 @@
-//! When to end.
+//! The signals that ask the command to shut down.
 
 use std::future::Future;
 use std::io;
 
-/// Ends when somebody presses ^C, or asks the process to end (SIGTERM). From the moment of this call neither ends it by
-/// itself.
+/// Returns a future that completes on SIGINT (^C) or SIGTERM. From this call on, they no longer end the process.
 ///
 /// # Errors
 ///
-/// Where that cannot be listened to.
+/// Returns an error if the signals cannot be received.
 #[cfg(unix)]
-pub(in crate::command) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+pub(in crate::command) fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(std::future::poll_fn(move |context| {
@@ -21,9 +20,9 @@ pub(in crate::command) fn asked_to_end() -> io::Result<impl Future<Output = ()>>
     }))
 }
 
-/// Ends when somebody presses ^C.
+/// Returns a future that completes on ^C.
 #[cfg(not(unix))]
-pub(in crate::command) fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+pub(in crate::command) fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await

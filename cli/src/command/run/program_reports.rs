@@ -1,7 +1,6 @@
-//! What programs with logbridge say of their records: `report-PID.json`, written when they end.
+//! Reports of programs with logbridge: `report-PID.json`, written when they end.
 //!
-//! Constraints: each may be of another version, cut short, or made by anybody; whatever of it can be read is read, and the
-//! rest is as if it were not there.
+//! Constraint: a report is untrusted. It may be from another version, truncated, or forged. Invalid values are ignored.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read as _};
@@ -13,32 +12,31 @@ use logbridge::internals::diagnose::{prepare_image_log, replace_file, write_in_p
 use logbridge::internals::levels::ON_TEXT;
 use logbridge::internals::os;
 
-/// More programs than anybody looks at.
-const MOST: usize = 64;
-/// A report is some kilobytes long.
-const LONGEST: u64 = 8 << 20;
+/// Limits the number of reports that are read.
+const MAX_REPORTS: usize = 64;
+/// Limits the size of a report, which is usually some kilobytes.
+const MAX_BYTES: u64 = 8 << 20;
 
-/// A number with what it is of.
-pub(super) type Counted = (String, u64);
+/// A reason and its number of records.
+pub(super) type ReasonCount = (String, u64);
 
-/// The account of one program.
+/// The report of one program with logbridge.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Program {
+pub(super) struct ProgramReport {
     pub(super) pid: u64,
     pub(super) service: String,
     pub(super) executable: String,
     pub(super) offered: u64,
     pub(super) below: u64,
-    pub(super) otlp: OtlpAccount,
-    pub(super) cuts: Vec<Cut>,
-    pub(super) dropped: Vec<Cut>,
-    pub(super) findings: Vec<Found>,
-    /// Notices in words.
+    pub(super) otlp: OtlpCounts,
+    pub(super) filtered: Vec<StoppedRecords>,
+    pub(super) dropped: Vec<StoppedRecords>,
+    pub(super) findings: Vec<ReportedFinding>,
     pub(super) notices: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct OtlpAccount {
+pub(super) struct OtlpCounts {
     pub(super) endpoint: String,
     pub(super) off_because: String,
     pub(super) below: u64,
@@ -49,46 +47,47 @@ pub(super) struct OtlpAccount {
     pub(super) adopted: u64,
     pub(super) delivered: u64,
     pub(super) unconfirmed: u64,
-    pub(super) rejected: Vec<Counted>,
-    pub(super) dropped: Vec<Counted>,
+    pub(super) rejected: Vec<ReasonCount>,
+    pub(super) dropped: Vec<ReasonCount>,
     pub(super) pending: u64,
 }
 
-/// Records of one target and level that came no further, and what stopped them.
+/// Records of one target and level that were filtered or dropped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cut {
+pub(super) struct StoppedRecords {
     pub(super) stage: String,
     pub(super) target: String,
     pub(super) level: String,
     pub(super) records: u64,
-    /// A directive, or a reason.
+    /// The directive or the reason.
     pub(super) by: String,
 }
 
-impl Cut {
-    /// Whether a filter on the text decided, and no level.
+impl StoppedRecords {
+    /// Returns whether a text filter stopped the records, and not a level.
     pub(super) fn is_by_text(&self) -> bool {
         self.by.ends_with(ON_TEXT)
     }
 }
 
-impl Program {
-    /// How many records a filter on the text stopped, as far as that is known.
+impl ProgramReport {
+    /// Returns the number of records that a text filter stopped, as far as the report shows it.
     pub(super) fn unmatched(&self) -> u64 {
-        let records: u64 = self.cuts.iter().filter(|cut| cut.is_by_text()).map(|cut| cut.records).sum();
-        // Whoever made the report may have written anything.
+        let records: u64 =
+            self.filtered.iter().filter(|stopped| stopped.is_by_text()).map(|stopped| stopped.records).sum();
+        // The numbers of a forged report may be inconsistent.
         records.min(self.below)
     }
 
-    /// How many records were below the levels of the program, or of its way to the endpoint.
+    /// Returns the number of records below the level of the module stage or of the OTLP destination.
     pub(super) fn below_levels(&self) -> u64 {
         self.below - self.unmatched() + self.otlp.below
     }
 }
 
-/// A finding of the program's own.
+/// A finding of the program itself.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct ReportedFinding {
     pub(super) code: String,
     pub(super) severity: String,
     pub(super) place: String,
@@ -96,12 +95,12 @@ pub(super) struct Found {
     pub(super) help: String,
 }
 
-/// A directory of this run's own, which is removed at the end.
+/// A private directory for reports. It is removed on drop.
 #[derive(Debug)]
-pub(super) struct Directory(PathBuf);
+pub(super) struct ReportDirectory(PathBuf);
 
-impl Directory {
-    /// A new one, which only this user may look into.
+impl ReportDirectory {
+    /// Creates a directory that only this user can read.
     pub(super) fn new() -> io::Result<Self> {
         let process = std::process::id();
         let mut result = Err(io::Error::other("no free name"));
@@ -110,7 +109,7 @@ impl Directory {
             let mut builder = DirBuilder::new();
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            // One that is there already is somebody else's.
+            // An existing directory may belong to another user.
             result = builder.create(&path).and_then(|()| prepare_image_log(&path)).map(|()| Self(path));
             if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
                 break;
@@ -129,42 +128,46 @@ impl Directory {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.starts_with("report-") && name.ends_with(".json")
         };
-        entries.map(|entry| entry.path()).filter(is_report).take(MOST)
+        entries.map(|entry| entry.path()).filter(is_report).take(MAX_REPORTS)
     }
 
-    /// Copies the reports to where the user wants them, as LOGBRIDGE_REPORT says it of a process; `Err` says why not.
+    /// Copies the reports to the path that the user set in LOGBRIDGE_REPORT.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message if the path is not a file in .json or a directory, or if a report cannot be copied.
     pub(super) fn keep(&self, wanted: &str) -> Result<(), String> {
         let to = Path::new(wanted);
         let is_directory = to.is_dir();
         if !is_directory && !wanted.ends_with(".json") {
-            return Err("for this run the report of the program went into this account instead".to_owned());
+            return Err("the report of the program is shown above instead".to_owned());
         }
         let copy = |path: PathBuf| {
             let content = content(&path)?;
-            // A name that we choose is known before: a link that somebody put there is replaced, and not followed.
+            // Another user could predict the name and put a link there, so a link is replaced and not followed.
             match path.file_name().filter(|_| is_directory) {
                 Some(name) => replace_file(&to.join(name), &content),
                 None => write_in_place(to, content),
             }
         };
-        // One that cannot be copied keeps no other back.
+        // The other reports are copied even if one of them cannot be.
         let failed: Vec<io::Error> = self.files().filter_map(|path| copy(path).err()).collect();
         match failed.first() {
             None => Ok(()),
-            Some(failed) => Err(format!("the report cannot be copied there: {failed}")),
+            Some(failed) => Err(format!("cannot copy the report there: {failed}")),
         }
     }
 
-    /// The reports in it, by process.
-    pub(super) fn programs(&self) -> Vec<Program> {
-        let mut programs: Vec<Program> = self.files().filter_map(|path| read(&path)).collect();
+    /// Reads the reports and sorts them by process.
+    pub(super) fn programs(&self) -> Vec<ProgramReport> {
+        let mut programs: Vec<ProgramReport> = self.files().filter_map(|path| read(&path)).collect();
         programs.sort_by_key(|program| program.pid);
         programs
     }
 }
 
-/// Tries to write there, and leaves what is there as it is.
-pub(super) fn may_be_written(path: &Path) -> io::Result<()> {
+/// Checks that a file can be written, without changing it.
+pub(super) fn check_writable(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path).is_err() {
         fs::File::create_new(path)?;
         return fs::remove_file(path);
@@ -173,28 +176,28 @@ pub(super) fn may_be_written(path: &Path) -> io::Result<()> {
     if found.is_file() || found.is_dir() {
         fs::OpenOptions::new().write(true).open(path)?;
     }
-    // To open a pipe may wait for ever, and whoever reads it would take that for its end.
+    // Opening a pipe may block, and its reader would see an end of file. So pipes are not checked.
     Ok(())
 }
 
-impl Drop for Directory {
+impl Drop for ReportDirectory {
     fn drop(&mut self) {
-        // Where that fails, the system's own cleaning takes it.
-        let _left = fs::remove_dir_all(&self.0);
+        // If this fails, the system cleans its directory for temporary files.
+        let _ignored = fs::remove_dir_all(&self.0);
     }
 }
 
-/// A report, or nothing where there is none in it.
-fn read(path: &Path) -> Option<Program> {
+/// Reads a report. Returns `None` if the file is not JSON.
+fn read(path: &Path) -> Option<ProgramReport> {
     serde_json::from_str(&content(path).ok()?).ok().map(|value: Value| program(&value))
 }
 
-/// What is in a regular file. Programs can put anything else there, which may never end.
+/// Reads a regular file. A program could put a pipe there, which might block forever.
 fn content(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    match os::open_named(path)?.take(LONGEST + 1).read_to_string(&mut text)? as u64 {
-        0..=LONGEST => Ok(text),
-        _ => Err(io::Error::other("it is longer than 8 MiB")),
+    match os::open_named(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 {
+        0..=MAX_BYTES => Ok(text),
+        _ => Err(io::Error::other("it is larger than 8 MiB")),
     }
 }
 
@@ -210,8 +213,8 @@ fn number(value: &Value, name: &str) -> u64 {
     value.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// `{"reason": 3}`.
-fn counted(value: &Value, name: &str) -> Vec<Counted> {
+/// Parses `{"reason": 3}`.
+fn reason_counts(value: &Value, name: &str) -> Vec<ReasonCount> {
     let entries = value.get(name).and_then(Value::as_object).into_iter().flatten();
     entries
         .filter_map(|(reason, number)| Some((reason.clone(), number.as_u64().filter(|number| *number > 0)?)))
@@ -222,37 +225,37 @@ fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn program(value: &Value) -> Program {
-    let cut = |value: &Value, by: &str| Cut {
+fn program(value: &Value) -> ProgramReport {
+    let stopped = |value: &Value, by: &str| StoppedRecords {
         stage: text(value, "stage"),
         target: text(value, "target"),
         level: text(value, "level").to_lowercase(),
         records: number(value, "records"),
         by: text(value, by),
     };
-    let found = |value: &Value| Found {
+    let found = |value: &Value| ReportedFinding {
         code: text(value, "code"),
         severity: text(value, "severity"),
         place: text(value, "place"),
         text: text(value, "text"),
         help: text(value, "help"),
     };
-    Program {
+    ProgramReport {
         pid: number(value, "pid"),
         service: text(value, "service"),
         executable: text(value, "executable"),
         offered: number(value, "offered"),
         below: number(value, "below"),
         otlp: value.get("otlp").map(otlp).unwrap_or_default(),
-        cuts: list(value, "cuts").map(|value| cut(value, "by")).collect(),
-        dropped: list(value, "dropped").map(|value| cut(value, "reason")).collect(),
+        filtered: list(value, "cuts").map(|value| stopped(value, "by")).collect(),
+        dropped: list(value, "dropped").map(|value| stopped(value, "reason")).collect(),
         findings: list(value, "findings").map(found).collect(),
         notices: list(value, "notices").map(|value| text(value, "text")).collect(),
     }
 }
 
-fn otlp(value: &Value) -> OtlpAccount {
-    OtlpAccount {
+fn otlp(value: &Value) -> OtlpCounts {
+    OtlpCounts {
         endpoint: text(value, "endpoint"),
         off_because: text(value, "off_because"),
         below: number(value, "below"),
@@ -263,8 +266,8 @@ fn otlp(value: &Value) -> OtlpAccount {
         adopted: number(value, "adopted"),
         delivered: number(value, "delivered"),
         unconfirmed: number(value, "unconfirmed"),
-        rejected: counted(value, "rejected"),
-        dropped: counted(value, "dropped"),
+        rejected: reason_counts(value, "rejected"),
+        dropped: reason_counts(value, "dropped"),
         pending: number(value, "pending"),
     }
 }
@@ -276,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_read_as_far_as_it_goes() {
+    fn a_report_is_read_as_far_as_possible() {
         let whole = program(&json!({
             "logbridge": "9.9", "pid": 7, "service": "shop", "offered": 10, "below": 4, "passed": 6, "more": [1],
             "otlp": {"accepted": 6, "delivered": 3, "rejected": {"malformed": 2, "auth": 0}, "pending": 1},
@@ -288,7 +291,10 @@ mod tests {
             (whole.pid, whole.offered, whole.otlp.rejected.as_slice()),
             (7, 10, &[("malformed".to_owned(), 2)][..])
         );
-        assert_eq!((whole.cuts[0].level.as_str(), whole.cuts[0].by.as_str()), ("debug", "RUST_LOG: hyper=warn"));
+        assert_eq!(
+            (whole.filtered[0].level.as_str(), whole.filtered[0].by.as_str()),
+            ("debug", "RUST_LOG: hyper=warn")
+        );
         assert_eq!((whole.dropped[0].by.as_str(), whole.findings[0].help.as_str()), ("overflow", ""));
         for odd in [json!(null), json!([]), json!({"offered": -1, "otlp": [], "cuts": {"a": 1}, "findings": ["x", {}]})]
         {
@@ -297,8 +303,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_left_out_and_nothing_stays() {
-        let directory = Directory::new().expect("a directory");
+    fn other_files_are_ignored_and_the_directory_is_removed() {
+        let directory = ReportDirectory::new().expect("a directory");
         let path = directory.path().to_owned();
         for (name, content) in
             [("report-1.json", "{\"pid\": 1}"), ("report-2.json", "{\"pid\""), ("notes.json", "{\"pid\": 3}")]

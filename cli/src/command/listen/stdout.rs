@@ -1,25 +1,25 @@
-//! stdout, as long as somebody reads it.
+//! Output of received items, which stops when stdout is closed.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Writes to stdout.
+/// A writer to stdout that reports when stdout is closed.
 #[derive(Debug)]
-pub(super) struct Screen {
-    nobody_reads: Sender<()>,
+pub(super) struct Stdout {
+    closed: Sender<()>,
     is_closed: AtomicBool,
 }
 
-impl Screen {
-    /// With what hears of it when nobody reads any more.
+impl Stdout {
+    /// Creates a writer and a channel that receives a message when stdout is closed.
     pub(super) fn new() -> (Self, Receiver<()>) {
-        let (nobody_reads, hears) = channel(1);
-        (Self { nobody_reads, is_closed: AtomicBool::new(false) }, hears)
+        let (closed, receiver) = channel(1);
+        (Self { closed, is_closed: AtomicBool::new(false) }, receiver)
     }
 
-    /// Writes lines, as one.
+    /// Writes whole lines at once.
     pub(super) fn write(&self, lines: &str) {
         if lines.is_empty() || self.is_closed.load(Ordering::Relaxed) {
             return;
@@ -27,8 +27,8 @@ impl Screen {
         let mut stdout = anstream::stdout().lock();
         if stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()).is_err() {
             self.is_closed.store(true, Ordering::Relaxed);
-            // Full: it was said already.
-            let _said = self.nobody_reads.try_send(());
+            // The channel is full if another thread has reported this.
+            let _already_reported = self.closed.try_send(());
         }
     }
 }
