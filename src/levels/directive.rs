@@ -86,7 +86,7 @@ impl ParsedFilter<'_> {
 }
 
 /// Parses a filter string. An invalid directive does not affect the others.
-pub fn parse(spec: &str) -> ParsedFilter<'_> {
+pub(crate) fn parse(spec: &str) -> ParsedFilter<'_> {
     let mut parsed = ParsedFilter { spec, ..ParsedFilter::default() };
     let (directives, message) = match spec.split_once('/') {
         Some((_, message)) if message.contains('/') => {

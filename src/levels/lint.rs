@@ -45,7 +45,7 @@ pub fn lint(spec: &str) -> Vec<Finding> {
 }
 
 /// Lints a filter string that was set at `place`, such as `RUST_LOG`.
-pub fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
+pub(crate) fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
     lint_parsed(place, &parse(spec))
 }
 

@@ -39,8 +39,9 @@ impl LevelVariables {
         }
     }
 
-    /// Returns the settings of which each lets records of a target and a level pass a stage. `row` decides about the
-    /// target now.
+    /// Returns settings, each of which lets records of a target and a level pass a stage.
+    ///
+    /// `row` is the row that decides about the target now.
     pub(crate) fn suggestions(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
         let filter = format!("LevelFilter::{:?}", level.to_level_filter());
         // A threshold of the same target overrides those of weaker sources.

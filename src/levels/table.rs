@@ -13,7 +13,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// The source of a threshold. If several sources set one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `Env::default_filter_or` and other `default_*` setters.
     Default,
     /// An environment variable.
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_who_set_what() {
+    fn the_table_shows_the_source_of_each_row() {
         assert_eq!(
             module_stage("shop::db=debug").to_string(),
             "  (root)    WARN    not set: at the root, NOTSET means WARN\n  \

@@ -40,12 +40,12 @@ use voice::Voice;
 pub(crate) use voice::{Failure, clock_finding};
 use worker::Worker;
 
-use crate::config::{Delivery, Route, SpanDelivery};
+use crate::config::{LogDelivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
-use crate::os::{self, Placed};
+use crate::os::{self, OnceBox};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
@@ -69,7 +69,7 @@ const THREAD_NAME: &str = "logbridge";
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
+    pub(crate) logs: Option<(Arc<Outbox>, LogDelivery)>,
     pub(crate) resource: Resource,
     pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
 }
@@ -233,7 +233,7 @@ impl Ship {
     }
 }
 
-static TICK: Placed<fn()> = Placed::new();
+static TICK: OnceBox<fn()> = OnceBox::new();
 
 /// From now on, this is done about once a second on the ship thread, while there is anything to ship.
 pub(crate) fn each_second(task: fn()) {
@@ -337,7 +337,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let canary = os::OwnDescriptor::new();
+        let canary = os::DescriptorSentinel::new();
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
             // A resolver call may hang: nobody waits for it.
@@ -394,12 +394,12 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
 ///
 /// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
 /// goes to sleep, or as a timer wakes it.
-async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> Ran {
+async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::DescriptorSentinel) -> Ran {
     let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         // Before any other descriptor is used: a debug build of std aborts where an owned one was closed by somebody else.
-        if canary.is_gone() {
+        if canary.was_closed() {
             // What they hold may be open connections.
             running.drain(..).for_each(std::mem::forget);
             return Poll::Ready(Ran::UntilClosed);

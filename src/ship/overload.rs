@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::logs::Size;
-use crate::config::{Delivery, Overload};
+use crate::config::{LogDelivery, Overload};
 use crate::finding::kind;
 use crate::ledger::{DropReason, Ledger, OtlpCounters};
 use crate::notice::{self, Notice};
@@ -70,7 +70,7 @@ pub(super) struct OverloadVoice {
 }
 
 impl OverloadVoice {
-    pub(super) fn new(delivery: &Delivery) -> Self {
+    pub(super) fn new(delivery: &LogDelivery) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
             variable: MEMORY,

@@ -22,7 +22,7 @@ use super::retry::Retry;
 use super::search::{Part, Refusal, Search, Step, Verdict};
 use super::voice::{Failure, Voice};
 use crate::ledger::{DropReason, ItemOutcome, RejectReason};
-use crate::otlp::sketch;
+use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
@@ -188,7 +188,7 @@ impl Worker {
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
-            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
+            let outcome = Outcome::Rejected { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
             self.feed.take_back(request);
             return self.settle(&outcome, items);
         }
@@ -235,7 +235,7 @@ impl Worker {
                 self.feed.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
                 if let Some(dissected) = &mut self.dissected {
                     dissected.rejected += part.items;
-                    let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
+                    let sketch = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
                 }
             }
@@ -278,7 +278,7 @@ impl Worker {
     /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
     fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
         let cause = match outcome {
-            Outcome::Refused { cause, .. } if refusal_of(outcome).is_none() => cause,
+            Outcome::Rejected { cause, .. } if refusal_of(outcome).is_none() => cause,
             Outcome::Unconfirmed { cause } => cause,
             _ => return false,
         };
@@ -351,7 +351,7 @@ impl Worker {
             };
             if let Some(outcome) = answered {
                 self.voice.heard(&outcome, transport.clock_offset());
-                return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
+                return Some(if self.feed.keeps() { outcome.retry_endpoint_faults() } else { outcome });
             }
         }
     }
@@ -390,7 +390,7 @@ fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
                 (ItemOutcome::Delivered, items - rejected),
             ]
         }
-        Outcome::Refused { reason, .. } => vec![(ItemOutcome::Rejected(*reason), items)],
+        Outcome::Rejected { reason, .. } => vec![(ItemOutcome::Rejected(*reason), items)],
         Outcome::Retry { .. } => Vec::new(),
         Outcome::Unconfirmed { .. } => vec![(ItemOutcome::Unconfirmed, items)],
     }
@@ -399,8 +399,8 @@ fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
 /// A refusal that may be that of some items only.
 fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
     match outcome {
-        Outcome::Refused { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
-        Outcome::Refused { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
+        Outcome::Rejected { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
+        Outcome::Rejected { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
         _ => None,
     }
 }

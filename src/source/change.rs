@@ -9,12 +9,12 @@ use log::Level;
 
 use super::lifecycle;
 use super::pipeline::Pipeline;
-use crate::config::{LevelsFile, Looked, POLL, bounded};
+use crate::config::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL, bounded};
 use crate::finding::kind;
 use crate::installed;
 use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
-use crate::os::{self, PerProcess, Placed};
+use crate::os::{self, OnceBox, PerProcess};
 use crate::ship::{self, HasKeeper, Keeper, Keeps};
 
 /// tracing has locks of its own for that, which no forked child is to inherit from us.
@@ -32,7 +32,7 @@ impl Appointments {
     fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Stage, String)>> {
         // A thread that does not exist here may hold the parent's lock, for ever: then nothing goes back in this process.
         let inherited = |due: &Mutex<Vec<_>>| due.try_lock().map(|due| due.clone()).unwrap_or_default();
-        let due = self.due.get_or_make(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
+        let due = self.due.get_or_init(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
         due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,7 +116,7 @@ impl Pipeline {
 
     /// Takes the levels of a file, and looks at it from now on.
     pub(crate) fn watch_levels_file(self: &Arc<Self>, mut file: LevelsFile) {
-        let looked = file.first();
+        let looked = file.load();
         self.take_levels_of(&file, looked);
         let _the_first_one_stays = self.levels_file.path.set(file.path().to_owned());
         let _the_first_one_stays = self.levels_file.seen.set(Mutex::new(file));
@@ -126,23 +126,23 @@ impl Pipeline {
     /// Says whether there is a file to look at.
     fn look_at_file(&self) -> bool {
         let Some(path) = self.levels_file.path.get() else { return false };
-        let seen = self.levels_file.seen.get_or_make(|parents| {
+        let seen = self.levels_file.seen.get_or_init(|parents| {
             let inherited = parents.and_then(|file| Some(file.try_lock().ok()?.clone()));
             Mutex::new(inherited.unwrap_or_else(|| LevelsFile::new(path.clone())))
         });
         let mut file = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked = file.look();
+        let looked = file.poll();
         self.take_levels_of(&file, looked);
         true
     }
 
-    fn take_levels_of(&self, file: &LevelsFile, looked: Looked) {
+    fn take_levels_of(&self, file: &LevelsFile, looked: LevelsFileUpdate) {
         match looked {
-            Looked::Same => {}
-            Looked::News(levels) => {
+            LevelsFileUpdate::Unchanged => {}
+            LevelsFileUpdate::Changed(levels) => {
                 self.change_levels(|sets| levels.apply(file.path(), sets));
             }
-            Looked::Bad(finding) => {
+            LevelsFileUpdate::Rejected(finding) => {
                 if let Some(notice) = finding.notice() {
                     notice::emit(&notice);
                 }
@@ -190,7 +190,7 @@ impl Pipeline {
 /// The file that levels are taken from. A forked child looks at it for itself; its parent may be in the middle of that.
 #[derive(Debug, Default)]
 pub(super) struct WatchedFile {
-    path: Placed<PathBuf>,
+    path: OnceBox<PathBuf>,
     seen: PerProcess<Mutex<LevelsFile>>,
 }
 
@@ -202,7 +202,7 @@ impl Keeps for Pipeline {
             self.change_levels(|sets| sets.of(stage).remove(&target, Origin::RunTime));
         }
         let next = self.appointments.lock().iter().map(|(at, _, _)| *at).min();
-        let poll = self.look_at_file().then(|| now + POLL);
+        let poll = self.look_at_file().then(|| now + POLL_INTERVAL);
         // Whichever comes first.
         next.into_iter().chain(poll).chain(self.keep_windows(now)).min()
     }

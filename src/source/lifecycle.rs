@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::pipeline::Pipeline;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::os::{Caught, PerProcess};
+use crate::os::{CaughtSignals, PerProcess};
 use crate::ship::{self, After, Deeds, Flushed};
 use crate::signal::Signal;
 use crate::{installed, os, output, thread};
@@ -124,7 +124,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
 /// From now on, SIGTERM and SIGINT flush. Idempotent.
 pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Endings, DEEDS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Termination, DEEDS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
         notice::emit(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
@@ -146,7 +146,7 @@ pub(super) fn flush_on_signals_in_child() {
 /// From now on, SIGUSR1 gives the report. Idempotent.
 pub(crate) fn report_on_signals() {
     REPORTS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Report, DEEDS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Report, DEEDS) {
         let text = format!("SIGUSR1 gives no report: {error}");
         notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
     }
@@ -181,7 +181,7 @@ fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
         return;
     }
     let now = Instant::now();
-    let until = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let until = *deadline.get_or_init(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     deliver_until(pipeline, until);
     // Before a report counts the lines that could not be written.
     output::drain(until);

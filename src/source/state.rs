@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use crate::finding::{Finding, Severity, kind};
 use crate::levels::to_tracing;
 use crate::notice::{self, Notice};
-use crate::os::Placed;
+use crate::os::OnceBox;
 use ::log::LevelFilter;
 
 /// Records that came when nothing was taken any more.
@@ -17,7 +17,7 @@ use ::log::LevelFilter;
 pub(super) struct AfterShutdown {
     records: AtomicU64,
     /// Who called `Bridge::shutdown`; nobody where a provider did.
-    by: Placed<&'static Location<'static>>,
+    by: OnceBox<&'static Location<'static>>,
 }
 
 impl AfterShutdown {

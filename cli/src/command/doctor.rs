@@ -1,4 +1,4 @@
-//! `logbridge doctor`: what keeps logs from arriving.
+//! `logbridge doctor`: checks for causes of missing logs.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -8,96 +8,94 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::terminal::{self, Look, paint, plain, print};
-use super::{Problem, Verdict, findings};
+use super::exit_status::{CommandError, ExitStatus};
+use super::findings;
+use super::terminal::{self, Style, paint, print, sanitize};
 use crate::doctor::{Checkup, endpoint, environment, project};
 use logbridge::internals::config::Environment;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
+/// Check a project, its environment and its endpoint for causes of missing logs
 ///
-/// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
-/// logbridge and for those with the stock SDK of OpenTelemetry. It leaves the project as it was: cargo is asked without
-/// the network, and the Cargo.lock that it writes where there is none is removed. It runs nothing of the project:
-/// `cargo metadata` and `rustc` of an installed toolchain only, outside of the project, without the compiler, wrappers,
-/// variables and toolchain that its `.cargo/config.toml` and `rust-toolchain.toml` name. Nothing is compiled.
+/// Works for projects with logbridge and for projects with the stock OpenTelemetry SDK.
 ///
-/// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
+/// Nothing of the project is compiled or run, and its files are left unchanged. Cargo and rustc are run offline and
+/// outside the project, so that its compiler, wrappers, environment variables and toolchain settings have no effect.
+/// Keys, headers and passwords are never printed.
 ///
-/// endpoint: name, address, TLS, protocol, path, key, and a request without records, where the environment or --endpoint
-/// says; records are sent with --send, and to this machine.
-///
-/// No key, header or password is printed. Exits with 0 where nothing is found but notes, with 1 where something is, with 2
-/// where it was asked in the wrong way. `logbridge explain LB045` tells more about a code.
+/// Exits with 0 if there are no findings other than notes, and with 1 otherwise. `logbridge explain LB045` explains a
+/// finding.
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
-    /// What to look at [default: all of them]
+    /// What to check [default: everything]
     #[arg(value_enum)]
     stages: Vec<Stage>,
-    /// The Cargo.toml of the project [default: that of this folder, or of one above it]
+    /// Path to Cargo.toml [default: searched for in this directory and its parents]
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// Only this package of a workspace
+    /// Check only this package of a workspace
     #[arg(long, short, value_name = "NAME")]
     package: Option<String>,
-    /// Only release builds [default: debug and release]
+    /// Check only release builds [default: debug and release]
     #[arg(long, conflicts_with = "profile")]
     release: bool,
-    /// Only builds of this profile
+    /// Check only builds with this profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// The features that are switched on, separated by commas
+    /// Comma-separated list of features to activate
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
-    /// All features are switched on
+    /// Activate all features
     #[arg(long)]
     all_features: bool,
-    /// The default features are switched off
+    /// Do not activate the default features
     #[arg(long)]
     no_default_features: bool,
-    /// The endpoint: a base URL, or one that ends in /v1/logs [default: as the environment says]
+    /// Endpoint: a base URL, or one that ends in /v1/logs [default: from the environment]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Use no network
+    /// Do not use the network
     #[arg(long)]
     offline: bool,
-    /// Send one record, and a large request, to an endpoint on another machine too
+    /// Also send a record and a large request to an endpoint on another machine
     #[arg(long)]
     send: bool,
-    /// Print one JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Stage {
+    /// Cargo.toml, the features of all dependencies, and the source code
     Project,
+    /// RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxy variables
     Environment,
+    /// Name, address, TLS, protocol, path and key, by an empty request; an endpoint on this machine also gets a record
     Endpoint,
 }
 
-/// What the stage `project` has loaded.
+/// A project with its source code.
 struct Project {
     loaded: project::Loaded,
     sources: project::Sources,
 }
 
 impl Doctor {
-    /// Looks at everything, and prints what was found.
     #[must_use]
-    pub(crate) fn run(self) -> Verdict {
-        terminal::listen();
+    pub(crate) fn run(self) -> ExitStatus {
+        terminal::divert_notices();
         let environment = Environment::process();
         match self.examine(&environment) {
             Ok(checkups) => {
-                let is_well = checkups.iter().all(Checkup::is_well);
+                let is_success = checkups.iter().all(Checkup::is_well);
                 print(&match self.json {
                     true => terminal::json(&format!("{:#}\n", as_json(&checkups))),
                     false => checkups.iter().map(text).chain([summary(&checkups)]).collect::<String>(),
                 });
-                Verdict::good_if(is_well)
+                ExitStatus::success_if(is_success)
             }
-            Err(problem) => problem.tell(),
+            Err(error) => error.report(),
         }
     }
 
@@ -105,9 +103,9 @@ impl Doctor {
         self.stages.is_empty() || self.stages.contains(&stage)
     }
 
-    fn examine(&self, environment: &Environment) -> Result<Vec<Checkup>, Problem> {
+    fn examine(&self, environment: &Environment) -> Result<Vec<Checkup>, CommandError> {
         let spinner = Spinner::new(environment.get("TERM") == Some("dumb"));
-        spinner.says("reading the project");
+        spinner.set_message("reading the project");
         let project = self.load(environment)?;
         let chosen = project::Chosen {
             all: self.all_features,
@@ -129,9 +127,9 @@ impl Doctor {
         }
         let decided = environment::examine(environment, self.endpoint.as_deref(), facts.as_ref());
         if let Some(problem) = decided.problem {
-            return Err(Problem::usage(problem, "write a URL such as http://localhost:4318"));
+            return Err(CommandError::usage(problem, "write a URL such as http://localhost:4318"));
         }
-        // What decides the URL belongs to the endpoint, too, where the variables are not looked at.
+        // Findings about the URL are shown with the endpoint if the environment is not checked.
         let of_url = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
         let mut of_endpoint = decided.checkup.findings.clone();
         of_endpoint.retain(|finding| of_url.contains(&finding.code));
@@ -140,9 +138,9 @@ impl Doctor {
             of_endpoint.clear();
         }
         if self.wants(Stage::Endpoint) {
-            spinner.says("asking the endpoint");
+            spinner.set_message("checking the endpoint");
             let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
-            // A project that sends nothing may have others beside it that do.
+            // A project without the stock SDK may send nothing itself. The variables are then meant for other programs.
             let read = match stock {
                 Some(facts) => environment::as_read(environment, Some(facts)),
                 None => environment.clone(),
@@ -158,9 +156,9 @@ impl Doctor {
                 }),
             };
             let mut checkup = match self.offline {
-                true => skipped("endpoint", "--offline says so".to_owned()),
+                true => skipped("endpoint", "--offline is set".to_owned()),
                 false => endpoint::examine(&asked)
-                    .map_err(|why| Problem::usage(why, "write a URL such as http://localhost:4318"))?,
+                    .map_err(|why| CommandError::usage(why, "write a URL such as http://localhost:4318"))?,
             };
             checkup.findings.splice(0..0, of_endpoint);
             checkups.push(checkup);
@@ -168,14 +166,14 @@ impl Doctor {
         Ok(checkups)
     }
 
-    /// The project; the inner error says why there is none to look at.
-    fn load(&self, environment: &Environment) -> Result<Result<Project, String>, Problem> {
-        // Who asks for nothing else asks for the project.
+    /// Loads the project. The inner error is why there is none, if the user did not ask for one explicitly.
+    fn load(&self, environment: &Environment) -> Result<Result<Project, String>, CommandError> {
+        // Without any stage or endpoint, the project is required.
         let is_all = self.stages.is_empty() && self.endpoint.is_none();
         let is_named = self.manifest_path.is_some() || self.package.is_some();
         let is_explicit = is_all || is_named || self.stages.contains(&Stage::Project);
         let none = |why: String, help: &str| match is_explicit {
-            true => Err(Problem::usage(why, help)),
+            true => Err(CommandError::usage(why, help)),
             false => Ok(Err(why)),
         };
         let manifest = match &self.manifest_path {
@@ -186,8 +184,8 @@ impl Doctor {
                 match found {
                     Some(found) => found,
                     None => {
-                        let help = "name one by --manifest-path, or ask for `environment` or `endpoint` alone";
-                        return none("there is no Cargo.toml here or above".to_owned(), help);
+                        let help = "pass --manifest-path, or check only `environment` or `endpoint`";
+                        return none("no Cargo.toml in this directory or its parents".to_owned(), help);
                     }
                 }
             }
@@ -197,23 +195,29 @@ impl Doctor {
             Ok(loaded) => loaded,
             Err(why) => {
                 let help = match () {
-                    () if why.contains("is no TOML") => "mend that line of it",
+                    () if why.contains("is no TOML") => "fix that line",
                     () if why.contains("`cargo metadata` failed") => {
-                        "run `cargo fetch` where there is a network: the doctor uses none for it"
+                        "run `cargo fetch` with network access: the doctor reads the project offline"
                     }
-                    () => "name a Cargo.toml by --manifest-path",
+                    () => "pass the path of a Cargo.toml with --manifest-path",
                 };
                 return none(why, help);
             }
         };
         if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.knows(profile)) {
-            return Err(Problem::usage(format!("there is no profile `{profile}`"), "name one that Cargo.toml has"));
+            return Err(CommandError::usage(
+                format!("unknown profile `{profile}`"),
+                "use a built-in profile or one from Cargo.toml",
+            ));
         }
         if let Some(name) = &self.package {
             let graph = &mut loaded.graph;
             graph.members.retain(|at| graph.packages.get(*at).is_some_and(|package| package.name == *name));
             if graph.members.is_empty() {
-                return Err(Problem::usage(format!("the project has no package `{name}`"), "name one of its members"));
+                return Err(CommandError::usage(
+                    format!("the project has no package `{name}`"),
+                    "use the name of a workspace member",
+                ));
             }
         }
         let has = |name: &String| {
@@ -223,16 +227,17 @@ impl Doctor {
         };
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            let mut there: Vec<&str> = members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
-            // Cargo's convention: features with an underscore are nobody else's business.
-            there.retain(|name| !name.starts_with('_'));
-            there.sort_unstable();
-            there.dedup();
-            let help = match there.is_empty() {
-                true => "leave --features out: its Cargo.toml has none".to_owned(),
-                false => format!("there are: {}", there.join(", ")),
+            let mut available: Vec<&str> =
+                members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            // By Cargo's convention, a feature with an underscore is private.
+            available.retain(|name| !name.starts_with('_'));
+            available.sort_unstable();
+            available.dedup();
+            let help = match available.is_empty() {
+                true => "remove --features: the project declares no features".to_owned(),
+                false => format!("available features: {}", available.join(", ")),
             };
-            return Err(Problem::usage(format!("the project has no feature `{name}`"), help));
+            return Err(CommandError::usage(format!("the project has no feature `{name}`"), help));
         }
         let sources = project::Sources::read(&loaded.graph);
         Ok(Ok(Project { loaded, sources }))
@@ -241,7 +246,7 @@ impl Doctor {
     fn project(&self, project: &Project, facts: &project::Facts<'_>) -> Checkup {
         let mut seen = project::seen(facts, &project.loaded.graph.root);
         if let Some(why) = &project.loaded.cargo_failed {
-            seen.push(format!("Cargo.lock was read instead, since `cargo metadata` failed: {why}"));
+            seen.push(format!("Cargo.lock was read instead because `cargo metadata` failed: {why}"));
         }
         Checkup { stage: "project", seen, findings: project::examine(facts), skipped: None }
     }
@@ -252,26 +257,26 @@ fn skipped(stage: &'static str, why: String) -> Checkup {
 }
 
 fn text(checkup: &Checkup) -> String {
-    let mut text = format!("{}\n", paint(Look::Bold, checkup.stage));
+    let mut text = format!("{}\n", paint(Style::Bold, checkup.stage));
     if let Some(why) = &checkup.skipped {
-        text.push_str(&format!("  {}\n", paint(Look::Dim, &format!("not looked at: {}", plain(why)))));
+        text.push_str(&format!("  {}\n", paint(Style::Dim, &format!("not checked: {}", sanitize(why)))));
     }
     for line in &checkup.seen {
-        text.push_str(&format!("  {}\n", paint(Look::Dim, &plain(line))));
+        text.push_str(&format!("  {}\n", paint(Style::Dim, &sanitize(line))));
     }
     for finding in &checkup.findings {
-        for line in findings::shown(finding).lines() {
+        for line in findings::render(finding).lines() {
             text.push_str(&format!("  {line}\n"));
         }
     }
     if checkup.findings.is_empty() && checkup.skipped.is_none() {
-        text.push_str(&format!("  {}\n", paint(Look::Good, "nothing found")));
+        text.push_str(&format!("  {}\n", paint(Style::Success, "no findings")));
     }
     text.push('\n');
     text
 }
 
-/// Errors, warnings and notes.
+/// Returns the numbers of errors, warnings and notes.
 fn counts(checkups: &[Checkup]) -> [usize; 3] {
     let all = || checkups.iter().flat_map(|checkup| &checkup.findings);
     [Severity::Error, Severity::Warning, Severity::Note]
@@ -283,10 +288,10 @@ fn summary(checkups: &[Checkup]) -> String {
     let words = ["error", "warning", "note"].into_iter().zip(counted).filter(|(_, number)| *number > 0);
     let words: Vec<String> =
         words.map(|(word, number)| format!("{number} {word}{}", if number == 1 { "" } else { "s" })).collect();
-    // The first of the worst.
+    // The first of the most severe findings.
     let findings = checkups.iter().flat_map(|checkup| &checkup.findings);
     match findings.min_by_key(|finding| std::cmp::Reverse(finding.severity)) {
-        Some(worst) => format!("{}; `logbridge explain {}` tells more about a code\n", words.join(", "), worst.code),
+        Some(worst) => format!("{}; `logbridge explain {}` explains a finding\n", words.join(", "), worst.code),
         None => String::new(),
     }
 }
@@ -304,7 +309,7 @@ fn as_json(checkups: &[Checkup]) -> Value {
     json!({ "stages": stages.collect::<Vec<_>>(), "errors": errors, "warnings": warnings, "notes": notes })
 }
 
-/// Says on a terminal what goes on.
+/// A spinner with a message, shown on terminals only.
 struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
@@ -318,7 +323,7 @@ impl Spinner {
         Self(bar)
     }
 
-    fn says(&self, text: &'static str) {
+    fn set_message(&self, text: &'static str) {
         if let Some(bar) = &self.0 {
             bar.set_message(text);
         }

@@ -11,7 +11,7 @@ use prost::encoding::WireType;
 use super::Target;
 use logbridge::internals::clock::nanos;
 use logbridge::internals::config::{Compression, Endpoint, Protocol, Route};
-use logbridge::internals::otlp::request_with;
+use logbridge::internals::otlp::single_record_request;
 use logbridge::internals::signal::Signal;
 use logbridge::internals::transport::{Outcome, Transport, compressed};
 
@@ -144,5 +144,5 @@ fn padding(length: usize) -> Vec<u8> {
 /// A request with one record, which says what it is.
 fn canary() -> Bytes {
     let text = "logbridge doctor: a record that asks whether records arrive";
-    request_with(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
+    single_record_request(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
 }

@@ -70,7 +70,7 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Delivered => "taken".to_owned(),
         Outcome::Partial { rejected: 0, message } => format!("taken, with the words {message:?}"),
         Outcome::Partial { rejected, message } => format!("taken, and {rejected} rejected: {message:?}"),
-        Outcome::Refused { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
+        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
             cause.text.clone()
         }
     }
@@ -83,7 +83,7 @@ fn is_taken(outcome: &Outcome) -> bool {
 fn cause(outcome: &Outcome) -> Option<&Cause> {
     match outcome {
         Outcome::Delivered | Outcome::Partial { .. } => None,
-        Outcome::Refused { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
+        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
     }
 }
 
@@ -244,7 +244,7 @@ impl Judge<'_> {
     fn certificate(&self, outcome: &Outcome) -> Option<Finding> {
         let (tls, cause) = (self.answers.tls.as_ref()?, cause(outcome)?);
         let wants = tls.wants_client && !self.target.has_identity;
-        if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetUp) {
+        if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetup) {
             return None;
         }
         let own = tls.certificate.as_ref();
@@ -321,13 +321,13 @@ impl Judge<'_> {
                 format!("it takes the connection, and gives no answer: {text}"),
                 "look at the collector's own log; what is behind it may be what hangs",
             ),
-            CauseKind::Proxy | CauseKind::Dns | CauseKind::Refused | CauseKind::Unreachable if self.target.proxy.is_some() => {
+            CauseKind::Proxy | CauseKind::Dns | CauseKind::ConnectionRefused | CauseKind::Unreachable if self.target.proxy.is_some() => {
                 self.error(&kind::BAD_PROXY, text, "check the proxy, or name the endpoint's host in NO_PROXY")
             }
-            CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help()),
+            CauseKind::Tls | CauseKind::TlsSetup | CauseKind::NotTls => self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help()),
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
             // Nothing is in it: some receivers do not like that, and take records.
-            CauseKind::Final if requests.record.as_ref().is_some_and(is_taken) => return None,
+            CauseKind::Rejected if requests.record.as_ref().is_some_and(is_taken) => return None,
             CauseKind::Busy => self.found(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
             _ => self.error(&kind::NOT_TAKEN, text, cause.kind.help()),
         })
