@@ -46,8 +46,8 @@ impl Refusal {
         Self { status, why: why.into() }
     }
 
-    fn too_much(most: u64) -> Self {
-        let why = format!("the items need more than {} MiB of memory: send smaller requests", most >> 20);
+    fn too_much(limit: u64) -> Self {
+        let why = format!("the items need more than {} MiB of memory: send smaller requests", limit >> 20);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 }
@@ -149,7 +149,7 @@ impl BodyType {
                     return Err(Refusal::too_much(limits::MAX_JSON));
                 }
                 let (message, remark) = json::decode::<M>(&body, self.content).map_err(|error| {
-                    Refusal::new(StatusCode::BAD_REQUEST, format!("invalid OTLP/JSON: {}", excerpt(&error.to_string())))
+                    Refusal::new(StatusCode::BAD_REQUEST, format!("not OTLP/JSON: {}", excerpt(&error.to_string())))
                 })?;
                 // The memory of a message is computed from its protobuf form.
                 match limits::check_protobuf(schema, &message.encode_to_vec()) {
@@ -163,13 +163,13 @@ impl BodyType {
                     return Err(Refusal::too_much(MAX_DECODED));
                 }
                 if check == MemoryCheck::Unknown && body.len() > SMALL {
-                    let why = "invalid OTLP protobuf: the message is truncated, too deep or contains a group";
+                    let why = "not OTLP protobuf: the message is truncated, too deep or contains a group";
                     return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
                 }
                 match M::decode(body.clone()) {
                     Ok(message) => Ok((wrap(message), None)),
                     Err(error) => {
-                        let why = format!("invalid OTLP protobuf: {error}{}", self.other_signal_hint(&body));
+                        let why = format!("not OTLP protobuf: {error}{}", self.other_signal_hint(&body));
                         Err(Refusal::new(StatusCode::BAD_REQUEST, why))
                     }
                 }

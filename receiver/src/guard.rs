@@ -3,7 +3,7 @@
 //! A web page of another site runs in a browser on this machine, so it can reach the receiver in two ways:
 //!
 //! * By DNS rebinding: the name of the site resolves to this machine. The `Host` header then contains that name.
-//! * By a request to this address, which some requests may send without asking. The `Origin` header then contains the
+//! * By a request to this address, if the browser sends it without asking first. The `Origin` header then contains the
 //!   site.
 
 use std::net::IpAddr;

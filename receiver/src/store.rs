@@ -72,7 +72,7 @@ impl Store {
         };
         drop(state);
         answer.resolve(message, body_bytes).into_reply(content, format).unwrap_or_else(|why| {
-            let why = format!("planned answer cannot be sent: {why}");
+            let why = format!("cannot send the planned answer: {why}");
             self.problem(why.clone());
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)
         })

@@ -83,7 +83,7 @@ fn error_statuses_and_redirects() {
     {
         let (reply, stored) = answered(impossible);
         assert_eq!((reply.status, stored), (500, false));
-        assert!(reply.text().starts_with("planned answer cannot be sent: "));
+        assert!(reply.text().starts_with("cannot send the planned answer: "));
     }
 }
 
