@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::voice::Failure;
+use super::failure_notices::Failure;
 use crate::config::bounded;
 use crate::thread::quietly;
 
@@ -21,7 +21,7 @@ pub(super) const CLOSED_HELP: &str = "close only descriptors that the program ha
 /// Orders to the ship thread, and its state.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    state: Mutex<State>,
+    state: Mutex<ControlState>,
     changed: Condvar,
     wake: Notify,
     /// Somebody has tried to wake the worker, which has not looked since.
@@ -32,7 +32,7 @@ pub(super) struct Control {
 
 /// One consistent look at the orders.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct ControlState {
     /// Number of the newest flush that was asked for.
     pub(super) flush_wanted: u64,
     /// Number of the newest flush that the worker knows of.
@@ -65,16 +65,16 @@ pub(super) enum Waited {
 }
 
 impl Control {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ControlState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn look(&self) -> State {
+    pub(super) fn look(&self) -> ControlState {
         self.lock().clone()
     }
 
     /// The same for the worker.
-    pub(super) fn orders(&self) -> State {
+    pub(super) fn orders(&self) -> ControlState {
         let mut state = self.lock();
         state.flush_seen = state.flush_wanted;
         self.is_deaf.store(false, Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl Control {
     }
 
     /// Changes the state on the ship thread's side and tells those who wait.
-    pub(super) fn update(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut ControlState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }

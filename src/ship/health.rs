@@ -38,7 +38,7 @@ pub(super) struct Counts {
 
 /// What to report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum News {
+pub(super) enum HealthReport {
     /// Requests failed now and then during this time; the last one did not.
     Flapped(Counts, Duration),
     /// The same, and the last one failed too.
@@ -88,7 +88,7 @@ impl Health {
     }
 
     /// What is to be reported by now. `is_over`: everything was settled, and the process ends.
-    pub(super) fn news(&mut self, now: Instant, is_over: bool) -> Option<News> {
+    pub(super) fn news(&mut self, now: Instant, is_over: bool) -> Option<HealthReport> {
         let Phase::Flapping { since } = self.phase else { return None };
         let passed = now.saturating_duration_since(since);
         // At the end, the summary before is the last word, and still true where nothing failed since.
@@ -97,9 +97,9 @@ impl Health {
         }
         let counts = std::mem::take(&mut self.counts);
         let (phase, news) = match counts.failed {
-            _ if self.is_failing => (Phase::Failing, News::StillFailing(counts, passed)),
-            0 => (Phase::Recovered { at: now }, News::Steady),
-            _ => (Phase::Flapping { since: now }, News::Flapped(counts, passed)),
+            _ if self.is_failing => (Phase::Failing, HealthReport::StillFailing(counts, passed)),
+            0 => (Phase::Recovered { at: now }, HealthReport::Steady),
+            _ => (Phase::Flapping { since: now }, HealthReport::Flapped(counts, passed)),
         };
         self.phase = phase;
         Some(news)
@@ -143,16 +143,16 @@ mod tests {
         assert_eq!(health.due(), Some(at(start, 1) + WINDOW));
         assert_eq!(health.news(at(start, 30), false), None);
         let counts = Counts { requests: 36, failed: 12 };
-        assert_eq!(health.news(at(start, 62), false), Some(News::Flapped(counts, Duration::from_secs(61))));
+        assert_eq!(health.news(at(start, 62), false), Some(HealthReport::Flapped(counts, Duration::from_secs(61))));
         assert_eq!(flap(&mut health, at(start, 70)), (false, false));
         let counts = Counts { requests: 2, failed: 1 };
         assert_eq!(
             health.news(at(start, 80), true),
-            Some(News::Flapped(counts, Duration::from_secs(18))),
+            Some(HealthReport::Flapped(counts, Duration::from_secs(18))),
             "at the end"
         );
         assert_eq!(health.news(at(start, 80), true), None);
-        assert_eq!(health.news(at(start, 150), false), Some(News::Steady));
+        assert_eq!(health.news(at(start, 150), false), Some(HealthReport::Steady));
         assert_eq!(health.due(), None);
     }
 
@@ -163,7 +163,10 @@ mod tests {
         health.ended();
         assert!(!health.failed(at(start, 5)));
         let counts = Counts { requests: 1, failed: 1 };
-        assert_eq!(health.news(at(start, 66), false), Some(News::StillFailing(counts, Duration::from_secs(61))));
+        assert_eq!(
+            health.news(at(start, 66), false),
+            Some(HealthReport::StillFailing(counts, Duration::from_secs(61)))
+        );
         assert!(health.failed(at(start, 70)) && health.taken(at(start, 71)));
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::batch::gather;
-use super::feed::{Feed, Request};
-use super::overload::OverloadVoice;
+use super::overload_notices::OverloadNotices;
+use super::request_source::{Request, RequestSource};
 use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger, Share};
@@ -19,7 +19,7 @@ use crate::otlp::gathered_len;
 use crate::outbox::{Group, InOrder, Offsets, Outbox, Spool};
 use crate::signal::Signal;
 
-pub(super) struct LogFeed {
+pub(super) struct LogSource {
     ledger: Arc<Ledger>,
     outbox: Arc<Outbox>,
     resource: Vec<u8>,
@@ -39,10 +39,10 @@ pub(super) struct LogFeed {
     seal_at: Option<Instant>,
     /// The buffer of the last request, to be used again.
     spare: Vec<u8>,
-    voice: OverloadVoice,
+    notices: OverloadNotices,
 }
 
-impl LogFeed {
+impl LogSource {
     pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &Delivery) -> Self {
         Self {
             ledger,
@@ -57,7 +57,7 @@ impl LogFeed {
             shares: Vec::new(),
             seal_at: None,
             spare: Vec::new(),
-            voice: OverloadVoice::new(delivery),
+            notices: OverloadNotices::new(delivery),
         }
     }
 
@@ -91,7 +91,7 @@ impl LogFeed {
     }
 }
 
-impl Feed for LogFeed {
+impl RequestSource for LogSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
         if !self.outbox.is_waiting() {
@@ -102,7 +102,8 @@ impl Feed for LogFeed {
         // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
         // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
         // Asked only where there is something to seal: whoever presses before somebody else gets in is not forgotten.
-        let is_pressed = |feed: &Self| feed.outbox.is_waiting() && feed.outbox.take_pressed() && feed.is_empty();
+        let is_pressed =
+            |source: &Self| source.outbox.is_waiting() && source.outbox.take_pressed() && source.is_empty();
         let due = !held && (self.seal_at.is_some_and(|at| at <= now) || is_pressed(self));
         if due || (at_once && self.outbox.is_waiting()) {
             self.outbox.seal();
@@ -222,7 +223,7 @@ impl Feed for LogFeed {
         if let Some(spool) = self.outbox.spool() {
             tell_trouble(spool, self.outbox.max_bytes());
         }
-        self.voice.watch(&self.ledger, &self.outbox, ending)
+        self.notices.watch(&self.ledger, &self.outbox, ending)
     }
 
     fn pending(&self) -> u64 {
@@ -231,7 +232,7 @@ impl Feed for LogFeed {
 
     fn bound(&self) -> String {
         let bytes = self.outbox.spool().map_or_else(|| self.outbox.max_bytes(), |spool| spool.max_bytes());
-        Size(bytes).to_string()
+        ByteSize(bytes).to_string()
     }
 
     fn place(&self) -> &'static str {
@@ -258,7 +259,7 @@ fn tell_trouble(spool: &Spool, memory: usize) {
     if let Some(trouble) = spool.untold_trouble() {
         let directory = spool.directory().display();
         let text = format!("the spool in {directory} cannot be used: {trouble}");
-        let bound = Size(memory);
+        let bound = ByteSize(memory);
         let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {trouble}"), text)
             .note(format!("records wait in memory (up to {bound}) until it can: if the process is killed, they are lost"))
             .help("see to it that this user can write there and that the disk has room, or name another LOGBRIDGE_SPOOL_DIR");
@@ -267,9 +268,9 @@ fn tell_trouble(spool: &Spool, memory: usize) {
 }
 
 /// So many bytes, in words.
-pub(super) struct Size(pub(super) usize);
+pub(super) struct ByteSize(pub(super) usize);
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             bytes if bytes >= 10 << 20 || (bytes > 0 && bytes % (1 << 20) == 0) => write!(f, "{} MiB", bytes >> 20),

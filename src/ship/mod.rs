@@ -1,21 +1,21 @@
 //! The one thread that sends: it owns the runtime, the client and every outcome.
 
+mod bad_item_search;
 mod batch;
 mod control;
-mod feed;
+mod failure_notices;
 mod health;
-mod keeper;
-mod limit;
 mod logs;
-mod overload;
+mod overload_notices;
 mod recovery;
 #[cfg(feature = "cli")]
 mod replay;
+mod request_source;
 mod retry;
-mod search;
+mod scheduler;
 mod signals;
+mod size_limit;
 mod spans;
-mod voice;
 mod worker;
 
 use std::any::Any;
@@ -26,18 +26,18 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use control::{CLOSED_HELP, Control, Waited};
-use feed::Feed;
-pub(crate) use keeper::{HasKeeper, Keeper, Keeps};
-use logs::LogFeed;
+use failure_notices::FailureNotices;
+pub(crate) use failure_notices::{Failure, clock_finding};
+use logs::LogSource;
 use opentelemetry_sdk::Resource;
-use recovery::RecoveryFeed;
+use recovery::RecoverySource;
 #[cfg(feature = "cli")]
 pub(crate) use replay::{End, Replay, Replayed};
-pub(crate) use signals::{After, Deeds, watch_signals};
-use spans::SpanFeed;
+use request_source::RequestSource;
+pub(crate) use scheduler::{HasScheduler, Scheduled, Scheduler};
+pub(crate) use signals::{AfterSignal, SignalActions, watch_signals};
+use spans::SpanSource;
 use tokio::runtime::{Builder, Runtime};
-use voice::Voice;
-pub(crate) use voice::{Failure, clock_finding};
 use worker::Worker;
 
 use crate::config::{Delivery, Route, SpanDelivery};
@@ -67,7 +67,7 @@ const THREAD_NAME: &str = "logbridge";
 
 /// What there is to ship: the stores, and how what is in them reaches its endpoint.
 #[derive(Debug)]
-pub(crate) struct Load {
+pub(crate) struct ShipConfig {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
     pub(crate) resource: Resource,
@@ -77,7 +77,7 @@ pub(crate) struct Load {
 /// A handle of the ship thread. Dropping it stops nothing.
 #[derive(Debug)]
 pub(crate) struct Ship {
-    lanes: Vec<Lane>,
+    signals: Vec<SignalHandle>,
     /// What looks after the spool; nobody waits for what it sends.
     recovery: Option<Recovery>,
 }
@@ -90,18 +90,18 @@ struct Recovery {
 
 /// One signal, as other threads see it.
 #[derive(Debug)]
-struct Lane {
+struct SignalHandle {
     control: Arc<Control>,
-    store: Store,
+    queue: Queue,
 }
 
 #[derive(Debug)]
-enum Store {
+enum Queue {
     Logs(Arc<Outbox>),
     Spans(Arc<SpanQueue>),
 }
 
-impl Store {
+impl Queue {
     fn signal(&self) -> Signal {
         match self {
             Self::Logs(_) => Signal::Logs,
@@ -128,39 +128,43 @@ pub(crate) enum Flushed {
 
 impl Ship {
     /// Starts the thread.
-    pub(crate) fn start(load: Load) -> Result<Self, Error> {
-        let mut lanes = Vec::new();
-        if let Some((outbox, _)) = &load.logs {
-            lanes.push(Lane { control: Arc::default(), store: Store::Logs(Arc::clone(outbox)) });
+    pub(crate) fn start(config: ShipConfig) -> Result<Self, Error> {
+        let mut signals = Vec::new();
+        if let Some((outbox, _)) = &config.logs {
+            signals.push(SignalHandle { control: Arc::default(), queue: Queue::Logs(Arc::clone(outbox)) });
         }
-        if let Some((queue, _)) = &load.spans {
-            lanes.push(Lane { control: Arc::default(), store: Store::Spans(Arc::clone(queue)) });
+        if let Some((queue, _)) = &config.spans {
+            signals.push(SignalHandle { control: Arc::default(), queue: Queue::Spans(Arc::clone(queue)) });
         }
-        let spool = load.logs.as_ref().and_then(|(outbox, _)| outbox.spool());
+        let spool = config.logs.as_ref().and_then(|(outbox, _)| outbox.spool());
         let recovery = spool.map(|spool| Recovery { control: Arc::default(), spool: Arc::clone(spool) });
-        let controls: Vec<_> =
-            lanes.iter().map(|lane| &lane.control).chain(recovery.iter().map(|r| &r.control)).map(Arc::clone).collect();
+        let controls: Vec<_> = signals
+            .iter()
+            .map(|handle| &handle.control)
+            .chain(recovery.iter().map(|r| &r.control))
+            .map(Arc::clone)
+            .collect();
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
                 thread::mark_own();
-                let ended = Ended(controls.clone());
-                run(&controls, load);
+                let ended = EndGuard(controls.clone());
+                run(&controls, config);
                 drop(ended);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         // Where tokio has its feature `signal`, the first runtime of a process makes something global. A child that is forked
         // meanwhile waits for it for ever, so nobody gets the chance to fork before it is there.
-        if let Some(lane) = lanes.first() {
-            lane.control.wait_started(START);
+        if let Some(handle) = signals.first() {
+            handle.control.wait_started(START);
         }
-        Ok(Self { lanes, recovery })
+        Ok(Self { signals, recovery })
     }
 
     #[inline]
     pub(crate) fn wake(&self, signal: Signal) {
-        if let Some(lane) = self.lanes.iter().find(|lane| lane.store.signal() == signal) {
-            lane.control.wake();
+        if let Some(handle) = self.signals.iter().find(|handle| handle.queue.signal() == signal) {
+            handle.control.wake();
         }
     }
 
@@ -178,16 +182,16 @@ impl Ship {
     pub(crate) fn stop(&self, timeout: Duration) -> Flushed {
         let flushed = self.order(timeout, true, true);
         // The deadline has passed for the requests; the thread itself needs a moment to count what is left.
-        for lane in &self.lanes {
-            lane.control.wait_ended(Duration::from_millis(500));
+        for handle in &self.signals {
+            handle.control.wait_ended(Duration::from_millis(500));
         }
         flushed
     }
 
     /// The same without waiting for it.
     pub(crate) fn finish(&self) {
-        for lane in &self.lanes {
-            lane.control.order(lane.store.seal(), FINISH, true, true);
+        for handle in &self.signals {
+            handle.control.order(handle.queue.seal(), FINISH, true, true);
         }
         if let Some(recovery) = &self.recovery {
             recovery.control.order(0, FINISH, true, true);
@@ -201,8 +205,11 @@ impl Ship {
         }
         let until = control::until(timeout);
         // Sealed here and now: what is written from now on is not waited for. All are ordered before one is waited for.
-        let orders: Vec<_> =
-            self.lanes.iter().map(|lane| lane.control.order(lane.store.seal(), timeout, ending, stop)).collect();
+        let orders: Vec<_> = self
+            .signals
+            .iter()
+            .map(|handle| handle.control.order(handle.queue.seal(), timeout, ending, stop))
+            .collect();
         if let Some(Recovery { control, spool }) = &self.recovery {
             if ending {
                 // By the one who waits: the thread may have given up before it gets to it.
@@ -219,13 +226,13 @@ impl Ship {
             }
         }
         let (mut all, mut timed_out, mut failures) = (true, false, Vec::new());
-        for (lane, order) in self.lanes.iter().zip(orders) {
-            let waited = lane.control.wait(order, until, ending, stop);
+        for (handle, order) in self.signals.iter().zip(orders) {
+            let waited = handle.control.wait(order, until, ending, stop);
             if waited != Waited::Done {
                 all = false;
                 timed_out |= waited == Waited::TimedOut;
-                let asleep = (waited == Waited::TimedOut).then(|| lane.control.asleep(order, timeout)).flatten();
-                failures.extend(asleep.or_else(|| lane.control.look().last_failure));
+                let asleep = (waited == Waited::TimedOut).then(|| handle.control.asleep(order, timeout)).flatten();
+                failures.extend(asleep.or_else(|| handle.control.look().last_failure));
             }
         }
         failures.dedup();
@@ -311,17 +318,17 @@ pub(crate) fn with_patience(task: impl FnOnce() + Send + 'static, patience: Dura
 }
 
 /// Says that the thread has ended, also when it ends by a panic.
-struct Ended(Vec<Arc<Control>>);
+struct EndGuard(Vec<Arc<Control>>);
 
-impl Drop for Ended {
+impl Drop for EndGuard {
     fn drop(&mut self) {
         self.0.iter().for_each(|control| control.update(|state| state.ended = true));
     }
 }
 
-fn run(controls: &[Arc<Control>], load: Load) {
-    let ledger = Arc::clone(&load.ledger);
-    let (mut workers, routes) = workers(controls, load);
+fn run(controls: &[Arc<Control>], config: ShipConfig) {
+    let ledger = Arc::clone(&config.ledger);
+    let (mut workers, routes) = workers(controls, config);
     let mut was_closed = false;
     loop {
         let Some(runtime) = start_runtime(controls, was_closed) else {
@@ -341,8 +348,8 @@ fn run(controls: &[Arc<Control>], load: Load) {
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
             // A resolver call may hang: nobody waits for it.
-            Ok(Ran::ToTheEnd) => return runtime.shutdown_background(),
-            Ok(Ran::UntilClosed) => {
+            Ok(RunEnd::ToTheEnd) => return runtime.shutdown_background(),
+            Ok(RunEnd::UntilClosed) => {
                 was_closed = true;
                 closed()
             }
@@ -360,32 +367,32 @@ fn run(controls: &[Arc<Control>], load: Load) {
 }
 
 /// A worker for each signal, in the order of the controls, and where each of them sends.
-fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
-    let Load { ledger, logs, resource, spans } = load;
+fn workers(controls: &[Arc<Control>], config: ShipConfig) -> (Vec<Worker>, Vec<Route>) {
+    let ShipConfig { ledger, logs, resource, spans } = config;
     let observed = Arc::clone(&ledger);
-    let mut feeds: Vec<(Signal, Box<dyn Feed>, Route)> = Vec::new();
+    let mut sources: Vec<(Signal, Box<dyn RequestSource>, Route)> = Vec::new();
     let recovery = logs.as_ref().and_then(|(outbox, delivery)| {
         let spool = Arc::clone(outbox.spool()?);
         // The last one is its own.
         let control = Arc::clone(controls.last()?);
-        let feed = RecoveryFeed::new(Arc::clone(&ledger), Arc::clone(outbox), spool, delivery, control);
-        Some((Signal::Logs, Box::new(feed) as Box<dyn Feed>, delivery.route.clone()))
+        let source = RecoverySource::new(Arc::clone(&ledger), Arc::clone(outbox), spool, delivery, control);
+        Some((Signal::Logs, Box::new(source) as Box<dyn RequestSource>, delivery.route.clone()))
     });
     if let Some((outbox, delivery)) = logs {
-        let feed = LogFeed::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery);
-        feeds.push((Signal::Logs, Box::new(feed), delivery.route));
+        let source = LogSource::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery);
+        sources.push((Signal::Logs, Box::new(source), delivery.route));
     }
     if let Some((queue, delivery)) = spans {
-        let feed = SpanFeed::new(ledger, queue, &resource, delivery.schedule_delay, delivery.max_request);
-        feeds.push((Signal::Traces, Box::new(feed), delivery.route));
+        let source = SpanSource::new(ledger, queue, &resource, delivery.schedule_delay, delivery.max_request);
+        sources.push((Signal::Traces, Box::new(source), delivery.route));
     }
-    feeds.extend(recovery);
-    feeds
+    sources.extend(recovery);
+    sources
         .into_iter()
         .zip(controls)
-        .map(|((signal, feed, route), control)| {
-            let voice = Voice::new(signal, route.endpoint.clone(), Arc::clone(&observed));
-            (Worker::new(Arc::clone(control), feed, voice, signal, route.export_timeout), route)
+        .map(|((signal, source, route), control)| {
+            let notices = FailureNotices::new(signal, route.endpoint.clone(), Arc::clone(&observed));
+            (Worker::new(Arc::clone(control), source, notices, signal, route.export_timeout), route)
         })
         .unzip()
 }
@@ -394,7 +401,7 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
 ///
 /// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
 /// goes to sleep, or as a timer wakes it.
-async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> Ran {
+async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> RunEnd {
     let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
@@ -402,17 +409,17 @@ async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescr
         if canary.is_gone() {
             // What they hold may be open connections.
             running.drain(..).for_each(std::mem::forget);
-            return Poll::Ready(Ran::UntilClosed);
+            return Poll::Ready(RunEnd::UntilClosed);
         }
         running.retain_mut(|worker| worker.as_mut().poll(context).is_pending());
-        if running.is_empty() { Poll::Ready(Ran::ToTheEnd) } else { Poll::Pending }
+        if running.is_empty() { Poll::Ready(RunEnd::ToTheEnd) } else { Poll::Pending }
     })
     .await
 }
 
 /// How the workers ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Ran {
+enum RunEnd {
     ToTheEnd,
     /// Somebody has closed the descriptors of the runtime. Nothing of it may be used or dropped any more.
     UntilClosed,

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use super::batch::gather;
 use super::control::Control;
-use super::feed::{Feed, Request};
-use super::logs::Size;
+use super::logs::ByteSize;
+use super::request_source::{Request, RequestSource};
 use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
@@ -50,7 +50,7 @@ const REST_FACTOR: u32 = 5;
 /// but by no longer time than this.
 const MOST_REST: Duration = Duration::from_secs(20);
 
-pub(super) struct RecoveryFeed {
+pub(super) struct RecoverySource {
     ledger: Arc<Ledger>,
     outbox: Arc<Outbox>,
     spool: Arc<Spool>,
@@ -126,7 +126,7 @@ impl LeftGroup {
     }
 }
 
-impl RecoveryFeed {
+impl RecoverySource {
     pub(super) fn new(
         ledger: Arc<Ledger>,
         outbox: Arc<Outbox>,
@@ -346,7 +346,7 @@ impl RecoveryFeed {
     }
 }
 
-impl Feed for RecoveryFeed {
+impl RequestSource for RecoverySource {
     fn collect(&mut self, at_once: bool, _held: bool) {
         // There is no other time when this is asked for.
         self.ending |= at_once;
@@ -472,7 +472,7 @@ impl Feed for RecoveryFeed {
     }
 
     fn bound(&self) -> String {
-        Size(self.spool.max_bytes()).to_string()
+        ByteSize(self.spool.max_bytes()).to_string()
     }
 
     fn keeps(&self) -> bool {

@@ -16,9 +16,9 @@ use opentelemetry_sdk::Resource;
 use tokio::runtime::Builder;
 
 use super::control::Control;
-use super::feed::{Feed, Request};
-use super::recovery::RecoveryFeed;
-use super::voice::{Failure, Voice};
+use super::failure_notices::{Failure, FailureNotices};
+use super::recovery::RecoverySource;
+use super::request_source::{Request, RequestSource};
 use super::worker::Worker;
 use crate::config::{Delivery, SpoolConfig};
 use crate::error::{Error, Kind};
@@ -88,12 +88,12 @@ impl Replay {
         let halted = Arc::default();
         let route = &self.delivery.route;
         let control = Arc::<Control>::default();
-        let feed = self.feed(ledger, &halted, &control);
+        let source = self.source(ledger, &halted, &control);
         // It ends when nothing is left.
         control.update(|state| state.stop = true);
-        let voice = Voice::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
+        let notices = FailureNotices::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
         // Without a time for one request with all its tries, after which it would be dropped.
-        let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Logs, None);
+        let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
         let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted()));
         let (mut last, mut since) = (0, Instant::now());
@@ -125,7 +125,12 @@ impl Replay {
         }
     }
 
-    fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>, control: &Arc<Control>) -> ReplayFeed {
+    fn source(
+        &self,
+        ledger: &Arc<Ledger>,
+        halted: &Arc<Mutex<Option<Failure>>>,
+        control: &Arc<Control>,
+    ) -> ReplaySource {
         let Delivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so how much may be does not matter.
@@ -133,8 +138,8 @@ impl Replay {
         let spool = Spool::new(config, encode_resource(&Resource::builder_empty().build()));
         let spool = Arc::new(spool.of_any_owner(self.any_owner));
         let (ledger, control) = (Arc::clone(ledger), Arc::clone(control));
-        let left = RecoveryFeed::new(Arc::clone(&ledger), Arc::new(outbox), spool, &self.delivery, control).watched();
-        ReplayFeed {
+        let left = RecoverySource::new(Arc::clone(&ledger), Arc::new(outbox), spool, &self.delivery, control).watched();
+        ReplaySource {
             left,
             ledger,
             has_looked: false,
@@ -162,8 +167,8 @@ fn lock(halted: &Mutex<Option<Failure>>) -> std::sync::MutexGuard<'_, Option<Fai
 }
 
 /// What dead processes have left, as it was when the directory was gone through.
-struct ReplayFeed {
-    left: RecoveryFeed,
+struct ReplaySource {
+    left: RecoverySource,
     ledger: Arc<Ledger>,
     has_looked: bool,
     /// How many there were at the start, about.
@@ -172,7 +177,7 @@ struct ReplayFeed {
     halted: Arc<Mutex<Option<Failure>>>,
 }
 
-impl Feed for ReplayFeed {
+impl RequestSource for ReplaySource {
     /// It is told to stop from the start, and stops when nothing is left.
     fn collect(&mut self, _at_once: bool, held: bool) {
         match std::mem::replace(&mut self.has_looked, true) {

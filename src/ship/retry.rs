@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-use super::control::State;
+use super::control::ControlState;
 use crate::transport::CauseKind;
 
 /// The longest pause between two tries while the process ends, if little time is left.
@@ -109,7 +109,7 @@ impl Retry {
 
     /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when, and
     /// begins with short pauses again: somebody waits for it.
-    pub(super) fn wait_until(&mut self, orders: &State) -> Option<Instant> {
+    pub(super) fn wait_until(&mut self, orders: &ControlState) -> Option<Instant> {
         let now = Instant::now();
         let fresh = orders.flush_wanted > self.tried_for;
         if fresh && self.at.is_some() {

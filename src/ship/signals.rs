@@ -7,35 +7,35 @@ use crate::os::{self, Caught, SignalWish};
 
 /// What comes after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum After {
+pub(crate) enum AfterSignal {
     /// The process dies by the signal.
-    End,
+    Terminate,
     /// It goes on, or ends in a way of its own.
-    Life,
+    Continue,
 }
 
 /// What is done for signals.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deeds {
+pub(crate) struct SignalActions {
     /// For SIGTERM and SIGINT.
-    pub(crate) flush: fn(After),
+    pub(crate) flush: fn(AfterSignal),
     /// For SIGUSR1.
     pub(crate) report: fn(),
 }
 
-/// From now on, these signals are answered by deeds. Where others are in this process already, their thread does it.
+/// From now on, these signals are answered by actions. Where others are in this process already, their thread does it.
 ///
 /// The thread is not marked as one of our own: what it flushes is the application's, processors included. It inherits the
 /// signal mask of the caller, so that a signal which the application waits for with `sigwait` is not taken from it.
-pub(crate) fn watch_signals(caught: Caught, deeds: Deeds) -> io::Result<()> {
+pub(crate) fn watch_signals(caught: Caught, actions: SignalActions) -> io::Result<()> {
     if os::begin_watching()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
             loop {
                 match os::await_signal() {
-                    SignalWish::Flush => quietly(|| (deeds.flush)(After::Life)),
-                    SignalWish::Report => quietly(deeds.report),
+                    SignalWish::Flush => run_catching(|| (actions.flush)(AfterSignal::Continue)),
+                    SignalWish::Report => run_catching(actions.report),
                     SignalWish::End(signal) => {
-                        quietly(|| (deeds.flush)(After::End));
+                        run_catching(|| (actions.flush)(AfterSignal::Terminate));
                         os::end_by(signal);
                     }
                 }
@@ -50,6 +50,6 @@ pub(crate) fn watch_signals(caught: Caught, deeds: Deeds) -> io::Result<()> {
 }
 
 /// Whatever happens in it, the signal is not lost: the panic hook has told it.
-fn quietly(deed: impl Fn() + std::panic::UnwindSafe) {
-    let _panicked = catch_unwind(deed);
+fn run_catching(action: impl Fn() + std::panic::UnwindSafe) {
+    let _panicked = catch_unwind(action);
 }

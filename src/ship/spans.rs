@@ -8,7 +8,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::time::Instant;
 
-use super::feed::{Feed, Request};
+use super::request_source::{Request, RequestSource};
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
@@ -16,7 +16,7 @@ use crate::otlp::SpanEncoder;
 use crate::outbox::SpanQueue;
 use crate::signal::Signal;
 
-pub(super) struct SpanFeed {
+pub(super) struct SpanSource {
     ledger: Arc<Ledger>,
     queue: Arc<SpanQueue>,
     encoder: Result<SpanEncoder, String>,
@@ -37,7 +37,7 @@ pub(super) struct SpanFeed {
     left: u64,
 }
 
-impl SpanFeed {
+impl SpanSource {
     pub(super) fn new(
         ledger: Arc<Ledger>,
         queue: Arc<SpanQueue>,
@@ -92,7 +92,7 @@ impl SpanFeed {
     }
 }
 
-impl Feed for SpanFeed {
+impl RequestSource for SpanSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
         if !self.queue.is_waiting() {

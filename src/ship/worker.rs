@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * An order wakes the worker wherever it waits; shutdown beats flush beats the schedule.
-//! * While a retryable failure lasts, the request's items stay in the feed and memory stays bounded by it.
+//! * While a retryable failure lasts, the request's items stay in the source and memory stays bounded by it.
 //! * A request that is taken apart is kept until its last item has met its fate: nothing else is gathered meanwhile, and
 //!   what was confirmed is not sent again.
 //! * Workers share the thread and nothing else: an endpoint that fails delays only its own signal.
@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::control::{Control, State};
-use super::feed::{Feed, Request};
-use super::limit::Limit;
+use super::bad_item_search::{BadItemSearch, Part, PartOutcome, Refusal, Step};
+use super::control::{Control, ControlState};
+use super::failure_notices::{Failure, FailureNotices};
+use super::request_source::{Request, RequestSource};
 use super::retry::Retry;
-use super::search::{Part, Refusal, Search, Step, Verdict};
-use super::voice::{Failure, Voice};
+use super::size_limit::SizeLimit;
 use crate::ledger::{DropReason, Fate, RejectReason};
 use crate::otlp::sketch;
 use crate::signal::Signal;
@@ -31,8 +31,8 @@ const TRIM_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct Worker {
     control: Arc<Control>,
-    feed: Box<dyn Feed>,
-    voice: Voice,
+    source: Box<dyn RequestSource>,
+    notices: FailureNotices,
     retry: Retry,
     /// Belongs to the runtime that runs the worker.
     pub(super) transport: Option<Transport>,
@@ -40,15 +40,15 @@ pub(super) struct Worker {
     /// Whether the endpoint has ever confirmed anything.
     confirmed: bool,
     /// How much it takes at once.
-    limit: Limit,
+    limit: SizeLimit,
     /// The request that is being taken apart.
-    dissected: Option<Dissected>,
+    split: Option<SplitRequest>,
 }
 
 /// A request that the endpoint refused, on its way in parts.
 #[derive(Debug)]
-struct Dissected {
-    search: Search,
+struct SplitRequest {
+    search: BadItemSearch,
     /// What the endpoint said last.
     cause: Cause,
     /// How many items were rejected one by one.
@@ -60,35 +60,35 @@ struct Dissected {
 impl Worker {
     pub(super) fn new(
         control: Arc<Control>,
-        feed: Box<dyn Feed>,
-        voice: Voice,
+        source: Box<dyn RequestSource>,
+        notices: FailureNotices,
         signal: Signal,
         export_timeout: Option<Duration>,
     ) -> Self {
         Self {
             control,
-            feed,
-            voice,
+            source,
+            notices,
             retry: Retry::new(export_timeout),
             transport: None,
             signal,
             confirmed: false,
-            limit: Limit::default(),
-            dissected: None,
+            limit: SizeLimit::default(),
+            split: None,
         }
     }
 
     /// Everything that has not met its fate is dropped and counted.
     pub(super) fn drop_all(&mut self) {
-        if let Some(dissected) = self.dissected.take() {
-            self.feed.give_up(dissected.search.rest());
+        if let Some(split) = self.split.take() {
+            self.source.give_up(split.search.rest());
         }
-        self.feed.drop_all();
+        self.source.drop_all();
     }
 
     /// A panic has ended it, and it begins anew.
     pub(super) fn restarted(&self) {
-        self.voice.restarted();
+        self.notices.restarted();
     }
 
     /// Rests after a panic, which is why nothing could be delivered. Says whether there is time for another try.
@@ -115,17 +115,17 @@ impl Worker {
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.orders();
-            self.feed.prepare();
+            self.source.prepare();
             // Before those are answered who wait for the end: nothing is said after it.
             let ending = orders.deadline.is_some();
-            let is_over = ending && self.feed.is_empty() && !self.feed.is_waiting();
-            let tell_at = earlier(self.feed.watch(ending), self.voice.watch(is_over));
-            self.feed.collect(orders.stop, self.retry.at.is_some());
+            let is_over = ending && self.source.is_empty() && !self.source.is_waiting();
+            let tell_at = earlier(self.source.watch(ending), self.notices.watch(is_over));
+            self.source.collect(orders.stop, self.retry.at.is_some());
             if ending {
                 // Before those are told who wait for it, since there is no later.
-                self.feed.end();
+                self.source.end();
             }
-            self.control.settled(self.feed.settled(), orders.flush_wanted);
+            self.control.settled(self.source.settled(), orders.flush_wanted);
             if self.is_over(&orders) {
                 self.drop_all();
                 return;
@@ -135,8 +135,8 @@ impl Worker {
                 self.control.woken_until(Instant::now() + TRIM_AFTER).await;
                 continue;
             }
-            if self.feed.is_empty() {
-                self.sleep(earlier(self.feed.due_at().map(tokio::time::Instant::into_std), tell_at), true).await;
+            if self.source.is_empty() {
+                self.sleep(earlier(self.source.due_at().map(tokio::time::Instant::into_std), tell_at), true).await;
                 continue;
             }
             if let Some(until) = self.retry.wait_until(&orders) {
@@ -147,10 +147,10 @@ impl Worker {
                 self.sleep(earlier(Some(until), tell_at), false).await;
                 continue;
             }
-            if let Some(dissected) = &mut self.dissected {
-                let step = dissected.search.next();
+            if let Some(split) = &mut self.split {
+                let step = split.search.next();
                 self.take(step).await;
-            } else if let Some(request) = self.feed.request() {
+            } else if let Some(request) = self.source.request() {
                 self.ship(request).await;
             } else {
                 // Others on this thread get their turn, however often there is nothing to send.
@@ -159,8 +159,8 @@ impl Worker {
         }
     }
 
-    fn is_over(&self, orders: &State) -> bool {
-        let empty = self.feed.is_empty() && !self.feed.is_waiting();
+    fn is_over(&self, orders: &ControlState) -> bool {
+        let empty = self.source.is_empty() && !self.source.is_waiting();
         orders.stop && (empty || has_given_up(orders))
     }
 
@@ -169,7 +169,7 @@ impl Worker {
         let trim = Instant::now() + TRIM_AFTER;
         let woken = self.control.woken_until(until.unwrap_or(trim)).await;
         if idle && !woken && until.is_none() {
-            self.feed.trim();
+            self.source.trim();
             // Nothing to wait for but an order.
             while !self.control.woken_until(Instant::now() + TRIM_AFTER).await {}
         }
@@ -178,22 +178,22 @@ impl Worker {
     async fn ship(&mut self, request: Request) {
         let (items, bytes) = (request.items, request.body.len());
         let Some(outcome) = self.send(request.body.clone(), request.encoding.clone()).await else {
-            return self.feed.take_back(request);
+            return self.source.take_back(request);
         };
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             if request.encoding.is_none() {
                 self.note_too_large(refusal, bytes, true);
-                let search = Search::new(Part::whole(request.body, items), refusal, self.confirmed);
-                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0, untried: 0 });
+                let search = BadItemSearch::new(Part::whole(request.body, items), refusal, self.confirmed);
+                self.split = Some(SplitRequest { search, cause: cause.clone(), rejected: 0, untried: 0 });
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
             let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
-            self.feed.take_back(request);
+            self.source.take_back(request);
             return self.settle(&outcome, items);
         }
         let plain = request.encoding.is_none();
-        self.feed.take_back(request);
+        self.source.take_back(request);
         if self.is_to_be_tried_again(&outcome, items) || self.is_halted_by(&outcome) {
             return;
         }
@@ -201,54 +201,54 @@ impl Worker {
         self.settle(&outcome, items);
     }
 
-    /// The request of the feed has met its fate as a whole.
+    /// The request of the source has met its fate as a whole.
     fn settle(&mut self, outcome: &Outcome, items: u64) {
-        self.feed.settle(&fates(outcome, items));
+        self.source.settle(&fates(outcome, items));
         self.retry.reset();
-        self.voice.answered(outcome, items);
+        self.notices.answered(outcome, items);
     }
 
     /// One step of taking a request apart.
     async fn take(&mut self, step: Step) {
         match step {
-            Step::Ask => {
+            Step::SendEmpty => {
                 let Some(outcome) = self.send(Bytes::new(), None).await else { return };
                 if !self.is_to_be_tried_again(&outcome, 0) {
-                    self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
+                    self.answer_search(if is_confirmed(&outcome) { PartOutcome::Taken } else { PartOutcome::Settled });
                 }
             }
             Step::Done => {
-                if let Some(Dissected { cause, rejected, untried, .. }) = self.dissected.take()
+                if let Some(SplitRequest { cause, rejected, untried, .. }) = self.split.take()
                     && (rejected > 1 || untried > 0)
                 {
-                    self.voice.refused_one_by_one(&cause, rejected, untried);
+                    self.notices.refused_one_by_one(&cause, rejected, untried);
                 }
-                self.feed.settle(&[]);
+                self.source.settle(&[]);
                 if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
-                    self.voice.limited(bytes, too_large);
+                    self.notices.limited(bytes, too_large);
                 }
             }
             // It has never taken any: it may be the endpoint and not this one.
             Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
             Step::RejectRest { .. } if self.halts() => {}
             Step::Reject { part, refusal } => {
-                self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
-                if let Some(dissected) = &mut self.dissected {
-                    dissected.rejected += part.items;
+                self.source.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
+                if let Some(split) = &mut self.split {
+                    split.rejected += part.items;
                     let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
-                    self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
+                    self.notices.refused_alone(&split.cause, part.items, sketch.as_ref());
                 }
             }
             Step::RejectUntried { items } => {
-                self.feed.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
-                if let Some(dissected) = &mut self.dissected {
-                    dissected.untried += items;
+                self.source.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
+                if let Some(split) = &mut self.split {
+                    split.untried += items;
                 }
             }
             Step::RejectRest { items, why } => {
-                self.feed.settle_some(&[(Fate::Rejected(RejectReason::Malformed), items)]);
-                if let Some(dissected) = &self.dissected {
-                    self.voice.refused_all(&dissected.cause, items, why);
+                self.source.settle_some(&[(Fate::Rejected(RejectReason::Malformed), items)]);
+                if let Some(split) = &self.split {
+                    self.notices.refused_all(&split.cause, items, why);
                 }
             }
             Step::Send(part) => self.ship_part(part).await,
@@ -263,37 +263,37 @@ impl Worker {
         }
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             self.note_too_large(refusal, bytes, false);
-            if let Some(dissected) = &mut self.dissected {
-                dissected.cause = cause.clone();
+            if let Some(split) = &mut self.split {
+                split.cause = cause.clone();
             }
-            return self.answer_search(Verdict::Refused(refusal));
+            return self.answer_search(PartOutcome::Refused(refusal));
         }
         self.confirm(&outcome, bytes);
         // In the same step: what is confirmed here is not among the rest any more.
-        self.feed.settle_some(&fates(&outcome, items));
-        self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
-        self.voice.answered(&outcome, items);
+        self.source.settle_some(&fates(&outcome, items));
+        self.answer_search(if is_confirmed(&outcome) { PartOutcome::Taken } else { PartOutcome::Settled });
+        self.notices.answered(&outcome, items);
     }
 
-    /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
+    /// Whether it is the endpoint that is wrong, whatever it is sent, and the source keeps what it has for a better one.
     fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
         let cause = match outcome {
             Outcome::Refused { cause, .. } if refusal_of(outcome).is_none() => cause,
             Outcome::Unconfirmed { cause } => cause,
             _ => return false,
         };
-        self.feed.halts(&self.voice.failure(cause))
+        self.source.halts(&self.notices.failure(cause))
     }
 
     /// The same where that was found out by taking a request apart.
     fn halts(&mut self) -> bool {
-        self.dissected.as_ref().is_some_and(|dissected| self.feed.halts(&self.voice.failure(&dissected.cause)))
+        self.split.as_ref().is_some_and(|split| self.source.halts(&self.notices.failure(&split.cause)))
     }
 
-    fn answer_search(&mut self, verdict: Verdict) {
+    fn answer_search(&mut self, verdict: PartOutcome) {
         self.retry.reset();
-        if let Some(dissected) = &mut self.dissected {
-            dissected.search.answered(verdict);
+        if let Some(split) = &mut self.split {
+            split.search.answered(verdict);
         }
     }
 
@@ -301,7 +301,7 @@ impl Worker {
         if is_confirmed(outcome) {
             self.confirmed = true;
             self.limit.taken(bytes);
-            self.feed.limit(self.limit.bytes().unwrap_or(usize::MAX));
+            self.source.limit(self.limit.bytes().unwrap_or(usize::MAX));
         }
     }
 
@@ -318,10 +318,10 @@ impl Worker {
             self.fail(cause, *after);
             return true;
         }
-        let items = self.dissected.take().map_or(items, |dissected| dissected.search.rest());
-        self.feed.settle(&[(Fate::Dropped(DropReason::ExportTimeout), items)]);
+        let items = self.split.take().map_or(items, |split| split.search.rest());
+        self.source.settle(&[(Fate::Dropped(DropReason::ExportTimeout), items)]);
         self.retry.reset();
-        self.voice.gave_up(cause, items);
+        self.notices.gave_up(cause, items);
         true
     }
 
@@ -339,8 +339,8 @@ impl Worker {
                 }
                 woken.as_mut().poll(context).map(|()| None)
             });
-            self.feed.prepare();
-            let tell_at = earlier(self.feed.watch(deadline.is_some()), self.voice.watch(false));
+            self.source.prepare();
+            let tell_at = earlier(self.source.watch(deadline.is_some()), self.notices.watch(false));
             let answered = match earlier(deadline, tell_at) {
                 None => either.await,
                 Some(until) => match tokio::time::timeout_at(until.into(), either).await {
@@ -350,8 +350,8 @@ impl Worker {
                 },
             };
             if let Some(outcome) = answered {
-                self.voice.heard(&outcome, transport.clock_offset());
-                return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
+                self.notices.heard(&outcome, transport.clock_offset());
+                return Some(if self.source.keeps() { outcome.waited_out() } else { outcome });
             }
         }
     }
@@ -362,9 +362,9 @@ impl Worker {
         let next = self.retry.failed(now, after, orders.deadline);
         let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
         // Somebody who shuts down by a call has chosen the time to wait.
-        let ends_early = !orders.stop && (self.feed.is_safe() || self.retry.is_in_vain_at_exit(now, self.confirmed));
+        let ends_early = !orders.stop && (self.source.is_safe() || self.retry.is_in_vain_at_exit(now, self.confirmed));
         let hopeless = orders.deadline.is_some_and(|deadline| is_hopeless || ends_early || next >= Some(deadline));
-        let failure = self.voice.failed(cause, &self.feed.waiting(self.signal), orders.deadline.is_some());
+        let failure = self.notices.failed(cause, &self.source.waiting(self.signal), orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
             if hopeless {
@@ -416,7 +416,7 @@ impl Refusal {
 }
 
 /// The process or the pipeline ends, and nothing more can be delivered in the time that is left. A new order may come.
-fn has_given_up(orders: &State) -> bool {
+fn has_given_up(orders: &ControlState) -> bool {
     orders.deadline.is_some_and(|deadline| deadline <= Instant::now() || orders.gave_up >= orders.flush_wanted)
 }
 

@@ -21,7 +21,7 @@ struct OneRequest {
     panics: u32,
 }
 
-impl Feed for OneRequest {
+impl RequestSource for OneRequest {
     fn collect(&mut self, _at_once: bool, _held: bool) {}
 
     fn settled(&self) -> u64 {
@@ -123,10 +123,11 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
         let (mut workers, mut controls) = (Vec::new(), Vec::new());
         for ((route, fates), (panics, patience)) in routes.iter().zip(&fates).zip([(panics, patience), (0, LONG)]) {
             let request = Request { body: Bytes::from_static(b"\x0a\0"), encoding: None, items: 1 };
-            let feed = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
+            let source = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
             let control = Arc::<Control>::default();
-            let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
-            workers.push(Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None));
+            let notices =
+                FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
+            workers.push(Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Traces, None));
             control.order(1, patience, true, true);
             controls.push(control);
         }
@@ -159,10 +160,11 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
         let encoding = Some(HeaderValue::from_static("gzip"));
         let request = Request { body: Bytes::from_static(b"compressed"), encoding, items: 9 };
         let fates = Arc::default();
-        let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
+        let source = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
         let control = Arc::<Control>::default();
-        let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
-        let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None);
+        let notices =
+            FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
+        let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Traces, None);
         control.order(1, LONG, true, true);
         let encoding = std::thread::scope(|scope| {
             let server = scope.spawn(|| answer_once(&listener, status));

@@ -15,7 +15,7 @@ use crate::installed;
 use crate::levels::{Exhausted, LevelSets, Origin, Stage};
 use crate::notice::{self, Notice};
 use crate::os::{self, PerProcess, Placed};
-use crate::ship::{self, HasKeeper, Keeper, Keeps};
+use crate::ship::{self, HasScheduler, Scheduled, Scheduler};
 
 /// tracing has locks of its own for that, which no forked child is to inherit from us.
 fn rebuild_interest_cache() {
@@ -94,7 +94,7 @@ impl Pipeline {
         let Some(at) = Instant::now().checked_add(bounded(time)) else { return };
         self.forget_appointment(stage, target);
         self.appointments.lock().push((at, stage, target.to_owned()));
-        self.keeper.appoint(Arc::downgrade(self));
+        self.scheduler.wake(Arc::downgrade(self));
     }
 
     /// What was set for a limited time stays.
@@ -110,7 +110,7 @@ impl Pipeline {
     pub(crate) fn keep_in_child(self: &Arc<Self>) {
         lifecycle::flush_on_signals_in_child();
         if !self.appointments.lock().is_empty() || self.levels_file.path.get().is_some() {
-            self.keeper.appoint(Arc::downgrade(self));
+            self.scheduler.wake(Arc::downgrade(self));
         }
     }
 
@@ -120,7 +120,7 @@ impl Pipeline {
         self.take_levels_of(&file, looked);
         let _the_first_one_stays = self.levels_file.path.set(file.path().to_owned());
         let _the_first_one_stays = self.levels_file.seen.set(Mutex::new(file));
-        self.keeper.appoint(Arc::downgrade(self));
+        self.scheduler.wake(Arc::downgrade(self));
     }
 
     /// Says whether there is a file to look at.
@@ -194,8 +194,8 @@ pub(super) struct WatchedFile {
     seen: PerProcess<Mutex<LevelsFile>>,
 }
 
-impl Keeps for Pipeline {
-    fn keep(&self) -> Option<Instant> {
+impl Scheduled for Pipeline {
+    fn run_due(&self) -> Option<Instant> {
         let now = Instant::now();
         let due: Vec<_> = self.appointments.lock().extract_if(.., |(at, _, _)| *at <= now).collect();
         for (_, stage, target) in due {
@@ -208,8 +208,8 @@ impl Keeps for Pipeline {
     }
 }
 
-impl HasKeeper for Pipeline {
-    fn keeper(&self) -> &Keeper {
-        &self.keeper
+impl HasScheduler for Pipeline {
+    fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
     }
 }

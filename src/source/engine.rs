@@ -15,7 +15,7 @@ use crate::notice::{self, Notice};
 use crate::os::{self, PerProcess};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
-use crate::ship::{Load, Ship};
+use crate::ship::{Ship, ShipConfig};
 
 /// Everything that a process needs to count and ship.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Plan {
             })
         });
         if engine.outbox.is_some() || self.spans.is_some() {
-            engine.ship = Some(Ship::start(Load {
+            engine.ship = Some(Ship::start(ShipConfig {
                 ledger: Arc::clone(&engine.ledger),
                 logs: engine.outbox.clone().zip(self.delivery.clone()),
                 resource,

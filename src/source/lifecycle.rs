@@ -15,7 +15,7 @@ use super::pipeline::Pipeline;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::os::{Caught, PerProcess};
-use crate::ship::{self, After, Deeds, Flushed};
+use crate::ship::{self, AfterSignal, Flushed, SignalActions};
 use crate::signal::Signal;
 use crate::{installed, os, output, thread};
 
@@ -124,7 +124,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
 /// From now on, SIGTERM and SIGINT flush. Idempotent.
 pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Endings, DEEDS) {
+    if let Err(error) = ship::watch_signals(Caught::Endings, SIGNAL_ACTIONS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
         notice::say(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
@@ -146,26 +146,27 @@ pub(super) fn flush_on_signals_in_child() {
 /// From now on, SIGUSR1 gives the report. Idempotent.
 pub(crate) fn report_on_signals() {
     REPORTS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Report, DEEDS) {
+    if let Err(error) = ship::watch_signals(Caught::Report, SIGNAL_ACTIONS) {
         let text = format!("SIGUSR1 gives no report: {error}");
         notice::say(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
     }
 }
 
 /// What signals ask for.
-const DEEDS: Deeds = Deeds { flush: flush_on_signal, report: || for_each(Pipeline::report_on_signal) };
+const SIGNAL_ACTIONS: SignalActions =
+    SignalActions { flush: flush_on_signal, report: || for_each(Pipeline::report_on_signal) };
 
 /// On a thread of its own, where it may wait and lock like any other code.
-fn flush_on_signal(after: After) {
+fn flush_on_signal(after: AfterSignal) {
     // Not that of the exit handler: the process may go on, and end much later.
     let deadline = PerProcess::new();
     for_each(|pipeline| match after {
-        After::End => {
+        AfterSignal::Terminate => {
             flush_until(pipeline, &deadline);
             end_with_report(pipeline);
             drain(&deadline);
         }
-        After::Life => pipeline.flush_aside(),
+        AfterSignal::Continue => pipeline.flush_aside(),
     });
 }
 

@@ -26,7 +26,7 @@ use crate::ledger::{Count, DropReason};
 use crate::levels::{Live, Look, MessageFilter, ON_TEXT, Stage};
 use crate::otlp::{AttributeLimits, Redaction, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
-use crate::ship::Keeper;
+use crate::ship::Scheduler;
 use crate::signal::Signal;
 use crate::thread::{self, Call, guarded};
 
@@ -84,8 +84,8 @@ pub(crate) struct Pipeline {
     pub(crate) end_spans: OnceLock<fn()>,
     pub(super) appointments: Appointments,
     pub(super) levels_file: WatchedFile,
-    pub(super) keeper: Keeper,
-    /// Itself, for the keeper.
+    pub(super) scheduler: Scheduler,
+    /// Itself, for the scheduler.
     pub(crate) me: OnceLock<Weak<Self>>,
 }
 
@@ -141,7 +141,7 @@ impl Pipeline {
             end_spans: OnceLock::new(),
             appointments: Appointments::default(),
             levels_file: WatchedFile::default(),
-            keeper: Keeper::default(),
+            scheduler: Scheduler::default(),
             me: OnceLock::new(),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Constraints:
 //! * A window begins with the first record of its callsite, and its summary is written when the next record comes after its
-//!   end, when the keeper comes by, at a flush and at the end of the process; whichever is first.
+//!   end, when the scheduler comes by, at a flush and at the end of the process; whichever is first.
 //! * Bounded: so many callsites are told apart. When there are more, the window that began first is closed, with its
 //!   summary: nothing is suppressed in silence.
 //! * No code of the application under a lock, and no record is written under that of a window. Nor is anything allocated or
@@ -128,7 +128,7 @@ pub(super) struct Windows {
     limit: RepetitionLimit,
     hasher: RandomState,
     shards: [Shard; SHARDS],
-    /// One at a time: a flush must not overtake the keeper, which has closed a window and not written its summary yet.
+    /// One at a time: a flush must not overtake the scheduler, which has closed a window and not written its summary yet.
     telling: Mutex<()>,
 }
 
@@ -272,7 +272,7 @@ impl Pipeline {
     #[cold]
     fn appoint_summary(&self) {
         if let Some(me) = self.me.get().cloned() {
-            self.keeper.appoint(me);
+            self.scheduler.wake(me);
         }
     }
 

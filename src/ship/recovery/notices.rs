@@ -1,13 +1,13 @@
 //! What is said of the spool's directory, and of what lies in it.
 
-use super::RecoveryFeed;
+use super::RecoverySource;
 use crate::escape::OneLine;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::outbox::{Adopted, Ending, Found, Skipped};
 use crate::signal::Signal;
 
-impl RecoveryFeed {
+impl RecoverySource {
     /// The directory itself, and what others have put there.
     pub(super) fn tell_surroundings(&mut self, found: &Found) {
         let directory = self.spool.directory().display().to_string();

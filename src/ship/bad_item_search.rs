@@ -63,7 +63,7 @@ pub(super) enum Refusal {
 
 /// What the endpoint said to what was sent last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum PartOutcome {
     Refused(Refusal),
     /// The items met another fate.
     Settled,
@@ -82,7 +82,7 @@ struct Suspect {
 
 /// Why all that is left is given up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Hopeless {
+pub(super) enum GiveUpReason {
     /// Nothing was ever taken, and neither an empty request nor one of two halves is.
     EmptyRefused,
     /// Both halves were refused, twice in a row, and some single items too.
@@ -93,7 +93,7 @@ pub(super) enum Hopeless {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Step {
     /// Send an empty request.
-    Ask,
+    SendEmpty,
     /// All items have met their fates.
     Done,
     /// This part is what the endpoint does not take: one item, but for bytes that could not be cut.
@@ -101,13 +101,13 @@ pub(super) enum Step {
     /// So many items are no smaller than one that was too large, and were not tried.
     RejectUntried { items: u64 },
     /// These items are given up together.
-    RejectRest { items: u64, why: Hopeless },
+    RejectRest { items: u64, why: GiveUpReason },
     /// Send this part.
     Send(Part),
 }
 
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct BadItemSearch {
     /// Halves of the same part that are to be sent, the next one last.
     halves: Vec<Part>,
     /// Those of them that were sent and refused, in order.
@@ -137,7 +137,7 @@ pub(super) struct Search {
     patience: u32,
 }
 
-impl Search {
+impl BadItemSearch {
     /// A search in a request that was refused. `confirmed` says whether the endpoint has ever taken one.
     pub(super) fn new(request: Part, refusal: Refusal, confirmed: bool) -> Self {
         let too_large = if refusal == Refusal::TooLarge { request.body.len() } else { usize::MAX };
@@ -200,15 +200,15 @@ impl Search {
                 continue;
             }
             let hopeless = match refusal {
-                _ if self.strikes >= STRIKES + SAMPLES => Some(Hopeless::EverythingRefused),
+                _ if self.strikes >= STRIKES + SAMPLES => Some(GiveUpReason::EverythingRefused),
                 Refusal::Malformed if self.may_bisect == Some(false) && self.strikes > 0 => {
-                    Some(Hopeless::EmptyRefused)
+                    Some(GiveUpReason::EmptyRefused)
                 }
                 _ => None,
             };
             if hopeless.is_some() || (refusal == Refusal::Malformed && self.may_bisect.is_none()) {
                 self.suspects.push(Suspect { part, refusal, is_tried });
-                return hopeless.map_or(Step::Ask, |why| self.give_up(why));
+                return hopeless.map_or(Step::SendEmpty, |why| self.give_up(why));
             }
             let first = if self.strikes >= STRIKES { 1 } else { part.items / 2 };
             let Some([first, second]) = part.split(first) else { return Step::Reject { part, refusal } };
@@ -230,22 +230,22 @@ impl Search {
     }
 
     /// The answer to what was sent, or to what was asked.
-    pub(super) fn answered(&mut self, verdict: Verdict) {
+    pub(super) fn answered(&mut self, verdict: PartOutcome) {
         let Some(part) = self.halves.pop() else {
-            self.may_bisect = Some(verdict == Verdict::Taken);
+            self.may_bisect = Some(verdict == PartOutcome::Taken);
             return;
         };
         self.is_probe = false;
         match verdict {
-            Verdict::Refused(refusal) => {
+            PartOutcome::Refused(refusal) => {
                 if refusal == Refusal::TooLarge {
                     self.too_large = self.too_large.min(part.body.len());
                     self.taken = 0;
                 }
                 self.refused.push(Suspect { part, refusal, is_tried: true });
             }
-            Verdict::Settled => {}
-            Verdict::Taken => {
+            PartOutcome::Settled => {}
+            PartOutcome::Taken => {
                 self.may_bisect = Some(true);
                 self.taken += 1;
                 if self.taken == self.patience {
@@ -294,7 +294,7 @@ impl Search {
         }
     }
 
-    fn give_up(&mut self, why: Hopeless) -> Step {
+    fn give_up(&mut self, why: GiveUpReason) -> Step {
         let items = self.rest();
         self.suspects.clear();
         self.untried.clear();
@@ -304,5 +304,5 @@ impl Search {
 }
 
 #[cfg(test)]
-#[path = "search_tests.rs"]
+#[path = "bad_item_search_tests.rs"]
 mod tests;

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::health::{Counts, Health, News};
-use super::logs::Size;
-use super::search::Hopeless;
+use super::bad_item_search::GiveUpReason;
+use super::health::{Counts, Health, HealthReport};
+use super::logs::ByteSize;
 use crate::config::Endpoint;
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{Ended, Ledger};
@@ -43,7 +43,7 @@ pub(crate) struct Failure {
 }
 
 #[derive(Debug)]
-pub(super) struct Voice {
+pub(super) struct FailureNotices {
     signal: Signal,
     endpoint: Endpoint,
     ledger: Arc<Ledger>,
@@ -58,7 +58,7 @@ pub(super) struct Voice {
     told_clock: bool,
 }
 
-impl Voice {
+impl FailureNotices {
     pub(super) fn new(signal: Signal, endpoint: Endpoint, ledger: Arc<Ledger>) -> Self {
         let health = Health::default();
         Self {
@@ -129,8 +129,8 @@ impl Voice {
     /// when the next thing is due.
     pub(super) fn watch(&mut self, is_over: bool) -> Option<Instant> {
         match self.health.news(Instant::now(), is_over) {
-            Some(News::Flapped(counts, passed)) => self.say_flapped(counts, passed),
-            Some(News::StillFailing(counts, passed)) => {
+            Some(HealthReport::Flapped(counts, passed)) => self.say_flapped(counts, passed),
+            Some(HealthReport::StillFailing(counts, passed)) => {
                 if let Some((key, failure)) = &self.last_failure {
                     notice::forget(key);
                     notice::say(
@@ -140,7 +140,7 @@ impl Voice {
                     );
                 }
             }
-            Some(News::Steady) => self.say_recovered(),
+            Some(HealthReport::Steady) => self.say_recovered(),
             None => {}
         }
         self.health.due()
@@ -253,12 +253,12 @@ impl Voice {
     }
 
     /// The endpoint refuses whatever it is sent: this many items at once.
-    pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: Hopeless) {
+    pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: GiveUpReason) {
         let why = match why {
-            Hopeless::EmptyRefused => {
+            GiveUpReason::EmptyRefused => {
                 "it took neither half of them, and no empty request, so it seems to be the endpoint and not one of them"
             }
-            Hopeless::EverythingRefused => {
+            GiveUpReason::EverythingRefused => {
                 "it refused the parts of them that it was sent, so it seems to be the endpoint and not one of them"
             }
         };
@@ -271,7 +271,7 @@ impl Voice {
         if std::mem::replace(&mut self.told_limit, true) {
             return;
         }
-        let (bytes, too_large) = (Size(bytes), Size(too_large));
+        let (bytes, too_large) = (ByteSize(bytes), ByteSize(too_large));
         let text = format!(
             "{} refuses {} in requests of {too_large}: from now on they are sent in requests of {bytes} at most",
             self.endpoint,

@@ -37,21 +37,21 @@ struct Played {
     /// How often each item was taken.
     taken: BTreeMap<u32, u32>,
     rejected: BTreeMap<u32, Refusal>,
-    given_up: Option<(u64, Hopeless)>,
+    given_up: Option<(u64, GiveUpReason)>,
     requests: usize,
     untried: usize,
 }
 
 /// Plays a search to its end. The endpoint gets the items of a part, and none for an empty request.
-fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32], usize) -> Verdict) -> Played {
-    let mut search = Search::new(whole.clone(), first, confirmed);
+fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32], usize) -> PartOutcome) -> Played {
+    let mut search = BadItemSearch::new(whole.clone(), first, confirmed);
     let mut played = Played::default();
     let mut fates = 0;
     loop {
         assert_eq!(search.rest(), whole.items - fates, "{search:?}");
         let step = search.next();
         match step {
-            Step::Ask => {
+            Step::SendEmpty => {
                 played.requests += 1;
                 search.answered(endpoint(&[], 0));
             }
@@ -77,7 +77,9 @@ fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32],
                 played.requests += 1;
                 let items = numbers(&part);
                 let verdict = endpoint(&items, part.body.len());
-                if verdict != Verdict::Refused(Refusal::Malformed) && verdict != Verdict::Refused(Refusal::TooLarge) {
+                if verdict != PartOutcome::Refused(Refusal::Malformed)
+                    && verdict != PartOutcome::Refused(Refusal::TooLarge)
+                {
                     fates += part.items;
                     items.iter().for_each(|number| *played.taken.entry(*number).or_default() += 1);
                 }
@@ -92,8 +94,8 @@ fn all_but(rejected: &[u32], total: u32) -> BTreeMap<u32, u32> {
     (0..total).filter(|number| !rejected.contains(number)).map(|number| (number, 1)).collect()
 }
 
-const MALFORMED: Verdict = Verdict::Refused(Refusal::Malformed);
-const TOO_LARGE: Verdict = Verdict::Refused(Refusal::TooLarge);
+const MALFORMED: PartOutcome = PartOutcome::Refused(Refusal::Malformed);
+const TOO_LARGE: PartOutcome = PartOutcome::Refused(Refusal::TooLarge);
 
 #[test]
 fn one_bad_item_is_found_wherever_it_is_and_all_others_are_taken_once() {
@@ -101,7 +103,7 @@ fn one_bad_item_is_found_wherever_it_is_and_all_others_are_taken_once() {
         let whole = request(&vec![8; total as usize]);
         for bad in 0..total {
             for confirmed in [true, false] {
-                let endpoint = |items: &[u32], _| if items.contains(&bad) { MALFORMED } else { Verdict::Taken };
+                let endpoint = |items: &[u32], _| if items.contains(&bad) { MALFORMED } else { PartOutcome::Taken };
                 let played = play(&whole, Refusal::Malformed, confirmed, endpoint);
                 assert_eq!(played.taken, all_but(&[bad], total));
                 assert_eq!(played.rejected, BTreeMap::from([(bad, Refusal::Malformed)]));
@@ -120,7 +122,7 @@ fn any_two_bad_items_are_found() {
         let bad = [bad / TOTAL, bad % TOTAL];
         let endpoint = |items: &[u32], _| match bad.iter().any(|bad| items.contains(bad)) {
             true => MALFORMED,
-            false => Verdict::Taken,
+            false => PartOutcome::Taken,
         };
         let played = play(&whole, Refusal::Malformed, true, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&bad, TOTAL), None), "{bad:?}");
@@ -139,7 +141,7 @@ fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
             let endpoint = |items: &[u32], length: usize| match length {
                 300.. => TOO_LARGE,
                 _ if items.iter().any(|number| bad >> number & 1 == 1) => MALFORMED,
-                _ => Verdict::Taken,
+                _ => PartOutcome::Taken,
             };
             let first = if whole.body.len() >= 300 { Refusal::TooLarge } else { Refusal::Malformed };
             // `play` says that the fates add up.
@@ -164,7 +166,7 @@ fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
 fn what_is_too_large_together_fits_in_parts() {
     let whole = request(&[100; 64]);
     let most = whole.body.len() / 5;
-    let endpoint = |_: &[u32], length| if length > most { TOO_LARGE } else { Verdict::Taken };
+    let endpoint = |_: &[u32], length| if length > most { TOO_LARGE } else { PartOutcome::Taken };
     let played = play(&whole, Refusal::TooLarge, false, endpoint);
     assert_eq!((played.taken, played.rejected.len()), (all_but(&[], 64), 0));
     assert!(played.requests <= 8 + 2, "halves that are as long as refused ones are not sent: {}", played.requests);
@@ -184,12 +186,12 @@ fn an_endpoint_that_nothing_fits_costs_few_requests() {
 fn an_endpoint_that_calls_everything_malformed_costs_few_requests() {
     let whole = request(&[8; 1_000]);
     let played = play(&whole, Refusal::Malformed, false, |_, _| MALFORMED);
-    assert_eq!((played.requests, played.given_up), (3, Some((1_000, Hopeless::EmptyRefused))));
+    assert_eq!((played.requests, played.given_up), (3, Some((1_000, GiveUpReason::EmptyRefused))));
     let played = play(&whole, Refusal::Malformed, true, |_, _| MALFORMED);
-    assert_eq!((played.requests, played.given_up), (10, Some((997, Hopeless::EverythingRefused))));
-    let empty_only = |items: &[u32], _| if items.is_empty() { Verdict::Taken } else { MALFORMED };
+    assert_eq!((played.requests, played.given_up), (10, Some((997, GiveUpReason::EverythingRefused))));
+    let empty_only = |items: &[u32], _| if items.is_empty() { PartOutcome::Taken } else { MALFORMED };
     let played = play(&whole, Refusal::Malformed, false, empty_only);
-    assert_eq!((played.requests, played.given_up), (11, Some((997, Hopeless::EverythingRefused))));
+    assert_eq!((played.requests, played.given_up), (11, Some((997, GiveUpReason::EverythingRefused))));
     assert!(played.rejected.keys().eq(&[0, 1, 2]), "those that were tried alone");
 }
 
@@ -199,7 +201,7 @@ fn one_bad_item_is_found_where_no_empty_request_is_taken() {
         let whole = request(&[8; 500]);
         let endpoint = |items: &[u32], _| match items.is_empty() || items.contains(&bad) {
             true => MALFORMED,
-            false => Verdict::Taken,
+            false => PartOutcome::Taken,
         };
         let played = play(&whole, Refusal::Malformed, false, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&[bad], 500), None));
@@ -213,7 +215,7 @@ fn a_limit_that_rises_again_costs_what_was_tried_only() {
     for busy in 0..40 {
         let left = std::cell::Cell::new(busy);
         let endpoint = |_: &[u32], _| match left.get() {
-            0 => Verdict::Taken,
+            0 => PartOutcome::Taken,
             more => {
                 left.set(more - 1);
                 TOO_LARGE
@@ -241,7 +243,7 @@ fn a_limit_that_falls_and_rises_loses_nothing_that_was_not_tried() {
         let length = whole.body.len();
         let endpoint = |_: &[u32], sent| match sent > limits.borrow_mut().usize(length / 64 * 2..length) {
             true => TOO_LARGE,
-            false => Verdict::Taken,
+            false => PartOutcome::Taken,
         };
         // Two items always fit.
         let played = play(&whole, Refusal::TooLarge, false, endpoint);
@@ -260,7 +262,7 @@ fn many_bad_items_do_not_take_the_good_ones_along() {
         bad.dedup();
         let endpoint = |items: &[u32], _| match bad.iter().any(|bad| items.contains(bad)) {
             true => MALFORMED,
-            false => Verdict::Taken,
+            false => PartOutcome::Taken,
         };
         let played = play(&whole, Refusal::Malformed, true, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&bad, TOTAL), None), "{bad:?}");
@@ -272,8 +274,8 @@ fn parts_that_meet_another_fate_are_done_with() {
     let whole = request(&[8; 10]);
     let endpoint = |items: &[u32], _| match items {
         items if items.contains(&2) => MALFORMED,
-        items if items.contains(&7) => Verdict::Settled,
-        _ => Verdict::Taken,
+        items if items.contains(&7) => PartOutcome::Settled,
+        _ => PartOutcome::Taken,
     };
     let played = play(&whole, Refusal::Malformed, true, endpoint);
     assert_eq!(played.rejected.keys().collect::<Vec<_>>(), [&2]);
@@ -283,7 +285,7 @@ fn parts_that_meet_another_fate_are_done_with() {
 #[test]
 fn bytes_that_cannot_be_cut_are_rejected_whole() {
     let part = Part::whole(Bytes::from_static(b"<html>"), 7);
-    let mut search = Search::new(part.clone(), Refusal::TooLarge, true);
+    let mut search = BadItemSearch::new(part.clone(), Refusal::TooLarge, true);
     assert_eq!(search.next(), Step::Reject { part, refusal: Refusal::TooLarge });
     assert_eq!((search.next(), search.rest()), (Step::Done, 0));
 }

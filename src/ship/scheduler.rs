@@ -8,52 +8,52 @@ use crate::os::PerProcess;
 use crate::thread;
 
 /// Somebody with appointments.
-pub(crate) trait Keeps: Send + Sync {
+pub(crate) trait Scheduled: Send + Sync {
     /// Does what is due. Returns when the next thing is; `None` where there is none.
-    fn keep(&self) -> Option<Instant>;
+    fn run_due(&self) -> Option<Instant>;
 }
 
 /// Sees to it that appointments are kept. A forked child has a thread, and locks, of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Keeper(PerProcess<Watch>);
+pub(crate) struct Scheduler(PerProcess<Timer>);
 
 #[derive(Debug, Default)]
-struct Watch {
-    state: Mutex<State>,
+struct Timer {
+    state: Mutex<TimerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TimerState {
     /// A thread runs.
     runs: bool,
     /// There may be an earlier appointment than the one it waits for.
-    poked: bool,
+    woken: bool,
 }
 
-/// Owns a keeper.
-pub(crate) trait HasKeeper: Keeps {
-    fn keeper(&self) -> &Keeper;
+/// Owns a scheduler.
+pub(crate) trait HasScheduler: Scheduled {
+    fn scheduler(&self) -> &Scheduler;
 }
 
-impl Keeper {
+impl Scheduler {
     /// There is a new appointment: wakes the thread, or starts it.
-    pub(crate) fn appoint<T: HasKeeper + 'static>(&self, owner: Weak<T>) {
-        let Watch { state, changed } = self.0.get();
+    pub(crate) fn wake<T: HasScheduler + 'static>(&self, owner: Weak<T>) {
+        let Timer { state, changed } = self.0.get();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.runs {
-            state.poked = true;
+            state.woken = true;
             changed.notify_all();
             return;
         }
         state.runs = true;
         // Starting a thread allocates, and an allocator may log, which may lead here.
         drop(state);
-        let spawned = std::thread::Builder::new().name("logbridge-keeper".to_owned()).spawn(move || {
+        let spawned = std::thread::Builder::new().name("logbridge-timer".to_owned()).spawn(move || {
             thread::mark_own();
             while let Some(owner) = owner.upgrade() {
-                let next = owner.keep();
-                if !owner.keeper().wait(next) {
+                let next = owner.run_due();
+                if !owner.scheduler().wait(next) {
                     break;
                 }
             }
@@ -67,9 +67,9 @@ impl Keeper {
     fn wait(&self, next: Option<Instant>) -> bool {
         // Now and then the owner is let go of, so that it may end.
         const LET_GO: Duration = Duration::from_millis(500);
-        let Watch { state, changed } = self.0.get();
+        let Timer { state, changed } = self.0.get();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut state.poked) {
+        if std::mem::take(&mut state.woken) {
             return true;
         }
         let Some(next) = next else {
@@ -78,7 +78,7 @@ impl Keeper {
         };
         let rest = next.saturating_duration_since(Instant::now()).min(LET_GO);
         let (mut state, _) = changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
-        state.poked = false;
+        state.woken = false;
         true
     }
 }

@@ -2,14 +2,14 @@
 
 /// Learned from its answers; nothing before the first request that is too large for it.
 #[derive(Debug, Default)]
-pub(super) struct Limit {
+pub(super) struct SizeLimit {
     /// The longest body that was taken.
     taken: usize,
     /// The shortest body that was too large, where longer ones are not taken all the same.
     refused: Option<usize>,
 }
 
-impl Limit {
+impl SizeLimit {
     /// A body of this length was taken.
     pub(super) fn taken(&mut self, bytes: usize) {
         self.taken = self.taken.max(bytes);
@@ -45,14 +45,14 @@ mod tests {
 
     #[test]
     fn nothing_is_limited_until_something_is_refused() {
-        let mut limit = Limit::default();
+        let mut limit = SizeLimit::default();
         limit.taken(4_000);
         assert_eq!(limit.bytes(), None);
     }
 
     #[test]
     fn requests_start_at_the_longest_that_was_taken() {
-        let mut limit = Limit::default();
+        let mut limit = SizeLimit::default();
         limit.refused(4_000, true);
         limit.refused(2_000, false);
         assert_eq!(limit.bytes(), None, "perhaps nothing fits");
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn one_item_that_is_too_large_does_not_make_requests_tiny() {
-        let mut limit = Limit::default();
+        let mut limit = SizeLimit::default();
         limit.refused(3_000_000, true);
         limit.taken(10);
         assert_eq!(limit.bytes(), Some(750_000));
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_takes_less_than_it_did_is_believed_and_one_item_is_not() {
-        let mut limit = Limit::default();
+        let mut limit = SizeLimit::default();
         limit.taken(4_000);
         limit.refused(1_000, false);
         assert_eq!(limit.bytes(), None, "four times as much was taken");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::voice::Failure;
+use super::failure_notices::Failure;
 use crate::ledger::{DropReason, Fate};
 use crate::signal::Signal;
 
@@ -20,9 +20,9 @@ pub(super) struct Request {
 
 /// The items of one signal on their way.
 ///
-/// Constraints: the items of a request stay until [`settle`](Feed::settle) says what became of them, and leave in the
+/// Constraints: the items of a request stay until [`settle`](RequestSource::settle) says what became of them, and leave in the
 /// same step in which the ledger counts the last of their fates.
-pub(super) trait Feed: Send {
+pub(super) trait RequestSource: Send {
     /// Takes over what is sealed, and seals what is due: because it waited long enough, because there is enough of it, or
     /// `at_once`. While the endpoint fails, what is new is `held` back.
     fn collect(&mut self, at_once: bool, held: bool);
@@ -43,7 +43,7 @@ pub(super) trait Feed: Send {
     /// not become one.
     fn request(&mut self) -> Option<Request>;
 
-    /// Some items of the last request have met these fates. The others stay until [`settle`](Feed::settle), which comes
+    /// Some items of the last request have met these fates. The others stay until [`settle`](RequestSource::settle), which comes
     /// before the next request is asked for.
     fn settle_some(&mut self, fates: &[(Fate, u64)]);
 

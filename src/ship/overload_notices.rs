@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
-use super::logs::Size;
+use super::logs::ByteSize;
 use crate::config::{Delivery, Overload};
 use crate::finding::kind;
 use crate::ledger::{DropReason, Ledger, OtlpCounters};
@@ -49,7 +49,7 @@ const MEMORY: &str = "LOGBRIDGE_MAX_BYTES";
 const SPOOL: &str = "LOGBRIDGE_SPOOL_MAX_BYTES";
 
 #[derive(Debug)]
-pub(super) struct OverloadVoice {
+pub(super) struct OverloadNotices {
     max_bytes: usize,
     /// What changes that.
     variable: &'static str,
@@ -69,7 +69,7 @@ pub(super) struct OverloadVoice {
     told_growing: bool,
 }
 
-impl OverloadVoice {
+impl OverloadNotices {
     pub(super) fn new(delivery: &Delivery) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
@@ -152,7 +152,8 @@ impl OverloadVoice {
         if !is_growing || std::mem::replace(&mut self.told_growing, true) {
             return None;
         }
-        let text = format!("the outbox is more than half full: {} of {} wait to be sent", Size(used), Size(bound));
+        let text =
+            format!("the outbox is more than half full: {} of {} wait to be sent", ByteSize(used), ByteSize(bound));
         let mut notice = Notice::new(kind::QUEUE_GROWS.code, "growing", text);
         if let Some(rates) = self.rates(now, last.accepted, last.delivered) {
             notice = notice.note(rates);
@@ -179,7 +180,7 @@ impl OverloadVoice {
         if let Some(most) = losses.iter().find(|loss| is_too_large(loss.reason)) {
             notice = notice.note(most_of_them(most));
         }
-        let bound = Size(self.max_bytes);
+        let bound = ByteSize(self.max_bytes);
         Some(notice.note(format!("the bound is {bound}")).help(format!("shorten them, or raise {}", self.variable)))
     }
 
@@ -207,8 +208,8 @@ impl OverloadVoice {
             notice = notice.note(rates);
         }
         let (bound, variable) = match self.max_queue {
-            Some(queue) => (format!("{} or {queue} records", Size(self.max_bytes)), " or OTEL_BLRP_MAX_QUEUE_SIZE"),
-            None => (Size(self.max_bytes).to_string(), ""),
+            Some(queue) => (format!("{} or {queue} records", ByteSize(self.max_bytes)), " or OTEL_BLRP_MAX_QUEUE_SIZE"),
+            None => (ByteSize(self.max_bytes).to_string(), ""),
         };
         Some(notice.note(format!("the bound is {bound}, the policy {}", self.overload)).help(format!(
             "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), give it a faster endpoint, raise {}{variable}, or \
@@ -231,8 +232,8 @@ mod tests {
     use super::*;
     use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 
-    fn voice() -> OverloadVoice {
-        OverloadVoice {
+    fn notices() -> OverloadNotices {
+        OverloadNotices {
             max_bytes: 64 << 20,
             variable: MEMORY,
             max_queue: None,
@@ -253,9 +254,9 @@ mod tests {
 
     #[test]
     fn the_notice_has_numbers_reasons_rates_and_what_to_change() {
-        let mut voice = voice();
+        let mut notices = notices();
         let start = Instant::now();
-        voice.sample(Sample::new(start, &counters(1_000, 100, &[])));
+        notices.sample(Sample::new(start, &counters(1_000, 100, &[])));
         let dropped = [(DropReason::EvictedOldest, 700), (DropReason::OutboxFull, 50), (DropReason::Shutdown, 9)];
         let losses = [Loss {
             reason: DropReason::EvictedOldest,
@@ -264,7 +265,7 @@ mod tests {
             records: 600,
         }];
         let now = start + Duration::from_secs(4);
-        let notice = voice.notice(now, &counters(9_000, 140, &dropped), &losses).expect("news");
+        let notice = notices.notice(now, &counters(9_000, 140, &dropped), &losses).expect("news");
         assert_eq!(notice.text, "750 records were dropped because the outbox is full");
         assert_eq!(
             notice.notes,
@@ -279,9 +280,9 @@ mod tests {
         assert!(
             notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or choose with LOGBRIDGE_OVERLOAD"))
         );
-        assert_eq!(voice.notice(now, &counters(9_000, 140, &dropped), &losses), None, "told already");
+        assert_eq!(notices.notice(now, &counters(9_000, 140, &dropped), &losses), None, "told already");
         let dropped = [(DropReason::OutboxFull, 751)];
-        let notice = voice.notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");
+        let notice = notices.notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");
         assert_eq!(notice.text, "1 record was dropped because the outbox is full, 751 so far");
     }
 
@@ -296,43 +297,43 @@ mod tests {
             end_frame(&mut frame, HEADER, 9, false);
             outbox.count_loss(0, DropReason::OutboxFull, &frame.buf)
         };
-        let mut voice = voice();
-        assert_eq!(voice.watch(&ledger, &outbox, false), None, "there is nothing to tell");
+        let mut notices = notices();
+        assert_eq!(notices.watch(&ledger, &outbox, false), None, "there is nothing to tell");
         assert_eq!([lose(), lose()], [Wake::Yes, Wake::No]);
-        let at = voice.watch(&ledger, &outbox, false).expect("in a while");
-        assert!(at > Instant::now() && voice.told == 0);
-        assert_eq!((voice.watch(&ledger, &outbox, true), voice.told), (None, 2), "there is no later");
+        let at = notices.watch(&ledger, &outbox, false).expect("in a while");
+        assert!(at > Instant::now() && notices.told == 0);
+        assert_eq!((notices.watch(&ledger, &outbox, true), notices.told), (None, 2), "there is no later");
         assert_eq!(lose(), Wake::Yes);
-        let at = voice.watch(&ledger, &outbox, true).expect("not again and again");
-        assert!(at > Instant::now() + QUIET / 2 && voice.told == 2);
+        let at = notices.watch(&ledger, &outbox, true).expect("not again and again");
+        assert!(at > Instant::now() + QUIET / 2 && notices.told == 2);
     }
 
     #[test]
     fn an_outbox_that_fills_while_the_endpoint_takes_records_is_told_once() {
-        let mut voice = voice();
+        let mut notices = notices();
         let start = Instant::now();
-        voice.sample(Sample::new(start, &counters(1_000, 0, &[])));
+        notices.sample(Sample::new(start, &counters(1_000, 0, &[])));
         let now = start + Duration::from_secs(2);
-        voice.sample(Sample::new(now, &counters(9_000, 0, &[])));
+        notices.sample(Sample::new(now, &counters(9_000, 0, &[])));
         let (half, most) = (40 << 20, 64 << 20);
-        assert_eq!(voice.growing(now, (half, most)), None, "nothing was delivered: that is said elsewhere");
-        voice.sample(Sample::new(now, &counters(9_000, 100, &[])));
-        let notice = voice.growing(now, (half, most)).expect("news");
+        assert_eq!(notices.growing(now, (half, most)), None, "nothing was delivered: that is said elsewhere");
+        notices.sample(Sample::new(now, &counters(9_000, 100, &[])));
+        let notice = notices.growing(now, (half, most)).expect("news");
         assert_eq!(notice.text, "the outbox is more than half full: 40 MiB of 64 MiB wait to be sent");
         assert_eq!(notice.notes, ["over the last 2.0 s: 4000 records a second came, 50 a second were delivered"]);
-        assert_eq!(voice.growing(now, (half, most)), None);
-        assert_eq!(voice.growing(now, (1 << 20, most)), None);
-        assert!(voice.growing(now, (half, most)).is_some(), "it was nearly empty meanwhile");
+        assert_eq!(notices.growing(now, (half, most)), None);
+        assert_eq!(notices.growing(now, (1 << 20, most)), None);
+        assert!(notices.growing(now, (half, most)).is_some(), "it was nearly empty meanwhile");
     }
 
     #[test]
     fn rates_are_those_of_the_last_seconds() {
-        let mut voice = voice();
+        let mut notices = notices();
         let start = Instant::now();
         for second in 0..60 {
-            voice.sample(Sample::new(start + Duration::from_secs(second), &counters(second, 0, &[])));
+            notices.sample(Sample::new(start + Duration::from_secs(second), &counters(second, 0, &[])));
         }
-        let first = voice.samples.front().expect("samples");
-        assert_eq!((first.accepted, voice.samples.len()), (49, 11));
+        let first = notices.samples.front().expect("samples");
+        assert_eq!((first.accepted, notices.samples.len()), (49, 11));
     }
 }
