@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::terminal::{Look, paint, plain};
 use crate::clock::{Timestamp, nanos};
 use crate::outbox::Ending;
-use crate::outbox::survey::{RunSeen, RunState, Survey, Trouble};
+use crate::outbox::survey::{FileProblem, RunState, Survey, SurveyedRun};
 use crate::signal::Signal;
 
 /// So many records, in words, with a separator between thousands.
@@ -24,12 +24,12 @@ fn processes(number: usize) -> String {
 
 /// What the runs of dead processes hold: `1,204 records of 2 dead processes`.
 pub(super) fn waiting(survey: &Survey) -> String {
-    let left: Vec<&RunSeen> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
+    let left: Vec<&SurveyedRun> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
     format!("{} of {}", records(left.iter().map(|run| run.records).sum()), processes(left.len()))
 }
 
 /// Why a process is not asked for its records, where there is a reason.
-pub(super) fn why_not(run: &RunSeen) -> Option<String> {
+pub(super) fn why_not(run: &SurveyedRun) -> Option<String> {
     let pid = run.pid;
     match &run.state {
         RunState::Left(_) => None,
@@ -43,13 +43,13 @@ pub(super) fn why_not(run: &RunSeen) -> Option<String> {
 }
 
 /// Why a file is not sent, or not all of it.
-pub(super) fn trouble(path: &Path, trouble: &Trouble) -> String {
+pub(super) fn trouble(path: &Path, trouble: &FileProblem) -> String {
     let path = path.display();
     match trouble {
-        Trouble::Damaged(number) => format!("{path}: {} in it damaged", are(*number)),
-        Trouble::Head => format!("{path}: it is no file of a spool, or its head is damaged"),
-        Trouble::Unreadable(why) => format!("{path}: it cannot be read: {why}"),
-        Trouble::Version(version) => {
+        FileProblem::Damaged(number) => format!("{path}: {} in it damaged", are(*number)),
+        FileProblem::Head => format!("{path}: it is no file of a spool, or its head is damaged"),
+        FileProblem::Unreadable(why) => format!("{path}: it cannot be read: {why}"),
+        FileProblem::Version(version) => {
             format!(
                 "{path}: it is of version {version} of the layout: `logbridge replay` of the version that wrote it sends it"
             )
@@ -64,7 +64,7 @@ fn are(number: u64) -> String {
 /// Everything that is there, in lines.
 pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> String {
     let mut text = String::new();
-    let shown: Vec<&RunSeen> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
+    let shown: Vec<&SurveyedRun> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
     let headline = match shown.is_empty() {
         true => format!("nothing in {} can be sent", directory.display()),
         false => format!("{} in {}", waiting(survey), directory.display()),
@@ -97,7 +97,7 @@ pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> Stri
     text
 }
 
-fn table(runs: &[&RunSeen]) -> String {
+fn table(runs: &[&SurveyedRun]) -> String {
     const HEADINGS: [&str; 6] = ["PROCESS", "ENDED", "SERVICE", "RECORDS", "ON DISK", "OLDEST"];
     let rows: Vec<[String; 6]> = runs
         .iter()
@@ -125,7 +125,7 @@ fn table(runs: &[&RunSeen]) -> String {
     text
 }
 
-fn ended(run: &RunSeen) -> &'static str {
+fn ended(run: &SurveyedRun) -> &'static str {
     match run.state {
         RunState::Left(Ending::Orderly) => "orderly",
         RunState::Left(Ending::Sudden) => "suddenly",

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::block::Block;
-use super::sealed::Sealed;
+use super::sealed_groups::SealedGroups;
 use super::segment::{LOW, Segment};
 use super::sync::lock;
 use super::{Outbox, Shard, Wake};
@@ -12,7 +12,7 @@ use crate::ledger::DropReason;
 
 /// The group that is being filled.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(super) struct OpenGroup {
     /// By lane.
     pub(super) segments: [Option<Segment>; 2],
     /// How many frames there are in both: the place of the next one.
@@ -21,7 +21,7 @@ pub(super) struct Lanes {
     number: u64,
 }
 
-impl Lanes {
+impl OpenGroup {
     /// Appends a frame where the lane's segment has room for it.
     #[inline]
     fn push(&mut self, lane: usize, frame: &[u8], most_records: u64) -> bool {
@@ -77,7 +77,7 @@ impl Outbox {
         most_records: u64,
     ) -> Result<Wake, DropReason> {
         // One that fits no usual segment gets one of its own, and a group of its own.
-        let is_large = frame.len() > self.memory.usual();
+        let is_large = frame.len() > self.pool.usual();
         let mut spare: Result<Block, DropReason> = self.allocate(frame.len(), lane);
         loop {
             let mut lanes = lock(&shard.lanes);
@@ -86,7 +86,7 @@ impl Outbox {
                 let wake = self.note_waiting();
                 drop(lanes);
                 if let Ok(block) = spare {
-                    self.memory.recycle(block);
+                    self.pool.recycle(block);
                 }
                 return Ok(wake);
             }
@@ -94,7 +94,7 @@ impl Outbox {
             let leaves = is_large || lanes.segments[lane].is_some() || lanes.frames == u16::MAX;
             if leaves && !lock(&self.sealed).has_room(2) {
                 drop(lanes);
-                self.make_queue_longer();
+                self.grow_queue();
                 spare = Ok(block);
                 continue;
             }
@@ -111,7 +111,7 @@ impl Outbox {
             let wake = self.note_waiting();
             drop(lanes);
             if is_full {
-                self.memory.want_spare();
+                self.pool.want_spare();
             }
             if leaves {
                 self.compact();
@@ -124,16 +124,16 @@ impl Outbox {
     #[cold]
     fn allocate(&self, at_least: usize, lane: usize) -> Result<Block, DropReason> {
         if lane == LOW && self.overload == Overload::DropLeastSevere {
-            let (used, bound) = self.memory.use_and_bound();
+            let (used, bound) = self.pool.use_and_bound();
             if used >= bound - bound / 4 && at_least <= bound {
                 return Err(DropReason::RefusedBelowWarn);
             }
         }
-        self.memory.allocate(at_least)
+        self.pool.allocate(at_least)
     }
 
     /// Gives a lane that has none an empty segment.
-    fn begin_segment(&self, lanes: &mut Lanes, lane: usize, mut block: Block) {
+    fn begin_segment(&self, lanes: &mut OpenGroup, lane: usize, mut block: Block) {
         if lanes.segments.iter().all(Option::is_none) {
             lanes.number = self.groups.fetch_add(1, Ordering::Relaxed) as u64 + 1;
         }
@@ -146,7 +146,7 @@ impl Outbox {
     }
 
     /// Both lanes leave the shard. `false` if the queue has to be made longer before.
-    pub(super) fn seal_lanes(&self, lanes: &mut Lanes) -> bool {
+    pub(super) fn seal_lanes(&self, lanes: &mut OpenGroup) -> bool {
         if lanes.segments.iter().all(Option::is_none) {
             return true;
         }
@@ -159,9 +159,9 @@ impl Outbox {
     }
 
     /// Called without any lock.
-    pub(super) fn make_queue_longer(&self) {
-        let length = lock(&self.sealed).longer();
-        let mut other = Sealed::queue_for(length);
+    pub(super) fn grow_queue(&self) {
+        let length = lock(&self.sealed).grown_capacity();
+        let mut other = SealedGroups::queue_for(length);
         lock(&self.sealed).lengthen(&mut other);
     }
 }

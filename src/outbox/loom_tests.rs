@@ -44,7 +44,7 @@ impl Rig {
         let frame = frame_of("loom", 9, &format!("{number}{}", "x".repeat(length)));
         self.ledger.count(shard, Count::OtlpAccepted);
         let appended = match self.outbox.append(shard, high, &frame) {
-            Err(DropReason::OutboxFull) => self.outbox.append_by_dropping(shard, high, &frame),
+            Err(DropReason::OutboxFull) => self.outbox.append_evicting(shard, high, &frame),
             appended => appended.map_err(Refused::from),
         };
         match appended {
@@ -170,7 +170,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
     explore(|| {
         // Four segments of half a kilobyte or less, and each record fills one.
         let rig = Rig::new(2 << 10, 1, Overload::DropOldest);
-        let length = rig.outbox.memory.usual() - 64;
+        let length = rig.outbox.pool.usual() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }
@@ -207,7 +207,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
 #[test]
 fn a_thread_finds_its_records_in_order() {
     explore(|| {
-        // Room for a segment of each record, and for those that are made in vain: a smaller bound has four in all.
+        // SpaceWaiters for a segment of each record, and for those that are made in vain: a smaller bound has four in all.
         let rig = Rig::new(16 << 20, 1, Overload::DropNewest);
         let logger = {
             let rig = Arc::clone(&rig);
@@ -233,7 +233,7 @@ fn a_thread_finds_its_records_in_order() {
 fn who_waits_for_room_is_not_forgotten() {
     explore(|| {
         let rig = Rig::new(2 << 10, 1, Overload::Block(Duration::from_secs(3_600)));
-        let length = rig.outbox.memory.usual() - 64;
+        let length = rig.outbox.pool.usual() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }
@@ -242,12 +242,12 @@ fn who_waits_for_room_is_not_forgotten() {
             let rig = Arc::clone(&rig);
             thread::spawn(move || {
                 let frame = frame_of("loom", 9, "5");
-                rig.outbox.append_when_there_is_room(0, false, &frame, Duration::from_secs(3_600)).is_ok()
+                rig.outbox.append_blocking(0, false, &frame, Duration::from_secs(3_600)).is_ok()
             })
         };
         let group = rig.outbox.take_sealed().expect("four are there");
         recycle(&rig.outbox, group);
-        rig.outbox.made_room();
+        rig.outbox.notify_waiters();
         assert!(waiter.join().expect("no panic"));
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * Counted only where a record is dropped, by the thread that does: what is accepted pays nothing.
-//! * Bounded: so many targets are told apart, and all others are counted together.
+//! * Bounded: so many targets are mark_reported apart, and all others are counted together.
 //! * Sharded by thread, since under overload every thread counts.
 
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ const MAX_TARGET_BYTES: usize = 256;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Loss {
     pub(crate) reason: DropReason,
-    /// Empty for all that are more than are told apart.
+    /// Empty for all that are more than are mark_reported apart.
     pub(crate) target: String,
     /// None where the record had no severity.
     pub(crate) level: Option<Level>,
@@ -45,15 +45,15 @@ struct Shard {
 }
 
 /// What is missing to count a loss; it is made without the lock.
-enum Lacks<'a> {
-    /// The table. It has a place for all targets that are told apart.
+enum Missing<'a> {
+    /// The table. It has a place for all targets that are mark_reported apart.
     Table,
     Target(&'a str),
-    /// Room for one more reason and level.
+    /// SpaceWaiters for one more reason and level.
     Counts(usize),
 }
 
-enum Made {
+enum Prepared {
     Table(Targets),
     Target(Arc<str>, Counts),
     Counts(Counts),
@@ -62,28 +62,28 @@ enum Made {
 /// Counts a loss, where nothing is missing for that.
 fn try_add<'a>(
     targets: &mut Targets,
-    made: &mut Option<Made>,
+    made: &mut Option<Prepared>,
     target: &'a str,
     what: (DropReason, Option<Level>),
     records: u64,
-) -> Result<(), Lacks<'a>> {
+) -> Result<(), Missing<'a>> {
     match made {
         // What was there before is freed by the caller.
-        Some(Made::Table(table)) if targets.capacity() == 0 => std::mem::swap(targets, table),
-        _ if targets.capacity() == 0 => return Err(Lacks::Table),
+        Some(Prepared::Table(table)) if targets.capacity() == 0 => std::mem::swap(targets, table),
+        _ if targets.capacity() == 0 => return Err(Missing::Table),
         _ => {}
     }
     // Another thread may have taken the last place.
     let target = if targets.contains_key(target) || targets.len() < MAX_TARGETS { target } else { "" };
     let Some(counts) = targets.get_mut(target) else {
         return match made.take() {
-            Some(Made::Target(name, counts)) if *name == *target && targets.len() < targets.capacity() => {
+            Some(Prepared::Target(name, counts)) if *name == *target && targets.len() < targets.capacity() => {
                 let _there_is_none = targets.insert(name, counts);
                 try_add(targets, made, target, what, records)
             }
             other => {
                 *made = other;
-                Err(Lacks::Target(target))
+                Err(Missing::Target(target))
             }
         };
     };
@@ -93,11 +93,11 @@ fn try_add<'a>(
     }
     if counts.len() == counts.capacity() {
         match made {
-            Some(Made::Counts(longer)) if longer.capacity() > counts.len() => {
+            Some(Prepared::Counts(longer)) if longer.capacity() > counts.len() => {
                 longer.append(counts);
                 std::mem::swap(longer, counts);
             }
-            _ => return Err(Lacks::Counts(counts.len() + 1)),
+            _ => return Err(Missing::Counts(counts.len() + 1)),
         }
     }
     counts.push((what.0, what.1, records));
@@ -107,12 +107,12 @@ fn try_add<'a>(
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     shards: [Shard; SHARDS],
-    /// Something was counted that nobody has told yet.
-    untold: AtomicBool,
+    /// Something was counted that nobody has mark_reported yet.
+    unreported: AtomicBool,
 }
 
 impl Losses {
-    /// Counts one record that was not taken. Returns whether that is the first that nobody has told.
+    /// Counts one record that was not taken. Returns whether that is the first that nobody has mark_reported.
     pub(super) fn count(&self, thread: usize, reason: DropReason, frame: Frame<'_>) -> bool {
         let scope = ScopeView::read(frame.scope);
         self.add(thread, &scope.name, reason, level(frame.severity), 1);
@@ -139,28 +139,28 @@ impl Losses {
     }
 
     fn note(&self) -> bool {
-        !self.untold.load(Ordering::Relaxed) && !self.untold.swap(true, Ordering::Relaxed)
+        !self.unreported.load(Ordering::Relaxed) && !self.unreported.swap(true, Ordering::Relaxed)
     }
 
     fn add(&self, thread: usize, target: &str, reason: DropReason, level: Option<Level>, records: u64) {
         let Some(shard) = self.shards.get(thread % SHARDS) else { return };
         let target = if target.len() <= MAX_TARGET_BYTES { target } else { "" };
         let make = |lacks| match lacks {
-            Lacks::Table => Made::Table(HashMap::with_capacity(MAX_TARGETS + 1)),
-            Lacks::Target(name) => Made::Target(name.into(), Vec::with_capacity(4)),
-            Lacks::Counts(number) => Made::Counts(Vec::with_capacity(2 * number)),
+            Missing::Table => Prepared::Table(HashMap::with_capacity(MAX_TARGETS + 1)),
+            Missing::Target(name) => Prepared::Target(name.into(), Vec::with_capacity(4)),
+            Missing::Counts(number) => Prepared::Counts(Vec::with_capacity(2 * number)),
         };
         lock_with(&shard.targets, make, |targets, made| try_add(targets, made, target, (reason, level), records));
     }
 
     /// Whether there is something to tell.
-    pub(super) fn is_untold(&self) -> bool {
-        self.untold.load(Ordering::Relaxed)
+    pub(super) fn is_unreported(&self) -> bool {
+        self.unreported.load(Ordering::Relaxed)
     }
 
-    /// It is being told now: the next loss is news again.
-    pub(super) fn told(&self) {
-        self.untold.store(false, Ordering::Relaxed);
+    /// It is being mark_reported now: the next loss is news again.
+    pub(super) fn mark_reported(&self) {
+        self.unreported.store(false, Ordering::Relaxed);
     }
 
     /// All losses, the largest first.
@@ -227,8 +227,8 @@ mod tests {
         let losses = Losses::default();
         let news: Vec<bool> = [0, 1, 0, 9].map(|thread| count(&losses, thread, "a", 9)).to_vec();
         assert_eq!(news, [true, false, false, false]);
-        losses.told();
-        assert!(!losses.is_untold() && count(&losses, 2, "b", 0) && losses.is_untold());
+        losses.mark_reported();
+        assert!(!losses.is_unreported() && count(&losses, 2, "b", 0) && losses.is_unreported());
         let loss = |target: &str, level, records| Loss {
             reason: DropReason::OutboxFull,
             target: target.to_owned(),

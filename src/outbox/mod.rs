@@ -9,7 +9,7 @@
 //! * Order: a thread always writes to the same shard. Each frame has its place among those of both lanes. Both lanes
 //!   leave the shard together, as one group, in the order in which groups were begun. So the exporter thread can put the
 //!   records of a thread into the order in which they were written.
-//! * Memory is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
+//! * BlockPool is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
 //! * The ship thread takes sealed groups only for the request it is about to send. The others stay here, where an
 //!   overload policy may drop their segments; so they do not always leave in order, and are numbered.
 //! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
@@ -17,11 +17,11 @@
 
 mod append;
 mod block;
+mod block_pool;
 mod frame;
 mod losses;
-mod memory;
 mod overload;
-mod sealed;
+mod sealed_groups;
 mod segment;
 mod spans;
 mod spool;
@@ -30,19 +30,19 @@ mod sync;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use append::Lanes;
+use append::OpenGroup;
+use block_pool::BlockPool;
 pub(crate) use frame::{HEADER, begin_frame, end_frame};
 pub(crate) use losses::Loss;
 use losses::Losses;
-use memory::Memory;
 pub(crate) use overload::Refused;
-use overload::Room;
-use sealed::Sealed;
+use overload::SpaceWaiters;
+use sealed_groups::SealedGroups;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
-pub(crate) use spans::{Queued, SpanQueue};
+pub(crate) use spans::{PushResult, SpanQueue};
 #[cfg(feature = "cli")]
 pub(crate) use spool::survey;
-pub(crate) use spool::{Adopted, Ending, Found, Left, Scout, Skipped, Spool};
+pub(crate) use spool::{Ending, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
 use sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 use crate::config::Overload;
@@ -70,17 +70,17 @@ pub(crate) enum Wake {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    lanes: Mutex<Lanes>,
+    lanes: Mutex<OpenGroup>,
 }
 
 /// The outbox of one pipeline in one process.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     shards: Vec<Shard>,
-    sealed: Mutex<Sealed>,
+    sealed: Mutex<SealedGroups>,
     /// How many groups were ever begun.
     groups: AtomicUsize,
-    memory: Memory,
+    pool: BlockPool,
     request_bytes: usize,
     /// Something was appended since the last [`Outbox::seal`].
     waiting: AtomicBool,
@@ -93,9 +93,9 @@ pub(crate) struct Outbox {
     /// Where what makes room for others is counted.
     ledger: Arc<Ledger>,
     losses: Losses,
-    room: Room,
+    waiters: SpaceWaiters,
     /// Somebody found no room since the ship thread looked last.
-    pressed: AtomicBool,
+    seal_requested: AtomicBool,
     /// Nothing below WARN is here that could make room; as long as no segment is begun for it.
     nothing_low: AtomicBool,
 }
@@ -107,7 +107,7 @@ impl Outbox {
         let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
         let bound = max_bytes - request_bytes;
         Self {
-            memory: Memory::new(bound, SEGMENT_BYTES.min(bound / (4 * shards))),
+            pool: BlockPool::new(bound, SEGMENT_BYTES.min(bound / (4 * shards))),
             shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
             sealed: Mutex::default(),
             groups: AtomicUsize::new(0),
@@ -119,8 +119,8 @@ impl Outbox {
             overload: Overload::default(),
             ledger,
             losses: Losses::default(),
-            room: Room::default(),
-            pressed: AtomicBool::new(false),
+            waiters: SpaceWaiters::default(),
+            seal_requested: AtomicBool::new(false),
             nothing_low: AtomicBool::new(false),
         }
     }
@@ -129,7 +129,7 @@ impl Outbox {
     pub(crate) fn with_max_request(mut self, bytes: usize) -> Self {
         let max_bytes = self.max_bytes();
         self.request_bytes = bytes.min(max_bytes / 4);
-        self.memory.bound = max_bytes - self.request_bytes;
+        self.pool.bound = max_bytes - self.request_bytes;
         self
     }
 
@@ -138,19 +138,19 @@ impl Outbox {
         let (page, bound) = (os::page_size(), spool.max_bytes());
         let most = (bound / (4 * self.shards.len())).max(1);
         let length = SEGMENT_BYTES.max(bound / MOST_FILES).min(most).next_multiple_of(page);
-        self.memory = self.memory.with_spool(spool, length);
+        self.pool = self.pool.with_spool(spool, length);
         self
     }
 
     /// What keeps records in files, where something does.
     pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
-        self.memory.spool()
+        self.pool.spool()
     }
 
     /// Whether frames are to have checksums.
     #[inline]
     pub(crate) fn is_checked(&self) -> bool {
-        self.memory.spool().is_some()
+        self.pool.spool().is_some()
     }
 
     /// Bounds the number of records too.
@@ -219,7 +219,7 @@ impl Outbox {
     }
 
     /// Seals the shards of which the lanes are wanted.
-    fn seal_shards(&self, is_wanted: impl Fn(&Lanes) -> bool) {
+    fn seal_shards(&self, is_wanted: impl Fn(&OpenGroup) -> bool) {
         for shard in &self.shards {
             loop {
                 let mut lanes = lock(&shard.lanes);
@@ -227,7 +227,7 @@ impl Outbox {
                     break;
                 }
                 drop(lanes);
-                self.make_queue_longer();
+                self.grow_queue();
             }
         }
     }
@@ -242,22 +242,22 @@ impl Outbox {
     /// content does not hold much while an endpoint fails.
     fn compact(&self) {
         let mut has_freed = false;
-        while self.memory.is_half_full() {
+        while self.pool.is_half_full() {
             let sparse = lock(&self.sealed).next_sparse(false);
             let Some((place, length)) = sparse else { break };
-            let Some(small) = self.memory.allocate_exactly(length) else { continue };
+            let Some(small) = self.pool.allocate_exactly(length) else { continue };
             let unneeded = lock(&self.sealed).move_into(place, small);
-            self.memory.recycle(unneeded);
+            self.pool.recycle(unneeded);
             has_freed = true;
         }
         if has_freed {
-            self.made_room();
+            self.notify_waiters();
         }
     }
 
     /// The same for those in files: only on the exporter thread, which therefore never finds one of them away.
     fn shrink_files(&self) {
-        let Some(spool) = self.memory.spool() else { return };
+        let Some(spool) = self.pool.spool() else { return };
         let mut has_freed = false;
         // As long as there is room, a file is worth more whole: it is used again.
         while spool.in_use() > spool.max_bytes() / 2 {
@@ -270,13 +270,13 @@ impl Outbox {
             has_freed = true;
         }
         if has_freed {
-            self.made_room();
+            self.notify_waiters();
         }
     }
 
     /// How many bytes are in use, and how many may be.
     pub(crate) fn use_and_bound(&self) -> (usize, usize) {
-        self.memory.use_and_bound()
+        self.pool.use_and_bound()
     }
 
     /// Whether a sealed group is there to be taken over.
@@ -290,15 +290,15 @@ impl Outbox {
     }
 
     /// Takes back the memory of a segment whose records have met their fates. Those who wait for room hear of it by
-    /// [`made_room`](Self::made_room).
+    /// [`notify_waiters`](Self::notify_waiters).
     pub(crate) fn recycle(&self, segment: Segment) {
-        self.memory.recycle(segment.block);
+        self.pool.recycle(segment.block);
     }
 
     /// While segments fill up, gets some ready, and lets go of the memory of those that wait long in files.
     pub(crate) fn prepare(&self) {
-        self.memory.prepare();
-        if self.memory.spool().is_some() {
+        self.pool.prepare();
+        if self.pool.spool().is_some() {
             self.shrink_files();
             lock(&self.sealed).segments_mut().skip(NOT_PARKED).for_each(Segment::park);
         }
@@ -306,42 +306,42 @@ impl Outbox {
 
     /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
     pub(crate) fn trim(&self) {
-        if self.memory.spool().is_some() { self.memory.trim_to_spare() } else { self.memory.trim() }
+        if self.pool.spool().is_some() { self.pool.trim_to_spare() } else { self.pool.trim() }
     }
 
     /// Somebody has looked at what others have in the spool's directory.
-    pub(crate) fn note_others_in_spool(&self, bytes: usize) {
-        if let Some(spool) = self.memory.spool() {
-            spool.note_others(bytes);
-            self.memory.trim_where_scarce();
+    pub(crate) fn set_other_bytes_in_spool(&self, bytes: usize) {
+        if let Some(spool) = self.pool.spool() {
+            spool.set_other_bytes(bytes);
+            self.pool.trim_where_scarce();
         }
     }
 
     /// Whether some of the records wait in memory, which ends with the process.
     pub(crate) fn holds_memory(&self) -> bool {
-        self.memory.holds_memory()
+        self.pool.holds_memory()
     }
 
     /// The process ends, and nothing waits: no file is to stay behind. More records begin a new run.
     pub(crate) fn retire(&self) {
-        if let Some(spool) = self.memory.spool() {
-            self.memory.trim();
+        if let Some(spool) = self.pool.spool() {
+            self.pool.trim();
             spool.end_run();
         }
     }
 
     /// The spool's directory is looked after: what was made in one that is gone is not used again. Says whether it can be
     /// used again since the last time.
-    pub(crate) fn look_after_spool(&self) -> bool {
-        self.memory.spool().is_some_and(|spool| {
-            let is_back = spool.look_after(self.memory.usual_file(spool), || {
-                self.memory.trim();
+    pub(crate) fn check_spool(&self) -> bool {
+        self.pool.spool().is_some_and(|spool| {
+            let is_back = spool.check_directory(self.pool.usual_file(spool), || {
+                self.pool.trim();
                 self.seal();
             });
             if is_back {
                 // What is in memory goes on to the endpoint; what comes from now on is in files.
                 self.seal();
-                self.memory.want_spare();
+                self.pool.want_spare();
             }
             is_back
         })
@@ -349,13 +349,13 @@ impl Outbox {
 
     /// The bound in bytes, requests included.
     pub(crate) fn max_bytes(&self) -> usize {
-        self.memory.bound + self.request_bytes
+        self.pool.bound + self.request_bytes
     }
 
     /// Bytes of all segments that exist in memory, and how many there may be.
     #[cfg(test)]
-    fn memory(&self) -> (usize, usize) {
-        (self.memory.allocated(), self.memory.bound)
+    fn allocated_and_bound(&self) -> (usize, usize) {
+        (self.pool.allocated(), self.pool.bound)
     }
 }
 

@@ -100,8 +100,8 @@ impl Config {
         if let Some(max_bytes) = self.spool_bytes {
             let config = SpoolConfig { directory: folder.to_owned(), max_bytes, sync: None };
             let spool = Arc::new(Spool::new(config, RESOURCE.to_vec()));
-            if let Ok(found) = Directory::at(folder.to_owned()).adopt() {
-                spool.note_others(found.bytes.unwrap_or(0));
+            if let Ok(found) = Directory::at(folder.to_owned()).recover_all() {
+                spool.set_other_bytes(found.bytes.unwrap_or(0));
             }
             outbox = outbox.with_spool(spool);
         }
@@ -183,26 +183,26 @@ impl Life {
 
     /// A refusal for want of room is true.
     fn assert_full(&self, length: usize, config: &Config) {
-        let memory = &self.outbox.memory;
+        let pool = &self.outbox.pool;
         let records = self.outbox.records.load(Ordering::Relaxed);
         if config.max_records.is_some_and(|most| records >= most) {
             return;
         }
         let (used, bound) = self.used_and_bound();
-        assert!(used + memory.cost(length) > bound, "{length} bytes fit: {used} of {bound} are in use");
+        assert!(used + pool.cost(length) > bound, "{length} bytes fit: {used} of {bound} are in use");
     }
 
     fn used_and_bound(&self) -> (usize, usize) {
-        match self.outbox.spool().filter(|_| self.outbox.memory.is_in_files()) {
+        match self.outbox.spool().filter(|_| self.outbox.pool.is_in_files()) {
             Some(spool) => (spool.in_use(), spool.max_bytes()),
-            None => self.outbox.memory(),
+            None => self.outbox.allocated_and_bound(),
         }
     }
 
     /// It would not fit if nothing else were there, but for what a file has beside its frames.
     fn assert_too_large(&self, length: usize) {
         let (_, bound) = self.used_and_bound();
-        assert!(self.outbox.memory.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
+        assert!(self.outbox.pool.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
     }
 }
 
@@ -236,7 +236,7 @@ impl Model {
     fn append(&mut self) {
         for _ in 0..self.rng.usize(1..20) {
             let (thread, high) = (self.rng.usize(..self.config.threads), self.rng.u8(..4) == 0);
-            let usual = self.life.outbox.memory.usual();
+            let usual = self.life.outbox.pool.usual();
             let length = match self.rng.u8(..24) {
                 0 => usual + self.rng.usize(..2 * usual),
                 1 => usual - self.rng.usize(..100),
@@ -270,7 +270,7 @@ impl Model {
 
     /// A call that has returned has committed its record, where the directory can be used as far as is known.
     fn assert_durable(&self, number: usize, thread: usize, high: bool) {
-        if !self.life.outbox.memory.is_in_files() || self.life.unnoticed {
+        if !self.life.outbox.pool.is_in_files() || self.life.unnoticed {
             return;
         }
         let is_here = |segment: &&Segment| numbers(segment, 0).last() == Some(&number);
@@ -351,7 +351,7 @@ impl Model {
         self.over(&delivered);
         self.life.deliver(delivered.len() as u64);
         recycle(&self.life.outbox, group);
-        self.life.outbox.made_room();
+        self.life.outbox.notify_waiters();
     }
 
     /// As the ship thread does when a process that has nothing left ends.
@@ -366,9 +366,9 @@ impl Model {
         let Some(spool) = self.life.outbox.spool().cloned() else { return };
         for _ in 0..3 {
             spool.try_again_now();
-            self.life.outbox.look_after_spool();
+            self.life.outbox.check_spool();
         }
-        assert!(spool.is_usable(), "nothing stands in the way: {:?}", spool.untold_trouble());
+        assert!(spool.is_usable(), "nothing stands in the way: {:?}", spool.take_unreported_error());
         self.life.unnoticed = false;
     }
 
@@ -459,10 +459,10 @@ impl Model {
 
     /// What dead processes have left behind is sent, unless this process dies in the middle of that.
     fn adopt(&mut self) {
-        let Ok(found) = Directory::at(self.folder.clone()).adopt() else { return };
+        let Ok(found) = Directory::at(self.folder.clone()).recover_all() else { return };
         let spool = self.life.outbox.spool().cloned();
         if let Some(spool) = &spool {
-            spool.note_others(found.bytes.unwrap_or(0));
+            spool.set_other_bytes(found.bytes.unwrap_or(0));
         }
         let mut stops_after = if self.rng.u8(..3) == 0 { self.rng.usize(..4) } else { usize::MAX };
         for mut run in found.runs {
@@ -484,8 +484,12 @@ impl Model {
                         }
                         self.adopt_whole(left)
                     }
-                    Err(Skipped::Empty(length)) => length,
-                    Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _) | Skipped::Version(path, _)) => {
+                    Err(SkippedFile::Empty(length)) => length,
+                    Err(
+                        SkippedFile::SetAside(path, _)
+                        | SkippedFile::Unreadable(path, _)
+                        | SkippedFile::Version(path, _),
+                    ) => {
                         let was = path.with_extension("");
                         let was = if was.extension().is_some() { was } else { path };
                         assert!(self.damaged.contains_key(&was), "nobody damaged {}", was.display());
@@ -494,7 +498,7 @@ impl Model {
                     }
                 };
                 if let Some(spool) = &spool {
-                    spool.freed(freed);
+                    spool.note_freed(freed);
                 }
             }
             let _keeps_what_it_cannot_read = run.finish();
@@ -508,7 +512,7 @@ impl Model {
         self.check_adopted();
     }
 
-    fn adopt_whole(&mut self, left: Left) -> usize {
+    fn adopt_whole(&mut self, left: RecoveredSegment) -> usize {
         let numbers = numbers(&left.segment, 0);
         self.delivered_later(&numbers);
         if left.damage.is_some() {
@@ -520,7 +524,7 @@ impl Model {
     }
 
     /// Some of it is sent, and then this process dies too.
-    fn adopt_part(&mut self, left: Left) {
+    fn adopt_part(&mut self, left: RecoveredSegment) {
         let numbers = numbers(&left.segment, 0);
         let part = self.rng.usize(..=numbers.len());
         left.consume(part as u64);
@@ -573,7 +577,7 @@ impl Model {
             assert_eq!(self.life.outbox.records.load(Ordering::Relaxed), found.len(), "the bound in records");
             assert!(found.len() <= MOST_RECORDS, "{}", found.len());
         }
-        let (allocated, bound) = self.life.outbox.memory();
+        let (allocated, bound) = self.life.outbox.allocated_and_bound();
         assert!(allocated <= bound, "{allocated} of {bound} bytes");
         if let Some(max_bytes) = self.config.spool_bytes {
             let length = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());

@@ -1,4 +1,4 @@
-//! What the outbox does where there is no room: what makes room, and who waits for it.
+//! What the outbox does where there is no waiters: what makes room, and who waits for it.
 //!
 //! Constraints:
 //! * Only calls that found no room come here.
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::frame::read_frame;
 use super::losses::Loss;
-use super::sealed::Place;
+use super::sealed_groups::SegmentPosition;
 use super::segment::{LOW, Segment};
 use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, wait_timeout};
 use super::{Outbox, Wake};
@@ -27,8 +27,8 @@ const ATTEMPTS: usize = 8;
 
 /// Those who wait for room.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    state: Mutex<State>,
+pub(super) struct SpaceWaiters {
+    state: Mutex<SpaceState>,
     appeared: Condvar,
     waiting: AtomicUsize,
     /// Somebody has waited in vain since room appeared last: nobody else does.
@@ -36,7 +36,7 @@ pub(super) struct Room {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SpaceState {
     /// Nobody takes anything out any more.
     closed: bool,
     /// How often room has appeared.
@@ -61,17 +61,19 @@ impl Outbox {
         self.overload
     }
 
-    /// Notes that there was no room: what is not sealed yet is sent now, and not when the schedule says so.
-    pub(crate) fn press(&self) -> Wake {
-        let is_news = !self.pressed.load(Ordering::Relaxed) && !self.pressed.swap(true, Ordering::Relaxed);
+    /// Notes that there was no waiters: what is not sealed yet is sent now, and not when the schedule says so.
+    pub(crate) fn request_seal(&self) -> Wake {
+        let is_news =
+            !self.seal_requested.load(Ordering::Relaxed) && !self.seal_requested.swap(true, Ordering::Relaxed);
         if is_news { Wake::Yes } else { Wake::No }
     }
 
     /// Whether there was no room for somebody since the last time, or somebody waits for it: of several, who gets in does
-    /// not press for the others.
-    pub(crate) fn take_pressed(&self) -> bool {
-        let is_pressed = self.pressed.load(Ordering::Relaxed) && self.pressed.swap(false, Ordering::Relaxed);
-        is_pressed || self.room.waiting.load(Ordering::SeqCst) > 0
+    /// not request_seal for the others.
+    pub(crate) fn take_seal_request(&self) -> bool {
+        let is_pressed =
+            self.seal_requested.load(Ordering::Relaxed) && self.seal_requested.swap(false, Ordering::Relaxed);
+        is_pressed || self.waiters.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Counts a record that was not taken, by level and target.
@@ -86,17 +88,17 @@ impl Outbox {
     }
 
     /// Whether something was dropped for want of room that was not told yet.
-    pub(crate) fn has_untold_losses(&self) -> bool {
-        self.losses.is_untold()
+    pub(crate) fn has_unreported_losses(&self) -> bool {
+        self.losses.is_unreported()
     }
 
     /// The losses are being told now.
-    pub(crate) fn tell_losses(&self) {
-        self.losses.told();
+    pub(crate) fn mark_losses_reported(&self) {
+        self.losses.mark_reported();
     }
 
     /// Appends a frame that found no room, if the policy makes room by dropping what waits.
-    pub(crate) fn append_by_dropping(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, Refused> {
+    pub(crate) fn append_evicting(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, Refused> {
         let (reason, only_low) = match self.overload {
             Overload::DropOldest => (DropReason::EvictedOldest, false),
             Overload::DropLeastSevere if high => (DropReason::EvictedLessSevere, true),
@@ -155,18 +157,18 @@ impl Outbox {
 
     /// Takes out what has to go for a frame of that length. Nothing, where there is room by now; `None` where it would not
     /// be enough.
-    fn choose(&self, length: usize, only_low: bool) -> Option<Vec<(Place, Segment)>> {
+    fn choose(&self, length: usize, only_low: bool) -> Option<Vec<(SegmentPosition, Segment)>> {
         let mut victims = Vec::new();
         loop {
             let mut sealed = lock(&self.sealed);
             // Of the two bounds, the one that was met.
             let lacks_records = self.max_records.is_some_and(|most| self.records.load(Ordering::Relaxed) >= most);
-            let (used, bound) = self.memory.use_and_bound();
+            let (used, bound) = self.pool.use_and_bound();
             let (mut free, needed) = match lacks_records {
                 true => (0, 1),
-                false => (bound.saturating_sub(used), self.memory.cost(length)),
+                false => (bound.saturating_sub(used), self.pool.cost(length)),
             };
-            let in_files = self.memory.is_in_files();
+            let in_files = self.pool.is_in_files();
             // What lies elsewhere makes no room here.
             let may_go = |lane: usize, segment: &Segment| {
                 (lacks_records || segment.is_in_file() == in_files) && (lane == LOW || !only_low)
@@ -193,23 +195,23 @@ impl Outbox {
     }
 
     /// Appends a frame that found no room as soon as there is some, but waits no longer than this.
-    pub(crate) fn append_when_there_is_room(
+    pub(crate) fn append_blocking(
         &self,
         thread: usize,
         high: bool,
         frame: &[u8],
         most: Duration,
     ) -> Result<Wake, Refused> {
-        if self.room.in_vain.load(Ordering::Relaxed) {
+        if self.waiters.in_vain.load(Ordering::Relaxed) {
             return Err(DropReason::BlockTimeout.into());
         }
         let until = Instant::now().checked_add(most);
-        self.room.waiting.fetch_add(1, Ordering::SeqCst);
+        self.waiters.waiting.fetch_add(1, Ordering::SeqCst);
         let appended = loop {
             fence(Ordering::SeqCst);
             // Before it is tried, which is done without the lock, since that may allocate.
             let (closed, times) = {
-                let state = lock(&self.room.state);
+                let state = lock(&self.waiters.state);
                 (state.closed, state.times)
             };
             if closed {
@@ -220,44 +222,44 @@ impl Outbox {
                 appended => break appended,
             }
             if !self.wait_for_room(times, until, most) {
-                self.room.in_vain.store(true, Ordering::Relaxed);
+                self.waiters.in_vain.store(true, Ordering::Relaxed);
                 break Err(DropReason::BlockTimeout);
             }
         };
-        self.room.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.waiting.fetch_sub(1, Ordering::SeqCst);
         appended.map_err(Refused::from)
     }
 
     /// Waits until room has appeared more often than so many times. `false` if the time is up before.
     fn wait_for_room(&self, times: u64, until: Option<Instant>, most: Duration) -> bool {
-        let mut state = lock(&self.room.state);
+        let mut state = lock(&self.waiters.state);
         while state.times == times && !state.closed {
             let rest = until.map_or(most, |until| until.saturating_duration_since(Instant::now()));
             if rest.is_zero() {
                 return false;
             }
-            state = wait_timeout(&self.room.appeared, state, rest);
+            state = wait_timeout(&self.waiters.appeared, state, rest);
         }
         true
     }
 
-    /// Memory is free again: tells those who wait for it.
-    pub(crate) fn made_room(&self) {
+    /// BlockPool is free again: tells those who wait for it.
+    pub(crate) fn notify_waiters(&self) {
         fence(Ordering::SeqCst);
-        if self.room.in_vain.load(Ordering::Relaxed) {
-            self.room.in_vain.store(false, Ordering::Relaxed);
+        if self.waiters.in_vain.load(Ordering::Relaxed) {
+            self.waiters.in_vain.store(false, Ordering::Relaxed);
         }
-        if self.room.waiting.load(Ordering::SeqCst) > 0 {
+        if self.waiters.waiting.load(Ordering::SeqCst) > 0 {
             // Whoever tries in this moment does not begin to wait then.
-            lock(&self.room.state).times += 1;
-            self.room.appeared.notify_all();
+            lock(&self.waiters.state).times += 1;
+            self.waiters.appeared.notify_all();
         }
     }
 
     /// Nobody takes anything out any more: who waits for room does so in vain, and what they hold is not taken in.
     pub(crate) fn close(&self) {
-        lock(&self.room.state).closed = true;
-        self.room.appeared.notify_all();
+        lock(&self.waiters.state).closed = true;
+        self.waiters.appeared.notify_all();
     }
 }
 

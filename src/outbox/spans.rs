@@ -25,11 +25,11 @@ const ENDED_AT_EXIT: &str = "logbridge.ended_at_exit";
 
 /// What became of a span that has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Queued {
+pub(crate) enum PushResult {
     /// It waits.
-    Yes(Wake),
-    /// There is no room; `news` where there was some before.
-    Full { news: bool },
+    Queued(Wake),
+    /// There is no room; `is_first` where there was some before.
+    Full { is_first: bool },
 }
 
 /// Trace id and span id.
@@ -75,7 +75,7 @@ struct Shard {
 }
 
 #[derive(Debug, Default)]
-struct Sealed {
+struct SealedSpans {
     queue: VecDeque<Box<SpanData>>,
     /// How many there ever were.
     total: u64,
@@ -85,7 +85,7 @@ struct Sealed {
 #[derive(Debug)]
 pub(crate) struct SpanQueue {
     shards: [Mutex<Shard>; SHARDS],
-    sealed: Mutex<Sealed>,
+    sealed: Mutex<SealedSpans>,
     /// Spans that wait or are on their way.
     queued: AtomicUsize,
     /// Of these, those that are in the shards.
@@ -169,12 +169,12 @@ impl SpanQueue {
     }
 
     /// Queues a span that has ended.
-    pub(crate) fn push(&self, span: Box<SpanData>) -> Queued {
+    pub(crate) fn push(&self, span: Box<SpanData>) -> PushResult {
         let reserved = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
             (queued < self.max_queue).then_some(queued + 1)
         });
         if reserved.is_err() {
-            return Queued::Full { news: !self.full.swap(true, Ordering::Relaxed) };
+            return PushResult::Full { is_first: !self.full.swap(true, Ordering::Relaxed) };
         }
         let (shard, mut span) = (self.shard(&span.span_context), Some(span));
         let before = lock_with(shard, Vec::with_capacity, |shard, longer| {
@@ -193,7 +193,7 @@ impl SpanQueue {
             Ok(self.unsealed.fetch_add(1, Ordering::Relaxed))
         });
         let wake = before == 0 || before + 1 == self.max_batch;
-        Queued::Yes(if wake { Wake::Yes } else { Wake::No })
+        PushResult::Queued(if wake { Wake::Yes } else { Wake::No })
     }
 
     /// Whether a span has ended since the last seal.
@@ -307,13 +307,13 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_wakes_for_the_first_and_for_a_full_batch() {
         let queue = SpanQueue::new(5, 4);
-        let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
-        let [yes, no] = [Queued::Yes(Wake::Yes), Queued::Yes(Wake::No)];
-        assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full { news: true }]);
+        let pushed: Vec<PushResult> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
+        let [yes, no] = [PushResult::Queued(Wake::Yes), PushResult::Queued(Wake::No)];
+        assert_eq!(pushed, [yes, no, no, yes, no, PushResult::Full { is_first: true }]);
         assert!(queue.is_batch_full());
         assert_eq!(queue.seal(), 5);
         assert!(!queue.is_waiting());
-        assert_eq!(queue.push(Box::new(span(7))), Queued::Full { news: false }, "sealed spans still count");
+        assert_eq!(queue.push(Box::new(span(7))), PushResult::Full { is_first: false }, "sealed spans still count");
         let mut taken = VecDeque::new();
         queue.take_sealed(&mut taken);
         assert_eq!(taken.len(), 5);

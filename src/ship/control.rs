@@ -69,7 +69,7 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn look(&self) -> ControlState {
+    pub(super) fn snapshot(&self) -> ControlState {
         self.lock().clone()
     }
 

@@ -103,7 +103,7 @@ impl RequestSource for LogSource {
         // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
         // Asked only where there is something to seal: whoever presses before somebody else gets in is not forgotten.
         let is_pressed =
-            |source: &Self| source.outbox.is_waiting() && source.outbox.take_pressed() && source.is_empty();
+            |source: &Self| source.outbox.is_waiting() && source.outbox.take_seal_request() && source.is_empty();
         let due = !held && (self.seal_at.is_some_and(|at| at <= now) || is_pressed(self));
         if due || (at_once && self.outbox.is_waiting()) {
             self.outbox.seal();
@@ -166,7 +166,7 @@ impl RequestSource for LogSource {
         if let Some(group) = self.groups.front_mut() {
             group.consume(offsets);
         }
-        self.outbox.made_room();
+        self.outbox.notify_waiters();
     }
 
     fn take_back(&mut self, request: Request) {
@@ -202,7 +202,7 @@ impl RequestSource for LogSource {
         self.offsets = [0; 2];
         self.outbox.retire();
         if let Some(spool) = self.outbox.spool() {
-            spool.leave_run();
+            spool.release_run();
         }
         if left > 0 {
             self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Shutdown), left)]);
@@ -256,7 +256,7 @@ impl RequestSource for LogSource {
 
 /// Says why records do not go into the spool.
 fn tell_trouble(spool: &Spool, memory: usize) {
-    if let Some(trouble) = spool.untold_trouble() {
+    if let Some(trouble) = spool.take_unreported_error() {
         let directory = spool.directory().display();
         let text = format!("the spool in {directory} cannot be used: {trouble}");
         let bound = ByteSize(memory);

@@ -219,7 +219,7 @@ impl Ship {
                 true => drop(control.order(0, timeout, true, true)),
                 // Children that have ended since the last look are found now.
                 false if !ending => {
-                    spool.look_soon();
+                    spool.request_scan();
                     control.wake();
                 }
                 false => {}
@@ -232,7 +232,7 @@ impl Ship {
                 all = false;
                 timed_out |= waited == Waited::TimedOut;
                 let asleep = (waited == Waited::TimedOut).then(|| handle.control.asleep(order, timeout)).flatten();
-                failures.extend(asleep.or_else(|| handle.control.look().last_failure));
+                failures.extend(asleep.or_else(|| handle.control.snapshot().last_failure));
             }
         }
         failures.dedup();

@@ -101,7 +101,7 @@ impl OverloadNotices {
             }
             super::tick();
         }
-        if self.tell_at.is_none() && outbox.has_untold_losses() {
+        if self.tell_at.is_none() && outbox.has_unreported_losses() {
             let at = now + GATHER;
             self.tell_at = Some(self.told_at.map_or(at, |told| at.max(told + QUIET)));
         }
@@ -110,7 +110,7 @@ impl OverloadNotices {
             self.tell_at = None;
             self.told_at_end |= ending;
             // Before they are counted: what is lost meanwhile is told with this or the next notice.
-            outbox.tell_losses();
+            outbox.mark_losses_reported();
             let otlp = ledger.snapshot().otlp;
             let losses = outbox.losses();
             let notices = [(KEY, self.notice(now, &otlp, &losses)), (TOO_LARGE_KEY, self.too_large(&otlp, &losses))];

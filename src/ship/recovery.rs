@@ -26,7 +26,7 @@ use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, Fate, Ledger};
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Found, Left, Offsets, Outbox, Scout, Segment, Spool};
+use crate::outbox::{Offsets, Outbox, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, Segment, Spool};
 use crate::signal::Signal;
 use crate::thread;
 
@@ -56,20 +56,20 @@ pub(super) struct RecoverySource {
     spool: Arc<Spool>,
     control: Arc<Control>,
     /// `None` while it looks.
-    scout: Option<Scout>,
-    looking: Option<Looking>,
+    scanner: Option<RunScanner>,
+    scan: Option<RunningScan>,
     /// The last look has left some runs.
     has_more: bool,
     /// Oldest first. The segments that were read last are of the first one.
-    runs: VecDeque<Adopted>,
+    runs: VecDeque<RecoveredRun>,
     /// How many records were read since everything was sent.
     read: u64,
     /// Runs with files that cannot be sent: they are ours, so that they are told of once.
-    kept: Vec<Adopted>,
+    kept: Vec<RecoveredRun>,
     /// The same, when those are many. They are let go of, and not taken again.
-    skipped: Vec<Adopted>,
+    skipped: Vec<RecoveredRun>,
     /// What was read, and how far the first one is used up.
-    groups: VecDeque<LeftGroup>,
+    groups: VecDeque<RecoveredGroup>,
     offsets: Offsets,
     /// Groups that the last request used up, and where the next one begins in the group after those.
     sent: (usize, Offsets),
@@ -87,10 +87,10 @@ pub(super) struct RecoverySource {
 }
 
 /// The one who looks, and what it has found.
-type Seen = (Scout, Option<Found>);
+type Seen = (RunScanner, Option<ScanResult>);
 
 /// A look at the directory, on its thread.
-struct Looking {
+struct RunningScan {
     thread: JoinHandle<()>,
     since: Instant,
     seen: Arc<Mutex<Option<Seen>>>,
@@ -98,23 +98,23 @@ struct Looking {
 
 /// The segments of both lanes of a group: the one that was read first, and the other, if there is one. Their frames say
 /// in which order they were written.
-struct LeftGroup {
-    lanes: [Option<Left>; 2],
+struct RecoveredGroup {
+    lanes: [Option<RecoveredSegment>; 2],
     /// The run, if this is its last group.
-    run: Option<Adopted>,
+    run: Option<RecoveredRun>,
 }
 
-impl LeftGroup {
+impl RecoveredGroup {
     fn lanes(&self) -> [Option<&Segment>; 2] {
         self.lanes.each_ref().map(|left| left.as_ref().map(|left| &left.segment))
     }
 
-    fn first(&self) -> Option<&Left> {
+    fn first(&self) -> Option<&RecoveredSegment> {
         self.lanes.iter().flatten().next()
     }
 
     /// Takes the other lane of this group; gives back a segment that is not.
-    fn join(&mut self, left: Left) -> Option<Left> {
+    fn join(&mut self, left: RecoveredSegment) -> Option<RecoveredSegment> {
         match &mut self.lanes {
             [Some(first), other @ None]
                 if self.run.is_none() && first.group == left.group && first.resource == left.resource =>
@@ -139,8 +139,8 @@ impl RecoverySource {
             ledger,
             outbox,
             control,
-            scout: Some(spool.scout()),
-            looking: None,
+            scanner: Some(spool.scanner()),
+            scan: None,
             has_more: false,
             sync_at: spool.config().sync.and_then(|every| now.checked_add(every)),
             spool,
@@ -175,25 +175,25 @@ impl RecoverySource {
     }
 
     /// Looks for more of what was there when the directory was gone through, where there is room for it.
-    pub(super) fn look_for_more(&mut self) {
+    pub(super) fn scan_more(&mut self) {
         if self.has_more && self.runs.len() < FEW_RUNS {
-            self.look(false);
+            self.start_scan(false);
         }
     }
 
     /// Looks at the directory. `anew`: at all that is there.
-    fn look(&mut self, anew: bool) {
-        let Some(mut scout) = self.scout.take() else { return };
-        self.skipped.drain(..).for_each(|run| scout.skip(&run));
+    fn start_scan(&mut self, anew: bool) {
+        let Some(mut scanner) = self.scanner.take() else { return };
+        self.skipped.drain(..).for_each(|run| scanner.skip(&run));
         let most = MOST_RUNS.saturating_sub(self.runs.len());
         let look = move || {
             // Where it cannot be read, that is told when a file is to be made.
-            let found = scout.look(anew, most).ok();
-            (scout, found)
+            let found = scanner.scan(anew, most).ok();
+            (scanner, found)
         };
         if !self.is_beside {
-            let (scout, found) = look();
-            return self.take(scout, found);
+            let (scanner, found) = look();
+            return self.take(scanner, found);
         }
         let seen = Arc::<Mutex<_>>::default();
         let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
@@ -204,7 +204,7 @@ impl RecoverySource {
             control.wake();
         };
         match std::thread::Builder::new().name("logbridge-spool".to_owned()).spawn(looked) {
-            Ok(thread) => self.looking = Some(Looking { thread, since: Instant::now(), seen }),
+            Ok(thread) => self.scan = Some(RunningScan { thread, since: Instant::now(), seen }),
             // The next look tries again.
             Err(_no_thread) => self.begin_anew(),
         }
@@ -212,36 +212,36 @@ impl RecoverySource {
 
     /// Takes what the look on the other thread has found, where that has ended.
     fn take_seen(&mut self) {
-        let Some(looking) = self.looking.take() else { return };
-        let has_ended = looking.thread.is_finished();
-        let seen = looking.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(running) = self.scan.take() else { return };
+        let has_ended = running.thread.is_finished();
+        let seen = running.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         match seen {
-            Some((scout, found)) => {
-                self.take(scout, found);
+            Some((scanner, found)) => {
+                self.take(scanner, found);
                 // Where there is much to look through, it is not to become most of what this process does.
-                let rest = looking.since.elapsed().saturating_mul(REST_FACTOR).min(MOST_REST);
+                let rest = running.since.elapsed().saturating_mul(REST_FACTOR).min(MOST_REST);
                 self.look_at = self.look_at.max(Instant::now() + rest);
             }
             // It has panicked.
             None if has_ended => self.begin_anew(),
-            None => self.looking = Some(looking),
+            None => self.scan = Some(running),
         }
     }
 
     fn begin_anew(&mut self) {
-        self.scout = Some(self.spool.scout());
+        self.scanner = Some(self.spool.scanner());
         self.has_more = false;
     }
 
-    fn take(&mut self, scout: Scout, found: Option<Found>) {
-        self.scout = Some(scout);
+    fn take(&mut self, scanner: RunScanner, found: Option<ScanResult>) {
+        self.scanner = Some(scanner);
         let Some(found) = found else {
             self.has_more = false;
             return;
         };
         match found.bytes {
-            Some(bytes) => self.outbox.note_others_in_spool(bytes),
-            None => self.spool.freed(found.freed),
+            Some(bytes) => self.outbox.set_other_bytes_in_spool(bytes),
+            None => self.spool.note_freed(found.freed),
         }
         self.has_more = found.has_more;
         if self.is_beside {
@@ -269,7 +269,7 @@ impl RecoverySource {
     fn fill(&mut self) {
         let room = self.room();
         let bytes =
-            |group: &LeftGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
+            |group: &RecoveredGroup| group.lanes().iter().flatten().map(|segment| segment.bytes().len()).sum::<usize>();
         let used: usize = self.offsets.iter().sum();
         for step in 0.. {
             let Some(run) = self.runs.front_mut() else { return };
@@ -278,7 +278,7 @@ impl RecoverySource {
                 || self.groups.len() >= MOST_READ
                 || self.groups.iter().map(bytes).sum::<usize>() >= room.saturating_add(used);
             // Both lanes of a group are sent together.
-            let last = self.groups.back().filter(|last| last.run.is_none()).and_then(LeftGroup::first);
+            let last = self.groups.back().filter(|last| last.run.is_none()).and_then(RecoveredGroup::first);
             if is_full && last.is_none_or(|last| run.next_group() != Some(last.group)) {
                 return;
             }
@@ -298,7 +298,7 @@ impl RecoverySource {
                             Some(group) => group.join(left),
                             None => Some(left),
                         };
-                        self.groups.extend(alone.map(|left| LeftGroup { lanes: [Some(left), None], run: None }));
+                        self.groups.extend(alone.map(|left| RecoveredGroup { lanes: [Some(left), None], run: None }));
                     }
                 }
                 Some(Err(skipped)) => self.tell_skipped(&skipped),
@@ -316,7 +316,7 @@ impl RecoverySource {
         }
     }
 
-    fn finish(&self, left: Left) {
+    fn finish(&self, left: RecoveredSegment) {
         let (damage, length) = (left.damage, left.length);
         match (left.finish(), damage) {
             (Some(path), Some(damage)) => {
@@ -328,11 +328,11 @@ impl RecoverySource {
                 let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).error();
                 notice::say(&notice.help("delete it when nobody wants to look at it any more"));
             }
-            _ => self.spool.freed(length),
+            _ => self.spool.note_freed(length),
         }
     }
 
-    fn finish_run(&mut self, run: Adopted) {
+    fn finish_run(&mut self, run: RecoveredRun) {
         if let Some(kept) = run.finish() {
             if self.kept.len() < MOST_KEPT { &mut self.kept } else { &mut self.skipped }.push(kept);
         }
@@ -353,16 +353,16 @@ impl RequestSource for RecoverySource {
         let now = Instant::now();
         self.take_seen();
         let is_due = self.look_at <= now;
-        if !self.ending && !self.spool.is_ending() && self.looking.is_none() {
-            let soon = self.spool.take_look_soon();
+        if !self.ending && !self.spool.is_ending() && self.scan.is_none() {
+            let soon = self.spool.take_scan_request();
             if soon || is_due {
-                if self.outbox.look_after_spool() {
+                if self.outbox.check_spool() {
                     let text = format!("the spool in {} can be used again", self.spool.directory().display());
                     notice::say(&Notice::information("spool is back", text));
                 }
-                self.look(true);
+                self.start_scan(true);
             } else {
-                self.look_for_more();
+                self.scan_more();
             }
         }
         if is_due {
@@ -394,10 +394,10 @@ impl RequestSource for RecoverySource {
         body.clear();
         // One after the other, the groups of each resource.
         while items < self.max_batch
-            && let Some(Left { resource, .. }) = self.groups.get(used).and_then(LeftGroup::first)
+            && let Some(RecoveredSegment { resource, .. }) = self.groups.get(used).and_then(RecoveredGroup::first)
         {
-            let is_alike = |group: &&LeftGroup| group.first().is_some_and(|left| left.resource == *resource);
-            let queue = self.groups.iter().skip(used).take_while(is_alike).map(LeftGroup::lanes);
+            let is_alike = |group: &&RecoveredGroup| group.first().is_some_and(|left| left.resource == *resource);
+            let queue = self.groups.iter().skip(used).take_while(is_alike).map(RecoveredGroup::lanes);
             let rest = room.saturating_sub(body.len());
             let spare = if items == 0 { std::mem::take(&mut body) } else { Vec::new() };
             let batch = gather(queue, offsets, resource, rest, self.max_batch - items, spare);
@@ -427,8 +427,8 @@ impl RequestSource for RecoverySource {
     fn settle(&mut self, fates: &[(Fate, u64)]) {
         self.settle_some(fates);
         let (groups, offsets) = self.sent;
-        let used: Vec<LeftGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();
-        for LeftGroup { lanes, run } in used {
+        let used: Vec<RecoveredGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();
+        for RecoveredGroup { lanes, run } in used {
             lanes.into_iter().flatten().for_each(|left| self.finish(left));
             if let Some(run) = run {
                 self.finish_run(run);
@@ -442,7 +442,7 @@ impl RequestSource for RecoverySource {
                 }
             }
         }
-        self.outbox.made_room();
+        self.outbox.notify_waiters();
     }
 
     fn give_up(&mut self, _rest: u64) {}
@@ -460,7 +460,7 @@ impl RequestSource for RecoverySource {
         self.groups.clear();
         self.runs.clear();
         // What it finds is let go of when it ends.
-        self.looking = None;
+        self.scan = None;
     }
 
     fn trim(&mut self) {

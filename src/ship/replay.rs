@@ -120,7 +120,7 @@ impl Replay {
                 (last, since) = (now, Instant::now());
             }
             if since.elapsed() >= self.patience {
-                return End::GaveUp(control.look().last_failure);
+                return End::GaveUp(control.snapshot().last_failure);
             }
         }
     }
@@ -182,7 +182,7 @@ impl RequestSource for ReplaySource {
     fn collect(&mut self, _at_once: bool, held: bool) {
         match std::mem::replace(&mut self.has_looked, true) {
             false => self.left.collect(false, held),
-            true => self.left.look_for_more(),
+            true => self.left.scan_more(),
         }
     }
 

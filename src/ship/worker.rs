@@ -358,7 +358,7 @@ impl Worker {
 
     fn fail(&mut self, cause: &Cause, after: Option<Duration>) {
         let now = Instant::now();
-        let orders = self.control.look();
+        let orders = self.control.snapshot();
         let next = self.retry.failed(now, after, orders.deadline);
         let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
         // Somebody who shuts down by a call has chosen the time to wait.

@@ -144,7 +144,7 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
         let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
         assert_eq!(other, [(Fate::Delivered, 1)]);
         assert_eq!(panicking, if delivered { vec![(Fate::Delivered, 1)] } else { vec![] });
-        let failure = controls[0].look().last_failure.expect("it is said why");
+        let failure = controls[0].snapshot().last_failure.expect("it is said why");
         assert!(failure.text.contains("panicked") && failure.text.ends_with("as somebody wished"), "{}", failure.text);
     }
 }

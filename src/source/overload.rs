@@ -29,12 +29,12 @@ pub(super) fn overflow(engine: &Engine, outbox: &Outbox, ship: &Ship, record: Ov
     let appended = match (reason, outbox.overload()) {
         (DropReason::OutboxFull, policy) => {
             // Before somebody waits for it.
-            if outbox.press() == Wake::Yes {
+            if outbox.request_seal() == Wake::Yes {
                 ship.wake(Signal::Logs);
             }
             match policy {
-                Overload::Block(most) if may_wait() => outbox.append_when_there_is_room(place, high, frame, most),
-                _ => outbox.append_by_dropping(place, high, frame),
+                Overload::Block(most) if may_wait() => outbox.append_blocking(place, high, frame, most),
+                _ => outbox.append_evicting(place, high, frame),
             }
         }
         (reason, _) => Err(Refused::from(reason)),

@@ -20,7 +20,7 @@ use crate::finding::kind;
 use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
 use crate::otlp::cut_texts;
-use crate::outbox::{Queued, SpanQueue, Wake};
+use crate::outbox::{PushResult, SpanQueue, Wake};
 use crate::signal::Signal;
 use crate::{installed, ship, thread};
 
@@ -165,13 +165,13 @@ impl Pipeline {
             return;
         }
         match queue.push(span) {
-            Queued::Full { news } => {
+            PushResult::Full { is_first } => {
                 ledger.count_dropped(shard, Signal::Traces, DropReason::QueueFull);
-                if news {
+                if is_first {
                     self.say_full(queue);
                 }
             }
-            Queued::Yes(wake) => {
+            PushResult::Queued(wake) => {
                 ledger.count(shard, Count::SpanAppended);
                 if wake == Wake::Yes {
                     ship.wake(Signal::Traces);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, SystemTime};
 
-use super::adopt::Skipped;
-use super::contents::{MOST_BYTES, contents_of};
+use super::file_bytes::{MOST_BYTES, read_file_bytes};
+use super::recovery::SkippedFile;
 use super::tests::frame;
 use super::*;
 use crate::ledger::Ledger;
@@ -73,12 +73,12 @@ impl Folder {
     /// So many runs of processes that were killed, each with one record, which is the number of its run.
     fn leave(&self, runs: usize) {
         for number in 0..runs {
-            self.leave_run(&format!("{number:016x}-1"), &number.to_string());
+            self.release_run(&format!("{number:016x}-1"), &number.to_string());
         }
     }
 
-    fn leave_run(&self, run: &str, text: &str) {
-        let mut bytes = vec![0; format::start_behind(4)];
+    fn release_run(&self, run: &str, text: &str) {
+        let mut bytes = vec![0; format::frames_start(4)];
         assert!(format::write_head(&mut bytes, Origin { pid: 1, made: 1 }, b"made"));
         let frame = frame(text);
         bytes[..8].copy_from_slice(&format::magic().to_le_bytes());
@@ -101,7 +101,7 @@ fn append(outbox: &Outbox, text: &str) {
 }
 
 /// The texts of what can be sent, and why other files cannot.
-fn send(runs: Vec<Adopted>) -> (Vec<String>, Vec<String>) {
+fn send(runs: Vec<RecoveredRun>) -> (Vec<String>, Vec<String>) {
     let (mut texts, mut refused) = (Vec::new(), Vec::new());
     for mut run in runs {
         while let Some(next) = run.next() {
@@ -111,9 +111,9 @@ fn send(runs: Vec<Adopted>) -> (Vec<String>, Vec<String>) {
                     texts.extend(frames.map(|frame| String::from_utf8_lossy(frame.record).into_owned()));
                     left.finish();
                 }
-                Err(Skipped::Empty(_)) => {}
-                Err(Skipped::Unreadable(_, why) | Skipped::SetAside(_, why)) => refused.push(why),
-                Err(Skipped::Version(..)) => unreachable!("nothing here has another version"),
+                Err(SkippedFile::Empty(_)) => {}
+                Err(SkippedFile::Unreadable(_, why) | SkippedFile::SetAside(_, why)) => refused.push(why),
+                Err(SkippedFile::Version(..)) => unreachable!("nothing here has another version"),
             }
         }
         let _stays = run.finish();
@@ -154,7 +154,7 @@ fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
 fn a_link_in_the_place_of_a_file_that_is_adopted_is_not_followed() {
     let folder = Folder::new();
     folder.leave(2);
-    let mut found = folder.directory().adopt().expect("a directory");
+    let mut found = folder.directory().recover_all().expect("a directory");
     let left = found.runs[0].next().expect("a segment").expect("it can be read");
     folder.replace_by_links(SEGMENT);
     left.consume(1);
@@ -178,13 +178,13 @@ fn the_directory_may_be_a_link_that_was_named_but_none_that_came_later() {
     let away = folder.0.join("away");
     fs::rename(folder.spool(), &away).expect("it moves");
     symlink(&elsewhere, folder.spool()).expect("a link");
-    assert!(!outbox.look_after_spool());
+    assert!(!outbox.check_spool());
     for number in 0..3_000 {
         append(&outbox, &format!("{number} {}", "x".repeat(1_000)));
     }
     outbox.spool().expect("there is one").sync();
     outbox.spool().expect("there is one").try_again_now();
-    assert!(!outbox.look_after_spool(), "it cannot be used");
+    assert!(!outbox.check_spool(), "it cannot be used");
     assert_eq!(fs::read_dir(&elsewhere).expect("a directory").count(), 0, "nothing is written there");
     assert!(outbox.holds_memory());
 }
@@ -206,7 +206,7 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
         chown(path(1, SEGMENT), Some(12_345), None).expect("root may");
         chown(path(2, RUN), Some(12_345), None).expect("root may");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!((found.foreign, found.alive), (usize::from(is_root), 0));
     let (texts, mut refused) = send(found.runs);
     refused.sort_unstable();
@@ -219,14 +219,14 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
     assert_eq!(refused, ["it belongs to another user (12345)".to_owned(), hard]);
     // Without a run's file of ours, what somebody else has put there is not looked at at all.
     fs::remove_file(path(1, RUN)).ok();
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.foreign, 2);
     drop(found);
     #[cfg(feature = "cli")]
     {
         let old = SystemTime::now() - Duration::from_secs(3_600);
         fs::File::options().write(true).open(path(1, SEGMENT)).and_then(|file| file.set_modified(old)).expect("a time");
-        let found = folder.directory().of_any_owner(true).adopt().expect("a directory");
+        let found = folder.directory().of_any_owner(true).recover_all().expect("a directory");
         assert_eq!(send(found.runs).0, ["1", "2"]);
     }
 }
@@ -239,7 +239,7 @@ fn a_run_file_that_is_shorter_than_it_should_be_is_neither_read_nor_written_thro
         let file = fs::File::options().write(true).open(folder.spool().join(name)).expect("it is there");
         file.set_len(length).expect("it can be cut");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.runs.len(), 2);
     // As long as somebody may cut it, nothing relies on its length.
     for name in folder.names(RUN) {
@@ -264,12 +264,12 @@ fn a_file_with_holes_is_read_no_further_than_frames_go_on() {
         fs::write(&path, &bytes).expect("it can be written");
         let file = fs::File::options().write(true).open(&path).expect("it is there");
         file.set_len(length.min(3 << 30)).expect("holes take no room");
-        match contents_of(&directory, &opened, &name) {
+        match read_file_bytes(&directory, &opened, &name) {
             Ok(read) => assert!(length <= MOST_BYTES && read.bytes.len() <= 2 << 20, "{}", read.bytes.len()),
             Err(error) => assert!(length > MOST_BYTES && error.to_string().contains("longer than any"), "{error}"),
         }
     }
-    let found = directory.adopt().expect("a directory");
+    let found = directory.recover_all().expect("a directory");
     let (texts, refused) = send(found.runs);
     assert_eq!((texts, refused.len()), (vec!["0".to_owned()], 2), "{refused:?}");
 }
@@ -304,7 +304,7 @@ fn nothing_that_stands_under_a_name_of_ours_stops_anything() {
             .and_then(|file| file.set_modified(hour))
             .expect("a time");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.runs.len(), 1, "the one that is a run");
     let (texts, mut refused) = send(found.runs);
     refused.sort_unstable();
@@ -316,7 +316,7 @@ fn nothing_that_stands_under_a_name_of_ours_stops_anything() {
     append(&outbox, "new");
     assert!(!outbox.holds_memory());
     drop(outbox);
-    assert_eq!(send(folder.directory().adopt().expect("a directory").runs).0, ["new"]);
+    assert_eq!(send(folder.directory().recover_all().expect("a directory").runs).0, ["new"]);
     folder.is_untouched();
 }
 
@@ -331,8 +331,8 @@ fn who_else_can_write_there_is_found() {
         (0o1777, Some("every user can write there (mode 1777)")),
     ] {
         fs::set_permissions(folder.spool(), fs::Permissions::from_mode(mode)).expect("it is ours");
-        let mut scout = Scout::new(folder.directory());
-        assert_eq!(scout.look(true, 1).expect("a directory").exposure.as_deref(), why);
+        let mut scanner = RunScanner::new(folder.directory());
+        assert_eq!(scanner.scan(true, 1).expect("a directory").exposure.as_deref(), why);
     }
 }
 
@@ -353,11 +353,11 @@ fn many_dead_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
         append(&outbox, "another one");
     }
     assert_eq!(os::calls() - before, 0);
-    let mut scout = Scout::new(folder.directory());
+    let mut scanner = RunScanner::new(folder.directory());
     let (mut texts, mut looks, mut has_more) = (Vec::new(), 0, true);
     while has_more {
         let before = os::calls();
-        let found = scout.look(looks == 0, 1_000).expect("a directory");
+        let found = scanner.scan(looks == 0, 1_000).expect("a directory");
         let spent = os::calls() - before;
         // One look at each file to begin with, and then some for each run that is taken.
         let most = if looks == 0 { 2 * RUNS + 8 } else { 0 } + 16 * found.runs.len() + 40;

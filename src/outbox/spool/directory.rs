@@ -6,7 +6,7 @@
 //! * It is opened for each step instead of being kept open: a program that closes descriptors it does not know would have
 //!   us work in whatever directory gets the number next, and forked children would hold it. The same goes for its files: a
 //!   file that is opened again is compared with the one that it was (`FileId`) before anything is changed.
-//! * Files count that are regular, have one name, and belong to the effective user of this process: what another user wrote
+//! * RunFiles count that are regular, have one name, and belong to the effective user of this process: what another user wrote
 //!   is not sent under our key, and a link to a file of ours elsewhere is not changed.
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,20 +31,20 @@ pub(crate) struct Directory {
     path: PathBuf,
     /// The path was a symbolic link when this process began.
     is_link: bool,
-    /// Files of other users count too.
+    /// RunFiles of other users count too.
     any_owner: bool,
 }
 
 /// The directory as it was when a run began there.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PinnedDirectory {
     directory: Directory,
     id: FileId,
 }
 
 /// The files of one run, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct RunFiles {
     /// Whether the run has its own file.
     pub(super) has_file: bool,
     pub(super) segments: Vec<String>,
@@ -53,8 +53,8 @@ pub(super) struct Files {
 /// The names in a directory.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) runs: BTreeMap<String, Files>,
-    /// Files of runs that have no name yet.
+    pub(super) runs: BTreeMap<String, RunFiles>,
+    /// RunFiles of runs that have no name yet.
     pub(super) begun: Vec<String>,
     pub(super) set_aside: Vec<String>,
     /// Of something else.
@@ -71,7 +71,7 @@ impl Directory {
         Self { path, is_link, any_owner: false }
     }
 
-    /// Files of other users count too.
+    /// RunFiles of other users count too.
     #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
@@ -105,10 +105,10 @@ impl Directory {
     }
 
     /// Opens it, for steps that are only to be made in this very directory.
-    pub(super) fn enter(&self) -> io::Result<(os::Directory, Place)> {
+    pub(super) fn enter(&self) -> io::Result<(os::Directory, PinnedDirectory)> {
         let opened = self.open()?;
         let id = opened.facts()?.id;
-        Ok((opened, Place { directory: self.clone(), id }))
+        Ok((opened, PinnedDirectory { directory: self.clone(), id }))
     }
 
     /// Why a file does not count, if it does not.
@@ -145,7 +145,7 @@ impl Directory {
     }
 }
 
-impl Place {
+impl PinnedDirectory {
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::directory::Place;
-use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, magic, start_behind, write_head};
+use super::directory::PinnedDirectory;
+use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, frames_start, magic, write_head};
 use crate::os::{self, FileId, Mapping};
 use crate::outbox::frame::{salt_frame, sequence_salt, set_sequence};
 
@@ -12,7 +12,7 @@ use crate::outbox::frame::{salt_frame, sequence_salt, set_sequence};
 #[derive(Debug)]
 pub(crate) struct SpoolFile {
     mapping: Mapping,
-    place: Arc<Place>,
+    place: Arc<PinnedDirectory>,
     name: String,
     id: FileId,
     /// Where the frames start.
@@ -29,7 +29,7 @@ pub(crate) struct SpoolFile {
 impl SpoolFile {
     /// Makes a file of that length, with all its blocks reserved, that is empty.
     pub(super) fn create(
-        place: Arc<Place>,
+        place: Arc<PinnedDirectory>,
         name: String,
         length: usize,
         origin: Origin,
@@ -37,7 +37,7 @@ impl SpoolFile {
         salt: u32,
     ) -> io::Result<Self> {
         let (id, mapping) = create_mapping(&place, &name, length)?;
-        let start = start_behind(resource.len());
+        let start = frames_start(resource.len());
         let mut file = Self { mapping, place, name, id, start, filled: 0, records: 0, salt, parked: false };
         if !write_head(file.mapping.bytes_mut(), origin, resource) {
             file.delete();
@@ -136,7 +136,7 @@ impl SpoolFile {
 }
 
 /// A new file as memory. Where there was no room for all of it, nothing stays.
-fn create_mapping(place: &Place, name: &str, length: usize) -> io::Result<(FileId, Mapping)> {
+fn create_mapping(place: &PinnedDirectory, name: &str, length: usize) -> io::Result<(FileId, Mapping)> {
     let opened = place.open()?;
     let file = opened.create(name)?;
     let map = || {

@@ -56,13 +56,13 @@ pub(super) fn magic() -> u64 {
 }
 
 /// Where the frames start behind a resource of that length.
-pub(super) fn start_behind(resource: usize) -> usize {
+pub(super) fn frames_start(resource: usize) -> usize {
     (RESOURCE + resource).next_multiple_of(ALIGNMENT)
 }
 
 /// Writes the head but for the magic number. `false` where it does not fit.
 pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> bool {
-    let start = start_behind(resource.len());
+    let start = frames_start(resource.len());
     let (Ok(start_word), Ok(length)) = (u32::try_from(start), u32::try_from(resource.len())) else { return false };
     let Some(head) = bytes.get_mut(..start) else { return false };
     head.fill(0);
@@ -147,7 +147,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     }
     let (start, length) = (half(12) as usize, half(16) as usize);
     let resource = bytes.get(RESOURCE..).and_then(|rest| rest.get(..length)).ok_or(Unreadable::Damaged)?;
-    if start != start_behind(length) || half(32) != checksum(bytes, length) {
+    if start != frames_start(length) || half(32) != checksum(bytes, length) {
         return Err(Unreadable::Damaged);
     }
     let committed = usize::try_from(word(COMMITTED)).unwrap_or(usize::MAX);
@@ -155,7 +155,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let area = behind.get(..committed).unwrap_or(behind);
     // Beyond what is committed it means nothing.
     let consumed = usize::try_from(word(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
-    let mut walk = Walk { area, at: 0, salt: word(SALT) as u32, skipped: 0, skipped_bytes: 0 };
+    let mut walk = FrameWalker { area, at: 0, salt: word(SALT) as u32, skipped: 0, skipped_bytes: 0 };
     let (mut frames, mut done) = (Vec::new(), 0);
     while let Some((frame, end)) = walk.next() {
         if end <= consumed {
@@ -168,8 +168,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let damage = (walk.skipped > 0 || unread > 0).then(|| {
         let whole = done + frames.len() as u64;
         // Written before what is committed, so it may count one more; and damaged itself, perhaps.
-        let written =
-            Some(word(RECORDS)).filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MUCH);
+        let written = Some(word(RECORDS))
+            .filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MAX_PLAUSIBLE);
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });
@@ -183,7 +183,7 @@ pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
     let word = |at| word(head, at);
     let half = |at| half(head, at);
     let (start, length) = (half(12) as usize, half(16) as usize);
-    let is_ours = word(0) == magic() && half(8) == VERSION && start == start_behind(length);
+    let is_ours = word(0) == magic() && half(8) == VERSION && start == frames_start(length);
     is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
 }
 
@@ -206,7 +206,7 @@ pub(super) fn group(head: &[u8; HEAD]) -> u64 {
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
     let word = |at| word(head, at);
     let (committed, records) = (word(COMMITTED), word(RECORDS));
-    if word(0) != magic() || committed == 0 || committed > MUCH || records > committed {
+    if word(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
         return 0;
     }
     let waiting = committed.saturating_sub(word(CONSUMED));
@@ -220,10 +220,10 @@ pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
 }
 
 /// More than any file holds: a number that says so is wrong.
-const MUCH: u64 = 1 << 40;
+const MAX_PLAUSIBLE: u64 = 1 << 40;
 
 /// Goes from frame to frame. One that is damaged is skipped where the next one, or the end, is where it says.
-struct Walk<'a> {
+struct FrameWalker<'a> {
     area: &'a [u8],
     at: usize,
     salt: u32,
@@ -231,7 +231,7 @@ struct Walk<'a> {
     skipped_bytes: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> FrameWalker<'a> {
     fn next(&mut self) -> Option<(&'a [u8], usize)> {
         loop {
             let rest = self.area.get(self.at..)?;

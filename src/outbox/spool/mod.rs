@@ -10,11 +10,11 @@
 //! * The bound is that of the directory: what others have there is looked up from time to time.
 //! * What a log call does here is bounded, however much lies in the directory: dead processes are none of its business.
 
-mod adopt;
-mod contents;
 mod directory;
 mod file;
+mod file_bytes;
 mod format;
+mod recovery;
 #[cfg(feature = "cli")]
 pub(crate) mod survey;
 
@@ -24,11 +24,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-pub(crate) use adopt::{Adopted, Ending, Found, Left, Scout, Skipped};
 pub(crate) use directory::Directory;
-use directory::{Place, list_some, run_file_of, segments_of};
+use directory::{PinnedDirectory, list_some, run_file_of, segments_of};
 pub(crate) use file::SpoolFile;
 use format::Origin;
+pub(crate) use recovery::{Ending, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile};
 
 use crate::clock::nanos;
 use crate::config::SpoolConfig;
@@ -53,17 +53,17 @@ mod run_file {
 
 /// Why no file could be had.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum NoFile {
+pub(super) enum CreateError {
     /// The directory holds as much as it may.
     Full,
     /// The directory cannot be used now.
-    Trouble,
+    Unavailable,
 }
 
 #[derive(Debug)]
-struct Run {
+struct OwnRun {
     name: Arc<str>,
-    place: Arc<Place>,
+    place: Arc<PinnedDirectory>,
     /// Its file.
     id: FileId,
     /// Keeps the lock.
@@ -83,9 +83,9 @@ pub(crate) struct Spool {
     config: SpoolConfig,
     directory: Directory,
     resource: Vec<u8>,
-    run: Mutex<Option<Run>>,
+    run: Mutex<Option<OwnRun>>,
     /// Runs that are not found any more. Where they come back, what is in them is still ours.
-    former: Mutex<Vec<Run>>,
+    former: Mutex<Vec<OwnRun>>,
     sequence: AtomicU32,
     /// Bytes of our own files.
     own: AtomicUsize,
@@ -94,20 +94,20 @@ pub(crate) struct Spool {
     others: AtomicUsize,
     /// The directory can be used, as far as is known.
     usable: AtomicBool,
-    trouble: Mutex<Option<Trouble>>,
+    trouble: Mutex<Option<DirectoryError>>,
     /// Files were made since the directory was synced last.
     unsynced: AtomicBool,
     /// When the process was about to end.
     ending: Mutex<Option<Instant>>,
     /// Somebody wants to know what is left behind, without waiting for the next look.
-    look_soon: AtomicBool,
+    request_scan: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Trouble {
+struct DirectoryError {
     text: String,
     retry_at: Instant,
-    told: bool,
+    is_reported: bool,
 }
 
 impl Spool {
@@ -126,7 +126,7 @@ impl Spool {
             trouble: Mutex::default(),
             unsynced: AtomicBool::new(false),
             ending: Mutex::default(),
-            look_soon: AtomicBool::new(false),
+            request_scan: AtomicBool::new(false),
         }
     }
 
@@ -135,8 +135,8 @@ impl Spool {
     }
 
     /// Looks for what dead processes have left there.
-    pub(crate) fn scout(&self) -> Scout {
-        Scout::new(self.directory.clone())
+    pub(crate) fn scanner(&self) -> RunScanner {
+        RunScanner::new(self.directory.clone())
     }
 
     /// Takes what other users have written too.
@@ -173,7 +173,7 @@ impl Spool {
 
     /// Where frames start in a file.
     pub(super) fn start(&self) -> usize {
-        format::start_behind(self.resource.len())
+        format::frames_start(self.resource.len())
     }
 
     /// Whether the directory can be used, as far as is known.
@@ -183,24 +183,24 @@ impl Spool {
     }
 
     /// Makes an empty file.
-    pub(super) fn create(&self, length: usize) -> Result<SpoolFile, NoFile> {
+    pub(super) fn create(&self, length: usize) -> Result<SpoolFile, CreateError> {
         if !self.is_usable() {
-            return Err(NoFile::Trouble);
+            return Err(CreateError::Unavailable);
         }
         // First, since only then it is known what others have.
         let trouble = |error: io::Error| {
-            self.note_trouble(&error);
-            NoFile::Trouble
+            self.note_error(&error);
+            CreateError::Unavailable
         };
         drop(self.run_name().map_err(trouble)?);
         if self.has_most_files() {
-            return Err(NoFile::Full);
+            return Err(CreateError::Full);
         }
         let bound = self.config.max_bytes.saturating_sub(self.others.load(Ordering::Relaxed));
         let reserved = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |own| {
             own.checked_add(length).filter(|own| *own <= bound)
         });
-        reserved.map_err(|_| NoFile::Full)?;
+        reserved.map_err(|_| CreateError::Full)?;
         self.files.fetch_add(1, Ordering::Relaxed);
         self.create_file(length).map_err(|error| {
             self.files.fetch_sub(1, Ordering::Relaxed);
@@ -210,8 +210,8 @@ impl Spool {
     }
 
     /// The name of the run, which begins now unless it has, and where it is.
-    fn run_name(&self) -> io::Result<(Arc<str>, Arc<Place>)> {
-        let named = |run: &Run| (Arc::clone(&run.name), Arc::clone(&run.place));
+    fn run_name(&self) -> io::Result<(Arc<str>, Arc<PinnedDirectory>)> {
+        let named = |run: &OwnRun| (Arc::clone(&run.name), Arc::clone(&run.place));
         if let Some(run) = &*self.lock_run() {
             return Ok(named(run));
         }
@@ -240,12 +240,12 @@ impl Spool {
         Ok(file)
     }
 
-    fn lock_run(&self) -> std::sync::MutexGuard<'_, Option<Run>> {
+    fn lock_run(&self) -> std::sync::MutexGuard<'_, Option<OwnRun>> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the file of this run, locked before anybody can see it under its name.
-    fn start_run(&self) -> io::Result<Run> {
+    fn start_run(&self) -> io::Result<OwnRun> {
         self.directory.make()?;
         let (opened, place) = self.directory.enter()?;
         self.measure(&opened);
@@ -268,11 +268,11 @@ impl Spool {
             Ok((id, lock))
         };
         let (id, lock) = locked().inspect_err(|_| drop(opened.remove(&hidden)))?;
-        Ok(Run { name: name.into(), place: Arc::new(place), id, lock })
+        Ok(OwnRun { name: name.into(), place: Arc::new(place), id, lock })
     }
 
     /// Looks what others have, which bounds this process from its first file on: where a service is started again and
-    /// again, each time is the first. What dead processes do not need is freed, where that matters.
+    /// again, each time is the first. What dead processes do not need is note_freed, where that matters.
     ///
     /// Constraint: this is a log call. Where there is too much to look at, half of the bound counts as used until the ship
     /// thread has looked.
@@ -281,9 +281,9 @@ impl Spool {
         let half = self.config.max_bytes / 2 + 1;
         let mut bytes = listing.bytes(opened);
         if bytes >= half {
-            bytes = bytes.saturating_sub(adopt::make_room(&self.directory, opened, &listing, half));
+            bytes = bytes.saturating_sub(recovery::make_room(&self.directory, opened, &listing, half));
         }
-        self.note_others(if listing.is_whole { bytes } else { bytes.max(half) });
+        self.set_other_bytes(if listing.is_whole { bytes } else { bytes.max(half) });
     }
 
     /// A file whose records have met their fates is not wanted any more.
@@ -300,32 +300,32 @@ impl Spool {
         self.own.fetch_sub(before - file.length(), Ordering::Relaxed);
     }
 
-    fn note_trouble(&self, error: &io::Error) {
-        // Nothing is allocated or freed under the lock: an allocator that logs would wait for it.
+    fn note_error(&self, error: &io::Error) {
+        // Nothing is allocated or note_freed under the lock: an allocator that logs would wait for it.
         let text = error.to_string();
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         self.usable.store(false, Ordering::Relaxed);
-        let told = trouble.as_ref().is_some_and(|trouble| trouble.told && trouble.text == text);
-        let before = trouble.replace(Trouble { text, retry_at: Instant::now() + RETRY, told });
+        let is_reported = trouble.as_ref().is_some_and(|trouble| trouble.is_reported && trouble.text == text);
+        let before = trouble.replace(DirectoryError { text, retry_at: Instant::now() + RETRY, is_reported });
         drop(trouble);
         drop(before);
     }
 
-    /// What keeps the directory from being used, where nobody has told it yet.
-    pub(crate) fn untold_trouble(&self) -> Option<String> {
+    /// What keeps the directory from being used, where nobody has is_reported it yet.
+    pub(crate) fn take_unreported_error(&self) -> Option<String> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = trouble.as_mut().filter(|trouble| !trouble.told)?;
-        trouble.told = true;
+        let trouble = trouble.as_mut().filter(|trouble| !trouble.is_reported)?;
+        trouble.is_reported = true;
         Some(trouble.text.clone())
     }
 
     /// Looks whether the directory is as it was, and tries one again that could not be used. Says whether it can be used
     /// again since, for files of that length. What was made in a directory that is gone is to be `forgotten`.
-    pub(crate) fn look_after(&self, length: usize, forget: impl FnOnce()) -> bool {
+    pub(crate) fn check_directory(&self, length: usize, forget: impl FnOnce()) -> bool {
         let was_usable = self.is_usable();
         if self.is_gone() {
             if was_usable {
-                self.note_trouble(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
+                self.note_error(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
             }
             // Also where a file could not be made for that very reason: only a new run makes the directory again. Where
             // the files have been moved, and come back, they have their lock.
@@ -354,8 +354,8 @@ impl Spool {
                 *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 true
             }
-            Err(NoFile::Full) => true,
-            Err(NoFile::Trouble) => false,
+            Err(CreateError::Full) => true,
+            Err(CreateError::Unavailable) => false,
         }
     }
 
@@ -380,12 +380,12 @@ impl Spool {
     }
 
     /// So many bytes in the directory are not ours.
-    pub(crate) fn note_others(&self, all: usize) {
+    pub(crate) fn set_other_bytes(&self, all: usize) {
         self.others.store(all.saturating_sub(self.own.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// So many bytes that were not ours are gone.
-    pub(crate) fn freed(&self, bytes: usize) {
+    pub(crate) fn note_freed(&self, bytes: usize) {
         let _saturates =
             self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |others| Some(others.saturating_sub(bytes)));
     }
@@ -416,19 +416,19 @@ impl Spool {
     }
 
     /// What is left of this run is for others from now on, also while this process lives.
-    pub(crate) fn leave_run(&self) {
+    pub(crate) fn release_run(&self) {
         let left = self.lock_run().take();
         drop(left);
     }
 
     /// The next look at the directory is not to wait for its time.
-    pub(crate) fn look_soon(&self) {
-        self.look_soon.store(true, Ordering::Relaxed);
+    pub(crate) fn request_scan(&self) {
+        self.request_scan.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody has asked for that since the last time.
-    pub(crate) fn take_look_soon(&self) -> bool {
-        self.look_soon.swap(false, Ordering::Relaxed)
+    pub(crate) fn take_scan_request(&self) -> bool {
+        self.request_scan.swap(false, Ordering::Relaxed)
     }
 
     /// Writes what the kernel holds of our files to the disk.

@@ -7,10 +7,10 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::adopt::{Ending, is_recent};
-use super::contents::{contents_of, head_of};
 use super::directory::{Directory, list, run_file_of};
+use super::file_bytes::{head_of, read_file_bytes};
 use super::format::{Unreadable, VERSION, estimate, read, version_of, word};
+use super::recovery::{Ending, is_recent};
 use super::run_file;
 use crate::os;
 use crate::otlp::{RecordView, View, read_resource};
@@ -29,7 +29,7 @@ pub(crate) enum Depth {
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Oldest first.
-    pub(crate) runs: Vec<RunSeen>,
+    pub(crate) runs: Vec<SurveyedRun>,
     /// Files that somebody has set aside before, since they were damaged.
     pub(crate) set_aside: Vec<PathBuf>,
     /// Files of something else.
@@ -38,7 +38,7 @@ pub(crate) struct Survey {
 
 /// The files of one process.
 #[derive(Debug)]
-pub(crate) struct RunSeen {
+pub(crate) struct SurveyedRun {
     pub(crate) pid: u32,
     pub(crate) state: RunState,
     /// What its records name as their service; empty where that is not known.
@@ -52,7 +52,7 @@ pub(crate) struct RunSeen {
     pub(crate) bytes: u64,
     /// When the oldest record was written, in nanoseconds since 1970: that of each file which was written first.
     pub(crate) oldest: Option<u64>,
-    pub(crate) trouble: Vec<(PathBuf, Trouble)>,
+    pub(crate) trouble: Vec<(PathBuf, FileProblem)>,
 }
 
 /// Whose a run is.
@@ -72,7 +72,7 @@ pub(crate) enum RunState {
 
 /// What keeps a file, or some of it, from being sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Trouble {
+pub(crate) enum FileProblem {
     /// So many of its records are damaged.
     Damaged(u64),
     /// It is no file of a spool, or its head is damaged.
@@ -83,14 +83,14 @@ pub(crate) enum Trouble {
     Version(u32),
 }
 
-impl RunSeen {
+impl SurveyedRun {
     /// Whether it waits for somebody to send it.
     pub(crate) fn is_left(&self) -> bool {
         matches!(self.state, RunState::Left(_))
     }
 }
 
-impl RunSeen {
+impl SurveyedRun {
     /// Whether its own file cannot be read, so that nobody knows whose it is.
     pub(crate) fn is_unreadable(&self) -> bool {
         matches!(self.state, RunState::Unreadable(_))
@@ -113,7 +113,7 @@ pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Res
         ..Survey::default()
     };
     survey.set_aside.sort_unstable();
-    let look = Look { directory: &directory, opened: &opened, depth };
+    let look = Surveyor { directory: &directory, opened: &opened, depth };
     for (name, mut files) in listing.runs {
         files.segments.sort_unstable();
         let is_young = |segment: &String| opened.look_at(segment).is_ok_and(|facts| is_recent(&facts));
@@ -128,7 +128,7 @@ pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Res
             continue;
         }
         let pid = if pid == 0 { pid_in(&name) } else { pid };
-        let mut run = RunSeen {
+        let mut run = SurveyedRun {
             pid,
             state,
             service: String::new(),
@@ -148,7 +148,7 @@ pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Res
 }
 
 /// Where to look, and how closely.
-struct Look<'a> {
+struct Surveyor<'a> {
     directory: &'a Directory,
     opened: &'a os::Directory,
     depth: Depth,
@@ -159,7 +159,7 @@ fn pid_in(name: &str) -> u32 {
     name.rsplit_once('-').and_then(|(_, pid)| pid.parse().ok()).unwrap_or(0)
 }
 
-impl Look<'_> {
+impl Surveyor<'_> {
     /// Whose the run is, and the number of its process.
     fn state_of(&self, name: &str) -> (RunState, u32) {
         let look = || -> io::Result<(RunState, u32)> {
@@ -180,8 +180,8 @@ impl Look<'_> {
     }
 }
 
-impl RunSeen {
-    fn look_at(&mut self, look: &Look<'_>, name: &str) {
+impl SurveyedRun {
+    fn look_at(&mut self, look: &Surveyor<'_>, name: &str) {
         let looked = match self.state {
             // Its owner changes it: what its head says is all that is certain.
             RunState::Lives | RunState::Taken => self.look_at_head(look, name),
@@ -194,20 +194,20 @@ impl RunSeen {
             Ok(Some(trouble)) => self.trouble.push((path, trouble)),
             // It was sent in this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.files -= 1,
-            Err(error) => self.trouble.push((path, Trouble::Unreadable(error.to_string()))),
+            Err(error) => self.trouble.push((path, FileProblem::Unreadable(error.to_string()))),
         }
     }
 
-    fn look_at_head(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
+    fn look_at_head(&mut self, look: &Surveyor<'_>, name: &str) -> io::Result<Option<FileProblem>> {
         let (file, facts) = look.directory.open_file(look.opened, name, false)?;
         self.bytes += facts.length;
         let head = match head_of(&file) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(Trouble::Head)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(FileProblem::Head)),
             head => head?,
         };
         match version_of(&head) {
             Some(VERSION) => {}
-            Some(version) => return Ok(Some(Trouble::Version(version))),
+            Some(version) => return Ok(Some(FileProblem::Version(version))),
             // Being made, or no such file.
             None => return Ok(None),
         }
@@ -215,14 +215,14 @@ impl RunSeen {
         Ok(None)
     }
 
-    fn look_at_records(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
-        let file = contents_of(look.directory, look.opened, name)?;
+    fn look_at_records(&mut self, look: &Surveyor<'_>, name: &str) -> io::Result<Option<FileProblem>> {
+        let file = read_file_bytes(look.directory, look.opened, name)?;
         self.bytes += file.length as u64;
         let contents = match read(&file.bytes) {
             Ok(contents) => contents,
             Err(Unreadable::Empty) => return Ok(None),
-            Err(Unreadable::Damaged) => return Ok(Some(Trouble::Head)),
-            Err(Unreadable::Version(version)) => return Ok(Some(Trouble::Version(version))),
+            Err(Unreadable::Damaged) => return Ok(Some(FileProblem::Head)),
+            Err(Unreadable::Version(version)) => return Ok(Some(FileProblem::Version(version))),
         };
         self.records += contents.frames.len() as u64;
         if self.service.is_empty() {
@@ -237,7 +237,7 @@ impl RunSeen {
         }
         Ok(contents.damage.map(|damage| {
             self.damaged += damage.records;
-            Trouble::Damaged(damage.records)
+            FileProblem::Damaged(damage.records)
         }))
     }
 }

@@ -67,7 +67,7 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
 
 /// The texts of all records that a dead run has left.
 fn adopted_texts(folder: &Folder) -> Vec<String> {
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut texts = Vec::new();
     for mut run in found.runs {
         while let Some(next) = run.next() {
@@ -161,7 +161,7 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     };
     assert_eq!(refused, DropReason::OutboxFull);
     assert!(appended > 3_500, "{appended}");
-    assert_eq!(outbox.memory().0, 0, "a full spool does not spill into memory");
+    assert_eq!(outbox.allocated_and_bound().0, 0, "a full spool does not spill into memory");
     let bytes: u64 =
         folder.names("seg").iter().map(|name| fs::metadata(folder.0.join(name)).expect("it is there").len()).sum();
     assert!(bytes <= 4 << 20, "{bytes}");
@@ -169,10 +169,10 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     // What it leaves behind counts for the next one too.
     drop(outbox);
     let spool = folder.spool(4 << 20);
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
-    spool.note_others(found.bytes.unwrap_or(0));
-    assert_eq!(spool.create(1 << 20).err(), Some(NoFile::Full));
-    spool.freed(found.bytes.unwrap_or(0));
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
+    spool.set_other_bytes(found.bytes.unwrap_or(0));
+    assert_eq!(spool.create(1 << 20).err(), Some(CreateError::Full));
+    spool.note_freed(found.bytes.unwrap_or(0));
     assert!(spool.create(1 << 20).is_ok());
 }
 
@@ -214,11 +214,11 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("in memory"));
     let spool = Arc::clone(outbox.spool().expect("it has one"));
-    assert!(spool.untold_trouble().is_some() && spool.untold_trouble().is_none(), "told once");
-    assert!(!spool.is_usable() && outbox.memory().0 > 0);
+    assert!(spool.take_unreported_error().is_some() && spool.take_unreported_error().is_none(), "told once");
+    assert!(!spool.is_usable() && outbox.allocated_and_bound().0 > 0);
     fs::remove_file(&folder.0).expect("it is there");
     let until = Instant::now() + Duration::from_secs(20);
-    while !outbox.look_after_spool() {
+    while !outbox.check_spool() {
         assert!(Instant::now() < until, "it is tried again");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -237,13 +237,13 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
     append(&outbox, 0, false, &frame("before"));
     fs::remove_dir_all(&folder.0).expect("it is there");
     append(&outbox, 0, false, &frame("after"));
-    assert!(!outbox.look_after_spool(), "it is gone");
+    assert!(!outbox.check_spool(), "it is gone");
     let spool = outbox.spool().expect("it has one");
-    assert_eq!(spool.untold_trouble().as_deref(), Some("its files were removed"));
+    assert_eq!(spool.take_unreported_error().as_deref(), Some("its files were removed"));
     let sealed = outbox.take_sealed().expect("what it had is sealed");
     assert_eq!(sealed.records(), 2);
     let until = Instant::now() + Duration::from_secs(20);
-    while !outbox.look_after_spool() {
+    while !outbox.check_spool() {
         assert!(Instant::now() < until, "it is made again");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -272,7 +272,7 @@ fn what_cannot_be_read_stops_nothing() {
     put("00000103", &other_version);
     fs::create_dir(folder.0.join(format!("{run}-00000104.seg"))).expect("a directory");
     fs::write(folder.0.join("README"), b"mine").expect("a file");
-    let mut found = Directory::at(folder.0.clone()).adopt().expect("a directory");
+    let mut found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut run = found.runs.pop().expect("one run");
     let (mut good, mut skipped) = (0, Vec::new());
     while let Some(next) = run.next() {
@@ -281,17 +281,20 @@ fn what_cannot_be_read_stops_nothing() {
                 good += left.segment.records();
                 left.finish();
             }
-            Err(Skipped::Empty(_)) => {}
-            Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _)) => {
+            Err(SkippedFile::Empty(_)) => {}
+            Err(SkippedFile::SetAside(path, _) | SkippedFile::Unreadable(path, _)) => {
                 skipped.push(path.to_string_lossy().into_owned())
             }
-            Err(Skipped::Version(_, version)) => skipped.push(format!("version {version}")),
+            Err(SkippedFile::Version(_, version)) => skipped.push(format!("version {version}")),
         }
     }
     assert_eq!((good, skipped.len()), (1, 3), "{skipped:?}");
     assert!(skipped[0].ends_with("-00000101.seg.damaged") && skipped[1] == "version 9", "{skipped:?}");
     let kept = run.finish().expect("it has files that stay");
-    assert!(Directory::at(folder.0.clone()).adopt().expect("a directory").runs.is_empty(), "they are told of once");
+    assert!(
+        Directory::at(folder.0.clone()).recover_all().expect("a directory").runs.is_empty(),
+        "they are told of once"
+    );
     drop(kept);
     assert_eq!(folder.names("").len(), 5, "{:?}", folder.names(""));
 }
@@ -345,8 +348,8 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
 
 /// What the exporter of another process sends of what was left: group by group, in order.
 fn adopted_in_order(folder: &Folder) -> Vec<String> {
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
-    let mut lefts: Vec<Left> = Vec::new();
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
+    let mut lefts: Vec<RecoveredSegment> = Vec::new();
     for mut run in found.runs {
         let groups: Vec<u64> = std::iter::from_fn(|| {
             let group = run.next_group()?;

@@ -4,12 +4,12 @@ use super::RecoverySource;
 use crate::escape::OneLine;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::outbox::{Adopted, Ending, Found, Skipped};
+use crate::outbox::{Ending, RecoveredRun, ScanResult, SkippedFile};
 use crate::signal::Signal;
 
 impl RecoverySource {
     /// The directory itself, and what others have put there.
-    pub(super) fn tell_surroundings(&mut self, found: &Found) {
+    pub(super) fn tell_surroundings(&mut self, found: &ScanResult) {
         let directory = self.spool.directory().display().to_string();
         let directory = OneLine(&directory);
         if let Some(why) = &found.exposure
@@ -31,21 +31,21 @@ impl RecoverySource {
         }
     }
 
-    pub(super) fn tell_skipped(&self, skipped: &Skipped) {
+    pub(super) fn tell_skipped(&self, skipped: &SkippedFile) {
         let (text, help) = match skipped {
-            Skipped::Empty(length) => return self.spool.freed(*length),
+            SkippedFile::Empty(length) => return self.spool.note_freed(*length),
             // Once for all of them: whoever can write there may have put many.
-            Skipped::Unreadable(path, why) => {
+            SkippedFile::Unreadable(path, why) => {
                 let text = format!("{} in the spool cannot be sent: {why}", path.display());
                 let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), text);
                 notice::say(&notice.help("delete it when nobody wants to look at it any more"));
                 return;
             }
-            Skipped::SetAside(path, why) => (
+            SkippedFile::SetAside(path, why) => (
                 format!("{} in the spool cannot be sent: {why}", path.display()),
                 "delete it when nobody wants to look at it any more",
             ),
-            Skipped::Version(path, version) => (
+            SkippedFile::Version(path, version) => (
                 format!(
                     "{} in the spool is of version {version} of its layout, which this one cannot read",
                     path.display()
@@ -57,8 +57,8 @@ impl RecoverySource {
     }
 
     /// Once a minute at most: where processes come and go, this is nothing special.
-    pub(super) fn tell_found(&self, found: &Found) {
-        let left: Vec<(&Adopted, u64)> =
+    pub(super) fn tell_found(&self, found: &ScanResult) {
+        let left: Vec<(&RecoveredRun, u64)> =
             found.runs.iter().map(|run| (run, run.estimate())).filter(|(_, records)| *records > 0).collect();
         let records: u64 = left.iter().map(|(_, records)| records).sum();
         let sudden = left.iter().any(|(run, _)| run.ending == Ending::Sudden);

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 
-use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, start_behind, write_head};
+use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, frames_start, write_head};
 use crate::otlp::Scratch;
 use crate::outbox::frame::{begin_frame, end_frame, salt_frame, sequence_salt, set_sequence};
 
@@ -68,7 +68,7 @@ impl Files {
         let length = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).sum::<usize>();
         let committed = self.rng.usize(frames.len() / 2..=frames.len());
         let consumed = self.rng.usize(0..=committed);
-        let mut bytes = vec![0; start_behind(resource.len())];
+        let mut bytes = vec![0; frames_start(resource.len())];
         write_head(&mut bytes, Origin { pid: 7, made: 8 }, &resource);
         put(&mut bytes, 0, &magic().to_le_bytes());
         put(&mut bytes, COMMITTED, &length(&frames[..committed]).to_le_bytes());
@@ -128,7 +128,7 @@ impl Files {
     fn forge(&mut self, bytes: &mut [u8]) {
         let resource = self.number(bytes.len()) as u32;
         let start =
-            if self.rng.bool() { start_behind(resource as usize) as u32 } else { self.number(bytes.len()) as u32 };
+            if self.rng.bool() { frames_start(resource as usize) as u32 } else { self.number(bytes.len()) as u32 };
         put(bytes, 0, &magic().to_le_bytes());
         put(bytes, 8, &VERSION.to_le_bytes());
         put(bytes, 12, &start.to_le_bytes());

@@ -4,34 +4,34 @@
 //! * Sorted by number. A group keeps its place while a segment of it is away: it is being dropped and not counted yet, or
 //!   it is being shrunk. Only a group of which nothing is left, here or away, has left.
 //! * Nothing is allocated or freed here, because all of this runs under a lock: who pushes makes room before
-//!   ([`Outbox::make_queue_longer`](super::Outbox)), and what is taken out is freed by the caller.
+//!   ([`Outbox::grow_queue`](super::Outbox)), and what is taken out is freed by the caller.
 
 use std::collections::VecDeque;
 
 use super::block::Block;
 use super::segment::{Group, HIGH, LOW, Segment};
 
-/// How many groups fit in before the queue is made longer.
+/// How many groups fit in before the queue is made grown_capacity.
 const FIRST: usize = 64;
 const LANES: [usize; 2] = [LOW, HIGH];
 
 #[derive(Debug)]
-pub(super) struct Sealed {
-    queue: VecDeque<Waiting>,
+pub(super) struct SealedGroups {
+    queue: VecDeque<WaitingGroup>,
     /// How many groups there ever were.
     total: u64,
     /// Where to look next for segments that are mostly empty: in memory, and in files.
-    sparse_from: [Place; 2],
+    sparse_from: [SegmentPosition; 2],
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingGroup {
     group: Group,
     /// How many of its segments are away.
     away: usize,
 }
 
-impl Waiting {
+impl WaitingGroup {
     fn has_segments(&self) -> bool {
         self.group.segments.iter().any(Option::is_some)
     }
@@ -39,18 +39,18 @@ impl Waiting {
 
 /// Where a segment waits: the number of its group, and its lane.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Place {
+pub(super) struct SegmentPosition {
     number: u64,
     lane: usize,
 }
 
-impl Default for Sealed {
+impl Default for SealedGroups {
     fn default() -> Self {
         Self { queue: VecDeque::with_capacity(FIRST), total: 0, sparse_from: Default::default() }
     }
 }
 
-impl Sealed {
+impl SealedGroups {
     /// How many groups there ever were.
     pub(super) fn total(&self) -> u64 {
         self.total
@@ -62,7 +62,7 @@ impl Sealed {
     }
 
     /// How long a queue has to be into which twice as much fits.
-    pub(super) fn longer(&self) -> usize {
+    pub(super) fn grown_capacity(&self) -> usize {
         2 * self.queue.capacity().max(FIRST)
     }
 
@@ -71,7 +71,7 @@ impl Sealed {
         Self { queue: VecDeque::with_capacity(groups), ..Self::default() }
     }
 
-    /// Moves into the queue of `other`, which gets the old one, unless that one is no longer.
+    /// Moves into the queue of `other`, which gets the old one, unless that one is no grown_capacity.
     pub(super) fn lengthen(&mut self, other: &mut Self) {
         if other.queue.capacity() > self.queue.capacity() {
             other.queue.append(&mut self.queue);
@@ -81,12 +81,12 @@ impl Sealed {
 
     /// Appends a group that there is room for.
     pub(super) fn push(&mut self, segments: [Option<Segment>; 2]) {
-        self.queue.push_back(Waiting { group: Group { number: self.total, segments }, away: 0 });
+        self.queue.push_back(WaitingGroup { group: Group { number: self.total, segments }, away: 0 });
         self.total += 1;
     }
 
     pub(super) fn has_segments(&self) -> bool {
-        self.queue.iter().any(Waiting::has_segments)
+        self.queue.iter().any(WaitingGroup::has_segments)
     }
 
     pub(super) fn has_low(&self) -> bool {
@@ -100,7 +100,7 @@ impl Sealed {
 
     /// Takes the oldest group out, without what is away.
     pub(super) fn take(&mut self) -> Option<Group> {
-        let at = self.queue.iter().position(Waiting::has_segments)?;
+        let at = self.queue.iter().position(WaitingGroup::has_segments)?;
         let waiting = self.queue.get_mut(at)?;
         if waiting.away == 0 {
             return self.queue.remove(at).map(|waiting| waiting.group);
@@ -111,7 +111,7 @@ impl Sealed {
 
     /// All segments, oldest group first, each with its lane.
     pub(super) fn segments(&self) -> impl Iterator<Item = (usize, &Segment)> {
-        let of = |waiting: &'_ Waiting| LANES.map(|lane| (lane, waiting.group.segments[lane].is_some()));
+        let of = |waiting: &'_ WaitingGroup| LANES.map(|lane| (lane, waiting.group.segments[lane].is_some()));
         self.queue.iter().flat_map(move |waiting| {
             let lanes = of(waiting).into_iter().filter(|(_, is_there)| *is_there);
             lanes.filter_map(|(lane, _)| Some((lane, waiting.group.segments[lane].as_ref()?)))
@@ -134,7 +134,7 @@ impl Sealed {
         &mut self,
         most: usize,
         is_wanted: impl Fn(usize, &Segment) -> bool,
-        into: &mut Vec<(Place, Segment)>,
+        into: &mut Vec<(SegmentPosition, Segment)>,
     ) {
         for waiting in &mut self.queue {
             for lane in LANES {
@@ -142,14 +142,14 @@ impl Sealed {
                     && let Some(segment) = waiting.group.segments[lane].take_if(|segment| is_wanted(lane, segment))
                 {
                     waiting.away += 1;
-                    into.push((Place { number: waiting.group.number, lane }, segment));
+                    into.push((SegmentPosition { number: waiting.group.number, lane }, segment));
                 }
             }
         }
     }
 
     /// What was at these places has left for good.
-    pub(super) fn gone(&mut self, places: impl Iterator<Item = Place>) {
+    pub(super) fn gone(&mut self, places: impl Iterator<Item = SegmentPosition>) {
         for place in places {
             if let Some(waiting) = self.at(place) {
                 waiting.away -= 1;
@@ -159,31 +159,31 @@ impl Sealed {
     }
 
     /// What was away is here again.
-    pub(super) fn put_back(&mut self, place: Place, segment: Segment) {
+    pub(super) fn put_back(&mut self, place: SegmentPosition, segment: Segment) {
         if let Some(waiting) = self.at(place) {
             waiting.away -= 1;
             waiting.group.segments[place.lane] = Some(segment);
         }
     }
 
-    fn at(&mut self, place: Place) -> Option<&mut Waiting> {
+    fn at(&mut self, place: SegmentPosition) -> Option<&mut WaitingGroup> {
         let at = self.queue.binary_search_by_key(&place.number, |waiting| waiting.group.number).ok()?;
         self.queue.get_mut(at)
     }
 
     /// The next segment in memory, or in a file, that is mostly empty, and how many bytes it needs. Each one is found
     /// once.
-    pub(super) fn next_sparse(&mut self, in_file: bool) -> Option<(Place, usize)> {
+    pub(super) fn next_sparse(&mut self, in_file: bool) -> Option<(SegmentPosition, usize)> {
         let from = &mut self.sparse_from[usize::from(in_file)];
         let start = self.queue.partition_point(|waiting| waiting.group.number < from.number);
         let later = self.queue.range(start..).flat_map(|waiting| LANES.map(|lane| (waiting, lane)));
-        for (Waiting { group, .. }, lane) in later {
-            let place = Place { number: group.number, lane };
+        for (WaitingGroup { group, .. }, lane) in later {
+            let place = SegmentPosition { number: group.number, lane };
             if place < *from {
                 continue;
             }
             let Some(segment) = &group.segments[lane] else { continue };
-            *from = Place { number: place.number + lane as u64, lane: 1 - lane };
+            *from = SegmentPosition { number: place.number + lane as u64, lane: 1 - lane };
             let (length, capacity) = (segment.bytes().len(), segment.block.capacity());
             if segment.is_in_file() == in_file && length <= capacity / 2 {
                 return Some((place, length));
@@ -193,7 +193,7 @@ impl Sealed {
     }
 
     /// Takes out one segment, to be [put back](Self::put_back).
-    pub(super) fn borrow(&mut self, place: Place) -> Option<Segment> {
+    pub(super) fn borrow(&mut self, place: SegmentPosition) -> Option<Segment> {
         let waiting = self.at(place)?;
         let segment = waiting.group.segments[place.lane].take()?;
         waiting.away += 1;
@@ -202,7 +202,7 @@ impl Sealed {
 
     /// Copies a segment into a block of the length it needs. Returns what is not needed any more: the block it was in,
     /// or the new one if the segment has left meanwhile.
-    pub(super) fn move_into(&mut self, place: Place, mut small: Vec<u8>) -> Block {
+    pub(super) fn move_into(&mut self, place: SegmentPosition, mut small: Vec<u8>) -> Block {
         let segment = self.at(place).and_then(|waiting| waiting.group.segments[place.lane].as_mut());
         match segment.map(|segment| &mut segment.block) {
             Some(Block::Heap(buf)) if buf.len() <= small.capacity() => {

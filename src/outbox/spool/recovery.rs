@@ -5,7 +5,7 @@
 //!   held by a mapping, which nothing is read through: whoever shortens the file would end this process with SIGBUS.
 //! * One look takes a bounded number of runs, and lists the directory a bounded number of times: the cost of each does not
 //!   grow with what is left for later ones.
-//! * Files that cannot be read stop nothing: they are set aside under another name, and named.
+//! * RunFiles that cannot be read stop nothing: they are set aside under another name, and named.
 //! * Segments without a run's file (somebody copied them here, or removed it) belong to a run whose file is made then.
 
 use std::collections::{HashSet, VecDeque};
@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::contents::{contents_of, head_of};
-use super::directory::{Directory, Files, Listing, Place, list, run_file_of, segments_of};
+use super::directory::{Directory, Listing, PinnedDirectory, RunFiles, list, run_file_of, segments_of};
+use super::file_bytes::{head_of, read_file_bytes};
 use super::format::{CONSUMED, Damage, Unreadable, estimate, group, is_empty, maker, read, used, word};
 use super::run_file;
 use crate::os::{self, FileFacts, FileId, Mapping};
@@ -40,19 +40,19 @@ pub(crate) enum Ending {
 
 /// Looks again and again for what dead processes have left.
 #[derive(Debug)]
-pub(crate) struct Scout {
+pub(crate) struct RunScanner {
     directory: Directory,
     /// Runs that were there when the directory was gone through last, and have not been tried since. Oldest first.
-    candidates: VecDeque<(String, Files)>,
+    candidates: VecDeque<(String, RunFiles)>,
     /// Runs that are not to be taken again.
     skipped: HashSet<String>,
 }
 
 /// What one look at the directory has found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct ScanResult {
     /// Oldest first. They are ours now.
-    pub(crate) runs: Vec<Adopted>,
+    pub(crate) runs: Vec<RecoveredRun>,
     /// There are more to be tried, by the next look.
     pub(crate) has_more: bool,
     /// Runs of processes that live.
@@ -69,10 +69,10 @@ pub(crate) struct Found {
 
 /// The segments of a dead process, which are ours now.
 #[derive(Debug)]
-pub(crate) struct Adopted {
+pub(crate) struct RecoveredRun {
     /// Keeps the lock.
     _lock: Mapping,
-    place: Arc<Place>,
+    place: Arc<PinnedDirectory>,
     run: String,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
@@ -88,8 +88,8 @@ pub(crate) struct Adopted {
 
 /// A segment that was left behind, read.
 #[derive(Debug)]
-pub(crate) struct Left {
-    place: Arc<Place>,
+pub(crate) struct RecoveredSegment {
+    place: Arc<PinnedDirectory>,
     name: String,
     id: FileId,
     pub(crate) segment: Segment,
@@ -105,7 +105,7 @@ pub(crate) struct Left {
 
 /// A file from which nothing is sent.
 #[derive(Debug)]
-pub(crate) enum Skipped {
+pub(crate) enum SkippedFile {
     /// Nothing was in it; it is gone.
     Empty(usize),
     /// It cannot be opened or read, and lies where it was; why.
@@ -117,8 +117,8 @@ pub(crate) enum Skipped {
 }
 
 /// Whose a run is.
-enum Taken {
-    Ours(Owner),
+enum LockAttempt {
+    Ours(LockedRun),
     /// Its process lives, or somebody else was faster.
     Theirs,
     /// It does not count.
@@ -126,27 +126,27 @@ enum Taken {
 }
 
 /// The process whose run it was.
-struct Owner {
+struct LockedRun {
     lock: Mapping,
     pid: u32,
     ending: Ending,
     is_replaced: bool,
 }
 
-impl Scout {
+impl RunScanner {
     pub(crate) fn new(directory: Directory) -> Self {
         Self { directory, candidates: VecDeque::new(), skipped: HashSet::new() }
     }
 
-    /// Does not take this run any more.
-    pub(crate) fn skip(&mut self, run: &Adopted) {
+    /// Does not lock_run this run any more.
+    pub(crate) fn skip(&mut self, run: &RecoveredRun) {
         self.skipped.insert(run.run.clone());
     }
 
     /// Takes some runs of dead processes, no more than `most`: of those that the last look has left, or `anew` of all.
-    pub(crate) fn look(&mut self, anew: bool, most: usize) -> io::Result<Found> {
+    pub(crate) fn scan(&mut self, anew: bool, most: usize) -> io::Result<ScanResult> {
         let (opened, place) = self.directory.enter()?;
-        let mut found = Found::default();
+        let mut found = ScanResult::default();
         if anew || self.candidates.is_empty() {
             let listing = list(&opened)?;
             found.bytes = Some(listing.bytes(&opened));
@@ -158,10 +158,10 @@ impl Scout {
         while taken.len() < most.min(MOST_RUNS)
             && let Some((run, files)) = self.candidates.pop_front()
         {
-            match self.try_to_take(&opened, &run, &files) {
-                Some(Taken::Ours(owner)) => taken.push((run, files.has_file, owner)),
-                Some(Taken::Theirs) => found.alive += 1,
-                Some(Taken::Foreign) => found.foreign += 1,
+            match self.try_to_lock(&opened, &run, &files) {
+                Some(LockAttempt::Ours(owner)) => taken.push((run, files.has_file, owner)),
+                Some(LockAttempt::Theirs) => found.alive += 1,
+                Some(LockAttempt::Foreign) => found.foreign += 1,
                 None => {}
             }
         }
@@ -180,42 +180,42 @@ impl Scout {
         Ok(found)
     }
 
-    fn try_to_take(&self, opened: &os::Directory, run: &str, files: &Files) -> Option<Taken> {
+    fn try_to_lock(&self, opened: &os::Directory, run: &str, files: &RunFiles) -> Option<LockAttempt> {
         let name = run_file_of(run);
         if !files.has_file {
             let segments: Vec<FileFacts> = files.segments.iter().filter_map(|name| opened.look_at(name).ok()).collect();
             if segments.iter().all(|facts| self.directory.refusal(facts).is_some()) {
-                return (!segments.is_empty()).then_some(Taken::Foreign);
+                return (!segments.is_empty()).then_some(LockAttempt::Foreign);
             }
             if segments.iter().any(is_recent) || !make_run_file(opened, &name) {
                 return None;
             }
         }
-        Some(take(&self.directory, opened, &name))
+        Some(lock_run(&self.directory, opened, &name))
     }
 }
 
 /// Takes over the segments of a run that is locked; `None` where it has none.
 fn adopted(
-    (run, has_file, Owner { lock, mut pid, ending, is_replaced }): (String, bool, Owner),
+    (run, has_file, LockedRun { lock, mut pid, ending, is_replaced }): (String, bool, LockedRun),
     segments: Vec<String>,
     opened: &os::Directory,
-    place: &Arc<Place>,
+    place: &Arc<PinnedDirectory>,
     freed: &mut usize,
-) -> Option<Adopted> {
+) -> Option<RecoveredRun> {
     let (mut records, mut makers) = (0, 0);
     let mut numbered = Vec::with_capacity(segments.len());
     for name in segments {
-        let Ok(slim) = slim(place.directory(), opened, &name, has_file) else {
+        let Ok(trim_file) = trim_file(place.directory(), opened, &name, has_file) else {
             // What cannot be read is told when its turn comes.
             numbered.push((0, name));
             continue;
         };
-        *freed += slim.freed;
-        records += slim.records;
-        makers = makers.max(slim.maker);
-        if slim.stays {
-            numbered.push((slim.group, name));
+        *freed += trim_file.freed;
+        records += trim_file.records;
+        makers = makers.max(trim_file.maker);
+        if trim_file.stays {
+            numbered.push((trim_file.group, name));
         }
     }
     let mut segments = numbered;
@@ -229,10 +229,10 @@ fn adopted(
         pid = makers;
     }
     let place = Arc::clone(place);
-    Some(Adopted { _lock: lock, place, run, pid, ending, is_replaced, segments, records, keeps_files: false })
+    Some(RecoveredRun { _lock: lock, place, run, pid, ending, is_replaced, segments, records, keeps_files: false })
 }
 
-struct Slim {
+struct TrimmedFile {
     /// The file is still there.
     stays: bool,
     freed: usize,
@@ -247,17 +247,18 @@ struct Slim {
 /// A dead process used most of its files in part, and some not at all: frees what nothing is in, since the rest may have to
 /// wait long for its turn, and for an endpoint. Not where the run has no file of its own: nothing proves then that nobody
 /// writes there any more, and whoever did would be ended by SIGBUS.
-fn slim(directory: &Directory, opened: &os::Directory, name: &str, may_change: bool) -> io::Result<Slim> {
+fn trim_file(directory: &Directory, opened: &os::Directory, name: &str, may_change: bool) -> io::Result<TrimmedFile> {
     let (file, facts) = directory.open_file(opened, name, false)?;
     let head = head_of(&file)?;
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let mut slim = Slim { stays: true, freed: 0, records: estimate(&head), maker: maker(&head), group: group(&head) };
+    let mut trim_file =
+        TrimmedFile { stays: true, freed: 0, records: estimate(&head), maker: maker(&head), group: group(&head) };
     if !may_change {
-        return Ok(slim);
+        return Ok(trim_file);
     }
     if is_empty(&head) {
         opened.remove(name)?;
-        return Ok(Slim { stays: false, freed: size(facts.length), ..slim });
+        return Ok(TrimmedFile { stays: false, freed: size(facts.length), ..trim_file });
     }
     let used = used(&head).map_or(facts.length, |used| used.min(facts.length));
     if used < facts.length
@@ -265,9 +266,9 @@ fn slim(directory: &Directory, opened: &os::Directory, name: &str, may_change: b
         && again.id == facts.id
         && file.set_len(used).is_ok()
     {
-        slim.freed = size(facts.length - used);
+        trim_file.freed = size(facts.length - used);
     }
-    Ok(slim)
+    Ok(trim_file)
 }
 
 /// Frees what nothing is in, of some runs of dead processes, until so many bytes are free. They are let go of again: who
@@ -279,9 +280,9 @@ pub(super) fn make_room(directory: &Directory, opened: &os::Directory, listing: 
         if freed >= wanted {
             break;
         }
-        if matches!(take(directory, opened, &run_file_of(run)), Taken::Ours(..)) {
-            let slim = files.segments.iter().filter_map(|name| slim(directory, opened, name, true).ok());
-            freed += slim.map(|slim| slim.freed).sum::<usize>();
+        if matches!(lock_run(directory, opened, &run_file_of(run)), LockAttempt::Ours(..)) {
+            let trim_file = files.segments.iter().filter_map(|name| trim_file(directory, opened, name, true).ok());
+            freed += trim_file.map(|trim_file| trim_file.freed).sum::<usize>();
         }
     }
     freed
@@ -295,7 +296,7 @@ pub(super) fn is_recent(facts: &FileFacts) -> bool {
 /// A run that was begun and never got its name: its process was killed in that moment.
 fn remove_if_forgotten(directory: &Directory, opened: &os::Directory, name: &str) {
     if opened.look_at(name).is_ok_and(|facts| !is_recent(&facts))
-        && matches!(take(directory, opened, name), Taken::Ours(..))
+        && matches!(lock_run(directory, opened, name), LockAttempt::Ours(..))
     {
         let _gone_already = opened.remove(name);
     }
@@ -307,15 +308,15 @@ fn make_run_file(opened: &os::Directory, name: &str) -> bool {
 }
 
 /// Locks a run.
-fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
-    let take = || -> io::Result<Taken> {
+fn lock_run(directory: &Directory, opened: &os::Directory, name: &str) -> LockAttempt {
+    let lock = || -> io::Result<LockAttempt> {
         let (mut file, facts) = directory.open_file(opened, name, true)?;
         if !os::lock(&file)? {
-            return Ok(Taken::Theirs);
+            return Ok(LockAttempt::Theirs);
         }
         // Somebody may have had it before us, and have removed it: then the lock is that of a file without a name.
         if opened.look_at(name)?.id != facts.id {
-            return Ok(Taken::Theirs);
+            return Ok(LockAttempt::Theirs);
         }
         let mut words = Vec::new();
         (&mut file).take(run_file::WORDS as u64).read_to_end(&mut words)?;
@@ -326,19 +327,19 @@ fn take(directory: &Directory, opened: &os::Directory, name: &str) -> Taken {
         let (pid, process) = (word(&words, run_file::PID) as u32, word(&words, run_file::PROCESS));
         // A run ends with its program, also where its process does not.
         let is_replaced = ending == Ending::Sudden && process != 0 && os::process_started(pid) == Some(process);
-        Ok(Taken::Ours(Owner { lock, pid, ending, is_replaced }))
+        Ok(LockAttempt::Ours(LockedRun { lock, pid, ending, is_replaced }))
     };
-    match take() {
+    match lock() {
         Ok(taken) => taken,
         // It is refused, or may not be opened.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
-            Taken::Foreign
+            LockAttempt::Foreign
         }
-        Err(_) => Taken::Theirs,
+        Err(_) => LockAttempt::Theirs,
     }
 }
 
-impl Adopted {
+impl RecoveredRun {
     /// How many records there were when it was taken, about: one that is committed in part counts, and so do some that
     /// were sent.
     pub(crate) fn estimate(&self) -> u64 {
@@ -351,17 +352,17 @@ impl Adopted {
     }
 
     /// Reads the next segment; `None` where there are no more.
-    pub(crate) fn next(&mut self) -> Option<Result<Left, Skipped>> {
+    pub(crate) fn next(&mut self) -> Option<Result<RecoveredSegment, SkippedFile>> {
         let (_, name) = self.segments.pop()?;
-        let contents = self.place.open().and_then(|opened| contents_of(self.place.directory(), &opened, &name));
+        let contents = self.place.open().and_then(|opened| read_file_bytes(self.place.directory(), &opened, &name));
         let file = match contents {
             Ok(contents) => contents,
             // Somebody has removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Err(Skipped::Empty(0))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(Err(SkippedFile::Empty(0))),
             Err(error) => {
                 // Not under another name either, perhaps: it stays for whoever can read it.
                 self.keeps_files = true;
-                return Some(Err(Skipped::Unreadable(self.place.path(&name), error.to_string())));
+                return Some(Err(SkippedFile::Unreadable(self.place.path(&name), error.to_string())));
             }
         };
         let length = file.length;
@@ -377,7 +378,7 @@ impl Adopted {
                         salt_frame(frame, salt);
                     }
                 }
-                let left = Left {
+                let left = RecoveredSegment {
                     place: Arc::clone(&self.place),
                     name,
                     id: file.id,
@@ -390,28 +391,28 @@ impl Adopted {
                 };
                 if left.segment.records() == 0 && left.damage.is_none() {
                     let _gone_already = self.place.remove(&left.name);
-                    Err(Skipped::Empty(length))
+                    Err(SkippedFile::Empty(length))
                 } else {
                     Ok(left)
                 }
             }
             Err(Unreadable::Empty) => {
                 let _gone_already = self.place.remove(&name);
-                Err(Skipped::Empty(length))
+                Err(SkippedFile::Empty(length))
             }
             Err(Unreadable::Version(version)) => {
                 self.keeps_files = true;
-                Err(Skipped::Version(self.place.path(&name), version))
+                Err(SkippedFile::Version(self.place.path(&name), version))
             }
             Err(Unreadable::Damaged) => {
                 let path = self.place.set_aside(&name);
-                Err(Skipped::SetAside(path, "it is no file of a spool, or its head is damaged".to_owned()))
+                Err(SkippedFile::SetAside(path, "it is no file of a spool, or its head is damaged".to_owned()))
             }
         })
     }
 
     /// Whether a segment is of this run.
-    pub(crate) fn has(&self, left: &Left) -> bool {
+    pub(crate) fn has(&self, left: &RecoveredSegment) -> bool {
         left.name.strip_prefix(&self.run).is_some_and(|rest| rest.starts_with('-'))
     }
 
@@ -426,7 +427,7 @@ impl Adopted {
     }
 }
 
-impl Left {
+impl RecoveredSegment {
     /// The records in front of this offset of the segment's bytes have met their fates.
     pub(crate) fn consume(&self, records: u64) {
         let end = usize::try_from(records).ok().and_then(|records| self.ends.get(records.checked_sub(1)?));
@@ -452,7 +453,7 @@ impl Left {
 }
 
 #[cfg(test)]
-impl Left {
+impl RecoveredSegment {
     pub(in crate::outbox) fn path(&self) -> PathBuf {
         self.place.path(&self.name)
     }
@@ -461,11 +462,11 @@ impl Left {
 #[cfg(test)]
 impl Directory {
     /// Takes all runs of dead processes.
-    pub(in crate::outbox) fn adopt(&self) -> io::Result<Found> {
-        let mut scout = Scout::new(self.clone());
-        let mut all = scout.look(true, MOST_RUNS)?;
+    pub(in crate::outbox) fn recover_all(&self) -> io::Result<ScanResult> {
+        let mut scanner = RunScanner::new(self.clone());
+        let mut all = scanner.scan(true, MOST_RUNS)?;
         while all.has_more {
-            let more = scout.look(false, MOST_RUNS)?;
+            let more = scanner.scan(false, MOST_RUNS)?;
             all.runs.extend(more.runs);
             all.alive += more.alive;
             all.bytes = all.bytes.map(|bytes| bytes - more.freed);

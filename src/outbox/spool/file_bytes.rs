@@ -18,7 +18,7 @@ const PIECE: u64 = 1 << 20;
 
 /// A file, as far as it means anything.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct FileBytes {
     pub(super) bytes: Vec<u8>,
     /// How long the file is.
     pub(super) length: usize,
@@ -26,7 +26,7 @@ pub(super) struct Read {
 }
 
 /// What counts of a file. One that is no spool's may be of any length.
-pub(super) fn contents_of(directory: &Directory, opened: &os::Directory, name: &str) -> io::Result<Read> {
+pub(super) fn read_file_bytes(directory: &Directory, opened: &os::Directory, name: &str) -> io::Result<FileBytes> {
     let (file, facts) = directory.open_file(opened, name, false)?;
     let mut bytes = Vec::with_capacity(HEAD);
     (&file).take(HEAD as u64).read_to_end(&mut bytes)?;
@@ -38,7 +38,7 @@ pub(super) fn contents_of(directory: &Directory, opened: &os::Directory, name: &
         }
         read_on(&file, &mut bytes, end)?;
     }
-    Ok(Read { bytes, length: usize::try_from(facts.length).unwrap_or(usize::MAX), id: facts.id })
+    Ok(FileBytes { bytes, length: usize::try_from(facts.length).unwrap_or(usize::MAX), id: facts.id })
 }
 
 /// Reads up to `end`, as long as what is read are frames.

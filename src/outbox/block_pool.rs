@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * What exists, full, waiting or in the pool, never exceeds the bound.
-//! * Where there is a spool, records lie in its files. Memory serves only while its directory cannot be used; a full
+//! * Where there is a spool, records lie in its files. BlockPool serves only while its directory cannot be used; a full
 //!   spool is full.
 //! * A caller gets its file from the pool, which the ship thread fills. Where that is empty the caller makes one itself: a
 //!   call that has returned has committed its record.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::block::Block;
-use super::spool::{NoFile, Spool, SpoolFile};
+use super::spool::{CreateError, Spool, SpoolFile};
 use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
@@ -24,16 +24,16 @@ const SPARED: usize = 2;
 const MOST_POOLED: usize = 1024;
 
 /// A pool with a place for each usual block that the bound allows.
-fn pool(bound: usize, usual: usize) -> Mutex<Vec<Block>> {
+fn free_list(bound: usize, usual: usize) -> Mutex<Vec<Block>> {
     Mutex::new(Vec::with_capacity((bound / usual.max(1)).saturating_add(SPARE).min(MOST_POOLED)))
 }
 
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct BlockPool {
     /// Bytes of all blocks in memory.
     allocated: AtomicUsize,
     pub(super) bound: usize,
-    pool: Mutex<Vec<Block>>,
+    free: Mutex<Vec<Block>>,
     /// How many bytes of frames a usual block holds.
     usual: usize,
     /// And one that is in memory because the spool cannot be used: the bound there may be much smaller.
@@ -43,12 +43,12 @@ pub(super) struct Memory {
     wants_spare: AtomicBool,
 }
 
-impl Memory {
+impl BlockPool {
     pub(super) fn new(bound: usize, usual: usize) -> Self {
         Self {
             allocated: AtomicUsize::new(0),
             bound,
-            pool: pool(bound, usual),
+            free: free_list(bound, usual),
             usual,
             usual_in_memory: usual,
             spool: None,
@@ -59,8 +59,8 @@ impl Memory {
     /// Puts records into files. `length` is that of a usual one.
     pub(super) fn with_spool(self, spool: Arc<Spool>, length: usize) -> Self {
         let usual = length.saturating_sub(spool.start());
-        let pool = pool(spool.max_bytes(), length);
-        Self { usual, pool, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
+        let free = free_list(spool.max_bytes(), length);
+        Self { usual, free, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
     }
 
     pub(super) fn spool(&self) -> Option<&Arc<Spool>> {
@@ -91,18 +91,18 @@ impl Memory {
         if let Some(spool) = self.files() {
             match self.create(spool, at_least) {
                 Ok(file) => return Ok(file),
-                Err(NoFile::Full) if at_least > self.most_in_file(spool) => return Err(DropReason::TooLarge),
+                Err(CreateError::Full) if at_least > self.most_in_file(spool) => return Err(DropReason::TooLarge),
                 // The exporter thread may have filled the pool meanwhile, with the room that is missing here.
-                Err(NoFile::Full) => return self.pooled_for(at_least).ok_or(DropReason::OutboxFull),
+                Err(CreateError::Full) => return self.pooled_for(at_least).ok_or(DropReason::OutboxFull),
                 // It is told by the ship thread.
-                Err(NoFile::Trouble) => {}
+                Err(CreateError::Unavailable) => {}
             }
         }
         self.allocate_memory(at_least)
     }
 
     fn pooled_for(&self, at_least: usize) -> Option<Block> {
-        if at_least <= self.usual { lock(&self.pool).pop() } else { None }
+        if at_least <= self.usual { lock(&self.free).pop() } else { None }
     }
 
     fn allocate_memory(&self, at_least: usize) -> Result<Block, DropReason> {
@@ -140,11 +140,11 @@ impl Memory {
         self.file_length(spool, 0)
     }
 
-    fn create(&self, spool: &Spool, at_least: usize) -> Result<Block, NoFile> {
+    fn create(&self, spool: &Spool, at_least: usize) -> Result<Block, CreateError> {
         let length = self.cost(at_least);
         let created = match spool.create(length) {
             // The pool has nothing of that size, but holds files.
-            Err(NoFile::Full) if at_least > self.usual => {
+            Err(CreateError::Full) if at_least > self.usual => {
                 self.trim();
                 spool.create(length)
             }
@@ -185,15 +185,15 @@ impl Memory {
             block => return self.discard(block),
         };
         // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
-        let mut pool = lock(&self.pool);
+        let mut free = lock(&self.free);
         let is_wanted = match &block {
             Block::Heap(_) => true,
             Block::File(file) => self.files().is_some_and(|spool| !spool.is_scarce() && spool.has(file)),
         };
-        if is_wanted && pool.len() < pool.capacity() {
-            return pool.push(block);
+        if is_wanted && free.len() < free.capacity() {
+            return free.push(block);
         }
-        drop(pool);
+        drop(free);
         self.discard(block);
     }
 
@@ -217,7 +217,7 @@ impl Memory {
     }
 
     fn pooled_memory(&self) -> usize {
-        lock(&self.pool).iter().filter(|block| !block.is_file()).map(Block::cost).sum()
+        lock(&self.free).iter().filter(|block| !block.is_file()).map(Block::cost).sum()
     }
 
     /// A block is full.
@@ -244,35 +244,35 @@ impl Memory {
     }
 
     fn has_few(&self) -> bool {
-        let pool = lock(&self.pool);
-        pool.len() < SPARE.min(pool.capacity())
+        let free = lock(&self.free);
+        free.len() < SPARE.min(free.capacity())
     }
 
     fn put(&self, block: Block) {
-        let mut pool = lock(&self.pool);
-        if pool.len() < pool.capacity() {
-            return pool.push(block);
+        let mut free = lock(&self.free);
+        if free.len() < free.capacity() {
+            return free.push(block);
         }
-        drop(pool);
+        drop(free);
         self.discard(block);
     }
 
     /// One of those that are taken next, where it has no pages.
     fn take_parked(&self) -> Option<SpoolFile> {
-        let mut pool = lock(&self.pool);
+        let mut free = lock(&self.free);
         let is_parked = |block: &Block| matches!(block, Block::File(file) if file.is_parked());
-        let next = pool.len().saturating_sub(SPARE);
-        let at = pool.iter().skip(next).position(is_parked)?;
-        match pool.remove(next + at) {
+        let next = free.len().saturating_sub(SPARE);
+        let at = free.iter().skip(next).position(is_parked)?;
+        match free.remove(next + at) {
             Block::File(file) => Some(file),
             block => {
-                pool.push(block);
+                free.push(block);
                 None
             }
         }
     }
 
-    /// A block for the pool. Room for [`SPARED`] others stays: a block that is being made is in nobody's hands, and a log
+    /// A block for the pool. SpaceWaiters for [`SPARED`] others stays: a block that is being made is in nobody's hands, and a log
     /// call that found the bound used up by it would drop its record.
     fn spare(&self) -> Option<Block> {
         if let Some(spool) = self.files() {
@@ -300,8 +300,8 @@ impl Memory {
     /// One by one: under the lock, nothing is freed.
     fn trim_to(&self, keep: usize) {
         let next = || {
-            let mut pool = lock(&self.pool);
-            if pool.len() > keep { pool.pop() } else { None }
+            let mut free = lock(&self.free);
+            if free.len() > keep { free.pop() } else { None }
         };
         std::iter::from_fn(next).for_each(|block| self.discard(block));
     }
@@ -332,7 +332,7 @@ impl Memory {
 
     /// The bound of what is allocated now, and how much of it holds records.
     pub(super) fn use_and_bound(&self) -> (usize, usize) {
-        let pooled: usize = lock(&self.pool).iter().map(Block::cost).sum();
+        let pooled: usize = lock(&self.free).iter().map(Block::cost).sum();
         let (used, bound) = match self.files() {
             Some(spool) => (spool.in_use(), spool.max_bytes()),
             None => (self.allocated.load(Ordering::Relaxed), self.bound),
@@ -352,6 +352,6 @@ impl Memory {
 
     #[cfg(test)]
     pub(super) fn pooled(&self) -> usize {
-        lock(&self.pool).len()
+        lock(&self.free).len()
     }
 }
