@@ -131,7 +131,7 @@ pub fn builder() -> Builder {
 /// ```
 #[must_use]
 pub fn is_own_thread() -> bool {
-    thread::is_own()
+    thread::is_internal()
 }
 
 /// The handle of what `init` installed; `None` before that.

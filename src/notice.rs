@@ -20,11 +20,11 @@ use crate::os::{self, Stream};
 use crate::output;
 
 /// How long the same notice stays silent after it was said.
-const QUIET: Duration = Duration::from_secs(60);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 /// How many notices are kept for the report.
-const KEPT: usize = 64;
+const MAX_KEPT: usize = 64;
 /// How many notices are told apart for the rate limit; the one that was said longest ago is forgotten first.
-const TOLD_APART: usize = 256;
+const MAX_KEYS: usize = 256;
 
 /// Something the crate has to say about itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -104,27 +104,27 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// When a notice was said last, and how often it was held back since.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct LastShown {
     key: u64,
     at: Instant,
     held_back: u64,
 }
 
 #[derive(Debug)]
-struct Voice {
-    said: [Option<Said>; TOLD_APART],
+struct NoticeLog {
+    said: [Option<LastShown>; MAX_KEYS],
     /// A ring; the next one replaces what is at this place.
-    kept: [Option<Arc<Notice>>; KEPT],
+    kept: [Option<Arc<Notice>>; MAX_KEPT],
     next: usize,
 }
 
-impl Voice {
-    const NEW: Self = Self { said: [None; TOLD_APART], kept: [const { None }; KEPT], next: 0 };
+impl NoticeLog {
+    const NEW: Self = Self { said: [None; MAX_KEYS], kept: [const { None }; MAX_KEPT], next: 0 };
 
     /// Notes that the notice of this key is due. Returns how often it was held back, or `None` if it is held back now.
     fn note(&mut self, key: u64, now: Instant) -> Option<u64> {
         if let Some(said) = self.said.iter_mut().flatten().find(|said| said.key == key) {
-            if now.saturating_duration_since(said.at) < QUIET {
+            if now.saturating_duration_since(said.at) < REPEAT_INTERVAL {
                 said.held_back += 1;
                 return None;
             }
@@ -133,7 +133,7 @@ impl Voice {
         }
         let oldest = self.said.iter_mut().min_by_key(|said| said.map(|said| said.at));
         if let Some(place) = oldest {
-            *place = Some(Said { key, at: now, held_back: 0 });
+            *place = Some(LastShown { key, at: now, held_back: 0 });
         }
         Some(0)
     }
@@ -141,29 +141,29 @@ impl Voice {
     /// Keeps a notice. Returns the one it replaces.
     fn keep(&mut self, notice: Arc<Notice>) -> Option<Arc<Notice>> {
         let place = self.kept.get_mut(self.next)?;
-        self.next = (self.next + 1) % KEPT;
+        self.next = (self.next + 1) % MAX_KEPT;
         place.replace(notice)
     }
 }
 
 /// Each process of a chain of forks has a voice of its own: the parent's lock may be held, in the child's memory, by a
 /// thread that does not exist there.
-static VOICES: [Mutex<Option<Box<Voice>>>; 64] = [const { Mutex::new(None) }; 64];
+static LOGS: [Mutex<Option<Box<NoticeLog>>>; 64] = [const { Mutex::new(None) }; 64];
 
-fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
-    let slot = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
+fn with_log<T>(run: impl FnOnce(&mut NoticeLog) -> T) -> Option<T> {
+    let slot = LOGS.get(os::fork_generation() as usize % LOGS.len())?;
     // Made and freed without the lock.
-    let mut fresh: Option<Box<Voice>> = None;
+    let mut fresh: Option<Box<NoticeLog>> = None;
     loop {
-        let mut voice = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if voice.is_none() {
-            *voice = fresh.take();
+        let mut log = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_none() {
+            *log = fresh.take();
         }
-        if let Some(voice) = voice.as_deref_mut() {
-            return Some(run(voice));
+        if let Some(log) = log.as_deref_mut() {
+            return Some(run(log));
         }
-        drop(voice);
-        fresh = Some(Box::new(Voice::NEW));
+        drop(log);
+        fresh = Some(Box::new(NoticeLog::NEW));
     }
 }
 
@@ -175,7 +175,7 @@ fn hash(key: &str) -> u64 {
 
 /// How much is said: what the report keeps is not less for that.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Loudness {
+pub(crate) enum Verbosity {
     /// Nothing.
     Silent,
     /// What there is to mend.
@@ -185,25 +185,25 @@ pub(crate) enum Loudness {
     All,
 }
 
-static LOUDNESS: AtomicU8 = AtomicU8::new(Loudness::All as u8);
+static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::All as u8);
 
 /// From now on, only so much is said.
-pub(crate) fn set_loudness(loudness: Loudness) {
-    LOUDNESS.store(loudness as u8, Ordering::Relaxed);
+pub(crate) fn set_verbosity(verbosity: Verbosity) {
+    VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
 #[cfg(feature = "cli")]
-static DIVERTED: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
+static REDIRECT: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
 
 /// From now on, what would be written to stderr goes there instead: a progress bar stands where it would be written.
 #[cfg(feature = "cli")]
-pub(crate) fn divert(to: fn(&str)) {
-    let _stays_where_it_went_first = DIVERTED.set(to);
+pub(crate) fn redirect(to: fn(&str)) {
+    let _stays_where_it_went_first = REDIRECT.set(to);
 }
 
 fn write(text: String) {
     #[cfg(feature = "cli")]
-    if let Some(to) = DIVERTED.get() {
+    if let Some(to) = REDIRECT.get() {
         return to(&text);
     }
     // A closed stderr must not stop anything.
@@ -211,21 +211,21 @@ fn write(text: String) {
 }
 
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
-pub(crate) fn say(notice: &Notice) -> bool {
-    say_at(notice, Instant::now())
+pub(crate) fn emit(notice: &Notice) -> bool {
+    emit_at(notice, Instant::now())
 }
 
-fn say_at(notice: &Notice, now: Instant) -> bool {
+fn emit_at(notice: &Notice, now: Instant) -> bool {
     let key = hash(&notice.key);
-    let Some(Some(held_back)) = with_voice(|voice| voice.note(key, now)) else { return false };
+    let Some(Some(held_back)) = with_log(|log| log.note(key, now)) else { return false };
     // It is kept for the report whether it can be written or not. No lock is held here: the other end may not read.
-    let needed = if notice.is_note { Loudness::All } else { Loudness::Warnings };
-    if LOUDNESS.load(Ordering::Relaxed) >= needed as u8 {
+    let needed = if notice.is_note { Verbosity::All } else { Verbosity::Warnings };
+    if VERBOSITY.load(Ordering::Relaxed) >= needed as u8 {
         write(notice.render(held_back));
     }
     let kept = Arc::new(notice.clone());
     // Dropped here, without the lock.
-    drop(with_voice(|voice| voice.keep(kept)));
+    drop(with_log(|log| log.keep(kept)));
     true
 }
 
@@ -235,10 +235,10 @@ pub(crate) fn print(text: String) {
 }
 
 /// Forgets that a notice was said, so that the next one of that key is said at once.
-pub(crate) fn forget(key: &str) {
+pub(crate) fn reset_limit(key: &str) {
     let key = hash(key);
-    with_voice(|voice| {
-        for place in &mut voice.said {
+    with_log(|log| {
+        for place in &mut log.said {
             place.take_if(|said| said.key == key);
         }
     });
@@ -246,9 +246,9 @@ pub(crate) fn forget(key: &str) {
 
 /// What was said so far, oldest first: one line each, `warning: …` or `note: …`.
 pub(crate) fn history() -> Vec<String> {
-    let mut kept = Vec::with_capacity(KEPT);
-    with_voice(|voice| {
-        let (newer, older) = voice.kept.split_at(voice.next.min(KEPT));
+    let mut kept = Vec::with_capacity(MAX_KEPT);
+    with_log(|log| {
+        let (newer, older) = log.kept.split_at(log.next.min(MAX_KEPT));
         // There is room for all of them.
         kept.extend(older.iter().chain(newer).flatten().map(Arc::clone));
     });
@@ -263,13 +263,13 @@ mod tests {
     fn the_same_notice_is_said_once_a_minute_and_counts_what_it_held_back() {
         let notice = Notice::new("LB081", "test-rate", "a test of the rate limit").help("ignore this line");
         let start = Instant::now();
-        assert!(say_at(&notice, start));
-        assert!(!say_at(&notice, start + Duration::from_secs(30)));
-        assert!(!say_at(&notice, start + Duration::from_secs(59)));
-        assert!(say_at(&notice, start + Duration::from_secs(60)));
+        assert!(emit_at(&notice, start));
+        assert!(!emit_at(&notice, start + Duration::from_secs(30)));
+        assert!(!emit_at(&notice, start + Duration::from_secs(59)));
+        assert!(emit_at(&notice, start + Duration::from_secs(60)));
         assert!(history().iter().filter(|text| *text == "warning[LB081]: a test of the rate limit").count() >= 2);
-        forget("test-rate");
-        assert!(say_at(&notice, start + Duration::from_secs(61)));
+        reset_limit("test-rate");
+        assert!(emit_at(&notice, start + Duration::from_secs(61)));
     }
 
     #[test]

@@ -16,20 +16,20 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::os::{self, Stream};
-use crate::thread::{mark_own, quietly};
+use crate::thread::{catch_expected_panic, mark_internal};
 
 /// How long a caller waits for its text to be written before the stream counts as stalled.
-const PATIENCE: Duration = Duration::from_millis(200);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a process that ends waits for a stream that takes nothing.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many bytes wait for a stream; what comes when they do is dropped and counted.
 const MAX_BYTES: usize = 1 << 20;
 /// How long the thread waits for the next text before it ends.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whole lines that were handed over together.
 #[derive(Debug)]
-struct Text {
+struct QueuedText {
     bytes: Vec<u8>,
     /// How many bytes were written.
     written: usize,
@@ -37,7 +37,7 @@ struct Text {
     next: Option<Box<Self>>,
 }
 
-impl Text {
+impl QueuedText {
     fn lines(&self) -> u64 {
         self.bytes.iter().filter(|byte| **byte == b'\n').count().max(1) as u64
     }
@@ -48,10 +48,10 @@ impl Text {
 }
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     generation: u64,
     /// What the thread has not taken yet, newest first: a list grows and shrinks without an allocation.
-    waiting: Option<Box<Text>>,
+    waiting: Option<Box<QueuedText>>,
     /// Bytes and lines that were handed over and are not written.
     bytes: usize,
     lines: u64,
@@ -69,7 +69,7 @@ struct State {
     has_thread: bool,
 }
 
-impl State {
+impl QueueState {
     const NEW: Self = Self {
         generation: 0,
         waiting: None,
@@ -94,7 +94,7 @@ impl State {
     }
 
     /// Takes a text over. Returns its number.
-    fn push(&mut self, mut text: Box<Text>, now: Instant) -> u64 {
+    fn push(&mut self, mut text: Box<QueuedText>, now: Instant) -> u64 {
         if self.is_idle() {
             self.moved = Some(now);
         }
@@ -107,7 +107,7 @@ impl State {
     }
 
     /// The oldest text that was not done is done.
-    fn finish(&mut self, text: &Text, result: Result<(), ErrorKind>) {
+    fn finish(&mut self, text: &QueuedText, result: Result<(), ErrorKind>) {
         self.done += 1;
         self.bytes = self.bytes.saturating_sub(text.bytes.len());
         self.lines = self.lines.saturating_sub(text.lines());
@@ -132,18 +132,18 @@ impl State {
 }
 
 #[derive(Debug)]
-struct Output {
-    state: Mutex<State>,
+struct OutputQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
-static OUTPUTS: [[Output; 2]; 64] =
-    [const { [const { Output { state: Mutex::new(State::NEW), changed: Condvar::new() } }; 2] }; 64];
+static QUEUES: [[OutputQueue; 2]; 64] =
+    [const { [const { OutputQueue { state: Mutex::new(QueueState::NEW), changed: Condvar::new() } }; 2] }; 64];
 
 /// Writes whole lines, or hands them over. Returns an error if they were not written for certain: the stream is closed or
 /// broken, or too much waits for it already. Such lines are counted.
 pub(crate) fn write(stream: Stream, text: String) -> io::Result<()> {
-    match Output::of(stream) {
+    match OutputQueue::of(stream) {
         Some(output) if !text.is_empty() => output.write(stream, text.into_bytes()),
         _ => Ok(()),
     }
@@ -151,40 +151,40 @@ pub(crate) fn write(stream: Stream, text: String) -> io::Result<()> {
 
 /// Waits for what was handed over, as long as the streams take it, until this time but for a moment in any case.
 pub(crate) fn drain(until: Instant) {
-    let until = until.max(Instant::now() + PATIENCE);
-    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(Output::of).for_each(|output| output.drain(until));
+    let until = until.max(Instant::now() + WRITE_TIMEOUT);
+    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(OutputQueue::of).for_each(|output| output.drain(until));
 }
 
 /// How many lines were not written to stdout and stderr, those included that wait for a stream that has stalled.
 pub(crate) fn lines_not_written() -> u64 {
-    let lines = |output: &Output| {
+    let lines = |output: &OutputQueue| {
         let state = output.lock();
         state.lost + if state.is_stalled { state.lines } else { 0 }
     };
-    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(Output::of).map(lines).sum()
+    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(OutputQueue::of).map(lines).sum()
 }
 
-impl Output {
+impl OutputQueue {
     fn of(stream: Stream) -> Option<&'static Self> {
-        OUTPUTS.get(os::fork_generation() as usize % OUTPUTS.len())?.get(stream as usize)
+        QUEUES.get(os::fork_generation() as usize % QUEUES.len())?.get(stream as usize)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = os::fork_generation();
         if state.generation != generation {
             // What an ancestor left here is its own, and is not freed under the lock.
-            std::mem::forget(std::mem::replace(&mut *state, State { generation, ..State::NEW }));
+            std::mem::forget(std::mem::replace(&mut *state, QueueState { generation, ..QueueState::NEW }));
         }
         state
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, timeout: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, QueueState>, timeout: Duration) -> MutexGuard<'a, QueueState> {
         self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn write(&'static self, stream: Stream, bytes: Vec<u8>) -> io::Result<()> {
-        let mut text = Box::new(Text { bytes, written: 0, next: None });
+        let mut text = Box::new(QueuedText { bytes, written: 0, next: None });
         // Declared after the text, so that it is released before the text is freed.
         let mut state = self.lock();
         if state.is_idle() {
@@ -200,10 +200,10 @@ impl Output {
                 return Ok(());
             }
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WRITE_TIMEOUT;
         while !state.is_idle() && state.bytes.saturating_add(text.bytes.len()) > MAX_BYTES {
             let now = Instant::now();
-            if now >= until || !state.has_moved(now, PATIENCE) {
+            if now >= until || !state.has_moved(now, WRITE_TIMEOUT) {
                 state.lost += text.lines();
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -237,26 +237,26 @@ impl Output {
         let mut state = self.lock();
         while !state.is_idle() {
             let now = Instant::now();
-            if now >= until || !state.has_moved(now, LAST_PATIENCE) {
+            if now >= until || !state.has_moved(now, STALL_TIMEOUT) {
                 return;
             }
-            state = self.wait(state, (until - now).min(PATIENCE));
+            state = self.wait(state, (until - now).min(WRITE_TIMEOUT));
         }
     }
 
     /// Starts the thread. Where there is none to be had, the caller writes what the stream takes, and the rest is lost.
     fn start(&'static self, stream: Stream) {
         // At the end of a process, what the standard library needs for a thread may be gone.
-        let spawned = quietly(|| {
+        let spawned = catch_expected_panic(|| {
             std::thread::Builder::new().name("logbridge-output".to_owned()).spawn(move || {
-                mark_own();
-                while let Some(texts) = self.take(IDLE) {
+                mark_internal();
+                while let Some(texts) = self.take(IDLE_TIMEOUT) {
                     self.finish_each(texts, |text| write_all(stream, text, None));
                 }
             })
         });
         if !matches!(spawned, Some(Ok(_))) {
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + WRITE_TIMEOUT;
             while let Some(texts) = self.take(Duration::ZERO) {
                 self.finish_each(texts, |text| write_all(stream, text, Some(until)));
             }
@@ -264,7 +264,7 @@ impl Output {
     }
 
     /// What waits, newest first; `None` when nothing came in this time: whoever takes it is done then.
-    fn take(&self, timeout: Duration) -> Option<Box<Text>> {
+    fn take(&self, timeout: Duration) -> Option<Box<QueuedText>> {
         let mut state = self.lock();
         if state.waiting.is_none() {
             state = self
@@ -278,7 +278,7 @@ impl Output {
     }
 
     /// Does this with each text, the oldest first.
-    fn finish_each(&self, texts: Box<Text>, write: impl Fn(&mut Text) -> Result<(), ErrorKind>) {
+    fn finish_each(&self, texts: Box<QueuedText>, write: impl Fn(&mut QueuedText) -> Result<(), ErrorKind>) {
         let (mut newest_first, mut oldest_first) = (Some(texts), None);
         while let Some(mut text) = newest_first {
             newest_first = text.next.take();
@@ -295,7 +295,7 @@ impl Output {
 }
 
 /// Writes all of it: however long that takes, or, until a time, only while the stream says that it has room.
-fn write_all(stream: Stream, text: &mut Text, until: Option<Instant>) -> Result<(), ErrorKind> {
+fn write_all(stream: Stream, text: &mut QueuedText, until: Option<Instant>) -> Result<(), ErrorKind> {
     /// What a pipe with room takes as a whole.
     const AT_ONCE: usize = 512;
     while !text.rest().is_empty() {
@@ -311,7 +311,7 @@ fn write_all(stream: Stream, text: &mut Text, until: Option<Instant>) -> Result<
             Ok(written) => text.written += written,
             // Somebody made the stream non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                os::wait_writable(stream, LAST_PATIENCE);
+                os::wait_writable(stream, STALL_TIMEOUT);
             }
             Err(error) => return Err(error.kind()),
         }

@@ -10,25 +10,25 @@ thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     /// The number that the thread had until it gave it back.
     static FORMER: Cell<usize> = const { Cell::new(usize::MAX) };
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static CATCHES_PANIC: Cell<bool> = const { Cell::new(false) };
     static IN_SPAN_PROCESSOR: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-    static RETURN: Return = const { Return };
+    static EXPECTS_PANIC: Cell<bool> = const { Cell::new(false) };
+    static NUMBER_GUARD: NumberGuard = const { NumberGuard };
 }
 
 /// How deep a log call may stand inside the formatting of another one.
 const MAX_DEPTH: u8 = 4;
 
 /// Marks the current thread as one of the crate's own: its records are never the application's.
-pub(crate) fn mark_own() {
-    NUMBER.set(OWN);
+pub(crate) fn mark_internal() {
+    NUMBER.set(INTERNAL);
 }
 
 /// Whether this is one of the crate's own threads.
 #[inline]
-pub(crate) fn is_own() -> bool {
-    NUMBER.get() == OWN
+pub(crate) fn is_internal() -> bool {
+    NUMBER.get() == INTERNAL
 }
 
 /// How many threads at a time have a number that no other living thread has.
@@ -36,11 +36,11 @@ pub(crate) const EXCLUSIVE: usize = 60;
 /// How many numbers the other threads share.
 pub(crate) const SHARED: usize = 4;
 /// The number of the crate's own threads, which share it.
-pub(crate) const OWN: usize = EXCLUSIVE + SHARED;
+pub(crate) const INTERNAL: usize = EXCLUSIVE + SHARED;
 /// How many numbers there are.
-pub(crate) const NUMBERS: usize = OWN + 1;
+pub(crate) const NUMBERS: usize = INTERNAL + 1;
 
-/// A small number of the thread, below [`NUMBERS`]; [`OWN`] where it is one of the crate's own.
+/// A small number of the thread, below [`NUMBERS`]; [`INTERNAL`] where it is one of the crate's own.
 ///
 /// Below [`EXCLUSIVE`] no other thread has it while this one lives, so that its counters need no atomic addition.
 #[inline]
@@ -52,7 +52,7 @@ pub(crate) fn number() -> usize {
 #[cold]
 fn assign_number() -> usize {
     // A thread that is ending could not give an exclusive number back.
-    let number = match RETURN.try_with(|_| ()) {
+    let number = match NUMBER_GUARD.try_with(|_| ()) {
         Ok(()) => take_exclusive().unwrap_or_else(shared_number),
         Err(_) => shared_number(),
     };
@@ -94,9 +94,9 @@ fn shared_number() -> usize {
 }
 
 /// Gives the thread's number back when the thread ends.
-struct Return;
+struct NumberGuard;
 
-impl Drop for Return {
+impl Drop for NumberGuard {
     fn drop(&mut self) {
         let number = NUMBER.get();
         if number >= EXCLUSIVE {
@@ -113,19 +113,19 @@ impl Drop for Return {
 }
 
 /// Runs code of the application (`Display`, processors): a panic in it must not come out of a log call.
-pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let outer = GUARDED.replace(true);
+pub(crate) fn catch_panic<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = CATCHES_PANIC.replace(true);
     let result = catch_unwind(AssertUnwindSafe(run)).ok();
-    GUARDED.set(outer);
+    CATCHES_PANIC.set(outer);
     result
 }
 
 /// Runs something that panics where it finds a dead thread-local or a closed descriptor, which is expected and nobody's
 /// business: the panic hook stays silent.
-pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let outer = QUIET.replace(true);
-    let result = guarded(run);
-    QUIET.set(outer);
+pub(crate) fn catch_expected_panic<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = EXPECTS_PANIC.replace(true);
+    let result = catch_panic(run);
+    EXPECTS_PANIC.set(outer);
     result
 }
 
@@ -149,13 +149,13 @@ pub(crate) fn is_in_span_processor() -> bool {
 }
 
 /// Whether a panic on this thread is one that is expected.
-pub(crate) fn is_quiet() -> bool {
-    QUIET.get()
+pub(crate) fn expects_panic() -> bool {
+    EXPECTS_PANIC.get()
 }
 
 /// Whether a panic on this thread is caught by the crate, and ends nothing.
-pub(crate) fn is_guarded() -> bool {
-    GUARDED.get()
+pub(crate) fn catches_panic() -> bool {
+    CATCHES_PANIC.get()
 }
 
 /// Stands for one log call in progress on this thread.

@@ -72,7 +72,7 @@ impl Levels {
     /// Takes back what was set here for a target. Returns whether there was anything.
     pub fn unset(&self, target: &str) -> bool {
         self.pipeline.forget_appointment(self.stage, target);
-        self.change(|set| set.unname(target, Origin::RunTime)).unwrap_or(false)
+        self.change(|set| set.remove(target, Origin::RunTime)).unwrap_or(false)
     }
 
     /// Takes back all that was set here, and sets these directives, written as in `RUST_LOG`, in one step.

@@ -62,7 +62,7 @@ impl Builder {
             return Err(Error::new(Kind::WhilePanicking));
         }
         let config = self.settings.resolve(&self.environment)?;
-        notice::set_loudness(config.loudness);
+        notice::set_verbosity(config.verbosity);
         // What can fail for other reasons first: a slot that is taken stays taken.
         let engines = Engines::new(Plan::new(&config));
         engines.start()?;
@@ -80,7 +80,7 @@ impl Builder {
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
         watch_levels_file(&config, &pipeline);
         if config.first_cut {
-            pipeline.levels.arm_first_cut();
+            pipeline.levels.arm_first_filtered();
         }
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();
@@ -91,10 +91,10 @@ impl Builder {
         }
         watch_signals(&config);
         for notice in config.said() {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
         for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
         if config.show_levels {
             notice::print(format!("logbridge: levels\n{}", pipeline.show_levels()));
@@ -105,7 +105,7 @@ impl Builder {
     pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
         let config = self.settings.resolve(&self.environment)?;
         for notice in config.said() {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);

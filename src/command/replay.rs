@@ -140,7 +140,7 @@ impl Replay {
             Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
         })?;
         for notice in config.findings.iter().filter_map(crate::finding::Finding::notice) {
-            crate::notice::say(&notice);
+            crate::notice::emit(&notice);
         }
         let why = config.otlp.off_because.unwrap_or("the destination is off");
         let Some(delivery) = config.otlp.delivery else {

@@ -125,7 +125,7 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
 
 /// From now on, what logbridge says of itself is said above the bar.
 pub(super) fn listen() {
-    notice::divert(|lines| {
+    notice::redirect(|lines| {
         let lines = to_a_user(lines.strip_prefix("logbridge: ").unwrap_or(lines));
         let looks = [("error", Look::Bad), ("warning", Look::Warning), ("note", Look::Bold)];
         let painted = looks.into_iter().find_map(|(word, look)| {

@@ -65,8 +65,8 @@ pub(crate) use tls::Tls;
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
 use crate::finding::Finding;
-use crate::levels::{LevelSet, LevelSets, MessageFilter, Origin, Variables, lint_at, parse};
-use crate::notice::{Loudness, Notice};
+use crate::levels::{LevelSet, LevelSets, LevelVariables, MessageFilter, Origin, lint_at, parse};
+use crate::notice::{Notice, Verbosity};
 use crate::otlp::{AttributeLimits, Redaction};
 use crate::signal::Signal;
 
@@ -110,7 +110,7 @@ pub(crate) struct Settings {
     /// The variables to take the parent from; `Some(None)` for none.
     pub(crate) trace_context_from_env: Option<Option<Environment>>,
     /// The variables that levels are read from.
-    pub(crate) variables: Variables,
+    pub(crate) variables: LevelVariables,
 }
 
 impl Settings {
@@ -168,7 +168,7 @@ pub(crate) struct Config {
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,
-    pub(crate) loudness: Loudness,
+    pub(crate) verbosity: Verbosity,
     pub(crate) message_filter: Option<(MessageFilter, String)>,
     pub(crate) mirror: Mirror,
     /// What is as it was asked for, and good to know.
@@ -189,7 +189,7 @@ pub(crate) struct Config {
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
     /// The variables that levels are read from.
-    pub(crate) variables: Variables,
+    pub(crate) variables: LevelVariables,
 }
 
 impl Config {

@@ -15,7 +15,7 @@ use super::{
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
-use crate::notice::{Loudness, Notice};
+use crate::notice::{Notice, Verbosity};
 use crate::os;
 use crate::signal::Signal;
 
@@ -45,7 +45,7 @@ impl Settings {
         resolver.keep("record ids", on_off(record_ids), source);
         let redaction = resolver.redaction(&self.redact)?;
         let repetition = resolver.repetition(self.repetition)?;
-        let loudness = resolver.loudness();
+        let verbosity = resolver.verbosity();
         let first_cut = resolver.switch("first cut notice", self.first_cut, "LOGBRIDGE_FIRST_CUT", true);
         let flush_on_signals =
             resolver.switch("flush on signals", self.flush_on_signals, "LOGBRIDGE_FLUSH_ON_SIGNALS", false);
@@ -67,7 +67,7 @@ impl Settings {
             first_cut,
             flush_on_signals,
             limits,
-            loudness,
+            verbosity,
             message_filter: self.message_filter.clone(),
             mirror,
             levels,
@@ -178,13 +178,13 @@ impl Resolver<'_> {
     }
 
     /// The specification's level of the SDK's own voice.
-    fn loudness(&mut self) -> Loudness {
+    fn verbosity(&mut self) -> Verbosity {
         const VARIABLE: &str = "OTEL_LOG_LEVEL";
-        let Some(value) = self.environment.get(VARIABLE) else { return Loudness::default() };
+        let Some(value) = self.environment.get(VARIABLE) else { return Verbosity::default() };
         match value.to_ascii_lowercase().as_str() {
-            "none" | "off" | "error" | "fatal" => Loudness::Silent,
-            "warn" | "warning" => Loudness::Warnings,
-            "info" | "debug" | "trace" | "verbose" | "all" => Loudness::All,
+            "none" | "off" | "error" | "fatal" => Verbosity::Silent,
+            "warn" | "warning" => Verbosity::Warnings,
+            "info" | "debug" | "trace" | "verbose" | "all" => Verbosity::All,
             _ => {
                 let problem = format!("`{value}` is no level, so logbridge says what it has to say");
                 self.error(
@@ -193,7 +193,7 @@ impl Resolver<'_> {
                     &problem,
                     "write none, warn or info; the application's levels are in RUST_LOG",
                 );
-                Loudness::default()
+                Verbosity::default()
             }
         }
     }

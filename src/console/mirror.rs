@@ -8,7 +8,7 @@ use env_logger::fmt::style::{AnsiColor, Style};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::stream::Sink;
+use super::sink::Sink;
 use crate::clock::{Timestamp, nanos};
 use crate::config::{ConsoleTarget, Mirror};
 use crate::escape::OneLine;

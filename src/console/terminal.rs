@@ -12,10 +12,10 @@ use anstream::ColorChoice;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log as _};
 
-use super::stream::{Sink, is_in_pipe};
+use super::sink::{Sink, is_in_custom_writer};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::escape::{OneLine, is_unsafe};
-use crate::thread::guarded;
+use crate::thread::catch_panic;
 
 /// Prints records as env_logger does.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Terminal {
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Printed {
+pub(crate) enum PrintResult {
     /// The stream could not be written.
     NotWritten,
     /// A value panicked while it was formatted.
@@ -63,9 +63,9 @@ impl Terminal {
     }
 
     /// Prints one record. A value of the application that panics while it is formatted stops here.
-    pub(crate) fn print(&self, record: &log::Record<'_>) -> Printed {
-        if is_in_pipe() {
-            return Printed::NotWritten;
+    pub(crate) fn print(&self, record: &log::Record<'_>) -> PrintResult {
+        if is_in_custom_writer() {
+            return PrintResult::NotWritten;
         }
         let outer = FAILED.replace(false);
         let logger = self.logger();
@@ -74,17 +74,17 @@ impl Terminal {
             // The thread is dying and has lost its own: one for this record alone.
             None => self.build().log(record),
         };
-        let formatted = guarded(|| self.with_safe_places(record, log)).is_some();
+        let formatted = catch_panic(|| self.with_safe_places(record, log)).is_some();
         if !formatted {
             // env_logger keeps the half of the line in its buffer, and would print it with the next record.
             let outer = MUTED.replace(true);
-            let _emptied = guarded(|| log(&log::Record::builder().build()));
+            let _emptied = catch_panic(|| log(&log::Record::builder().build()));
             MUTED.set(outer);
         }
         match (formatted, FAILED.replace(outer)) {
-            (false, _) => Printed::Panicked,
-            (true, true) => Printed::NotWritten,
-            (true, false) => Printed::Whole,
+            (false, _) => PrintResult::Panicked,
+            (true, true) => PrintResult::NotWritten,
+            (true, false) => PrintResult::Whole,
         }
     }
 

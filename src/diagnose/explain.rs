@@ -12,7 +12,7 @@ use super::facades;
 use super::setting::{place_of, turn_on};
 use crate::escape::OneLine;
 use crate::ledger::Requests;
-use crate::levels::{Row, Stage, Variables};
+use crate::levels::{LevelVariables, Row, Stage};
 use crate::outbox::Outbox;
 use crate::signal::Signal;
 use crate::source::{Pipeline, is_suppressed};
@@ -214,9 +214,9 @@ pub(super) fn gate_of_row(
     stage: Stage,
     target: &str,
     level: Level,
-    variables: &Variables,
+    variables: &LevelVariables,
 ) -> Gate {
-    let changes = || variables.changes(stage, row, target, level);
+    let changes = || variables.suggestions(stage, row, target, level);
     Gate::with_changes(name, level <= row.filter(), row.describe(stage), changes)
 }
 
@@ -268,7 +268,7 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     gates.extend(contents(pipeline));
     if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
         gates.extend(engine.outbox.as_ref().map(|outbox| room(pipeline, outbox)));
-        gates.push(answers(&engine.ledger.observed.requests(Signal::Logs)));
+        gates.push(answers(&engine.ledger.stats.requests(Signal::Logs)));
     }
     gates
 }

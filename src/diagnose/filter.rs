@@ -9,7 +9,7 @@ use super::explain::gate_of_row;
 use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, visible};
 use crate::levels::{
-    FilterVariable, LevelSet, MessageFilter, Origin, Stage, Threshold, Variables, is_refuted, lint_at, parse,
+    FilterVariable, LevelSet, LevelVariables, MessageFilter, Origin, Stage, Threshold, is_refuted, lint_at, parse,
 };
 
 /// Whose filter it is taken for.
@@ -37,7 +37,7 @@ pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterEx
     let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
     let row = table.decide(target);
     let (name, filter) = (VARIABLE.to_owned(), Some(spec.to_owned()));
-    let variables = Variables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
+    let variables = LevelVariables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
     // Of those for the same target, the last one counts; one that is not set decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());

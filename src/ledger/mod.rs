@@ -12,15 +12,15 @@
 //!   the calls that ran while it was taken.
 
 mod counters;
-mod observed;
+mod delivery_stats;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use counters::{ConsoleCounters, Counters, OtlpCounters, SpanCounters};
-pub use observed::Requests;
-pub(crate) use observed::{Ended, Observed, Share};
+pub use delivery_stats::Requests;
+pub(crate) use delivery_stats::{DeliveryStats, RequestResult, ScopeCounts};
 pub use reason::{DropReason, RejectReason};
 
 use crate::os::Placed;
@@ -72,7 +72,7 @@ const COUNTS: usize = Count::SpanUnsampled as usize + 1;
 /// One copy of the callers' counters, on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Cells {
+struct ThreadCounters {
     counts: [AtomicU64; COUNTS],
     /// For each signal.
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
@@ -80,7 +80,7 @@ struct Cells {
     cuts: Placed<Box<[AtomicU64]>>,
 }
 
-impl Cells {
+impl ThreadCounters {
     fn new() -> Self {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTS],
@@ -90,11 +90,12 @@ impl Cells {
     }
 }
 
-impl Cells {
+impl ThreadCounters {
     #[inline]
-    fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
-        let cuts =
-            self.cuts.get_or_make(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
+    fn count_filtered(&self, thread: usize, cut: u8, level: log::Level) {
+        let cuts = self
+            .cuts
+            .get_or_make(|| std::iter::repeat_with(AtomicU64::default).take(MAX_FILTER_CAUSES * LEVELS).collect());
         if let Some(cell) = cuts.get(usize::from(cut) * LEVELS + (level as usize - 1)) {
             add_one(cell, thread);
         }
@@ -103,7 +104,7 @@ impl Cells {
 
 /// What the ship thread counts for one signal.
 #[derive(Clone, Debug, Default)]
-struct Fates {
+struct OutcomeCounts {
     /// Put into the outbox by another process.
     adopted: u64,
     delivered: u64,
@@ -116,7 +117,7 @@ struct Fates {
 
 /// What became of a group of records that leaves the outbox.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum ItemOutcome {
     Delivered,
     Dropped(DropReason),
     Rejected(RejectReason),
@@ -126,19 +127,19 @@ pub(crate) enum Fate {
 /// All counters of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    cells: Vec<Cells>,
+    cells: Vec<ThreadCounters>,
     /// For each signal.
-    fates: [Mutex<Fates>; 2],
-    pub(crate) observed: Observed,
+    fates: [Mutex<OutcomeCounts>; 2],
+    pub(crate) stats: DeliveryStats,
 }
 
 /// How many cuts are told apart: as many as a byte can number, but for one.
-pub(crate) const MAX_CUTS: usize = 255;
+pub(crate) const MAX_FILTER_CAUSES: usize = 255;
 /// How many levels a record may have.
 const LEVELS: usize = 5;
 
 /// Everything that became of the accepted items of one signal.
-struct Ends {
+struct SignalTotals {
     adopted: u64,
     delivered: u64,
     unconfirmed: u64,
@@ -150,33 +151,33 @@ struct Ends {
 impl Ledger {
     pub(crate) fn new() -> Self {
         Self {
-            cells: (0..NUMBERS).map(|_| Cells::new()).collect(),
+            cells: (0..NUMBERS).map(|_| ThreadCounters::new()).collect(),
             fates: Default::default(),
-            observed: Observed::default(),
+            stats: DeliveryStats::default(),
         }
     }
 
     /// Counts a record that a stage has cut, under the number that `levels` gave the cut.
     #[inline]
-    pub(crate) fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
+    pub(crate) fn count_filtered(&self, thread: usize, cut: u8, level: log::Level) {
         if let Some(cells) = self.cells.get(thread) {
-            cells.count_cut(thread, cut, level);
+            cells.count_filtered(thread, cut, level);
         }
     }
 
     /// Counts a record that came and was cut by the module stage: what most calls of most programs end in.
     #[inline]
-    pub(crate) fn count_rejected(&self, thread: usize, cut: u8, level: log::Level) {
+    pub(crate) fn count_filtered_by_module(&self, thread: usize, cut: u8, level: log::Level) {
         let Some(cells) = self.cells.get(thread) else { return };
         add_one(&cells.counts[Count::Offered as usize], thread);
         add_one(&cells.counts[Count::ModuleBelow as usize], thread);
-        cells.count_cut(thread, cut, level);
+        cells.count_filtered(thread, cut, level);
     }
 
     /// What was cut: number, level, how often.
-    pub(crate) fn cuts(&self) -> Vec<(u8, log::Level, u64)> {
+    pub(crate) fn filtered(&self) -> Vec<(u8, log::Level, u64)> {
         let levels = || log::Level::iter();
-        let all = (0..MAX_CUTS as u8).flat_map(|cut| levels().map(move |level| (cut, level)));
+        let all = (0..MAX_FILTER_CAUSES as u8).flat_map(|cut| levels().map(move |level| (cut, level)));
         all.map(|(cut, level)| {
             let index = usize::from(cut) * LEVELS + (level as usize - 1);
             (cut, level, self.cells.iter().filter_map(|cells| cells.cuts.get()).map(|cuts| load(cuts, index)).sum())
@@ -219,14 +220,14 @@ impl Ledger {
     }
 
     /// Moves items from pending to their fates, in one step.
-    pub(crate) fn resolve(&self, signal: Signal, fates: &[(Fate, u64)]) {
+    pub(crate) fn resolve(&self, signal: Signal, fates: &[(ItemOutcome, u64)]) {
         let mut guard = self.fates(signal);
         for (fate, items) in fates {
             match fate {
-                Fate::Delivered => guard.delivered += items,
-                Fate::Dropped(reason) => add(&mut guard.dropped, *reason as usize, *items),
-                Fate::Rejected(reason) => add(&mut guard.rejected, *reason as usize, *items),
-                Fate::Unconfirmed => guard.unconfirmed += items,
+                ItemOutcome::Delivered => guard.delivered += items,
+                ItemOutcome::Dropped(reason) => add(&mut guard.dropped, *reason as usize, *items),
+                ItemOutcome::Rejected(reason) => add(&mut guard.rejected, *reason as usize, *items),
+                ItemOutcome::Unconfirmed => guard.unconfirmed += items,
             }
             guard.removed += items;
         }
@@ -290,7 +291,7 @@ impl Ledger {
         }
     }
 
-    fn ends(&self, signal: Signal, appended: Count) -> Ends {
+    fn ends(&self, signal: Signal, appended: Count) -> SignalTotals {
         let (fates, appended, dropped_early) = {
             let guard = self.fates(signal);
             let dropped = |reason: usize| {
@@ -311,7 +312,7 @@ impl Ledger {
             .map(|reason| (*reason, fates.rejected.get(*reason as usize).copied().unwrap_or(0)))
             .filter(|(_, items)| *items > 0)
             .collect();
-        Ends {
+        SignalTotals {
             adopted: fates.adopted,
             delivered: fates.delivered,
             unconfirmed: fates.unconfirmed,
@@ -325,7 +326,7 @@ impl Ledger {
         self.cells.iter().map(|cells| load(&cells.counts, count as usize)).sum()
     }
 
-    fn fates(&self, signal: Signal) -> MutexGuard<'_, Fates> {
+    fn fates(&self, signal: Signal) -> MutexGuard<'_, OutcomeCounts> {
         let [logs, traces] = &self.fates;
         let fates = match signal {
             Signal::Logs => logs,
@@ -413,7 +414,8 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     let pending = ledger.snapshot().otlp.pending;
                     let half = pending / 2;
-                    let fates = [(Fate::Delivered, half), (Fate::Rejected(RejectReason::Auth), pending - half)];
+                    let fates =
+                        [(ItemOutcome::Delivered, half), (ItemOutcome::Rejected(RejectReason::Auth), pending - half)];
                     ledger.resolve(Signal::Logs, &fates);
                 }
             });

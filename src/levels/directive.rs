@@ -32,16 +32,16 @@ impl Directive {
 
 /// What a filter string means, and what in it means nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Parsed {
+pub(crate) struct ParsedFilter {
     pub(crate) directives: Vec<Directive>,
     /// Which bytes of the string each directive came from, in the same order.
     pub(crate) spans: Vec<Range<usize>>,
     /// What is behind the `/`: a regular expression that the text of a record must match.
     pub(crate) message: Option<String>,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<FilterProblem>,
 }
 
-impl Parsed {
+impl ParsedFilter {
     /// The directives with the bytes they came from.
     pub(crate) fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
         self.directives.iter().zip(&self.spans)
@@ -50,7 +50,7 @@ impl Parsed {
 
 /// A piece of a filter string that cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Problem {
+pub(crate) struct FilterProblem {
     /// The piece as it stands in the string.
     pub(crate) text: String,
     /// Why it cannot be used.
@@ -60,11 +60,11 @@ pub(crate) struct Problem {
 }
 
 /// Parses a filter string. One bad directive does not take the others with it.
-pub(crate) fn parse(spec: &str) -> Parsed {
-    let mut parsed = Parsed::default();
-    let Some(Pieces { directives, message }) = split(spec) else {
+pub(crate) fn parse(spec: &str) -> ParsedFilter {
+    let mut parsed = ParsedFilter::default();
+    let Some(FilterParts { directives, message }) = split(spec) else {
         let why = "it has more than one `/`, which makes all of it invalid, as in env_logger";
-        parsed.problems.push(Problem { text: spec.to_owned(), why, span: 0..spec.len() });
+        parsed.problems.push(FilterProblem { text: spec.to_owned(), why, span: 0..spec.len() });
         return parsed;
     };
     for span in directives {
@@ -74,7 +74,7 @@ pub(crate) fn parse(spec: &str) -> Parsed {
                 parsed.directives.push(directive);
                 parsed.spans.push(span);
             }
-            Err(why) => parsed.problems.push(Problem { text: piece.to_owned(), why, span }),
+            Err(why) => parsed.problems.push(FilterProblem { text: piece.to_owned(), why, span }),
         }
     }
     if let Some(message) = message {
@@ -84,7 +84,7 @@ pub(crate) fn parse(spec: &str) -> Parsed {
 }
 
 /// Which bytes of a filter string are what.
-pub(super) struct Pieces {
+pub(super) struct FilterParts {
     /// What is between the commas, trimmed and without empty ones.
     pub(super) directives: Vec<Range<usize>>,
     /// What is behind the `/`.
@@ -92,7 +92,7 @@ pub(super) struct Pieces {
 }
 
 /// Cuts a filter string. `None` for more than one `/`.
-pub(super) fn split(spec: &str) -> Option<Pieces> {
+pub(super) fn split(spec: &str) -> Option<FilterParts> {
     let end = spec.find('/').unwrap_or(spec.len());
     let message = (end < spec.len()).then_some(end + 1..spec.len());
     if message.clone().is_some_and(|message| spec[message].contains('/')) {
@@ -110,7 +110,7 @@ pub(super) fn split(spec: &str) -> Option<Pieces> {
         }
         start = stop + 1;
     }
-    Some(Pieces { directives, message })
+    Some(FilterParts { directives, message })
 }
 
 /// Up to the next comma that is not between the brackets of a span directive.

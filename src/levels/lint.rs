@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use log::LevelFilter;
 
-use super::directive::{Pieces, is_span_directive, parse, parse_one, split};
+use super::directive::{FilterParts, is_span_directive, parse, parse_one, split};
 use super::message_filter::MessageFilter;
 use super::threshold::Threshold;
 use crate::escape::is_unsafe;
@@ -100,7 +100,7 @@ impl Linter<'_> {
             self.say(Severity::Error, &kind::QUOTES, bytes, text.to_owned()).corrected = Some(corrected);
             return;
         }
-        let Some(Pieces { directives, message }) = split(spec) else {
+        let Some(FilterParts { directives, message }) = split(spec) else {
             let second = spec.match_indices('/').nth(1).map_or(0..0, |(at, slash)| at..at + slash.len());
             let text = "a second `/` makes all of the filter invalid, so none of it has an effect, as in env_logger";
             let finding = self.say(Severity::Error, &kind::TWO_SLASHES, second, text.to_owned());

@@ -1,27 +1,27 @@
 //! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
 
-mod advice;
-mod cross;
-mod cuts;
 mod directive;
+mod filter_causes;
+mod level_findings;
 mod lint;
-mod live;
 mod message_filter;
 mod stage;
+mod state;
+mod suggestions;
 mod table;
 mod threshold;
 mod versions;
 
-pub(crate) use advice::{FilterVariable, Variables};
-#[cfg(feature = "cli")]
-pub(crate) use cross::is_refuted;
-pub(crate) use cuts::CutName;
 pub(crate) use directive::parse;
+pub(crate) use filter_causes::FilterCause;
+#[cfg(feature = "cli")]
+pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
 pub(crate) use lint::lint_at;
-pub(crate) use live::{Exhausted, LevelSets, Live, Look};
 pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
+pub(crate) use state::{CachedLevels, LevelSets, LevelState, VersionsExhausted};
+pub(crate) use suggestions::{FilterVariable, LevelVariables};
 pub(crate) use table::{LevelSet, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

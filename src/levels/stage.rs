@@ -20,7 +20,7 @@ impl Stage {
     pub(crate) const ALL: [Self; 4] = [Self::Module, Self::Otlp, Self::Console, Self::Span];
 
     /// Those that records pass.
-    pub(crate) const OF_RECORDS: [Self; 3] = [Self::Module, Self::Otlp, Self::Console];
+    pub(crate) const FOR_RECORDS: [Self; 3] = [Self::Module, Self::Otlp, Self::Console];
 
     /// Where its thresholds are set.
     pub(crate) fn variable(self) -> &'static str {

@@ -27,7 +27,7 @@ pub(crate) enum Origin {
 
 /// A threshold as it was named.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Named {
+struct NamedThreshold {
     /// The prefix it applies to; empty for the root.
     target: String,
     threshold: Threshold,
@@ -39,14 +39,14 @@ struct Named {
 /// The thresholds of one stage as they were named, in order.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct LevelSet {
-    named: Vec<Named>,
+    named: Vec<NamedThreshold>,
 }
 
 impl LevelSet {
     /// Names a threshold. The same target named again by the same origin: the last one counts.
     pub(crate) fn name(&mut self, target: &str, threshold: Threshold, origin: Origin, by: impl Into<String>) {
         self.named.retain(|named| named.target != target || named.origin != origin);
-        self.named.push(Named { target: target.to_owned(), threshold, origin, by: by.into() });
+        self.named.push(NamedThreshold { target: target.to_owned(), threshold, origin, by: by.into() });
     }
 
     pub(crate) fn extend(&mut self, directives: Vec<Directive>, origin: Origin, by: &str) {
@@ -56,7 +56,7 @@ impl LevelSet {
     }
 
     /// Takes back what this origin named for the target; says whether there was anything.
-    pub(crate) fn unname(&mut self, target: &str, origin: Origin) -> bool {
+    pub(crate) fn remove(&mut self, target: &str, origin: Origin) -> bool {
         let before = self.named.len();
         self.named.retain(|named| named.target != target || named.origin != origin);
         before != self.named.len()
@@ -74,7 +74,7 @@ impl LevelSet {
 
     /// Compiles what was named. `root` stands for a root that is not set.
     pub(crate) fn compile(&self, stage: Stage, root: Threshold) -> Table {
-        let mut winners: Vec<&Named> = Vec::new();
+        let mut winners: Vec<&NamedThreshold> = Vec::new();
         for candidate in &self.named {
             match winners.iter_mut().find(|winner| winner.target == candidate.target) {
                 Some(winner) if winner.origin <= candidate.origin => *winner = candidate,
@@ -106,7 +106,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn of(named: &Named) -> Self {
+    fn of(named: &NamedThreshold) -> Self {
         Self {
             target: named.target.clone(),
             threshold: named.threshold,
@@ -236,7 +236,7 @@ mod tests {
             let row = table.decide("app");
             assert_eq!((row.threshold, row.by.as_deref()), (threshold, Some(format!("{origin:?}").as_str())));
             assert!(!table.allows("app::db", Level::Error), "the longest target wins first");
-            assert!(set.unname("app", origin) && !set.unname("app", origin));
+            assert!(set.remove("app", origin) && !set.remove("app", origin));
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Versions<T: Send + Sync> {
 
 /// There is no room for another version.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted;
+pub(super) struct VersionsExhausted;
 
 fn place(index: u32) -> (usize, usize) {
     let shifted = index as usize / FIRST + 1;
@@ -57,7 +57,7 @@ impl<T: Eq + Send + Sync> Versions<T> {
 
     /// From now on this one counts. One at a time: of two threads that publish in the same moment, either may have the last
     /// word.
-    pub(super) fn publish(&self, mut version: T) -> Result<(), Exhausted> {
+    pub(super) fn publish(&self, mut version: T) -> Result<(), VersionsExhausted> {
         for index in 0.. {
             match self.get(index) {
                 Some(known) if *known != version => continue,
@@ -65,8 +65,8 @@ impl<T: Eq + Send + Sync> Versions<T> {
                 None => {
                     let (number, offset) = place(index);
                     let empty = || std::iter::repeat_with(Placed::new).take(FIRST << number).collect();
-                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(Exhausted)?.get_or_make(empty);
-                    if let Err(back) = chunk.get(offset).ok_or(Exhausted)?.set(version) {
+                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(VersionsExhausted)?.get_or_make(empty);
+                    if let Err(back) = chunk.get(offset).ok_or(VersionsExhausted)?.set(version) {
                         version = back;
                         continue;
                     }
@@ -75,7 +75,7 @@ impl<T: Eq + Send + Sync> Versions<T> {
             self.current.store(index, Ordering::Release);
             return Ok(());
         }
-        Err(Exhausted)
+        Err(VersionsExhausted)
     }
 }
 

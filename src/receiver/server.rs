@@ -172,7 +172,7 @@ fn run<S: Service>(
     ready: &Ready,
     stop: oneshot::Receiver<()>,
 ) {
-    thread::mark_own();
+    thread::mark_internal();
     // Sending fails only when nobody waits for this thread any more.
     match own_runtime().map_err(NoServer::from).and_then(|runtime| Ok((listeners(&runtime, addresses)?, runtime))) {
         Err(error) => drop(ready.send(Err(error))),
@@ -198,7 +198,7 @@ fn listeners(runtime: &Runtime, addresses: &[SocketAddr]) -> Result<Vec<TcpListe
 }
 
 fn own_runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_start(thread::mark_own).build()
+    runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_start(thread::mark_internal).build()
 }
 
 async fn accept<S: Service>(listener: TcpListener, door: usize, connections: Arc<Connections>, service: Arc<S>) {

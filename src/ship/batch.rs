@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ledger::Share;
+use crate::ledger::ScopeCounts;
 use crate::otlp::{gathered_len, put_record, put_scope};
 use crate::outbox::{InOrder, Offsets, Segment};
 
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     /// Where the next request begins in the group after those.
     pub(super) offsets: Offsets,
     /// What is in it of each scope.
-    pub(super) shares: Vec<(Box<[u8]>, Share)>,
+    pub(super) shares: Vec<(Box<[u8]>, ScopeCounts)>,
 }
 
 struct Group<'a> {
@@ -84,7 +84,7 @@ pub(super) fn gather<'a>(
         }
     }
     batch.body = body;
-    let share = |group: &Group<'_>| Share { records: group.records.len() as u64, traced: group.traced };
+    let share = |group: &Group<'_>| ScopeCounts { records: group.records.len() as u64, traced: group.traced };
     batch.shares = groups.iter().map(|group| (group.scope.into(), share(group))).collect();
     batch
 }

@@ -147,7 +147,7 @@ impl Ship {
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
-                thread::mark_own();
+                thread::mark_internal();
                 let ended = EndGuard(controls.clone());
                 run(&controls, config);
                 drop(ended);
@@ -200,7 +200,7 @@ impl Ship {
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
         // On our own thread nobody would answer.
-        if thread::is_own() {
+        if thread::is_internal() {
             return Flushed::Not { timed_out: false, failures: Vec::new() };
         }
         let until = control::until(timeout);
@@ -257,7 +257,7 @@ fn tick() {
 /// subscriber is in force, which no thread of the application can promise.
 pub(crate) fn on_own_thread(task: fn()) {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         task();
     });
     match spawned {
@@ -277,7 +277,7 @@ pub(crate) fn on_own_thread(task: fn()) {
 /// Asks something on a thread of the crate's own; `None` where there is no thread to be had, or it panicked.
 pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         ask()
     });
     spawned.ok()?.join().ok()
@@ -290,7 +290,7 @@ pub(crate) fn ask_own_thread_within<T: Send + 'static>(
 ) -> Option<T> {
     let (answer, wait) = std::sync::mpsc::channel();
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         let _nobody_waits = answer.send(ask());
     });
     spawned.ok()?;
@@ -300,7 +300,7 @@ pub(crate) fn ask_own_thread_within<T: Send + 'static>(
 /// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
 pub(crate) fn soon_on_own_thread(task: fn()) {
     let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         task();
     });
 }
@@ -357,8 +357,8 @@ fn run(controls: &[Arc<Control>], config: ShipConfig) {
             Err(ref panic) => panicked(&**panic),
         };
         std::mem::forget(runtime);
-        ledger.observed.restarted();
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
+        ledger.stats.count_restart();
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if ran.is_err() && control::wait_in_vain(controls, &failure, PANIC_RETRY) {
             workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
@@ -434,7 +434,7 @@ async fn run_again_and_again(worker: &mut Worker, route: &Route) {
     while let Err(panic) = caught(worker.run()).await {
         let failure = panicked(&*panic);
         worker.restarted();
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if !worker.rest(failure, PANIC_RETRY).await {
             return worker.drop_all();
         }
@@ -475,7 +475,7 @@ fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime>
         let built = Builder::new_current_thread()
             .enable_all()
             .thread_name(THREAD_NAME)
-            .on_thread_start(thread::mark_own)
+            .on_thread_start(thread::mark_internal)
             .build();
         controls.iter().for_each(|control| control.update(|state| state.started = true));
         let error = match built {
@@ -492,7 +492,7 @@ fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime>
                 "check the limits of the process (ulimit -n)",
             ),
         };
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
         if control::wait_in_vain(controls, &Failure { text, help }, RUNTIME_RETRY) {
             return None;
         }

@@ -97,7 +97,7 @@ impl OverloadNotices {
         if self.samples.back().is_none_or(|last| now - last.at >= WINDOW / SAMPLES) {
             self.sample(Sample::new(now, &ledger.snapshot().otlp));
             if let Some(notice) = self.growing(now, outbox.use_and_bound()) {
-                notice::say(&notice);
+                notice::emit(&notice);
             }
             super::tick();
         }
@@ -116,8 +116,8 @@ impl OverloadNotices {
             let notices = [(KEY, self.notice(now, &otlp, &losses)), (TOO_LARGE_KEY, self.too_large(&otlp, &losses))];
             for (key, notice) in notices {
                 let Some(notice) = notice else { continue };
-                notice::forget(key);
-                notice::say(&notice);
+                notice::reset_limit(key);
+                notice::emit(&notice);
                 self.told_at = Some(now);
             }
         }

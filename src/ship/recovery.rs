@@ -24,7 +24,7 @@ use super::logs::ByteSize;
 use super::request_source::{Request, RequestSource};
 use crate::config::Delivery;
 use crate::finding::kind;
-use crate::ledger::{DropReason, Fate, Ledger};
+use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::notice::{self, Notice};
 use crate::outbox::{Offsets, Outbox, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, Segment, Spool};
 use crate::signal::Signal;
@@ -198,7 +198,7 @@ impl RecoverySource {
         let seen = Arc::<Mutex<_>>::default();
         let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
         let looked = move || {
-            thread::mark_own();
+            thread::mark_internal();
             let seen = look();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
             control.wake();
@@ -289,7 +289,7 @@ impl RecoverySource {
                     self.read += records;
                     self.ledger.adopt(records + damaged);
                     if damaged > 0 {
-                        self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Damaged), damaged)]);
+                        self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(DropReason::Damaged), damaged)]);
                     }
                     if records == 0 {
                         self.finish(left);
@@ -326,7 +326,7 @@ impl RecoverySource {
                     path.display()
                 );
                 let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).error();
-                notice::say(&notice.help("delete it when nobody wants to look at it any more"));
+                notice::emit(&notice.help("delete it when nobody wants to look at it any more"));
             }
             _ => self.spool.note_freed(length),
         }
@@ -341,7 +341,7 @@ impl RecoverySource {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));
             let directory = self.spool.directory().display();
             let text = format!("{records} that other processes left in {directory} have been sent");
-            notice::say(&Notice::information("spool sent", text));
+            notice::emit(&Notice::information("spool sent", text));
         }
     }
 }
@@ -358,7 +358,7 @@ impl RequestSource for RecoverySource {
             if soon || is_due {
                 if self.outbox.check_spool() {
                     let text = format!("the spool in {} can be used again", self.spool.directory().display());
-                    notice::say(&Notice::information("spool is back", text));
+                    notice::emit(&Notice::information("spool is back", text));
                 }
                 self.start_scan(true);
             } else {
@@ -420,11 +420,11 @@ impl RequestSource for RecoverySource {
         (items > 0).then(|| Request { body: Bytes::from(body), encoding: None, items })
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.settle_some(fates);
         let (groups, offsets) = self.sent;
         let used: Vec<RecoveredGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();

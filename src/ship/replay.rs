@@ -22,7 +22,7 @@ use super::request_source::{Request, RequestSource};
 use super::worker::Worker;
 use crate::config::{Delivery, SpoolConfig};
 use crate::error::{Error, Kind};
-use crate::ledger::{Fate, Ledger, OtlpCounters};
+use crate::ledger::{ItemOutcome, Ledger, OtlpCounters};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, Spool};
 use crate::signal::Signal;
@@ -206,11 +206,11 @@ impl RequestSource for ReplaySource {
         self.left.request()
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.left.settle_some(fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.left.settle(fates);
     }
 

@@ -50,7 +50,7 @@ impl Scheduler {
         // Starting a thread allocates, and an allocator may log, which may lead here.
         drop(state);
         let spawned = std::thread::Builder::new().name("logbridge-timer".to_owned()).spawn(move || {
-            thread::mark_own();
+            thread::mark_internal();
             while let Some(owner) = owner.upgrade() {
                 let next = owner.run_due();
                 if !owner.scheduler().wait(next) {

@@ -21,7 +21,7 @@ use super::failure_notices::{Failure, FailureNotices};
 use super::request_source::{Request, RequestSource};
 use super::retry::Retry;
 use super::size_limit::SizeLimit;
-use crate::ledger::{DropReason, Fate, RejectReason};
+use crate::ledger::{DropReason, ItemOutcome, RejectReason};
 use crate::otlp::sketch;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
@@ -232,7 +232,7 @@ impl Worker {
             Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
             Step::RejectRest { .. } if self.halts() => {}
             Step::Reject { part, refusal } => {
-                self.source.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
+                self.source.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
                 if let Some(split) = &mut self.split {
                     split.rejected += part.items;
                     let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
@@ -240,13 +240,13 @@ impl Worker {
                 }
             }
             Step::RejectUntried { items } => {
-                self.source.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
+                self.source.settle_some(&[(ItemOutcome::Rejected(RejectReason::TooLarge), items)]);
                 if let Some(split) = &mut self.split {
                     split.untried += items;
                 }
             }
             Step::RejectRest { items, why } => {
-                self.source.settle_some(&[(Fate::Rejected(RejectReason::Malformed), items)]);
+                self.source.settle_some(&[(ItemOutcome::Rejected(RejectReason::Malformed), items)]);
                 if let Some(split) = &self.split {
                     self.notices.refused_all(&split.cause, items, why);
                 }
@@ -319,7 +319,7 @@ impl Worker {
             return true;
         }
         let items = self.split.take().map_or(items, |split| split.search.rest());
-        self.source.settle(&[(Fate::Dropped(DropReason::ExportTimeout), items)]);
+        self.source.settle(&[(ItemOutcome::Dropped(DropReason::ExportTimeout), items)]);
         self.retry.reset();
         self.notices.gave_up(cause, items);
         true
@@ -380,16 +380,19 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 /// What became of the items of a request with this outcome.
-fn fates(outcome: &Outcome, items: u64) -> Vec<(Fate, u64)> {
+fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     match outcome {
-        Outcome::Delivered => vec![(Fate::Delivered, items)],
+        Outcome::Delivered => vec![(ItemOutcome::Delivered, items)],
         Outcome::Partial { rejected, .. } => {
             let rejected = (*rejected).min(items);
-            vec![(Fate::Rejected(RejectReason::PartialSuccess), rejected), (Fate::Delivered, items - rejected)]
+            vec![
+                (ItemOutcome::Rejected(RejectReason::PartialSuccess), rejected),
+                (ItemOutcome::Delivered, items - rejected),
+            ]
         }
-        Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
+        Outcome::Refused { reason, .. } => vec![(ItemOutcome::Rejected(*reason), items)],
         Outcome::Retry { .. } => Vec::new(),
-        Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
+        Outcome::Unconfirmed { .. } => vec![(ItemOutcome::Unconfirmed, items)],
     }
 }
 

@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 
 use super::record_id::RecordIds;
 use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
-use crate::thread::{self, quietly};
+use crate::thread::{self, catch_expected_panic};
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
@@ -140,7 +140,7 @@ fn may_be_made() -> bool {
 /// panics, and there is no other way to find out.
 fn made_on_first_use() -> Buffers {
     MADE.set(true);
-    let made = quietly(|| {
+    let made = catch_expected_panic(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
     });

@@ -12,7 +12,7 @@ use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL, bounded};
 use crate::finding::kind;
 use crate::installed;
-use crate::levels::{Exhausted, LevelSets, Origin, Stage};
+use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
 use crate::os::{self, PerProcess, Placed};
 use crate::ship::{self, HasScheduler, Scheduled, Scheduler};
@@ -64,7 +64,7 @@ impl Pipeline {
         // A child that is forked in the middle would have new levels behind old facades.
         if os::without_forks(|| self.publish(sets, changed)).is_err() {
             let text = "the levels stay as they are: there have been more different ones than can be kept";
-            notice::say(
+            notice::emit(
                 &Notice::new(kind::LEVELS_UNCHANGED.code, "levels exhausted", text)
                     .help("set levels for modules, not for single requests"),
             );
@@ -73,7 +73,7 @@ impl Pipeline {
         Some(result)
     }
 
-    fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), Exhausted> {
+    fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), VersionsExhausted> {
         let before = (self.levels.facades(), self.levels.max_span(), sets.span);
         let span = changed.span.clone();
         self.levels.publish(changed)?;
@@ -144,7 +144,7 @@ impl Pipeline {
             }
             Looked::Bad(finding) => {
                 if let Some(notice) = finding.notice() {
-                    notice::say(&notice);
+                    notice::emit(&notice);
                 }
             }
         }
@@ -170,7 +170,7 @@ impl Pipeline {
             true => "LOGBRIDGE_FIRST_CUT=false",
             false => "Builder::first_cut_notice(false)",
         };
-        notice::say(
+        notice::emit(
             &Notice::information(
                 "first cut",
                 format!("a record of {target} at {level} was cut, and so are all below WARN: no level is set anywhere"),
@@ -199,7 +199,7 @@ impl Scheduled for Pipeline {
         let now = Instant::now();
         let due: Vec<_> = self.appointments.lock().extract_if(.., |(at, _, _)| *at <= now).collect();
         for (_, stage, target) in due {
-            self.change_levels(|sets| sets.of(stage).unname(&target, Origin::RunTime));
+            self.change_levels(|sets| sets.of(stage).remove(&target, Origin::RunTime));
         }
         let next = self.appointments.lock().iter().map(|(at, _, _)| *at).min();
         let poll = self.look_at_file().then(|| now + POLL);

@@ -101,7 +101,7 @@ impl Plan {
     /// An engine in any case: where the thread cannot be started, it counts what is lost.
     fn start_or_count(&self) -> Engine {
         self.start().unwrap_or_else(|error| {
-            notice::say(&Notice::new(
+            notice::emit(&Notice::new(
                 kind::WORKER_ENDED.code,
                 "engine",
                 format!("nothing can be delivered: {error:?}"),

@@ -94,7 +94,7 @@ extern "C" fn at_exit() {
 
 /// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.
 fn drain(deadline: &PerProcess<Instant>) {
-    if thread::is_own() {
+    if thread::is_internal() {
         return;
     }
     output::drain(deadline.existing().copied().unwrap_or_else(Instant::now));
@@ -126,7 +126,7 @@ pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
     if let Err(error) = ship::watch_signals(Caught::Endings, SIGNAL_ACTIONS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
-        notice::say(
+        notice::emit(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
                 .help("call `Bridge::flush` where the program is asked to end"),
         );
@@ -148,7 +148,7 @@ pub(crate) fn report_on_signals() {
     REPORTS.store(true, Ordering::Relaxed);
     if let Err(error) = ship::watch_signals(Caught::Report, SIGNAL_ACTIONS) {
         let text = format!("SIGUSR1 gives no report: {error}");
-        notice::say(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
+        notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
     }
 }
 
@@ -178,7 +178,7 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
 
 /// Of several pipelines, the first one sets the deadline.
 fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
-    if thread::is_own() {
+    if thread::is_internal() {
         return;
     }
     let now = Instant::now();
@@ -235,5 +235,5 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
         notice = notice.note(failure.text).help(failure.help);
     }
     let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
-    notice::say(&if timed_out { notice.note(waited) } else { notice });
+    notice::emit(&if timed_out { notice.note(waited) } else { notice });
 }

@@ -10,9 +10,9 @@ use log::{Level, Record};
 use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
-use crate::console::{Printed, Terminal};
+use crate::console::{PrintResult, Terminal};
 use crate::otlp::{RecordWriter, Recorded, text_of, write_serde};
-use crate::thread::guarded;
+use crate::thread::catch_panic;
 
 /// A `log` record, with the texts of its values once more than one destination needs them.
 pub(super) struct LogSource<'a> {
@@ -59,13 +59,13 @@ impl<'a> LogSource<'a> {
             let _kept = text.write_fmt(*self.record.args());
             text
         };
-        self.message.get_or_init(|| guarded(formatted)).as_deref().map(Cow::Borrowed)
+        self.message.get_or_init(|| catch_panic(formatted)).as_deref().map(Cow::Borrowed)
     }
 
     /// Formats the key-values, unless that was done before.
     fn pairs(&self) -> Option<&[Pair<'a>]> {
         let pairs = self.pairs.get_or_init(|| {
-            guarded(|| {
+            catch_panic(|| {
                 let mut pairs = Vec::new();
                 // One that a source returns leaves the pairs before it.
                 let _kept = self.record.key_values().visit(&mut Render(&mut pairs));
@@ -110,10 +110,10 @@ impl Source for LogSource<'_> {
         matches!(self.message.get(), Some(None)) || matches!(self.pairs.get(), Some(None))
     }
 
-    fn print(&self, terminal: &Terminal) -> Printed {
+    fn print(&self, terminal: &Terminal) -> PrintResult {
         match self.pairs() {
             Some(_) => self.with_rendered(terminal.has_custom_format(), |record| terminal.print(record)),
-            None => Printed::Panicked,
+            None => PrintResult::Panicked,
         }
     }
 

@@ -91,7 +91,7 @@ fn closing(end: impl FnOnce()) {
 impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, _context: &Context) {
         // What our own transport does is nobody's business.
-        if thread::is_own() {
+        if thread::is_internal() {
             return;
         }
         let Some(pipeline) = self.pipeline() else { return };
@@ -184,7 +184,7 @@ impl Pipeline {
     fn say_full(&self, queue: &SpanQueue) {
         let text = format!("spans are lost: the queue of {} is full", Signal::Traces.count(queue.max_queue() as u64));
         let endpoint = self.span_endpoint.as_deref().unwrap_or_default();
-        notice::say(
+        notice::emit(
             &Notice::new(kind::OVERLOAD.code, "span queue", text)
                 .error()
                 .note(format!("they end faster than {endpoint} takes them; `Bridge::report` counts them"))

@@ -36,7 +36,7 @@ impl AfterShutdown {
                 "shut the provider down behind the last record; to wait for delivery, use its `force_flush`",
             ),
         };
-        notice::say(
+        notice::emit(
             &Notice::new(
                 kind::AFTER_SHUTDOWN.code,
                 "after shutdown",
@@ -70,7 +70,7 @@ impl Pipeline {
         if self.levels.are_settled()
             && let Some(notice) = self.lowered().and_then(|finding| finding.notice())
         {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
     }
 

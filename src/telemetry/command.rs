@@ -10,7 +10,7 @@ use tracing_core::dispatcher;
 use super::root::under_root;
 use crate::config::variable_of;
 use crate::source::current_context;
-use crate::thread::quietly;
+use crate::thread::catch_expected_panic;
 
 /// Hands the current context over to a program that is about to be started, in the variables `TRACEPARENT`, `TRACESTATE` and
 /// `BAGGAGE`, as OpenTelemetry's specification of environment variables as carriers has it.
@@ -62,7 +62,8 @@ fn context_of_current_span() -> Option<Context> {
     dispatcher::get_default(|dispatch| {
         let current = dispatch.current_span();
         // tracing-opentelemetry panics where a span closes at this very moment.
-        let context = quietly(|| tracing_opentelemetry::get_otel_context(current.id()?, dispatch)).flatten();
+        let context =
+            catch_expected_panic(|| tracing_opentelemetry::get_otel_context(current.id()?, dispatch)).flatten();
         context.filter(|context| context.span().span_context().is_valid())
     })
 }

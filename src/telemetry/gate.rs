@@ -20,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::root;
 use super::tracer::LateTracer;
 use crate::source::{Pipeline, touch_thread};
-use crate::thread::quietly;
+use crate::thread::catch_expected_panic;
 use crate::{installed, os};
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
@@ -65,7 +65,7 @@ pub(crate) fn end_open_spans() {
     dispatcher::get_default(|dispatch| {
         for id in &ids {
             // A span that closes at this very moment panics here, which is nobody's business.
-            let _closed_by_itself = quietly(|| {
+            let _closed_by_itself = catch_expected_panic(|| {
                 // Kept, so that nobody closes it meanwhile.
                 let id = dispatch.clone_span(&Id::from_u64(*id));
                 if let Some(context) = tracing_opentelemetry::get_otel_context(&id, dispatch) {

@@ -136,5 +136,5 @@ fn refuses(compression: Compression, endpoint: impl fmt::Display, outcome: &Outc
     let text =
         format!("{endpoint} refuses requests in {compression} and takes them plain, as they are from now on{answer}");
     let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or look for a receiver that reads it";
-    notice::say(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
+    notice::emit(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
 }

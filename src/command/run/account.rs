@@ -29,13 +29,13 @@ pub(super) struct Account {
 pub(super) struct Flow {
     pub(super) target: String,
     pub(super) level: &'static str,
-    pub(super) fate: Fate,
+    pub(super) fate: ItemOutcome,
     pub(super) records: u64,
 }
 
 /// What became of log records.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Fate {
+pub(super) enum ItemOutcome {
     Arrived,
     /// It came in a request of which the endpoint rejected some.
     Partly,
@@ -51,7 +51,7 @@ pub(super) enum Fate {
     Below,
 }
 
-impl Fate {
+impl ItemOutcome {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Arrived => "arrived".to_owned(),
@@ -118,7 +118,7 @@ impl Account {
     /// All log records, each with what became of it.
     pub(super) fn flows(&self) -> Vec<Flow> {
         let mut flows = Vec::new();
-        let mut add = |target: &str, level: &str, fate: Fate, records: u64| {
+        let mut add = |target: &str, level: &str, fate: ItemOutcome, records: u64| {
             let level = Levels::NAMES.into_iter().find(|name| *name == level).unwrap_or(UNKNOWN);
             if records > 0 {
                 let target = if target.is_empty() { "(no target)" } else { target };
@@ -128,12 +128,12 @@ impl Account {
         let has_reports = !self.programs.is_empty();
         for (target, scope) in self.evidence.services.values().flatten() {
             for (level, name) in Levels::NAMES.into_iter().enumerate() {
-                add(target, name, Fate::Arrived, scope.taken.0.get(level).copied().unwrap_or_default());
+                add(target, name, ItemOutcome::Arrived, scope.taken.0.get(level).copied().unwrap_or_default());
                 let partly = scope.partly.0.get(level).copied().unwrap_or_default();
-                add(target, name, Fate::Partly, partly);
+                add(target, name, ItemOutcome::Partly, partly);
                 // A program with a report tells better what became of these: perhaps they were taken later.
                 let refused = scope.refused.0.get(level).copied().filter(|_| !has_reports).unwrap_or_default();
-                add(target, name, Fate::Refused("by the endpoint".to_owned()), refused);
+                add(target, name, ItemOutcome::Refused("by the endpoint".to_owned()), refused);
             }
         }
         // These are among those that were taken in part.
@@ -144,34 +144,34 @@ impl Account {
             let mut rest = program.below + otlp.below;
             // What the console left out was sent all the same, and has arrived above.
             for cut in program.cuts.iter().filter(|cut| cut.stage != "console") {
-                let fate = if cut.is_by_text() { Fate::LeftOut(UNMATCHED.to_owned()) } else { Fate::Below };
+                let fate = if cut.is_by_text() { ItemOutcome::LeftOut(UNMATCHED.to_owned()) } else { ItemOutcome::Below };
                 add(&cut.target, &cut.level, fate, cut.records);
                 rest = rest.saturating_sub(cut.records);
             }
-            add(UNKNOWN, UNKNOWN, Fate::Below, rest);
+            add(UNKNOWN, UNKNOWN, ItemOutcome::Below, rest);
             let mut dropped = otlp.dropped.clone();
             for drop in &program.dropped {
-                add(&drop.target, &drop.level, Fate::Dropped(drop.by.clone()), drop.records);
+                add(&drop.target, &drop.level, ItemOutcome::Dropped(drop.by.clone()), drop.records);
                 if let Some((_, number)) = dropped.iter_mut().find(|(reason, _)| *reason == drop.by) {
                     *number = number.saturating_sub(drop.records);
                 }
             }
             for (reason, number) in dropped {
-                add(UNKNOWN, UNKNOWN, Fate::Dropped(reason), number);
+                add(UNKNOWN, UNKNOWN, ItemOutcome::Dropped(reason), number);
             }
             for (reason, number) in &otlp.rejected {
                 let among = told.min(*number);
                 told -= among;
-                add(UNKNOWN, UNKNOWN, Fate::Refused(reason.clone()), *number - among);
+                add(UNKNOWN, UNKNOWN, ItemOutcome::Refused(reason.clone()), *number - among);
             }
-            add(UNKNOWN, UNKNOWN, Fate::Refused("not confirmed".to_owned()), otlp.unconfirmed);
-            add(UNKNOWN, UNKNOWN, Fate::Pending, otlp.pending);
+            add(UNKNOWN, UNKNOWN, ItemOutcome::Refused("not confirmed".to_owned()), otlp.unconfirmed);
+            add(UNKNOWN, UNKNOWN, ItemOutcome::Pending, otlp.pending);
             for (why, number) in [
                 ("suppressed", otlp.suppressed),
                 ("trace not sampled", otlp.unsampled),
                 ("repeated too often", otlp.repeated),
             ] {
-                add(UNKNOWN, UNKNOWN, Fate::LeftOut(why.to_owned()), number);
+                add(UNKNOWN, UNKNOWN, ItemOutcome::LeftOut(why.to_owned()), number);
             }
         }
         flows

@@ -41,13 +41,13 @@ impl Scope {
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
+enum ItemOutcome {
     Taken,
     Partly,
     Refused,
 }
 
-impl Fate {
+impl ItemOutcome {
     fn levels(self, scope: &mut Scope) -> &mut Levels {
         match self {
             Self::Taken => &mut scope.taken,
@@ -147,13 +147,13 @@ impl Evidence {
         }
         let rejected = passed.map_or(0, |passed| passed.rejected).min(all);
         let fate = match passed {
-            Some(passed) if !passed.is_final => Fate::Refused,
+            Some(passed) if !passed.is_final => ItemOutcome::Refused,
             // Nothing of it was taken.
-            _ if rejected > 0 && rejected == all => Fate::Refused,
-            _ if rejected > 0 => Fate::Partly,
-            _ => Fate::Taken,
+            _ if rejected > 0 && rejected == all => ItemOutcome::Refused,
+            _ if rejected > 0 => ItemOutcome::Partly,
+            _ => ItemOutcome::Taken,
         };
-        self.place(message, earlier.is_some().then_some(Fate::Refused), fate);
+        self.place(message, earlier.is_some().then_some(ItemOutcome::Refused), fate);
         let Some(passed) = passed else { return };
         self.tally.answer(&passed.said);
         if passed.is_taken {
@@ -163,7 +163,7 @@ impl Evidence {
         trouble.tries += 1;
         trouble.empty += u64::from(all == 0);
         (trouble.kind, trouble.help) = (passed.kind, passed.help.clone());
-        let lost = if fate == Fate::Refused { items } else { items.map(|number| number.min(rejected)) };
+        let lost = if fate == ItemOutcome::Refused { items } else { items.map(|number| number.min(rejected)) };
         trouble.items.iter_mut().zip(lost).for_each(|(sum, number)| *sum += number);
         if !passed.is_final && self.open.len() < REMEMBERED {
             self.open.insert(identity, passed.said.clone());
@@ -171,7 +171,7 @@ impl Evidence {
     }
 
     /// Counts what a request holds as having had this fate, and no more as having had an earlier one.
-    fn place(&mut self, message: &Message, earlier: Option<Fate>, fate: Fate) {
+    fn place(&mut self, message: &Message, earlier: Option<ItemOutcome>, fate: ItemOutcome) {
         let at = self.tally.since.elapsed();
         let is_new = earlier.is_none();
         match message {
@@ -188,7 +188,7 @@ impl Evidence {
                         earlier.levels(scope).remove(log.severity_number);
                     }
                     fate.levels(scope).add(log.severity_number);
-                    if fate != Fate::Refused {
+                    if fate != ItemOutcome::Refused {
                         self.look(&log);
                     }
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::account::Fate;
+use super::super::account::ItemOutcome;
 use super::super::child::Ended;
 use super::super::evidence::Evidence;
 use super::super::reports::{Cut, Program};
@@ -262,7 +262,7 @@ fn what_is_rejected_in_part_is_subtracted() {
     let some = part(5);
     let text = format!("http://up did not take 2 of 5 log records ({said})");
     assert_eq!(told(&some), [("LB082", Severity::Error, text)]);
-    assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&Fate::Partly, 5)]);
+    assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&ItemOutcome::Partly, 5)]);
     assert_eq!(some.rejected_in_part(), 2);
     // All of it: nothing was taken.
     let all = part(2);
@@ -359,8 +359,8 @@ fn what_the_console_left_out_is_counted_once() {
     };
     let cuts = vec![cut("console", 4), cut("module stage", 2)];
     told.programs.push(Program { offered: 6, below: 2, cuts, ..Program::default() });
-    let flows: Vec<(Fate, u64)> = told.flows().into_iter().map(|flow| (flow.fate, flow.records)).collect();
-    assert_eq!(flows, [(Fate::Arrived, 4), (Fate::Below, 2)], "as many as were offered");
+    let flows: Vec<(ItemOutcome, u64)> = told.flows().into_iter().map(|flow| (flow.fate, flow.records)).collect();
+    assert_eq!(flows, [(ItemOutcome::Arrived, 4), (ItemOutcome::Below, 2)], "as many as were offered");
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub(crate) use write::{put as put_report, replace as replace_report};
 use super::findings::findings;
 use crate::config::{Setting, settings_table};
 use crate::finding::Finding;
-use crate::ledger::{Counters, DropReason, Requests, Share};
-use crate::levels::{CutName, Stage};
+use crate::ledger::{Counters, DropReason, Requests, ScopeCounts};
+use crate::levels::{FilterCause, Stage};
 use crate::notice;
 use crate::otlp::ScopeView;
 use crate::outbox::Loss;
@@ -159,7 +159,7 @@ impl Report {
         let counters = pipeline.counters();
         let engine = pipeline.engines().existing();
         let requests = |signal, endpoint: &Option<String>| {
-            endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.observed.requests(signal)).unwrap_or_default())
+            endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.stats.requests(signal)).unwrap_or_default())
         };
         let mut report = Self {
             complete_to: pipeline.complete_to(),
@@ -174,17 +174,17 @@ impl Report {
             cuts: pipeline
                 .cuts()
                 .into_iter()
-                .map(|(CutName { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
+                .map(|(FilterCause { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
                 .collect(),
             dropped: pipeline
                 .losses()
                 .into_iter()
                 .map(|Loss { reason, target, level, records }| Dropped { reason, target, level, records })
                 .collect(),
-            traced: engine.map(|engine| traced(engine.ledger.observed.shares())).unwrap_or_default(),
+            traced: engine.map(|engine| traced(engine.ledger.stats.sent_by_scope())).unwrap_or_default(),
             requests: requests(Signal::Logs, &pipeline.endpoint),
             span_requests: requests(Signal::Traces, &pipeline.span_endpoint),
-            restarts: engine.map_or(0, |engine| engine.ledger.observed.restarts()),
+            restarts: engine.map_or(0, |engine| engine.ledger.stats.restarts()),
             elapsed: pipeline.started.elapsed(),
             configuration: Configuration::of(pipeline),
             findings: Vec::new(),
@@ -197,9 +197,9 @@ impl Report {
     }
 }
 
-fn traced(shares: Vec<(Box<[u8]>, Share)>) -> Vec<Traced> {
+fn traced(shares: Vec<(Box<[u8]>, ScopeCounts)>) -> Vec<Traced> {
     let name = |scope: &[u8]| ScopeView::read(scope).name.into_owned();
-    let row = |(scope, share): (Box<[u8]>, Share)| Traced {
+    let row = |(scope, share): (Box<[u8]>, ScopeCounts)| Traced {
         target: name(&scope),
         records: share.records,
         with_trace: share.traced,

@@ -25,7 +25,7 @@ pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
             if let Err(error) = written {
                 let text = format!("the report cannot be written to {}: {error}", path.display());
                 let help = "name a file in a directory that exists, or a directory, or `stderr` (LOGBRIDGE_REPORT)";
-                notice::say(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
+                notice::emit(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::super::account::{Fate, Flow, UNKNOWN};
+use super::super::account::{ItemOutcome, Flow, UNKNOWN};
 use super::super::text::many;
 use super::{Escaped, count};
 use crate::command::inlet::Levels;
@@ -97,7 +97,7 @@ fn arrange(flows: &[Flow]) -> ([Vec<Node>; 3], [Vec<Band>; 2]) {
     }
     // The most severe on top, and what nobody knows at the bottom.
     let levels: Vec<&str> = Levels::NAMES.into_iter().rev().chain([UNKNOWN]).collect();
-    let mut fates: Vec<Fate> = flows.iter().map(|flow| flow.fate.clone()).collect();
+    let mut fates: Vec<ItemOutcome> = flows.iter().map(|flow| flow.fate.clone()).collect();
     fates.sort();
     fates.dedup();
     let place = |flow: &Flow| {
@@ -248,15 +248,15 @@ fn table(page: &mut String, flows: &[Flow]) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn flow(target: &str, level: &'static str, fate: Fate, records: u64) -> Flow {
+    fn flow(target: &str, level: &'static str, fate: ItemOutcome, records: u64) -> Flow {
         Flow { target: target.to_owned(), level, fate, records }
     }
 
     #[test]
     fn every_record_is_in_the_picture_once() {
         let mut flows: Vec<Flow> =
-            (0..20).map(|number| flow(&format!("target{number}"), "info", Fate::Arrived, number + 1)).collect();
-        flows.push(flow(UNKNOWN, UNKNOWN, Fate::Pending, 3));
+            (0..20).map(|number| flow(&format!("target{number}"), "info", ItemOutcome::Arrived, number + 1)).collect();
+        flows.push(flow(UNKNOWN, UNKNOWN, ItemOutcome::Pending, 3));
         let (columns, bands) = arrange(&flows);
         let all: u64 = flows.iter().map(|flow| flow.records).sum();
         for nodes in &columns {
@@ -271,9 +271,9 @@ mod tests {
     #[test]
     fn nodes_do_not_overlap_however_unequal_they_are() {
         let flows = [
-            flow("loud", "trace", Fate::Below, 10_000_000),
-            flow("<b>", "error", Fate::Arrived, 1),
-            flow("c", "info", Fate::Arrived, 2),
+            flow("loud", "trace", ItemOutcome::Below, 10_000_000),
+            flow("<b>", "error", ItemOutcome::Arrived, 1),
+            flow("c", "info", ItemOutcome::Arrived, 2),
         ];
         let (mut columns, bands) = arrange(&flows);
         for (column, nodes) in columns.iter_mut().enumerate() {

@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 
 use indicatif::HumanCount;
 
-use super::account::{Account, Fate};
+use super::account::{Account, ItemOutcome};
 use super::evidence::Scope;
 use super::reports::Program;
 use super::text::{UNMATCHED, many, sums};
@@ -127,21 +127,21 @@ fn write_page(page: &mut String, account: &Account) -> fmt::Result {
 
 /// The few numbers that one looks for first.
 fn tiles(page: &mut String, account: &Account) -> fmt::Result {
-    let sum = |wanted: fn(&Fate) -> bool| -> u64 {
+    let sum = |wanted: fn(&ItemOutcome) -> bool| -> u64 {
         account.flows().iter().filter(|flow| wanted(&flow.fate)).map(|flow| flow.records).sum()
     };
     let [_, [spans, lost_spans], [points, _]] = account.evidence.sent_and_lost();
     let rejected = account.rejected_in_part();
     let offered: u64 = account.programs.iter().map(|program| program.offered).sum();
-    let lost = sum(|fate| matches!(fate, Fate::Refused(_) | Fate::Dropped(_))) + rejected;
-    let arrived = sum(|fate| matches!(fate, Fate::Arrived | Fate::Partly)).saturating_sub(rejected);
+    let lost = sum(|fate| matches!(fate, ItemOutcome::Refused(_) | ItemOutcome::Dropped(_))) + rejected;
+    let arrived = sum(|fate| matches!(fate, ItemOutcome::Arrived | ItemOutcome::Partly)).saturating_sub(rejected);
     page.push_str("<dl class=\"tiles\">\n");
     for (class, words, number, is_shown) in [
         ("", "log records offered", offered, !account.programs.is_empty()),
-        ("below", "below their level", sum(|fate| *fate == Fate::Below), !account.programs.is_empty()),
+        ("below", "below their level", sum(|fate| *fate == ItemOutcome::Below), !account.programs.is_empty()),
         ("arrived", "log records arrived", arrived, true),
         ("refused", "refused or dropped", lost, true),
-        ("pending", "left waiting", sum(|fate| *fate == Fate::Pending), !account.programs.is_empty()),
+        ("pending", "left waiting", sum(|fate| *fate == ItemOutcome::Pending), !account.programs.is_empty()),
         ("", "spans", spans, true),
         ("refused", "spans not taken", lost_spans, lost_spans > 0),
         ("", "data points", points, points > 0),

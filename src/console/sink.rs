@@ -19,24 +19,24 @@ fn lock_lines() -> Option<MutexGuard<'static, ()>> {
 
 thread_local! {
     /// This thread stands inside a writer of the application's.
-    static IN_PIPE: Cell<bool> = const { Cell::new(false) };
+    static IN_CUSTOM_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Something that takes whole lines.
 #[derive(Clone, Debug)]
 pub(super) enum Sink {
-    Pipe(PipeSink),
+    Pipe(CustomWriter),
     Stream(Stream),
     /// Through `print!` and `eprint!`, which the test harness captures.
     Test(Stream),
 }
 
 #[derive(Clone)]
-pub(super) struct PipeSink(Arc<Pipe>);
+pub(super) struct CustomWriter(Arc<Pipe>);
 
-impl std::fmt::Debug for PipeSink {
+impl std::fmt::Debug for CustomWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PipeSink")
+        f.write_str("CustomWriter")
     }
 }
 
@@ -46,7 +46,7 @@ impl Sink {
         let stream = |stream| if is_test { Self::Test(stream) } else { Self::Stream(stream) };
         match target {
             ConsoleTarget::Off => None,
-            ConsoleTarget::Pipe(pipe) => Some(Self::Pipe(PipeSink(Arc::clone(pipe)))),
+            ConsoleTarget::Pipe(pipe) => Some(Self::Pipe(CustomWriter(Arc::clone(pipe)))),
             ConsoleTarget::Stderr => Some(stream(Stream::Stderr)),
             ConsoleTarget::Stdout => Some(stream(Stream::Stdout)),
         }
@@ -67,8 +67,8 @@ impl Sink {
                 let _lines_stay_whole = lock_lines();
                 os::write_all(*stream, bytes)
             }
-            Self::Pipe(PipeSink(pipe)) => {
-                IN_PIPE.set(true);
+            Self::Pipe(CustomWriter(pipe)) => {
+                IN_CUSTOM_WRITER.set(true);
                 let _left = LeavePipe;
                 pipe.write_all(bytes)
             }
@@ -81,8 +81,8 @@ impl Sink {
 }
 
 /// Whether this thread stands inside a writer of the application's: one that logs would wait for itself.
-pub(crate) fn is_in_pipe() -> bool {
-    IN_PIPE.get()
+pub(crate) fn is_in_custom_writer() -> bool {
+    IN_CUSTOM_WRITER.get()
 }
 
 /// Leaves the application's writer, also when it panics.
@@ -90,7 +90,7 @@ struct LeavePipe;
 
 impl Drop for LeavePipe {
     fn drop(&mut self) {
-        IN_PIPE.set(false);
+        IN_CUSTOM_WRITER.set(false);
     }
 }
 

@@ -21,14 +21,14 @@ pub(crate) struct FilterVariable {
 
 /// The variables that levels are read from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Variables {
+pub(crate) struct LevelVariables {
     /// That of the module stage, where one is read.
     pub(crate) module: Option<FilterVariable>,
     /// Whether those of the other stages are read.
     pub(crate) others: bool,
 }
 
-impl Variables {
+impl LevelVariables {
     /// Where the threshold of a stage can be set from outside of the program.
     pub(crate) fn of(&self, stage: Stage) -> Option<&str> {
         match stage {
@@ -38,7 +38,7 @@ impl Variables {
     }
 
     /// Any of these lets records of the target at that level through a stage; `row` is what decides about it now.
-    pub(crate) fn changes(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
+    pub(crate) fn suggestions(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
         let filter = format!("LevelFilter::{:?}", level.to_level_filter());
         // For this very target, who named it first must be asked: the others lose.
         let named_by = row.origin.filter(|_| row.target == target);
@@ -180,9 +180,9 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
 mod tests {
     use super::*;
 
-    fn variables(name: &str, filter: Option<&str>, is_set: bool) -> Variables {
+    fn variables(name: &str, filter: Option<&str>, is_set: bool) -> LevelVariables {
         let filter = filter.map(str::to_owned);
-        Variables { module: Some(FilterVariable { name: name.to_owned(), filter, is_set }), others: true }
+        LevelVariables { module: Some(FilterVariable { name: name.to_owned(), filter, is_set }), others: true }
     }
 
     fn row(target: &str, named: Option<(Origin, &str)>) -> Row {
@@ -197,14 +197,15 @@ mod tests {
     #[test]
     fn a_variable_that_takes_the_place_of_a_default_says_it_too() {
         let root = row("", Some((Origin::Default, "default of RUST_LOG")));
-        let first = |variables: &Variables| variables.changes(Stage::Module, &root, "hyper", Level::Info).remove(0);
+        let first =
+            |variables: &LevelVariables| variables.suggestions(Stage::Module, &root, "hyper", Level::Info).remove(0);
         for (variables, change) in [
             (variables("RUST_LOG", None, false), "add hyper=info to RUST_LOG"),
             (variables("MY_LOG", Some("warn"), true), "add hyper=info to MY_LOG"),
             (variables("RUST_LOG", Some("warn,me=info"), false), "set RUST_LOG=warn,me=info,hyper=info"),
             (variables("RUST_LOG", Some("info,hyper=warn/paid"), true), "set RUST_LOG=info,hyper=warn,hyper=info/paid"),
             (variables("RUST_LOG", Some("info/a/b"), true), "set RUST_LOG=hyper=info"),
-            (Variables::default(), "in code: Builder::filter_module(\"hyper\", LevelFilter::Info)"),
+            (LevelVariables::default(), "in code: Builder::filter_module(\"hyper\", LevelFilter::Info)"),
         ] {
             assert_eq!(first(&variables), change);
         }
@@ -214,7 +215,7 @@ mod tests {
     fn whoever_loses_is_not_named() {
         let variables = variables("RUST_LOG", None, false);
         let words = |row: &Row, target: &str| -> Vec<String> {
-            let changes = variables.changes(Stage::Module, row, target, Level::Info);
+            let changes = variables.suggestions(Stage::Module, row, target, Level::Info);
             changes.iter().map(|change| change.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
         };
         let all = ["add app=info", "in code:", "while it"];
@@ -232,12 +233,12 @@ mod tests {
         let variables = variables("RUST_LOG", None, false);
         for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]", "a\tb", "a\u{1b}[2Jb", "a\u{202e}b"]
         {
-            let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
+            let changes = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
             let first = "in code, since this target cannot be written in RUST_LOG: Builder::filter_module(";
             assert!(changes[0].starts_with(first), "{target}: {changes:?}");
         }
         for target in ["a b", "tenant-1", "é", ""] {
-            let changes = variables.changes(Stage::Module, &row("", None), target, Level::Debug);
+            let changes = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
             assert!(changes[0].starts_with("add "), "{target}: {changes:?}");
         }
     }
@@ -246,7 +247,7 @@ mod tests {
     fn a_filter_is_proposed_only_as_it_can_be_shown() {
         let first = |filter| {
             let variables = variables("RUST_LOG", Some(filter), false);
-            variables.changes(Stage::Module, &row("", None), "app", Level::Info).remove(0)
+            variables.suggestions(Stage::Module, &row("", None), "app", Level::Info).remove(0)
         };
         assert_eq!(first("warn,\n\tdb=info"), "set RUST_LOG=warn,db=info,app=info");
         for filter in ["a\tb=warn", "a\u{1b}b=warn", "warn/\u{202e}"] {

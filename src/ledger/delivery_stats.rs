@@ -34,7 +34,7 @@ pub struct Requests {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum RequestResult {
     Confirmed,
     Failed,
     Refused,
@@ -43,17 +43,17 @@ pub(crate) enum Ended {
 
 /// How many records of a scope were sent, and how many of them in a trace.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Share {
+pub(crate) struct ScopeCounts {
     pub(crate) records: u64,
     pub(crate) traced: u64,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Observed {
+pub(crate) struct DeliveryStats {
     /// For each signal.
     requests: [Mutex<Requests>; 2],
     /// By the bytes of the scope.
-    sent: Mutex<HashMap<Box<[u8]>, Share>>,
+    sent: Mutex<HashMap<Box<[u8]>, ScopeCounts>>,
     restarts: AtomicU64,
 }
 
@@ -61,18 +61,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Observed {
+impl DeliveryStats {
     /// A request has ended; `trouble` says why, where that was not well.
-    pub(crate) fn ended(&self, signal: Signal, ended: Ended, trouble: Option<&str>, clock_offset: Option<i64>) {
+    pub(crate) fn count_request(
+        &self,
+        signal: Signal,
+        ended: RequestResult,
+        trouble: Option<&str>,
+        clock_offset: Option<i64>,
+    ) {
         let now = SystemTime::now();
         let mut requests = lock(&self.requests[signal as usize]);
         match ended {
-            Ended::Confirmed => requests.confirmed += 1,
-            Ended::Failed => requests.failed += 1,
-            Ended::Refused => requests.refused += 1,
-            Ended::Unconfirmed => requests.unconfirmed += 1,
+            RequestResult::Confirmed => requests.confirmed += 1,
+            RequestResult::Failed => requests.failed += 1,
+            RequestResult::Refused => requests.refused += 1,
+            RequestResult::Unconfirmed => requests.unconfirmed += 1,
         }
-        if ended == Ended::Confirmed {
+        if ended == RequestResult::Confirmed {
             requests.last_confirmed = Some(now);
         }
         if let Some(trouble) = trouble {
@@ -82,7 +88,7 @@ impl Observed {
     }
 
     /// The thread that sends, or a part of it, has ended and begins anew.
-    pub(crate) fn restarted(&self) {
+    pub(crate) fn count_restart(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -95,7 +101,7 @@ impl Observed {
     }
 
     /// Records of this scope have met their fates.
-    pub(crate) fn sent(&self, scope: &[u8], share: Share) {
+    pub(crate) fn count_sent(&self, scope: &[u8], share: ScopeCounts) {
         let mut sent = lock(&self.sent);
         let known = if sent.contains_key(scope) || sent.len() < MAX_TARGETS { scope } else { &[] };
         let sum = match sent.get_mut(known) {
@@ -107,7 +113,7 @@ impl Observed {
     }
 
     /// By the bytes of the scope, the largest number first.
-    pub(crate) fn shares(&self) -> Vec<(Box<[u8]>, Share)> {
+    pub(crate) fn sent_by_scope(&self) -> Vec<(Box<[u8]>, ScopeCounts)> {
         let mut shares: Vec<_> = lock(&self.sent).iter().map(|(scope, share)| (scope.clone(), *share)).collect();
         shares.sort_by(|(a, x), (b, y)| y.records.cmp(&x.records).then_with(|| a.cmp(b)));
         shares
@@ -120,14 +126,14 @@ mod tests {
 
     #[test]
     fn more_scopes_than_are_told_apart_count_as_one() {
-        let observed = Observed::default();
+        let observed = DeliveryStats::default();
         for scope in 0..MAX_TARGETS as u32 + 10 {
-            observed.sent(&scope.to_le_bytes(), Share { records: 1, traced: 1 });
+            observed.count_sent(&scope.to_le_bytes(), ScopeCounts { records: 1, traced: 1 });
         }
-        observed.sent(&0_u32.to_le_bytes(), Share { records: 5, traced: 0 });
-        let shares = observed.shares();
+        observed.count_sent(&0_u32.to_le_bytes(), ScopeCounts { records: 5, traced: 0 });
+        let shares = observed.sent_by_scope();
         assert_eq!(shares.len(), MAX_TARGETS + 1);
-        assert_eq!(shares[0], (Box::default(), Share { records: 10, traced: 10 }));
-        assert_eq!(shares[1], (Box::from(0_u32.to_le_bytes()), Share { records: 6, traced: 1 }));
+        assert_eq!(shares[0], (Box::default(), ScopeCounts { records: 10, traced: 10 }));
+        assert_eq!(shares[1], (Box::from(0_u32.to_le_bytes()), ScopeCounts { records: 6, traced: 1 }));
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use super::advice::Variables;
 use super::directive::parse;
-use super::live::{Live, Tables};
 use super::stage::Stage;
+use super::state::{LevelState, LevelTables};
+use super::suggestions::LevelVariables;
 use crate::finding::{Finding, Kind, Severity, kind};
 
 /// How many targets are remembered.
@@ -14,11 +14,11 @@ const MAX_SEEN: usize = 1_024;
 
 /// Targets that have come by.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenTargets {
     targets: Mutex<BTreeSet<String>>,
 }
 
-impl Seen {
+impl SeenTargets {
     /// Remembers a target, unless the lock is held, which it may be for ever in a forked child.
     pub(super) fn note(&self, target: &str) {
         if let Ok(mut targets) = self.targets.try_lock()
@@ -52,9 +52,9 @@ pub(crate) fn is_refuted<'t>(finding: &Finding, mut seen: impl Iterator<Item = &
     })
 }
 
-impl Tables {
+impl LevelTables {
     /// Thresholds of destinations that ask for more than the module stage lets through.
-    pub(super) fn without_effect(&self, variables: &Variables) -> Vec<Finding> {
+    pub(super) fn without_effect(&self, variables: &LevelVariables) -> Vec<Finding> {
         let destinations = [Stage::Otlp, Stage::Console];
         destinations
             .into_iter()
@@ -73,7 +73,7 @@ impl Tables {
                     row.threshold,
                     decides.describe(Stage::Module)
                 );
-                let changes = variables.changes(Stage::Module, decides, &row.target, row.filter().to_level()?);
+                let changes = variables.suggestions(Stage::Module, decides, &row.target, row.filter().to_level()?);
                 Some(Finding::new(&kind::THRESHOLD_WITHOUT_EFFECT, Severity::Warning, by, text).help(format!(
                     "a destination can only be stricter, so let the module stage through too: {}",
                     changes.join(", or ")
@@ -88,7 +88,7 @@ impl Tables {
             return Vec::new();
         }
         let mut findings = Vec::new();
-        for stage in Stage::OF_RECORDS {
+        for stage in Stage::FOR_RECORDS {
             for row in self.of(stage).rows().filter(|row| !row.target.is_empty()) {
                 let by = row.by.as_deref().unwrap_or_default();
                 let matching: Vec<&String> = seen.iter().filter(|target| target.starts_with(&row.target)).collect();
@@ -119,7 +119,7 @@ impl Tables {
     }
 }
 
-impl Live {
+impl LevelState {
     /// What the tables alone tell.
     pub(crate) fn without_effect(&self) -> Vec<Finding> {
         self.tables().map(|tables| tables.without_effect(&self.variables)).unwrap_or_default()
@@ -143,16 +143,16 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::super::lint::lint_for;
-    use super::super::live::LevelSets;
+    use super::super::state::LevelSets;
     use super::super::table::Origin;
     use super::*;
     use log::LevelFilter;
 
-    fn live(module: &str, otlp: &str) -> Live {
+    fn live(module: &str, otlp: &str) -> LevelState {
         let mut sets = LevelSets::default();
         sets.module.extend(parse(module).directives, Origin::Environment, "RUST_LOG");
         sets.otlp.extend(parse(otlp).directives, Origin::Environment, "LOGBRIDGE_OTLP_LEVEL");
-        Live::new(sets, true, LevelFilter::Off)
+        LevelState::new(sets, true, LevelFilter::Off)
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
         let spec = "warn,my-target=debug,other-target=info,Audit=info,inof,a*=info";
         let all = ["hyphen", "hyphen", "uppercase", "level-as-target", "star"];
         assert_eq!(names(live.not_refuted(&found(spec))), all);
-        live.look("inofficial");
+        live.lookup("inofficial");
         assert_eq!(names(live.not_refuted(&found(spec))), all, "that has another name");
         for target in ["my-target::x", "Audit", "inof::db", "a*b"] {
-            live.look(target);
+            live.lookup(target);
         }
         assert_eq!(names(live.not_refuted(&found(spec))), ["hyphen"]);
     }
@@ -193,7 +193,7 @@ mod tests {
     fn directives_against_targets_that_were_seen() {
         let live = live("info,opentelemetry=off,my-app=debug,shop::=debug", "");
         for target in ["opentelemetry_demo::cart", "shop::db"] {
-            live.look(target);
+            live.lookup(target);
         }
         let findings = live.findings();
         let texts: Vec<_> = findings.iter().map(|finding| (finding.name, finding.text.as_str())).collect();

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter};
 
-use super::advice::Variables;
-use super::cross::Seen;
-use super::cuts::Cuts;
+use super::filter_causes::FilterCauses;
+use super::level_findings::SeenTargets;
 use super::stage::Stage;
+use super::suggestions::LevelVariables;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
 use super::versions::Versions;
@@ -42,11 +42,11 @@ impl LevelSets {
         self.module.is_empty() && self.otlp.is_empty() && self.console.is_empty()
     }
 
-    fn compile(&self, has_module_stage: bool) -> Tables {
+    fn compile(&self, has_module_stage: bool) -> LevelTables {
         // Under somebody's provider what is handed over passes.
         let module = if has_module_stage { Threshold::ROOT_NOT_SET } else { Threshold::NotSet };
         let named = if has_module_stage { self.module.clone() } else { LevelSet::default() };
-        Tables {
+        LevelTables {
             module: named.compile(Stage::Module, module),
             otlp: self.otlp.compile(Stage::Otlp, Threshold::NotSet),
             console: self.console.compile(Stage::Console, Threshold::NotSet),
@@ -57,14 +57,14 @@ impl LevelSets {
 
 /// One version of all stages.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Tables {
+pub(crate) struct LevelTables {
     pub(crate) module: Table,
     pub(crate) otlp: Table,
     pub(crate) console: Table,
     pub(crate) span: Table,
 }
 
-impl Tables {
+impl LevelTables {
     pub(crate) fn of(&self, stage: Stage) -> &Table {
         match stage {
             Stage::Module => &self.module,
@@ -79,12 +79,12 @@ impl Tables {
 #[derive(Debug, Eq, PartialEq)]
 struct Version {
     sets: LevelSets,
-    tables: Tables,
+    tables: LevelTables,
 }
 
 /// The thresholds of one pipeline.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct LevelState {
     /// Tells this one from others in what threads keep; never 0.
     id: u32,
     versions: Versions<Version>,
@@ -92,20 +92,20 @@ pub(crate) struct Live {
     changing: PerProcess<Mutex<()>>,
     has_module_stage: bool,
     /// What the levels were read from.
-    pub(crate) variables: Variables,
+    pub(crate) variables: LevelVariables,
     /// Records down to this level are to be counted although they are cut.
     count_below: LevelFilter,
     /// The first record that is cut because the root was not set is to be told.
-    first_cut: AtomicBool,
-    pub(crate) cuts: Cuts,
-    pub(super) seen: Seen,
+    first_filtered: AtomicBool,
+    pub(crate) causes: FilterCauses,
+    pub(super) seen: SeenTargets,
 }
 
 /// There is no room for another version of the levels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Exhausted;
+pub(crate) struct VersionsExhausted;
 
-impl Live {
+impl LevelState {
     pub(crate) fn new(sets: LevelSets, has_module_stage: bool, count_below: LevelFilter) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Self {
@@ -113,26 +113,26 @@ impl Live {
             versions: Versions::new(Version { tables: sets.compile(has_module_stage), sets }),
             changing: PerProcess::new(),
             has_module_stage,
-            variables: Variables::default(),
+            variables: LevelVariables::default(),
             count_below,
-            first_cut: AtomicBool::new(false),
-            cuts: Cuts::default(),
-            seen: Seen::default(),
+            first_filtered: AtomicBool::new(false),
+            causes: FilterCauses::default(),
+            seen: SeenTargets::default(),
         }
     }
 
     /// The tables that count now, with their number.
-    fn numbered(&self) -> Option<(u32, &Tables)> {
+    fn numbered(&self) -> Option<(u32, &LevelTables)> {
         self.versions.current().map(|(number, version)| (number, &version.tables))
     }
 
     /// The same, with the variables that they were read from.
-    pub(crate) fn read_from(self, variables: &Variables) -> Self {
+    pub(crate) fn with_variables(self, variables: &LevelVariables) -> Self {
         Self { variables: variables.clone(), ..self }
     }
 
     /// The tables that count now.
-    pub(crate) fn tables(&self) -> Option<&Tables> {
+    pub(crate) fn tables(&self) -> Option<&LevelTables> {
         self.numbered().map(|(_, tables)| tables)
     }
 
@@ -152,39 +152,41 @@ impl Live {
     }
 
     /// Changes what was named; by who holds [`changing`](Self::changing).
-    pub(crate) fn publish(&self, sets: LevelSets) -> Result<(), Exhausted> {
+    pub(crate) fn publish(&self, sets: LevelSets) -> Result<(), VersionsExhausted> {
         // Somebody chose levels.
         if !sets.is_silent() {
-            self.first_cut.store(false, Ordering::Relaxed);
+            self.first_filtered.store(false, Ordering::Relaxed);
         }
         let tables = sets.compile(self.has_module_stage);
-        self.versions.publish(Version { sets, tables }).map_err(|_| Exhausted)
+        self.versions.publish(Version { sets, tables }).map_err(|_| VersionsExhausted)
     }
 
     /// Asks for the notice of the first cut, where nobody has named any level.
-    pub(crate) fn arm_first_cut(&self) {
+    pub(crate) fn arm_first_filtered(&self) {
         if self.sets().is_silent() {
-            self.first_cut.store(true, Ordering::Relaxed);
+            self.first_filtered.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether this cut is to be told. Once.
     #[inline]
-    pub(crate) fn is_first_cut(&self, level: Level) -> bool {
-        level <= Level::Info && self.first_cut.load(Ordering::Relaxed) && self.first_cut.swap(false, Ordering::Relaxed)
+    pub(crate) fn is_first_filtered(&self, level: Level) -> bool {
+        level <= Level::Info
+            && self.first_filtered.load(Ordering::Relaxed)
+            && self.first_filtered.swap(false, Ordering::Relaxed)
     }
 
     /// How far the facades have to be open.
     pub(crate) fn facades(&self) -> LevelFilter {
         let needed = self.tables().map_or(LevelFilter::Trace, |tables| tables.module.max());
-        let told = if self.first_cut.load(Ordering::Relaxed) { LevelFilter::Info } else { LevelFilter::Off };
+        let told = if self.first_filtered.load(Ordering::Relaxed) { LevelFilter::Info } else { LevelFilter::Off };
         needed.max(self.count_below).max(told)
     }
 
     /// Whether a record passes the module stage.
     #[inline]
     pub(crate) fn allows(&self, target: &str, level: Level) -> bool {
-        self.look(target).allows(Stage::Module, level)
+        self.lookup(target).allows(Stage::Module, level)
     }
 
     /// Whether a tracing span is wanted.
@@ -198,7 +200,7 @@ impl Live {
 
     /// What all stages say about a target.
     #[inline]
-    pub(crate) fn look(&self, target: &str) -> Look {
+    pub(crate) fn lookup(&self, target: &str) -> CachedLevels {
         let version = u64::from(self.id) << 32 | u64::from(self.versions.number());
         let kept = KEPT.try_with(|kept| {
             let [first, _] = kept.get(place_of(target))?;
@@ -206,30 +208,30 @@ impl Live {
         });
         match kept {
             Ok(Some(look)) => look,
-            _ => self.look_again(version, target),
+            _ => self.lookup_second(version, target),
         }
     }
 
     /// Apart, so that the first place is looked at without a call.
     #[inline(never)]
-    fn look_again(&self, version: u64, target: &str) -> Look {
+    fn lookup_second(&self, version: u64, target: &str) -> CachedLevels {
         let kept = KEPT.try_with(|kept| {
             let [_, second] = kept.get(place_of(target))?;
             second.is_kept(version, target).then(|| second.look.get())
         });
         match kept {
             Ok(Some(look)) => look,
-            _ => self.look_up(target),
+            _ => self.decide_and_cache(target),
         }
     }
 
     #[cold]
-    fn look_up(&self, target: &str) -> Look {
-        let Some((number, tables)) = self.numbered() else { return Look(u64::MAX) };
+    fn decide_and_cache(&self, target: &str) -> CachedLevels {
+        let Some((number, tables)) = self.numbered() else { return CachedLevels(u64::MAX) };
         self.seen.note(target);
-        let look = Stage::OF_RECORDS.iter().fold(Look::default(), |look, stage| {
+        let look = Stage::FOR_RECORDS.iter().fold(CachedLevels::default(), |look, stage| {
             let filter = tables.of(*stage).decide(target).filter() as u8;
-            look.with(filter_place(*stage), filter).with(cut_place(*stage), Cuts::UNKNOWN)
+            look.with(filter_place(*stage), filter).with(cause_place(*stage), FilterCauses::UNKNOWN)
         });
         keep(u64::from(self.id) << 32 | u64::from(number), target, look);
         look
@@ -237,40 +239,40 @@ impl Live {
 
     /// The number under which this cut is counted.
     #[inline]
-    pub(crate) fn cut(&self, look: Look, stage: Stage, target: &str) -> u8 {
-        match look.at(cut_place(stage)) {
-            Cuts::UNKNOWN => self.name_cut(stage, target),
+    pub(crate) fn cause(&self, look: CachedLevels, stage: Stage, target: &str) -> u8 {
+        match look.at(cause_place(stage)) {
+            FilterCauses::UNKNOWN => self.name_cause(stage, target),
             cut => cut,
         }
     }
 
     #[cold]
-    fn name_cut(&self, stage: Stage, target: &str) -> u8 {
-        let Some((number, tables)) = self.numbered() else { return Cuts::OTHERS };
-        let cut = self.cuts.number(stage, target, || tables.of(stage).decide(target).describe(stage));
+    fn name_cause(&self, stage: Stage, target: &str) -> u8 {
+        let Some((number, tables)) = self.numbered() else { return FilterCauses::OTHERS };
+        let cut = self.causes.number(stage, target, || tables.of(stage).decide(target).describe(stage));
         // What was found busy is asked for again.
         if let Some(number_of_cut) = cut {
-            let look = self.look(target).with(cut_place(stage), number_of_cut);
+            let look = self.lookup(target).with(cause_place(stage), number_of_cut);
             keep(u64::from(self.id) << 32 | u64::from(number), target, look);
         }
-        cut.unwrap_or(Cuts::OTHERS)
+        cut.unwrap_or(FilterCauses::OTHERS)
     }
 }
 
 /// What all stages say about a target: for each the most that it lets through, as `log` numbers levels, and the number
 /// under which its cuts are counted. One word, so that it travels in a register.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Look(u64);
+pub(crate) struct CachedLevels(u64);
 
 fn filter_place(stage: Stage) -> u32 {
     stage as u32 * 8
 }
 
-fn cut_place(stage: Stage) -> u32 {
+fn cause_place(stage: Stage) -> u32 {
     24 + stage as u32 * 8
 }
 
-impl Look {
+impl CachedLevels {
     #[inline]
     const fn at(self, place: u32) -> u8 {
         (self.0 >> place) as u8
@@ -296,7 +298,7 @@ const PLACES: u32 = 6;
 struct Slot {
     /// 0 while it is empty.
     version: Cell<u64>,
-    look: Cell<Look>,
+    look: Cell<CachedLevels>,
     length: Cell<u8>,
     /// What [`ends`] gives.
     ends: Cell<(u128, u128)>,
@@ -320,7 +322,7 @@ impl Slot {
     const fn empty() -> Self {
         Self {
             version: Cell::new(0),
-            look: Cell::new(Look(0)),
+            look: Cell::new(CachedLevels(0)),
             length: Cell::new(0),
             ends: Cell::new((0, 0)),
             text: Cell::new([0; TEXT]),
@@ -349,7 +351,7 @@ impl Slot {
         self.version.set(other.version.get());
     }
 
-    fn keep(&self, version: u64, target: &[u8], look: Look) {
+    fn keep(&self, version: u64, target: &[u8], look: CachedLevels) {
         let mut text = [0; TEXT];
         let Some(room) = text.get_mut(..target.len()) else { return };
         room.copy_from_slice(target);
@@ -374,7 +376,7 @@ fn place_of(target: &str) -> usize {
 }
 
 /// Two targets of one place both stay; a third one takes the turn of the one that was looked up longest ago.
-fn keep(version: u64, target: &str, look: Look) {
+fn keep(version: u64, target: &str, look: CachedLevels) {
     let _ending = KEPT.try_with(|kept| {
         if let Some([first, second]) = kept.get(place_of(target)) {
             if !first.is_of(target.as_bytes()) {
@@ -391,10 +393,10 @@ mod tests {
     use super::super::table::Origin;
     use super::*;
 
-    fn live(spec: &str) -> Live {
+    fn live(spec: &str) -> LevelState {
         let mut sets = LevelSets::default();
         sets.module.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
-        Live::new(sets, true, LevelFilter::Off)
+        LevelState::new(sets, true, LevelFilter::Off)
     }
 
     #[test]
@@ -422,7 +424,7 @@ mod tests {
         for (target, level) in [("a", LevelFilter::Info), ("b", LevelFilter::Debug), ("c", LevelFilter::Off)] {
             text.replace_range(.., target);
             for _ in 0..2 {
-                let look = live.look(&text);
+                let look = live.lookup(&text);
                 let most = Level::iter().filter(|level| look.allows(Stage::Module, *level)).max();
                 assert_eq!(most.map_or(LevelFilter::Off, |level| level.to_level_filter()), level);
             }
@@ -440,7 +442,7 @@ mod tests {
                 let mut other = text.clone();
                 other.replace_range(place..=place, "y");
                 let slot = Slot::empty();
-                slot.keep(1, text.as_bytes(), Look::default());
+                slot.keep(1, text.as_bytes(), CachedLevels::default());
                 assert!(!slot.is_of(other.as_bytes()), "{length}, {place}");
                 assert!(slot.is_of(text.as_bytes()) || length > TEXT);
             }
@@ -450,19 +452,19 @@ mod tests {
     #[test]
     fn the_first_cut_is_told_once_and_only_where_nobody_has_named_a_level() {
         let silent = live("");
-        silent.arm_first_cut();
+        silent.arm_first_filtered();
         assert_eq!(silent.facades(), LevelFilter::Info);
-        assert!(!silent.is_first_cut(Level::Debug), "DEBUG and TRACE never trigger it");
-        assert!(silent.is_first_cut(Level::Info) && !silent.is_first_cut(Level::Info));
+        assert!(!silent.is_first_filtered(Level::Debug), "DEBUG and TRACE never trigger it");
+        assert!(silent.is_first_filtered(Level::Info) && !silent.is_first_filtered(Level::Info));
         assert_eq!(silent.facades(), LevelFilter::Warn);
         let chosen = live("warn");
-        chosen.arm_first_cut();
-        assert!(!chosen.is_first_cut(Level::Info));
+        chosen.arm_first_filtered();
+        assert!(!chosen.is_first_filtered(Level::Info));
         let later = live("");
-        later.arm_first_cut();
+        later.arm_first_filtered();
         let mut sets = later.sets();
         sets.otlp.name("", Threshold::Warn, Origin::RunTime, "run time");
         later.publish(sets).expect("room");
-        assert!(!later.is_first_cut(Level::Info), "somebody chose levels");
+        assert!(!later.is_first_filtered(Level::Info), "somebody chose levels");
     }
 }
