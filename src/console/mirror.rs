@@ -12,7 +12,9 @@ use super::sink::Sink;
 use crate::clock::{Timestamp, nanos};
 use crate::config::{ConsoleTarget, Mirror};
 use crate::escape::OneLine;
-use crate::otlp::{Hex, RecordView, ScopeView, attributes_of, status_of, write_json_line, write_span_line};
+use crate::otlp::{
+    Hex, RecordView, ScopeView, attribute_views, status_code_and_message, write_record_json, write_span_json,
+};
 
 /// Prints records and spans as they will be shipped.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl MirrorPrinter {
     pub(crate) fn print_span(&self, resource: &[u8], span: &SpanData) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
-            write_span_line(&mut line, resource, span);
+            write_span_json(&mut line, resource, span);
         } else {
             write_span_text(&mut line, span, self.colours);
         }
@@ -51,7 +53,7 @@ impl MirrorPrinter {
     pub(crate) fn print(&self, resource: &[u8], scope: &[u8], record: &[u8]) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
-            write_json_line(&mut line, resource, scope, record);
+            write_record_json(&mut line, resource, scope, record);
         } else {
             write_text(&mut line, &ScopeView::read(scope), &RecordView::read(record), self.colours);
         }
@@ -74,13 +76,13 @@ fn write_span_text(line: &mut String, span: &SpanData, colours: bool) {
         OneLine(&span.name),
         lasted.as_secs_f64() * 1_000.0,
     );
-    let _infallible = match status_of(&span.status) {
+    let _infallible = match status_code_and_message(&span.status) {
         (2, "") => write!(line, " {failed}error{failed:#}"),
         (2, description) => write!(line, " {failed}error:{failed:#} {}", OneLine(description)),
         (1, _) => write!(line, " ok"),
         _ => Ok(()),
     };
-    for (key, value) in attributes_of(&span.attributes) {
+    for (key, value) in attribute_views(&span.attributes) {
         let _infallible = write!(line, " {subtle}{}={subtle:#}{}", OneLine(&key), OneLine(&value.to_string()));
     }
     for (what, number) in [("events", span.events.len()), ("links", span.links.len())] {
@@ -142,13 +144,13 @@ fn level_style(severity_number: u64) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::{Head, RecordWriter, Scratch, TraceIds, encode_scope_name};
+    use crate::otlp::{RecordHeader, RecordWriter, Scratch, TraceIds, encode_scope_name};
 
     #[test]
     fn one_line_with_everything() {
         let mut scratch = Scratch::default();
         let trace = TraceIds { trace_id: [0xab; 16], span_id: [1; 8], flags: 1 };
-        let head = Head {
+        let head = RecordHeader {
             time: 1_000,
             observed_time: 2,
             severity_number: 9,

@@ -6,19 +6,19 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
-use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
+use super::view::{Hex, RecordView, ScopeView, ValueView, read_resource};
 use crate::escape;
 
 /// Writes the line of a record, without a line break.
-pub(crate) fn write_line(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
+pub(crate) fn write_record_json(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
     let names = ["resourceLogs", "scopeLogs", "logRecords"];
-    within(out, names, resource_fields, &ScopeView::read(scope_fields), |out| {
+    write_single_item(out, names, resource_fields, &ScopeView::read(scope_fields), |out| {
         write_record(out, &RecordView::read(record));
     });
 }
 
 /// Writes one item with its resource and scope around it; the names are those of the three lists.
-pub(super) fn within(
+pub(super) fn write_single_item(
     out: &mut String,
     [resources, scopes, items]: [&str; 3],
     resource_fields: &[u8],
@@ -50,7 +50,7 @@ pub(super) fn write_resource(
 /// Writes a scope with its list of items.
 pub(super) fn write_scope(out: &mut String, scope: &ScopeView<'_>, items: &str, write_items: impl FnOnce(&mut String)) {
     out.push_str(r#"{"scope":{"#);
-    let mut fields = Fields::new(out);
+    let mut fields = JsonObject::new(out);
     fields.text("name", &scope.name);
     fields.text("version", &scope.version);
     if !scope.attributes.is_empty() {
@@ -72,12 +72,12 @@ fn schema(out: &mut String, url: &str) {
 
 pub(super) fn write_record(out: &mut String, record: &RecordView<'_>) {
     out.push('{');
-    let mut fields = Fields::new(out);
+    let mut fields = JsonObject::new(out);
     fields.raw("timeUnixNano", format_args!("\"{}\"", record.time));
     fields.raw("observedTimeUnixNano", format_args!("\"{}\"", record.observed_time));
     fields.raw("severityNumber", format_args!("{}", record.severity_number));
     fields.text("severityText", &record.severity_text);
-    if record.body != Value::Empty {
+    if record.body != ValueView::Empty {
         fields.key("body");
         value(fields.out, &record.body);
     }
@@ -93,12 +93,12 @@ pub(super) fn write_record(out: &mut String, record: &RecordView<'_>) {
 }
 
 /// The fields of an object, with the commas between them.
-pub(super) struct Fields<'a> {
+pub(super) struct JsonObject<'a> {
     pub(super) out: &'a mut String,
     any: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> JsonObject<'a> {
     /// Behind the opening brace.
     pub(super) fn new(out: &'a mut String) -> Self {
         Self { out, any: false }
@@ -135,13 +135,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn attributes(&mut self, attributes: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+    pub(super) fn attributes(&mut self, attributes: &[(std::borrow::Cow<'_, str>, ValueView<'_>)]) {
         self.separate();
         key_values(self.out, "attributes", attributes);
     }
 }
 
-fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str>, ValueView<'_>)]) {
     let _infallible = write!(out, "\"{name}\":[");
     for (index, (key, item)) in entries.iter().enumerate() {
         out.push_str(if index > 0 { r#",{"key":"# } else { r#"{"key":"# });
@@ -153,9 +153,9 @@ fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str
     out.push(']');
 }
 
-fn value(out: &mut String, item: &Value<'_>) {
+fn value(out: &mut String, item: &ValueView<'_>) {
     let _infallible = match item {
-        Value::Array(values) => {
+        ValueView::Array(values) => {
             out.push_str(r#"{"arrayValue":{"values":["#);
             for (index, item) in values.iter().enumerate() {
                 out.push_str(if index > 0 { "," } else { "" });
@@ -163,21 +163,21 @@ fn value(out: &mut String, item: &Value<'_>) {
             }
             out.write_str("]}}")
         }
-        Value::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
-        Value::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, BASE64.encode(bytes)),
-        Value::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
-        Value::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
-        Value::Double(number) => {
+        ValueView::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
+        ValueView::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, BASE64.encode(bytes)),
+        ValueView::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
+        ValueView::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
+        ValueView::Double(number) => {
             write!(out, r#"{{"doubleValue":"{}Infinity"}}"#, if *number < 0.0 { "-" } else { "" })
         }
-        Value::Empty => out.write_str("{}"),
-        Value::Int(number) => write!(out, r#"{{"intValue":"{number}"}}"#),
-        Value::Map(entries) => {
+        ValueView::Empty => out.write_str("{}"),
+        ValueView::Int(number) => write!(out, r#"{{"intValue":"{number}"}}"#),
+        ValueView::Map(entries) => {
             out.push_str(r#"{"kvlistValue":{"#);
             key_values(out, "values", entries);
             out.write_str("}}")
         }
-        Value::Text(text) => {
+        ValueView::Text(text) => {
             out.push_str(r#"{"stringValue":"#);
             string(out, text);
             out.write_str("}")

@@ -1,7 +1,7 @@
 //! A whole request in protobuf as the same request in OTLP/JSON.
 
-use super::json::{Fields, write_record, write_resource, write_scope};
-use super::reader::{Hex, RecordView, ScopeView, key_value};
+use super::json::{JsonObject, write_record, write_resource, write_scope};
+use super::view::{Hex, RecordView, ScopeView, key_value};
 use super::wire::Reader;
 use crate::signal::Signal;
 
@@ -44,7 +44,7 @@ fn each<'a>(out: &mut String, message: &'a [u8], field: u64, mut write: impl FnM
 
 fn write_span(out: &mut String, span: &[u8]) {
     out.push('{');
-    let mut fields = Fields::new(out);
+    let mut fields = JsonObject::new(out);
     for (field, value) in singular(span) {
         match field {
             1 => id(&mut fields, "traceId", value.bytes()),
@@ -103,16 +103,16 @@ fn singular(message: &[u8]) -> Vec<(u64, super::wire::Field<'_>)> {
     all
 }
 
-fn id(fields: &mut Fields<'_>, key: &str, id: &[u8]) {
+fn id(fields: &mut JsonObject<'_>, key: &str, id: &[u8]) {
     if !id.is_empty() {
         fields.raw(key, format_args!("\"{}\"", Hex(id)));
     }
 }
 
-fn status(fields: &mut Fields<'_>, message: &[u8]) {
+fn status(fields: &mut JsonObject<'_>, message: &[u8]) {
     fields.key("status");
     fields.out.push('{');
-    let mut status = Fields::new(fields.out);
+    let mut status = JsonObject::new(fields.out);
     for (field, value) in singular(message) {
         match field {
             2 => status.text("message", &value.text()),
@@ -123,7 +123,7 @@ fn status(fields: &mut Fields<'_>, message: &[u8]) {
     fields.out.push('}');
 }
 
-fn attributes(fields: &mut Fields<'_>, message: &[u8], field: u64) {
+fn attributes(fields: &mut JsonObject<'_>, message: &[u8], field: u64) {
     let all: Vec<_> = Reader::new(message).filter(|(number, _)| *number == field).collect();
     if !all.is_empty() {
         fields.attributes(&all.iter().map(|(_, pair)| key_value(pair.bytes())).collect::<Vec<_>>());
@@ -131,7 +131,13 @@ fn attributes(fields: &mut Fields<'_>, message: &[u8], field: u64) {
 }
 
 /// A list of objects, where there are any.
-fn list(fields: &mut Fields<'_>, key: &str, message: &[u8], field: u64, write: impl Fn(&mut Fields<'_>, &[u8])) {
+fn list(
+    fields: &mut JsonObject<'_>,
+    key: &str,
+    message: &[u8],
+    field: u64,
+    write: impl Fn(&mut JsonObject<'_>, &[u8]),
+) {
     if !Reader::new(message).any(|(number, _)| number == field) {
         return;
     }
@@ -139,7 +145,7 @@ fn list(fields: &mut Fields<'_>, key: &str, message: &[u8], field: u64, write: i
     fields.out.push('[');
     each(fields.out, message, field, |out, item| {
         out.push('{');
-        write(&mut Fields::new(out), item);
+        write(&mut JsonObject::new(out), item);
         out.push('}');
     });
     fields.out.push(']');

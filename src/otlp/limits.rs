@@ -98,7 +98,7 @@ impl AttributeLimits {
 }
 
 /// Cuts the texts in the attributes of a span, which the SDK limits by number only.
-pub(crate) fn cut_texts(span: &mut SpanData, most: usize) {
+pub(crate) fn truncate_span_texts(span: &mut SpanData, most: usize) {
     let cut = |text: &mut StringValue| {
         let short = first_chars(text.as_str(), most);
         if short.len() < text.as_str().len() {
@@ -127,13 +127,13 @@ fn first_chars(text: &str, most: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::{RecordView, Value};
-    use super::super::record::{Head, RecordWriter, Scratch};
+    use super::super::record::{RecordHeader, RecordWriter, Scratch};
+    use super::super::view::{RecordView, ValueView};
     use super::*;
 
     fn record() -> Vec<u8> {
         let mut scratch = Scratch::default();
-        let head = Head {
+        let head = RecordHeader {
             time: 1,
             observed_time: 2,
             severity_number: 9,
@@ -163,7 +163,7 @@ mod tests {
         let shown: Vec<String> = view.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(shown, ["text=grün", "bytes=01020304", "list=[\"abcd\"]", "map={\"key\":\"abcd\"}"]);
         assert_eq!((view.dropped_attributes, view.time, view.severity_number), (3, 1, 9));
-        assert_eq!(view.body, Value::Text("a long message stays whole".into()));
+        assert_eq!(view.body, ValueView::Text("a long message stays whole".into()));
         let (nothing, left_out) = AttributeLimits { count: Some(0), value_length: None }.apply(&record);
         assert_eq!((RecordView::read(&nothing).dropped_attributes, left_out), (7, 5));
     }

@@ -31,7 +31,7 @@ pub(crate) mod fields {
 
 /// What is known of a record before its fields are visited.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Head<'a> {
+pub(crate) struct RecordHeader<'a> {
     /// Nanoseconds since the Unix epoch.
     pub(crate) time: u64,
     /// Nanoseconds since the Unix epoch; never 0.
@@ -64,7 +64,7 @@ pub(crate) struct TraceIds {
 
 /// Where an attribute lies in the buffer.
 #[derive(Clone, Copy, Debug)]
-struct Placed {
+struct AttributeRange {
     start: usize,
     end: usize,
     key: (usize, usize),
@@ -75,14 +75,14 @@ struct Placed {
 pub(crate) struct Scratch {
     /// The record as it is being written.
     pub(crate) buf: Vec<u8>,
-    placed: Vec<Placed>,
+    placed: Vec<AttributeRange>,
     /// The keys of a record with many of them; empty below [`MANY`].
     keys: HashSet<Box<[u8]>>,
     /// How many values of the record were cut because they nest too deep.
     too_deep: Cell<u32>,
     is_traced: bool,
     /// The time that we gave the record; 0 if the application gave it one.
-    pub(crate) own_time: u64,
+    pub(crate) assigned_time: u64,
 }
 
 /// From this many attributes on, keys are looked up in a set: comparing each with all would take seconds for a hundred
@@ -153,12 +153,12 @@ pub(crate) struct RecordWriter<'a> {
 }
 
 impl<'a> RecordWriter<'a> {
-    pub(crate) fn begin(scratch: &'a mut Scratch, head: &Head<'_>) -> Self {
+    pub(crate) fn begin(scratch: &'a mut Scratch, head: &RecordHeader<'_>) -> Self {
         scratch.placed.clear();
         scratch.keys.clear();
         scratch.too_deep.set(0);
         scratch.is_traced = head.trace.is_some();
-        scratch.own_time = head.time;
+        scratch.assigned_time = head.time;
         let buf = &mut scratch.buf;
         put_fixed64(buf, tag(fields::TIME, WireType::Fixed64), head.time);
         put_fixed64(buf, tag(fields::OBSERVED_TIME, WireType::Fixed64), head.observed_time);
@@ -234,7 +234,7 @@ impl<'a> RecordWriter<'a> {
 
     /// An attribute of our own (`code.*`, `thread.*`, `exception.*`): the application's key wins.
     #[inline]
-    pub(crate) fn own_attribute(&mut self, key: &'static str, write: impl FnOnce(ValueWriter<'_>)) {
+    pub(crate) fn builtin_attribute(&mut self, key: &'static str, write: impl FnOnce(ValueWriter<'_>)) {
         if !(self.may_repeat_ours && self.position(key.as_bytes()).is_some()) {
             let _placed = self.put(key, write);
         }
@@ -242,7 +242,7 @@ impl<'a> RecordWriter<'a> {
 
     /// Attributes of our own that were encoded before, unless one of the application's keys starts with `prefix`.
     #[inline]
-    pub(crate) fn own_encoded(&mut self, prefix: &str, encoded: &[u8]) -> bool {
+    pub(crate) fn builtin_encoded(&mut self, prefix: &str, encoded: &[u8]) -> bool {
         let repeats = self.may_repeat_ours
             && self.scratch.placed.iter().any(|placed| {
                 self.scratch.buf.get(placed.key.0..placed.key.1).is_some_and(|key| key.starts_with(prefix.as_bytes()))
@@ -267,7 +267,7 @@ impl<'a> RecordWriter<'a> {
     }
 
     /// Writes one `KeyValue`; takes it back where it has no value.
-    fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<Placed> {
+    fn put(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) -> Option<AttributeRange> {
         let Scratch { buf, too_deep, .. } = &mut *self.scratch;
         let start = buf.len();
         let pair = begin(buf, tag(fields::ATTRIBUTES, WireType::Length));
@@ -284,10 +284,10 @@ impl<'a> RecordWriter<'a> {
         let before_move = buf.len();
         end(buf, pair);
         let key_end = key_end + (buf.len() - before_move);
-        Some(Placed { start, end: buf.len(), key: (key_end - key.len(), key_end) })
+        Some(AttributeRange { start, end: buf.len(), key: (key_end - key.len(), key_end) })
     }
 
-    fn place(&mut self, mut new: Placed) {
+    fn place(&mut self, mut new: AttributeRange) {
         let key = self.scratch.buf.get(new.key.0..new.key.1).unwrap_or_default();
         if let Some(old) = self.earlier(key) {
             // The last value counts: the earlier attribute is cut out and what lies behind it moves up.
@@ -327,7 +327,7 @@ impl<'a> RecordWriter<'a> {
     }
 }
 
-impl Placed {
+impl AttributeRange {
     fn shift_down(&mut self, by: usize) {
         self.start -= by;
         self.end -= by;

@@ -2,10 +2,10 @@
 //! that was encoded already, and in a span that has ended. Only where somebody asked for it.
 
 #[cfg(not(feature = "regex"))]
-#[path = "redact/disabled.rs"]
+#[path = "redact/expression/disabled.rs"]
 mod expression;
 #[cfg(feature = "regex")]
-#[path = "redact/enabled.rs"]
+#[path = "redact/expression/enabled.rs"]
 mod expression;
 mod key;
 mod span;
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use self::expression::Expression;
-use self::key::{KeyPattern, Lowered};
+use self::key::{KeyPattern, LowercaseKey};
 use super::record::fields as record_fields;
 use super::value::fields as value_fields;
 use super::wire::{Reader, WireType, begin, end, put_bytes, tag};
@@ -23,13 +23,13 @@ use super::wire::{Reader, WireType, begin, end, put_bytes, tag};
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Numbers of our own, in which no pattern looks for anything: they would become text, and the next one would not.
-const OUR_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
+const BUILTIN_NUMBERS: [&str; 3] = ["code.column.number", "code.line.number", "thread.id"];
 
 /// What keys of our own begin with: no pattern of values looks for anything in them.
-const OUR_KEYS: [&str; 3] = ["code.", "exception.", "thread."];
+const BUILTIN_PREFIXES: [&str; 3] = ["code.", "exception.", "thread."];
 
 /// Keys that nearly every record has: what the patterns say of them is known before.
-const USUAL: [&str; 4] = ["code.file.path", "code.line.number", "thread.id", "thread.name"];
+const COMMON_KEYS: [&str; 4] = ["code.file.path", "code.line.number", "thread.id", "thread.name"];
 
 /// What is redacted.
 #[derive(Clone, Debug, Default)]
@@ -37,15 +37,15 @@ pub(crate) struct Redaction {
     keys: Vec<KeyPattern>,
     values: Vec<Expression>,
     /// Which of the usual keys are hidden.
-    usual: [bool; USUAL.len()],
+    usual: [bool; COMMON_KEYS.len()],
 }
 
 impl Redaction {
     /// Redacts values under such keys. `Err` says why the pattern cannot be used.
     pub(crate) fn add_key(&mut self, pattern: &str) -> Result<(), &'static str> {
         let pattern = KeyPattern::new(pattern)?;
-        for (hidden, key) in self.usual.iter_mut().zip(USUAL) {
-            *hidden |= pattern.matches(Lowered::default().fill(key));
+        for (hidden, key) in self.usual.iter_mut().zip(COMMON_KEYS) {
+            *hidden |= pattern.matches(LowercaseKey::default().fill(key));
         }
         self.keys.push(pattern);
         Ok(())
@@ -63,16 +63,18 @@ impl Redaction {
     }
 
     /// The record without what is redacted, and how many values that changed.
-    pub(crate) fn record(&self, record: &[u8]) -> (Vec<u8>, u64) {
-        let mut pass = Pass::new(self, Vec::with_capacity(record.len() + REDACTED.len()));
+    pub(crate) fn redact_record(&self, record: &[u8]) -> (Vec<u8>, u64) {
+        let mut pass = RedactionPass::new(self, Vec::with_capacity(record.len() + REDACTED.len()));
         let mut reader = Reader::new(record);
         loop {
             let before = reader.rest();
             let Some((field, value)) = reader.next() else { break };
             let raw = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
             match u8::try_from(field).unwrap_or(0) {
-                record_fields::ATTRIBUTES => pass.nested(record_fields::ATTRIBUTES, value.bytes(), Pass::key_value),
-                record_fields::BODY => pass.nested(record_fields::BODY, value.bytes(), Pass::any_value),
+                record_fields::ATTRIBUTES => {
+                    pass.nested(record_fields::ATTRIBUTES, value.bytes(), RedactionPass::key_value)
+                }
+                record_fields::BODY => pass.nested(record_fields::BODY, value.bytes(), RedactionPass::any_value),
                 _ => pass.out.extend_from_slice(raw),
             }
         }
@@ -82,14 +84,14 @@ impl Redaction {
     /// Whether values under that key are redacted.
     #[cold]
     pub(crate) fn hides(&self, key: &str) -> bool {
-        self.hides_lowered(key, &mut Lowered::default())
+        self.hides_key(key, &mut LowercaseKey::default())
     }
 
-    fn hides_lowered(&self, key: &str, lowered: &mut Lowered) -> bool {
+    fn hides_key(&self, key: &str, lowered: &mut LowercaseKey) -> bool {
         if self.keys.is_empty() {
             return false;
         }
-        if let Some((_, hidden)) = USUAL.iter().zip(self.usual).find(|(usual, _)| **usual == key) {
+        if let Some((_, hidden)) = COMMON_KEYS.iter().zip(self.usual).find(|(usual, _)| **usual == key) {
             return hidden;
         }
         let key = lowered.fill(key);
@@ -97,7 +99,7 @@ impl Redaction {
     }
 
     /// The text without what the expressions match; `None` where they match nothing.
-    fn without_matches(&self, text: &str) -> Option<String> {
+    fn redact_text(&self, text: &str) -> Option<String> {
         let mut matches: Vec<Range<usize>> = Vec::new();
         self.values.iter().for_each(|expression| expression.find(text, &mut matches));
         if matches.is_empty() {
@@ -120,39 +122,39 @@ impl Redaction {
 }
 
 /// One way through one record or span.
-struct Pass<'a> {
+struct RedactionPass<'a> {
     redaction: &'a Redaction,
     out: Vec<u8>,
     redacted: u64,
-    lowered: Lowered,
+    lowered: LowercaseKey,
     /// The keys of this map that were changed: two of them must not become the same.
     changed_keys: Vec<String>,
     /// The value is a number of our own.
     is_ours: bool,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> RedactionPass<'a> {
     fn new(redaction: &'a Redaction, out: Vec<u8>) -> Self {
-        Self { redaction, out, redacted: 0, lowered: Lowered::default(), changed_keys: Vec::new(), is_ours: false }
+        Self { redaction, out, redacted: 0, lowered: LowercaseKey::default(), changed_keys: Vec::new(), is_ours: false }
     }
 
     fn hides(&mut self, key: &str) -> bool {
-        self.redaction.hides_lowered(key, &mut self.lowered)
+        self.redaction.hides_key(key, &mut self.lowered)
     }
 
     /// Counts what has changed.
-    fn without_matches(&mut self, text: &str) -> Option<String> {
-        let cleaned = self.redaction.without_matches(text)?;
+    fn redact_text(&mut self, text: &str) -> Option<String> {
+        let cleaned = self.redaction.redact_text(text)?;
         self.redacted += 1;
         Some(cleaned)
     }
 
     /// The key without what the expressions match; `None` if they match nothing. Keys of a map may be data.
-    fn key_without_matches(&mut self, key: &str) -> Option<String> {
-        if self.redaction.values.is_empty() || OUR_KEYS.iter().any(|ours| key.starts_with(ours)) {
+    fn redact_key(&mut self, key: &str) -> Option<String> {
+        if self.redaction.values.is_empty() || BUILTIN_PREFIXES.iter().any(|ours| key.starts_with(ours)) {
             return None;
         }
-        let cleaned = self.without_matches(key)?;
+        let cleaned = self.redact_text(key)?;
         let mut unique = cleaned.clone();
         let mut number = 1;
         while self.changed_keys.contains(&unique) {
@@ -164,8 +166,8 @@ impl<'a> Pass<'a> {
     }
 
     /// The number without what the expressions match, in either way in which it may be written.
-    fn double_without_matches(&mut self, number: f64) -> Option<String> {
-        self.without_matches(&format!("{number:?}")).or_else(|| self.without_matches(&number.to_string()))
+    fn redact_double(&mut self, number: f64) -> Option<String> {
+        self.redact_text(&format!("{number:?}")).or_else(|| self.redact_text(&number.to_string()))
     }
 
     fn nested(&mut self, field: u8, message: &[u8], write: fn(&mut Self, &[u8])) {
@@ -183,14 +185,14 @@ impl<'a> Pass<'a> {
                 _ => {}
             }
         }
-        let cleaned = self.key_without_matches(&key);
+        let cleaned = self.redact_key(&key);
         put_bytes(&mut self.out, tag(1, WireType::Length), cleaned.as_deref().unwrap_or(&key).as_bytes());
         let Some(value) = value else { return };
         if self.hides(&key) {
             self.redacted += 1;
             self.nested(2, value, |pass, _| pass.text(REDACTED));
         } else {
-            self.is_ours = OUR_NUMBERS.contains(&key.as_ref());
+            self.is_ours = BUILTIN_NUMBERS.contains(&key.as_ref());
             self.nested(2, value, Self::any_value);
             self.is_ours = false;
         }
@@ -207,9 +209,9 @@ impl<'a> Pass<'a> {
             value_fields::ARRAY => return self.nested(field, content.bytes(), Self::array),
             value_fields::KVLIST => return self.nested(field, content.bytes(), Self::map),
             _ if self.redaction.values.is_empty() => None,
-            value_fields::STRING => self.without_matches(&content.text()),
-            value_fields::INT if !self.is_ours => self.without_matches(&(content.number() as i64).to_string()),
-            value_fields::DOUBLE => self.double_without_matches(f64::from_bits(content.number())),
+            value_fields::STRING => self.redact_text(&content.text()),
+            value_fields::INT if !self.is_ours => self.redact_text(&(content.number() as i64).to_string()),
+            value_fields::DOUBLE => self.redact_double(f64::from_bits(content.number())),
             value_fields::BYTES => return self.bytes(content.bytes()),
             _ => None,
         };
@@ -223,7 +225,7 @@ impl<'a> Pass<'a> {
     fn bytes(&mut self, bytes: &[u8]) {
         let mut cleaned = Vec::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
-            match self.without_matches(chunk.valid()) {
+            match self.redact_text(chunk.valid()) {
                 Some(text) => cleaned.extend_from_slice(text.as_bytes()),
                 None => cleaned.extend_from_slice(chunk.valid().as_bytes()),
             }

@@ -53,6 +53,13 @@ pub(crate) fn put_fixed32(buf: &mut Vec<u8>, tag: u8, value: u32) {
     buf.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Writes the tag and length of a nested message whose `length` bytes follow.
+#[inline]
+pub(crate) fn put_message_header(buf: &mut Vec<u8>, field: u8, length: usize) {
+    buf.push(tag(field, WireType::Length));
+    put_varint(buf, length as u64);
+}
+
 /// A nested message that was begun and not yet ended.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a nested message must be ended"]

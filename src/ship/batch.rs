@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::ledger::ScopeCounts;
-use crate::otlp::{gathered_len, put_record, put_scope};
+use crate::otlp::{nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header};
 use crate::outbox::{InOrder, Offsets, Segment};
 
 /// The start of the queue, as one request.
@@ -46,7 +46,7 @@ pub(super) fn gather<'a>(
     let mut last: usize = usize::MAX;
     'queue: for lanes in queue {
         for (lane, frame) in InOrder::from(lanes, batch.offsets) {
-            let length = gathered_len(frame.record.len());
+            let length = nested_len(frame.record.len());
             let is_full = batch.records >= max_records || total + length + frame.scope.len() + 16 > max_bytes;
             if batch.records > 0 && is_full {
                 break 'queue;
@@ -71,16 +71,16 @@ pub(super) fn gather<'a>(
         batch.groups += 1;
         batch.offsets = [0; 2];
     }
-    let resource_logs = resource.len() + groups.iter().map(|group| gathered_len(group.length)).sum::<usize>();
+    let resource_logs = resource.len() + groups.iter().map(|group| nested_len(group.length)).sum::<usize>();
     body.clear();
-    body.reserve(gathered_len(resource_logs));
-    put_scope(&mut body, 1, resource_logs);
+    body.reserve(nested_len(resource_logs));
+    put_resource_logs_header(&mut body, resource_logs);
     body.extend_from_slice(resource);
     for group in &groups {
-        put_scope(&mut body, 2, group.length);
+        put_scope_logs_header(&mut body, group.length);
         body.extend_from_slice(group.scope);
         for record in &group.records {
-            put_record(&mut body, record);
+            put_log_record(&mut body, record);
         }
     }
     batch.body = body;

@@ -14,7 +14,7 @@ use crate::config::Endpoint;
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{Ledger, RequestResult};
 use crate::notice::{self, Notice};
-use crate::otlp::ItemSketch;
+use crate::otlp::ItemSummary;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
 
@@ -227,9 +227,9 @@ impl FailureNotices {
 
     /// One item was refused when it was alone; it is named where it can be read. Those of the same kind are told once a
     /// minute.
-    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSketch>) {
+    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSummary>) {
         let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-        let Some(ItemSketch { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
+        let Some(ItemSummary { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
         let key = self.key("refused", &format!("{} {kind}", cause.key()));
         notice::emit(
             &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}"))

@@ -15,7 +15,7 @@ use crate::config::Delivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger, ScopeCounts};
 use crate::notice::{self, Notice};
-use crate::otlp::gathered_len;
+use crate::otlp::nested_len;
 use crate::outbox::{Group, InOrder, Offsets, Outbox, Spool};
 use crate::signal::Signal;
 
@@ -70,7 +70,7 @@ impl LogSource {
     fn fill(&mut self) {
         let room = self.room();
         let measure = |group: &Group, offsets: Offsets| {
-            let frames = InOrder::from(group.lanes(), offsets).map(|(_, frame)| (gathered_len(frame.record.len()), 1));
+            let frames = InOrder::from(group.lanes(), offsets).map(|(_, frame)| (nested_len(frame.record.len()), 1));
             frames.fold((0, 0), |sum: (usize, u64), frame| (sum.0 + frame.0, sum.1 + frame.1))
         };
         let (mut bytes, mut records) = (0, 0);

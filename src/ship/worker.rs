@@ -22,7 +22,7 @@ use super::request_source::{Request, RequestSource};
 use super::retry::Retry;
 use super::size_limit::SizeLimit;
 use crate::ledger::{DropReason, ItemOutcome, RejectReason};
-use crate::otlp::sketch;
+use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
@@ -235,7 +235,7 @@ impl Worker {
                 self.source.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
                 if let Some(split) = &mut self.split {
                     split.rejected += part.items;
-                    let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
+                    let sketch = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
                     self.notices.refused_alone(&split.cause, part.items, sketch.as_ref());
                 }
             }

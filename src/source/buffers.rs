@@ -46,14 +46,14 @@ impl ThreadAttributes {
 
     #[inline]
     pub(super) fn write(&self, writer: &mut RecordWriter<'_>) {
-        if writer.own_encoded("thread.", &self.encoded) {
+        if writer.builtin_encoded("thread.", &self.encoded) {
             return;
         }
         if let Some(id) = self.id {
-            writer.own_attribute("thread.id", |value| value.int(id));
+            writer.builtin_attribute("thread.id", |value| value.int(id));
         }
         if let Some(name) = &self.name {
-            writer.own_attribute("thread.name", |value| value.str(name));
+            writer.builtin_attribute("thread.name", |value| value.str(name));
         }
     }
 }
@@ -87,15 +87,15 @@ impl Callsites {
     #[inline]
     pub(super) fn write(&mut self, writer: &mut RecordWriter<'_>, location: Location<'_>) {
         if let (Some(file), Some(line), true) = (location.file, location.line, location.lasting)
-            && writer.own_encoded("code.", self.encoded(file, line))
+            && writer.builtin_encoded("code.", self.encoded(file, line))
         {
             return;
         }
         if let Some(file) = location.file {
-            writer.own_attribute("code.file.path", |value| value.str(file));
+            writer.builtin_attribute("code.file.path", |value| value.str(file));
         }
         if let Some(line) = location.line {
-            writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
+            writer.builtin_attribute("code.line.number", |value| value.int(i64::from(line)));
         }
     }
 

@@ -11,7 +11,7 @@ use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
 use crate::console::{PrintResult, Terminal};
-use crate::otlp::{RecordWriter, Recorded, text_of, write_serde};
+use crate::otlp::{RecordWriter, CapturedValue, text_of, write_serde};
 use crate::thread::catch_panic;
 
 /// A `log` record, with the texts of its values once more than one destination needs them.
@@ -34,7 +34,7 @@ enum Rendered {
     /// An error, with its text.
     Error(String),
     /// `None` if its own `Serialize` failed.
-    Value(Option<Recorded>),
+    Value(Option<CapturedValue>),
 }
 
 impl<'a> LogSource<'a> {
@@ -166,7 +166,7 @@ impl Pair<'_> {
         match &self.rendered {
             // Who formats for himself may want the sources of an error.
             Rendered::Error(_) if keeps_errors => self.value.clone(),
-            Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_shown(&self.value),
+            Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_display_value(&self.value),
             Rendered::Error(_) | Rendered::Value(_) => Value::from_display(self),
         }
     }
@@ -207,7 +207,7 @@ impl<'a> VisitSource<'a> for Render<'_, 'a> {
     fn visit_pair(&mut self, key: Key<'a>, value: Value<'a>) -> Result<(), kv::Error> {
         let rendered = match value.to_borrowed_error() {
             Some(error) => Rendered::Error(text_of(&error)),
-            None => Rendered::Value(Recorded::new(&value)),
+            None => Rendered::Value(CapturedValue::new(&value)),
         };
         self.0.push(Pair { key, value, rendered });
         Ok(())

@@ -130,13 +130,13 @@ impl Source for PanicSource {
             (Some(file), Some(line)) => writer.body(format_args!("panicked at {file}:{line}: {}", self.message)),
             _ => writer.body(format_args!("panicked: {}", self.message)),
         }
-        writer.own_attribute("exception.type", |value| value.str("panic"));
-        writer.own_attribute("exception.message", |value| value.str(&self.message));
+        writer.builtin_attribute("exception.type", |value| value.str("panic"));
+        writer.builtin_attribute("exception.message", |value| value.str(&self.message));
         if let Some(backtrace) = &self.backtrace {
-            writer.own_attribute("exception.stacktrace", |value| value.str(backtrace));
+            writer.builtin_attribute("exception.stacktrace", |value| value.str(backtrace));
         }
         if let Some(column) = self.column {
-            writer.own_attribute("code.column.number", |value| value.int(i64::from(column)));
+            writer.builtin_attribute("code.column.number", |value| value.int(i64::from(column)));
         }
     }
 }

@@ -19,7 +19,7 @@ use super::processor::{FLUSH, result};
 use crate::finding::kind;
 use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
-use crate::otlp::cut_texts;
+use crate::otlp::truncate_span_texts;
 use crate::outbox::{PushResult, SpanQueue, Wake};
 use crate::signal::Signal;
 use crate::{installed, ship, thread};
@@ -142,10 +142,10 @@ impl Pipeline {
         }
         // Whatever looks at it from here on.
         if let Some(redaction) = &self.redaction {
-            ledger.count_many(shard, Count::Redacted, redaction.span(&mut span));
+            ledger.count_many(shard, Count::Redacted, redaction.redact_span(&mut span));
         }
         if let Some(most) = self.span_value_length {
-            cut_texts(&mut span, most);
+            truncate_span_texts(&mut span, most);
         }
         if let Some(mirror) = &self.span_mirror {
             let shown = mirror.print_span(&engine.resource, &span);

@@ -13,7 +13,7 @@ use super::ANSWER_BYTES;
 use super::outcome::{Cause, CauseKind, Outcome, server_words};
 use crate::config::redact_url;
 use crate::ledger::RejectReason;
-use crate::otlp::{Response, read_response};
+use crate::otlp::{ExportResponse, read_export_response};
 
 /// Longer texts that are no OTLP answer confirm nothing.
 const SHORT: usize = 64;
@@ -73,12 +73,12 @@ pub(super) fn outcome(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> O
 fn success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let content_type = content_type(headers);
     let response = match content_type {
-        _ if body.is_empty() => Some(Response::default()),
+        _ if body.is_empty() => Some(ExportResponse::default()),
         "application/json" => read_json(body),
-        "application/x-protobuf" => read_response(body),
+        "application/x-protobuf" => read_export_response(body),
         // `OK` and the like; a page is longer or begins with a tag.
         _ if body.len() <= SHORT && !body.contains(&b'<') && std::str::from_utf8(body).is_ok() => {
-            Some(Response::default())
+            Some(ExportResponse::default())
         }
         _ => None,
     };
@@ -108,11 +108,11 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or("").trim()
 }
 
-fn read_json(body: &[u8]) -> Option<Response> {
+fn read_json(body: &[u8]) -> Option<ExportResponse> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     let object = json.as_object()?;
     let partial = match object.get("partialSuccess") {
-        None | Some(serde_json::Value::Null) => return Some(Response::default()),
+        None | Some(serde_json::Value::Null) => return Some(ExportResponse::default()),
         Some(partial) => partial.as_object()?,
     };
     let rejected = match partial.get("rejectedLogRecords").or_else(|| partial.get("rejectedSpans")) {
@@ -123,7 +123,7 @@ fn read_json(body: &[u8]) -> Option<Response> {
         Some(_) => return None,
     };
     let message = partial.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    Some(Response { rejected, message })
+    Some(ExportResponse { rejected, message })
 }
 
 /// A number of items, which JSON may write as `3.0` or `3e0` too.

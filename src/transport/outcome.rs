@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::Proxy;
 use crate::escape::{at_most, words};
 use crate::ledger::RejectReason;
-use crate::otlp::Response;
+use crate::otlp::ExportResponse;
 
 /// What became of one request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,10 +26,10 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// What an OTLP answer says.
-    pub(super) fn confirmed(response: Response) -> Self {
+    pub(super) fn confirmed(response: ExportResponse) -> Self {
         match response {
-            Response { rejected: 0, message } if message.is_empty() => Self::Delivered,
-            Response { rejected, message } => Self::Partial { rejected, message: server_words(&message) },
+            ExportResponse { rejected: 0, message } if message.is_empty() => Self::Delivered,
+            ExportResponse { rejected, message } => Self::Partial { rejected, message: server_words(&message) },
         }
     }
 

@@ -13,7 +13,8 @@ use super::Target;
 use crate::clock::nanos;
 use crate::config::{Compression, Endpoint, Protocol, Route};
 use crate::otlp::{
-    Head, RecordWriter, Scratch, encode_resource, encode_scope_name, gathered_len, put_record, put_scope,
+    RecordHeader, RecordWriter, Scratch, encode_resource, encode_scope_name, nested_len, put_log_record,
+    put_message_header, put_resource_logs_header, put_scope_logs_header,
 };
 use crate::signal::Signal;
 use crate::transport::{Outcome, Transport, compressed};
@@ -138,7 +139,7 @@ async fn sizes(route: &Route) -> Option<[Outcome; 2]> {
 /// A field of the request that no version has: readers of protobuf leave it out.
 fn padding(length: usize) -> Vec<u8> {
     let mut body = Vec::with_capacity(length + 8);
-    put_scope(&mut body, 15, length);
+    put_message_header(&mut body, 15, length);
     body.resize(body.len() + length, b' ');
     body
 }
@@ -147,7 +148,7 @@ fn padding(length: usize) -> Vec<u8> {
 fn canary() -> Bytes {
     let now = nanos(SystemTime::now());
     let mut scratch = Scratch::default();
-    let head = Head {
+    let head = RecordHeader {
         time: now,
         observed_time: now,
         severity_number: 9,
@@ -162,11 +163,11 @@ fn canary() -> Bytes {
     let resource = encode_resource(&Resource::builder_empty().with_attributes(attributes).build());
     let mut scope = Vec::new();
     encode_scope_name(&mut scope, "logbridge::doctor");
-    put_record(&mut scope, &scratch.buf);
+    put_log_record(&mut scope, &scratch.buf);
     let mut body = Vec::new();
-    put_scope(&mut body, 1, resource.len() + gathered_len(scope.len()));
+    put_resource_logs_header(&mut body, resource.len() + nested_len(scope.len()));
     body.extend_from_slice(&resource);
-    put_scope(&mut body, 2, scope.len());
+    put_scope_logs_header(&mut body, scope.len());
     body.extend_from_slice(&scope);
     body.into()
 }

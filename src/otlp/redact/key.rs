@@ -2,9 +2,9 @@
 
 /// A key in lower case between two dots, so that a pattern finds the ends of its parts.
 #[derive(Debug, Default)]
-pub(super) struct Lowered(String);
+pub(super) struct LowercaseKey(String);
 
-impl Lowered {
+impl LowercaseKey {
     pub(super) fn fill(&mut self, key: &str) -> &str {
         self.0.clear();
         self.0.push('.');
@@ -36,7 +36,7 @@ impl KeyPattern {
         Ok(Self { glob: format!("*.{}.*", pattern.to_lowercase()) })
     }
 
-    /// Whether it matches a key as [`Lowered`] gives it.
+    /// Whether it matches a key as [`LowercaseKey`] gives it.
     pub(super) fn matches(&self, lowered: &str) -> bool {
         glob(self.glob.as_bytes(), lowered.as_bytes())
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, key: &str) -> bool {
-        KeyPattern::new(pattern).unwrap().matches(Lowered::default().fill(key))
+        KeyPattern::new(pattern).unwrap().matches(LowercaseKey::default().fill(key))
     }
 
     #[test]

@@ -6,12 +6,12 @@ use opentelemetry::trace::Status;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{OUR_NUMBERS, Pass, REDACTED, Redaction};
+use super::{BUILTIN_NUMBERS, REDACTED, Redaction, RedactionPass};
 
 impl Redaction {
     /// Takes out of the span what is redacted. Returns how many values that changed.
-    pub(crate) fn span(&self, span: &mut SpanData) -> u64 {
-        let mut pass = Pass::new(self, Vec::new());
+    pub(crate) fn redact_span(&self, span: &mut SpanData) -> u64 {
+        let mut pass = RedactionPass::new(self, Vec::new());
         pass.cow(&mut span.name);
         if let Status::Error { description } = &mut span.status {
             pass.cow(description);
@@ -26,9 +26,9 @@ impl Redaction {
     }
 }
 
-impl Pass<'_> {
+impl RedactionPass<'_> {
     fn cow(&mut self, text: &mut Cow<'static, str>) {
-        if let Some(cleaned) = self.without_matches(text) {
+        if let Some(cleaned) = self.redact_text(text) {
             *text = Cow::Owned(cleaned);
         }
     }
@@ -37,8 +37,8 @@ impl Pass<'_> {
         self.changed_keys.clear();
         for pair in attributes {
             let is_hidden = self.hides(pair.key.as_str());
-            let is_ours = OUR_NUMBERS.contains(&pair.key.as_str());
-            if let Some(cleaned) = self.key_without_matches(pair.key.as_str()) {
+            let is_ours = BUILTIN_NUMBERS.contains(&pair.key.as_str());
+            if let Some(cleaned) = self.redact_key(pair.key.as_str()) {
                 pair.key = cleaned.into();
             }
             if is_hidden {
@@ -53,11 +53,11 @@ impl Pass<'_> {
 
     fn value(&mut self, value: &mut Value) {
         let cleaned = match value {
-            Value::String(text) => self.without_matches(text.as_str()).map(|text| Value::String(text.into())),
+            Value::String(text) => self.redact_text(text.as_str()).map(|text| Value::String(text.into())),
             Value::I64(number) if !self.is_ours => {
-                self.without_matches(&number.to_string()).map(|text| Value::String(text.into()))
+                self.redact_text(&number.to_string()).map(|text| Value::String(text.into()))
             }
-            Value::F64(number) => self.double_without_matches(*number).map(|text| Value::String(text.into())),
+            Value::F64(number) => self.redact_double(*number).map(|text| Value::String(text.into())),
             Value::Array(Array::String(values)) => {
                 let texts: Vec<Cow<'_, str>> = values.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
                 self.list(&texts)
@@ -85,7 +85,7 @@ impl Pass<'_> {
     fn list(&mut self, texts: &[Cow<'_, str>]) -> Option<Value> {
         let before = self.redacted;
         let cleaned: Vec<StringValue> =
-            texts.iter().map(|text| self.without_matches(text).unwrap_or_else(|| text.to_string()).into()).collect();
+            texts.iter().map(|text| self.redact_text(text).unwrap_or_else(|| text.to_string()).into()).collect();
         (self.redacted > before).then_some(Value::Array(Array::String(cleaned)))
     }
 }

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 #[derive(Debug)]
 pub(crate) struct SpanEncoder {
     exporter: SpanExporter,
-    kept: Kept,
+    kept: CapturingClient,
 }
 
 /// An encoded `ExportTraceServiceRequest`.
@@ -31,15 +31,15 @@ pub(crate) struct EncodedSpans {
 
 /// The last request of the exporter.
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Option<EncodedSpans>>>);
+struct CapturingClient(Arc<Mutex<Option<EncodedSpans>>>);
 
-impl Kept {
+impl CapturingClient {
     fn replace(&self, request: Option<EncodedSpans>) -> Option<EncodedSpans> {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), request)
     }
 }
 
-impl HttpClient for Kept {
+impl HttpClient for CapturingClient {
     // As `#[async_trait]` writes it.
     fn send_bytes<'a, 'b>(
         &'a self,
@@ -58,7 +58,7 @@ impl HttpClient for Kept {
 impl SpanEncoder {
     /// An encoder for spans of this resource; `Err` says why there is none.
     pub(crate) fn new(resource: &Resource) -> Result<Self, String> {
-        let kept = Kept::default();
+        let kept = CapturingClient::default();
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(kept.clone())

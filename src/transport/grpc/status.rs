@@ -10,7 +10,7 @@ use super::super::outcome::{Cause, CauseKind, Outcome, server_words};
 use super::answer::Seen;
 use super::{ANSWER_LIMIT, Broken};
 use crate::ledger::RejectReason;
-use crate::otlp::{read_response, read_retry_info};
+use crate::otlp::{read_export_response, read_retry_info};
 
 /// The status of a success.
 const OK: &str = "0";
@@ -21,7 +21,7 @@ const TRUNCATED: [&str; 2] = ["missing grpc-status trailer", "Unexpected EOF"];
 
 /// What a message says that came with the status OK.
 pub(super) fn success(answer: &[u8]) -> Outcome {
-    match read_response(answer) {
+    match read_export_response(answer) {
         Some(response) => Outcome::confirmed(response),
         None => {
             let text = "it answered OK with a message that is no OTLP answer".to_owned();

@@ -9,18 +9,18 @@ use super::wire::{Field, Reader};
 
 /// An `AnyValue`, read.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value<'a> {
-    Array(Vec<Value<'a>>),
+pub(crate) enum ValueView<'a> {
+    Array(Vec<ValueView<'a>>),
     Bool(bool),
     Bytes(&'a [u8]),
     Double(f64),
     Empty,
     Int(i64),
-    Map(Vec<(Cow<'a, str>, Value<'a>)>),
+    Map(Vec<(Cow<'a, str>, ValueView<'a>)>),
     Text(Cow<'a, str>),
 }
 
-impl<'a> Value<'a> {
+impl<'a> ValueView<'a> {
     pub(crate) fn from_any_value(message: &'a [u8]) -> Option<Self> {
         let (field, value) = Reader::new(message).next()?;
         Some(match u8::try_from(field).ok()? {
@@ -45,19 +45,19 @@ impl<'a> Value<'a> {
 }
 
 /// One `KeyValue`, read.
-pub(crate) fn key_value(message: &[u8]) -> (Cow<'_, str>, Value<'_>) {
-    let mut pair = (Cow::Borrowed(""), Value::Empty);
+pub(crate) fn key_value(message: &[u8]) -> (Cow<'_, str>, ValueView<'_>) {
+    let mut pair = (Cow::Borrowed(""), ValueView::Empty);
     for (field, value) in Reader::new(message) {
         match field {
             1 => pair.0 = value.text(),
-            2 => pair.1 = Value::or_empty(value),
+            2 => pair.1 = ValueView::or_empty(value),
             _ => {}
         }
     }
     pair
 }
 
-impl fmt::Display for Value<'_> {
+impl fmt::Display for ValueView<'_> {
     /// Text as it is; inside lists and maps quoted, as JSON does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-impl Value<'_> {
+impl ValueView<'_> {
     fn nested(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Array(values) => {
@@ -103,8 +103,8 @@ pub(crate) struct RecordView<'a> {
     pub(crate) observed_time: u64,
     pub(crate) severity_number: u64,
     pub(crate) severity_text: Cow<'a, str>,
-    pub(crate) body: Value<'a>,
-    pub(crate) attributes: Vec<(Cow<'a, str>, Value<'a>)>,
+    pub(crate) body: ValueView<'a>,
+    pub(crate) attributes: Vec<(Cow<'a, str>, ValueView<'a>)>,
     pub(crate) dropped_attributes: u64,
     pub(crate) flags: u64,
     pub(crate) trace_id: &'a [u8],
@@ -119,7 +119,7 @@ impl<'a> RecordView<'a> {
             observed_time: 0,
             severity_number: 0,
             severity_text: Cow::Borrowed(""),
-            body: Value::Empty,
+            body: ValueView::Empty,
             attributes: Vec::new(),
             dropped_attributes: 0,
             flags: 0,
@@ -133,7 +133,7 @@ impl<'a> RecordView<'a> {
                 record_fields::OBSERVED_TIME => view.observed_time = value.number(),
                 record_fields::SEVERITY_NUMBER => view.severity_number = value.number(),
                 record_fields::SEVERITY_TEXT => view.severity_text = value.text(),
-                record_fields::BODY => view.body = Value::or_empty(value),
+                record_fields::BODY => view.body = ValueView::or_empty(value),
                 record_fields::ATTRIBUTES => view.attributes.push(key_value(value.bytes())),
                 record_fields::DROPPED_ATTRIBUTES => view.dropped_attributes = value.number(),
                 record_fields::FLAGS => view.flags = value.number(),
@@ -152,7 +152,7 @@ impl<'a> RecordView<'a> {
 pub(crate) struct ScopeView<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) version: Cow<'a, str>,
-    pub(crate) attributes: Vec<(Cow<'a, str>, Value<'a>)>,
+    pub(crate) attributes: Vec<(Cow<'a, str>, ValueView<'a>)>,
     pub(crate) schema_url: Cow<'a, str>,
 }
 
@@ -180,7 +180,7 @@ impl<'a> ScopeView<'a> {
 }
 
 /// The attributes and the schema URL of the fields of `ResourceLogs` without its scopes.
-pub(crate) fn read_resource(resource_fields: &[u8]) -> (Vec<(Cow<'_, str>, Value<'_>)>, Cow<'_, str>) {
+pub(crate) fn read_resource(resource_fields: &[u8]) -> (Vec<(Cow<'_, str>, ValueView<'_>)>, Cow<'_, str>) {
     let mut resource = (Vec::new(), Cow::Borrowed(""));
     for (field, value) in Reader::new(resource_fields) {
         match field {

@@ -53,18 +53,18 @@ fn all() -> All {
 
 fn encoded(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    serde_value::write(value, ValueWriter::new(&mut bytes));
+    serde_value::write_serde(value, ValueWriter::new(&mut bytes));
     bytes
 }
 
-fn recorded(value: &Value<'_>) -> Recorded {
-    Recorded::new(value).unwrap()
+fn recorded(value: &Value<'_>) -> CapturedValue {
+    CapturedValue::new(value).unwrap()
 }
 
 fn assert_same(value: &Value<'_>) {
     let recorded = recorded(value);
     assert_eq!(encoded(&recorded), encoded(value), "{value}");
-    assert_eq!(recorded.to_shown(value).to_string(), value.to_string());
+    assert_eq!(recorded.to_display_value(value).to_string(), value.to_string());
 }
 
 #[test]
@@ -119,7 +119,7 @@ impl Serialize for Branching {
 fn a_tree_without_end_ends() {
     let value = Value::from_serde(&Branching(0));
     let recorded = recorded(&value);
-    assert_eq!(recorded.to_shown(&value).to_string(), TOO_DEEP);
+    assert_eq!(recorded.to_display_value(&value).to_string(), TOO_DEEP);
     assert_eq!(encoded(&recorded), encoded(&Branching(0)));
 }
 

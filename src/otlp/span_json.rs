@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
-use opentelemetry::{Array, KeyValue, Value as ApiValue};
+use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::json::{Fields, within};
-use super::reader::{Hex, ScopeView, Value};
+use super::json::{JsonObject, write_single_item};
+use super::view::{Hex, ScopeView, ValueView};
 use crate::clock::nanos;
 
 /// The bits of the flags that say whether the parent, or the span that a link leads to, lies in another process.
@@ -16,30 +16,32 @@ const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
 /// Attributes of the API as views.
-pub(crate) fn attributes_of(attributes: &[KeyValue]) -> Vec<(Cow<'_, str>, Value<'_>)> {
+pub(crate) fn attribute_views(attributes: &[KeyValue]) -> Vec<(Cow<'_, str>, ValueView<'_>)> {
     attributes.iter().map(|pair| (Cow::Borrowed(pair.key.as_str()), view(&pair.value))).collect()
 }
 
-fn view(value: &ApiValue) -> Value<'_> {
+fn view(value: &Value) -> ValueView<'_> {
     match value {
-        ApiValue::Bool(value) => Value::Bool(*value),
-        ApiValue::F64(value) => Value::Double(*value),
-        ApiValue::I64(value) => Value::Int(*value),
-        ApiValue::String(value) => Value::Text(Cow::Borrowed(value.as_str())),
-        ApiValue::Array(array) => Value::Array(match array {
-            Array::Bool(values) => values.iter().map(|value| Value::Bool(*value)).collect(),
-            Array::F64(values) => values.iter().map(|value| Value::Double(*value)).collect(),
-            Array::I64(values) => values.iter().map(|value| Value::Int(*value)).collect(),
-            Array::String(values) => values.iter().map(|value| Value::Text(Cow::Borrowed(value.as_str()))).collect(),
-            other => vec![Value::Text(Cow::Owned(other.to_string()))],
+        Value::Bool(value) => ValueView::Bool(*value),
+        Value::F64(value) => ValueView::Double(*value),
+        Value::I64(value) => ValueView::Int(*value),
+        Value::String(value) => ValueView::Text(Cow::Borrowed(value.as_str())),
+        Value::Array(array) => ValueView::Array(match array {
+            Array::Bool(values) => values.iter().map(|value| ValueView::Bool(*value)).collect(),
+            Array::F64(values) => values.iter().map(|value| ValueView::Double(*value)).collect(),
+            Array::I64(values) => values.iter().map(|value| ValueView::Int(*value)).collect(),
+            Array::String(values) => {
+                values.iter().map(|value| ValueView::Text(Cow::Borrowed(value.as_str()))).collect()
+            }
+            other => vec![ValueView::Text(Cow::Owned(other.to_string()))],
         }),
         // The enum may grow; its text is better than nothing.
-        other => Value::Text(Cow::Owned(other.to_string())),
+        other => ValueView::Text(Cow::Owned(other.to_string())),
     }
 }
 
 /// The status's number, and its description.
-pub(crate) fn status_of(status: &Status) -> (u64, &str) {
+pub(crate) fn status_code_and_message(status: &Status) -> (u64, &str) {
     match status {
         Status::Unset => (0, ""),
         Status::Ok => (1, ""),
@@ -48,21 +50,23 @@ pub(crate) fn status_of(status: &Status) -> (u64, &str) {
 }
 
 /// Writes the line, without a line break.
-pub(crate) fn write_span_line(out: &mut String, resource_fields: &[u8], span: &SpanData) {
+pub(crate) fn write_span_json(out: &mut String, resource_fields: &[u8], span: &SpanData) {
     let scope = &span.instrumentation_scope;
     let attributes: Vec<KeyValue> = scope.attributes().cloned().collect();
     let scope = ScopeView {
         name: Cow::Borrowed(scope.name()),
         version: Cow::Borrowed(scope.version().unwrap_or_default()),
-        attributes: attributes_of(&attributes),
+        attributes: attribute_views(&attributes),
         schema_url: Cow::Borrowed(scope.schema_url().unwrap_or_default()),
     };
-    within(out, ["resourceSpans", "scopeSpans", "spans"], resource_fields, &scope, |out| write_span(out, span));
+    write_single_item(out, ["resourceSpans", "scopeSpans", "spans"], resource_fields, &scope, |out| {
+        write_span(out, span)
+    });
 }
 
 fn write_span(out: &mut String, span: &SpanData) {
     out.push('{');
-    let mut fields = Fields::new(out);
+    let mut fields = JsonObject::new(out);
     context(&mut fields, &span.span_context, span.parent_span_is_remote);
     if span.parent_span_id != SpanId::INVALID {
         fields.raw("parentSpanId", format_args!("\"{}\"", Hex(&span.parent_span_id.to_bytes())));
@@ -71,31 +75,31 @@ fn write_span(out: &mut String, span: &SpanData) {
     fields.raw("kind", format_args!("{}", kind(&span.span_kind)));
     fields.raw("startTimeUnixNano", format_args!("\"{}\"", nanos(span.start_time)));
     fields.raw("endTimeUnixNano", format_args!("\"{}\"", nanos(span.end_time)));
-    fields.attributes(&attributes_of(&span.attributes));
+    fields.attributes(&attribute_views(&span.attributes));
     fields.number("droppedAttributesCount", span.dropped_attributes_count.into());
     list(&mut fields, "events", span.events.iter(), |fields, event| {
         fields.raw("timeUnixNano", format_args!("\"{}\"", nanos(event.timestamp)));
         fields.text("name", &event.name);
-        fields.attributes(&attributes_of(&event.attributes));
+        fields.attributes(&attribute_views(&event.attributes));
         fields.number("droppedAttributesCount", event.dropped_attributes_count.into());
     });
     fields.number("droppedEventsCount", span.events.dropped_count.into());
     list(&mut fields, "links", span.links.iter(), |fields, link| {
         context(fields, &link.span_context, link.span_context.is_remote());
-        fields.attributes(&attributes_of(&link.attributes));
+        fields.attributes(&attribute_views(&link.attributes));
         fields.number("droppedAttributesCount", link.dropped_attributes_count.into());
     });
     fields.number("droppedLinksCount", span.links.dropped_count.into());
-    let (code, message) = status_of(&span.status);
+    let (code, message) = status_code_and_message(&span.status);
     fields.key("status");
     fields.out.push('{');
-    let mut status = Fields::new(fields.out);
+    let mut status = JsonObject::new(fields.out);
     status.text("message", message);
     status.number("code", code);
     fields.out.push_str("}}");
 }
 
-fn context(fields: &mut Fields<'_>, span: &SpanContext, remote: bool) {
+fn context(fields: &mut JsonObject<'_>, span: &SpanContext, remote: bool) {
     fields.raw("traceId", format_args!("\"{}\"", Hex(&span.trace_id().to_bytes())));
     fields.raw("spanId", format_args!("\"{}\"", Hex(&span.span_id().to_bytes())));
     fields.text("traceState", &span.trace_state().header());
@@ -105,10 +109,10 @@ fn context(fields: &mut Fields<'_>, span: &SpanContext, remote: bool) {
 
 /// A list of objects, where there are any.
 fn list<'a, T: 'a>(
-    fields: &mut Fields<'_>,
+    fields: &mut JsonObject<'_>,
     key: &str,
     items: impl Iterator<Item = &'a T>,
-    write: impl Fn(&mut Fields<'_>, &T),
+    write: impl Fn(&mut JsonObject<'_>, &T),
 ) {
     let mut items = items.peekable();
     if items.peek().is_none() {
@@ -118,7 +122,7 @@ fn list<'a, T: 'a>(
     let mut opening = "[{";
     for item in items {
         fields.out.push_str(opening);
-        write(&mut Fields::new(fields.out), item);
+        write(&mut JsonObject::new(fields.out), item);
         fields.out.push('}');
         opening = ",{";
     }

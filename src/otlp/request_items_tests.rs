@@ -96,10 +96,10 @@ fn any_range_of_any_request_decodes_to_those_items_and_no_others() {
         let start = rng.u64(0..=total as u64 + 1);
         let items = start..rng.u64(start..=total as u64 + 2);
         let whole = logs(&shape);
-        let bytes = cut(&whole.encode_to_vec(), &items).expect("a request");
+        let bytes = retain_items(&whole.encode_to_vec(), &items).expect("a request");
         assert_eq!(ExportLogsServiceRequest::decode(&*bytes).expect("logs"), keep_logs(whole, &items), "{items:?}");
         let whole = traces(&shape);
-        let bytes = cut(&whole.encode_to_vec(), &items).expect("a request");
+        let bytes = retain_items(&whole.encode_to_vec(), &items).expect("a request");
         assert_eq!(ExportTraceServiceRequest::decode(&*bytes).expect("spans"), keep_spans(whole, &items), "{items:?}");
     }
 }
@@ -108,9 +108,9 @@ fn any_range_of_any_request_decodes_to_those_items_and_no_others() {
 fn a_request_with_all_its_items_is_the_same_bytes() {
     for shape in [vec![vec![1]], vec![vec![3, 200], vec![7]]] {
         let bytes = logs(&shape).encode_to_vec();
-        assert_eq!(cut(&bytes, &(0..u64::MAX)), Some(bytes));
+        assert_eq!(retain_items(&bytes, &(0..u64::MAX)), Some(bytes));
     }
-    assert_eq!(cut(&[], &(0..1)), Some(Vec::new()), "an empty request is one");
+    assert_eq!(retain_items(&[], &(0..1)), Some(Vec::new()), "an empty request is one");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_nobody_here_knows_is_copied() {
     unknown(&mut resource);
     put_bytes(&mut request, tag(1, WireType::Length), &resource);
     unknown(&mut request);
-    let cut = cut(&request, &(1..2)).expect("a request");
+    let cut = retain_items(&request, &(1..2)).expect("a request");
     let without_one = request.len() - 5;
     assert_eq!(cut.len(), without_one);
     let count = |what: &[u8]| cut.windows(what.len()).filter(|window| *window == what).count();
@@ -141,15 +141,15 @@ fn what_nobody_here_knows_is_copied() {
 #[test]
 fn what_is_no_request_is_not_cut() {
     let bytes = logs(&[vec![2, 2]]).encode_to_vec();
-    assert_eq!(cut(&bytes[..bytes.len() - 1], &(0..1)), None);
-    assert_eq!(cut(b"<html>", &(0..1)), None);
+    assert_eq!(retain_items(&bytes[..bytes.len() - 1], &(0..1)), None);
+    assert_eq!(retain_items(b"<html>", &(0..1)), None);
     let mut rng = fastrand::Rng::with_seed(12);
     for _ in 0..2_000 {
         let mut broken = bytes.clone();
         let at = rng.usize(0..broken.len());
         broken[at] = rng.u8(..);
         // Anything but a panic; and what comes out is never more than went in.
-        assert!(cut(&broken, &(0..2)).is_none_or(|cut| cut.len() <= broken.len()));
+        assert!(retain_items(&broken, &(0..2)).is_none_or(|cut| cut.len() <= broken.len()));
     }
 }
 
@@ -160,15 +160,16 @@ fn an_item_is_sketched_without_its_attributes() {
     record.severity_text = "ERROR".to_owned();
     record.body = text(&"ä".repeat(300));
     record.attributes = vec![KeyValue { key: "authorization".into(), value: text("s3cret"), ..KeyValue::default() }];
-    let sketched = sketch(&request.encode_to_vec(), Signal::Logs).expect("a record");
+    let sketched = summarize_first_item(&request.encode_to_vec(), Signal::Logs).expect("a record");
     assert_eq!(
         sketched,
-        ItemSketch { kind: "ERROR of scope0".to_owned(), detail: format!("\"{}\"", "ä".repeat(QUOTED)) }
+        ItemSummary { kind: "ERROR of scope0".to_owned(), detail: format!("\"{}\"", "ä".repeat(QUOTED)) }
     );
     request.resource_logs[0].scope_logs[0].log_records[0].event_name = "order.placed".to_owned();
-    let sketched = sketch(&request.encode_to_vec(), Signal::Logs).expect("a record");
+    let sketched = summarize_first_item(&request.encode_to_vec(), Signal::Logs).expect("a record");
     assert_eq!(sketched.detail, "the event \"order.placed\"");
-    let sketched = sketch(&traces(&[vec![0], vec![0, 1]]).encode_to_vec(), Signal::Traces).expect("a span");
+    let sketched =
+        summarize_first_item(&traces(&[vec![0], vec![0, 1]]).encode_to_vec(), Signal::Traces).expect("a span");
     assert_eq!((sketched.kind.as_str(), sketched.detail.as_str()), ("a span of scope1", "\"span\""));
-    assert_eq!(sketch(&[], Signal::Logs), None);
+    assert_eq!(summarize_first_item(&[], Signal::Logs), None);
 }

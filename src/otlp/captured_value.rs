@@ -11,7 +11,7 @@ use serde::ser::{
 };
 
 use super::record::text_of;
-use super::serde_value::ValueError;
+use super::serde_value::SerializeError;
 use super::value::{MAX_DEPTH, TOO_DEEP};
 
 /// How many levels are recorded: more than the encoder follows, wrappers included.
@@ -21,17 +21,17 @@ const SHOWN_LEVELS: u8 = 100;
 
 /// A recorded value.
 #[derive(Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct CapturedValue {
     value: Node,
     levels: u8,
     by_sval: bool,
 }
 
-impl Recorded {
+impl CapturedValue {
     /// Records the value. `None` if its own `Serialize` fails.
     pub(crate) fn new(value: &kv::Value<'_>) -> Option<Self> {
         let (levels, by_sval) = (Cell::new(0), Cell::new(false));
-        let recorder = Recorder { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
+        let recorder = NodeSerializer { level: 0, containers: 0, levels: &levels, by_sval: &by_sval };
         let value = value.serialize(recorder).ok()?;
         Some(Self { value, levels: levels.get(), by_sval: by_sval.get() })
     }
@@ -49,7 +49,7 @@ impl Recorded {
     /// Two kinds of values are lent as they are, so that the text stays what it is: those of sval, which has a text form of
     /// its own; and a text or float, which one of the facade's own types shows differently from one that a type serializes
     /// to, and nothing tells them apart.
-    pub(crate) fn to_shown<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
+    pub(crate) fn to_display_value<'v>(&'v self, original: &kv::Value<'v>) -> kv::Value<'v> {
         match &self.value {
             _ if self.levels > SHOWN_LEVELS => TOO_DEEP.into(),
             _ if self.by_sval => original.clone(),
@@ -64,7 +64,7 @@ impl Recorded {
     }
 }
 
-impl Serialize for Recorded {
+impl Serialize for CapturedValue {
     fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(serializer)
     }
@@ -163,10 +163,10 @@ impl Serialize for Node {
     }
 }
 
-type Done = Result<Node, ValueError>;
+type NodeResult = Result<Node, SerializeError>;
 
 #[derive(Clone, Copy)]
-struct Recorder<'a> {
+struct NodeSerializer<'a> {
     level: u8,
     /// How many of the levels are lists and maps.
     containers: u8,
@@ -175,8 +175,8 @@ struct Recorder<'a> {
     by_sval: &'a Cell<bool>,
 }
 
-impl<'a> Recorder<'a> {
-    fn below<T: Serialize + ?Sized>(self, value: &T) -> Done {
+impl<'a> NodeSerializer<'a> {
+    fn below<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
         // Once the value is known not to be shown, only what the encoder follows is recorded: a tree may branch without end.
         let is_left_out = self.levels.get() > SHOWN_LEVELS && self.containers > MAX_DEPTH;
         if is_left_out || self.level >= MAX_LEVELS {
@@ -193,51 +193,51 @@ impl<'a> Recorder<'a> {
         Self { containers: self.containers.saturating_add(1), ..self }
     }
 
-    fn items(self, finish: impl FnOnce(Vec<Node>) -> Node + 'a) -> Items<'a> {
-        Items { recorder: self.contained(), items: Vec::new(), finish: Box::new(finish) }
+    fn items(self, finish: impl FnOnce(Vec<Node>) -> Node + 'a) -> ListSerializer<'a> {
+        ListSerializer { recorder: self.contained(), items: Vec::new(), finish: Box::new(finish) }
     }
 
-    fn fields(self, finish: impl FnOnce(Entries) -> Node + 'a) -> Fields<'a> {
-        Fields { recorder: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
+    fn fields(self, finish: impl FnOnce(Entries) -> Node + 'a) -> StructSerializer<'a> {
+        StructSerializer { recorder: self.contained(), entries: Vec::new(), finish: Box::new(finish) }
     }
 }
 
-struct Items<'a> {
-    recorder: Recorder<'a>,
+struct ListSerializer<'a> {
+    recorder: NodeSerializer<'a>,
     items: Vec<Node>,
     finish: Box<dyn FnOnce(Vec<Node>) -> Node + 'a>,
 }
 
-struct Fields<'a> {
-    recorder: Recorder<'a>,
+struct StructSerializer<'a> {
+    recorder: NodeSerializer<'a>,
     entries: Entries,
     finish: Box<dyn FnOnce(Entries) -> Node + 'a>,
 }
 
-struct Entered<'a> {
-    recorder: Recorder<'a>,
+struct MapSerializer<'a> {
+    recorder: NodeSerializer<'a>,
     entries: Vec<(Node, Node)>,
     key: Option<Node>,
 }
 
 macro_rules! leaves {
     ($($method:ident($type:ty) => $node:ident),+ $(,)?) => {
-        $(fn $method(self, value: $type) -> Done {
+        $(fn $method(self, value: $type) -> NodeResult {
             Ok(Node::$node(value.into()))
         })+
     };
 }
 
-impl<'a> ser::Serializer for Recorder<'a> {
+impl<'a> ser::Serializer for NodeSerializer<'a> {
     type Ok = Node;
-    type Error = ValueError;
-    type SerializeSeq = Items<'a>;
-    type SerializeTuple = Items<'a>;
-    type SerializeTupleStruct = Items<'a>;
-    type SerializeTupleVariant = Items<'a>;
-    type SerializeMap = Entered<'a>;
-    type SerializeStruct = Fields<'a>;
-    type SerializeStructVariant = Fields<'a>;
+    type Error = SerializeError;
+    type SerializeSeq = ListSerializer<'a>;
+    type SerializeTuple = ListSerializer<'a>;
+    type SerializeTupleStruct = ListSerializer<'a>;
+    type SerializeTupleVariant = ListSerializer<'a>;
+    type SerializeMap = MapSerializer<'a>;
+    type SerializeStruct = StructSerializer<'a>;
+    type SerializeStructVariant = StructSerializer<'a>;
 
     leaves! {
         serialize_bool(bool) => Bool,
@@ -260,27 +260,27 @@ impl<'a> ser::Serializer for Recorder<'a> {
     }
 
     /// What was captured by its `Display` or `Debug`. serde's own version panics if that returns an error.
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Done {
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> NodeResult {
         Ok(Node::Formatted(text_of(&value)))
     }
 
-    fn serialize_none(self) -> Done {
+    fn serialize_none(self) -> NodeResult {
         Ok(Node::None)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> NodeResult {
         self.below(value).map(|value| Node::Some(Box::new(value)))
     }
 
-    fn serialize_unit(self) -> Done {
+    fn serialize_unit(self) -> NodeResult {
         Ok(Node::Unit)
     }
 
-    fn serialize_unit_variant(self, name: Name, index: u32, variant: Name) -> Done {
+    fn serialize_unit_variant(self, name: Name, index: u32, variant: Name) -> NodeResult {
         Ok(Node::UnitVariant((name, index, variant)))
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: Name, value: &T) -> Done {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: Name, value: &T) -> NodeResult {
         self.below(value).map(|value| Node::NewtypeStruct(name, Box::new(value)))
     }
 
@@ -290,19 +290,19 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         value: &T,
-    ) -> Done {
+    ) -> NodeResult {
         self.below(value).map(|value| Node::NewtypeVariant((name, index, variant), Box::new(value)))
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Items<'a>, ValueError> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(Node::Seq))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<Items<'a>, ValueError> {
+    fn serialize_tuple(self, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(Node::Tuple))
     }
 
-    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<Items<'a>, ValueError> {
+    fn serialize_tuple_struct(self, name: Name, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(move |items| Node::TupleStruct(name, items)))
     }
 
@@ -312,15 +312,15 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         _len: usize,
-    ) -> Result<Items<'a>, ValueError> {
+    ) -> Result<ListSerializer<'a>, SerializeError> {
         Ok(self.items(move |items| Node::TupleVariant((name, index, variant), items)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Entered<'a>, ValueError> {
-        Ok(Entered { recorder: self.contained(), entries: Vec::new(), key: None })
+    fn serialize_map(self, _len: Option<usize>) -> Result<MapSerializer<'a>, SerializeError> {
+        Ok(MapSerializer { recorder: self.contained(), entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, name: Name, _len: usize) -> Result<Fields<'a>, ValueError> {
+    fn serialize_struct(self, name: Name, _len: usize) -> Result<StructSerializer<'a>, SerializeError> {
         Ok(self.fields(move |entries| Node::Struct(name, entries)))
     }
 
@@ -330,23 +330,23 @@ impl<'a> ser::Serializer for Recorder<'a> {
         index: u32,
         variant: Name,
         _len: usize,
-    ) -> Result<Fields<'a>, ValueError> {
+    ) -> Result<StructSerializer<'a>, SerializeError> {
         Ok(self.fields(move |entries| Node::StructVariant((name, index, variant), entries)))
     }
 }
 
 macro_rules! items {
     ($($trait:ident::$method:ident),+ $(,)?) => {
-        $(impl ser::$trait for Items<'_> {
+        $(impl ser::$trait for ListSerializer<'_> {
             type Ok = Node;
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
                 self.items.push(self.recorder.below(value)?);
                 Ok(())
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> NodeResult {
                 Ok((self.finish)(self.items))
             }
         })+
@@ -362,16 +362,16 @@ items!(
 
 macro_rules! structs {
     ($($trait:ident),+ $(,)?) => {
-        $(impl ser::$trait for Fields<'_> {
+        $(impl ser::$trait for StructSerializer<'_> {
             type Ok = Node;
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), ValueError> {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: Name, value: &T) -> Result<(), SerializeError> {
                 self.entries.push((key, self.recorder.below(value)?));
                 Ok(())
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> NodeResult {
                 Ok((self.finish)(self.entries))
             }
         })+
@@ -380,26 +380,26 @@ macro_rules! structs {
 
 structs!(SerializeStruct, SerializeStructVariant);
 
-impl ser::SerializeMap for Entered<'_> {
+impl ser::SerializeMap for MapSerializer<'_> {
     type Ok = Node;
-    type Error = ValueError;
+    type Error = SerializeError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
         self.key = Some(self.recorder.below(key)?);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         let key = self.key.take().unwrap_or(Node::Unit);
         self.entries.push((key, self.recorder.below(value)?));
         Ok(())
     }
 
-    fn end(self) -> Done {
+    fn end(self) -> NodeResult {
         Ok(Node::Map(self.entries))
     }
 }
 
 #[cfg(test)]
-#[path = "recorded_tests.rs"]
+#[path = "captured_value_tests.rs"]
 mod tests;
