@@ -47,7 +47,7 @@ pub(super) fn trouble(path: &Path, trouble: &FileProblem) -> String {
     let path = path.display();
     match trouble {
         FileProblem::Damaged(number) => format!("{path}: {} in it damaged", are(*number)),
-        FileProblem::Head => format!("{path}: it is no file of a spool, or its head is damaged"),
+        FileProblem::Head => format!("{path}: it is not a spool file, or its head is damaged"),
         FileProblem::Unreadable(why) => format!("{path}: it cannot be read: {why}"),
         FileProblem::Version(version) => {
             format!(

@@ -1,11 +1,11 @@
-//! What segments are made of: memory or files, each within its bound, with a pool of those that are free.
+//! The blocks that segments are made of, in memory or in files of the spool, and a pool of free ones.
 //!
 //! Constraints:
-//! * What exists, full, waiting or in the pool, never exceeds the bound.
-//! * Where there is a spool, records lie in its files. BlockPool serves only while its directory cannot be used; a full
-//!   spool is full.
-//! * A caller gets its file from the pool, which the ship thread fills. Where that is empty the caller makes one itself: a
-//!   call that has returned has committed its record.
+//! * All blocks together, free ones included, never exceed the bound.
+//! * With a spool, records lie in its files. Memory is used only while the directory is unusable, and not because the spool
+//!   is full.
+//! * A log call takes its file from the pool, which the exporter thread fills. If the pool is empty, the call creates the
+//!   file itself: its record must be committed when it returns.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,103 +16,104 @@ use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
 
-/// At half a gigabyte a second they last for some milliseconds, in which the ship thread gets its turn.
-pub(super) const SPARE: usize = 4;
-/// Blocks that fit in beside those of the pool: one for each lane.
-const SPARED: usize = 2;
-/// No more free blocks than this: there is always a place for them, since under a lock none can be made.
-const MOST_POOLED: usize = 1024;
+/// Free blocks that the exporter thread keeps ready. At half a gigabyte per second they last for some milliseconds, enough
+/// for that thread to run again.
+pub(super) const SPARE_BLOCKS: usize = 4;
+/// Spare blocks leave room for this many others, one for each lane.
+const RESERVED_BLOCKS: usize = 2;
+/// The longest list of free blocks. It is allocated at once, because it cannot grow under its lock.
+const MAX_FREE_BLOCKS: usize = 1024;
 
-/// A pool with a place for each usual block that the bound allows.
-fn free_list(bound: usize, usual: usize) -> Mutex<Vec<Block>> {
-    Mutex::new(Vec::with_capacity((bound / usual.max(1)).saturating_add(SPARE).min(MOST_POOLED)))
+/// Creates an empty list with room for all standard blocks that the bound allows.
+fn free_list(bound: usize, block_bytes: usize) -> Mutex<Vec<Block>> {
+    Mutex::new(Vec::with_capacity((bound / block_bytes.max(1)).saturating_add(SPARE_BLOCKS).min(MAX_FREE_BLOCKS)))
 }
 
+/// Allocates blocks within the bound and keeps free ones for reuse.
 #[derive(Debug)]
 pub(super) struct BlockPool {
     /// Bytes of all blocks in memory.
     allocated: AtomicUsize,
     pub(super) bound: usize,
     free: Mutex<Vec<Block>>,
-    /// How many bytes of frames a usual block holds.
-    usual: usize,
-    /// And one that is in memory because the spool cannot be used: the bound there may be much smaller.
-    usual_in_memory: usize,
+    /// Bytes of frames that a standard block holds.
+    block_bytes: usize,
+    /// The same for a block in memory while the spool is unusable: the bound in memory may be much smaller.
+    heap_block_bytes: usize,
     spool: Option<Arc<Spool>>,
-    /// A block is full, so that others will be wanted soon.
-    wants_spare: AtomicBool,
+    /// A block is full, so others will be needed soon.
+    spares_requested: AtomicBool,
 }
 
 impl BlockPool {
-    pub(super) fn new(bound: usize, usual: usize) -> Self {
+    pub(super) fn new(bound: usize, block_bytes: usize) -> Self {
         Self {
             allocated: AtomicUsize::new(0),
             bound,
-            free: free_list(bound, usual),
-            usual,
-            usual_in_memory: usual,
+            free: free_list(bound, block_bytes),
+            block_bytes,
+            heap_block_bytes: block_bytes,
             spool: None,
-            wants_spare: AtomicBool::new(false),
+            spares_requested: AtomicBool::new(false),
         }
     }
 
-    /// Puts records into files. `length` is that of a usual one.
+    /// Puts records into files. `length` is that of a standard file.
     pub(super) fn with_spool(self, spool: Arc<Spool>, length: usize) -> Self {
-        let usual = length.saturating_sub(spool.start());
+        let block_bytes = length.saturating_sub(spool.frames_start());
         let free = free_list(spool.max_bytes(), length);
-        Self { usual, free, spool: Some(spool), wants_spare: AtomicBool::new(true), ..self }
+        Self { block_bytes, free, spool: Some(spool), spares_requested: AtomicBool::new(true), ..self }
     }
 
     pub(super) fn spool(&self) -> Option<&Arc<Spool>> {
         self.spool.as_ref()
     }
 
-    /// How many bytes of frames a usual block holds.
+    /// Returns how many bytes of frames a standard block holds.
     #[inline]
-    pub(super) fn usual(&self) -> usize {
-        self.usual
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block_bytes
     }
 
-    /// The spool, where it can be used.
-    fn files(&self) -> Option<&Arc<Spool>> {
+    fn usable_spool(&self) -> Option<&Arc<Spool>> {
         self.spool.as_ref().filter(|spool| spool.is_usable())
     }
 
-    /// Whether what is allocated now lies in files.
-    pub(super) fn is_in_files(&self) -> bool {
-        self.files().is_some()
+    /// Whether blocks allocated now lie in files.
+    pub(super) fn uses_files(&self) -> bool {
+        self.usable_spool().is_some()
     }
 
-    /// A block for so many bytes of frames.
+    /// Allocates a block for at least this many bytes of frames.
     pub(super) fn allocate(&self, at_least: usize) -> Result<Block, DropReason> {
-        if let Some(block) = self.pooled_for(at_least) {
+        if let Some(block) = self.take_free(at_least) {
             return Ok(block);
         }
-        if let Some(spool) = self.files() {
+        if let Some(spool) = self.usable_spool() {
             match self.create(spool, at_least) {
                 Ok(file) => return Ok(file),
-                Err(CreateError::Full) if at_least > self.most_in_file(spool) => return Err(DropReason::TooLarge),
+                Err(CreateError::Full) if at_least > self.max_bytes_in_file(spool) => return Err(DropReason::TooLarge),
                 // The exporter thread may have filled the pool meanwhile, with the room that is missing here.
-                Err(CreateError::Full) => return self.pooled_for(at_least).ok_or(DropReason::OutboxFull),
-                // It is told by the ship thread.
+                Err(CreateError::Full) => return self.take_free(at_least).ok_or(DropReason::OutboxFull),
+                // The exporter thread reports it.
                 Err(CreateError::Unavailable) => {}
             }
         }
         self.allocate_memory(at_least)
     }
 
-    fn pooled_for(&self, at_least: usize) -> Option<Block> {
-        if at_least <= self.usual { lock(&self.free).pop() } else { None }
+    fn take_free(&self, at_least: usize) -> Option<Block> {
+        if at_least <= self.block_bytes { lock(&self.free).pop() } else { None }
     }
 
     fn allocate_memory(&self, at_least: usize) -> Result<Block, DropReason> {
         if at_least > self.bound {
             return Err(DropReason::TooLarge);
         }
-        let size = at_least.max(self.usual_in_memory);
+        let size = at_least.max(self.heap_block_bytes);
         if self.reserve(size, 0).is_err() {
-            if at_least <= self.usual_in_memory {
-                return self.pooled_for(at_least).ok_or(DropReason::OutboxFull);
+            if at_least <= self.heap_block_bytes {
+                return self.take_free(at_least).ok_or(DropReason::OutboxFull);
             }
             // The pool has nothing of that size, but holds memory.
             self.trim();
@@ -126,17 +127,17 @@ impl BlockPool {
         Ok(Block::Heap(buf))
     }
 
-    /// How much of the bound a block for so many bytes of frames takes.
+    /// Returns how much of the bound a block for this many bytes of frames takes.
     pub(super) fn cost(&self, at_least: usize) -> usize {
-        self.files().map_or(at_least.max(self.usual_in_memory), |spool| self.file_length(spool, at_least))
+        self.usable_spool().map_or(at_least.max(self.heap_block_bytes), |spool| self.file_length(spool, at_least))
     }
 
     fn file_length(&self, spool: &Spool, at_least: usize) -> usize {
-        (spool.start() + at_least.max(self.usual)).next_multiple_of(os::page_size())
+        (spool.frames_start() + at_least.max(self.block_bytes)).next_multiple_of(os::page_size())
     }
 
-    /// How long a usual file is.
-    pub(super) fn usual_file(&self, spool: &Spool) -> usize {
+    /// Returns the length of a standard file.
+    pub(super) fn block_file_length(&self, spool: &Spool) -> usize {
         self.file_length(spool, 0)
     }
 
@@ -144,20 +145,20 @@ impl BlockPool {
         let length = self.cost(at_least);
         let created = match spool.create(length) {
             // The pool has nothing of that size, but holds files.
-            Err(CreateError::Full) if at_least > self.usual => {
+            Err(CreateError::Full) if at_least > self.block_bytes => {
                 self.trim();
                 spool.create(length)
             }
             created => created,
         };
         let mut file = created?;
-        // All at once: one page at a time, as each is written first, costs several times as much.
+        // All pages at once: page by page, at the first write to each, costs several times as much.
         file.populate();
         Ok(Block::File(file))
     }
 
-    fn most_in_file(&self, spool: &Spool) -> usize {
-        spool.max_bytes().saturating_sub(spool.start() + os::page_size())
+    fn max_bytes_in_file(&self, spool: &Spool) -> usize {
+        spool.max_bytes().saturating_sub(spool.frames_start() + os::page_size())
     }
 
     /// Counts `bytes` as allocated if the bound has room for them and for `spared` bytes more.
@@ -170,25 +171,25 @@ impl BlockPool {
             .map_err(|_| DropReason::OutboxFull)
     }
 
-    /// Takes back a block whose records are not wanted any more.
+    /// Takes back a block whose records are not needed any more.
     pub(super) fn recycle(&self, block: Block) {
-        let is_usual = block.capacity() == self.usual;
+        let is_standard = block.capacity() == self.block_bytes;
         let block = match block {
-            Block::Heap(mut buf) if is_usual && self.spool.is_none() => {
+            Block::Heap(mut buf) if is_standard && self.spool.is_none() => {
                 buf.clear();
                 Block::Heap(buf)
             }
-            Block::File(mut file) if is_usual => {
+            Block::File(mut file) if is_standard => {
                 file.clear();
                 Block::File(file)
             }
             block => return self.discard(block),
         };
-        // Asked under the lock: where the directory is found to be gone after this, the pool is emptied.
+        // Checked under the lock: if the directory is found to be gone after this, the pool is emptied.
         let mut free = lock(&self.free);
         let is_wanted = match &block {
             Block::Heap(_) => true,
-            Block::File(file) => self.files().is_some_and(|spool| !spool.is_scarce() && spool.has(file)),
+            Block::File(file) => self.usable_spool().is_some_and(|spool| !spool.is_scarce() && spool.has(file)),
         };
         if is_wanted && free.len() < free.capacity() {
             return free.push(block);
@@ -197,7 +198,7 @@ impl BlockPool {
         self.discard(block);
     }
 
-    /// A block in memory of exactly that length, where the bound has room for it.
+    /// Allocates a block in memory of exactly that length, if the bound has room for it.
     pub(super) fn allocate_exactly(&self, length: usize) -> Option<Vec<u8>> {
         self.reserve(length, 0).ok()?;
         let mut small = Vec::new();
@@ -205,7 +206,7 @@ impl BlockPool {
             self.allocated.fetch_sub(length, Ordering::Relaxed);
             return None;
         }
-        // The allocator may give more than was asked for.
+        // The allocator may return more than requested.
         self.allocated.fetch_add(small.capacity() - length, Ordering::Relaxed);
         Some(small)
     }
@@ -213,42 +214,42 @@ impl BlockPool {
     /// Whether more than half of the memory holds records.
     pub(super) fn is_half_full(&self) -> bool {
         let (allocated, half) = (self.allocated.load(Ordering::Relaxed), self.bound / 2);
-        allocated > half && allocated - self.pooled_memory().min(allocated) > half
+        allocated > half && allocated - self.free_memory().min(allocated) > half
     }
 
-    fn pooled_memory(&self) -> usize {
+    fn free_memory(&self) -> usize {
         lock(&self.free).iter().filter(|block| !block.is_file()).map(Block::cost).sum()
     }
 
-    /// A block is full.
+    /// Asks the exporter thread for spare blocks, because a block is full.
     #[inline]
-    pub(super) fn want_spare(&self) {
-        self.wants_spare.store(true, Ordering::Relaxed);
+    pub(super) fn request_spares(&self) {
+        self.spares_requested.store(true, Ordering::Relaxed);
     }
 
-    /// While blocks fill up, gets some ready whose memory the kernel has given already: a caller would pay for each page
-    /// that it is the first to write, and for making a file.
+    /// Makes spare blocks if they were requested. Their pages are already mapped, so that a log call pays neither for page
+    /// faults nor for creating a file.
     pub(super) fn prepare(&self) {
-        if !self.wants_spare.swap(false, Ordering::Relaxed) {
+        if !self.spares_requested.swap(false, Ordering::Relaxed) {
             return;
         }
-        while self.has_few() {
-            let Some(block) = self.spare() else { return };
-            self.put(block);
+        while self.needs_spares() {
+            let Some(block) = self.make_spare() else { return };
+            self.add_free(block);
         }
-        // Those that are taken next may have let go of their pages when they waited last.
+        // Blocks that are used next may have released their pages when they last waited.
         while let Some(mut file) = self.take_parked() {
             file.populate();
-            self.put(Block::File(file));
+            self.add_free(Block::File(file));
         }
     }
 
-    fn has_few(&self) -> bool {
+    fn needs_spares(&self) -> bool {
         let free = lock(&self.free);
-        free.len() < SPARE.min(free.capacity())
+        free.len() < SPARE_BLOCKS.min(free.capacity())
     }
 
-    fn put(&self, block: Block) {
+    fn add_free(&self, block: Block) {
         let mut free = lock(&self.free);
         if free.len() < free.capacity() {
             return free.push(block);
@@ -257,11 +258,11 @@ impl BlockPool {
         self.discard(block);
     }
 
-    /// One of those that are taken next, where it has no pages.
+    /// Takes one of the blocks that are used next, if it has released its pages.
     fn take_parked(&self) -> Option<SpoolFile> {
         let mut free = lock(&self.free);
         let is_parked = |block: &Block| matches!(block, Block::File(file) if file.is_parked());
-        let next = free.len().saturating_sub(SPARE);
+        let next = free.len().saturating_sub(SPARE_BLOCKS);
         let at = free.iter().skip(next).position(is_parked)?;
         match free.remove(next + at) {
             Block::File(file) => Some(file),
@@ -272,32 +273,32 @@ impl BlockPool {
         }
     }
 
-    /// A block for the pool. SpaceWaiters for [`SPARED`] others stays: a block that is being made is in nobody's hands, and a log
-    /// call that found the bound used up by it would drop its record.
-    fn spare(&self) -> Option<Block> {
-        if let Some(spool) = self.files() {
-            let length = self.usual_file(spool);
-            let has_room = !spool.is_scarce() && spool.in_use() + (1 + SPARED) * length <= spool.max_bytes();
-            return if has_room { self.create(spool, self.usual).ok() } else { None };
+    /// Makes a spare block if the bound has room for it and for [`RESERVED_BLOCKS`] others. A block that is being made counts
+    /// but cannot be used: without that reserve, a log call could find the bound used up and drop its record.
+    fn make_spare(&self) -> Option<Block> {
+        if let Some(spool) = self.usable_spool() {
+            let length = self.block_file_length(spool);
+            let has_room = !spool.is_scarce() && spool.in_use() + (1 + RESERVED_BLOCKS) * length <= spool.max_bytes();
+            return if has_room { self.create(spool, self.block_bytes).ok() } else { None };
         }
-        if self.spool.is_some() || self.reserve(self.usual, SPARED * self.usual).is_err() {
+        if self.spool.is_some() || self.reserve(self.block_bytes, RESERVED_BLOCKS * self.block_bytes).is_err() {
             return None;
         }
         let mut buf = Vec::new();
-        if buf.try_reserve_exact(self.usual).is_err() || buf.capacity() != self.usual {
-            self.allocated.fetch_sub(self.usual, Ordering::Relaxed);
+        if buf.try_reserve_exact(self.block_bytes).is_err() || buf.capacity() != self.block_bytes {
+            self.allocated.fetch_sub(self.block_bytes, Ordering::Relaxed);
             return None;
         }
         os::populate(buf.spare_capacity_mut());
         Some(Block::Heap(buf))
     }
 
-    /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
+    /// Frees all free blocks. Called after a silence, so that a burst does not keep its memory.
     pub(super) fn trim(&self) {
         self.trim_to(0);
     }
 
-    /// One by one: under the lock, nothing is freed.
+    /// Discards free blocks one by one, because nothing may be freed under the lock.
     fn trim_to(&self, keep: usize) {
         let next = || {
             let mut free = lock(&self.free);
@@ -306,7 +307,7 @@ impl BlockPool {
         std::iter::from_fn(next).for_each(|block| self.discard(block));
     }
 
-    /// Gives back what a block is made of.
+    /// Frees the memory of a block, or deletes its file.
     fn discard(&self, block: Block) {
         match (block, &self.spool) {
             (Block::Heap(buf), _) => {
@@ -317,30 +318,30 @@ impl BlockPool {
         }
     }
 
-    /// Frees what the pool holds where others need the directory: many processes that hold nothing may share it with one
-    /// that has much to write.
-    pub(super) fn trim_where_scarce(&self) {
+    /// Frees all free blocks if other processes need the directory: many idle processes may share it with one that writes
+    /// much.
+    pub(super) fn trim_if_scarce(&self) {
         if self.spool.as_ref().is_some_and(|spool| spool.is_scarce()) {
             self.trim();
         }
     }
 
-    /// Keeps as many free blocks as there are, at least, once records come again.
-    pub(super) fn trim_to_spare(&self) {
-        self.trim_to(SPARE);
+    /// Frees all free blocks but the spare ones.
+    pub(super) fn trim_to_spares(&self) {
+        self.trim_to(SPARE_BLOCKS);
     }
 
-    /// The bound of what is allocated now, and how much of it holds records.
+    /// Returns the bytes that hold records, and the bound on them.
     pub(super) fn use_and_bound(&self) -> (usize, usize) {
         let pooled: usize = lock(&self.free).iter().map(Block::cost).sum();
-        let (used, bound) = match self.files() {
+        let (used, bound) = match self.usable_spool() {
             Some(spool) => (spool.in_use(), spool.max_bytes()),
             None => (self.allocated.load(Ordering::Relaxed), self.bound),
         };
         (used.saturating_sub(pooled), bound)
     }
 
-    /// Whether there are blocks in memory.
+    /// Whether any block lies in memory.
     pub(super) fn holds_memory(&self) -> bool {
         self.allocated.load(Ordering::Relaxed) > 0
     }
@@ -351,7 +352,7 @@ impl BlockPool {
     }
 
     #[cfg(test)]
-    pub(super) fn pooled(&self) -> usize {
+    pub(super) fn free_blocks(&self) -> usize {
         lock(&self.free).len()
     }
 }

@@ -5,6 +5,8 @@
 //! thread is interrupted where it could go on, which is what takes the time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loom::model::Builder;
@@ -13,7 +15,8 @@ use loom::thread;
 
 use super::tests::{frame_of, recycle};
 use super::*;
-use crate::ledger::{Count, ItemOutcome};
+use crate::config::Overload;
+use crate::ledger::{Count, DropReason, ItemOutcome, Ledger};
 use crate::signal::Signal;
 
 /// Nearly all errors need no more, and three take many minutes.
@@ -63,7 +66,7 @@ impl Rig {
     fn ship(&self, records: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         loop {
-            if self.outbox.is_waiting() {
+            if self.outbox.has_unsealed() {
                 self.outbox.seal();
             }
             while let Some(group) = self.outbox.take_sealed() {
@@ -170,7 +173,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
     explore(|| {
         // Four segments of half a kilobyte or less, and each record fills one.
         let rig = Rig::new(2 << 10, 1, Overload::DropOldest);
-        let length = rig.outbox.pool.usual() - 64;
+        let length = rig.outbox.pool.block_bytes() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }
@@ -188,7 +191,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
             })
         };
         ship.join().expect("no panic");
-        let left = rig.outbox.left();
+        let left = rig.outbox.oldest_group();
         let otlp = rig.ledger.snapshot().otlp;
         let over = otlp.delivered + otlp.dropped_total();
         assert!(over >= left.min(barrier), "{left} have left, and {over} have met their fates");
@@ -233,7 +236,7 @@ fn a_thread_finds_its_records_in_order() {
 fn who_waits_for_room_is_not_forgotten() {
     explore(|| {
         let rig = Rig::new(2 << 10, 1, Overload::Block(Duration::from_secs(3_600)));
-        let length = rig.outbox.pool.usual() - 64;
+        let length = rig.outbox.pool.block_bytes() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }

@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
@@ -15,8 +17,9 @@ use fastrand::Rng;
 use super::spool::Directory;
 use super::tests::{frame_of, offer, recycle};
 use super::*;
-use crate::config::SpoolConfig;
-use crate::ledger::ItemOutcome;
+use crate::config::{Overload, SpoolConfig};
+use crate::ledger::{DropReason, ItemOutcome, Ledger};
+use crate::os;
 use crate::signal::Signal;
 
 const RESOURCE: &[u8] = b"resource";
@@ -101,7 +104,7 @@ impl Config {
             let config = SpoolConfig { directory: folder.to_owned(), max_bytes, sync: None };
             let spool = Arc::new(Spool::new(config, RESOURCE.to_vec()));
             if let Ok(found) = Directory::at(folder.to_owned()).recover_all() {
-                spool.set_other_bytes(found.bytes.unwrap_or(0));
+                spool.set_total_bytes(found.bytes.unwrap_or(0));
             }
             outbox = outbox.with_spool(spool);
         }
@@ -134,7 +137,7 @@ impl Life {
         sealed.groups().for_each(|group| visit(group.lanes(), [0; 2]));
         drop(sealed);
         for shard in &self.outbox.shards {
-            let lanes = shard.lanes.lock().expect("no panic");
+            let lanes = shard.open.lock().expect("no panic");
             visit(lanes.segments.each_ref().map(Option::as_ref), [0; 2]);
         }
     }
@@ -168,7 +171,7 @@ impl Life {
 
     /// As the ship thread finds what a flush waits for.
     fn settled(&self) -> u64 {
-        let left = self.outbox.left();
+        let left = self.outbox.oldest_group();
         self.taken.front().map_or(left, |group| group.number().min(left))
     }
 
@@ -193,7 +196,7 @@ impl Life {
     }
 
     fn used_and_bound(&self) -> (usize, usize) {
-        match self.outbox.spool().filter(|_| self.outbox.pool.is_in_files()) {
+        match self.outbox.spool().filter(|_| self.outbox.pool.uses_files()) {
             Some(spool) => (spool.in_use(), spool.max_bytes()),
             None => self.outbox.allocated_and_bound(),
         }
@@ -236,7 +239,7 @@ impl Model {
     fn append(&mut self) {
         for _ in 0..self.rng.usize(1..20) {
             let (thread, high) = (self.rng.usize(..self.config.threads), self.rng.u8(..4) == 0);
-            let usual = self.life.outbox.pool.usual();
+            let usual = self.life.outbox.pool.block_bytes();
             let length = match self.rng.u8(..24) {
                 0 => usual + self.rng.usize(..2 * usual),
                 1 => usual - self.rng.usize(..100),
@@ -270,12 +273,12 @@ impl Model {
 
     /// A call that has returned has committed its record, where the directory can be used as far as is known.
     fn assert_durable(&self, number: usize, thread: usize, high: bool) {
-        if !self.life.outbox.pool.is_in_files() || self.life.unnoticed {
+        if !self.life.outbox.pool.uses_files() || self.life.unnoticed {
             return;
         }
         let is_here = |segment: &&Segment| numbers(segment, 0).last() == Some(&number);
         let is_durable = |segment: &Segment| segment.file().is_some_and(|path| path.exists());
-        let lanes = self.life.outbox.shards[thread].lanes.lock().expect("no panic");
+        let lanes = self.life.outbox.shards[thread].open.lock().expect("no panic");
         let sealed = self.life.outbox.sealed.lock().expect("no panic");
         let lane = usize::from(high);
         let last = || sealed.groups().last().and_then(|group| group.lanes()[lane]).filter(is_here);
@@ -356,7 +359,7 @@ impl Model {
 
     /// As the ship thread does when a process that has nothing left ends.
     fn retire(&mut self) {
-        if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.is_waiting() {
+        if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.has_unsealed() {
             self.life.outbox.retire();
         }
     }
@@ -462,7 +465,7 @@ impl Model {
         let Ok(found) = Directory::at(self.folder.clone()).recover_all() else { return };
         let spool = self.life.outbox.spool().cloned();
         if let Some(spool) = &spool {
-            spool.set_other_bytes(found.bytes.unwrap_or(0));
+            spool.set_total_bytes(found.bytes.unwrap_or(0));
         }
         let mut stops_after = if self.rng.u8(..3) == 0 { self.rng.usize(..4) } else { usize::MAX };
         for mut run in found.runs {
@@ -568,8 +571,8 @@ impl Model {
         self.assert_in_order(self.life.in_order());
         let mut found = self.life.waiting();
         found.sort_unstable();
-        let is_waiting = |number: &usize| self.known[*number].place == Place::Waiting;
-        let expected: Vec<usize> = (0..self.known.len()).filter(is_waiting).collect();
+        let has_unsealed = |number: &usize| self.known[*number].place == Place::Waiting;
+        let expected: Vec<usize> = (0..self.known.len()).filter(has_unsealed).collect();
         assert_eq!(found, expected, "each record is in one place");
         let otlp = self.life.ledger.snapshot().otlp;
         assert_eq!(otlp.pending, found.len() as u64, "{otlp:?}");

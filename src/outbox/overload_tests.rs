@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use super::super::Group;
 use super::super::tests::{frame, frame_of, offer, records, recycle, seal};
@@ -165,7 +166,7 @@ fn a_large_record_costs_what_it_needs_or_nothing() {
     }
     let before = rig.dropped(DropReason::EvictedOldest);
     // Larger than two segments.
-    let large = frame(&"x".repeat(rig.outbox.pool.usual() * 2));
+    let large = frame(&"x".repeat(rig.outbox.pool.block_bytes() * 2));
     assert_eq!(rig.offer(0, false, &large), Ok(()));
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
@@ -202,10 +203,10 @@ fn segments_that_go_out_of_order_do_not_count_for_those_before_them() {
     while rig.dropped(DropReason::EvictedLessSevere) < low {
         rig.offer(0, true, &numbered(0, true)).expect("what is below makes room");
     }
-    assert_eq!(rig.outbox.left(), 0, "the first one is still here");
+    assert_eq!(rig.outbox.oldest_group(), 0, "the first one is still here");
     let first = rig.outbox.take_sealed().expect("the first one");
     assert_eq!((first.number(), first.records()), (0, 1));
-    assert!(rig.outbox.left() >= sealed, "all that were dropped");
+    assert!(rig.outbox.oldest_group() >= sealed, "all that were dropped");
     rig.deliver([first].into());
 }
 
@@ -265,7 +266,7 @@ fn who_waits_gets_in_when_there_is_room() {
             })
             .collect();
         let start = Instant::now();
-        while rig.outbox.waiters.waiting.load(Ordering::SeqCst) < 8 {
+        while rig.outbox.waiters.count() < 8 {
             assert!(start.elapsed() < DEADLINE, "they wait");
             std::thread::yield_now();
         }
@@ -277,7 +278,7 @@ fn who_waits_gets_in_when_there_is_room() {
         assert!(start.elapsed() < DEADLINE, "they are woken, and do not find it out at their deadline");
     });
     assert_eq!(rig.numbers().len(), 8);
-    assert_eq!(rig.outbox.waiters.waiting.load(Ordering::SeqCst), 0);
+    assert_eq!(rig.outbox.waiters.count(), 0);
     rig.assert_accounts();
 }
 
@@ -307,7 +308,7 @@ fn who_waits_is_let_go_when_the_outbox_closes() {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| rig.fill(false, 0));
         let start = Instant::now();
-        while rig.outbox.waiters.waiting.load(Ordering::SeqCst) == 0 {
+        while rig.outbox.waiters.count() == 0 {
             assert!(start.elapsed() < DEADLINE, "it waits");
             std::thread::yield_now();
         }
@@ -354,7 +355,7 @@ fn storm(overload: Overload, max_records: Option<usize>) {
             while !done.load(Ordering::Relaxed) {
                 let batch: VecDeque<Group> = std::iter::from_fn(|| rig.outbox.take_sealed()).take(2).collect();
                 rig.deliver(batch);
-                settled.store(rig.outbox.left(), Ordering::SeqCst);
+                settled.store(rig.outbox.oldest_group(), Ordering::SeqCst);
                 std::thread::yield_now();
             }
         });

@@ -1,7 +1,10 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::ledger::Count;
+use crate::config::Overload;
+use crate::ledger::{Count, DropReason, Ledger};
 use crate::otlp::{Scratch, encode_scope_name};
 use crate::signal::Signal;
 
@@ -67,11 +70,11 @@ fn the_first_record_wakes_and_the_next_does_not() {
     let outbox = outbox(1 << 20, 1);
     assert_eq!(outbox.append(0, false, &frame("a")), Ok(Wake::Yes));
     assert_eq!(outbox.append(0, false, &frame("b")), Ok(Wake::No));
-    assert!(outbox.is_waiting());
+    assert!(outbox.has_unsealed());
     let mut queue = VecDeque::new();
     seal(&outbox, &mut queue);
     assert_eq!(records(&queue), ["a", "b"]);
-    assert!(!outbox.is_waiting());
+    assert!(!outbox.has_unsealed());
     assert_eq!(outbox.append(0, true, &frame("c")), Ok(Wake::Yes));
 }
 
@@ -199,13 +202,13 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
     let _wake = outbox.append(0, false, &text);
     outbox.prepare();
     let one = outbox.allocated_and_bound().0;
-    assert_eq!(one, outbox.pool.usual(), "no segment is full");
+    assert_eq!(one, outbox.pool.block_bytes(), "no segment is full");
     while !outbox.has_sealed() {
         let _wake = outbox.append(0, false, &text);
     }
     for _ in 0..2 {
         outbox.prepare();
-        assert_eq!(outbox.allocated_and_bound().0, (2 + block_pool::SPARE) * one);
+        assert_eq!(outbox.allocated_and_bound().0, (2 + block_pool::SPARE_BLOCKS) * one);
     }
     // They are what is used next.
     while outbox.append(0, false, &text).is_ok() {
@@ -213,13 +216,13 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
         let (allocated, bound) = outbox.allocated_and_bound();
         assert!(allocated <= bound);
     }
-    assert_eq!(outbox.pool.pooled(), 0, "a record is refused only when none is left");
+    assert_eq!(outbox.pool.free_blocks(), 0, "a record is refused only when none is left");
 }
 
 #[test]
 fn lanes_leave_together_and_in_the_order_of_the_calls() {
     let outbox = outbox(64 << 10, 1);
-    let usual = outbox.pool.usual();
+    let usual = outbox.pool.block_bytes();
     let (mut taken, mut written) = (VecDeque::new(), 0);
     for round in 0..200 {
         // Small ones of both lanes, some that are larger than a segment, and seals at any moment.

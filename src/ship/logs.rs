@@ -94,7 +94,7 @@ impl LogSource {
 impl RequestSource for LogSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
-        if !self.outbox.is_waiting() {
+        if !self.outbox.has_unsealed() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
             self.seal_at = now.checked_add(self.schedule_delay);
@@ -103,16 +103,16 @@ impl RequestSource for LogSource {
         // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
         // Asked only where there is something to seal: whoever presses before somebody else gets in is not forgotten.
         let is_pressed =
-            |source: &Self| source.outbox.is_waiting() && source.outbox.take_seal_request() && source.is_empty();
+            |source: &Self| source.outbox.has_unsealed() && source.outbox.take_seal_request() && source.is_empty();
         let due = !held && (self.seal_at.is_some_and(|at| at <= now) || is_pressed(self));
-        if due || (at_once && self.outbox.is_waiting()) {
+        if due || (at_once && self.outbox.has_unsealed()) {
             self.outbox.seal();
             self.seal_at = None;
         }
     }
 
     fn settled(&self) -> u64 {
-        let left = self.outbox.left();
+        let left = self.outbox.oldest_group();
         self.groups.front().map_or(left, |group| group.number().min(left))
     }
 
@@ -120,8 +120,8 @@ impl RequestSource for LogSource {
         self.groups.is_empty() && !self.outbox.has_sealed()
     }
 
-    fn is_waiting(&self) -> bool {
-        self.outbox.is_waiting()
+    fn has_unsealed(&self) -> bool {
+        self.outbox.has_unsealed()
     }
 
     fn due_at(&self) -> Option<Instant> {
@@ -248,7 +248,7 @@ impl RequestSource for LogSource {
     }
 
     fn end(&mut self) {
-        if self.is_empty() && !self.is_waiting() {
+        if self.is_empty() && !self.has_unsealed() {
             self.outbox.retire();
         }
     }

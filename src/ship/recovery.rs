@@ -184,7 +184,7 @@ impl RecoverySource {
     /// Looks at the directory. `anew`: at all that is there.
     fn start_scan(&mut self, anew: bool) {
         let Some(mut scanner) = self.scanner.take() else { return };
-        self.skipped.drain(..).for_each(|run| scanner.skip(&run));
+        self.skipped.drain(..).for_each(|run| scanner.ignore(&run));
         let most = MOST_RUNS.saturating_sub(self.runs.len());
         let look = move || {
             // Where it cannot be read, that is told when a file is to be made.
@@ -240,7 +240,7 @@ impl RecoverySource {
             return;
         };
         match found.bytes {
-            Some(bytes) => self.outbox.set_other_bytes_in_spool(bytes),
+            Some(bytes) => self.outbox.set_total_bytes_in_spool(bytes),
             None => self.spool.note_freed(found.freed),
         }
         self.has_more = found.has_more;
@@ -379,7 +379,7 @@ impl RequestSource for RecoverySource {
         self.ending || (self.groups.is_empty() && self.runs.is_empty())
     }
 
-    fn is_waiting(&self) -> bool {
+    fn has_unsealed(&self) -> bool {
         false
     }
 

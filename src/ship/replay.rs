@@ -194,7 +194,7 @@ impl RequestSource for ReplaySource {
         lock(&self.halted).is_some() || (self.left.is_empty() && !self.left.has_more())
     }
 
-    fn is_waiting(&self) -> bool {
+    fn has_unsealed(&self) -> bool {
         false
     }
 

@@ -34,7 +34,7 @@ pub(super) trait RequestSource: Send {
     fn is_empty(&self) -> bool;
 
     /// Whether something has not been taken over yet.
-    fn is_waiting(&self) -> bool;
+    fn has_unsealed(&self) -> bool;
 
     /// When what waits is due.
     fn due_at(&self) -> Option<Instant>;

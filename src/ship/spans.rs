@@ -95,13 +95,13 @@ impl SpanSource {
 impl RequestSource for SpanSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
-        if !self.queue.is_waiting() {
+        if !self.queue.has_unsealed() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
             self.seal_at = now.checked_add(self.schedule_delay);
         }
         let due = !held && (self.queue.is_batch_full() || self.seal_at.is_some_and(|at| at <= now));
-        if due || (at_once && self.queue.is_waiting()) {
+        if due || (at_once && self.queue.has_unsealed()) {
             self.queue.seal();
             self.seal_at = None;
         }
@@ -116,8 +116,8 @@ impl RequestSource for SpanSource {
         self.sealed.is_empty() && self.current.is_none()
     }
 
-    fn is_waiting(&self) -> bool {
-        self.queue.is_waiting()
+    fn has_unsealed(&self) -> bool {
+        self.queue.has_unsealed()
     }
 
     fn due_at(&self) -> Option<Instant> {

@@ -118,7 +118,7 @@ impl Worker {
             self.source.prepare();
             // Before those are answered who wait for the end: nothing is said after it.
             let ending = orders.deadline.is_some();
-            let is_over = ending && self.source.is_empty() && !self.source.is_waiting();
+            let is_over = ending && self.source.is_empty() && !self.source.has_unsealed();
             let tell_at = earlier(self.source.watch(ending), self.notices.watch(is_over));
             self.source.collect(orders.stop, self.retry.at.is_some());
             if ending {
@@ -160,7 +160,7 @@ impl Worker {
     }
 
     fn is_over(&self, orders: &ControlState) -> bool {
-        let empty = self.source.is_empty() && !self.source.is_waiting();
+        let empty = self.source.is_empty() && !self.source.has_unsealed();
         orders.stop && (empty || has_given_up(orders))
     }
 

@@ -32,7 +32,7 @@ impl RequestSource for OneRequest {
         self.request.is_none()
     }
 
-    fn is_waiting(&self) -> bool {
+    fn has_unsealed(&self) -> bool {
         false
     }
 

@@ -11,7 +11,7 @@ use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
 use crate::console::{PrintResult, Terminal};
-use crate::otlp::{RecordWriter, CapturedValue, text_of, write_serde};
+use crate::otlp::{CapturedValue, RecordWriter, text_of, write_serde};
 use crate::thread::catch_panic;
 
 /// A `log` record, with the texts of its values once more than one destination needs them.

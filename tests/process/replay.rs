@@ -212,9 +212,9 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     change(&files[0], word(12) + word(64) - 1, |byte| byte ^ 1);
     change(&files[1], 24, |byte| byte ^ 1);
     let seen = printed(replay(&folder).arg("--dry-run").run().code(1), "1 record is in it damaged\n");
-    printed(seen, "it is no file of a spool, or its head is damaged\n");
+    printed(seen, "it is not a spool file, or its head is damaged\n");
     let done = replay_to(&folder, &receiver).run().code(1);
-    let done = done.said("1 record in the spool").said("cannot be sent: it is no file of a spool");
+    let done = done.said("1 record in the spool").said("cannot be sent: it is not a spool file");
     let done = printed(done, "sent       20 records in ");
     let done = printed(done, "lost       1 record: it was damaged in the spool\n");
     assert_eq!(done.stdout.matches("set aside  ").count(), 2, "{done}");

@@ -5,14 +5,17 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::file_bytes::{MOST_BYTES, read_file_bytes};
-use super::recovery::SkippedFile;
+use super::file_bytes::{MAX_BYTES, read_file_bytes};
+use super::names::{RUN, SEGMENT, run_file_name};
+use super::recovered::SkippedFile;
 use super::tests::frame;
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::Ledger;
+use crate::os;
 use crate::outbox::Outbox;
 
 /// A directory, and a file beside it that is nobody else's business.
@@ -79,14 +82,14 @@ impl Folder {
 
     fn release_run(&self, run: &str, text: &str) {
         let mut bytes = vec![0; format::frames_start(4)];
-        assert!(format::write_head(&mut bytes, Origin { pid: 1, made: 1 }, b"made"));
+        assert!(format::write_head(&mut bytes, format::Origin { pid: 1, made: 1 }, b"made"));
         let frame = frame(text);
         bytes[..8].copy_from_slice(&format::magic().to_le_bytes());
         bytes[format::COMMITTED..][..8].copy_from_slice(&(frame.len() as u64).to_le_bytes());
         bytes[format::RECORDS..][..8].copy_from_slice(&1_u64.to_le_bytes());
         bytes.extend(frame);
         fs::write(self.spool().join(format!("{run}-00000000.{SEGMENT}")), bytes).expect("a segment");
-        fs::write(self.spool().join(run_file_of(run)), [0; run_file::LENGTH]).expect("a run");
+        fs::write(self.spool().join(run_file_name(run)), [0; run_file::LENGTH]).expect("a run");
     }
 }
 
@@ -265,8 +268,8 @@ fn a_file_with_holes_is_read_no_further_than_frames_go_on() {
         let file = fs::File::options().write(true).open(&path).expect("it is there");
         file.set_len(length.min(3 << 30)).expect("holes take no room");
         match read_file_bytes(&directory, &opened, &name) {
-            Ok(read) => assert!(length <= MOST_BYTES && read.bytes.len() <= 2 << 20, "{}", read.bytes.len()),
-            Err(error) => assert!(length > MOST_BYTES && error.to_string().contains("longer than any"), "{error}"),
+            Ok(read) => assert!(length <= MAX_BYTES && read.bytes.len() <= 2 << 20, "{}", read.bytes.len()),
+            Err(error) => assert!(length > MAX_BYTES && error.to_string().contains("longer than any"), "{error}"),
         }
     }
     let found = directory.recover_all().expect("a directory");
@@ -346,7 +349,7 @@ fn many_dead_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     let before = os::calls();
     append(&outbox, "a record");
     let spent = os::calls() - before;
-    assert!(spent <= MOST_LOOKED_AT + 64, "{spent} calls for the first record");
+    assert!(spent <= writer::MAX_FIRST_LOOK + 64, "{spent} calls for the first record");
     assert!(!outbox.holds_memory(), "it is in a file");
     let before = os::calls();
     for _ in 0..1_000 {

@@ -1,14 +1,14 @@
-//! How a file of the spool is laid out, and how one is read that somebody else has left behind. Pure.
+//! The layout of a spool file, and how it is read. Pure.
 //!
 //! Constraints:
-//! * A process may be killed between any two instructions: what is committed is written before the word that says so, and
-//!   the magic number comes last of the head.
-//! * Whatever the bytes are, reading them never panics, and gives no record that was not written: the head and each frame
-//!   have a checksum. That of a frame is mixed with a number that changes each time the file is used again, so that a frame
-//!   of an earlier use never counts.
-//! * Each file can be sent on its own: it has the resource of the process that wrote it.
+//! * A process may be killed between any two instructions. So frames are written before the word that commits them, and the
+//!   magic number is written last in the head.
+//! * Reading arbitrary bytes never panics and returns no record that was not written. The head and each frame have a
+//!   checksum. A salt is mixed into the checksums of frames; it changes each time the file is reused, so that a frame of an
+//!   earlier use never counts.
+//! * Each file can be sent on its own, because it has the resource of the process that wrote it.
 //!
-//! Little endian; words that change are aligned and written in one piece:
+//! Integers are little endian. Words that change are aligned and written in one piece:
 //!
 //! | at | bytes | what |
 //! |---|---|---|
@@ -17,14 +17,14 @@
 //! | 12 | 4 | where the frames start |
 //! | 16 | 4 | length of the resource |
 //! | 20 | 4 | process id |
-//! | 24 | 8 | when the file was made, in nanoseconds since 1970 |
+//! | 24 | 8 | when the file was created, in nanoseconds since 1970 |
 //! | 32 | 4 | CRC-32 of bytes 8 to 32 and the resource |
-//! | 64 | 8 | committed: how many bytes of frames count |
-//! | 72 | 8 | consumed: how many of them have met their fates |
-//! | 80 | 8 | how many records were committed |
-//! | 88 | 8 | what the checksums of frames are mixed with |
-//! | 96 | 8 | number of the group that the frames are of: a smaller one was begun earlier |
-//! | 128 | … | resource: the fields of `ResourceLogs` in front of its scopes |
+//! | 64 | 8 | committed: bytes of frames that count |
+//! | 72 | 8 | consumed: bytes of those frames whose records have an outcome |
+//! | 80 | 8 | number of records committed |
+//! | 88 | 8 | salt of the frames' checksums |
+//! | 96 | 8 | number of the group that the frames belong to: earlier groups have smaller numbers |
+//! | 128 | … | resource: the fields of `ResourceLogs` before its scopes |
 
 use crate::outbox::frame::{HEADER, is_intact, read_frame};
 
@@ -37,12 +37,12 @@ pub(super) const RECORDS: usize = CHANGES + 16;
 pub(super) const SALT: usize = CHANGES + 24;
 pub(super) const GROUP: usize = CHANGES + 32;
 const RESOURCE: usize = 128;
-/// How much of a file says what [`estimate`] needs.
+/// The length of the head, which has all that [`estimate`] needs.
 pub(super) const HEAD: usize = RESOURCE;
 /// Frames start at a multiple of this.
 const ALIGNMENT: usize = 64;
 
-/// What the head of a file says of its origin.
+/// Which process created a file, and when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Origin {
     pub(super) pid: u32,
@@ -50,17 +50,17 @@ pub(super) struct Origin {
     pub(super) made: u64,
 }
 
-/// The magic number as a word that is written last.
+/// Returns the magic number as a word.
 pub(super) fn magic() -> u64 {
     u64::from_le_bytes(MAGIC)
 }
 
-/// Where the frames start behind a resource of that length.
+/// Returns where the frames start after a resource of that length.
 pub(super) fn frames_start(resource: usize) -> usize {
     (RESOURCE + resource).next_multiple_of(ALIGNMENT)
 }
 
-/// Writes the head but for the magic number. `false` where it does not fit.
+/// Writes the head except for the magic number. Returns `false` if it does not fit.
 pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> bool {
     let start = frames_start(resource.len());
     let (Ok(start_word), Ok(length)) = (u32::try_from(start), u32::try_from(resource.len())) else { return false };
@@ -84,12 +84,12 @@ pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> b
     true
 }
 
-/// The eight bytes there; 0 where there are fewer.
+/// Reads eight bytes as an integer. Returns 0 if there are fewer.
 pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// The four bytes there; 0 where there are fewer.
+/// Reads four bytes as an integer. Returns 0 if there are fewer.
 fn half(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u32::from_le_bytes(*half))
 }
@@ -101,44 +101,44 @@ fn checksum(head: &[u8], resource: usize) -> u32 {
     hasher.finalize()
 }
 
-/// Why nothing of a file can be read.
+/// Why a file cannot be read at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
-    /// Nothing was ever in it.
+    /// Nothing was ever written to it.
     Empty,
-    /// It is no file of a spool, or its head is damaged.
+    /// It is not a spool file, or its head is damaged.
     Damaged,
-    /// It was written by a version that has another layout.
+    /// Another version with another layout wrote it.
     Version(u32),
 }
 
-/// What of a file cannot be read.
+/// The unreadable part of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Damage {
-    /// How many records that cost, as far as it can be known.
+    /// How many records are lost, as far as can be known.
     pub(crate) records: u64,
     pub(crate) bytes: u64,
 }
 
-/// What could be read of a file.
+/// The readable part of a file.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Contents<'a> {
     pub(super) origin: Origin,
     pub(super) group: u64,
     pub(crate) resource: &'a [u8],
-    /// What the checksums of the frames are mixed with.
+    /// Mixed into the checksums of the frames.
     pub(super) salt: u32,
-    /// The frames that have not met their fates, each with where it ends behind the start of the frames.
+    /// The frames whose records have no outcome yet, each with where it ends, relative to the start of the frames.
     pub(super) frames: Vec<(&'a [u8], usize)>,
     pub(crate) damage: Option<Damage>,
 }
 
-/// Reads a file.
+/// Reads the contents of a file.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let word = |at| word(bytes, at);
     let half = |at| half(bytes, at);
     if word(0) != magic() {
-        // Its maker was killed before the head was whole, and nothing can have been committed.
+        // The process was killed before the head was complete, so nothing can have been committed.
         let is_empty = word(0) == 0 && word(COMMITTED) == 0;
         return Err(if is_empty { Unreadable::Empty } else { Unreadable::Damaged });
     }
@@ -151,9 +151,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
         return Err(Unreadable::Damaged);
     }
     let committed = usize::try_from(word(COMMITTED)).unwrap_or(usize::MAX);
-    let behind = bytes.get(start..).unwrap_or_default();
-    let area = behind.get(..committed).unwrap_or(behind);
-    // Beyond what is committed it means nothing.
+    let frame_bytes = bytes.get(start..).unwrap_or_default();
+    let area = frame_bytes.get(..committed).unwrap_or(frame_bytes);
+    // A number beyond what is committed is invalid.
     let consumed = usize::try_from(word(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
     let mut walk = FrameWalker { area, at: 0, salt: word(SALT) as u32, skipped: 0, skipped_bytes: 0 };
     let (mut frames, mut done) = (Vec::new(), 0);
@@ -167,7 +167,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let unread = (committed - walk.at) as u64;
     let damage = (walk.skipped > 0 || unread > 0).then(|| {
         let whole = done + frames.len() as u64;
-        // Written before what is committed, so it may count one more; and damaged itself, perhaps.
+        // This word is written before the committed one, so it may count one record more. It may be damaged too.
         let written = Some(word(RECORDS))
             .filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MAX_PLAUSIBLE);
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
@@ -177,8 +177,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     Ok(Contents { origin, group: word(GROUP), resource, salt, frames, damage })
 }
 
-/// How much of a file with this head means anything; `None` where the head says nothing of that. Nothing behind it is ever
-/// read.
+/// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it is
+/// ever read.
 pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
     let word = |at| word(head, at);
     let half = |at| half(head, at);
@@ -187,22 +187,22 @@ pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
     is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
 }
 
-/// Whether nothing can be in a file with this head.
+/// Whether a file with this head is certainly empty.
 pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
     word(head, COMMITTED) == 0 && (word(head, 0) == 0 || used(head).is_some())
 }
 
-/// The process that has made a file with this head; 0 where the head does not say.
+/// Returns the id of the process that created a file with this head, or 0 if the head does not say.
 pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
     if used(head).is_some() { half(head, 20) } else { 0 }
 }
 
-/// The number of the group that the frames of a file with this head are of.
+/// Returns the number of the group that the frames of a file with this head belong to, or 0 if the head does not say.
 pub(super) fn group(head: &[u8; HEAD]) -> u64 {
     if used(head).is_some() { word(head, GROUP) } else { 0 }
 }
 
-/// How many records wait in a file with this head, about.
+/// Estimates how many records wait in a file with this head.
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
     let word = |at| word(head, at);
     let (committed, records) = (word(COMMITTED), word(RECORDS));
@@ -213,16 +213,16 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
     (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
 }
 
-/// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
+/// Returns the version of a file with this head, or `None` if it is not a spool file, or not one yet.
 #[cfg(feature = "cli")]
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
     (word(head, 0) == magic()).then(|| half(head, 8))
 }
 
-/// More than any file holds: a number that says so is wrong.
+/// More bytes than any file holds. A larger number in a head is wrong.
 const MAX_PLAUSIBLE: u64 = 1 << 40;
 
-/// Goes from frame to frame. One that is damaged is skipped where the next one, or the end, is where it says.
+/// Walks over the frames. Skips a damaged frame if the next frame, or the end, is where its length says.
 struct FrameWalker<'a> {
     area: &'a [u8],
     at: usize,

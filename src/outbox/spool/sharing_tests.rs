@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::Ledger;
+use crate::os;
 use crate::outbox::Outbox;
 use crate::outbox::tests::{frame_of, recycle};
 
@@ -79,7 +81,7 @@ fn runs_that_hold_nothing_leave_room_for_others() {
             recycle(outbox, group);
         }
         // As the look at the directory does from time to time.
-        outboxes.iter().for_each(|outbox| outbox.set_other_bytes_in_spool(folder.directory().bytes()));
+        outboxes.iter().for_each(|outbox| outbox.set_total_bytes_in_spool(folder.directory().bytes()));
         assert!(folder.directory().bytes() <= BOUND * 3 / 4);
     }
 }
@@ -118,7 +120,7 @@ fn files_are_no_more_than_a_process_may_map() {
     let outbox = folder.outbox(1 << 30);
     let spool = outbox.spool().expect("there is one");
     append(&outbox, "a record");
-    spool.files.store(MOST_FILES, Ordering::Relaxed);
+    spool.fill_files();
     assert_eq!(spool.create(os::page_size()).map(|_| ()), Err(CreateError::Full));
     assert_eq!(spool.in_use(), spool.max_bytes(), "an overload policy makes room");
 }
@@ -132,7 +134,7 @@ fn spare_files_leave_room_for_a_log_call() {
         outbox.prepare();
         let spool = outbox.spool().expect("there is one");
         let free = spool.max_bytes() - spool.in_use();
-        let usual = outbox.pool.usual_file(spool);
-        assert!(outbox.pool.pooled() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
+        let usual = outbox.pool.block_file_length(spool);
+        assert!(outbox.pool.free_blocks() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
     }
 }

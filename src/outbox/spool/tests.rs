@@ -3,21 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::names::{RUN, SEGMENT};
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::{DropReason, Ledger};
 use crate::outbox::tests::{frame_of, recycle};
 use crate::outbox::{Group, Outbox};
-
-impl Spool {
-    /// The time to wait before a directory is tried again is over.
-    pub(in crate::outbox) fn try_again_now(&self) {
-        if let Some(trouble) = self.trouble.lock().expect("no panic").as_mut() {
-            trouble.retry_at = Instant::now();
-        }
-    }
-}
 
 struct Folder(PathBuf);
 
@@ -170,7 +164,7 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     drop(outbox);
     let spool = folder.spool(4 << 20);
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
-    spool.set_other_bytes(found.bytes.unwrap_or(0));
+    spool.set_total_bytes(found.bytes.unwrap_or(0));
     assert_eq!(spool.create(1 << 20).err(), Some(CreateError::Full));
     spool.note_freed(found.bytes.unwrap_or(0));
     assert!(spool.create(1 << 20).is_ok());
