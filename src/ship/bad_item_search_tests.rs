@@ -39,7 +39,7 @@ struct Played {
     rejected: BTreeMap<u32, Refusal>,
     given_up: Option<(u64, GiveUpReason)>,
     requests: usize,
-    untried: usize,
+    unsent: usize,
 }
 
 /// Plays a search to its end. The endpoint gets the items of a part, and none for an empty request.
@@ -64,8 +64,8 @@ fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32],
                 fates += 1;
                 assert_eq!(played.rejected.insert(numbers(&part)[0], refusal), None);
             }
-            Step::RejectUntried { items } => {
-                played.untried += items as usize;
+            Step::RejectUnsent { items } => {
+                played.unsent += items as usize;
                 fates += items;
             }
             Step::RejectRest { items, why } => {
@@ -103,7 +103,7 @@ fn one_bad_item_is_found_wherever_it_is_and_all_others_are_taken_once() {
         let whole = request(&vec![8; total as usize]);
         for bad in 0..total {
             for confirmed in [true, false] {
-                let endpoint = |items: &[u32], _| if items.contains(&bad) { MALFORMED } else { PartOutcome::Taken };
+                let endpoint = |items: &[u32], _| if items.contains(&bad) { MALFORMED } else { PartOutcome::Accepted };
                 let played = play(&whole, Refusal::Malformed, confirmed, endpoint);
                 assert_eq!(played.taken, all_but(&[bad], total));
                 assert_eq!(played.rejected, BTreeMap::from([(bad, Refusal::Malformed)]));
@@ -122,7 +122,7 @@ fn any_two_bad_items_are_found() {
         let bad = [bad / TOTAL, bad % TOTAL];
         let endpoint = |items: &[u32], _| match bad.iter().any(|bad| items.contains(bad)) {
             true => MALFORMED,
-            false => PartOutcome::Taken,
+            false => PartOutcome::Accepted,
         };
         let played = play(&whole, Refusal::Malformed, true, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&bad, TOTAL), None), "{bad:?}");
@@ -141,7 +141,7 @@ fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
             let endpoint = |items: &[u32], length: usize| match length {
                 300.. => TOO_LARGE,
                 _ if items.iter().any(|number| bad >> number & 1 == 1) => MALFORMED,
-                _ => PartOutcome::Taken,
+                _ => PartOutcome::Accepted,
             };
             let first = if whole.body.len() >= 300 { Refusal::TooLarge } else { Refusal::Malformed };
             // `play` says that the fates add up.
@@ -166,7 +166,7 @@ fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
 fn what_is_too_large_together_fits_in_parts() {
     let whole = request(&[100; 64]);
     let most = whole.body.len() / 5;
-    let endpoint = |_: &[u32], length| if length > most { TOO_LARGE } else { PartOutcome::Taken };
+    let endpoint = |_: &[u32], length| if length > most { TOO_LARGE } else { PartOutcome::Accepted };
     let played = play(&whole, Refusal::TooLarge, false, endpoint);
     assert_eq!((played.taken, played.rejected.len()), (all_but(&[], 64), 0));
     assert!(played.requests <= 8 + 2, "halves that are as long as refused ones are not sent: {}", played.requests);
@@ -176,10 +176,10 @@ fn what_is_too_large_together_fits_in_parts() {
 fn an_endpoint_that_nothing_fits_costs_few_requests() {
     let whole = request(&[100; 4_096]);
     let played = play(&whole, Refusal::TooLarge, false, |_, _| TOO_LARGE);
-    assert_eq!((played.rejected.len() + played.untried, played.given_up), (4_096, None));
+    assert_eq!((played.rejected.len() + played.unsent, played.given_up), (4_096, None));
     // One for each halving, one for each doubling of those that were not tried, and a last one.
     assert!(played.requests <= 13 + 13 + 1, "{}", played.requests);
-    assert_eq!(played.untried, 4_096 - 1 - 13 - 1);
+    assert_eq!(played.unsent, 4_096 - 1 - 13 - 1);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn an_endpoint_that_calls_everything_malformed_costs_few_requests() {
     assert_eq!((played.requests, played.given_up), (3, Some((1_000, GiveUpReason::EmptyRefused))));
     let played = play(&whole, Refusal::Malformed, true, |_, _| MALFORMED);
     assert_eq!((played.requests, played.given_up), (10, Some((997, GiveUpReason::EverythingRefused))));
-    let empty_only = |items: &[u32], _| if items.is_empty() { PartOutcome::Taken } else { MALFORMED };
+    let empty_only = |items: &[u32], _| if items.is_empty() { PartOutcome::Accepted } else { MALFORMED };
     let played = play(&whole, Refusal::Malformed, false, empty_only);
     assert_eq!((played.requests, played.given_up), (11, Some((997, GiveUpReason::EverythingRefused))));
     assert!(played.rejected.keys().eq(&[0, 1, 2]), "those that were tried alone");
@@ -201,7 +201,7 @@ fn one_bad_item_is_found_where_no_empty_request_is_taken() {
         let whole = request(&[8; 500]);
         let endpoint = |items: &[u32], _| match items.is_empty() || items.contains(&bad) {
             true => MALFORMED,
-            false => PartOutcome::Taken,
+            false => PartOutcome::Accepted,
         };
         let played = play(&whole, Refusal::Malformed, false, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&[bad], 500), None));
@@ -215,7 +215,7 @@ fn a_limit_that_rises_again_costs_what_was_tried_only() {
     for busy in 0..40 {
         let left = std::cell::Cell::new(busy);
         let endpoint = |_: &[u32], _| match left.get() {
-            0 => PartOutcome::Taken,
+            0 => PartOutcome::Accepted,
             more => {
                 left.set(more - 1);
                 TOO_LARGE
@@ -224,7 +224,7 @@ fn a_limit_that_rises_again_costs_what_was_tried_only() {
         let played = play(&whole, Refusal::TooLarge, false, endpoint);
         // It was asked again after the limit had risen.
         if !played.taken.is_empty() {
-            assert_eq!(played.untried, 0, "{busy}");
+            assert_eq!(played.unsent, 0, "{busy}");
             assert!(played.rejected.len() <= busy, "{busy}: {}", played.rejected.len());
             assert_eq!(played.taken.len() + played.rejected.len(), 256);
         }
@@ -243,7 +243,7 @@ fn a_limit_that_falls_and_rises_loses_nothing_that_was_not_tried() {
         let length = whole.body.len();
         let endpoint = |_: &[u32], sent| match sent > limits.borrow_mut().usize(length / 64 * 2..length) {
             true => TOO_LARGE,
-            false => PartOutcome::Taken,
+            false => PartOutcome::Accepted,
         };
         // Two items always fit.
         let played = play(&whole, Refusal::TooLarge, false, endpoint);
@@ -262,7 +262,7 @@ fn many_bad_items_do_not_take_the_good_ones_along() {
         bad.dedup();
         let endpoint = |items: &[u32], _| match bad.iter().any(|bad| items.contains(bad)) {
             true => MALFORMED,
-            false => PartOutcome::Taken,
+            false => PartOutcome::Accepted,
         };
         let played = play(&whole, Refusal::Malformed, true, endpoint);
         assert_eq!((played.taken, played.given_up), (all_but(&bad, TOTAL), None), "{bad:?}");
@@ -275,7 +275,7 @@ fn parts_that_meet_another_fate_are_done_with() {
     let endpoint = |items: &[u32], _| match items {
         items if items.contains(&2) => MALFORMED,
         items if items.contains(&7) => PartOutcome::Settled,
-        _ => PartOutcome::Taken,
+        _ => PartOutcome::Accepted,
     };
     let played = play(&whole, Refusal::Malformed, true, endpoint);
     assert_eq!(played.rejected.keys().collect::<Vec<_>>(), [&2]);

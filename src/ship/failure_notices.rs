@@ -1,15 +1,15 @@
-//! What the ship thread says on stderr: one notice for a failure that lasts, one when it is over, and a summary of
-//! failures that come and go.
+//! Notices about requests that fail: one when an outage begins, one when it ends, and a summary of intermittent failures.
 //!
-//! Constraint: what makes two notices the same is the kind of failure, the status, the endpoint and the signal, and never
-//! a server's words, which may be different each time.
+//! Constraint: two notices are the same if the kind of failure, the status, the endpoint and the signal are the same. The
+//! server's words do not count, because they may differ each time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bad_item_search::GiveUpReason;
+use super::byte_size::ByteSize;
+use super::failure::Failure;
 use super::health::{Counts, Health, HealthReport};
-use super::logs::ByteSize;
 use crate::config::Endpoint;
 use crate::finding::{Finding, Kind, Severity, kind};
 use crate::ledger::{Ledger, RequestResult};
@@ -18,10 +18,10 @@ use crate::otlp::ItemSummary;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
 
-/// A clock that differs by less than this many seconds deserves no word.
+/// A clock offset of fewer seconds than this is not reported.
 const CLOCK_TOLERANCE: i64 = 60;
 
-/// That the clock differs from that of an endpoint, by so many seconds; none where that is little.
+/// Returns a finding if this machine's clock differs from the endpoint's by this many seconds, and that is too much.
 pub(crate) fn clock_finding(endpoint: &str, offset: i64) -> Option<Finding> {
     if offset.abs() < CLOCK_TOLERANCE {
         return None;
@@ -34,53 +34,43 @@ pub(crate) fn clock_finding(endpoint: &str, offset: i64) -> Option<Finding> {
     Some(Finding::new(&kind::CLOCK_OFF, Severity::Warning, "clock", text).help(help))
 }
 
-/// What the last request that failed failed of.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Failure {
-    /// One sentence with the URL.
-    pub(crate) text: String,
-    pub(crate) help: &'static str,
-}
-
+/// Emits the notices about one signal and one endpoint.
 #[derive(Debug)]
 pub(super) struct FailureNotices {
     signal: Signal,
     endpoint: Endpoint,
     ledger: Arc<Ledger>,
     health: Health,
-    /// The last request that failed, of those that may be tried again.
+    /// The last failure that is retried, with the key of its notice.
     last_failure: Option<(String, Failure)>,
-    /// How many items were lost when failures began to come and go, or at the last summary.
+    /// Items lost when intermittent failures began, or at the last summary.
     lost_before: u64,
-    /// Whether the endpoint's limit has been told.
-    told_limit: bool,
-    /// Whether a clock that differs has been told.
-    told_clock: bool,
+    limit_reported: bool,
+    clock_reported: bool,
 }
 
 impl FailureNotices {
     pub(super) fn new(signal: Signal, endpoint: Endpoint, ledger: Arc<Ledger>) -> Self {
-        let health = Health::default();
         Self {
             signal,
             endpoint,
             ledger,
-            health,
+            health: Health::default(),
             last_failure: None,
             lost_before: 0,
-            told_limit: false,
-            told_clock: false,
+            limit_reported: false,
+            clock_reported: false,
         }
     }
 
-    /// What does the work has ended by a panic, and begins anew.
-    pub(super) fn restarted(&self) {
+    /// Counts a restart of the worker after a panic.
+    pub(super) fn note_restart(&self) {
         self.ledger.stats.count_restart();
     }
 
-    /// A request has ended. `clock_offset` is by how many seconds the endpoint's clock is ahead.
-    pub(super) fn heard(&mut self, outcome: &Outcome, clock_offset: Option<i64>) {
-        let (ended, trouble) = match outcome {
+    /// Counts a request that ended. `clock_offset` is how many seconds the endpoint's clock is ahead.
+    pub(super) fn note_outcome(&mut self, outcome: &Outcome, clock_offset: Option<i64>) {
+        let (result, trouble) = match outcome {
             Outcome::Delivered => (RequestResult::Confirmed, None),
             Outcome::Partial { rejected, message } => {
                 (RequestResult::Confirmed, Some(format!("it rejected {rejected}: \"{message}\"")))
@@ -90,24 +80,24 @@ impl FailureNotices {
             Outcome::Unconfirmed { cause } => (RequestResult::Unconfirmed, Some(cause.to_string())),
         };
         self.health.ended();
-        self.ledger.stats.count_request(self.signal, ended, trouble.as_deref(), clock_offset);
-        if !self.told_clock
+        self.ledger.stats.count_request(self.signal, result, trouble.as_deref(), clock_offset);
+        if !self.clock_reported
             && let Some(finding) = clock_offset.and_then(|offset| clock_finding(&self.endpoint.to_string(), offset))
         {
-            self.told_clock = true;
+            self.clock_reported = true;
             finding.notice().map(|notice| notice::emit(&notice));
         }
     }
 
-    /// What a request failed of, in words.
+    /// Returns in words why a request failed.
     pub(super) fn failure(&self, cause: &Cause) -> Failure {
         let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
         Failure { text, help: cause.kind.help() }
     }
 
-    /// A retryable failure. Returns what it is in words. While the process ends it is not said here: the exit handler
-    /// says how many items it cost, and why.
-    pub(super) fn failed(&mut self, cause: &Cause, waiting: &str, ending: bool) -> Failure {
+    /// Reports a failure that is retried, and returns it in words. Emits no notice with `ending`: the exit handler says how
+    /// many items were lost, and why.
+    pub(super) fn report_failure(&mut self, cause: &Cause, waiting: String, ending: bool) -> Failure {
         let (failure, key) = (self.failure(cause), self.key("failing", &cause.key()));
         let was_flapping = self.health.due().is_some();
         let is_news = self.health.failed(Instant::now());
@@ -117,7 +107,7 @@ impl FailureNotices {
         if is_news && !ending {
             notice::emit(
                 &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
-                    .note(format!("waiting {waiting}"))
+                    .note(waiting)
                     .help(failure.help),
             );
         }
@@ -125,33 +115,33 @@ impl FailureNotices {
         failure
     }
 
-    /// Says what is due of failures that come and go. `is_over`: everything was settled, and the process ends. Returns
-    /// when the next thing is due.
-    pub(super) fn watch(&mut self, is_over: bool) -> Option<Instant> {
-        match self.health.news(Instant::now(), is_over) {
-            Some(HealthReport::Flapped(counts, passed)) => self.say_flapped(counts, passed),
-            Some(HealthReport::StillFailing(counts, passed)) => {
+    /// Reports intermittent failures if that is due. `is_over` if everything has an outcome and the process ends. Returns
+    /// when the next report is due.
+    pub(super) fn report_health(&mut self, is_over: bool) -> Option<Instant> {
+        match self.health.report(Instant::now(), is_over) {
+            Some(HealthReport::Flapped(counts, elapsed)) => self.report_flapping(counts, elapsed),
+            Some(HealthReport::StillFailing(counts, elapsed)) => {
                 if let Some((key, failure)) = &self.last_failure {
                     notice::reset_limit(key);
                     notice::emit(
                         &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
-                            .note(self.failed_of(counts, passed))
+                            .note(self.failed_of(counts, elapsed))
                             .help(failure.help),
                     );
                 }
             }
-            Some(HealthReport::Steady) => self.say_recovered(),
+            Some(HealthReport::Steady) => self.report_recovery(),
             None => {}
         }
         self.health.due()
     }
 
-    fn say_flapped(&mut self, counts: Counts, passed: Duration) {
+    fn report_flapping(&mut self, counts: Counts, elapsed: Duration) {
         let lost = self.lost();
         let lost = lost.saturating_sub(std::mem::replace(&mut self.lost_before, lost));
-        let (failed_of, key) = (self.failed_of(counts, passed), self.key("flapping", ""));
+        let (failed_of, key) = (self.failed_of(counts, elapsed), self.key("flapping", ""));
         let mut notice = match lost {
-            0 => Notice::information(key, format!("{failed_of}; all were delivered when they were tried again")),
+            0 => Notice::information(key, format!("{failed_of}; retries delivered them all")),
             lost => {
                 let were = if lost == 1 { "was" } else { "were" };
                 let text = format!("{failed_of}; {} {were} lost or not confirmed meanwhile", self.signal.count(lost));
@@ -172,9 +162,9 @@ impl FailureNotices {
         }
     }
 
-    /// `12 of 36 requests with logs to … failed in the last minute`.
-    fn failed_of(&self, Counts { requests, failed, .. }: Counts, passed: Duration) -> String {
-        let time = match passed.as_secs() {
+    /// Returns `12 of 36 requests with logs to … failed in the last minute`.
+    fn failed_of(&self, Counts { requests, failed, .. }: Counts, elapsed: Duration) -> String {
+        let time = match elapsed.as_secs() {
             60..=120 => "minute".to_owned(),
             seconds => format!("{} s", seconds.max(1)),
         };
@@ -182,54 +172,51 @@ impl FailureNotices {
         format!("{failed} of {requests} requests with {what} to {endpoint} failed in the last {time}")
     }
 
-    /// The key of a notice, where it differs between signals.
+    /// Returns the key of a notice, which includes the signal and the endpoint.
     fn key(&self, kind: &str, detail: &str) -> String {
         format!("{kind} {} {} {detail}", self.signal.plural(), self.endpoint)
     }
 
-    /// The endpoint answered for good.
-    pub(super) fn answered(&mut self, outcome: &Outcome, items: u64) {
+    /// Reports the final outcome of a request.
+    pub(super) fn report_outcome(&mut self, outcome: &Outcome, items: u64) {
         match outcome {
-            Outcome::Delivered => self.taken(),
+            Outcome::Delivered => self.note_accepted(),
             Outcome::Partial { rejected: 0, message } => {
-                self.taken();
+                self.note_accepted();
                 let key = self.key("warned", "");
-                let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
-                notice::emit(
-                    &Notice::new(kind::REFUSED.code, key, text).help("they arrived; its message says what to mend"),
-                );
+                let text = format!("{} accepted {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
+                let help = "nothing is lost; its message says what to correct";
+                notice::emit(&Notice::new(kind::REFUSED.code, key, text).help(help));
             }
             Outcome::Partial { rejected, message } => {
-                self.taken();
+                self.note_accepted();
                 let rejected = (*rejected).min(items);
-                let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
-                let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
+                let message = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
+                let text = format!("{} rejected {rejected} of {}{message}", self.endpoint, self.signal.count(items));
                 let key = self.key("partial", "");
-                notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(
-                    "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
-                ));
+                let help =
+                    "they are lost, and the endpoint does not say which they are: look at its own log and limits";
+                notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(help));
             }
-            Outcome::Refused { cause, .. } => {
-                let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-                self.say(&kind::REFUSED, cause, text);
-            }
+            Outcome::Refused { cause, .. } => self.emit_error(&kind::REFUSED, cause, self.lost_text(cause, items)),
             Outcome::Unconfirmed { cause } => {
-                let text = format!(
-                    "perhaps lost: {}, which {} did not confirm: {cause}",
-                    self.signal.count(items),
-                    self.endpoint
-                );
-                self.say(&kind::UNCONFIRMED, cause, text);
+                let (items, endpoint) = (self.signal.count(items), &self.endpoint);
+                let text = format!("perhaps lost: {items}, which {endpoint} did not confirm: {cause}");
+                self.emit_error(&kind::UNCONFIRMED, cause, text);
             }
             Outcome::Retry { .. } => {}
         }
     }
 
-    /// One item was refused when it was alone; it is named where it can be read. Those of the same kind are told once a
+    fn lost_text(&self, cause: &Cause, items: u64) -> String {
+        format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint)
+    }
+
+    /// Reports an item that was refused alone, and names it if it can be read. Items of the same kind are reported once a
     /// minute.
-    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSummary>) {
-        let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-        let Some(ItemSummary { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
+    pub(super) fn report_refused_item(&self, cause: &Cause, items: u64, summary: Option<&ItemSummary>) {
+        let lost = self.lost_text(cause, items);
+        let Some(ItemSummary { kind, detail }) = summary else { return self.emit_error(&kind::REFUSED, cause, lost) };
         let key = self.key("refused", &format!("{} {kind}", cause.key()));
         notice::emit(
             &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}"))
@@ -238,74 +225,73 @@ impl FailureNotices {
         );
     }
 
-    /// More than one item of a request was refused when it was alone: those that are of the same kind as another were not
-    /// named. So many others were `untried`, since they are no smaller than one of those that were too large.
-    pub(super) fn refused_one_by_one(&self, cause: &Cause, items: u64, untried: u64) {
+    /// Reports that several items of a request were refused alone, because not each of them got a notice. `unsent` others
+    /// were not sent, because they are no smaller than an item that was too large.
+    pub(super) fn report_refused_items(&self, cause: &Cause, items: u64, unsent: u64) {
         let items = self.signal.count(items);
-        let more = match untried {
+        let more = match unsent {
             0 => String::new(),
-            1 => "; and 1 more of at least that size was not tried".to_owned(),
-            _ => format!("; and {untried} more of at least that size were not tried"),
+            1 => "; and 1 more of at least that size was not sent".to_owned(),
+            _ => format!("; and {unsent} more of at least that size were not sent"),
         };
-        let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
+        let text = format!("lost: {items}, each refused separately by {}: {cause}{more}", self.endpoint);
         let key = self.key("one by one", &cause.key());
         notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
     }
 
-    /// The endpoint refuses whatever it is sent: this many items at once.
-    pub(super) fn refused_all(&self, cause: &Cause, items: u64, why: GiveUpReason) {
+    /// Reports that the endpoint refuses whatever is sent, this time this many items.
+    pub(super) fn report_refused_all(&self, cause: &Cause, items: u64, why: GiveUpReason) {
         let why = match why {
             GiveUpReason::EmptyRefused => {
-                "it took neither half of them, and no empty request, so it seems to be the endpoint and not one of them"
+                "it refused both halves of them and an empty request too, so the endpoint seems to be at fault, not one of \
+                 them"
             }
             GiveUpReason::EverythingRefused => {
-                "it refused the parts of them that it was sent, so it seems to be the endpoint and not one of them"
+                "it refused every part of them that was sent, so the endpoint seems to be at fault, not one of them"
             }
         };
-        let lost = format!("lost: {}, which {} refused: {cause}; {why}", self.signal.count(items), self.endpoint);
-        self.say(&kind::REFUSED, cause, lost);
+        self.emit_error(&kind::REFUSED, cause, format!("{}; {why}", self.lost_text(cause, items)));
     }
 
-    /// The endpoint takes only so much at once.
-    pub(super) fn limited(&mut self, bytes: usize, too_large: usize) {
-        if std::mem::replace(&mut self.told_limit, true) {
+    /// Reports once that the endpoint limits the size of requests.
+    pub(super) fn report_limit(&mut self, bytes: usize, too_large: usize) {
+        if std::mem::replace(&mut self.limit_reported, true) {
             return;
         }
         let (bytes, too_large) = (ByteSize(bytes), ByteSize(too_large));
         let text = format!(
-            "{} refuses {} in requests of {too_large}: from now on they are sent in requests of {bytes} at most",
+            "{} refuses {} in requests of {too_large}: from now on, requests have at most {bytes}",
             self.endpoint,
             self.signal.plural(),
         );
         notice::emit(&Notice::information(format!("limit {}", self.endpoint), text));
     }
 
-    /// The time for one request with its tries is over.
-    pub(super) fn gave_up(&self, cause: &Cause, items: u64) {
+    /// Reports that the time for all attempts of a request is over.
+    pub(super) fn report_timeout(&self, cause: &Cause, items: u64) {
         let text = format!(
             "lost: {}, which could not be delivered to {} in time (OTEL_{}_EXPORT_TIMEOUT): {cause}",
             self.signal.count(items),
             self.endpoint,
             self.signal.processor(),
         );
-        self.say(&kind::CANNOT_DELIVER, cause, text);
+        self.emit_error(&kind::CANNOT_DELIVER, cause, text);
     }
 
-    fn say(&self, kind: &'static Kind, cause: &Cause, text: String) {
+    fn emit_error(&self, kind: &'static Kind, cause: &Cause, text: String) {
         let key = self.key(kind.code, &cause.key());
         notice::emit(&Notice::new(kind.code, key, text).error().help(cause.kind.help()));
     }
 
-    /// The endpoint took a request.
-    fn taken(&mut self) {
-        if self.health.taken(Instant::now()) {
-            // The next failure is news again.
+    fn note_accepted(&mut self) {
+        if self.health.accepted(Instant::now()) {
+            // So that the next failure is reported again.
             self.last_failure.as_ref().inspect(|(key, _)| notice::reset_limit(key));
-            self.say_recovered();
+            self.report_recovery();
         }
     }
 
-    fn say_recovered(&self) {
+    fn report_recovery(&self) {
         let text = format!("{} reach {} again", self.signal.plural(), self.endpoint);
         notice::emit(&Notice::information(self.key("recovered", ""), text));
     }

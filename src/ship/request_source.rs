@@ -1,114 +1,115 @@
-//! What a worker sends: a store of items that become requests, whatever they are.
+//! The source of a worker's requests: a store of records or spans.
 
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::failure_notices::Failure;
+use super::failure::Failure;
 use crate::ledger::{DropReason, ItemOutcome};
 use crate::signal::Signal;
 
-/// One request, ready to be sent any number of times.
+/// A request that can be sent any number of times.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) body: Bytes,
-    /// The content encoding of the body; none where it is plain.
+    /// The content encoding of the body; `None` if it is not compressed.
     pub(super) encoding: Option<HeaderValue>,
-    /// How many items are in it.
+    /// How many items it holds.
     pub(super) items: u64,
 }
 
-/// The items of one signal on their way.
+/// The items of one signal that wait to be sent.
 ///
-/// Constraints: the items of a request stay until [`settle`](RequestSource::settle) says what became of them, and leave in the
-/// same step in which the ledger counts the last of their fates.
+/// Constraint: the items of a request stay until [`settle`](RequestSource::settle) gives their outcomes. They leave in the
+/// same step in which the ledger counts the last of these outcomes.
 pub(super) trait RequestSource: Send {
-    /// Takes over what is sealed, and seals what is due: because it waited long enough, because there is enough of it, or
-    /// `at_once`. While the endpoint fails, what is new is `held` back.
+    /// Seals and takes what is due: because it waited long enough, because there is enough of it, or because of `at_once`.
+    /// With `held`, new items are held back, because the endpoint fails.
     fn collect(&mut self, at_once: bool, held: bool);
 
-    /// How many of the things that a flush counts, from the first one on, have met their fates.
+    /// Returns how many groups or spans, counted from the first one ever sealed, have an outcome.
     fn settled(&self) -> u64;
 
     /// Whether there is nothing to send.
     fn is_empty(&self) -> bool;
 
-    /// Whether something has not been taken over yet.
+    /// Whether something has not been sealed yet.
     fn has_unsealed(&self) -> bool;
 
-    /// When what waits is due.
+    /// Returns when the waiting items are due.
     fn due_at(&self) -> Option<Instant>;
 
-    /// The next request: the same one again while its items have not met their fates. `None` where what there was could
-    /// not become one.
-    fn request(&mut self) -> Option<Request>;
+    /// Returns the next request, and the same one again until its items have an outcome. Returns `None` if the waiting items
+    /// were dropped meanwhile, or could not be encoded.
+    fn next_request(&mut self) -> Option<Request>;
 
-    /// Some items of the last request have met these fates. The others stay until [`settle`](RequestSource::settle), which comes
-    /// before the next request is asked for.
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]);
+    /// Gives outcomes to some items of the last request. The others stay until [`settle`](RequestSource::settle), which is
+    /// called before the next request is taken.
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]);
 
-    /// The items of the last request, but for those that were settled before, have met these fates.
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]);
+    /// Gives outcomes to all items of the last request that have none.
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]);
 
-    /// Takes a request back that is not being sent any more: its memory may serve again.
+    /// Takes back a request that is not being sent any more, to reuse its memory.
     fn take_back(&mut self, request: Request);
 
-    /// From now on, requests are to be no longer than this, unless a single item is.
-    fn limit(&mut self, bytes: usize);
+    /// Limits later requests to this length, unless a single item is longer.
+    fn set_max_bytes(&mut self, bytes: usize);
 
-    /// The last request will not be sent again, and so many of its items have not met their fates.
+    /// Gives up the last request, of which `rest` items have no outcome.
     fn give_up(&mut self, rest: u64) {
         self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
     }
 
-    /// Everything that is left is dropped and counted.
+    /// Drops and counts everything that is left.
     fn drop_all(&mut self);
 
-    /// Gets memory ready for what is written meanwhile.
+    /// Keeps memory ready for records that are written meanwhile.
     fn prepare(&self) {}
 
-    /// Looks whether there is something to say of what was dropped for want of room, and says it when it is time. `ending`:
-    /// there is no later. Returns when it is time.
-    fn watch(&mut self, _ending: bool) -> Option<std::time::Instant> {
+    /// Reports records that were dropped because there was no room, if that is due. With `ending`, it is due now. Returns
+    /// when it will be due.
+    fn report_losses(&mut self, _ending: bool) -> Option<std::time::Instant> {
         None
     }
 
-    /// Gives memory back after a while of silence.
+    /// Gives memory back after a silence.
     fn trim(&mut self);
 
-    /// How many items wait, in memory or on their way.
+    /// Returns how many items have no outcome.
     fn pending(&self) -> u64;
 
-    /// How much may wait, in words.
-    fn bound(&self) -> String;
+    /// Says in words how much may wait.
+    fn bound_text(&self) -> String;
 
-    /// Where it waits, in words.
-    fn place(&self) -> &'static str {
+    /// Says in words where items wait.
+    fn place_text(&self) -> &'static str {
         "in memory"
     }
 
-    /// What waits to be tried again, in words.
-    fn waiting(&self, signal: Signal) -> String {
-        format!("{} to be tried again: {} (the bound is {})", self.place(), signal.count(self.pending()), self.bound())
+    /// Says in a sentence what waits for a retry.
+    fn waiting_text(&self, signal: Signal) -> String {
+        let (items, place, bound) = (signal.count(self.pending()), self.place_text(), self.bound_text());
+        format!("waiting {place} for a retry: {items} (the bound is {bound})")
     }
 
-    /// The endpoint refuses whatever it is sent, or is none at all. Says whether what is there is kept for a better one:
-    /// then nothing has met its fate, and nothing more is sent.
-    fn halts(&mut self, _failure: &Failure) -> bool {
+    /// Stops sending because the endpoint refuses every request, if this source keeps its items for another endpoint.
+    /// Returns whether it does.
+    fn halt(&mut self, _failure: &Failure) -> bool {
         false
     }
 
-    /// Whether what was sent last outlives this process: then it waits until somebody has mended the key or the address
-    /// that the endpoint refuses.
-    fn keeps(&self) -> bool {
+    /// Whether the items of the last request outlive this process. If the endpoint refuses every request, they then wait
+    /// until the key or the address is corrected.
+    fn keeps_refused(&self) -> bool {
         false
     }
 
-    /// Whether everything that waits outlives this process, so that an exit need not wait for it.
-    fn is_safe(&self) -> bool {
+    /// Whether all waiting items outlive this process, so that its exit need not wait for them.
+    fn is_durable(&self) -> bool {
         false
     }
 
-    /// The process ends. Where nothing waits, what is only there to take more is cleared away.
-    fn end(&mut self) {}
+    /// Removes what is only needed to accept more items, when the process ends and nothing waits.
+    fn clean_up(&mut self) {}
 }

@@ -1,5 +1,5 @@
-//! A thread that keeps appointments: levels that go back after a while, a file that is looked at from time to time. It
-//! exists only while there are any.
+//! A background thread for scheduled work: levels that expire, a levels file that is checked regularly, summaries of
+//! suppressed records. The thread exists only while something is scheduled.
 
 use std::sync::{Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 use crate::os::PerProcess;
 use crate::thread;
 
-/// Somebody with appointments.
+/// An object with scheduled work.
 pub(crate) trait Scheduled: Send + Sync {
-    /// Does what is due. Returns when the next thing is; `None` where there is none.
+    /// Does the work that is due. Returns when the next work is due, or `None` if nothing is scheduled.
     fn run_due(&self) -> Option<Instant>;
 }
 
-/// Sees to it that appointments are kept. A forked child has a thread, and locks, of its own.
+/// An object that owns the scheduler of its work.
+pub(crate) trait HasScheduler: Scheduled {
+    fn scheduler(&self) -> &Scheduler;
+}
+
+/// Runs the work of its owner when it is due. A forked child has its own thread and locks.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler(PerProcess<Timer>);
 
@@ -25,29 +30,23 @@ struct Timer {
 
 #[derive(Debug, Default)]
 struct TimerState {
-    /// A thread runs.
-    runs: bool,
-    /// There may be an earlier appointment than the one it waits for.
-    woken: bool,
-}
-
-/// Owns a scheduler.
-pub(crate) trait HasScheduler: Scheduled {
-    fn scheduler(&self) -> &Scheduler;
+    is_running: bool,
+    /// Work may have been scheduled that is due earlier than what the thread waits for.
+    is_woken: bool,
 }
 
 impl Scheduler {
-    /// There is a new appointment: wakes the thread, or starts it.
+    /// Wakes the thread, or starts it, because work was scheduled.
     pub(crate) fn wake<T: HasScheduler + 'static>(&self, owner: Weak<T>) {
         let Timer { state, changed } = self.0.get();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.runs {
-            state.woken = true;
+        if state.is_running {
+            state.is_woken = true;
             changed.notify_all();
             return;
         }
-        state.runs = true;
-        // Starting a thread allocates, and an allocator may log, which may lead here.
+        state.is_running = true;
+        // Without the lock: starting a thread allocates, and an allocator that logs may come here again.
         drop(state);
         let spawned = std::thread::Builder::new().name("logbridge-timer".to_owned()).spawn(move || {
             thread::mark_internal();
@@ -59,26 +58,26 @@ impl Scheduler {
             }
         });
         if spawned.is_err() {
-            self.0.get().state.lock().unwrap_or_else(PoisonError::into_inner).runs = false;
+            self.0.get().state.lock().unwrap_or_else(PoisonError::into_inner).is_running = false;
         }
     }
 
-    /// Waits for the next appointment; says whether the thread goes on.
+    /// Waits until the next work is due. Returns whether the thread goes on.
     fn wait(&self, next: Option<Instant>) -> bool {
-        // Now and then the owner is let go of, so that it may end.
-        const LET_GO: Duration = Duration::from_millis(500);
+        // The thread holds its owner no longer than this, so that the owner can be dropped.
+        const MAX_HOLD: Duration = Duration::from_millis(500);
         let Timer { state, changed } = self.0.get();
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut state.woken) {
+        if std::mem::take(&mut state.is_woken) {
             return true;
         }
         let Some(next) = next else {
-            state.runs = false;
+            state.is_running = false;
             return false;
         };
-        let rest = next.saturating_duration_since(Instant::now()).min(LET_GO);
+        let rest = next.saturating_duration_since(Instant::now()).min(MAX_HOLD);
         let (mut state, _) = changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
-        state.woken = false;
+        state.is_woken = false;
         true
     }
 }

@@ -1,20 +1,20 @@
-//! The thread that does what a signal asks for: a handler may neither lock nor wait.
+//! The thread that acts on signals, because a signal handler may neither lock nor wait.
 
 use std::io;
 use std::panic::catch_unwind;
 
 use crate::os::{self, Caught, SignalWish};
 
-/// What comes after the flush.
+/// What the process does after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum AfterSignal {
-    /// The process dies by the signal.
+    /// It is terminated by the signal.
     Terminate,
-    /// It goes on, or ends in a way of its own.
+    /// It continues, or ends in its own way.
     Continue,
 }
 
-/// What is done for signals.
+/// What is done on signals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalActions {
     /// For SIGTERM and SIGINT.
@@ -23,10 +23,10 @@ pub(crate) struct SignalActions {
     pub(crate) report: fn(),
 }
 
-/// From now on, these signals are answered by actions. Where others are in this process already, their thread does it.
+/// Catches these signals and runs the actions on a thread. If this process already has such a thread, that one is used.
 ///
-/// The thread is not marked as one of our own: what it flushes is the application's, processors included. It inherits the
-/// signal mask of the caller, so that a signal which the application waits for with `sigwait` is not taken from it.
+/// The thread is not marked as internal, because a flush runs the application's processors. It inherits the signal mask of
+/// the caller, so that a signal that the application waits for with `sigwait` is not taken from it.
 pub(crate) fn watch_signals(caught: Caught, actions: SignalActions) -> io::Result<()> {
     if os::begin_watching()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
@@ -49,7 +49,7 @@ pub(crate) fn watch_signals(caught: Caught, actions: SignalActions) -> io::Resul
     os::catch_signals(caught)
 }
 
-/// Whatever happens in it, the signal is not lost: the panic hook has told it.
+/// Runs an action and ignores a panic, which the panic hook has printed, so that later signals still work.
 fn run_catching(action: impl Fn() + std::panic::UnwindSafe) {
     let _panicked = catch_unwind(action);
 }

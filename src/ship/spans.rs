@@ -1,4 +1,4 @@
-//! Spans: what has ended becomes requests, encoded by opentelemetry-otlp.
+//! The source of trace requests: ended spans, encoded by opentelemetry-otlp.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,25 +16,26 @@ use crate::otlp::SpanEncoder;
 use crate::outbox::SpanQueue;
 use crate::signal::Signal;
 
+/// Turns the ended spans of a queue into requests.
 pub(super) struct SpanSource {
     ledger: Arc<Ledger>,
     queue: Arc<SpanQueue>,
     encoder: Result<SpanEncoder, String>,
     schedule_delay: Duration,
-    /// What a request holds at most by our own choice.
+    /// The configured bound of a request in bytes.
     max_request: usize,
-    /// What the endpoint takes.
+    /// That bound, or what the endpoint accepts if that is less.
     max_bytes: usize,
-    /// What a span of the last request took on average: how long a request becomes is known only when it is encoded.
+    /// The average length of a span in the last request. The length of a request is known only after encoding.
     span_bytes: usize,
     /// Sealed spans that are in no request yet.
     sealed: VecDeque<Box<SpanData>>,
-    /// Encoded, and not met its fate.
+    /// The request whose spans have no outcome yet.
     current: Option<Request>,
-    /// When those that have ended are handed over although they fill no request.
+    /// When ended spans are sealed although they fill no request.
     seal_at: Option<Instant>,
-    /// Spans that ever left.
-    left: u64,
+    /// Spans that ever got an outcome.
+    settled: u64,
 }
 
 impl SpanSource {
@@ -56,15 +57,15 @@ impl SpanSource {
             sealed: VecDeque::new(),
             current: None,
             seal_at: None,
-            left: 0,
+            settled: 0,
         }
     }
 
-    fn leave(&mut self, fates: &[(ItemOutcome, u64)]) {
-        let spans = fates.iter().map(|(_, spans)| spans).sum::<u64>();
-        self.ledger.resolve(Signal::Traces, fates);
+    fn resolve(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        let spans = outcomes.iter().map(|(_, spans)| spans).sum::<u64>();
+        self.ledger.resolve(Signal::Traces, outcomes);
         self.queue.release(spans as usize);
-        self.left += spans;
+        self.settled += spans;
     }
 
     fn encode(&mut self) -> Option<Request> {
@@ -85,7 +86,7 @@ impl SpanSource {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
                 notice::emit(&Notice::new(kind::OVERLOAD.code, "encode spans", text).error().help(help));
-                self.leave(&[(ItemOutcome::Dropped(DropReason::Encoding), items)]);
+                self.resolve(&[(ItemOutcome::Dropped(DropReason::Encoding), items)]);
                 None
             }
         }
@@ -109,7 +110,7 @@ impl RequestSource for SpanSource {
     }
 
     fn settled(&self) -> u64 {
-        self.left
+        self.settled
     }
 
     fn is_empty(&self) -> bool {
@@ -124,27 +125,27 @@ impl RequestSource for SpanSource {
         self.seal_at
     }
 
-    fn request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<Request> {
         if self.current.is_none() {
             self.current = self.encode();
         }
         self.current.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.leave(fates);
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.resolve(outcomes);
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
         self.current = None;
-        self.leave(fates);
+        self.resolve(outcomes);
     }
 
     fn take_back(&mut self, request: Request) {
         drop(request);
     }
 
-    fn limit(&mut self, bytes: usize) {
+    fn set_max_bytes(&mut self, bytes: usize) {
         self.max_bytes = bytes.min(self.max_request);
     }
 
@@ -154,7 +155,7 @@ impl RequestSource for SpanSource {
         let left =
             std::mem::take(&mut self.sealed).len() as u64 + self.current.take().map_or(0, |request| request.items);
         if left > 0 {
-            self.leave(&[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
+            self.resolve(&[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
         }
     }
 
@@ -166,7 +167,7 @@ impl RequestSource for SpanSource {
         self.ledger.snapshot().spans.pending
     }
 
-    fn bound(&self) -> String {
+    fn bound_text(&self) -> String {
         Signal::Traces.count(self.queue.max_queue() as u64).to_string()
     }
 }

@@ -40,7 +40,7 @@ impl RequestSource for OneRequest {
         None
     }
 
-    fn request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<Request> {
         if self.panics > 0 {
             self.panics -= 1;
             panic!("as somebody wished");
@@ -48,12 +48,12 @@ impl RequestSource for OneRequest {
         self.request.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fates);
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(outcomes);
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.settle_some(fates);
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.settle_some(outcomes);
         self.request = None;
     }
 
@@ -61,7 +61,7 @@ impl RequestSource for OneRequest {
         drop(request);
     }
 
-    fn limit(&mut self, _bytes: usize) {}
+    fn set_max_bytes(&mut self, _bytes: usize) {}
 
     fn drop_all(&mut self) {
         self.request = None;
@@ -73,7 +73,7 @@ impl RequestSource for OneRequest {
         0
     }
 
-    fn bound(&self) -> String {
+    fn bound_text(&self) -> String {
         String::new()
     }
 }
@@ -138,7 +138,9 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
                 for (worker, transport) in workers.iter_mut().zip(Transport::for_routes(&routes)) {
                     worker.transport = Some(transport);
                 }
-                let _to_the_end = crate::ship::run_all(&mut workers, &routes, &crate::os::OwnDescriptor::new()).await;
+                let _to_the_end =
+                    super::super::exporter_thread::run_all(&mut workers, &routes, &crate::os::OwnDescriptor::new())
+                        .await;
             });
         });
         let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
@@ -178,6 +180,6 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
         assert_eq!(encoding, "gzip");
         assert_eq!(*fates.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
         let said = notice::history().into_iter().find(|notice| notice.contains(&url)).expect("a notice");
-        assert!(said.contains("lost: 9 spans") && said.ends_with("so that it cannot be sent in parts"), "{said}");
+        assert!(said.contains("lost: 9 spans") && said.ends_with("so it cannot be sent in parts"), "{said}");
     }
 }

@@ -11,7 +11,6 @@ use super::lifecycle;
 use super::pipeline::Pipeline;
 use crate::config::{LevelsFile, Looked, POLL, bounded};
 use crate::finding::kind;
-use crate::installed;
 use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
 use crate::os::{self, PerProcess, Placed};
@@ -43,11 +42,6 @@ impl Pipeline {
         self.owns_facades.store(true, Ordering::Relaxed);
         self.opening.begin(self.levels.facades());
         self.open_facades();
-        ship::each_second(|| {
-            if let Some(pipeline) = installed::pipeline() {
-                pipeline.tell_lowered();
-            }
-        });
     }
 
     /// Changes what was named. A call that begins after this has returned obeys the new levels.

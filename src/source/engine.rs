@@ -10,6 +10,7 @@ use super::repetition::Windows;
 use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::finding::kind;
+use crate::installed;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
 use crate::os::{self, PerProcess};
@@ -93,6 +94,11 @@ impl Plan {
                 logs: engine.outbox.clone().zip(self.delivery.clone()),
                 resource,
                 spans: engine.spans.clone().zip(self.spans.clone()),
+                each_second: || {
+                    if let Some(pipeline) = installed::pipeline() {
+                        pipeline.tell_lowered();
+                    }
+                },
             })?);
         }
         Ok(engine)

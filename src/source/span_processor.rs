@@ -201,7 +201,7 @@ impl Pipeline {
         if let Some(end) = self.end_spans.get().copied()
             && queue.has_open()
         {
-            ship::with_patience(move || closing(end), PATIENCE);
+            ship::run_with_timeout(move || closing(end), PATIENCE);
         }
         for span in queue.end_open() {
             engine.ledger.count(thread::number(), Count::SpanEndedAtExit);
