@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering;
 
 use append::OpenGroup;
 use block_pool::BlockPool;
-pub(crate) use frame::{HEADER, begin_frame, end_frame};
+pub(crate) use frame::FrameBuffer;
 pub(crate) use losses::Loss;
 use losses::Losses;
 pub(crate) use overload::Refused;

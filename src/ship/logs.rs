@@ -43,7 +43,13 @@ pub(super) struct LogSource {
 }
 
 impl LogSource {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &Delivery) -> Self {
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        outbox: Arc<Outbox>,
+        resource: Vec<u8>,
+        delivery: &Delivery,
+        each_second: fn(),
+    ) -> Self {
         Self {
             ledger,
             outbox,
@@ -57,7 +63,7 @@ impl LogSource {
             shares: Vec::new(),
             seal_at: None,
             spare: Vec::new(),
-            notices: OverloadNotices::new(delivery),
+            notices: OverloadNotices::new(delivery, each_second),
         }
     }
 

@@ -45,7 +45,7 @@ use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
-use crate::os::{self, Placed};
+use crate::os;
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
@@ -72,6 +72,8 @@ pub(crate) struct ShipConfig {
     pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
     pub(crate) resource: Resource,
     pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
+    /// Called about once a second on the exporter thread, while records are sent.
+    pub(crate) each_second: fn(),
 }
 
 /// A handle of the ship thread. Dropping it stops nothing.
@@ -240,19 +242,6 @@ impl Ship {
     }
 }
 
-static TICK: Placed<fn()> = Placed::new();
-
-/// From now on, this is done about once a second on the ship thread, while there is anything to ship.
-pub(crate) fn each_second(task: fn()) {
-    let _always_the_same = TICK.set(task);
-}
-
-fn tick() {
-    if let Some(task) = TICK.get() {
-        task();
-    }
-}
-
 /// Runs a task on a thread of the crate's own and waits for it: tracing's caches may only be rebuilt where no scoped
 /// subscriber is in force, which no thread of the application can promise.
 pub(crate) fn on_own_thread(task: fn()) {
@@ -368,7 +357,7 @@ fn run(controls: &[Arc<Control>], config: ShipConfig) {
 
 /// A worker for each signal, in the order of the controls, and where each of them sends.
 fn workers(controls: &[Arc<Control>], config: ShipConfig) -> (Vec<Worker>, Vec<Route>) {
-    let ShipConfig { ledger, logs, resource, spans } = config;
+    let ShipConfig { ledger, logs, resource, spans, each_second } = config;
     let observed = Arc::clone(&ledger);
     let mut sources: Vec<(Signal, Box<dyn RequestSource>, Route)> = Vec::new();
     let recovery = logs.as_ref().and_then(|(outbox, delivery)| {
@@ -379,7 +368,7 @@ fn workers(controls: &[Arc<Control>], config: ShipConfig) -> (Vec<Worker>, Vec<R
         Some((Signal::Logs, Box::new(source) as Box<dyn RequestSource>, delivery.route.clone()))
     });
     if let Some((outbox, delivery)) = logs {
-        let source = LogSource::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery);
+        let source = LogSource::new(Arc::clone(&ledger), outbox, encode_resource(&resource), &delivery, each_second);
         sources.push((Signal::Logs, Box::new(source), delivery.route));
     }
     if let Some((queue, delivery)) = spans {

@@ -67,10 +67,12 @@ pub(super) struct OverloadNotices {
     told_at_end: bool,
     /// That the outbox fills has been told.
     told_growing: bool,
+    /// Called with each sample, about once a second.
+    each_second: fn(),
 }
 
 impl OverloadNotices {
-    pub(super) fn new(delivery: &Delivery) -> Self {
+    pub(super) fn new(delivery: &Delivery, each_second: fn()) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
             variable: MEMORY,
@@ -83,6 +85,7 @@ impl OverloadNotices {
             tell_at: None,
             told_at_end: false,
             told_growing: false,
+            each_second,
         }
     }
 
@@ -99,7 +102,7 @@ impl OverloadNotices {
             if let Some(notice) = self.growing(now, outbox.use_and_bound()) {
                 notice::emit(&notice);
             }
-            super::tick();
+            (self.each_second)();
         }
         if self.tell_at.is_none() && outbox.has_unreported_losses() {
             let at = now + GATHER;
@@ -230,7 +233,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
+    use crate::outbox::{FrameBuffer, Wake};
 
     fn notices() -> OverloadNotices {
         OverloadNotices {
@@ -245,6 +248,7 @@ mod tests {
             tell_at: None,
             told_at_end: false,
             told_growing: false,
+            each_second: || (),
         }
     }
 
@@ -292,10 +296,10 @@ mod tests {
         let outbox = Outbox::new(64 << 10, 1, Arc::clone(&ledger));
         let lose = || {
             ledger.count_dropped(0, Signal::Logs, DropReason::OutboxFull);
-            let mut frame = crate::otlp::Scratch::default();
-            begin_frame(&mut frame);
-            end_frame(&mut frame, HEADER, 9, false);
-            outbox.count_loss(0, DropReason::OutboxFull, &frame.buf)
+            let mut frame = FrameBuffer::default();
+            frame.begin(|_no_scope| ());
+            frame.end(9, false);
+            outbox.count_loss(0, DropReason::OutboxFull, frame.bytes())
         };
         let mut notices = notices();
         assert_eq!(notices.watch(&ledger, &outbox, false), None, "there is nothing to tell");

@@ -144,7 +144,8 @@ impl Account {
             let mut rest = program.below + otlp.below;
             // What the console left out was sent all the same, and has arrived above.
             for cut in program.cuts.iter().filter(|cut| cut.stage != "console") {
-                let fate = if cut.is_by_text() { ItemOutcome::LeftOut(UNMATCHED.to_owned()) } else { ItemOutcome::Below };
+                let fate =
+                    if cut.is_by_text() { ItemOutcome::LeftOut(UNMATCHED.to_owned()) } else { ItemOutcome::Below };
                 add(&cut.target, &cut.level, fate, cut.records);
                 rest = rest.saturating_sub(cut.records);
             }

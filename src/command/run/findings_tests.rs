@@ -262,7 +262,10 @@ fn what_is_rejected_in_part_is_subtracted() {
     let some = part(5);
     let text = format!("http://up did not take 2 of 5 log records ({said})");
     assert_eq!(told(&some), [("LB082", Severity::Error, text)]);
-    assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&ItemOutcome::Partly, 5)]);
+    assert_eq!(
+        some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(),
+        [(&ItemOutcome::Partly, 5)]
+    );
     assert_eq!(some.rejected_in_part(), 2);
     // All of it: nothing was taken.
     let all = part(2);

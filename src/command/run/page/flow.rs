@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::super::account::{ItemOutcome, Flow, UNKNOWN};
+use super::super::account::{Flow, ItemOutcome, UNKNOWN};
 use super::super::text::many;
 use super::{Escaped, count};
 use crate::command::inlet::Levels;
