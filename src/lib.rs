@@ -20,7 +20,6 @@ mod env;
 mod error;
 mod escape;
 mod finding;
-mod installed;
 mod ledger;
 pub mod levels;
 mod notice;
@@ -137,5 +136,5 @@ pub fn is_own_thread() -> bool {
 /// The handle of what `init` installed; `None` before that.
 #[must_use]
 pub fn bridge() -> Option<Bridge> {
-    installed::shared().map(Bridge::new)
+    source::installed::shared().map(Bridge::new)
 }

@@ -58,7 +58,7 @@ impl Levels {
     /// [`set_for`](Self::set_for) of the same target is forgotten.
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
-        self.pipeline.forget_appointment(self.stage, target);
+        self.pipeline.keep_level(self.stage, target);
         self.change(|set| set.name(target, threshold, Origin::RunTime, BY));
     }
 
@@ -66,12 +66,12 @@ impl Levels {
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
         self.change(|set| set.name(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
-        self.pipeline.appoint(self.stage, target, time);
+        self.pipeline.expire_level(self.stage, target, time);
     }
 
     /// Takes back what was set here for a target. Returns whether there was anything.
     pub fn unset(&self, target: &str) -> bool {
-        self.pipeline.forget_appointment(self.stage, target);
+        self.pipeline.keep_level(self.stage, target);
         self.change(|set| set.remove(target, Origin::RunTime)).unwrap_or(false)
     }
 
@@ -90,7 +90,7 @@ impl Levels {
             return Err(Error::configuration("a filter on the text of records cannot change while the program runs")
                 .with_help("leave out the `/` and what is behind it"));
         }
-        self.pipeline.forget_appointments(self.stage);
+        self.pipeline.keep_levels(self.stage);
         self.change(|set| {
             set.clear(Origin::RunTime);
             set.extend(parsed.directives, Origin::RunTime, BY);

@@ -131,13 +131,13 @@ impl Bridge {
     /// Our processor for a provider of your own, with the same outbox and counters as this handle.
     #[must_use]
     pub fn log_processor(&self) -> LogProcessor {
-        LogProcessor::beside(Arc::clone(&self.pipeline))
+        LogProcessor::shared(Arc::clone(&self.pipeline))
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bridge").field("endpoint", &self.pipeline.endpoint).finish_non_exhaustive()
+        f.debug_struct("Bridge").field("endpoint", &self.pipeline.setup.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -15,12 +15,13 @@ use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
 use crate::os::{self, PerProcess};
+use crate::ship;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
-    install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
+    Assembly, EventLayer, Hooks, Pipeline, ProcessStates, SpanProcessor, assemble, flush_on_signals,
+    install_panic_hook, installed, process_states, register_built, register_lifecycle, report_on_signals, take_log,
+    trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, read_root};
-use crate::{installed, ship};
 
 /// One `init` at a time: what was decided about the slots must still hold when they are used.
 static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
@@ -64,13 +65,13 @@ impl Builder {
         let config = self.settings.resolve(&self.environment)?;
         notice::set_verbosity(config.verbosity);
         // What can fail for other reasons first: a slot that is taken stays taken.
-        let engines = Engines::new(Plan::new(&config));
-        engines.start()?;
+        let processes = process_states(&config);
+        processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
-        let pipeline = self.pipeline_of(&config, engines, true);
+        let hooks = Hooks { write_report: give_report, end_open_spans: Some(end_open_spans) };
+        let pipeline = self.pipeline_of(&config, processes, hooks, true);
         let resource = config.resource.clone();
-        let _first_wins = pipeline.end_spans.set(end_open_spans);
         let mut processors = std::mem::take(&mut self.span_processors);
         // Ours is the last, after those that add to a span when it starts.
         if config.span.delivery.is_some() || config.span.mirror != Mirror::Off {
@@ -107,42 +108,29 @@ impl Builder {
         for notice in config.said() {
             notice::emit(&notice);
         }
-        let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
+        let hooks = Hooks { write_report: give_report, end_open_spans: None };
+        let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
         watch_signals(&config);
         Ok(pipeline)
     }
 
-    fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
-        let processors = std::mem::take(&mut self.processors);
-        let official = self.official && has_module_stage;
+    fn pipeline_of(
+        &mut self,
+        config: &Config,
+        processes: ProcessStates,
+        hooks: Hooks,
+        has_module_stage: bool,
+    ) -> Arc<Pipeline> {
         let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
         let root = handed_down.as_ref().and_then(trace_of);
         if let Some(handed_down) = handed_down {
             install_root(handed_down);
         }
-        Arc::new_cyclic(|pipeline| {
-            let front = if !has_module_stage || (processors.is_empty() && !official) {
-                Front::Direct
-            } else {
-                let last = Last(pipeline.clone());
-                let chain = Chain::new(config.resource.build(), processors, last, root, config.redaction.clone());
-                front_of(chain, official)
-            };
-            let weak = pipeline.clone();
-            let begin = move || {
-                if let Some(pipeline) = weak.upgrade() {
-                    pipeline.keep_in_child();
-                }
-            };
-            let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
-            let mut made = Pipeline::new(config, engines, front, has_module_stage);
-            made.root = root;
-            let _only_once = made.me.set(pipeline.clone());
-            let _only_once = made.give_report.set(give_report);
-            made
-        })
+        let processors = std::mem::take(&mut self.processors);
+        let official_appenders = self.official;
+        assemble(config, processes, Assembly { has_module_stage, processors, official_appenders, root, hooks })
     }
 }
 
@@ -157,7 +145,7 @@ impl Builder {
 /// seconds or with its next flush.
 pub fn post_fork() {
     if let Some(pipeline) = installed::pipeline() {
-        let _engine = pipeline.engines().current();
+        let _started = pipeline.processes().current();
     }
 }
 

@@ -428,7 +428,7 @@ impl Builder {
     /// Where a value given in code cannot be used, and where the ship thread cannot be started.
     pub fn build(&mut self) -> Result<Bridge, Error> {
         let pipeline = self.pipeline(true)?;
-        pipeline.engines().start()?;
+        pipeline.processes().start()?;
         Ok(Bridge::new(pipeline))
     }
 

@@ -222,8 +222,8 @@ pub(super) fn gate_of_row(
 
 fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let mut gates = Vec::new();
-    let endpoint = pipeline.endpoint.as_deref();
-    let why = endpoint.or(pipeline.off_because).unwrap_or("off");
+    let endpoint = pipeline.setup.endpoint.as_deref();
+    let why = endpoint.or(pipeline.setup.off_because).unwrap_or("off");
     gates.push(Gate::new("otlp is on", endpoint.is_some(), why, || turn_on(pipeline)));
     gates.push(levels("otlp's levels", pipeline, Stage::Otlp, target, level));
     let suppressed = is_suppressed();
@@ -266,7 +266,7 @@ fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
         ));
     }
     gates.extend(contents(pipeline));
-    if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
+    if let Some(engine) = pipeline.processes().existing().filter(|_| endpoint.is_some()) {
         gates.extend(engine.outbox.as_ref().map(|outbox| room(pipeline, outbox)));
         gates.push(answers(&engine.ledger.stats.requests(Signal::Logs)));
     }

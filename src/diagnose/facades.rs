@@ -18,7 +18,7 @@ use super::Facade;
 use super::explain::Gate;
 use crate::levels::to_tracing;
 use crate::ship;
-use crate::source::{Answer, EventLayer, Pipeline, address, ask};
+use crate::source::{Answer, EventLayer, Pipeline, ask};
 
 /// How long code of the application may take to say whether it wants a record.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,12 +73,12 @@ fn max_level(pipeline: &Pipeline, level: Level) -> Gate {
 fn slot_of_another(pipeline: &Pipeline, target: &str, level: Level) -> Gate {
     const NAME: &str = "log's slot";
     let condition = "the logger in log's slot hands it to this Bridge's logger";
-    let (about, of_target) = (address(pipeline), target.to_owned());
+    let (about, of_target) = (pipeline.address(), target.to_owned());
     let asked = ship::ask_own_thread_within(PATIENCE, move || {
         ask(about, || log::logger().enabled(&log::Metadata::builder().target(&of_target).level(level).build()))
     });
     match asked {
-        Some(Answer { came: true, .. }) => {
+        Some(Answer { reached: true, .. }) => {
             Gate::new(NAME, true, "this Bridge's logger has it, or is asked by it", String::new)
         }
         Some(Answer { is_wanted: false, .. }) => {
@@ -130,7 +130,7 @@ pub(super) fn subscriber(pipeline: &Pipeline, target: &str, level: Level) -> Gat
         });
     }
     match ask_subscriber(pipeline, here, target, level) {
-        Some(Answer { is_wanted: true, came: true }) => {
+        Some(Answer { is_wanted: true, reached: true }) => {
             Gate::new(NAME, true, "it hands events of this target and level to this Bridge's layer", String::new)
         }
         Some(Answer { is_wanted: false, .. }) => Gate::new(
@@ -139,7 +139,7 @@ pub(super) fn subscriber(pipeline: &Pipeline, target: &str, level: Level) -> Gat
             "one of its filters keeps it back (one that looks at spans may decide otherwise inside of them)",
             || "widen the filter that holds for the whole subscriber".to_owned(),
         ),
-        Some(Answer { came: false, .. }) => {
+        Some(Answer { reached: false, .. }) => {
             Gate::new(NAME, false, "it does not come to this Bridge's layer there", || {
                 "add bridge.layer() to the registry that is in force on this thread, behind no filter (`with_filter`)"
                     .to_owned()
@@ -155,7 +155,7 @@ pub(super) fn subscriber(pipeline: &Pipeline, target: &str, level: Level) -> Gat
 
 /// Whether the subscriber would hand such an event to this pipeline's layer.
 fn ask_subscriber(pipeline: &Pipeline, subscriber: Dispatch, target: &str, level: Level) -> Option<Answer> {
-    let (about, target) = (address(pipeline), target.to_owned());
+    let (about, target) = (pipeline.address(), target.to_owned());
     ship::ask_own_thread_within(PATIENCE, move || {
         let fields = FieldSet::new(&["message"], identify_callsite!(&ASKED));
         let level = in_tracing(level);

@@ -287,7 +287,7 @@ fn advice(pipeline: &Pipeline, reason: DropReason, place: &str) -> (&'static Kin
 
 /// How more records can wait: in memory, or in the spool where there is one.
 fn more_room(pipeline: &Pipeline) -> String {
-    if pipeline.spool.is_some() {
+    if pipeline.setup.spool.is_some() {
         let place = place_of(pipeline, "spool max bytes", "LOGBRIDGE_SPOOL_MAX_BYTES", "Spool::max_bytes");
         return format!("raise the bound of the spool ({place})");
     }

@@ -18,24 +18,69 @@ const CHECKSUM: usize = 4;
 /// Where the sequence starts, the last of the header.
 const SEQUENCE: usize = HEADER - 2;
 
-/// A frame as it is being written: the header's place is kept free in front.
-pub(crate) fn begin_frame(scratch: &mut Scratch) {
-    scratch.buf.clear();
-    scratch.buf.resize(HEADER, 0);
+/// A reusable buffer that holds one frame while a log call writes it.
+///
+/// It keeps where the scope ends and the record begins, so that nobody else has to.
+#[derive(Debug, Default)]
+pub(crate) struct FrameBuffer {
+    scratch: Scratch,
+    scope_end: usize,
 }
 
-/// Fills in the header. `scope_end` is where the scope ends and the record starts; `checked` frames have a checksum.
-pub(crate) fn end_frame(scratch: &mut Scratch, scope_end: usize, severity: u8, checked: bool) {
-    let record = (scratch.buf.len() - scope_end) as u32;
-    let scope = (scope_end - HEADER) as u32;
-    let traced = u8::from(scratch.is_traced());
-    if let Some((header, _)) = scratch.buf.split_first_chunk_mut::<HEADER>() {
-        let [r0, r1, r2, r3] = record.to_le_bytes();
-        let [s0, s1, s2, s3] = scope.to_le_bytes();
-        *header = [0, 0, 0, 0, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, 0, 0];
+impl FrameBuffer {
+    /// Starts a frame: reserves the header and lets `write_scope` append the scope.
+    #[inline]
+    pub(crate) fn begin(&mut self, write_scope: impl FnOnce(&mut Vec<u8>)) {
+        self.scratch.buf.clear();
+        self.scratch.buf.resize(HEADER, 0);
+        write_scope(&mut self.scratch.buf);
+        self.scope_end = self.scratch.buf.len();
     }
-    if checked && let Some((checksum, rest)) = scratch.buf.split_first_chunk_mut::<CHECKSUM>() {
-        *checksum = crc32fast::hash(rest).to_le_bytes();
+
+    /// Returns the scratch that the record is appended to, and what is known of that record.
+    #[inline]
+    pub(crate) fn scratch(&mut self) -> &mut Scratch {
+        &mut self.scratch
+    }
+
+    pub(crate) fn scope(&self) -> &[u8] {
+        self.scratch.buf.get(HEADER..self.scope_end).unwrap_or_default()
+    }
+
+    pub(crate) fn record(&self) -> &[u8] {
+        self.scratch.buf.get(self.scope_end..).unwrap_or_default()
+    }
+
+    pub(crate) fn record_mut(&mut self) -> &mut [u8] {
+        self.scratch.buf.get_mut(self.scope_end..).unwrap_or_default()
+    }
+
+    /// Replaces the record by what `rewrite` makes of it. Returns the number that `rewrite` returns beside the bytes.
+    pub(crate) fn rewrite_record(&mut self, rewrite: impl FnOnce(&[u8]) -> (Vec<u8>, u64)) -> u64 {
+        let (changed, number) = rewrite(self.record());
+        self.scratch.buf.truncate(self.scope_end);
+        self.scratch.buf.extend_from_slice(&changed);
+        number
+    }
+
+    /// Fills in the header, with a checksum if `checked`. From now on [`bytes`](Self::bytes) is a whole frame.
+    pub(crate) fn end(&mut self, severity: u8, checked: bool) {
+        let record = (self.scratch.buf.len() - self.scope_end) as u32;
+        let scope = (self.scope_end - HEADER) as u32;
+        let traced = u8::from(self.scratch.is_traced());
+        if let Some((header, _)) = self.scratch.buf.split_first_chunk_mut::<HEADER>() {
+            let [r0, r1, r2, r3] = record.to_le_bytes();
+            let [s0, s1, s2, s3] = scope.to_le_bytes();
+            *header = [0, 0, 0, 0, r0, r1, r2, r3, s0, s1, s2, s3, severity, traced, 0, 0];
+        }
+        if checked && let Some((checksum, rest)) = self.scratch.buf.split_first_chunk_mut::<CHECKSUM>() {
+            *checksum = crc32fast::hash(rest).to_le_bytes();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.scratch.buf
     }
 }
 
@@ -109,27 +154,27 @@ mod tests {
 
     #[test]
     fn frames_read_back_and_torn_ones_do_not() {
-        let mut scratch = Scratch::default();
-        begin_frame(&mut scratch);
-        scratch.buf.extend_from_slice(b"scope");
-        let scope_end = scratch.buf.len();
-        scratch.buf.extend_from_slice(b"the record");
-        end_frame(&mut scratch, scope_end, 13, true);
-        let frame = read_frame(&scratch.buf).expect("a frame");
-        assert_eq!((frame.scope, frame.record, frame.length), (&b"scope"[..], &b"the record"[..], scratch.buf.len()));
+        let mut buffer = FrameBuffer::default();
+        buffer.begin(|scope| scope.extend_from_slice(b"scope"));
+        buffer.scratch().buf.extend_from_slice(b"the record");
+        buffer.end(13, true);
+        assert_eq!((buffer.scope(), buffer.record()), (&b"scope"[..], &b"the record"[..]));
+        let bytes = buffer.bytes();
+        let frame = read_frame(bytes).expect("a frame");
+        assert_eq!((frame.scope, frame.record, frame.length), (buffer.scope(), buffer.record(), bytes.len()));
         assert_eq!(frame.severity, 13);
-        for end in 0..scratch.buf.len() {
-            assert_eq!(read_frame(&scratch.buf[..end]), None);
+        for end in 0..bytes.len() {
+            assert_eq!(read_frame(&bytes[..end]), None);
         }
     }
 
     #[test]
     fn any_change_is_seen_and_so_is_another_place() {
-        let mut scratch = Scratch::default();
-        begin_frame(&mut scratch);
-        scratch.buf.extend_from_slice(b"scope and record");
-        end_frame(&mut scratch, HEADER + 5, 9, true);
-        let mut bytes = scratch.buf.clone();
+        let mut buffer = FrameBuffer::default();
+        buffer.begin(|scope| scope.extend_from_slice(b"scope"));
+        buffer.scratch().buf.extend_from_slice(b" and record");
+        buffer.end(9, true);
+        let mut bytes = buffer.bytes().to_vec();
         set_sequence(&mut bytes, 0x1234);
         salt_frame(&mut bytes, 7 ^ sequence_salt(0x1234));
         assert_eq!(read_frame(&bytes).map(|frame| frame.sequence), Some(0x1234));

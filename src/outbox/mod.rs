@@ -36,7 +36,7 @@ mod spool;
 mod sync;
 mod wake;
 
-pub(crate) use frame::{HEADER, begin_frame, end_frame};
+pub(crate) use frame::FrameBuffer;
 pub(crate) use losses::Loss;
 pub(crate) use overload::Refused;
 pub(crate) use records::Outbox;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::config::Overload;
 use crate::ledger::{Count, DropReason, Ledger};
-use crate::otlp::{Scratch, encode_scope_name};
+use crate::otlp::encode_scope_name;
 use crate::signal::Signal;
 
 fn outbox(max_bytes: usize, threads: usize) -> Outbox {
@@ -13,13 +13,11 @@ fn outbox(max_bytes: usize, threads: usize) -> Outbox {
 }
 
 pub(super) fn frame_of(target: &str, severity: u8, text: &str) -> Vec<u8> {
-    let mut scratch = Scratch::default();
-    begin_frame(&mut scratch);
-    encode_scope_name(&mut scratch.buf, target);
-    let scope_end = scratch.buf.len();
-    scratch.buf.extend_from_slice(text.as_bytes());
-    end_frame(&mut scratch, scope_end, severity, false);
-    scratch.buf
+    let mut frame = FrameBuffer::default();
+    frame.begin(|scope| encode_scope_name(scope, target));
+    frame.scratch().buf.extend_from_slice(text.as_bytes());
+    frame.end(severity, false);
+    frame.bytes().to_vec()
 }
 
 pub(super) fn frame(text: &str) -> Vec<u8> {

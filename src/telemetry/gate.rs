@@ -19,9 +19,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::root;
 use super::tracer::LateTracer;
-use crate::source::{Pipeline, touch_thread};
+use crate::os;
+use crate::source::{Pipeline, installed, touch_thread};
 use crate::thread::catch_expected_panic;
-use crate::{installed, os};
 
 /// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
 pub(crate) struct SpanGate<S> {

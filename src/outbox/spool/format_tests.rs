@@ -3,21 +3,19 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::otlp::Scratch;
-use crate::outbox::frame::{begin_frame, end_frame, salt_frame};
+use crate::outbox::frame::{FrameBuffer, salt_frame};
 
 const SALT_NUMBER: u32 = 0xdead_beef;
 
 /// A frame as it lies in a file.
 fn frame(scope: &[u8], record: &[u8]) -> Vec<u8> {
-    let mut scratch = Scratch::default();
-    begin_frame(&mut scratch);
-    scratch.buf.extend_from_slice(scope);
-    let scope_end = scratch.buf.len();
-    scratch.buf.extend_from_slice(record);
-    end_frame(&mut scratch, scope_end, 9, true);
-    salt_frame(&mut scratch.buf, SALT_NUMBER);
-    scratch.buf
+    let mut buffer = FrameBuffer::default();
+    buffer.begin(|buf| buf.extend_from_slice(scope));
+    buffer.scratch().buf.extend_from_slice(record);
+    buffer.end(9, true);
+    let mut frame = buffer.bytes().to_vec();
+    salt_frame(&mut frame, SALT_NUMBER);
+    frame
 }
 
 /// A file as a process leaves it behind.

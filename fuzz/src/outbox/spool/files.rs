@@ -6,8 +6,7 @@
 use fastrand::Rng;
 
 use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, frames_start, write_head};
-use crate::otlp::Scratch;
-use crate::outbox::frame::{begin_frame, end_frame, salt_frame, sequence_salt, set_sequence};
+use crate::outbox::frame::{FrameBuffer, salt_frame, sequence_salt, set_sequence};
 
 /// Words of the head, those that change and those that do not.
 const WORDS: [usize; 11] = [0, 8, 12, 16, 20, 32, COMMITTED, CONSUMED, RECORDS, SALT, GROUP];
@@ -43,20 +42,19 @@ impl Files {
     }
 
     fn frame(&mut self, salt: u32) -> Vec<u8> {
-        let mut scratch = Scratch::default();
-        begin_frame(&mut scratch);
         let scope = self.random(40);
         let longest = if self.rng.u8(..) == 0 { 5_000 } else { 90 };
         let text = self.random(longest);
-        scratch.buf.extend_from_slice(&scope);
-        let scope_end = scratch.buf.len();
-        scratch.buf.extend_from_slice(&text);
-        scratch.buf.extend_from_slice(&digest(&scope, &text).to_le_bytes());
-        end_frame(&mut scratch, scope_end, self.rng.u8(..), true);
+        let mut buffer = FrameBuffer::default();
+        buffer.begin(|buf| buf.extend_from_slice(&scope));
+        buffer.scratch().buf.extend_from_slice(&text);
+        buffer.scratch().buf.extend_from_slice(&digest(&scope, &text).to_le_bytes());
+        buffer.end(self.rng.u8(..), true);
+        let mut frame = buffer.bytes().to_vec();
         let sequence = self.rng.u16(..);
-        set_sequence(&mut scratch.buf, sequence);
-        salt_frame(&mut scratch.buf, salt ^ sequence_salt(sequence));
-        scratch.buf
+        set_sequence(&mut frame, sequence);
+        salt_frame(&mut frame, salt ^ sequence_salt(sequence));
+        frame
     }
 
     /// A file as a process leaves it behind that was killed at any moment.

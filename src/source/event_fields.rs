@@ -1,4 +1,5 @@
-//! A tracing event as a `log` record, for env_logger's formatter, and what stands for a message that is not there.
+//! The formatted fields of a tracing event: as a `log` record for env_logger's formatter, and as a body if there is no
+//! message.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -13,26 +14,26 @@ use crate::escape::{Lines, OneLine, is_unsafe};
 use crate::levels::from_tracing;
 use crate::otlp::{REDACTED, text_of};
 
-/// The event's name, where the user gave one with `name:`; tracing makes up `event src/x.rs:22` otherwise.
+/// Returns the name of the event if code gives one with `name:`. Otherwise tracing makes up `event src/x.rs:22`.
 pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
     let name = metadata.name();
-    let made_up = name
+    let is_made_up = name
         .strip_prefix("event ")
         .and_then(|place| place.rsplit_once(':'))
         .is_some_and(|(file, line)| Some(file) == metadata.file() && line.parse().ok() == metadata.line());
-    (!made_up).then_some(name)
+    (!is_made_up).then_some(name)
 }
 
 /// Prints the event as env_logger prints a record.
 ///
-/// A custom format gets the texts as they are. env_logger's own has no rule for tracing's fields, so that a line break in one
-/// would begin a line of its own.
-pub(super) fn print(metadata: &Metadata<'static>, fields: &OwnedFields, terminal: &Terminal) -> PrintResult {
+/// A custom format gets the texts as they are. env_logger's own format has no rule for line breaks in fields: they would
+/// start new lines, so they are escaped.
+pub(super) fn print(metadata: &Metadata<'static>, fields: &FormattedFields, terminal: &Terminal) -> PrintResult {
     let escaped = if terminal.has_custom_format() { None } else { fields.escaped() };
     let fields = escaped.as_ref().unwrap_or(fields);
     let message = match fields.message() {
         Some(message) => message,
-        // The fields follow by themselves; an event of nothing but a name shows that.
+        // The fields are printed anyway. An event without fields shows its name.
         None => OneLine(given_name(metadata).unwrap_or_default()).to_string().into(),
     };
     terminal.print(
@@ -48,11 +49,12 @@ pub(super) fn print(metadata: &Metadata<'static>, fields: &OwnedFields, terminal
     )
 }
 
-/// A readable body for an event without a message: its fields, else its name, else its target. Of what is hidden, only the
-/// key is in it.
+/// Returns a readable body for an event without a message: its fields, or its name, or its target.
+///
+/// Redacted fields show only their key.
 pub(super) fn body_without_message(
     metadata: &Metadata<'static>,
-    fields: &OwnedFields,
+    fields: &FormattedFields,
     hides: impl Fn(&str) -> bool,
 ) -> String {
     let mut body = String::new();
@@ -76,7 +78,7 @@ enum Owned {
     Bytes(Vec<u8>),
     Error(String),
     F64(f64),
-    /// What `%` and `?` gave.
+    /// Formatted with `%` or `?`.
     Formatted(String),
     I64(i64),
     I128(i128),
@@ -89,7 +91,7 @@ impl fmt::Display for Owned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(value) => value.fmt(f),
-            // As tracing shows them.
+            // The format of tracing-subscriber.
             Self::Bytes(bytes) => {
                 let separated = bytes.iter().enumerate().map(|(index, byte)| (if index == 0 { "" } else { " " }, byte));
                 f.write_char('[')?;
@@ -139,33 +141,33 @@ impl Owned {
 
 /// The fields of an event in their order, each formatted once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OwnedFields {
+pub(super) struct FormattedFields {
     fields: Vec<(Cow<'static, str>, Owned)>,
-    /// The place of each among the fields of the callsite.
-    places: Vec<usize>,
-    /// Which of them is the message.
+    /// The index of each among the fields of the callsite.
+    indices: Vec<usize>,
+    /// The index of the message.
     message: Option<usize>,
 }
 
-impl OwnedFields {
+impl FormattedFields {
     pub(super) fn of(event: &Event<'_>) -> Self {
         let mut fields = Self::default();
         event.record(&mut fields);
         fields
     }
 
-    /// The message, whatever its type.
+    /// Returns the message, whatever its type.
     pub(super) fn message(&self) -> Option<Cow<'_, str>> {
         let (_, message) = self.fields.get(self.message?)?;
         Some(message.text().map_or_else(|| message.to_string().into(), Cow::Borrowed))
     }
 
-    /// The text of a field that was an error or was formatted, by its place.
+    /// Returns the text of the field at `index`, if it is an error, a string, or was formatted.
     pub(super) fn text(&self, index: usize) -> Option<&str> {
         self.fields.get(index)?.1.text()
     }
 
-    /// The text of the first error: a value that is one, or a field of that name.
+    /// Returns the text of the first error that is not hidden: an error value, or a field named `error`.
     pub(super) fn first_error(&self, hides: impl Fn(&str) -> bool) -> Option<&str> {
         let errors = self.fields.iter().filter(|(name, value)| is_error(name, matches!(value, Owned::Error(_))));
         errors.filter(|(name, _)| !hides(name)).find_map(|(_, value)| value.text().filter(|text| !text.is_empty()))
@@ -176,7 +178,7 @@ impl OwnedFields {
         all.filter(|(index, _)| Some(*index) != self.message).map(|(_, (name, value))| (name.as_ref(), value))
     }
 
-    /// The same with unsafe characters escaped, if there are any.
+    /// Returns the fields with unsafe characters escaped, if there are any.
     fn escaped(&self) -> Option<Self> {
         let texts = self.fields.iter().flat_map(|(name, value)| [Some(name.as_ref()), value.text()]);
         if !texts.flatten().any(|text| text.contains(is_unsafe)) {
@@ -186,7 +188,7 @@ impl OwnedFields {
         for (index, (name, value)) in escaped.fields.iter_mut().enumerate() {
             *name = OneLine(name).to_string().into();
             if let Some(text) = value.text_mut() {
-                // env_logger indents the further lines of a message.
+                // env_logger indents the lines of a message after the first.
                 let is_message = self.message == Some(index);
                 *text = if is_message { Lines(text).to_string() } else { OneLine(text).to_string() };
             }
@@ -194,12 +196,12 @@ impl OwnedFields {
         Some(escaped)
     }
 
-    /// Lends the event with its fields as they were formatted, for others that format them.
+    /// Lends the event with the formatted fields, so that nothing formats them again.
     pub(super) fn with_rendered<T>(&self, event: &Event<'_>, run: impl FnOnce(&Event<'_>) -> T) -> T {
         let metadata = event.metadata();
         let mut values: Vec<Option<Box<dyn FieldValue + '_>>> = metadata.fields().iter().map(|_| None).collect();
-        for (place, (_, value)) in self.places.iter().zip(&self.fields) {
-            if let Some(slot) = values.get_mut(*place) {
+        for (index, (_, value)) in self.indices.iter().zip(&self.fields) {
+            if let Some(slot) = values.get_mut(*index) {
                 *slot = Some(value.to_field_value());
             }
         }
@@ -215,7 +217,7 @@ impl OwnedFields {
         if field.name() == "message" && self.message.is_none() {
             self.message = Some(self.fields.len());
         }
-        self.places.push(field.index());
+        self.indices.push(field.index());
         self.fields.push((field.name().into(), value));
     }
 }
@@ -224,7 +226,7 @@ fn is_error(name: &str, is_error_value: bool) -> bool {
     is_error_value || name == "error"
 }
 
-/// Whether the event has an error among its fields. Formats nothing.
+/// Returns whether the event has an error among its fields. Formats nothing.
 pub(super) fn has_error(event: &Event<'_>) -> bool {
     struct HasError(bool);
 
@@ -243,7 +245,7 @@ pub(super) fn has_error(event: &Event<'_>) -> bool {
     seen.0
 }
 
-impl kv::Source for OwnedFields {
+impl kv::Source for FormattedFields {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
         for (name, value) in self.pairs() {
             let value = match value {
@@ -274,7 +276,7 @@ macro_rules! owned {
     };
 }
 
-impl Visit for OwnedFields {
+impl Visit for FormattedFields {
     owned! {
         record_bool(bool) => Bool,
         record_f64(f64) => F64,

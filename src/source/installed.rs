@@ -1,10 +1,10 @@
-//! The pipeline that `init` installed, for what has no handle: the logger, the root subscriber, hooks and handlers.
+//! The pipeline that `init` installed, for code without a handle: the logger, the root subscriber, hooks and handlers.
 
 use std::panic::Location;
 use std::sync::Arc;
 
+use super::pipeline::Pipeline;
 use crate::os::Placed;
-use crate::source::Pipeline;
 
 static INSTALLED: Placed<Installed> = Placed::new();
 
@@ -14,7 +14,7 @@ struct Installed {
     at: &'static Location<'static>,
 }
 
-/// The installed pipeline; `None` before a successful `init`.
+/// Returns the installed pipeline; `None` before a successful `init`.
 #[inline]
 pub(crate) fn pipeline() -> Option<&'static Pipeline> {
     INSTALLED.get().map(|installed| &*installed.pipeline)
@@ -24,12 +24,16 @@ pub(crate) fn shared() -> Option<Arc<Pipeline>> {
     INSTALLED.get().map(|installed| Arc::clone(&installed.pipeline))
 }
 
-/// Where it was installed.
+/// Returns where the pipeline was installed.
 pub(crate) fn location() -> Option<&'static Location<'static>> {
     INSTALLED.get().map(|installed| installed.at)
 }
 
-/// Installs it; `Err` where one is installed already.
+/// Installs the pipeline.
+///
+/// # Errors
+///
+/// Returns the location of the earlier installation if there was one.
 pub(crate) fn install(
     pipeline: Arc<Pipeline>,
     at: &'static Location<'static>,

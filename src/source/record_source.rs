@@ -7,53 +7,68 @@ use opentelemetry::Context;
 use tracing_core::callsite::Identifier;
 
 use super::buffers::{self, Location};
-use super::encode::severity_number;
 use super::repetition::Similar;
 use crate::console::{PrintResult, Terminal};
-use crate::otlp::{RecordWriter, TraceIds};
+use crate::otlp::{RecordWriter, TraceIds, severity_number};
 
-/// What a facade lends for one record.
-pub(super) trait Source {
+/// One record, as a facade lends it.
+pub(super) trait RecordSource {
     fn target(&self) -> &str;
+
     fn level(&self) -> Level;
-    /// Whether only the otlp side sees it: a panic is printed by the previous hook.
+
+    /// Returns whether the console leaves the record out: a panic is printed by the previous hook.
     fn skips_console(&self) -> bool {
         false
     }
+
     fn severity_number(&self) -> u8 {
         severity_number(self.level())
     }
+
     fn severity_text(&self) -> &'static str {
         self.level().as_str()
     }
+
     fn event_name(&self) -> Option<&'static str> {
         None
     }
-    /// The ids of the span it belongs to; `root` where it belongs to none in this process.
+
+    /// Returns the ids of the record's span, or `root` if it belongs to no span of this process.
     fn trace(&self, root: Option<TraceIds>) -> Option<TraceIds> {
         buffers::current_trace().or(root)
     }
-    /// The context of the span it belongs to, where that may be changed.
+
+    /// Returns the context of the record's span, if that span may be changed.
     fn otel_context(&self) -> Option<Context> {
         buffers::current_span()
     }
-    /// The message as text, for a filter on it; `None` if no such filter concerns it, or if formatting it panicked. It is
-    /// kept, so that nothing formats it again.
+
+    /// Returns the message, for a filter on the text of records.
+    ///
+    /// Returns `None` if no such filter applies to the record, or if formatting the message panicked. The text is kept, so
+    /// that nothing formats it again.
     fn text(&self) -> Option<Cow<'_, str>>;
+
     /// Formats message and values now, once, because more than one destination needs them.
     fn render(&self) {}
-    /// Whether a value panicked while it was formatted. It would panic again.
+
+    /// Returns whether a value panicked while it was formatted. It would panic again.
     fn has_panicked(&self) -> bool {
         false
     }
-    /// Prints it as env_logger does.
+
+    /// Prints the record as env_logger does.
     fn print(&self, terminal: &Terminal) -> PrintResult;
+
     fn location(&self) -> Location<'_>;
-    /// tracing's own idea of where it was written.
+
+    /// Returns the callsite, if the facade identifies it.
     fn callsite(&self) -> Option<Identifier> {
         None
     }
-    /// What makes others similar to it.
+
+    /// Returns what makes other records similar to this one.
     fn similar(&self) -> Similar<'_> {
         let (location, callsite) = (self.location(), self.callsite());
         let has_place = callsite.is_some() || (location.file.is_some() && location.line.is_some());
@@ -66,6 +81,7 @@ pub(super) trait Source {
             callsite,
         }
     }
+
     /// Writes body and attributes.
     fn write(&self, writer: &mut RecordWriter<'_>);
 }

@@ -1,29 +1,43 @@
-//! `log` records, straight from the borrowed record.
+//! `log` records, read from the borrowed record.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt::{self, Write as _};
+use std::mem::ManuallyDrop;
 
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 
 use super::buffers::Location;
-use super::fields;
-use super::pipeline::Source;
+use super::error_attributes::write_error;
+use super::pipeline::Pipeline;
+use super::record_source::RecordSource;
 use crate::console::{PrintResult, Terminal};
 use crate::otlp::{CapturedValue, RecordWriter, text_of, write_serde};
 use crate::thread::catch_panic;
 
-/// A `log` record, with the texts of its values once more than one destination needs them.
-pub(super) struct LogSource<'a> {
+/// Takes a record of the `log` crate.
+pub(crate) fn take_log(pipeline: &Pipeline, record: &Record<'_>) {
+    // The source is made only for records that pass the module stage.
+    let Some(admitted) = pipeline.admit(record.target(), record.level()) else { return };
+    // Dropped by hand, because most sources hold nothing.
+    let source = ManuallyDrop::new(LogSource::new(record));
+    pipeline.accept(admitted, &*source, |path| source.with_rendered(false, |record| path.official_log(record)));
+    if source.is_rendered() {
+        drop(ManuallyDrop::into_inner(source));
+    }
+}
+
+/// A `log` record. Its values are formatted once if more than one destination needs their texts.
+struct LogSource<'a> {
     record: &'a Record<'a>,
     /// `None` inside if formatting panicked.
     message: OnceCell<Option<String>>,
-    /// Likewise.
+    /// `None` inside if formatting panicked.
     pairs: OnceCell<Option<Vec<Pair<'a>>>>,
 }
 
-/// A key-value, formatted once.
+/// A key-value that is formatted.
 struct Pair<'a> {
     key: Key<'a>,
     value: Value<'a>,
@@ -38,36 +52,36 @@ enum Rendered {
 }
 
 impl<'a> LogSource<'a> {
-    pub(super) fn new(record: &'a Record<'a>) -> Self {
+    fn new(record: &'a Record<'a>) -> Self {
         Self { record, message: OnceCell::new(), pairs: OnceCell::new() }
     }
 
-    /// Whether there is anything to free.
+    /// Returns whether there is anything to free.
     #[inline]
-    pub(super) fn is_rendered(&self) -> bool {
+    fn is_rendered(&self) -> bool {
         self.message.get().is_some() || self.pairs.get().is_some()
     }
 
-    /// Formats the message, unless that was done before.
+    /// Returns the message; formats it at the first call. Returns `None` if that panicked.
     fn message(&self) -> Option<Cow<'_, str>> {
         if let Some(literal) = self.record.args().as_str() {
             return Some(Cow::Borrowed(literal));
         }
         let formatted = || {
             let mut text = String::with_capacity(128);
-            // An error of the value's own `Display` keeps what it wrote.
+            // If a `Display` fails, what it wrote is kept.
             let _kept = text.write_fmt(*self.record.args());
             text
         };
         self.message.get_or_init(|| catch_panic(formatted)).as_deref().map(Cow::Borrowed)
     }
 
-    /// Formats the key-values, unless that was done before.
+    /// Returns the key-values; formats them at the first call. Returns `None` if that panicked.
     fn pairs(&self) -> Option<&[Pair<'a>]> {
         let pairs = self.pairs.get_or_init(|| {
             catch_panic(|| {
                 let mut pairs = Vec::new();
-                // One that a source returns leaves the pairs before it.
+                // If a source fails, the pairs before the failure are kept.
                 let _kept = self.record.key_values().visit(&mut Render(&mut pairs));
                 pairs
             })
@@ -75,8 +89,8 @@ impl<'a> LogSource<'a> {
         pairs.as_deref()
     }
 
-    /// Lends the record with what was formatted so far, for others that format it.
-    pub(super) fn with_rendered<T>(&self, keeps_errors: bool, run: impl FnOnce(&Record<'_>) -> T) -> T {
+    /// Lends the record with the texts that exist, so that nothing formats them again.
+    fn with_rendered<T>(&self, keeps_errors: bool, run: impl FnOnce(&Record<'_>) -> T) -> T {
         let Some(Some(pairs)) = self.pairs.get() else { return run(self.record) };
         let pairs = Shown { pairs, keeps_errors };
         let mut record = self.record.to_builder();
@@ -88,7 +102,7 @@ impl<'a> LogSource<'a> {
     }
 }
 
-impl Source for LogSource<'_> {
+impl RecordSource for LogSource<'_> {
     fn target(&self) -> &str {
         self.record.target()
     }
@@ -119,7 +133,7 @@ impl Source for LogSource<'_> {
 
     fn location(&self) -> Location<'_> {
         let record = self.record;
-        Location { file: record.file(), line: record.line(), lasting: record.file_static().is_some() }
+        Location { file: record.file(), line: record.line(), is_static: record.file_static().is_some() }
     }
 
     #[inline]
@@ -132,9 +146,9 @@ impl Source for LogSource<'_> {
             Some(pairs) => pairs.iter().flatten().for_each(|pair| pair.write(writer)),
             None => {
                 match self.record.key_values().visit(&mut Pairs(writer)) {
-                    // Apart, so that the usual case drops nothing.
+                    // A separate arm, so that the usual case drops nothing.
                     Ok(()) => {}
-                    // The visitor returns no errors; one that a source returns leaves the pairs before it.
+                    // The visitor never fails. If a source fails, the pairs before the failure are kept.
                     Err(error) => drop(error),
                 }
             }
@@ -146,7 +160,7 @@ impl Pair<'_> {
     fn write(&self, writer: &mut RecordWriter<'_>) {
         let key = self.key.as_str();
         match (&self.rendered, self.value.to_borrowed_error()) {
-            (Rendered::Error(text), Some(error)) => fields::error(writer, key, error, text),
+            (Rendered::Error(text), Some(error)) => write_error(writer, key, error, text),
             (Rendered::Error(text), None) => writer.attribute(key, |writer| writer.str(text)),
             (Rendered::Value(Some(value)), _) => writer.attribute(key, |writer| write_serde(value, writer)),
             (Rendered::Value(None), _) => {}
@@ -161,10 +175,10 @@ impl Pair<'_> {
         }
     }
 
-    /// The value for a formatter that knows nothing of what was rendered.
+    /// Returns the value for a formatter that does not know that it is formatted.
     fn shown(&self, keeps_errors: bool) -> Value<'_> {
         match &self.rendered {
-            // Who formats for himself may want the sources of an error.
+            // A custom format may print the sources of an error.
             Rendered::Error(_) if keeps_errors => self.value.clone(),
             Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_display_value(&self.value),
             Rendered::Error(_) | Rendered::Value(_) => Value::from_display(self),
@@ -172,8 +186,7 @@ impl Pair<'_> {
     }
 }
 
-/// The text that was rendered, unless a custom format asks for padding or the like: only the value itself knows what it does
-/// then.
+/// Writes the text of the value, unless a custom format asks for padding or the like: only the value itself can do that.
 impl fmt::Display for Pair<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain = f.width().is_none() && f.precision().is_none() && !(f.alternate() || f.sign_plus());
@@ -184,7 +197,7 @@ impl fmt::Display for Pair<'_> {
     }
 }
 
-/// The key-values of a record for a formatter.
+/// The key-values of a record, for a formatter.
 struct Shown<'s, 'a> {
     pairs: &'s [Pair<'a>],
     keeps_errors: bool,
@@ -219,8 +232,8 @@ struct Pairs<'a, 'b>(&'a mut RecordWriter<'b>);
 impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         match value.to_borrowed_error() {
-            Some(error) => fields::error(self.0, key.as_str(), error, &text_of(&error)),
-            // Serialising knows the types of the facade, and what was captured by serde, sval, `Debug` or `Display`.
+            Some(error) => write_error(self.0, key.as_str(), error, &text_of(&error)),
+            // Serializing covers the types of `log`, and values captured by serde, sval, `Debug` or `Display`.
             None => self.0.attribute(key.as_str(), |writer| write_serde(&value, writer)),
         }
         Ok(())

@@ -1,14 +1,16 @@
-//! Errors as attributes, alike for all sources.
+//! Errors as attributes, the same for all sources.
 
 use std::error::Error;
 
 use crate::otlp::{RecordWriter, causes, error_type, text_of};
 
-/// An error: its text, which the caller has formatted, under the application's key, and for the first error of a record `exception.message`,
-/// `exception.type` where it is known, and `exception.causes`, the source chain with the outermost first.
+/// Writes an error under the key of the application, with its text `message`.
+///
+/// The first error of a record also gives `exception.message`, `exception.type` if that is known, and `exception.causes`, the
+/// chain of its sources with the outermost first.
 #[cold]
-pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static), message: &str) {
-    // Under keys of ours, what is to be redacted would be told all the same.
+pub(super) fn write_error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static), message: &str) {
+    // A redacted value must not appear under another key.
     if !writer.has("exception.message") && !writer.hides(key) {
         if let Some(name) = error_type(error) {
             writer.builtin_attribute("exception.type", |value| value.str(name));
