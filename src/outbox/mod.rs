@@ -42,9 +42,9 @@ pub(crate) use overload::Refused;
 pub(crate) use records::Outbox;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{PushResult, SpanQueue};
-#[cfg(feature = "cli")]
-pub(crate) use spool::survey;
-pub(crate) use spool::{Ending, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
+pub use spool::Ending;
+pub use spool::survey;
+pub(crate) use spool::{RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
 pub(crate) use wake::Wake;
 
 #[cfg(all(test, logbridge_loom))]

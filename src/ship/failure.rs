@@ -8,10 +8,10 @@ pub(super) const CLOSED_HELP: &str = "close only descriptors that the program ha
 
 /// A failure in words, kept for reports and for errors of a flush.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// One sentence, with the URL if it is about a request.
-    pub(crate) text: String,
-    pub(crate) help: &'static str,
+    pub text: String,
+    pub help: &'static str,
 }
 
 impl Failure {

@@ -17,7 +17,6 @@ mod logs;
 mod overload_notices;
 mod own_thread;
 mod recovery;
-#[cfg(feature = "cli")]
 mod replay;
 mod request_source;
 mod retry;
@@ -33,7 +32,6 @@ pub(crate) use handle::{Flushed, Ship};
 pub(crate) use own_thread::{
     ask_own_thread, ask_own_thread_within, on_own_thread, run_with_timeout, soon_on_own_thread,
 };
-#[cfg(feature = "cli")]
-pub(crate) use replay::{End, Replay, Replayed};
+pub use replay::{End, Replay, Replayed};
 pub(crate) use scheduler::{HasScheduler, Scheduled, Scheduler};
 pub(crate) use signals::{AfterSignal, SignalActions, watch_signals};

@@ -98,13 +98,11 @@ impl RecoverySource {
     }
 
     /// For a caller that waits for the source and reports the runs itself.
-    #[cfg(feature = "cli")]
     pub(super) fn in_foreground(self) -> Self {
         Self { scans: self.scans.in_foreground(), notices: self.notices.without_runs(), ..self }
     }
 
     /// Whether the last scan has left runs for the next one.
-    #[cfg(feature = "cli")]
     pub(super) fn has_more(&self) -> bool {
         self.scans.has_more()
     }

@@ -34,20 +34,20 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What to send, and where.
 #[derive(Debug)]
-pub(crate) struct Replay {
-    pub(crate) directory: PathBuf,
+pub struct Replay {
+    pub directory: PathBuf,
     /// Files of other users count too.
-    pub(crate) any_owner: bool,
-    pub(crate) delivery: Delivery,
+    pub any_owner: bool,
+    pub delivery: Delivery,
     /// Gives up after this time in which no record got an outcome.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
     /// Approximate number of records.
-    pub(crate) records: u64,
+    pub records: u64,
 }
 
 /// Why a replay ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// Nothing is left that can be sent.
     Done,
     /// There was no progress for too long; the last failure.
@@ -60,24 +60,25 @@ pub(crate) enum End {
 
 /// The result of a replay.
 #[derive(Debug)]
-pub(crate) struct Replayed {
-    pub(crate) end: End,
-    pub(crate) counters: OtlpCounters,
+pub struct Replayed {
+    pub end: End,
+    pub counters: OtlpCounters,
 }
 
 impl Replay {
-    /// Sends everything that can be sent. Calls `watch` regularly with the number of records that have an outcome.
+    /// Sends everything that can be sent, until `interrupted` ends. Calls `watch` regularly with the number of records that
+    /// have an outcome.
     ///
     /// # Errors
     ///
     /// Returns an error if no runtime can be built, for example for want of descriptors.
-    pub(crate) fn run(self, mut watch: impl FnMut(u64)) -> Result<Replayed, Error> {
+    pub fn run(self, mut watch: impl FnMut(u64), interrupted: impl Future<Output = ()>) -> Result<Replayed, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         let ledger = Arc::new(Ledger::new());
-        let end = runtime.block_on(self.send(&ledger, &mut watch));
+        let end = runtime.block_on(self.send(&ledger, &mut watch, interrupted));
         // Without waiting, because a resolver call may hang.
         runtime.shutdown_background();
         let counters = ledger.snapshot().otlp;
@@ -85,7 +86,12 @@ impl Replay {
         Ok(Replayed { end, counters })
     }
 
-    async fn send(self, ledger: &Arc<Ledger>, watch: &mut impl FnMut(u64)) -> End {
+    async fn send(
+        self,
+        ledger: &Arc<Ledger>,
+        watch: &mut impl FnMut(u64),
+        interrupted: impl Future<Output = ()>,
+    ) -> End {
         let halted = Arc::default();
         let route = &self.delivery.route;
         let control = Arc::<Control>::default();
@@ -96,7 +102,7 @@ impl Replay {
         // Without a time limit for retries, after which records would be dropped.
         let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
-        let (mut running, mut interrupted) = (pin!(worker.run()), pin!(until_interrupted()));
+        let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted));
         let (mut last, mut since) = (0, Instant::now());
         loop {
             let mut tick = pin!(tokio::time::sleep(TICK));
@@ -149,13 +155,6 @@ impl Replay {
             patience: self.patience,
             halted: Arc::clone(halted),
         }
-    }
-}
-
-/// Ends when the user presses ^C. If that cannot be caught, ^C ends the process.
-async fn until_interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
 

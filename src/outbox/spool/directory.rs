@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
-#[cfg(feature = "cli")]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -70,12 +69,10 @@ impl Directory {
     }
 
     /// Accepts files of other users too.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
     }
 
-    #[cfg(feature = "cli")]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -214,7 +214,6 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
 }
 
 /// Returns the version of a file with this head, or `None` if it is not a spool file, or not one yet.
-#[cfg(feature = "cli")]
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
     (word(head, 0) == magic()).then(|| half(head, 8))
 }

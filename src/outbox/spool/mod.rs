@@ -20,8 +20,7 @@ mod recovered;
 mod run_file;
 mod run_lock;
 mod scanner;
-#[cfg(feature = "cli")]
-pub(crate) mod survey;
+pub mod survey;
 mod trim;
 mod writer;
 
@@ -29,7 +28,7 @@ mod writer;
 pub(super) use directory::Directory;
 pub(super) use file::SpoolFile;
 pub(crate) use recovered::{RecoveredRun, RecoveredSegment, SkippedFile};
-pub(crate) use run_file::Ending;
+pub use run_file::Ending;
 pub(crate) use scanner::{RunScanner, ScanResult};
 pub(super) use writer::CreateError;
 pub(crate) use writer::Spool;

@@ -19,7 +19,7 @@ const END: usize = 48;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// The process was killed, crashed, or ended by `_exit`.
     Sudden = 0,
     /// The process ended by itself, and could not deliver everything in time.

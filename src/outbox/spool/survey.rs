@@ -19,7 +19,7 @@ use crate::outbox::frame::read_frame;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Depth {
+pub enum Depth {
     /// At the heads of files: fast, with estimated numbers of records.
     Heads,
     /// At each record of processes that ended.
@@ -28,37 +28,37 @@ pub(crate) enum Depth {
 
 /// What a directory holds.
 #[derive(Debug, Default)]
-pub(crate) struct Survey {
+pub struct Survey {
     /// Oldest first.
-    pub(crate) runs: Vec<SurveyedRun>,
+    pub runs: Vec<SurveyedRun>,
     /// Files that a process has set aside, because they were damaged.
-    pub(crate) set_aside: Vec<PathBuf>,
+    pub set_aside: Vec<PathBuf>,
     /// Files that are not of a spool.
-    pub(crate) others: usize,
+    pub others: usize,
 }
 
 /// The files of one run.
 #[derive(Debug)]
-pub(crate) struct SurveyedRun {
-    pub(crate) pid: u32,
-    pub(crate) state: RunState,
+pub struct SurveyedRun {
+    pub pid: u32,
+    pub state: RunState,
     /// The service name of its records; empty if unknown.
-    pub(crate) service: String,
+    pub service: String,
     /// Readable records that wait in it.
-    pub(crate) records: u64,
+    pub records: u64,
     /// Damaged records, as far as can be known.
-    pub(crate) damaged: u64,
-    pub(crate) files: usize,
+    pub damaged: u64,
+    pub files: usize,
     /// Bytes of its files.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// When the oldest record was written, in nanoseconds since 1970. Only the first record of each file is considered.
-    pub(crate) oldest: Option<u64>,
-    pub(crate) trouble: Vec<(PathBuf, FileProblem)>,
+    pub oldest: Option<u64>,
+    pub trouble: Vec<(PathBuf, FileProblem)>,
 }
 
 /// Who owns a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum RunState {
+pub enum RunState {
     /// Nobody: its process ended, and any process may send its records.
     Left(Ending),
     /// Its process, which is alive.
@@ -73,7 +73,7 @@ pub(crate) enum RunState {
 
 /// Why a file, or a part of it, cannot be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum FileProblem {
+pub enum FileProblem {
     /// This many of its records are damaged.
     Damaged(u64),
     /// It is not a spool file, or its head is damaged.
@@ -86,12 +86,12 @@ pub(crate) enum FileProblem {
 
 impl SurveyedRun {
     /// Whether any process may send its records.
-    pub(crate) fn is_left(&self) -> bool {
+    pub fn is_left(&self) -> bool {
         matches!(self.state, RunState::Left(_))
     }
 
     /// Whether its own file cannot be read, so that its owner is unknown.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         matches!(self.state, RunState::Unreadable(_))
     }
 }
@@ -101,7 +101,7 @@ impl SurveyedRun {
 /// # Errors
 ///
 /// Returns an error if the directory cannot be listed.
-pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
+pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
     let directory = Directory::at(directory.to_owned()).of_any_owner(any_owner);
     let opened = directory.open()?;
     let listing = list(&opened)?;

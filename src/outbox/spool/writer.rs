@@ -101,7 +101,6 @@ impl Spool {
     }
 
     /// Accepts files of other users too.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { directory: self.directory.of_any_owner(any_owner), ..self }
     }

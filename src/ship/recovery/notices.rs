@@ -29,7 +29,6 @@ impl RecoveryNotices {
     }
 
     /// Does not report the runs that are found and sent.
-    #[cfg(feature = "cli")]
     pub(super) fn without_runs(self) -> Self {
         Self { reports_runs: false, ..self }
     }

@@ -58,7 +58,6 @@ impl SpoolScans {
     }
 
     /// Runs scans on the calling thread.
-    #[cfg(feature = "cli")]
     pub(super) fn in_foreground(self) -> Self {
         Self { in_background: false, ..self }
     }
