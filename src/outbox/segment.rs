@@ -22,14 +22,13 @@ pub(crate) type Offsets = [usize; 2];
 /// The segments of both lanes of a shard when it was sealed. Sequence numbers order the frames of both.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// Counts all groups ever sealed, from 0 on.
+    /// The number of this group among all groups ever sealed, from 0 on.
     pub(super) number: u64,
     /// By lane.
     pub(super) segments: [Option<Segment>; 2],
 }
 
 impl Group {
-    /// Returns the number of this group among all groups ever sealed, from 0 on.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

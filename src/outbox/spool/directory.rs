@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * Every step in it goes through a descriptor of the directory and follows no link. Only the directory's path may be a
-//!   link, if it was one when this process began. So whoever can write there can at most remove files.
+//!   link, if it was one when this process began. So another user with write access can at most remove files.
 //! * The directory is opened for each step and not kept open. Otherwise a program that closes descriptors it does not know
 //!   would make this code work in another directory, and forked children would hold the descriptor. For the same reason, a
 //!   file that is opened again is compared with the earlier one (`FileId`) before it is changed.
@@ -88,7 +88,7 @@ impl Directory {
         }
         builder.create(&self.path).map_err(|error| match fs::metadata(&self.path) {
             Ok(facts) if !facts.is_dir() => {
-                let kind = os::kind_of(&self.path).unwrap_or("no directory");
+                let kind = os::kind_of(&self.path).unwrap_or("not a directory");
                 io::Error::new(io::ErrorKind::NotADirectory, format!("it is {kind}"))
             }
             _ => error,

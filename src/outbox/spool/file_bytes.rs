@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use super::directory::Directory;
-use super::format::{HEAD, SALT, used, word};
+use super::format::{HEAD, salt_in, start_in, used};
 use crate::os::{self, FileId};
 use crate::outbox::frame::{is_intact, read_frame};
 
@@ -43,10 +43,7 @@ pub(super) fn read_file_bytes(directory: &Directory, opened: &os::Directory, nam
 
 /// Reads up to `end`, but stops after invalid frames.
 fn read_on(file: &File, bytes: &mut Vec<u8>, end: u64) -> io::Result<()> {
-    // `used` has checked that the word is there.
-    let start = bytes.get(12..16).and_then(|start| start.first_chunk()).map_or(0, |start| u32::from_le_bytes(*start));
-    let salt = word(bytes, SALT) as u32;
-    let mut at = start as usize;
+    let (mut at, salt) = (start_in(bytes), salt_in(bytes));
     while (bytes.len() as u64) < end {
         let more = (end - bytes.len() as u64).min(CHUNK);
         if file.take(more).read_to_end(bytes)? == 0 {

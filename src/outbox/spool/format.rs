@@ -30,12 +30,17 @@ use crate::outbox::frame::{HEADER, is_intact, read_frame};
 
 const MAGIC: [u8; 8] = *b"\x89lgspool";
 pub(super) const VERSION: u32 = 2;
-const CHANGES: usize = 64;
-pub(super) const COMMITTED: usize = CHANGES;
-pub(super) const CONSUMED: usize = CHANGES + 8;
-pub(super) const RECORDS: usize = CHANGES + 16;
-pub(super) const SALT: usize = CHANGES + 24;
-pub(super) const GROUP: usize = CHANGES + 32;
+const LAYOUT_VERSION: usize = 8;
+const FRAMES_START: usize = 12;
+const RESOURCE_LENGTH: usize = 16;
+const PID: usize = 20;
+const CREATED: usize = 24;
+const CHECKSUM: usize = 32;
+pub(super) const COMMITTED: usize = 64;
+pub(super) const CONSUMED: usize = 72;
+pub(super) const RECORDS: usize = 80;
+pub(super) const SALT: usize = 88;
+pub(super) const GROUP: usize = 96;
 const RESOURCE: usize = 128;
 /// The length of the head, which has all that [`estimate`] needs.
 pub(super) const HEAD: usize = RESOURCE;
@@ -71,32 +76,32 @@ pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> b
             place.copy_from_slice(value);
         }
     };
-    put(8, &VERSION.to_le_bytes());
-    put(12, &start_word.to_le_bytes());
-    put(16, &length.to_le_bytes());
-    put(20, &origin.pid.to_le_bytes());
-    put(24, &origin.made.to_le_bytes());
+    put(LAYOUT_VERSION, &VERSION.to_le_bytes());
+    put(FRAMES_START, &start_word.to_le_bytes());
+    put(RESOURCE_LENGTH, &length.to_le_bytes());
+    put(PID, &origin.pid.to_le_bytes());
+    put(CREATED, &origin.made.to_le_bytes());
     put(RESOURCE, resource);
     let checksum = checksum(head, resource.len());
-    if let Some(place) = head.get_mut(32..36) {
+    if let Some(place) = head.get_mut(CHECKSUM..CHECKSUM + 4) {
         place.copy_from_slice(&checksum.to_le_bytes());
     }
     true
 }
 
 /// Reads eight bytes as an integer. Returns 0 if there are fewer.
-pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Reads four bytes as an integer. Returns 0 if there are fewer.
-fn half(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u32::from_le_bytes(*half))
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 fn checksum(head: &[u8], resource: usize) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head.get(8..32).unwrap_or_default());
+    hasher.update(head.get(LAYOUT_VERSION..CHECKSUM).unwrap_or_default());
     hasher.update(head.get(RESOURCE..).and_then(|rest| rest.get(..resource)).unwrap_or_default());
     hasher.finalize()
 }
@@ -135,27 +140,27 @@ pub(crate) struct Contents<'a> {
 
 /// Reads the contents of a file.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
-    let word = |at| word(bytes, at);
-    let half = |at| half(bytes, at);
-    if word(0) != magic() {
+    let u64_at = |at| u64_at(bytes, at);
+    let u32_at = |at| u32_at(bytes, at);
+    if u64_at(0) != magic() {
         // The process was killed before the head was complete, so nothing can have been committed.
-        let is_empty = word(0) == 0 && word(COMMITTED) == 0;
+        let is_empty = u64_at(0) == 0 && u64_at(COMMITTED) == 0;
         return Err(if is_empty { Unreadable::Empty } else { Unreadable::Damaged });
     }
-    if half(8) != VERSION {
-        return Err(Unreadable::Version(half(8)));
+    if u32_at(LAYOUT_VERSION) != VERSION {
+        return Err(Unreadable::Version(u32_at(LAYOUT_VERSION)));
     }
-    let (start, length) = (half(12) as usize, half(16) as usize);
+    let (start, length) = (u32_at(FRAMES_START) as usize, u32_at(RESOURCE_LENGTH) as usize);
     let resource = bytes.get(RESOURCE..).and_then(|rest| rest.get(..length)).ok_or(Unreadable::Damaged)?;
-    if start != frames_start(length) || half(32) != checksum(bytes, length) {
+    if start != frames_start(length) || u32_at(CHECKSUM) != checksum(bytes, length) {
         return Err(Unreadable::Damaged);
     }
-    let committed = usize::try_from(word(COMMITTED)).unwrap_or(usize::MAX);
+    let committed = usize::try_from(u64_at(COMMITTED)).unwrap_or(usize::MAX);
     let frame_bytes = bytes.get(start..).unwrap_or_default();
     let area = frame_bytes.get(..committed).unwrap_or(frame_bytes);
     // A number beyond what is committed is invalid.
-    let consumed = usize::try_from(word(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
-    let mut walk = FrameWalker { area, at: 0, salt: word(SALT) as u32, skipped: 0, skipped_bytes: 0 };
+    let consumed = usize::try_from(u64_at(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
+    let mut walk = FrameWalker { area, at: 0, salt: u64_at(SALT) as u32, skipped: 0, skipped_bytes: 0 };
     let (mut frames, mut done) = (Vec::new(), 0);
     while let Some((frame, end)) = walk.next() {
         if end <= consumed {
@@ -168,54 +173,64 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let damage = (walk.skipped > 0 || unread > 0).then(|| {
         let whole = done + frames.len() as u64;
         // This word is written before the committed one, so it may count one record more. It may be damaged too.
-        let written = Some(word(RECORDS))
+        let written = Some(u64_at(RECORDS))
             .filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MAX_PLAUSIBLE);
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });
-    let (origin, salt) = (Origin { pid: half(20), made: word(24) }, word(SALT) as u32);
-    Ok(Contents { origin, group: word(GROUP), resource, salt, frames, damage })
+    let (origin, salt) = (Origin { pid: u32_at(PID), made: u64_at(CREATED) }, u64_at(SALT) as u32);
+    Ok(Contents { origin, group: u64_at(GROUP), resource, salt, frames, damage })
 }
 
 /// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it is
 /// ever read.
 pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
-    let word = |at| word(head, at);
-    let half = |at| half(head, at);
-    let (start, length) = (half(12) as usize, half(16) as usize);
-    let is_ours = word(0) == magic() && half(8) == VERSION && start == frames_start(length);
-    is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
+    let u64_at = |at| u64_at(head, at);
+    let u32_at = |at| u32_at(head, at);
+    let (start, length) = (u32_at(FRAMES_START) as usize, u32_at(RESOURCE_LENGTH) as usize);
+    let is_ours = u64_at(0) == magic() && u32_at(LAYOUT_VERSION) == VERSION && start == frames_start(length);
+    is_ours.then(|| (start as u64).saturating_add(u64_at(COMMITTED)))
+}
+
+/// Returns where the frames start in a file with this head.
+pub(super) fn start_in(head: &[u8]) -> usize {
+    u32_at(head, FRAMES_START) as usize
+}
+
+/// Returns the salt of the frames in a file with this head.
+pub(super) fn salt_in(head: &[u8]) -> u32 {
+    u64_at(head, SALT) as u32
 }
 
 /// Whether a file with this head is certainly empty.
 pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
-    word(head, COMMITTED) == 0 && (word(head, 0) == 0 || used(head).is_some())
+    u64_at(head, COMMITTED) == 0 && (u64_at(head, 0) == 0 || used(head).is_some())
 }
 
 /// Returns the id of the process that created a file with this head, or 0 if the head does not say.
 pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
-    if used(head).is_some() { half(head, 20) } else { 0 }
+    if used(head).is_some() { u32_at(head, PID) } else { 0 }
 }
 
 /// Returns the number of the group that the frames of a file with this head belong to, or 0 if the head does not say.
 pub(super) fn group(head: &[u8; HEAD]) -> u64 {
-    if used(head).is_some() { word(head, GROUP) } else { 0 }
+    if used(head).is_some() { u64_at(head, GROUP) } else { 0 }
 }
 
 /// Estimates how many records wait in a file with this head.
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
-    let word = |at| word(head, at);
-    let (committed, records) = (word(COMMITTED), word(RECORDS));
-    if word(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
+    let u64_at = |at| u64_at(head, at);
+    let (committed, records) = (u64_at(COMMITTED), u64_at(RECORDS));
+    if u64_at(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
         return 0;
     }
-    let waiting = committed.saturating_sub(word(CONSUMED));
+    let waiting = committed.saturating_sub(u64_at(CONSUMED));
     (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
 }
 
 /// Returns the version of a file with this head, or `None` if it is not a spool file, or not one yet.
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
-    (word(head, 0) == magic()).then(|| half(head, 8))
+    (u64_at(head, 0) == magic()).then(|| u32_at(head, LAYOUT_VERSION))
 }
 
 /// More bytes than any file holds. A larger number in a head is wrong.

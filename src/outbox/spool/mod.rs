@@ -2,10 +2,10 @@
 //!
 //! Constraints:
 //! * A run is one process between its first record and its end. The process keeps the run's file `RUN.run` locked for that
-//!   time, through a mapping that no child inherits. However the process ends, the lock ends with it, and a reused process
-//!   id misleads nobody. `RUN` begins with the time, so names sort oldest first.
+//!   time, through a mapping that no child inherits. However the process ends, the lock ends with it, even if its process id
+//!   is reused. `RUN` begins with the time, so names sort oldest first.
 //! * Files of a run are `RUN-NUMBER.seg`. All their disk blocks are reserved before they are used.
-//! * Whoever locks the run of a process that ended owns its files, and nobody else does (`run_lock`).
+//! * The process that locks the run of an ended process owns its files (`run_lock`).
 //! * Errors of the directory are reported once. Records go into memory while they last.
 //! * The bound is that of the whole directory. The bytes of other processes are measured from time to time.
 //! * What a log call does here is bounded, however much lies in the directory. It does not recover the runs of other

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 
-use super::format::word;
+use super::format::u64_at;
 use crate::os::Mapping;
 
 /// How long the file is.
@@ -14,7 +14,7 @@ const STARTED: usize = 24;
 const ENDING: usize = 32;
 /// When the process started; 0 if unknown.
 const PROCESS_STARTED: usize = 40;
-/// Where the last word ends.
+/// Where the last u64_at ends.
 const END: usize = 48;
 
 /// How a run ended.
@@ -39,10 +39,10 @@ impl RunProcess {
     pub(super) fn read(file: &File) -> io::Result<Self> {
         let mut words = Vec::new();
         file.take(END as u64).read_to_end(&mut words)?;
-        let is_orderly = word(&words, ENDING) == Ending::Orderly as u64;
+        let is_orderly = u64_at(&words, ENDING) == Ending::Orderly as u64;
         Ok(Self {
-            pid: word(&words, PID) as u32,
-            process_started: word(&words, PROCESS_STARTED),
+            pid: u64_at(&words, PID) as u32,
+            process_started: u64_at(&words, PROCESS_STARTED),
             ending: if is_orderly { Ending::Orderly } else { Ending::Sudden },
         })
     }

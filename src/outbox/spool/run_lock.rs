@@ -1,7 +1,8 @@
 //! Takes the lock of a run whose process has ended.
 //!
-//! Constraint: whoever holds the lock of a run's file, and finds that file still under its name, owns the run's segments. A
-//! mapping holds the lock. Nothing is read through it: whoever shortens the file would end this process with SIGBUS.
+//! Constraint: a process that holds the lock of a run's file, and finds that file still under its name, owns the run's
+//! segments. A mapping holds the lock. Nothing is read through the mapping, because another process that shortens the file
+//! would end this one with SIGBUS.
 
 use std::io;
 

@@ -16,7 +16,7 @@ use super::recovered::RecoveredRun;
 use super::run_lock::{LockAttempt, create_run_file, lock_run};
 use crate::os::{self, FileFacts};
 
-/// The file of a run that is being begun has no final name yet. After this time, nobody is beginning the run any more.
+/// While a run begins, its file has no final name. After this time, the process that began it must have been killed.
 const BEGINNING: Duration = Duration::from_secs(60);
 /// Runs that one scan locks at most. Each is a mapping, and a process may have 65530.
 const MAX_RUNS: usize = 256;

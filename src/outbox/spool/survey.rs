@@ -187,7 +187,7 @@ impl SurveyedRun {
         let path = surveyor.directory.path().join(name);
         match looked {
             Ok(None) => {}
-            Ok(Some(trouble)) => self.trouble.push((path, trouble)),
+            Ok(Some(problem)) => self.trouble.push((path, problem)),
             // It was sent meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.files -= 1,
             Err(error) => self.trouble.push((path, FileProblem::Unreadable(error.to_string()))),

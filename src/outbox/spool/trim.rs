@@ -29,8 +29,8 @@ pub(super) struct TrimmedFile {
 /// Frees the unused space of a file, because its records may wait long for an endpoint. A process that ended used most of
 /// its files only in part, and some not at all.
 ///
-/// Nothing is changed unless `may_change`. A run without a file of its own must not be changed: nothing proves that nobody
-/// writes there, and shortening a mapped file ends its writer with SIGBUS.
+/// Nothing is changed unless `may_change`. A run without a file of its own must not be changed: its process may still write
+/// there, and shortening a mapped file ends its writer with SIGBUS.
 pub(super) fn trim_file(
     directory: &Directory,
     opened: &os::Directory,

@@ -50,7 +50,7 @@ impl RecoveryNotices {
         {
             let text = format!("the spool in {directory} is not private: {why}");
             let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool exposed", text)
-                .note("whoever can write there can remove records; files of other users are not sent")
+                .note("other users who can write there can remove records; their own files are not sent")
                 .help(
                     "use a directory of this user only (chmod 700), or a new directory below it, which is created so",
                 );
@@ -100,7 +100,7 @@ impl RecoveryNotices {
     pub(super) fn report_skipped(&self, skipped: &SkippedFile) {
         let (text, help) = match skipped {
             SkippedFile::Empty(_) => return,
-            // One notice for all of them, because whoever can write there may have put many.
+            // One notice for all of them, because another user may have put many there.
             SkippedFile::Unreadable(path, why) => {
                 let notice =
                     Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), cannot_be_sent(path, why));
