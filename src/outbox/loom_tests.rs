@@ -1,4 +1,4 @@
-//! The hand-over between log calls and the ship thread, in every order in which threads may meet:
+//! The hand-over between log calls and the exporter thread, in every order in which threads may meet:
 //! `RUSTFLAGS="--cfg logbridge_loom" cargo test --lib loom`.
 //!
 //! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how often a
@@ -31,7 +31,7 @@ fn explore(test: impl Fn() + Sync + Send + 'static) {
 struct Rig {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What wakes the ship thread: a permit that is kept until it looks.
+    /// What wakes the exporter thread: a permit that is kept until it looks.
     wake: Notify,
 }
 
@@ -62,7 +62,7 @@ impl Rig {
         appended.is_ok()
     }
 
-    /// What the ship thread does until so many records have come: it looks, and sleeps where there is nothing.
+    /// What the exporter thread does until so many records have come: it looks, and sleeps where there is nothing.
     fn ship(&self, records: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         loop {
@@ -90,7 +90,7 @@ fn sorted(mut numbers: Vec<u8>) -> Vec<u8> {
     numbers
 }
 
-/// Where a wake-up is lost, the ship thread sleeps for ever, and loom says so.
+/// Where a wake-up is lost, the exporter thread sleeps for ever, and loom says so.
 fn nobody_is_forgotten(shards: [usize; 2]) {
     explore(move || {
         let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
@@ -194,7 +194,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
         let left = rig.outbox.oldest_group();
         let otlp = rig.ledger.snapshot().otlp;
         let over = otlp.delivered + otlp.dropped_total();
-        assert!(over >= left.min(barrier), "{left} have left, and {over} have met their fates");
+        assert!(over >= left.min(barrier), "{left} have left, and {over} have an outcome");
         logger.join().expect("no panic");
         assert_eq!(rig.ledger.snapshot().otlp.dropped_total() + rig.ledger.snapshot().otlp.delivered, {
             let waiting: u64 = {
@@ -210,7 +210,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
 #[test]
 fn a_thread_finds_its_records_in_order() {
     explore(|| {
-        // SpaceWaiters for a segment of each record, and for those that are made in vain: a smaller bound has four in all.
+        // Room for a segment of each record, and for those that are made in vain: a smaller bound has four in all.
         let rig = Rig::new(16 << 20, 1, Overload::DropNewest);
         let logger = {
             let rig = Arc::clone(&rig);
@@ -231,7 +231,7 @@ fn a_thread_finds_its_records_in_order() {
     });
 }
 
-/// Who waits for room is told of it, whenever it appears.
+/// Who waits for room is woken, whenever it appears.
 #[test]
 fn who_waits_for_room_is_not_forgotten() {
     explore(|| {

@@ -35,7 +35,7 @@ enum Place {
     Waiting,
     /// In a file of a process that has died.
     Left(PathBuf),
-    /// It has met its fate: delivered, dropped and counted, or lost in a way that nothing can help.
+    /// It has got its outcome: delivered, dropped and counted, or lost in a way that nothing can help.
     Over,
 }
 
@@ -52,10 +52,10 @@ struct Known {
 struct Life {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What the ship thread has taken over, and how far the first one is delivered.
+    /// What the exporter thread has taken over, and how far the first one is delivered.
     taken: VecDeque<Group>,
     offsets: Offsets,
-    /// Somebody has taken the directory away, and the ship thread has not looked yet.
+    /// Somebody has taken the directory away, and the exporter thread has not looked yet.
     unnoticed: bool,
     /// How many segments a flush waited for, and how many records there were then.
     barriers: Vec<(u64, usize)>,
@@ -79,7 +79,7 @@ struct Model {
     /// Files that were changed after their process had died, and whether in their heads: what that hides, nobody knows.
     damaged: HashMap<PathBuf, bool>,
     /// Files of which it was said that something is lost.
-    told: HashSet<PathBuf>,
+    reported: HashSet<PathBuf>,
 }
 
 impl Config {
@@ -169,7 +169,7 @@ impl Life {
         all
     }
 
-    /// As the ship thread finds what a flush waits for.
+    /// As the exporter thread finds what a flush waits for.
     fn settled(&self) -> u64 {
         let left = self.outbox.oldest_group();
         self.taken.front().map_or(left, |group| group.number().min(left))
@@ -215,7 +215,7 @@ impl Model {
         let config = Config::of(&mut rng);
         let folder = std::env::temp_dir().join(format!("logbridge-model-{}-{seed}", std::process::id()));
         let life = config.begin(&folder);
-        Self { rng, config, folder, life, known: Vec::new(), damaged: HashMap::new(), told: HashSet::new() }
+        Self { rng, config, folder, life, known: Vec::new(), damaged: HashMap::new(), reported: HashSet::new() }
     }
 
     fn step(&mut self) {
@@ -230,7 +230,7 @@ impl Model {
             27 => self.retire(),
             28 => self.look(),
             29 => self.remove_directory(),
-            30 => self.adopt(),
+            30 => self.recover(),
             _ => self.crash(),
         }
         self.check();
@@ -357,14 +357,14 @@ impl Model {
         self.life.outbox.notify_waiters();
     }
 
-    /// As the ship thread does when a process that has nothing left ends.
+    /// As the exporter thread does when a process that has nothing left ends.
     fn retire(&mut self) {
         if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.has_unsealed() {
             self.life.outbox.retire();
         }
     }
 
-    /// The ship thread looks after the directory until it can be used.
+    /// The exporter thread looks after the directory until it can be used.
     fn look(&mut self) {
         let Some(spool) = self.life.outbox.spool().cloned() else { return };
         for _ in 0..3 {
@@ -424,7 +424,7 @@ impl Model {
         files
     }
 
-    /// Segments whose run's file is gone are adopted only when nobody can be copying them any more.
+    /// Segments whose run's file is gone are recovered only when nobody can be copying them any more.
     fn age_files(&self) {
         for path in self.files(&["seg"]) {
             let file = fs::File::options().write(true).open(path).expect("a file");
@@ -460,8 +460,8 @@ impl Model {
         range
     }
 
-    /// What dead processes have left behind is sent, unless this process dies in the middle of that.
-    fn adopt(&mut self) {
+    /// What ended processes have left behind is sent, unless this process dies in the middle of that.
+    fn recover(&mut self) {
         let Ok(found) = Directory::at(self.folder.clone()).recover_all() else { return };
         let spool = self.life.outbox.spool().cloned();
         if let Some(spool) = &spool {
@@ -473,7 +473,7 @@ impl Model {
             while let Some(next) = run.next() {
                 if stops_after == 0 {
                     if let Ok(left) = next {
-                        self.adopt_part(left);
+                        self.recover_part(left);
                     }
                     return;
                 }
@@ -485,7 +485,7 @@ impl Model {
                             Some((group, lanes)) if *group == left.group => lanes.extend(frames),
                             _ => sent.push((left.group, frames.collect())),
                         }
-                        self.adopt_whole(left)
+                        self.recover_whole(left)
                     }
                     Err(SkippedFile::Empty(length)) => length,
                     Err(
@@ -496,7 +496,7 @@ impl Model {
                         let was = path.with_extension("");
                         let was = if was.extension().is_some() { was } else { path };
                         assert!(self.damaged.contains_key(&was), "nobody damaged {}", was.display());
-                        self.told.insert(was);
+                        self.reported.insert(was);
                         0
                     }
                 };
@@ -512,14 +512,14 @@ impl Model {
                 self.assert_in_order(numbers);
             }
         }
-        self.check_adopted();
+        self.check_recovered();
     }
 
-    fn adopt_whole(&mut self, left: RecoveredSegment) -> usize {
+    fn recover_whole(&mut self, left: RecoveredSegment) -> usize {
         let numbers = numbers(&left.segment, 0);
         self.delivered_later(&numbers);
         if left.damage.is_some() {
-            self.told.insert(left.path());
+            self.reported.insert(left.path());
         }
         let length = left.length;
         left.finish();
@@ -527,7 +527,7 @@ impl Model {
     }
 
     /// Some of it is sent, and then this process dies too.
-    fn adopt_part(&mut self, left: RecoveredSegment) {
+    fn recover_part(&mut self, left: RecoveredSegment) {
         let numbers = numbers(&left.segment, 0);
         let part = self.rng.usize(..=numbers.len());
         left.consume(part as u64);
@@ -547,11 +547,11 @@ impl Model {
         }
     }
 
-    /// Nothing is left to be adopted.
-    fn check_adopted(&mut self) {
+    /// Nothing is left to be recovered.
+    fn check_recovered(&mut self) {
         for (number, known) in self.known.iter_mut().enumerate() {
             if let Place::Left(file) = &known.place {
-                let is_known = self.damaged.get(file).is_some_and(|is_head| *is_head || self.told.contains(file));
+                let is_known = self.damaged.get(file).is_some_and(|is_head| *is_head || self.reported.contains(file));
                 assert!(is_known, "record {number} was left in {}, and nobody says that it is lost", file.display());
                 known.place = Place::Over;
             }
@@ -594,7 +594,7 @@ impl Model {
         }
     }
 
-    /// Everything goes: what the ship thread can send, and then what the files hold.
+    /// Everything goes: what the exporter thread can send, and then what the files hold.
     fn end(&mut self) {
         if self.rng.bool() {
             self.life.outbox.seal();
@@ -611,7 +611,7 @@ impl Model {
         self.crash();
         // One of them may stop in the middle.
         while self.known.iter().any(|known| matches!(known.place, Place::Left(_))) {
-            self.adopt();
+            self.recover();
         }
         self.check();
     }

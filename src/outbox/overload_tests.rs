@@ -59,7 +59,7 @@ impl Rig {
         numbers
     }
 
-    /// What the ship thread does.
+    /// What the exporter thread does.
     fn deliver(&self, groups: VecDeque<Group>) {
         let records = groups.iter().map(Group::records).sum();
         self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, records)]);
@@ -80,8 +80,8 @@ impl Rig {
     fn assert_accounts(&self) {
         let otlp = self.otlp();
         assert_eq!(otlp.accepted, otlp.delivered + otlp.dropped_total() + otlp.pending, "{otlp:?}");
-        let told: u64 = self.outbox.losses().iter().map(|loss| loss.records).sum();
-        assert_eq!(told, otlp.dropped_total(), "{otlp:?}");
+        let counted: u64 = self.outbox.losses().iter().map(|loss| loss.records).sum();
+        assert_eq!(counted, otlp.dropped_total(), "{otlp:?}");
     }
 }
 
@@ -370,9 +370,9 @@ fn storm(overload: Overload, max_records: Option<usize>) {
                 std::thread::yield_now();
             }
             let otlp = rig.otlp();
-            let fates = otlp.delivered + otlp.dropped_total();
-            assert!(fates >= before, "{overload}: a record of before has no fate: {fates} {before}");
-            assert!(fates + otlp.pending <= otlp.accepted, "{overload}: {otlp:?}");
+            let outcomes = otlp.delivered + otlp.dropped_total();
+            assert!(outcomes >= before, "{overload}: a record of before has no outcome: {outcomes} {before}");
+            assert!(outcomes + otlp.pending <= otlp.accepted, "{overload}: {otlp:?}");
             let (allocated, bound) = rig.outbox.allocated_and_bound();
             assert!(allocated <= bound, "{overload}: {allocated} {bound}");
             if before == all {

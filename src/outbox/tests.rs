@@ -170,7 +170,7 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
     let outbox = outbox(64 << 20, 2);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Another thread that seals all the time, as the ship thread may.
+        // Another thread that seals all the time, as the exporter thread may.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 outbox.seal();

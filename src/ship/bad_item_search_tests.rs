@@ -46,9 +46,9 @@ struct Played {
 fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32], usize) -> PartOutcome) -> Played {
     let mut search = BadItemSearch::new(whole.clone(), first, confirmed);
     let mut played = Played::default();
-    let mut fates = 0;
+    let mut outcomes = 0;
     loop {
-        assert_eq!(search.rest(), whole.items - fates, "{search:?}");
+        assert_eq!(search.rest(), whole.items - outcomes, "{search:?}");
         let step = search.next();
         match step {
             Step::SendEmpty => {
@@ -56,21 +56,21 @@ fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32],
                 search.answered(endpoint(&[], 0));
             }
             Step::Done => {
-                assert_eq!(fates, whole.items);
+                assert_eq!(outcomes, whole.items);
                 return played;
             }
             Step::Reject { part, refusal } => {
                 assert_eq!(part.items, 1);
-                fates += 1;
+                outcomes += 1;
                 assert_eq!(played.rejected.insert(numbers(&part)[0], refusal), None);
             }
             Step::RejectUnsent { items } => {
                 played.unsent += items as usize;
-                fates += items;
+                outcomes += items;
             }
             Step::RejectRest { items, why } => {
                 assert_eq!(played.given_up.replace((items, why)), None);
-                fates += items;
+                outcomes += items;
             }
             Step::Send(part) => {
                 assert_eq!(search.next(), Step::Send(part.clone()), "the same until it is answered");
@@ -80,7 +80,7 @@ fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32],
                 if verdict != PartOutcome::Refused(Refusal::Malformed)
                     && verdict != PartOutcome::Refused(Refusal::TooLarge)
                 {
-                    fates += part.items;
+                    outcomes += part.items;
                     items.iter().for_each(|number| *played.taken.entry(*number).or_default() += 1);
                 }
                 search.answered(verdict);
@@ -132,7 +132,7 @@ fn any_two_bad_items_are_found() {
 
 /// Every set of bad items, and every set of items that are too large, of a small request.
 #[test]
-fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
+fn every_item_gets_one_outcome_whatever_the_endpoint_refuses() {
     const TOTAL: u32 = 5;
     for bad in 0..1_u32 << TOTAL {
         for large in 0..1_u32 << TOTAL {
@@ -144,7 +144,7 @@ fn every_item_meets_one_fate_whatever_the_endpoint_refuses() {
                 _ => PartOutcome::Accepted,
             };
             let first = if whole.body.len() >= 300 { Refusal::TooLarge } else { Refusal::Malformed };
-            // `play` says that the fates add up.
+            // `play` says that the outcomes add up.
             let played = play(&whole, first, false, endpoint);
             for number in 0..TOTAL {
                 let (is_bad, is_large) = (bad >> number & 1 == 1, large >> number & 1 == 1);
@@ -270,7 +270,7 @@ fn many_bad_items_do_not_take_the_good_ones_along() {
 }
 
 #[test]
-fn parts_that_meet_another_fate_are_done_with() {
+fn parts_that_get_another_outcome_are_done_with() {
     let whole = request(&[8; 10]);
     let endpoint = |items: &[u32], _| match items {
         items if items.contains(&2) => MALFORMED,

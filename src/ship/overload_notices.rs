@@ -290,14 +290,14 @@ mod tests {
         assert!(
             notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or choose with LOGBRIDGE_OVERLOAD"))
         );
-        assert_eq!(notices.full_notice(now, &counters(9_000, 140, &dropped), &losses), None, "told already");
+        assert_eq!(notices.full_notice(now, &counters(9_000, 140, &dropped), &losses), None, "reported already");
         let dropped = [(DropReason::OutboxFull, 751)];
         let notice = notices.full_notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");
         assert_eq!(notice.text, "1 record was dropped because the outbox is full, 751 so far");
     }
 
     #[test]
-    fn losses_are_gathered_before_they_are_told_and_told_once_at_the_end() {
+    fn losses_are_gathered_before_a_notice_and_reported_once_at_the_end() {
         let ledger = Arc::new(Ledger::new());
         let outbox = Outbox::new(64 << 10, 1, Arc::clone(&ledger));
         let lose = || {
@@ -308,7 +308,7 @@ mod tests {
             outbox.count_loss(0, DropReason::OutboxFull, frame.bytes())
         };
         let mut notices = notices();
-        assert_eq!(notices.report(&ledger, &outbox, false), None, "there is nothing to tell");
+        assert_eq!(notices.report(&ledger, &outbox, false), None, "there is nothing to report");
         assert_eq!([lose(), lose()], [Wake::Yes, Wake::No]);
         let at = notices.report(&ledger, &outbox, false).expect("in a while");
         assert!(at > Instant::now() && notices.reported == 0);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outbox_that_fills_while_the_endpoint_takes_records_is_told_once() {
+    fn an_outbox_that_fills_while_the_endpoint_takes_records_is_reported_once() {
         let mut notices = notices();
         let start = Instant::now();
         notices.sample(Sample::new(start, &counters(1_000, 0, &[])));

@@ -10,13 +10,13 @@ use crate::notice;
 
 const LONG: Duration = Duration::from_secs(20);
 
-type Fates = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
+type Outcomes = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
 
 /// One request, and what became of it.
 #[derive(Debug)]
 struct OneRequest {
     request: Option<Request>,
-    fates: Fates,
+    outcomes: Outcomes,
     /// How often asking for the request panics before there is one.
     panics: u32,
 }
@@ -49,7 +49,7 @@ impl RequestSource for OneRequest {
     }
 
     fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
-        self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(outcomes);
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(outcomes);
     }
 
     fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
@@ -119,11 +119,12 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let routes = [route(&url), route(&url)];
-        let fates: [Fates; 2] = Default::default();
+        let outcomes: [Outcomes; 2] = Default::default();
         let (mut workers, mut controls) = (Vec::new(), Vec::new());
-        for ((route, fates), (panics, patience)) in routes.iter().zip(&fates).zip([(panics, patience), (0, LONG)]) {
+        for ((route, outcomes), (panics, patience)) in routes.iter().zip(&outcomes).zip([(panics, patience), (0, LONG)])
+        {
             let request = Request { body: Bytes::from_static(b"\x0a\0"), encoding: None, items: 1 };
-            let source = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
+            let source = OneRequest { request: Some(request), outcomes: Arc::clone(outcomes), panics };
             let control = Arc::<Control>::default();
             let notices =
                 FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
@@ -143,7 +144,7 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
                         .await;
             });
         });
-        let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
+        let [panicking, other] = outcomes.map(|outcomes| outcomes.lock().expect("no panic").clone());
         assert_eq!(other, [(ItemOutcome::Delivered, 1)]);
         assert_eq!(panicking, if delivered { vec![(ItemOutcome::Delivered, 1)] } else { vec![] });
         let failure = controls[0].snapshot().last_failure.expect("it is said why");
@@ -161,8 +162,8 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
         let route = route(&url);
         let encoding = Some(HeaderValue::from_static("gzip"));
         let request = Request { body: Bytes::from_static(b"compressed"), encoding, items: 9 };
-        let fates = Arc::default();
-        let source = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
+        let outcomes = Arc::default();
+        let source = OneRequest { request: Some(request), outcomes: Arc::clone(&outcomes), panics: 0 };
         let control = Arc::<Control>::default();
         let notices =
             FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
@@ -178,7 +179,7 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
             server.join().expect("no panic")
         });
         assert_eq!(encoding, "gzip");
-        assert_eq!(*fates.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
+        assert_eq!(*outcomes.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
         let said = notice::history().into_iter().find(|notice| notice.contains(&url)).expect("a notice");
         assert!(said.contains("lost: 9 spans") && said.ends_with("so it cannot be sent in parts"), "{said}");
     }

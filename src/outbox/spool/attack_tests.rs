@@ -154,7 +154,7 @@ fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_file_that_is_adopted_is_not_followed() {
+fn a_link_in_the_place_of_a_file_that_is_recovered_is_not_followed() {
     let folder = Folder::new();
     folder.leave(2);
     let mut found = folder.directory().recover_all().expect("a directory");
@@ -340,7 +340,7 @@ fn who_else_can_write_there_is_found() {
 
 /// How much is done for one look does not depend on how much is left for later ones, and a log call does less than that.
 #[test]
-fn many_dead_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
+fn many_ended_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     const RUNS: usize = 2_000;
     let folder = Folder::new();
     folder.leave(RUNS);

@@ -1,4 +1,4 @@
-//! A directory that several processes need, and what dead ones do not need there.
+//! A directory that several processes need, and what ended ones do not need there.
 
 use std::fs;
 use std::path::PathBuf;

@@ -59,8 +59,8 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
     let _nobody_sleeps_here = outbox.append(thread, high, frame).expect("room");
 }
 
-/// The texts of all records that a dead run has left.
-fn adopted_texts(folder: &Folder) -> Vec<String> {
+/// The texts of all records that a ended run has left.
+fn recovered_texts(folder: &Folder) -> Vec<String> {
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut texts = Vec::new();
     for mut run in found.runs {
@@ -78,23 +78,23 @@ fn adopted_texts(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn what_a_living_process_has_is_not_adopted_and_what_it_leaves_is() {
+fn what_a_living_process_has_is_not_recovered_and_what_it_leaves_is() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
     for text in ["a", "b", "c"] {
         append(&outbox, 0, text == "b", &frame(text));
     }
-    assert_eq!(adopted_texts(&folder), Vec::<String>::new());
+    assert_eq!(recovered_texts(&folder), Vec::<String>::new());
     // As its end does: the mappings go, and with them the lock.
     drop(outbox);
-    let mut texts = adopted_texts(&folder);
+    let mut texts = recovered_texts(&folder);
     texts.sort_unstable();
     assert_eq!(texts, ["a", "b", "c"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
 }
 
 #[test]
-fn only_one_of_many_adopts_a_run() {
+fn only_one_of_many_recovers_a_run() {
     let folder = Folder::new();
     for _ in 0..20 {
         let outbox = folder.outbox(16 << 20);
@@ -102,15 +102,15 @@ fn only_one_of_many_adopts_a_run() {
         drop(outbox);
         let barrier = std::sync::Barrier::new(4);
         let texts: Vec<String> = std::thread::scope(|scope| {
-            let adopters: Vec<_> = (0..4)
+            let recoverers: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
                         barrier.wait();
-                        adopted_texts(&folder)
+                        recovered_texts(&folder)
                     })
                 })
                 .collect();
-            adopters.into_iter().flat_map(|adopter| adopter.join().expect("no panic")).collect()
+            recoverers.into_iter().flat_map(|recoverer| recoverer.join().expect("no panic")).collect()
         });
         assert_eq!(texts, ["once"]);
     }
@@ -138,7 +138,7 @@ fn what_was_sent_is_not_there_any_more_and_files_are_used_again() {
     }
     assert_eq!(folder.names(SEGMENT).len(), 1, "the same file each time");
     drop(outbox);
-    assert_eq!(adopted_texts(&folder), (5..10).map(|number| format!("49 {number}")).collect::<Vec<_>>());
+    assert_eq!(recovered_texts(&folder), (5..10).map(|number| format!("49 {number}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn segments_that_are_mostly_empty_do_not_fill_the_spool() {
         outbox.prepare();
     }
     drop(outbox);
-    let mut numbers: Vec<u32> = adopted_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
+    let mut numbers: Vec<u32> = recovered_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
 }
@@ -195,7 +195,7 @@ fn a_large_record_gets_a_file_of_its_own() {
     append(&outbox, 0, false, &frame("small"));
     append(&outbox, 0, false, &frame(&large));
     drop(outbox);
-    let mut lengths: Vec<usize> = adopted_texts(&folder).iter().map(String::len).collect();
+    let mut lengths: Vec<usize> = recovered_texts(&folder).iter().map(String::len).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, [5, 5 << 20]);
 }
@@ -208,7 +208,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("in memory"));
     let spool = Arc::clone(outbox.spool().expect("it has one"));
-    assert!(spool.take_unreported_error().is_some() && spool.take_unreported_error().is_none(), "told once");
+    assert!(spool.take_unreported_error().is_some() && spool.take_unreported_error().is_none(), "reported once");
     assert!(!spool.is_usable() && outbox.allocated_and_bound().0 > 0);
     fs::remove_file(&folder.0).expect("it is there");
     let until = Instant::now() + Duration::from_secs(20);
@@ -220,7 +220,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     assert!(!in_memory.is_in_files());
     append(&outbox, 0, false, &frame("in a file"));
     drop((outbox, spool));
-    assert_eq!(adopted_texts(&folder), ["in a file"]);
+    assert_eq!(recovered_texts(&folder), ["in a file"]);
     fs::create_dir_all(&folder.0).ok();
 }
 
@@ -244,7 +244,7 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
     append(&outbox, 0, false, &frame("again"));
     recycle(&outbox, sealed);
     drop(outbox);
-    assert_eq!(adopted_texts(&folder), ["again"]);
+    assert_eq!(recovered_texts(&folder), ["again"]);
 }
 
 #[test]
@@ -287,23 +287,23 @@ fn what_cannot_be_read_stops_nothing() {
     let kept = run.finish().expect("it has files that stay");
     assert!(
         Directory::at(folder.0.clone()).recover_all().expect("a directory").runs.is_empty(),
-        "they are told of once"
+        "they are reported once"
     );
     drop(kept);
     assert_eq!(folder.names("").len(), 5, "{:?}", folder.names(""));
 }
 
 #[test]
-fn segments_that_lost_their_run_are_adopted_when_they_are_old() {
+fn segments_that_lost_their_run_are_recovered_when_they_are_old() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("alone"));
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
-    assert_eq!(adopted_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
+    assert_eq!(recovered_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
     let hour = Duration::from_secs(3_600);
     set_modified(&folder, SystemTime::now() - hour);
-    assert_eq!(adopted_texts(&folder), ["alone"]);
+    assert_eq!(recovered_texts(&folder), ["alone"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
 }
 
@@ -330,18 +330,18 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
             fs::rename(folder.0.join(old), folder.0.join(new)).expect("it is there");
         }
     }
-    assert_eq!(adopted_texts(&folder), ["of now", "of the future"]);
+    assert_eq!(recovered_texts(&folder), ["of now", "of the future"]);
     // The same with segments that have lost their run.
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("alone"));
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
     set_modified(&folder, SystemTime::now() + Duration::from_secs(3_600));
-    assert_eq!(adopted_texts(&folder), ["alone"]);
+    assert_eq!(recovered_texts(&folder), ["alone"]);
 }
 
 /// What the exporter of another process sends of what was left: group by group, in order.
-fn adopted_in_order(folder: &Folder) -> Vec<String> {
+fn recovered_in_order(folder: &Folder) -> Vec<String> {
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut lefts: Vec<RecoveredSegment> = Vec::new();
     for mut run in found.runs {
@@ -384,5 +384,5 @@ fn what_is_left_behind_is_in_order_also_in_files_that_were_used_again() {
         }
     }
     drop(outbox);
-    assert_eq!(adopted_in_order(&folder), (26..60).map(|number| format!("{number:04}")).collect::<Vec<_>>());
+    assert_eq!(recovered_in_order(&folder), (26..60).map(|number| format!("{number:04}")).collect::<Vec<_>>());
 }
