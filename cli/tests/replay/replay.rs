@@ -239,7 +239,7 @@ fn a_file_of_another_version_stays() {
     change(&foreign, 8, |_| 77);
     let bytes = fs::read(&foreign).expect("it is there");
     for sent in [3, 0] {
-        let done = replay_to(&folder, &receiver).run().code(1).said("is of version 77");
+        let done = replay_to(&folder, &receiver).run().code(1).said("has version 77");
         let done = printed(done, &format!("sent       {sent} records in "));
         printed(done, &format!("left       {}: it is of version 77 of the layout", foreign.display()));
         assert_eq!(fs::read(&foreign).expect("it is there"), bytes);
