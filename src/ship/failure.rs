@@ -3,8 +3,8 @@
 use std::any::Any;
 
 /// For programs that close descriptors they did not open.
-pub(super) const CLOSED_HELP: &str = "close only descriptors that the program has opened itself, or call \
-    `close_range` and similar functions before `init`";
+pub(super) const CLOSED_HELP: &str =
+    "close only descriptors that the program opened, or call `close_range` and the like before `init`";
 
 /// A failure in words, kept for reports and for errors of a flush.
 #[derive(Clone, Debug, Eq, PartialEq)]
