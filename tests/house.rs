@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module imports only from those above it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 27] = [
     "os",
     "thread",
     "output",
@@ -31,7 +31,6 @@ const ORDER: [&str; 28] = [
     "transport",
     "ship",
     "console",
-    "installed",
     "source",
     "telemetry",
     "diagnose",
@@ -43,9 +42,8 @@ const ORDER: [&str; 28] = [
     "bin",
 ];
 
-/// `installed` holds what `source` defines, and `source` asks it: the one knot, since a logger in a static slot has no
-/// handle. `levels` is asked by `config`, and so on upwards.
-const KNOTS: [(&str, &str); 1] = [("installed", "source")];
+/// Pairs of modules that may import against the order. There are none.
+const KNOTS: [(&str, &str); 0] = [];
 
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [

@@ -9,7 +9,7 @@ fn windows(records: u64) -> Windows {
 }
 
 fn at<'a>(target: &'a str, file: &'a str, line: u32) -> Similar<'a> {
-    let location = Location { file: Some(file), line: Some(line), lasting: true };
+    let location = Location { file: Some(file), line: Some(line), is_static: true };
     Similar { target, severity_number: 9, severity_text: "INFO", location, callsite: None, text: None }
 }
 
