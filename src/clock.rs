@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the Unix epoch, at least 1: 0 would mean "unknown" on the wire.
-pub(crate) fn nanos(time: SystemTime) -> u64 {
+pub fn nanos(time: SystemTime) -> u64 {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Nanoseconds since the epoch as RFC 3339 in UTC, to the microsecond.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timestamp(pub(crate) u64);
+pub struct Timestamp(pub u64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

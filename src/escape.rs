@@ -6,11 +6,11 @@ use std::fmt::{self, Write as _};
 
 /// No column of a table is padded to more characters than this; a longer cell is longer. The standard library panics for a
 /// width above 65,535.
-pub(crate) const WIDEST_COLUMN: usize = 100;
+pub const WIDEST_COLUMN: usize = 100;
 
 /// Whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and paragraph
 /// separators, and the bidirectional controls.
-pub(crate) fn is_unsafe(character: char) -> bool {
+pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -20,7 +20,7 @@ pub(crate) fn is_unsafe(character: char) -> bool {
 
 /// Displays text on one line: unsafe characters appear as `\n` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+pub struct OneLine<'a>(pub &'a str);
 
 impl<'a> OneLine<'a> {
     /// The escaped text. Borrowed if there is nothing to escape.
@@ -37,7 +37,7 @@ impl fmt::Display for OneLine<'_> {
 
 /// Displays text that may have several lines: newlines and tabs stay, other unsafe characters appear as `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<'a>(pub(crate) &'a str);
+pub struct Lines<'a>(pub &'a str);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +66,7 @@ pub(crate) fn json(json: String) -> String {
 pub(crate) const WORDS: usize = 200;
 
 /// Words from outside on one line, cut where they are long.
-pub(crate) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     at_most(text, WORDS)
 }
 

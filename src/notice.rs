@@ -28,7 +28,7 @@ const MAX_KEYS: usize = 256;
 
 /// Something the crate has to say about itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Notice {
+pub struct Notice {
     /// Good to know, instead of something to mend.
     pub(crate) is_note: bool,
     /// Records are lost, or something cannot be used: the severity that a finding of it has.
@@ -192,17 +192,14 @@ pub(crate) fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
-#[cfg(feature = "cli")]
 static REDIRECT: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
 
 /// From now on, what would be written to stderr goes there instead: a progress bar stands where it would be written.
-#[cfg(feature = "cli")]
-pub(crate) fn redirect(to: fn(&str)) {
+pub fn redirect(to: fn(&str)) {
     let _stays_where_it_went_first = REDIRECT.set(to);
 }
 
 fn write(text: String) {
-    #[cfg(feature = "cli")]
     if let Some(to) = REDIRECT.get() {
         return to(&text);
     }
@@ -211,7 +208,7 @@ fn write(text: String) {
 }
 
 /// Says a notice, unless the same was said in the last minute. Returns whether it was said.
-pub(crate) fn emit(notice: &Notice) -> bool {
+pub fn emit(notice: &Notice) -> bool {
     emit_at(notice, Instant::now())
 }
 
@@ -245,7 +242,7 @@ pub(crate) fn reset_limit(key: &str) {
 }
 
 /// What was said so far, oldest first: one line each, `warning: …` or `note: …`.
-pub(crate) fn history() -> Vec<String> {
+pub fn history() -> Vec<String> {
     let mut kept = Vec::with_capacity(MAX_KEPT);
     with_log(|log| {
         let (newer, older) = log.kept.split_at(log.next.min(MAX_KEPT));

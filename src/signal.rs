@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A kind of telemetry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Signal {
+pub enum Signal {
     Logs,
     Traces,
 }
@@ -35,14 +35,14 @@ impl Signal {
     }
 
     /// So many of them: `1 record`, `2 spans`.
-    pub(crate) fn count(self, items: u64) -> Items {
+    pub fn count(self, items: u64) -> Items {
         Items { signal: self, items }
     }
 }
 
 /// A number of items, in words.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Items {
+pub struct Items {
     signal: Signal,
     items: u64,
 }

@@ -4,15 +4,18 @@
 
 // The doctor's own knowledge of what is code, and what only tests see.
 #[allow(dead_code)]
-#[path = "../src/doctor/project/strip.rs"]
+#[path = "../cli/src/doctor/project/strip.rs"]
 mod strip;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module imports only from those above it.
-const ORDER: [&str; 27] = [
+/// The packages of the workspace, and where their sources are.
+const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
+
+/// Each module of the library imports only from those above it.
+const ORDER: [&str; 26] = [
     "os",
     "thread",
     "output",
@@ -34,12 +37,11 @@ const ORDER: [&str; 27] = [
     "source",
     "telemetry",
     "diagnose",
-    "receiver",
+    "testing",
     "bridge",
     "builder",
-    "doctor",
-    "command",
-    "bin",
+    "internals",
+    "lib",
 ];
 
 /// Pairs of modules that may import against the order. There are none.
@@ -47,19 +49,27 @@ const KNOTS: [(&str, &str); 0] = [];
 
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
-    ("the environment", &["env::var", "env::args", "env::current_exe"], &["config"]),
+    ("the environment", &["env::var", "env::args", "env::current_exe"], &["src/config"]),
     (
         "sockets",
         &["TcpStream", "TcpListener", "hyper_util::client::legacy"],
-        &["transport", "receiver", "doctor/endpoint"],
+        &["src/transport", "receiver/src", "cli/src/doctor/endpoint"],
     ),
-    ("threads", &["thread::Builder", "thread::spawn", "spawn_blocking("], &["ship", "receiver", "output.rs"]),
-    ("files", &["std::fs", "File::"], &["outbox", "command/run", "diagnose/report", "doctor/project", "os/"]),
-    ("unsafe code", &["unsafe "], &["os", "telemetry/gate.rs"]),
+    (
+        "threads",
+        &["thread::Builder", "thread::spawn", "spawn_blocking("],
+        &["src/ship", "src/output.rs", "receiver/src"],
+    ),
+    (
+        "files",
+        &["std::fs", "File::"],
+        &["src/outbox", "src/diagnose/report", "src/os/", "cli/src/command/run", "cli/src/doctor/project"],
+    ),
+    ("unsafe code", &["unsafe "], &["src/os", "src/telemetry/gate.rs"]),
     (
         "the standard streams",
         &["println!", "eprintln!", "print!", "eprint!", "io::stdout()", "io::stderr()"],
-        &["console", "os", "command"],
+        &["src/console", "src/os", "cli/src/command"],
     ),
     (
         "log's and tracing's macros",
@@ -78,7 +88,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
 ];
 
 struct Source {
-    /// Below `src`, with `/`.
+    /// Below the root of the repository, with `/`.
     path: String,
     /// Without comments, the contents of texts, and what only tests see.
     code: String,
@@ -86,8 +96,8 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = PACKAGES.iter().map(|package| root.join(package)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
@@ -97,17 +107,19 @@ fn sources() -> Vec<Source> {
     }
     files
         .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
         .map(|file| {
             let text = fs::read_to_string(&file).expect("a source");
-            let path = file.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+            let path = file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
             Source { path, code: strip::strip(&text).code, lines: text.lines().count() }
         })
         .filter(|source| !source.path.contains("tests"))
         .collect()
 }
 
-fn module(path: &str) -> &str {
-    path.split(['/', '.']).next().unwrap_or_default()
+/// The module of the library that this file belongs to.
+fn module(path: &str) -> Option<&str> {
+    path.strip_prefix("src/").and_then(|path| path.split(['/', '.']).next())
 }
 
 /// What of these patterns is in the source.
@@ -129,7 +141,7 @@ fn only_some_modules_may() {
         for source in &sources {
             let Some(pattern) = uses(source, patterns) else { continue };
             let places: Vec<_> = allowed.iter().filter(|place| source.path.starts_with(**place)).collect();
-            assert!(!places.is_empty(), "{what}: `{pattern}` in src/{}, allowed only in {allowed:?}", source.path);
+            assert!(!places.is_empty(), "{what}: `{pattern}` in {}, allowed only in {allowed:?}", source.path);
             used.extend(places);
         }
         let unused: Vec<_> = allowed.iter().filter(|place| !used.contains(place)).collect();
@@ -171,16 +183,16 @@ fn imports_point_one_way() {
     let place = |name: &str| ORDER.iter().position(|module| *module == name);
     let mut tied = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    for source in sources().iter().filter(|source| source.path != "lib.rs") {
-        let importer = module(&source.path);
-        let at = place(importer).unwrap_or_else(|| panic!("src/{} is in no order", source.path));
+    for source in &sources() {
+        let Some(importer) = module(&source.path) else { continue };
+        let at = place(importer).unwrap_or_else(|| panic!("{} is in no order", source.path));
         seen.insert(at);
         for name in imports(&source.code) {
             if place(name).is_none_or(|imported| imported <= at) {
                 continue;
             }
             let knot = KNOTS.iter().position(|knot| *knot == (importer, name));
-            assert!(knot.is_some(), "src/{} imports {name}, which comes after {importer}", source.path);
+            assert!(knot.is_some(), "{} imports {name}, which comes after {importer}", source.path);
             tied.extend(knot.map(|knot| KNOTS[knot]));
         }
     }
@@ -233,6 +245,19 @@ fn links_of_the_readme_work_on_both_its_pages() {
 #[test]
 fn files_stay_small() {
     for source in sources() {
-        assert!(source.lines <= 500, "src/{} has {} lines", source.path, source.lines);
+        assert!(source.lines <= 500, "{} has {} lines", source.path, source.lines);
+    }
+}
+
+/// Whoever judges what happens names a situation; which severity that has is decided in one place.
+#[test]
+fn severities_are_chosen_in_one_place() {
+    let judges = ["src/diagnose/findings.rs", "cli/src/command/run/findings.rs"];
+    let sources = sources();
+    for judge in judges {
+        let source = sources.iter().find(|source| source.path == judge).expect("it is there");
+        for severity in ["Severity::Error", "Severity::Warning", "Severity::Note"] {
+            assert!(!source.code.contains(severity), "{judge} chooses {severity} by itself: name the situation");
+        }
     }
 }

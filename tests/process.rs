@@ -52,8 +52,6 @@ mod providers;
 mod redaction;
 #[path = "process/reentry.rs"]
 mod reentry;
-#[path = "process/replay.rs"]
-mod replay;
 #[path = "process/report.rs"]
 mod report;
 #[path = "process/retries.rs"]
@@ -128,7 +126,6 @@ const GROUPS: &[Group] = &[
     spool_attacks::GROUP,
     spool_crowd::GROUP,
     spool_forks::GROUP,
-    replay::GROUP,
     spool_trouble::GROUP,
     report::GROUP,
     runner::GROUP,

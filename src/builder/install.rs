@@ -112,6 +112,8 @@ impl Builder {
         let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
+        #[cfg(feature = "testing")]
+        crate::testing::mark_receiver_threads();
         watch_signals(&config);
         Ok(pipeline)
     }

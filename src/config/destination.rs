@@ -259,7 +259,7 @@ impl Console {
 
 /// How a console line looks; env_logger's settings, applied to env_logger's formatter.
 #[derive(Clone)]
-pub(crate) struct LineFormat {
+pub struct LineFormat {
     pub(crate) custom: Option<Arc<CustomFormat>>,
     pub(crate) file: bool,
     pub(crate) indent: Option<usize>,

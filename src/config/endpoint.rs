@@ -13,7 +13,7 @@ pub(crate) const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
 /// A URL that one signal is posted to. Its `Display` never shows a password.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     uri: Uri,
 }
 
@@ -29,7 +29,7 @@ impl Endpoint {
     }
 
     /// A URL that is used as it is, with `/` where it has no path.
-    pub(crate) fn from_full(url: &str) -> Result<Self, String> {
+    pub fn from_full(url: &str) -> Result<Self, String> {
         Self::verbatim(url, url)
     }
 
@@ -64,11 +64,11 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn uri(&self) -> &Uri {
+    pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    pub(crate) fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
@@ -98,7 +98,7 @@ fn has_port(uri: &Uri, host: &str) -> bool {
 
 /// The URL without credentials and without the values of its query. What is no URL has them in odd places: everything in
 /// front of the last `@` may be a password.
-pub(crate) fn redact_url(url: &str) -> String {
+pub fn redact_url(url: &str) -> String {
     let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
     let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
     // A query in front of any path may be the rest of a password.

@@ -11,13 +11,13 @@ thread_local! {
 
 /// The variables at one moment; none at all by default, which is what `Builder::new()` sees. A value that is empty counts as unset, as the OpenTelemetry specification says.
 #[derive(Clone, Default)]
-pub(crate) struct Environment {
+pub struct Environment {
     vars: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// The variables of this process. Text that is not UTF-8 is read with replacement characters.
-    pub(crate) fn process() -> Self {
+    pub fn process() -> Self {
         #[cfg(test)]
         READS.set(READS.get() + 1);
         std::env::vars_os()
@@ -26,13 +26,12 @@ impl Environment {
     }
 
     /// The value, without surrounding white space; `None` where that leaves nothing.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// Whether it is set, to nothing: some read that otherwise than unset.
-    #[cfg(feature = "cli")]
-    pub(crate) fn is_empty_there(&self, name: &str) -> bool {
+    pub fn is_empty_there(&self, name: &str) -> bool {
         self.vars.get(name).is_some_and(|value| value.trim().is_empty())
     }
 
@@ -42,36 +41,33 @@ impl Environment {
     }
 
     /// The same without these.
-    #[cfg(feature = "cli")]
-    pub(crate) fn without(&self, names: &[&str]) -> Self {
+    pub fn without(&self, names: &[&str]) -> Self {
         self.only(|name| !names.contains(&name))
     }
 
     /// Only those whose names are of this kind.
-    #[cfg(feature = "cli")]
-    pub(crate) fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
+    pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
         let kept = self.vars.iter().filter(|(name, _)| is_kept(name));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// The names of those that have a value.
-    #[cfg(feature = "cli")]
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.vars.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
     }
 
     /// Whether any variable with a value has a name that starts so.
-    pub(crate) fn mentions(&self, prefix: &str) -> bool {
+    pub fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
     }
 
     /// Whether any variable of OpenTelemetry or HyperDX has a value.
-    pub(crate) fn mentions_opentelemetry(&self) -> bool {
+    pub fn mentions_opentelemetry(&self) -> bool {
         self.mentions("OTEL_") || self.mentions("HYPERDX_")
     }
 
     /// The first of the names that has a value, with it.
-    pub(crate) fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
+    pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 }

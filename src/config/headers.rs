@@ -8,10 +8,10 @@ use crate::finding::{Finding, Severity, kind};
 
 /// One header to send with each request. The value is never shown.
 #[derive(Clone, Debug)]
-pub(crate) struct Header {
+pub struct Header {
     pub(crate) name: HeaderName,
     /// Marked sensitive, so that `Debug` hides it.
-    pub(crate) value: HeaderValue,
+    pub value: HeaderValue,
 }
 
 /// Makes a header, with an error text that names it but does not show its value.

@@ -24,7 +24,6 @@ mod report;
 mod resolve;
 mod resource;
 mod route;
-#[cfg(feature = "cli")]
 mod secrets;
 mod setting;
 mod spool;
@@ -38,8 +37,9 @@ use std::time::Duration;
 pub(crate) use carrier::{Carrier, variable_of};
 pub(crate) use destination::{CodeEndpoint, ConsoleTarget, LineFormat, Pipe};
 pub use destination::{Console, Otlp};
-pub(crate) use endpoint::{Endpoint, redact_url};
-pub(crate) use environment::Environment;
+pub use endpoint::Endpoint;
+pub use endpoint::redact_url;
+pub use environment::Environment;
 #[cfg(test)]
 pub(crate) use environment::READS;
 pub(crate) use headers::Header;
@@ -53,10 +53,11 @@ pub(crate) use repetition::RepetitionLimit;
 pub(crate) use report::ReportConfig;
 pub use report::ReportTo;
 pub(crate) use resource::ResourceConfig;
-#[cfg(feature = "cli")]
-pub(crate) use secrets::{HIDDEN, Secrets};
+pub use secrets::HIDDEN;
+pub use secrets::Secrets;
+pub use setting::Setting;
+pub use setting::Source;
 pub(crate) use setting::settings_table;
-pub(crate) use setting::{Setting, Source};
 pub(crate) use spool::SpoolConfig;
 pub use spool::{Spool, SpoolSync};
 pub(crate) use time::bounded;
@@ -72,50 +73,50 @@ use crate::signal::Signal;
 
 /// What code said; the rest comes from the environment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) console: Option<Console>,
-    pub(crate) count_below: Option<log::LevelFilter>,
-    pub(crate) exception_events: Option<bool>,
-    pub(crate) exit_timeout: Option<Duration>,
-    pub(crate) first_cut: Option<bool>,
-    pub(crate) flush_on_signals: Option<bool>,
-    pub(crate) format: LineFormat,
-    pub(crate) levels: LevelSet,
-    pub(crate) levels_file: Option<PathBuf>,
-    pub(crate) max_bytes: Option<usize>,
-    pub(crate) max_request: Option<usize>,
+pub struct Settings {
+    pub console: Option<Console>,
+    pub count_below: Option<log::LevelFilter>,
+    pub exception_events: Option<bool>,
+    pub exit_timeout: Option<Duration>,
+    pub first_cut: Option<bool>,
+    pub flush_on_signals: Option<bool>,
+    pub format: LineFormat,
+    pub levels: LevelSet,
+    pub levels_file: Option<PathBuf>,
+    pub max_bytes: Option<usize>,
+    pub max_request: Option<usize>,
     /// What the text of a record must match, and who said so.
-    pub(crate) message_filter: Option<(MessageFilter, String)>,
-    pub(crate) max_spans: Option<usize>,
-    pub(crate) mirror: Option<Mirror>,
-    pub(crate) otlp: Option<Otlp>,
-    pub(crate) overload: Option<Overload>,
-    pub(crate) panic_hook: Option<bool>,
+    pub message_filter: Option<(MessageFilter, String)>,
+    pub max_spans: Option<usize>,
+    pub mirror: Option<Mirror>,
+    pub otlp: Option<Otlp>,
+    pub overload: Option<Overload>,
+    pub panic_hook: Option<bool>,
     /// What in RUST_LOG could not be used.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// Filter strings in code that could not be parsed: they make `try_init` fail.
-    pub(crate) problems: Vec<String>,
+    pub problems: Vec<String>,
     /// Whether each record has an id of its own.
-    pub(crate) record_ids: Option<bool>,
-    pub(crate) redact: Redact,
-    pub(crate) repetition: Option<Repetition>,
-    pub(crate) report: Option<ReportTo>,
-    pub(crate) report_on_signal: Option<bool>,
-    pub(crate) resource: Vec<(String, opentelemetry::Value)>,
-    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
-    pub(crate) schedule_delay: Option<Duration>,
-    pub(crate) service_name: Option<String>,
-    pub(crate) span_levels: LevelSet,
-    pub(crate) spool: Option<Spool>,
+    pub record_ids: Option<bool>,
+    pub redact: Redact,
+    pub repetition: Option<Repetition>,
+    pub report: Option<ReportTo>,
+    pub report_on_signal: Option<bool>,
+    pub resource: Vec<(String, opentelemetry::Value)>,
+    pub sampler: Option<Box<dyn ShouldSample>>,
+    pub schedule_delay: Option<Duration>,
+    pub service_name: Option<String>,
+    pub span_levels: LevelSet,
+    pub spool: Option<Spool>,
     /// The variables to take the parent from; `Some(None)` for none.
-    pub(crate) trace_context_from_env: Option<Option<Environment>>,
+    pub trace_context_from_env: Option<Option<Environment>>,
     /// The variables that levels are read from.
-    pub(crate) variables: LevelVariables,
+    pub variables: LevelVariables,
 }
 
 impl Settings {
     /// Takes a filter string. What in it cannot be used is found, and the rest counts.
-    pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
+    pub fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
         self.levels.extend(parsed.directives, origin, by);
         self.findings.extend(lint_at(by, spec));
@@ -152,7 +153,7 @@ pub enum Mirror {
 
 /// Everything that was decided before the first record.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// What the process that started this one handed down, where somebody asked for it.
     pub(crate) carrier: Option<Carrier>,
     pub(crate) console: ConsoleConfig,
@@ -160,7 +161,7 @@ pub(crate) struct Config {
     pub(crate) count_below: log::LevelFilter,
     pub(crate) exit_timeout: Duration,
     /// What deserves a look.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// Whether the first record that is cut because nobody chose levels is told.
     pub(crate) first_cut: bool,
     /// Whether SIGTERM and SIGINT flush.
@@ -173,7 +174,7 @@ pub(crate) struct Config {
     pub(crate) mirror: Mirror,
     /// What is as it was asked for, and good to know.
     pub(crate) notices: Vec<Notice>,
-    pub(crate) otlp: OtlpConfig,
+    pub otlp: OtlpConfig,
     pub(crate) panic_hook: bool,
     /// Whether each record has an id of its own.
     pub(crate) record_ids: bool,
@@ -184,7 +185,7 @@ pub(crate) struct Config {
     pub(crate) report: ReportConfig,
     pub(crate) resource: ResourceConfig,
     /// Each value that was decided, with who decided it.
-    pub(crate) settings: Vec<Setting>,
+    pub settings: Vec<Setting>,
     /// Whether the table of levels is printed at the start.
     pub(crate) show_levels: bool,
     pub(crate) span: SpanConfig,
@@ -208,11 +209,11 @@ pub(crate) struct ConsoleConfig {
 
 /// The otlp destination, decided.
 #[derive(Clone, Debug)]
-pub(crate) struct OtlpConfig {
+pub struct OtlpConfig {
     /// `None` while the destination is off.
-    pub(crate) delivery: Option<Delivery>,
+    pub delivery: Option<Delivery>,
     /// Why it is off, in words.
-    pub(crate) off_because: Option<&'static str>,
+    pub off_because: Option<&'static str>,
     /// Whether records of traces that are not sampled are cut.
     pub(crate) trace_based: bool,
 }
@@ -243,18 +244,18 @@ pub(crate) enum Propagator {
 
 /// Where the items of one signal are posted to.
 #[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) signal: Signal,
-    pub(crate) protocol: Protocol,
-    pub(crate) compression: Compression,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) headers: Vec<Header>,
+pub struct Route {
+    pub signal: Signal,
+    pub protocol: Protocol,
+    pub compression: Compression,
+    pub endpoint: Endpoint,
+    pub headers: Vec<Header>,
     /// One request.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// One request with all its tries; for ever where nobody said.
-    pub(crate) export_timeout: Option<Duration>,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) tls: Tls,
+    pub export_timeout: Option<Duration>,
+    pub proxy: Option<Proxy>,
+    pub tls: Tls,
 }
 
 /// How ended spans reach the endpoint.
@@ -273,8 +274,8 @@ pub(crate) struct SpanDelivery {
 
 /// How accepted records reach the endpoint.
 #[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) route: Route,
+pub struct Delivery {
+    pub route: Route,
     /// Records in one request at most, where somebody said so.
     pub(crate) max_batch: Option<usize>,
     /// Bound of the outbox in memory, requests included.

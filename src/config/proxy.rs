@@ -14,7 +14,7 @@ use crate::signal::Signal;
 
 /// An HTTP proxy.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     /// Without user and password.
     pub(crate) uri: Uri,
     /// For the header `proxy-authorization`.

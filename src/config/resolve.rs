@@ -22,7 +22,7 @@ use crate::signal::Signal;
 impl Settings {
     /// Decides everything. An error is a value given in code that cannot be used; what cannot be used in the
     /// environment becomes a finding of the result.
-    pub(crate) fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
+    pub fn resolve(&self, environment: &Environment) -> Result<Config, Error> {
         if let Some(problem) = self.problems.first() {
             return Err(Error::configuration(problem.clone())
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));

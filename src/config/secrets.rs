@@ -1,17 +1,17 @@
 //! Values that must not be shown: a server may repeat the key of a request in its words.
 
 /// What stands in the place of one.
-pub(crate) const HIDDEN: &str = "…";
+pub const HIDDEN: &str = "…";
 
 /// Shorter ones are words of every text, and no secrets.
 const SHORTEST: usize = 4;
 
 /// Values of headers, and the words that follow a scheme such as `Bearer`.
 #[derive(Debug)]
-pub(crate) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub(crate) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+    pub fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let words = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or_default()]);
         let mut all: Vec<String> = words.filter(|word| word.len() >= SHORTEST).map(str::to_owned).collect();
         // One may be a part of another one.
@@ -20,7 +20,7 @@ impl Secrets {
     }
 
     /// The text without them.
-    pub(crate) fn hide(&self, text: &mut String) {
+    pub fn hide(&self, text: &mut String) {
         for secret in self.0.iter().filter(|secret| secret.as_str() != HIDDEN) {
             if text.contains(secret.as_str()) {
                 *text = text.replace(secret.as_str(), HIDDEN);

@@ -7,7 +7,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// Who decided a setting. Those that come earlier here win.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Source {
+pub enum Source {
     /// A call on the builder.
     Code,
     /// A variable for one signal.
@@ -45,10 +45,10 @@ impl fmt::Display for Source {
 
 /// One setting as it was decided. The value is for people, and has no secret in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Setting {
-    pub(crate) name: &'static str,
-    pub(crate) value: String,
-    pub(crate) source: Source,
+pub struct Setting {
+    pub name: &'static str,
+    pub value: String,
+    pub source: Source,
 }
 
 /// The settings in three columns: what, which value, and where from.

@@ -15,13 +15,13 @@ const PLATFORM_ROOTS: &str = "SSL_CERT_FILE";
 
 /// Certificates, as PEM files have them.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub(crate) struct Tls {
+pub struct Tls {
     /// In the place of the platform's roots.
     pub(crate) roots: Option<Vec<u8>>,
     /// Why the platform's roots are not to be read: the file that is named in their place would never end.
     pub(crate) no_platform_roots: Option<String>,
     /// The client's own certificates, and their key.
-    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl fmt::Debug for Tls {

@@ -17,7 +17,7 @@ const VARIABLE: &str = "RUST_LOG";
 
 /// What a filter string does to a record of a target at a level.
 #[derive(Debug)]
-pub(crate) struct FilterExplanation {
+pub struct FilterExplanation {
     target: String,
     level: Level,
     spec: String,
@@ -26,11 +26,11 @@ pub(crate) struct FilterExplanation {
     decides: Option<std::ops::Range<usize>>,
     /// What the text of the record must match, too.
     message: Option<String>,
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
 }
 
 /// Asks the module stage as it would be with this filter in RUST_LOG and nothing else.
-pub(crate) fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
+pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
     let parsed = parse(spec);
     let mut set = LevelSet::default();
     set.extend(parsed.directives.clone(), Origin::Environment, VARIABLE);
@@ -74,7 +74,7 @@ fn mends(finding: &Finding, target: &str, level: Level) -> bool {
 
 impl FilterExplanation {
     /// Whether the filter lets the record through, as far as its target and its level decide.
-    pub(crate) fn passes(&self) -> bool {
+    pub fn passes(&self) -> bool {
         self.gate.passes
     }
 }

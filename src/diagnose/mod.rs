@@ -3,7 +3,6 @@
 mod canary;
 mod explain;
 mod facades;
-#[cfg(feature = "cli")]
 mod filter;
 mod findings;
 mod report;
@@ -13,9 +12,11 @@ pub(crate) use canary::check;
 pub use canary::{Canary, Check, Facade, Place};
 pub(crate) use explain::explain;
 pub use explain::{Explanation, Gate};
-#[cfg(feature = "cli")]
-pub(crate) use filter::explain_filter;
+pub use filter::explain_filter;
+pub use report::Images;
+pub use report::prepare_images;
+pub use report::put_report;
+pub use report::read_images;
+pub use report::replace_report;
 pub use report::{Configuration, Cut, Dropped, Report, Traced};
-#[cfg(feature = "cli")]
-pub(crate) use report::{Images, prepare_images, put_report, read_images, replace_report};
 pub(crate) use report::{begin_image, give as give_report};

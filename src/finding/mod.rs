@@ -6,9 +6,9 @@ mod situation;
 use std::fmt;
 use std::ops::Range;
 
-pub(crate) use catalog::kind;
+pub use catalog::kind;
 pub use catalog::{Kind, Verdict};
-pub(crate) use situation::Situation;
+pub use situation::Situation;
 
 use crate::escape::OneLine;
 use crate::notice::Notice;
@@ -71,12 +71,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(
-        kind: &'static Kind,
-        severity: Severity,
-        place: impl Into<String>,
-        text: impl Into<String>,
-    ) -> Self {
+    pub fn new(kind: &'static Kind, severity: Severity, place: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             code: kind.code,
             name: kind.name,
@@ -92,19 +87,19 @@ impl Finding {
     }
 
     /// The text it stands in, and which bytes of that it is about.
-    pub(crate) fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
+    pub fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
         self.evidence = evidence.into();
         self.position = position;
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// For programs.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,
             "name": self.name,
@@ -129,7 +124,7 @@ impl Finding {
     }
 
     /// The same as a line on stderr, for what matters enough.
-    pub(crate) fn notice(&self) -> Option<Notice> {
+    pub fn notice(&self) -> Option<Notice> {
         if self.severity == Severity::Note {
             return None;
         }

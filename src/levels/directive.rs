@@ -18,10 +18,10 @@ use super::threshold::Threshold;
 
 /// One directive: a target (or the root) and its threshold.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Directive {
+pub struct Directive {
     /// The prefix it applies to; empty for the root.
-    pub(crate) target: String,
-    pub(crate) threshold: Threshold,
+    pub target: String,
+    pub threshold: Threshold,
 }
 
 impl Directive {
@@ -32,8 +32,8 @@ impl Directive {
 
 /// What a filter string means, and what in it means nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ParsedFilter {
-    pub(crate) directives: Vec<Directive>,
+pub struct ParsedFilter {
+    pub directives: Vec<Directive>,
     /// Which bytes of the string each directive came from, in the same order.
     pub(crate) spans: Vec<Range<usize>>,
     /// What is behind the `/`: a regular expression that the text of a record must match.
@@ -43,7 +43,7 @@ pub(crate) struct ParsedFilter {
 
 impl ParsedFilter {
     /// The directives with the bytes they came from.
-    pub(crate) fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
+    pub fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
         self.directives.iter().zip(&self.spans)
     }
 }
@@ -60,7 +60,7 @@ pub(crate) struct FilterProblem {
 }
 
 /// Parses a filter string. One bad directive does not take the others with it.
-pub(crate) fn parse(spec: &str) -> ParsedFilter {
+pub fn parse(spec: &str) -> ParsedFilter {
     let mut parsed = ParsedFilter::default();
     let Some(FilterParts { directives, message }) = split(spec) else {
         let why = "it has more than one `/`, which makes all of it invalid, as in env_logger";

@@ -49,7 +49,7 @@ const MOST_FOUND: usize = 32;
 const MOST_COMPARED: usize = 256;
 
 /// [`lint`], with the name of the place the string comes from.
-pub(crate) fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
+pub fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
     lint_for(place, spec, log::STATIC_MAX_LEVEL)
 }
 

@@ -11,7 +11,7 @@ mod variant;
 pub(crate) use variant::MessageFilter;
 
 /// What decided about a record that it cut, behind the name of the variable.
-pub(crate) const ON_TEXT: &str = "a filter on the text";
+pub const ON_TEXT: &str = "a filter on the text";
 
 #[cfg(test)]
 mod tests {

@@ -12,16 +12,17 @@ mod table;
 mod threshold;
 mod versions;
 
-pub(crate) use directive::parse;
+pub use directive::parse;
 pub(crate) use filter_causes::FilterCause;
-#[cfg(feature = "cli")]
 pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
-pub(crate) use lint::lint_at;
-pub(crate) use message_filter::{MessageFilter, ON_TEXT};
+pub use lint::lint_at;
+pub(crate) use message_filter::MessageFilter;
+pub use message_filter::ON_TEXT;
 pub use stage::Stage;
 pub(crate) use state::{CachedLevels, LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};
-pub(crate) use table::{LevelSet, Origin, Row};
+pub use table::Origin;
+pub(crate) use table::{LevelSet, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -21,7 +21,7 @@ pub(crate) struct FilterVariable {
 
 /// The variables that levels are read from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct LevelVariables {
+pub struct LevelVariables {
     /// That of the module stage, where one is read.
     pub(crate) module: Option<FilterVariable>,
     /// Whether those of the other stages are read.

@@ -12,7 +12,7 @@ use crate::escape::{OneLine, WIDEST_COLUMN};
 
 /// Who named a threshold. Where several name one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// `Env::default_filter_or` and other `default_*` setters.
     Default,
     /// A variable, RUST_LOG or one of our own.
@@ -38,7 +38,7 @@ struct NamedThreshold {
 
 /// The thresholds of one stage as they were named, in order.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct LevelSet {
+pub struct LevelSet {
     named: Vec<NamedThreshold>,
 }
 

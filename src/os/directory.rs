@@ -231,7 +231,7 @@ pub(crate) fn kind_of(path: &Path) -> io::Result<&'static str> {
 
 /// Opens a file that a user has named, for reading. Links are followed. Anything but a regular file is an error, and is
 /// not waited for.
-pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+pub fn open_named(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let check = |kind| if kind == FileFacts::REGULAR { Ok(()) } else { Err(refused(format!("it is {kind}"))) };
     // Before it is opened: a device may act on that.

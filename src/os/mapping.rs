@@ -175,7 +175,6 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<bool> {
 }
 
 /// Whether somebody has the file's lock. To find out, it is shared for a moment, in which [`lock`] fails for others.
-#[cfg(feature = "cli")]
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     let is_shared = flock(file, libc::LOCK_SH)?;
     if is_shared {
@@ -273,10 +272,8 @@ mod tests {
         let mapping = Mapping::new(handle, page_size()).expect("a mapping");
         let other = File::options().read(true).write(true).open(&path).expect("the file");
         assert!(!lock(&other).expect("an answer"), "it is held by the mapping");
-        #[cfg(feature = "cli")]
         assert!(is_locked(&other).expect("an answer"));
         drop(mapping);
-        #[cfg(feature = "cli")]
         assert!(!is_locked(&other).expect("an answer"), "and asking takes nothing");
         assert!(lock(&other).expect("an answer"), "nobody holds it");
         std::fs::remove_file(path).expect("it is there");

@@ -39,11 +39,14 @@ use std::time::{Duration, SystemTime};
 #[cfg(all(test, unix))]
 pub(crate) use directory::calls;
 #[cfg(unix)]
-pub(crate) use directory::{Directory, effective_user, facts_of, kind_of, open_named};
-#[cfg(feature = "cli")]
+pub use directory::open_named;
+#[cfg(unix)]
+pub(crate) use directory::{Directory, effective_user, facts_of, kind_of};
 pub(crate) use mapping::is_locked;
 #[cfg(not(unix))]
-pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of, open_named};
+pub use mapping::open_named;
+#[cfg(not(unix))]
+pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of};
 pub(crate) use mapping::{Mapping, lock, page_size, reserve};
 pub(crate) use per_process::{PerProcess, Placed};
 
@@ -190,20 +193,17 @@ pub(crate) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
 }
 
 /// Whether a process of this number lives, as far as this one can see: those of another container it cannot.
-#[cfg(feature = "cli")]
-pub(crate) fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     imp::is_running(pid)
 }
 
 /// Sends a signal to a process. Returns whether that worked.
-#[cfg(feature = "cli")]
-pub(crate) fn pass_signal(pid: u32, signal: i32) -> bool {
+pub fn pass_signal(pid: u32, signal: i32) -> bool {
     imp::pass_signal(pid, signal)
 }
 
 /// Whether the terminal, where there is one, sends the signals of its keys (^C) to this process and its children.
-#[cfg(feature = "cli")]
-pub(crate) fn is_in_foreground() -> bool {
+pub fn is_in_foreground() -> bool {
     imp::is_in_foreground()
 }
 

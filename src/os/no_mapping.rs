@@ -52,7 +52,6 @@ pub(crate) fn lock(_file: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(feature = "cli")]
 pub(crate) fn is_locked(_file: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -116,7 +115,7 @@ pub(crate) fn effective_user() -> u32 {
     0
 }
 
-pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+pub fn open_named(path: &Path) -> io::Result<File> {
     // Before it is opened: that alone may wait for ever.
     match std::fs::metadata(path)?.is_file() {
         true => File::open(path),

@@ -86,7 +86,6 @@ pub(super) fn host_name() -> Option<String> {
 }
 
 /// Not known here.
-#[cfg(feature = "cli")]
 pub(super) fn is_running(_pid: u32) -> bool {
     true
 }
@@ -94,13 +93,11 @@ pub(super) fn is_running(_pid: u32) -> bool {
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
 /// There are none here.
-#[cfg(feature = "cli")]
 pub(super) fn pass_signal(_pid: u32, _signal: i32) -> bool {
     false
 }
 
 /// Whoever presses ^C in a console reaches all processes in it.
-#[cfg(feature = "cli")]
 pub(super) fn is_in_foreground() -> bool {
     true
 }

@@ -288,7 +288,6 @@ pub(super) fn populate(memory: &mut [std::mem::MaybeUninit<u8>]) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
-#[cfg(feature = "cli")]
 pub(super) fn is_running(pid: u32) -> bool {
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
     // SAFETY: signal 0 is none: the call only says whether it could be sent, and touches no memory.
@@ -296,14 +295,12 @@ pub(super) fn is_running(pid: u32) -> bool {
     sent == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
-#[cfg(feature = "cli")]
 pub(super) fn pass_signal(pid: u32, signal: i32) -> bool {
     let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
     // SAFETY: the call sends a signal to another process and touches no memory; a number that is no signal is refused.
     unsafe { libc::kill(pid, signal) == 0 }
 }
 
-#[cfg(feature = "cli")]
 pub(super) fn is_in_foreground() -> bool {
     // SAFETY: both calls take numbers only; a descriptor that is closed, or no terminal, makes the first one fail.
     [0, 1, 2].into_iter().any(|descriptor| unsafe { libc::tcgetpgrp(descriptor) == libc::getpgrp() })

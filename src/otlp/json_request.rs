@@ -6,7 +6,7 @@ use super::wire::Reader;
 use crate::signal::Signal;
 
 /// The request in JSON. Bytes that make no sense are left out, as by every reader of protobuf.
-pub(crate) fn request_to_json(signal: Signal, request: &[u8]) -> String {
+pub fn request_to_json(signal: Signal, request: &[u8]) -> String {
     let (resources, scopes, items, write_item) = match signal {
         Signal::Logs => (
             "resourceLogs",

@@ -10,6 +10,7 @@ mod record;
 mod redact;
 mod request;
 mod request_items;
+mod request_with;
 mod resource;
 #[cfg(feature = "grpc")]
 mod retry_info;
@@ -27,7 +28,7 @@ mod wire;
 
 pub(crate) use captured_value::CapturedValue;
 pub(crate) use json::write_record_json;
-pub(crate) use json_request::request_to_json;
+pub use json_request::request_to_json;
 pub(crate) use limits::{AttributeLimits, truncate_span_texts};
 pub(crate) use record::{
     RecordHeader, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, set_time, severity_number,
@@ -38,6 +39,7 @@ pub(crate) use request::{
     ExportResponse, nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header, read_export_response,
 };
 pub(crate) use request_items::{ItemSummary, retain_items, summarize_first_item};
+pub use request_with::request_with;
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 #[cfg(feature = "grpc")]
 pub(crate) use retry_info::read_retry_info;
@@ -45,10 +47,4 @@ pub(crate) use serde_value::write_serde;
 pub(crate) use span_json::{attribute_views, status_code_and_message, write_span_json};
 pub(crate) use spans::SpanEncoder;
 pub(crate) use value::ValueWriter;
-#[cfg(feature = "cli")]
-pub(crate) use view::read_resource;
-pub(crate) use view::{Hex, RecordView, ScopeView, ValueView};
-#[cfg(feature = "cli")]
-pub(crate) use wire::put_message_header;
-#[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use wire::{Field, Reader};
+pub(crate) use view::{Hex, RecordView, ScopeView, ValueView, read_resource};

@@ -40,9 +40,9 @@ use overload::SpaceWaiters;
 use sealed_groups::SealedGroups;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
 pub(crate) use spans::{PushResult, SpanQueue};
-#[cfg(feature = "cli")]
-pub(crate) use spool::survey;
-pub(crate) use spool::{Ending, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
+pub use spool::Ending;
+pub use spool::survey;
+pub(crate) use spool::{RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
 use sync::{AtomicBool, AtomicUsize, Mutex, lock};
 
 use crate::config::Overload;

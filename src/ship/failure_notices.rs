@@ -36,10 +36,10 @@ pub(crate) fn clock_finding(endpoint: &str, offset: i64) -> Option<Finding> {
 
 /// What the last request that failed failed of.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// One sentence with the URL.
-    pub(crate) text: String,
-    pub(crate) help: &'static str,
+    pub text: String,
+    pub help: &'static str,
 }
 
 #[derive(Debug)]

@@ -8,7 +8,6 @@ mod health;
 mod logs;
 mod overload_notices;
 mod recovery;
-#[cfg(feature = "cli")]
 mod replay;
 mod request_source;
 mod retry;
@@ -31,8 +30,7 @@ pub(crate) use failure_notices::{Failure, clock_finding};
 use logs::LogSource;
 use opentelemetry_sdk::Resource;
 use recovery::RecoverySource;
-#[cfg(feature = "cli")]
-pub(crate) use replay::{End, Replay, Replayed};
+pub use replay::{End, Replay, Replayed};
 use request_source::RequestSource;
 pub(crate) use scheduler::{HasScheduler, Scheduled, Scheduler};
 pub(crate) use signals::{AfterSignal, SignalActions, watch_signals};

@@ -163,13 +163,11 @@ impl RecoverySource {
     }
 
     /// For somebody who watches it, and waits for it.
-    #[cfg(feature = "cli")]
     pub(super) fn watched(self) -> Self {
         Self { is_beside: false, ..self }
     }
 
     /// Whether the last look has left some runs for the next one.
-    #[cfg(feature = "cli")]
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }

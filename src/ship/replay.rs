@@ -33,20 +33,20 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What is to be sent, and where.
 #[derive(Debug)]
-pub(crate) struct Replay {
-    pub(crate) directory: PathBuf,
+pub struct Replay {
+    pub directory: PathBuf,
     /// What other users have written too.
-    pub(crate) any_owner: bool,
-    pub(crate) delivery: Delivery,
+    pub any_owner: bool,
+    pub delivery: Delivery,
     /// After this time in which no record met its fate, it gives up.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
     /// How many records there are, about.
-    pub(crate) records: u64,
+    pub records: u64,
 }
 
 /// Why it has ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// Nothing is left that could be sent.
     Done,
     /// The patience was over; what failed last.
@@ -59,24 +59,25 @@ pub(crate) enum End {
 
 /// What became of what was there.
 #[derive(Debug)]
-pub(crate) struct Replayed {
-    pub(crate) end: End,
-    pub(crate) counters: OtlpCounters,
+pub struct Replayed {
+    pub end: End,
+    pub counters: OtlpCounters,
 }
 
 impl Replay {
-    /// Sends everything that can be sent. `watch` hears now and then how many records have met their fates.
+    /// Sends everything that can be sent, until `interrupted` ends. `watch` is called now and then with the number of records
+    /// that have an outcome.
     ///
     /// # Errors
     ///
     /// Where there is nothing to send with: no descriptors, say.
-    pub(crate) fn run(self, mut watch: impl FnMut(u64)) -> Result<Replayed, Error> {
+    pub fn run(self, mut watch: impl FnMut(u64), interrupted: impl Future<Output = ()>) -> Result<Replayed, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         let ledger = Arc::new(Ledger::new());
-        let end = runtime.block_on(self.send(&ledger, &mut watch));
+        let end = runtime.block_on(self.send(&ledger, &mut watch, interrupted));
         // A resolver call may hang: nobody waits for it.
         runtime.shutdown_background();
         let counters = ledger.snapshot().otlp;
@@ -84,7 +85,12 @@ impl Replay {
         Ok(Replayed { end, counters })
     }
 
-    async fn send(self, ledger: &Arc<Ledger>, watch: &mut impl FnMut(u64)) -> End {
+    async fn send(
+        self,
+        ledger: &Arc<Ledger>,
+        watch: &mut impl FnMut(u64),
+        interrupted: impl Future<Output = ()>,
+    ) -> End {
         let halted = Arc::default();
         let route = &self.delivery.route;
         let control = Arc::<Control>::default();
@@ -95,7 +101,7 @@ impl Replay {
         // Without a time for one request with all its tries, after which it would be dropped.
         let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
-        let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted()));
+        let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted));
         let (mut last, mut since) = (0, Instant::now());
         loop {
             let mut tick = pin!(tokio::time::sleep(TICK));
@@ -147,13 +153,6 @@ impl Replay {
             patience: self.patience,
             halted: Arc::clone(halted),
         }
-    }
-}
-
-/// Ends when somebody presses ^C. Where that cannot be listened to, the process ends then.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
 

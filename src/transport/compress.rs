@@ -35,8 +35,7 @@ pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<
 }
 
 /// The body, compressed, and what its header says.
-#[cfg(feature = "cli")]
-pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
+pub fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
     Some((compress(compression, body).ok()?, encoding(compression)?))
 }
 
@@ -44,17 +43,11 @@ pub(crate) fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u
 /// [`PLAIN_BYTES`]: a few bytes can stand for very many.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
 pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_within(encoding, body, PLAIN_BYTES)
-}
-
-/// The same with another bound.
-#[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
-pub(crate) fn decompress_within(encoding: &str, body: &[u8], most: u64) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => bounded(flate2::read::GzDecoder::new(body), most),
+        "gzip" => bounded(flate2::read::GzDecoder::new(body), PLAIN_BYTES),
         #[cfg(feature = "zstd")]
-        "zstd" => bounded(zstd::Decoder::new(body)?, most),
+        "zstd" => bounded(zstd::Decoder::new(body)?, PLAIN_BYTES),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed by {other} already"))),
     }
 }

@@ -9,7 +9,6 @@ mod connect;
 mod grpc;
 mod http;
 mod outcome;
-#[cfg(feature = "cli")]
 mod relay;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
@@ -24,13 +23,12 @@ use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use bytes::Bytes;
 
 use self::client::{Client, Kind};
-#[cfg(feature = "cli")]
-pub(crate) use self::compress::compressed;
-#[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use self::compress::decompress_within;
-pub(crate) use self::outcome::{Cause, CauseKind, Outcome};
-#[cfg(feature = "cli")]
-pub(crate) use self::relay::{Relay, Relayed};
+pub use self::compress::compressed;
+pub use self::outcome::Cause;
+pub use self::outcome::CauseKind;
+pub use self::outcome::Outcome;
+pub use self::relay::Relay;
+pub use self::relay::Relayed;
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};
@@ -42,7 +40,7 @@ const ANSWER_BYTES: usize = 4 << 20;
 
 /// A client of one endpoint, in the protocol that the route names.
 #[derive(Debug)]
-pub(crate) struct Transport {
+pub struct Transport {
     client: AnyClient,
     proxy: Option<Proxy>,
 }
@@ -56,7 +54,7 @@ enum AnyClient {
 
 impl Transport {
     /// A client for each of these routes. Those that can share their connections do.
-    pub(crate) fn for_routes(routes: &[Route]) -> Vec<Self> {
+    pub fn for_routes(routes: &[Route]) -> Vec<Self> {
         let mut http = Shared::default();
         #[cfg(feature = "grpc")]
         let mut grpc = Shared::default();
@@ -83,7 +81,7 @@ impl Transport {
 
     /// Sends one request, within its timeout. The body is an `Export…ServiceRequest` in protobuf; `encoding` says how it is
     /// compressed, if it is.
-    pub(crate) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
+    pub async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let outcome = match &self.client {
             #[cfg(feature = "grpc")]
             AnyClient::Grpc(client) => client.send(body, encoding).await,

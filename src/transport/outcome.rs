@@ -11,7 +11,7 @@ use crate::otlp::ExportResponse;
 
 /// What became of one request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The endpoint confirmed it.
     Delivered,
     /// The endpoint took it, but rejected this many of its records.
@@ -58,7 +58,7 @@ impl Outcome {
     }
 
     /// Why it did not end well, where it did not.
-    pub(crate) fn cause(&self) -> Option<&Cause> {
+    pub fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Delivered | Self::Partial { .. } => None,
             Self::Refused { cause, .. } | Self::Retry { cause, .. } | Self::Unconfirmed { cause } => Some(cause),
@@ -76,16 +76,16 @@ impl Outcome {
 
 /// Why a request did not end well.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Cause {
-    pub(crate) kind: CauseKind,
+pub struct Cause {
+    pub kind: CauseKind,
     /// One lower-case sentence without the URL.
-    pub(crate) text: String,
+    pub text: String,
     /// The status of the answer, of HTTP or of gRPC.
     status: Option<u16>,
 }
 
 impl Cause {
-    pub(crate) fn new(kind: CauseKind, text: impl AsRef<str>) -> Self {
+    pub fn new(kind: CauseKind, text: impl AsRef<str>) -> Self {
         Self { kind, text: at_most(text.as_ref(), TEXT), status: None }
     }
 
@@ -109,7 +109,7 @@ pub(super) fn server_words(said: &str) -> String {
 
 /// What kind of trouble it is, as far as the help differs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum CauseKind {
+pub enum CauseKind {
     /// The credentials were refused.
     Auth,
     /// The endpoint asks to wait.
@@ -176,7 +176,7 @@ impl CauseKind {
     }
 
     /// What to change.
-    pub(crate) fn help(self) -> &'static str {
+    pub fn help(self) -> &'static str {
         match self {
             Self::Auth => "check the key in OTEL_EXPORTER_OTLP_HEADERS (authorization=…) or HYPERDX_API_KEY",
             Self::Busy => "nothing, if it passes; if it lasts, the endpoint is overloaded or limits your rate",

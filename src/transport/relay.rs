@@ -42,7 +42,7 @@ const OF_THE_BODY: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_TYPE];
 
 /// Passes requests of one kind on to one URL.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub struct Relay {
     http: Client<Full<Bytes>>,
     http2: Client<Full<Bytes>>,
     uri: Uri,
@@ -54,17 +54,17 @@ pub(crate) struct Relay {
 
 /// An answer from there, in memory.
 #[derive(Debug)]
-pub(crate) struct Relayed {
-    pub(crate) head: Response<()>,
-    pub(crate) body: Bytes,
-    pub(crate) trailers: Option<HeaderMap>,
+pub struct Relayed {
+    pub head: Response<()>,
+    pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
     /// What it means.
-    pub(crate) outcome: Outcome,
+    pub outcome: Outcome,
 }
 
 impl Relay {
     /// To the URL of this route; of its headers none is sent, since those who send have theirs.
-    pub(crate) fn new(route: &Route) -> Self {
+    pub fn new(route: &Route) -> Self {
         let http = Route { protocol: Protocol::HttpProtobuf, ..route.clone() };
         let http2 = Route { protocol: Protocol::Grpc, ..route.clone() };
         let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
@@ -79,7 +79,7 @@ impl Relay {
     }
 
     /// Passes on a request of HTTP.
-    pub(crate) async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+    pub async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
         let mut request = self.request(self.uri.clone(), headers, body);
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
@@ -92,7 +92,7 @@ impl Relay {
     }
 
     /// Passes on a request of gRPC to this method of the same server.
-    pub(crate) async fn call(&self, method: &'static str, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
+    pub async fn call(&self, method: &'static str, headers: &HeaderMap, body: Bytes) -> Result<Relayed, Cause> {
         let mut parts = self.uri.clone().into_parts();
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static(method));
         let uri = Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone());
@@ -159,7 +159,7 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 
 impl Relayed {
     /// The status that the client gets to see.
-    pub(crate) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.head.status()
     }
 }

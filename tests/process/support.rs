@@ -34,11 +34,6 @@ impl Child {
         Self::prepared(command)
     }
 
-    /// The command `logbridge`.
-    pub(crate) fn command() -> Self {
-        Self::prepared(Command::new(env!("CARGO_BIN_EXE_logbridge")))
-    }
-
     /// The same program with its descriptor 2 closed from the start, as a shell does it.
     pub(crate) fn with_closed_stderr(scenario: &str) -> Self {
         let mut command = Command::new("/bin/sh");
@@ -47,7 +42,8 @@ impl Child {
         Self::prepared(command)
     }
 
-    fn prepared(mut command: Command) -> Self {
+    /// Another program than this one.
+    pub(crate) fn prepared(mut command: Command) -> Self {
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         // What a coverage run asks of every process.
         command.envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"));
@@ -137,6 +133,7 @@ pub(crate) struct Running {
     stderr: Option<ChildStderr>,
 }
 
+#[allow(dead_code, reason = "some of it serves the tests of `logbridge replay`, which borrow this file")]
 impl Running {
     /// Closes our end of the child's stderr: its next write there fails.
     pub(crate) fn break_stderr(&mut self) {

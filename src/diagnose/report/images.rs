@@ -21,12 +21,11 @@ static BEGUN_IN: AtomicU32 = AtomicU32::new(0);
 static REPLACES: AtomicBool = AtomicBool::new(false);
 
 /// Programs of one process.
-#[cfg(feature = "cli")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Images {
-    pub(crate) pid: u32,
-    pub(crate) begun: u64,
-    pub(crate) ended: u64,
+pub struct Images {
+    pub pid: u32,
+    pub begun: u64,
+    pub ended: u64,
 }
 
 fn line(word: &str) -> Option<String> {
@@ -69,14 +68,12 @@ pub(crate) fn replaces_another() -> bool {
 }
 
 /// Makes the file.
-#[cfg(feature = "cli")]
-pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
+pub fn prepare(directory: &Path) -> io::Result<()> {
     fs::write(directory.join(IMAGES), "")
 }
 
 /// Returns what all programs have written to the file.
-#[cfg(feature = "cli")]
-pub(crate) fn read(directory: &Path) -> Vec<Images> {
+pub fn read(directory: &Path) -> Vec<Images> {
     /// More than anybody looks at.
     const LONGEST: u64 = 1 << 20;
     let mut text = String::new();

@@ -12,12 +12,13 @@ mod write;
 use std::fmt;
 use std::time::Duration;
 
-#[cfg(feature = "cli")]
-pub(crate) use images::{Images, prepare as prepare_images, read as read_images};
+pub use images::Images;
+pub use images::prepare as prepare_images;
+pub use images::read as read_images;
 pub(crate) use images::{begin as begin_image, replaces_another};
 pub(crate) use write::give;
-#[cfg(feature = "cli")]
-pub(crate) use write::{put as put_report, replace as replace_report};
+pub use write::put as put_report;
+pub use write::replace as replace_report;
 
 use super::findings::findings;
 use crate::config::{Setting, settings_table};

@@ -47,7 +47,7 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
 
 /// Writes into what is there and stays what it is: a file, a device, a named pipe, a link to one of them. Never waits. Makes a
 /// file where there is nothing.
-pub(crate) fn put(path: &Path, text: String) -> io::Result<()> {
+pub fn put(path: &Path, text: String) -> io::Result<()> {
     // `/dev/stderr` is a link too, and to open it again would cut a file that it goes to.
     if let Some(stream) = fs::metadata(path).ok().and_then(|found| os::stream_of(&found)) {
         return output::write(stream, text);
@@ -60,7 +60,7 @@ pub(crate) fn put(path: &Path, text: String) -> io::Result<()> {
 }
 
 /// Writes a file beside it, under a name that nobody can know before, and renames it.
-pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         let _stays = fs::remove_file(&beside);

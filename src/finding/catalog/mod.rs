@@ -17,9 +17,8 @@ mod settings;
 use std::fmt;
 
 /// What a kind is called in code.
-pub(crate) mod kind {
-    #[allow(unused_imports, reason = "the kinds of the tools are used with the feature `cli` only")]
-    pub(crate) use super::{arrived::*, endpoint::*, levels::*, project::*, running::*, settings::*};
+pub mod kind {
+    pub use super::{arrived::*, endpoint::*, levels::*, project::*, running::*, settings::*};
 }
 
 /// What has become of a record that is missing. Every kind of finding has one, and there are no others.
@@ -118,7 +117,7 @@ macro_rules! kinds {
     ($($constant:ident = $code:literal $name:literal $verdict:ident $title:literal, $cause:literal, $fix:literal;)*) => {
         $(
             #[allow(dead_code, reason = "the kinds of the tools are used with the feature `cli` only")]
-            pub(crate) static $constant: $crate::finding::Kind = $crate::finding::Kind {
+            pub static $constant: $crate::finding::Kind = $crate::finding::Kind {
                 code: $code,
                 name: $name,
                 verdict: $crate::finding::Verdict::$verdict,

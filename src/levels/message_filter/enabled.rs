@@ -3,7 +3,7 @@
 use regex::Regex;
 
 #[derive(Clone, Debug)]
-pub(crate) struct MessageFilter {
+pub struct MessageFilter {
     expression: Regex,
 }
 

@@ -222,7 +222,6 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
     let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.foreign, 2);
     drop(found);
-    #[cfg(feature = "cli")]
     {
         let old = SystemTime::now() - Duration::from_secs(3_600);
         fs::File::options().write(true).open(path(1, SEGMENT)).and_then(|file| file.set_modified(old)).expect("a time");

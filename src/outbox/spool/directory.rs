@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
-#[cfg(feature = "cli")]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -71,13 +70,11 @@ impl Directory {
         Self { path, is_link, any_owner: false }
     }
 
-    /// RunFiles of other users count too.
-    #[cfg(feature = "cli")]
+    /// Files of other users count too.
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
     }
 
-    #[cfg(feature = "cli")]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -214,7 +214,6 @@ pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
 }
 
 /// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
-#[cfg(feature = "cli")]
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
     (word(head, 0) == magic()).then(|| half(head, 8))
 }

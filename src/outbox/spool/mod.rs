@@ -15,8 +15,7 @@ mod file;
 mod file_bytes;
 mod format;
 mod recovery;
-#[cfg(feature = "cli")]
-pub(crate) mod survey;
+pub mod survey;
 
 use std::io;
 use std::path::Path;
@@ -28,7 +27,8 @@ pub(crate) use directory::Directory;
 use directory::{PinnedDirectory, list_some, run_file_of, segments_of};
 pub(crate) use file::SpoolFile;
 use format::Origin;
-pub(crate) use recovery::{Ending, RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile};
+pub use recovery::Ending;
+pub(crate) use recovery::{RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile};
 
 use crate::clock::nanos;
 use crate::config::SpoolConfig;
@@ -140,7 +140,6 @@ impl Spool {
     }
 
     /// Takes what other users have written too.
-    #[cfg(feature = "cli")]
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { directory: self.directory.of_any_owner(any_owner), ..self }
     }

@@ -31,7 +31,7 @@ const MOST_SLIMMED: usize = 32;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// It was killed, crashed, or ended by `_exit`.
     Sudden = 0,
     /// It ended by itself, and could not deliver everything in time.

@@ -18,7 +18,7 @@ use crate::outbox::frame::read_frame;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Depth {
+pub enum Depth {
     /// At the heads of files: quick, and numbers of records are estimates.
     Heads,
     /// At each record of the dead.
@@ -27,37 +27,37 @@ pub(crate) enum Depth {
 
 /// What lies in a directory.
 #[derive(Debug, Default)]
-pub(crate) struct Survey {
+pub struct Survey {
     /// Oldest first.
-    pub(crate) runs: Vec<SurveyedRun>,
+    pub runs: Vec<SurveyedRun>,
     /// Files that somebody has set aside before, since they were damaged.
-    pub(crate) set_aside: Vec<PathBuf>,
+    pub set_aside: Vec<PathBuf>,
     /// Files of something else.
-    pub(crate) others: usize,
+    pub others: usize,
 }
 
 /// The files of one process.
 #[derive(Debug)]
-pub(crate) struct SurveyedRun {
-    pub(crate) pid: u32,
-    pub(crate) state: RunState,
+pub struct SurveyedRun {
+    pub pid: u32,
+    pub state: RunState,
     /// What its records name as their service; empty where that is not known.
-    pub(crate) service: String,
+    pub service: String,
     /// How many records wait in it that can be read.
-    pub(crate) records: u64,
+    pub records: u64,
     /// How many are damaged, as far as it can be known.
-    pub(crate) damaged: u64,
-    pub(crate) files: usize,
+    pub damaged: u64,
+    pub files: usize,
     /// Bytes of its files.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// When the oldest record was written, in nanoseconds since 1970: that of each file which was written first.
-    pub(crate) oldest: Option<u64>,
-    pub(crate) trouble: Vec<(PathBuf, FileProblem)>,
+    pub oldest: Option<u64>,
+    pub trouble: Vec<(PathBuf, FileProblem)>,
 }
 
 /// Whose a run is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum RunState {
+pub enum RunState {
     /// Its process is dead: whoever asks first may send what is there.
     Left(Ending),
     /// Its process lives.
@@ -72,7 +72,7 @@ pub(crate) enum RunState {
 
 /// What keeps a file, or some of it, from being sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum FileProblem {
+pub enum FileProblem {
     /// So many of its records are damaged.
     Damaged(u64),
     /// It is no file of a spool, or its head is damaged.
@@ -85,14 +85,14 @@ pub(crate) enum FileProblem {
 
 impl SurveyedRun {
     /// Whether it waits for somebody to send it.
-    pub(crate) fn is_left(&self) -> bool {
+    pub fn is_left(&self) -> bool {
         matches!(self.state, RunState::Left(_))
     }
 }
 
 impl SurveyedRun {
     /// Whether its own file cannot be read, so that nobody knows whose it is.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         matches!(self.state, RunState::Unreadable(_))
     }
 }
@@ -102,7 +102,7 @@ impl SurveyedRun {
 /// # Errors
 ///
 /// Where its entries cannot be listed.
-pub(crate) fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
+pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
     let directory = Directory::at(directory.to_owned()).of_any_owner(any_owner);
     let opened = directory.open()?;
     let listing = list(&opened)?;

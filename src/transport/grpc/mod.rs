@@ -150,7 +150,6 @@ impl Grpc {
 }
 
 /// What an answer means that somebody else asked for: its head, its trailers, its framed message.
-#[cfg(feature = "cli")]
 pub(super) fn outcome(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
     let mut found = trailers.filter(|trailers| trailers.contains_key(answer::STATUS)).unwrap_or(head.headers()).clone();
     // tonic panics where these are not base64.

@@ -1,0 +1,164 @@
+//! The command as somebody would write it in a shell, without what nobody else should see: it stands in pages that are
+//! passed around.
+
+use std::ffi::OsString;
+
+use logbridge::internals::config::{HIDDEN, redact_url};
+
+/// A name with one of these in it is that of a secret.
+const SECRET: [&str; 8] =
+    ["token", "password", "passwd", "passphrase", "secret", "credential", "authorization", "apikey"];
+
+/// And one that ends with such a word.
+const SECRET_ENDS: [&str; 4] = ["auth", "headers", "key", "pass"];
+
+/// Behind these, curl takes a user with a password.
+const USER: [&str; 4] = ["-u", "--user", "-U", "--proxy-user"];
+
+/// The whole command, quoted where a shell would need it.
+pub(super) fn shown(words: &[OsString]) -> String {
+    let (mut expects, mut names_user) = (false, false);
+    let mut all = Vec::new();
+    for word in words {
+        let word = word.to_string_lossy();
+        let is_secret = expects && !word.starts_with("--");
+        let masked = if is_secret {
+            expects = false;
+            HIDDEN.to_owned()
+        } else {
+            let masked;
+            (masked, expects) = match word.contains(char::is_whitespace) {
+                true => (script(&word), false),
+                false => piece(&word),
+            };
+            masked
+        };
+        let masked = match masked.split_once(':').filter(|_| names_user) {
+            Some((user, _)) => format!("{user}:{HIDDEN}"),
+            None => masked,
+        };
+        names_user = USER.contains(&word.as_ref());
+        all.push(quoted(&masked));
+    }
+    all.join(" ")
+}
+
+/// A word of several words: a line for a shell, a header.
+fn script(text: &str) -> String {
+    let mut shown = String::new();
+    let mut expects = false;
+    // Of a secret that has blanks within its quotes.
+    let mut open: Option<char> = None;
+    for part in text.split_inclusive(char::is_whitespace) {
+        let word = part.trim_end();
+        let space = part.get(word.len()..).unwrap_or_default();
+        if let Some(quote) = open {
+            if word.contains(quote) {
+                open = None;
+                shown.push_str(space);
+            }
+            continue;
+        }
+        let is_scheme = ["bearer", "basic"].contains(&bare(word).to_lowercase().as_str());
+        let is_secret = expects && !is_scheme && !word.is_empty();
+        let masked = if is_secret {
+            expects = false;
+            HIDDEN.to_owned()
+        } else {
+            let (masked, next) = piece(word);
+            expects = next || (expects && (is_scheme || word.is_empty()));
+            masked
+        };
+        if masked.ends_with(HIDDEN) {
+            let value = if is_secret { word } else { word.split_once(['=', ':']).map_or("", |(_, value)| value) };
+            open = value.chars().next().filter(|first| ['\'', '"'].contains(first));
+            open = open.filter(|quote| value.matches(*quote).count() == 1);
+        }
+        shown.push_str(&masked);
+        if open.is_none() {
+            shown.push_str(space);
+        }
+    }
+    shown
+}
+
+/// A word without blanks, and whether a secret follows it.
+fn piece(word: &str) -> (String, bool) {
+    let bare_word = bare(word);
+    if bare_word.eq_ignore_ascii_case("bearer") {
+        return (word.to_owned(), true);
+    }
+    let is_pair = |(name, _): &(&str, &str)| is_secret(name) && !name.contains("://");
+    if let Some((name, value)) = word.split_once('=').filter(is_pair) {
+        return (if value.is_empty() { word.to_owned() } else { format!("{name}={HIDDEN}") }, false);
+    }
+    if let Some((name, value)) = word.split_once(':').filter(is_pair) {
+        // `authorization:` has its value behind it.
+        let is_all = value.is_empty();
+        return (if is_all { word.to_owned() } else { format!("{name}:{HIDDEN}") }, is_all);
+    }
+    if word.contains("://") {
+        return (redact_url(word), false);
+    }
+    (word.to_owned(), bare_word.starts_with('-') && is_secret(bare_word))
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_matches(['\'', '"'])
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let last = name.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    SECRET.iter().any(|word| name.contains(word)) || SECRET_ENDS.contains(&last)
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,@%+~?…".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> String {
+        shown(&words.iter().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn secrets_are_left_out() {
+        for (words, expected) in [
+            (&["app", "--token=sEcret", "--port=80"][..], "app --token=… --port=80"),
+            (&["app", "--password", "sEcret", "serve"], "app --password … serve"),
+            (&["app", "--api-key", "--verbose"], "app --api-key --verbose"),
+            (&["app", "--key=sEcret"], "app --key=…"),
+            (&["env", "API_KEY=sEcret", "app"], "env API_KEY=… app"),
+            (&["env", "OTEL_EXPORTER_OTLP_HEADERS=authorization=sEcret"], "env OTEL_EXPORTER_OTLP_HEADERS=…"),
+            (&["curl", "-H", "Authorization: Bearer sEcret"], "curl -H 'Authorization: Bearer …'"),
+            (&["curl", "-H", "authorization: Basic sEcret"], "curl -H 'authorization: Basic …'"),
+            (&["curl", "-H", "x-api-key:  sEcret"], "curl -H 'x-api-key:  …'"),
+            (&["curl", "https://user:sEcret@host/path"], "curl https://…@host/path"),
+            (&["curl", "https://u:sEcret@host/?token=sEcret"], "curl https://…@host/?…"),
+            (&["curl", "-u", "name:sEcret", "http://host"], "curl -u name:… http://host"),
+            (&["psql", "--db=postgres://u:sEcret@host/db"], "psql --db=postgres://…@host/db"),
+            (&["sh", "-c", "app --token=sEcret && echo ok"], "sh -c 'app --token=… && echo ok'"),
+            (&["sh", "-c", "app --password \"sEcret with sEcret\" on"], "sh -c 'app --password … on'"),
+            (&["sh", "-c", "TOKEN='a sEcret' app"], "sh -c 'TOKEN=… app'"),
+            (&["sh", "-c", "curl http://u:sEcret@h/ -d x"], "sh -c 'curl http://…@h/ -d x'"),
+        ] {
+            assert_eq!(of(words), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_and_is_quoted_as_in_a_shell() {
+        assert_eq!(of(&["sh", "-c", "exit 3"]), "sh -c 'exit 3'");
+        assert_eq!(of(&["echo", "it's", ""]), r"echo 'it'\''s' ''");
+        assert_eq!(of(&["app", "token", "list", "--keyboard=de"]), "app token list --keyboard=de");
+        assert_eq!(of(&["a:b", "c=d", "http://host/x"]), "a:b c=d http://host/x");
+    }
+}

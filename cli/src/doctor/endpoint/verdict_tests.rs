@@ -1,0 +1,175 @@
+use super::super::dial::Dialled;
+use super::super::http1::Head;
+use super::super::request::Asked;
+use super::super::speak::Spoken;
+use super::super::tls::{Certificate, Shaken};
+use super::*;
+use logbridge::internals::config::Compression;
+use logbridge::internals::ledger::RejectReason;
+
+fn target(url: &str, port: u16) -> Target {
+    Target {
+        shown: format!("{url}/v1/logs"),
+        host: "collector".to_owned(),
+        port,
+        is_https: url.starts_with("https"),
+        protocol: Protocol::default(),
+        has_key: false,
+        proxy: None,
+        names_hyperdx: false,
+        has_stock: false,
+        compression: Compression::None,
+        has_identity: false,
+        is_default: false,
+    }
+}
+
+fn http() -> Spoken {
+    Spoken { http1: Some(Head { status: 404, server: None, date: None }), ..Spoken::default() }
+}
+
+/// Connections come about to the first of these.
+fn dialled(addresses: &[&str], failures: &[Failure]) -> Dialled {
+    let results =
+        std::iter::repeat_n(Ok(()), addresses.len() - failures.len()).chain(failures.iter().cloned().map(Err));
+    let addresses = addresses.iter().map(|address| address.parse().expect("an address")).zip(results).collect();
+    Dialled { unresolved: None, addresses, sibling: None }
+}
+
+fn answers(empty: Outcome) -> Answers {
+    Answers {
+        dialled: dialled(&["127.0.0.1:4318"], &[]),
+        tls: Some(Shaken::default()),
+        spoken: Some(http()),
+        requests: Asked { empty: Some(empty), ..Asked::default() },
+    }
+}
+
+fn failed(kind: CauseKind) -> Outcome {
+    let cause = Cause::new(kind, "it says so");
+    match kind {
+        CauseKind::NotOtlp => Outcome::Unconfirmed { cause },
+        CauseKind::Timeout | CauseKind::Interrupted | CauseKind::Busy => Outcome::Retry { cause, after: None },
+        _ => Outcome::Refused { reason: RejectReason::OtherStatus, cause },
+    }
+}
+
+fn names(target: &Target, answers: &Answers) -> Vec<(&'static str, Severity)> {
+    findings(target, answers).iter().map(|finding| (finding.name, finding.severity)).collect()
+}
+
+#[test]
+fn each_failure_has_its_kind() {
+    use Severity::{Error, Warning};
+    let target = target("http://collector:4318", 4318);
+    assert_eq!(names(&target, &answers(Outcome::Delivered)), []);
+    for (kind, name, severity) in [
+        (CauseKind::Auth, "credentials-refused", Error),
+        (CauseKind::Busy, "not-taken", Warning),
+        (CauseKind::Final, "not-taken", Error),
+        (CauseKind::Interrupted, "not-taken", Error),
+        (CauseKind::NotFound, "wrong-path", Error),
+        (CauseKind::NotOtlp, "not-otlp", Error),
+        (CauseKind::Redirect, "wrong-path", Error),
+        (CauseKind::Timeout, "no-answer", Error),
+        (CauseKind::TlsSetUp, "bad-certificate", Error),
+    ] {
+        assert_eq!(names(&target, &answers(failed(kind))), [(name, severity)], "{kind:?}");
+    }
+}
+
+#[test]
+fn one_family_that_is_closed_is_good_to_know_and_all_are_an_error() {
+    let target = target("http://collector:4318", 4318);
+    let mut some = answers(Outcome::Delivered);
+    some.dialled = dialled(&["127.0.0.1:4318", "[::1]:4318"], &[Failure::Refused]);
+    assert_eq!(names(&target, &some), [("unreachable", Severity::Note)]);
+    some.dialled = dialled(&["127.0.0.1:4318", "[::1]:4318"], &[Failure::Refused, Failure::TimedOut]);
+    some.dialled.sibling = Some(4317);
+    let found = findings(&target, &some);
+    let help = found.first().and_then(|finding| finding.help.clone()).unwrap_or_default();
+    assert_eq!(found.len(), 1);
+    assert!(
+        help.contains("port 4317 is open there") && help.contains("=grpc") && help.contains("ingestion key"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_receiver_that_does_not_like_empty_requests_and_takes_records_is_well() {
+    let target = target("http://collector:4318", 4318);
+    let mut seen = answers(failed(CauseKind::Final));
+    seen.requests.record = Some(Outcome::Delivered);
+    assert_eq!(names(&target, &seen), []);
+}
+
+#[test]
+fn a_refused_key_and_requests_without_one() {
+    let target = Target { has_key: true, ..target("http://collector:4318", 4318) };
+    let mut seen = answers(failed(CauseKind::Auth));
+    for (without, words) in
+        [(failed(CauseKind::Auth), "it refuses this key: "), (Outcome::Delivered, "takes requests without one")]
+    {
+        seen.requests.without_key = Some(without);
+        let found = findings(&target, &seen);
+        assert!(found.iter().any(|finding| finding.text.contains(words)), "{found:?}");
+    }
+}
+
+#[test]
+fn a_certificate_is_judged_before_what_follows_from_it() {
+    let target = target("https://collector:4318", 4318);
+    let certificate = Certificate {
+        subject: "CN=x".to_owned(),
+        issuer: "CN=ca".to_owned(),
+        names: vec!["elsewhere.example".to_owned()],
+        from: 0,
+        until: i64::MAX,
+        shown_from: String::new(),
+        shown_until: "once".to_owned(),
+    };
+    let shaken = |certificate: &Certificate| Shaken {
+        is_tls: true,
+        certificate: Some(certificate.clone()),
+        ..Shaken::default()
+    };
+    let mut seen = answers(Outcome::Delivered);
+    seen.spoken = Some(Spoken::default());
+    seen.tls = Some(shaken(&certificate));
+    assert_eq!(names(&target, &seen), []);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    seen.tls = Some(shaken(&Certificate { until: now + 3600, ..certificate.clone() }));
+    assert_eq!(names(&target, &seen), [("bad-certificate", Severity::Warning)], "soon");
+    let cause = |text: &str| Outcome::Retry { cause: Cause::new(CauseKind::Tls, text), after: None };
+    for (text, until, words) in [
+        ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "by `CN=ca`"),
+        ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "it is for elsewhere.example"),
+        ("TLS: whatever", now - 1, "it expired on once"),
+        ("TLS: whatever", i64::MAX, "TLS fails: TLS: whatever"),
+    ] {
+        seen.requests.empty = Some(cause(text));
+        seen.tls = Some(shaken(&Certificate { until, ..certificate.clone() }));
+        let found = findings(&target, &seen);
+        assert!(found.len() == 1 && found.iter().all(|finding| finding.text.contains(words)), "{words}: {found:?}");
+    }
+}
+
+#[test]
+fn five_mebibytes_matter_to_those_who_send_them() {
+    for (has_stock, severity) in [(false, Severity::Note), (true, Severity::Warning)] {
+        let target = Target { has_stock, ..target("http://collector:4318", 4318) };
+        let mut seen = answers(Outcome::Delivered);
+        seen.requests.large = Some([Outcome::Delivered, failed(CauseKind::TooLarge)]);
+        assert_eq!(names(&target, &seen), [("endpoint-limits", severity)]);
+    }
+}
+
+#[test]
+fn a_default_that_nobody_named_may_be_closed() {
+    let closed = Answers { dialled: dialled(&["127.0.0.1:4318"], &[Failure::Refused]), ..Answers::default() };
+    let mut target = target("http://localhost:4318", 4318);
+    assert_eq!(names(&target, &closed), [("unreachable", Severity::Error)]);
+    target.is_default = true;
+    assert_eq!(names(&target, &closed), [("unreachable", Severity::Note)]);
+    assert!(seen(&target, &closed)[0].contains("the default"));
+}

@@ -1,0 +1,123 @@
+//! RUST_LOG by the grammar of what reads it: logbridge and env_logger have one, EnvFilter has another.
+
+use super::found;
+use crate::doctor::project::{Facts, against_crates};
+use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::levels::{lint_at, parse};
+
+const VARIABLE: &str = "RUST_LOG";
+
+/// Who reads it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Grammar {
+    Logbridge,
+    EnvLogger,
+    EnvFilter,
+}
+
+impl Grammar {
+    /// What the project reads it by.
+    pub(super) fn of(project: Option<&Facts<'_>>) -> Self {
+        match project {
+            Some(facts) if facts.uses.logbridge => Self::Logbridge,
+            Some(facts) if facts.sources.has("EnvFilter") => Self::EnvFilter,
+            Some(_) => Self::EnvLogger,
+            None => Self::Logbridge,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Logbridge => "logbridge",
+            Self::EnvLogger => "env_logger",
+            Self::EnvFilter => "EnvFilter",
+        }
+    }
+
+    /// Everything about this filter, and about the crates that it names.
+    pub(super) fn examine(self, spec: &str, project: Option<&Facts<'_>>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = lint_at(VARIABLE, spec).into_iter().filter_map(|f| self.reworded(f)).collect();
+        findings.extend(self.warning(spec));
+        let Some(facts) = project else { return findings };
+        // What is no level is no crate either: one sentence is enough.
+        let is_said = |finding: &Finding| {
+            let about =
+                |other: &Finding| other.code == kind::LEVEL_AS_TARGET.code && other.position == finding.position;
+            let is_span = self == Self::EnvFilter
+                && piece(spec, finding).is_some_and(|piece| piece.contains(['[', ']', '{', '}']));
+            findings.iter().any(about) || is_span
+        };
+        let of_crates: Vec<Finding> =
+            against_crates(facts, VARIABLE, spec).into_iter().filter(|finding| !is_said(finding)).collect();
+        findings.extend(of_crates);
+        findings
+    }
+
+    /// logbridge's finding as it is true here; nothing where it is not.
+    fn reworded(self, mut finding: Finding) -> Option<Finding> {
+        if self == Self::Logbridge {
+            return Some(finding);
+        }
+        if finding.code == kind::LONE_DIRECTIVE.code {
+            finding.text =
+                format!("everything else is at the root, which is not set: {} lets nothing of it pass", self.name());
+            finding.corrected = Some(format!("warn,{}", finding.evidence));
+        }
+        if self == Self::EnvFilter {
+            let word = finding.evidence.get(finding.position.clone()).unwrap_or_default();
+            // It has spans and fields, and numbers for levels.
+            let is_span = finding.code == kind::SPAN_DIRECTIVE.code || word.contains(['[', ']', '{', '}']);
+            let is_number = [&kind::LEVEL_AS_TARGET, &kind::UNKNOWN_LEVEL].iter().any(|kind| kind.code == finding.code)
+                && matches!(word, "0" | "1" | "2" | "3" | "4" | "5");
+            if is_span || is_number {
+                return None;
+            }
+        }
+        finding.help =
+            finding.help.map(|help| help.replace("warn, info, debug, trace and notset", "warn, info, debug and trace"));
+        Some(finding)
+    }
+
+    /// `warning` and `notset` are words of logbridge alone.
+    fn warning(self, spec: &str) -> Vec<Finding> {
+        if self == Self::Logbridge {
+            return Vec::new();
+        }
+        let parsed = parse(spec);
+        let words = parsed.located().filter_map(|(_, bytes)| {
+            let piece = spec.get(bytes.clone())?;
+            let word = piece.rsplit('=').next()?.trim();
+            let meant = match word.to_ascii_lowercase().as_str() {
+                "warning" => "warn",
+                "notset" => "trace",
+                _ => return None,
+            };
+            let start = bytes.start + piece.rfind(word)?;
+            let (kind, severity, text) = match piece.contains('=') {
+                true => (
+                    &kind::UNKNOWN_LEVEL,
+                    Severity::Error,
+                    format!("`{word}` is no level to {}: `{piece}` is ignored", self.name()),
+                ),
+                false => (
+                    &kind::LEVEL_AS_TARGET,
+                    Severity::Warning,
+                    format!("`{word}` is no level to {}: it is read as a target, and nothing else passes", self.name()),
+                ),
+            };
+            let corrected = format!("{}{meant}{}", spec.get(..start)?, spec.get(start + word.len()..)?);
+            let finding =
+                found(kind, severity, VARIABLE, text, "the levels are off, error, warn, info, debug and trace");
+            let mut finding = finding.at(spec, start..start + word.len());
+            finding.corrected = Some(corrected);
+            Some(finding)
+        });
+        words.collect()
+    }
+}
+
+/// The directive that a finding is about.
+fn piece<'a>(spec: &'a str, finding: &Finding) -> Option<&'a str> {
+    let start = spec.get(..finding.position.start)?.rfind(',').map_or(0, |comma| comma + 1);
+    spec.get(start..)?.split(',').next()
+}

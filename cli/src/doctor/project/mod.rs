@@ -1,0 +1,198 @@
+//! The stage `project`: what a project is built from, and what its source says, against what is known to lose logs.
+//!
+//! Pure from [`Facts`] on. A finding is for a project that would lose something: most of what loses records with the stock
+//! SDK does no harm with logbridge, and is not found there.
+
+mod bridges;
+mod cargo;
+mod ending;
+mod exporter;
+mod filters;
+mod graph;
+mod levels;
+mod load;
+mod order;
+mod own;
+mod reach;
+mod source;
+mod strip;
+mod versions;
+mod wiring;
+
+use std::path::Path;
+
+use log::LevelFilter;
+
+pub(crate) use self::exporter::endpoint_in_code;
+pub(crate) use self::filters::{against_crates, unset};
+pub(crate) use self::graph::{Build, Chosen, Graph, Package};
+pub(crate) use self::load::{Loaded, Profiles, find_manifest, load};
+pub(crate) use self::source::Sources;
+use logbridge::internals::config::Environment;
+use logbridge::internals::escape::OneLine;
+use logbridge::internals::finding::Finding;
+use logbridge::internals::levels::parse;
+
+/// Everything that the rules are about.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) build: Build,
+    pub(crate) profiles: &'a Profiles,
+    /// The only profile that is asked about; `None` for the two usual ones.
+    pub(crate) profile: Option<&'a str>,
+    pub(crate) sources: &'a Sources,
+    pub(crate) environment: &'a Environment,
+    pub(crate) uses: Uses,
+}
+
+/// What the project uses for its logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) logbridge: bool,
+    /// The SDK's own batch processor and exporter.
+    pub(crate) stock_logs: bool,
+    /// The stock exporter speaks this.
+    pub(crate) http: bool,
+    pub(crate) grpc: bool,
+    /// opentelemetry-appender-tracing and -log, in code.
+    pub(crate) tracing_bridge: bool,
+    pub(crate) log_bridge: bool,
+}
+
+impl<'a> Facts<'a> {
+    /// Gathers what follows from the rest.
+    pub(crate) fn new(
+        graph: &'a Graph,
+        profiles: &'a Profiles,
+        profile: Option<&'a str>,
+        sources: &'a Sources,
+        environment: &'a Environment,
+        chosen: &Chosen,
+    ) -> Self {
+        let build = graph.build(chosen);
+        let mut facts = Self { graph, build, profiles, profile, sources, environment, uses: Uses::default() };
+        facts.uses = facts.find_uses();
+        facts
+    }
+
+    fn find_uses(&self) -> Uses {
+        let logbridge = self.graph.has(&self.build, "logbridge");
+        let has = |word: &str| self.sources.has(word);
+        let has_provider = has("SdkLoggerProvider") || has("LoggerProvider::builder") || has("BatchLogProcessor");
+        // A provider whose processor is logbridge's exports by logbridge.
+        let is_ours =
+            logbridge && (has("logbridge::LogProcessor") || (has("LogProcessor") && !has("BatchLogProcessor")));
+        Uses {
+            logbridge,
+            stock_logs: has_provider && !is_ours && !self.is_logbridge_itself(),
+            http: has(".with_http()") || !has(".with_tonic()"),
+            grpc: has(".with_tonic()"),
+            tracing_bridge: has("OpenTelemetryTracingBridge") && !self.is_logbridge_itself(),
+            log_bridge: has("OpenTelemetryLogBridge") && !self.is_logbridge_itself(),
+        }
+    }
+
+    fn is_logbridge_itself(&self) -> bool {
+        self.graph.members.iter().any(|member| self.is_named(*member, "logbridge"))
+    }
+
+    /// The profiles that are asked about.
+    pub(crate) fn profiles(&self) -> Vec<&'a str> {
+        self.profile.map_or_else(|| vec!["dev", "release"], |profile| vec![profile])
+    }
+
+    /// The packages of the build.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (usize, &Package)> {
+        self.build.active.iter().filter_map(|at| Some((*at, self.graph.packages.get(*at)?)))
+    }
+
+    pub(crate) fn is_named(&self, at: usize, name: &str) -> bool {
+        self.is_named_by(at, |found| found == name)
+    }
+
+    pub(crate) fn is_named_by(&self, at: usize, is: impl Fn(&str) -> bool) -> bool {
+        self.graph.packages.get(at).is_some_and(|package| is(&package.name))
+    }
+
+    /// Whether `name 1.2.3` is a member.
+    pub(crate) fn is_member_shown(&self, shown: &str) -> bool {
+        self.graph.members.iter().any(|member| self.graph.shown(*member) == shown)
+    }
+
+    /// Whether a package has a binary: a library leaves much to those who use it.
+    pub(crate) fn is_binary_package(&self, at: usize) -> bool {
+        self.graph.packages.get(at).is_some_and(|package| package.targets.iter().any(|target| target.is_binary))
+    }
+
+    /// The most that RUST_LOG asks for; nothing where it is not set.
+    pub(crate) fn wanted_level(&self) -> LevelFilter {
+        let spec = self.environment.get("RUST_LOG").unwrap_or_default();
+        parse(spec)
+            .directives
+            .iter()
+            .filter_map(|directive| directive.threshold.filter())
+            .max()
+            .unwrap_or(LevelFilter::Off)
+    }
+}
+
+/// Applies every rule.
+pub(crate) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+    let rules = [
+        levels::examine,
+        versions::examine,
+        exporter::examine,
+        own::examine,
+        bridges::examine,
+        wiring::examine,
+        order::examine,
+        ending::examine,
+        filters::examine,
+    ];
+    rules.into_iter().flat_map(|rule| rule(facts)).collect()
+}
+
+/// A few words on what was looked at.
+pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
+    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    let mut lines = vec![format!(
+        "{}: {} of its own, {} in the build, {} of source",
+        OneLine(&root.display().to_string()),
+        count(facts.graph.members.len(), "package"),
+        count(facts.build.active.len(), "package"),
+        count(facts.sources.files.len(), "file"),
+    )];
+    let names = [
+        "logbridge",
+        "env_logger",
+        "log",
+        "tracing",
+        "opentelemetry",
+        "opentelemetry_sdk",
+        "opentelemetry-otlp",
+        "tracing-opentelemetry",
+    ];
+    let found: Vec<String> = names
+        .iter()
+        .flat_map(|name| facts.graph.named(&facts.build, name))
+        .map(|(at, _)| facts.graph.shown(at))
+        .collect();
+    if !found.is_empty() {
+        lines.push(found.join(", "));
+    }
+    lines.push(
+        match (facts.uses.logbridge, facts.uses.stock_logs) {
+            (true, false) if !facts.sources.has("logbridge") => "depends on logbridge; no use of it is seen",
+            (true, false) => "logs leave by logbridge",
+            (true, true) => "logs leave by logbridge and by the stock SDK",
+            (false, true) => "logs leave by the stock SDK",
+            (false, false) => "nothing here sends logs by OTLP, as far as its source shows",
+        }
+        .to_owned(),
+    );
+    if facts.sources.is_cut {
+        lines.push("there is more source than is read".to_owned());
+    }
+    lines
+}

@@ -1,0 +1,204 @@
+//! What comes after what in one block: a second logger, a level that is set again, a record after the end.
+
+use std::ops::Range;
+
+use super::Facts;
+use super::reach::Functions;
+use super::source::File;
+use super::strip::closing;
+use super::wiring::MACROS;
+use logbridge::internals::finding::{Finding, Severity, kind};
+
+/// What takes the slot of `log`, and the words that a chain of calls must have in it to do so.
+const LOGGERS: [(&str, &[&str]); 16] = [
+    ("env_logger::init(", &[]),
+    ("env_logger::try_init(", &[]),
+    ("env_logger::init_from_env(", &[]),
+    ("env_logger::try_init_from_env(", &[]),
+    ("env_logger::builder(", &[".init()", ".try_init()"]),
+    ("env_logger::Builder::", &[".init()", ".try_init()"]),
+    ("pretty_env_logger::init(", &[]),
+    ("fern::Dispatch::new(", &[".apply()"]),
+    ("LogTracer::init(", &[]),
+    ("set_boxed_logger(", &[]),
+    ("set_logger(", &[]),
+    ("logbridge::init(", &[]),
+    ("logbridge::try_init(", &[]),
+    ("logbridge::init_from_env(", &[]),
+    ("logbridge::try_init_from_env(", &[]),
+    ("logbridge::builder(", &[".init()", ".try_init()"]),
+];
+
+/// One statement that installs a logger.
+struct Install<'a> {
+    at: usize,
+    /// `env_logger::init`, as it is called.
+    call: &'a str,
+    is_ours: bool,
+    /// To where its block ends.
+    scope: Range<usize>,
+}
+
+/// Findings about the order of calls.
+pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let carriers = carriers(facts);
+    for file in &facts.sources.files {
+        let mut installs = installs(file);
+        let more = carried(file, &installs, &carriers);
+        installs.extend(more);
+        installs.sort_by_key(|install| install.at);
+        findings.extend(second_logger(file, &installs));
+        if facts.uses.logbridge && !facts.is_logbridge_itself() {
+            findings.extend(level_again(file, &installs));
+        }
+        if facts.uses.logbridge || facts.uses.stock_logs {
+            findings.extend(after_the_end(file));
+        }
+    }
+    findings
+}
+
+fn installs(file: &File) -> Vec<Install<'_>> {
+    let mut found = Vec::new();
+    for (call, needs) in LOGGERS {
+        for at in file.find(call) {
+            let statement = file.statement(at);
+            let code = file.code(statement.clone());
+            // An arm of a match, or what is not in every build, excludes the other.
+            let is_choice = code.contains("=>") || code.contains("#[cfg") || code.contains("fn ");
+            if is_choice || !(needs.is_empty() || needs.iter().any(|word| code.contains(word))) {
+                continue;
+            }
+            let call = call.trim_end_matches(['(', ':']);
+            found.push(Install { at, call, is_ours: call.starts_with("logbridge"), scope: scope(file, at) });
+        }
+    }
+    found.sort_by_key(|install| install.at);
+    found
+}
+
+/// Functions of the project that install a logger, by their names, with what they call. One name for two functions says
+/// nothing.
+fn carriers<'a>(facts: &'a Facts<'_>) -> Vec<(&'a str, bool)> {
+    let functions = Functions::of(facts);
+    let mut found: Vec<(&str, bool)> = Vec::new();
+    for file in &facts.sources.files {
+        for install in installs(file) {
+            let head = file.code(file.function(install.at));
+            let after = head.split_once("fn ").map(|(_, after)| after).unwrap_or_default();
+            let name = after.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            // One that has the choice between two installs one of them.
+            let is_new = found.iter().all(|(other, _)| *other != name);
+            if is_new && !matches!(name, "" | "main") && functions.named(name).count() == 1 {
+                found.push((name, install.is_ours));
+            }
+        }
+    }
+    found
+}
+
+/// Calls of those.
+fn carried<'a>(file: &File, known: &[Install<'_>], carriers: &[(&'a str, bool)]) -> Vec<Install<'a>> {
+    let mut found = Vec::new();
+    for (name, is_ours) in carriers {
+        for at in file.find(name) {
+            let before = file.code.get(..at).unwrap_or_default();
+            let is_call = file.code.get(at + name.len()..).is_some_and(|rest| rest.starts_with('('));
+            // Not its own head, a method, or a function of a logger's crate that is called the same.
+            let is_other = before.ends_with("fn ") || before.ends_with('.');
+            let is_known = known.iter().any(|install| (install.at..install.at + install.call.len()).contains(&at));
+            let code = file.code(file.statement(at));
+            let is_choice = code.contains("=>") || code.contains("#[cfg");
+            if is_call && !is_other && !is_known && !is_choice {
+                found.push(Install { at, call: name, is_ours: *is_ours, scope: scope(file, at) });
+            }
+        }
+    }
+    found
+}
+
+/// From this place to the end of the block that it stands in.
+fn scope(file: &File, at: usize) -> Range<usize> {
+    let mut depth = 0i32;
+    let rest = file.code.get(at..).unwrap_or_default();
+    let end = rest.char_indices().find_map(|(at, c)| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        (depth < 0).then_some(at)
+    });
+    at..at + end.unwrap_or(rest.len())
+}
+
+/// `log` has room for one logger.
+fn second_logger(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
+    let (first, second) = installs.iter().enumerate().find_map(|(index, first)| {
+        let later = &installs[index + 1..];
+        Some((first, later.iter().find(|second| first.scope.contains(&second.at))?))
+    })?;
+    let text = format!(
+        "`{}` comes after `{}` ({}), which has the only place for a logger of `log`: it panics, or fails, and installs nothing",
+        second.call,
+        first.call,
+        file.place(first.at)
+    );
+    let help = match (first.is_ours, second.is_ours) {
+        (false, true) => format!("remove `{}`: logbridge prints what it would", first.call),
+        (true, false) => format!("remove `{}`: logbridge prints what it would", second.call),
+        _ => "install one of them".to_owned(),
+    };
+    let finding = Finding::new(&kind::SLOT_TAKEN, Severity::Error, file.place(second.at), text);
+    Some(finding.at(file.line(second.at), 0..0).help(help))
+}
+
+/// What logbridge has set is what its filters need.
+fn level_again(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
+    let at = file.find("set_max_level(").find(|at| {
+        let function = file.function(*at);
+        let code = file.code(function.clone());
+        let argument = file.code(*at..closing(&file.code, at + "set_max_level".len()));
+        let is_handed_on =
+            argument.contains(".filter()") || argument.contains("max_level()") || argument.contains("Trace");
+        let composes = code.contains("set_boxed_logger(") || code.contains("set_logger(");
+        // Before the initialisation, it does nothing.
+        let is_before =
+            installs.iter().any(|install| install.is_ours && function.contains(&install.at) && install.at > *at);
+        !(is_handed_on || composes || is_before)
+    })?;
+    let text = "logbridge has set the level of `log` to what its filters let through, and this sets another one: what is below it is never \
+                created, whatever RUST_LOG says";
+    let help = "leave it out: RUST_LOG, `Builder::filter_level` and `Bridge::levels` set the level too";
+    let finding = Finding::new(&kind::LEVEL_LOWERED, Severity::Warning, file.place(at), text);
+    Some(finding.at(file.line(at), 0..0).help(help))
+}
+
+/// A record behind the shutdown in the same block.
+fn after_the_end(file: &File) -> Option<Finding> {
+    for at in file.find(".shutdown(") {
+        let start = file.statement(at).start;
+        let receiver = file.code(start..at).to_ascii_lowercase();
+        let is_of_logs = ["bridge", "provider"].iter().any(|word| receiver.contains(word));
+        if !is_of_logs || ["trace", "meter", "metric", "fn "].iter().any(|word| receiver.contains(word)) {
+            continue;
+        }
+        let mut end = closing(&file.code, at + ".shutdown".len());
+        // What is said of a shutdown that failed is for the console.
+        if receiver.contains("if let") || receiver.contains("match ") {
+            let open = file.code.get(end..).and_then(|rest| rest.find('{')).map_or(end, |open| end + open);
+            end = closing(&file.code, open);
+        }
+        let scope = scope(file, end);
+        let statement_end = file.code.get(end..).and_then(|rest| rest.find(';')).map_or(end, |at| end + at);
+        let mut records = MACROS
+            .iter()
+            .flat_map(|word| file.find(word))
+            .filter(|record| *record > statement_end.min(scope.end) && scope.contains(record));
+        let Some(record) = records.by_ref().min() else { continue };
+        let text = format!(
+            "it is logged after the shutdown ({}): this record is not sent, nor is any that comes later",
+            file.place(at)
+        );
+        let finding = Finding::new(&kind::AFTER_SHUTDOWN, Severity::Warning, file.place(record), text);
+        return Some(finding.at(file.line(record), 0..0).help("shut down last, after the last record"));
+    }
+    None
+}

@@ -1,0 +1,206 @@
+//! Versions that do not fit each other, and those with known faults.
+
+use semver::{Version, VersionReq};
+
+use super::Facts;
+use logbridge::internals::finding::{Finding, Severity, kind};
+
+/// Crates with statics of their own: two of them do not know of each other.
+const STATICS: [(&str, &str); 5] = [
+    ("log", "records of the one never reach the logger of the other"),
+    ("opentelemetry", "the spans of the one are unknown to the logs of the other, which then have no trace id"),
+    ("opentelemetry_sdk", "a provider of the one cannot serve the other"),
+    ("tracing", "events of the one never reach the subscriber of the other"),
+    ("tracing-core", "events of the one never reach the subscriber of the other"),
+];
+
+/// Findings about versions.
+pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+    let twice = |names: &[&str]| {
+        STATICS.iter().filter(|(name, _)| names.contains(name)).find_map(|(name, why)| duplicate(facts, name, why))
+    };
+    // Crates that come together are there twice together: the one that the others follow is named.
+    let mut findings: Vec<Finding> = [
+        twice(&["log"]),
+        twice(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| fit(facts)),
+        twice(&["tracing", "tracing-core"]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    findings.extend(known_bad(facts));
+    findings
+}
+
+fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
+    let mut found: Vec<(usize, Version, Option<String>)> = facts
+        .graph
+        .named(&facts.build, name)
+        // Only a door to 0.4.
+        .filter(|(_, package)| !(name == "log" && package.version.minor < 4))
+        .map(|(at, package)| (at, package.version.clone(), package.source.clone()))
+        .collect();
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    let (oldest, version, source) = found.first().filter(|_| found.len() > 1)?.clone();
+    let (_, newest, other) = found.last()?.clone();
+    let ways: Vec<String> = found.iter().map(|(at, ..)| facts.graph.way_to(&facts.build, *at)).collect();
+    let by: Vec<String> = facts.build.dependents(oldest).map(|at| facts.graph.shown(at)).collect();
+    let by = if by.is_empty() { "the project".to_owned() } else { by.join(", ") };
+    let what = match version == newest {
+        true => format!(
+            "`{name}` {version} is there twice, from {} and from {}",
+            shown_source(source.as_deref()),
+            shown_source(other.as_deref())
+        ),
+        false => format!("`{name}` is there in {} versions, {version} by {by}", found.len()),
+    };
+    let text = format!("{what}: {why}");
+    let help = match version == newest {
+        true => format!("take `{name}` from one source everywhere, for instance by [patch.crates-io]"),
+        false => format!(
+            "bring {by} to a version that uses `{name}` {newest}, or the others back: `cargo tree -i {name}@{version}`"
+        ),
+    };
+    Some(
+        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, format!("crate {name}"), text)
+            .at(ways.join("; "), 0..0)
+            .help(help),
+    )
+}
+
+/// Whether it is the registry that cargo uses where nobody names another one.
+fn is_the_usual_one(source: &str) -> bool {
+    let source: Result<cargo_metadata::Source, _> = serde_json::from_value(source.into());
+    source.is_ok_and(|source| source.is_crates_io())
+}
+
+fn shown_source(source: Option<&str>) -> String {
+    match source {
+        None => "a path".to_owned(),
+        Some(source) if is_the_usual_one(source) => "crates.io".to_owned(),
+        Some(source) => {
+            let url = source.split_once('+').map_or(source, |(_, url)| url);
+            logbridge::internals::config::redact_url(url.split(['?', '#']).next().unwrap_or_default()).to_string()
+        }
+    }
+}
+
+/// tracing-opentelemetry N is for opentelemetry N-1.
+fn fit(facts: &Facts<'_>) -> Option<Finding> {
+    let sdk = facts.graph.named(&facts.build, "opentelemetry_sdk").map(|(_, package)| package.version.clone()).max()?;
+    let (at, layer) = facts
+        .graph
+        .named(&facts.build, "tracing-opentelemetry")
+        .find(|(_, package)| package.version.major == 0 && sdk.major == 0 && package.version.minor != sdk.minor + 1)?;
+    let text = format!(
+        "tracing-opentelemetry {} is for opentelemetry 0.{}, and the SDK here is {sdk}: its spans are unknown to logs, which have no trace id",
+        layer.version,
+        layer.version.minor.saturating_sub(1)
+    );
+    let help = format!("use tracing-opentelemetry 0.{} with opentelemetry 0.{}", sdk.minor + 1, sdk.minor);
+    Some(
+        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
+            .at(facts.graph.way_to(&facts.build, at), 0..0)
+            .help(help),
+    )
+}
+
+/// What is wrong with some versions, and for whom that matters.
+struct KnownBad {
+    package: &'static str,
+    versions: &'static str,
+    /// Only with the stock pipeline of logs.
+    stock_only: bool,
+    severity: Severity,
+    problem: &'static str,
+    help: &'static str,
+}
+
+const KNOWN_BAD: [KnownBad; 8] = [
+    KnownBad {
+        package: "opentelemetry_sdk",
+        versions: ">=0.27, <0.30",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "the stack may overflow when the queue is full, or at the end",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "opentelemetry_sdk",
+        versions: "<0.33",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "a flush or shutdown may lose the records that were queued just before it",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "opentelemetry-otlp",
+        versions: ">=0.30, <0.32",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "with both of its reqwest features on it has no HTTP client at all",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "opentelemetry-otlp",
+        versions: "<0.29",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "it reads OTEL_EXPORTER_OTLP_TIMEOUT in seconds, where everything else reads milliseconds, and tries each request once",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "opentelemetry-otlp",
+        versions: "<0.32",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "without its TLS features, gRPC to https:// goes out in plain text; and each request is tried once",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "opentelemetry-otlp",
+        versions: "<0.33",
+        stock_only: true,
+        severity: Severity::Warning,
+        problem: "it tries each request once: a collector that restarts costs every batch of that time",
+        help: "upgrade to 0.33",
+    },
+    KnownBad {
+        package: "tracing-core",
+        versions: "=0.1.24",
+        stock_only: false,
+        severity: Severity::Warning,
+        problem: "events are lost after a subscriber that was set early",
+        help: "cargo update -p tracing-core",
+    },
+    KnownBad {
+        package: "tracing-subscriber",
+        versions: "<0.3.0",
+        stock_only: false,
+        severity: Severity::Note,
+        problem: "layers of tracing-opentelemetry and of the appenders need 0.3",
+        help: "upgrade to 0.3",
+    },
+];
+
+fn known_bad(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut named: Vec<usize> = Vec::new();
+    for bad in KNOWN_BAD.iter().filter(|bad| facts.uses.stock_logs || !bad.stock_only) {
+        let Ok(requirement) = VersionReq::parse(bad.versions) else { continue };
+        for (at, package) in facts.graph.named(&facts.build, bad.package) {
+            // Only the worst of each.
+            if !requirement.matches(&package.version) || named.contains(&at) {
+                continue;
+            }
+            named.push(at);
+            let text = format!("{} {}: {}", package.name, package.version, bad.problem);
+            findings.push(
+                Finding::new(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
+                    .at(facts.graph.way_to(&facts.build, at), 0..0)
+                    .help(bad.help),
+            );
+        }
+    }
+    findings
+}

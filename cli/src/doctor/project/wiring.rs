@@ -1,0 +1,330 @@
+//! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
+
+use super::Facts;
+use super::reach::Functions;
+use super::source::File;
+use logbridge::internals::finding::{Finding, Severity, kind};
+
+/// Words in the root of a binary that mean: logging is set up here, or by what this calls.
+const INITS: [&str; 20] = [
+    "init",
+    "setup",
+    "set_up",
+    "install",
+    "telemetry",
+    "logging",
+    "logger",
+    "subscriber",
+    "tracing_subscriber",
+    "observability",
+    "env_logger",
+    "logbridge",
+    "otel",
+    "bootstrap",
+    "fern",
+    "log4rs",
+    "logforth",
+    "plugin_log",
+    "sentry",
+    "simplelog",
+];
+
+pub(super) const MACROS: [&str; 6] = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
+
+/// Findings about initialisation.
+pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(binaries_without(facts));
+    findings.extend(only_this_thread(facts));
+    findings.extend(max_level_off(facts));
+    if facts.uses.stock_logs {
+        findings.extend(swallowed(facts));
+        findings.extend(swallowed_exporter(facts));
+    }
+    findings.extend(dropped_guards(facts));
+    findings.extend(dropped_writer(facts));
+    findings.extend(shared_objects(facts));
+    findings.extend(behind_features(facts));
+    findings
+}
+
+/// Whether a word of this says that something is set up.
+pub(super) fn mentions_init(code: &str) -> bool {
+    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.into_iter().any(|word| {
+        let word = word.to_ascii_lowercase();
+        INITS.iter().any(|init| word.split('_').any(|part| part == *init) || word == *init || word.ends_with(init))
+    })
+}
+
+pub(super) fn logs(file: &File) -> bool {
+    MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
+}
+
+/// B19: a binary logs, and what it comes to installs nothing.
+fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
+    // A static initialiser runs before `main`.
+    if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
+        return Vec::new();
+    }
+    let functions = Functions::of(facts);
+    let roots = facts.sources.files.iter().filter(|file| file.binary.is_some() && file.has("fn main"));
+    let without = roots.filter_map(|file| {
+        let of_it = |other: &&File| other.package == file.package && other.binary.is_none();
+        if !logs(file) && !facts.sources.files.iter().filter(of_it).any(logs) {
+            return None;
+        }
+        // Who depends on logbridge is to call it; of others, any word that may install something counts.
+        let depends = facts.build.dependencies(file.package).any(|at| facts.is_named(at, "logbridge"));
+        if !depends && mentions_init(&file.code) {
+            return None;
+        }
+        let reached = functions.reach(facts, file);
+        let name = file.binary.clone().unwrap_or_default();
+        match reached.switched_off {
+            _ if reached.installs => None,
+            Some((feature, place)) => {
+                let text = format!(
+                    "what installs logging for the binary `{name}` ({place}) is behind the feature `{feature}`, which is not on: its \
+                     records go nowhere"
+                );
+                let help = format!("build with `--features {feature}`, or add it to `default`");
+                Some(Finding::new(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
+            }
+            None => {
+                let text = format!("the binary `{name}` logs, and sets up nothing that its records could go to");
+                let help = match depends {
+                    true => "call `logbridge::init()` first in its `main`",
+                    false => "initialise logging in each `main`: what another binary of the project does is not there",
+                };
+                Some(Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
+            }
+        }
+    });
+    without.collect()
+}
+
+/// B5: `set_default` and `with_default` are for one thread.
+fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
+    let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
+    let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
+    let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking", "tokio::main", "par_iter(", "scope("]);
+    if is_global || !has_others || !facts.graph.has(&facts.build, "tracing") {
+        return None;
+    }
+    let (file, at) = facts.sources.files.iter().find_map(|file| {
+        let at = words.iter().find_map(|word| file.find(word).next())?;
+        // A library that offers a scope is no program.
+        facts.is_binary_package(file.package).then_some((file, at))
+    })?;
+    let text = "the subscriber is that of this thread only: what other threads and tokio's workers log goes nowhere";
+    Some(
+        file.finding(at, &kind::NO_INIT, Severity::Warning, text)
+            .help("use `.init()`, or `tracing::subscriber::set_global_default`"),
+    )
+}
+
+/// B1: a logger that is installed by hand logs nothing before somebody sets the level.
+fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
+    let words = ["log::set_boxed_logger(", "set_boxed_logger(", "log::set_logger("];
+    if facts.sources.has("set_max_level") || facts.sources.has("set_max_level_racy") {
+        return None;
+    }
+    let (file, at) = facts
+        .sources
+        .files
+        .iter()
+        .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
+    let help = match facts.uses.logbridge && facts.sources.has(".logger()") {
+        true => "call `log::set_max_level(bridge.logger().filter())` after it",
+        false => "call `log::set_max_level(log::LevelFilter::Info)` after it",
+    };
+    let text = "a logger is installed, and nothing sets the level of `log`, which is off to begin with: not even errors are logged";
+    Some(file.finding(at, &kind::MAX_LEVEL_OFF, Severity::Error, text).help(help))
+}
+
+/// B2 to B4: what could not be installed, and nobody says so.
+fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
+    let words = ["set_boxed_logger(", "set_logger(", "set_global_default(", ".try_init()", "LogTracer::init()"];
+    let mut findings = Vec::new();
+    for file in &facts.sources.files {
+        for word in words {
+            for at in file.find(word) {
+                let statement = file.code(file.statement(at));
+                let trimmed = statement.trim();
+                // What logbridge returns there is safe to ignore: it says what went wrong itself.
+                let is_ignored =
+                    trimmed.starts_with("let _ =") || trimmed.ends_with(".ok()") || trimmed.contains(".unwrap_or(())");
+                if !is_ignored || trimmed.contains("logbridge") || trimmed.contains("env_logger") {
+                    continue;
+                }
+                let text = "where another logger or subscriber was there first, this fails, and the result is thrown away: no record \
+                            reaches the exporter, and nothing says why";
+                findings.push(
+                    file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
+                        .help("`.expect(…)` it, or print the error"),
+                );
+            }
+        }
+    }
+    findings.truncate(3);
+    findings
+}
+
+/// B14: an exporter that could not be built is left out in silence.
+fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
+    for file in &facts.sources.files {
+        for at in file.find("if let Ok(") {
+            let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
+            let head = file.code(at..at + open);
+            let bound = head.trim_start_matches("if let Ok(").split(')').next().unwrap_or_default();
+            let end = super::strip::closing(&file.code, at + open);
+            let has_else = file.code.get(end..).is_some_and(|rest| rest.trim_start().starts_with("else"));
+            // One that is there already, behind a lock say, is another matter.
+            let is_exporter = ["exporter", "provider"].iter().any(|word| bound.contains(word))
+                && ["build", "create", "init", "Exporter::", "new", "setup"].iter().any(|word| head.contains(word));
+            if has_else || !is_exporter {
+                continue;
+            }
+            let text = "where the exporter cannot be built, the program goes on without one, and nothing says so";
+            return Some(
+                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
+                    .help("end with the error, or print it"),
+            );
+        }
+    }
+    None
+}
+
+/// What a function of the project returns, where that stops something when it is dropped.
+fn returns_guard(facts: &Facts<'_>, function: &str) -> Option<String> {
+    for file in &facts.sources.files {
+        for at in file.find(&format!("fn {function}")) {
+            let rest = file.code.get(at..)?;
+            let head = rest.get(..rest.find(['{', ';'])?)?;
+            let Some((_, returned)) = head.split_once("->") else { continue };
+            let words = returned.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            let stops = |word: &&str| {
+                let drops = format!("Drop for {word}");
+                word.ends_with("Guard") || facts.sources.files.iter().any(|file| file.has(&drops))
+            };
+            if let Some(found) = words.into_iter().find(stops) {
+                return Some(found.to_owned());
+            }
+        }
+    }
+    None
+}
+
+/// B12: `let _ = init()` drops what it returns at once.
+fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in &facts.sources.files {
+        for at in file.find("let _ =") {
+            let statement = file.statement(at + 4);
+            let called = file.code(statement).trim_start().trim_start_matches("let _ =").trim();
+            let path = called.split('(').next().unwrap_or_default();
+            let function = path.rsplit("::").next().unwrap_or_default().trim();
+            let is_name = !function.is_empty() && function.chars().all(|c| c.is_alphanumeric() || c == '_');
+            let of_logging = ["init", "setup", "install", "start", "telemetry", "tracing", "logging"];
+            if !is_name || !of_logging.iter().any(|word| function.contains(word)) {
+                continue;
+            }
+            let guard = match called.starts_with("sentry::init") {
+                true => Some("ClientInitGuard".to_owned()),
+                false => returns_guard(facts, function),
+            };
+            let Some(guard) = guard else { continue };
+            let text = format!(
+                "`let _ =` drops what it is given at once, and `{function}` returns a `{guard}`, which stops what it guards: from here on \
+                 nothing is sent"
+            );
+            findings.push(
+                file.finding(at, &kind::DROPPED_GUARD, Severity::Error, text)
+                    .help("write `let _guard =`, and keep it to the end of `main`"),
+            );
+        }
+    }
+    findings
+}
+
+/// The guard of a writer in the background.
+fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
+    for file in &facts.sources.files {
+        for at in file.find("non_blocking(") {
+            let statement = file.code(file.statement(at)).trim().to_owned();
+            let Some((pattern, _)) = statement.split_once('=') else { continue };
+            if !pattern.replace(' ', "").ends_with(",_)") {
+                continue;
+            }
+            let text =
+                "the guard of tracing_appender's writer is dropped at once: lines that wait in it are never written";
+            return Some(
+                file.finding(at, &kind::DROPPED_GUARD, Severity::Warning, text)
+                    .help("name it `_guard`, and keep it to the end of `main`"),
+            );
+        }
+    }
+    None
+}
+
+/// A6: statics are one for each shared object.
+fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
+    let members = facts.graph.members.iter().filter_map(|at| Some((*at, facts.graph.packages.get(*at)?)));
+    let shared = members.filter(|(at, package)| {
+        let files: Vec<&File> = facts.sources.files.iter().filter(|file| file.package == *at).collect();
+        package.targets.iter().any(|target| target.is_shared)
+            && files.iter().any(|file| logs(file))
+            && !files.iter().any(|file| mentions_init(&file.code))
+    });
+    shared
+        .map(|(_, package)| {
+            let text = format!(
+                "{} is a shared library that logs and sets up nothing: it has copies of its own of the logger and the subscriber, and \
+                 what the program around it sets up is not there",
+                package.name
+            );
+            let help = "initialise logging inside it too, or hand it the program's logger by a function of yours";
+            Finding::new(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
+        })
+        .collect()
+}
+
+/// A14: what sends logs is not in the build.
+fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
+    const TELEMETRY: [&str; 5] = [
+        "logbridge",
+        "opentelemetry-appender-log",
+        "opentelemetry-appender-tracing",
+        "opentelemetry-otlp",
+        "opentelemetry_sdk",
+    ];
+    let mut findings = Vec::new();
+    for &member in &facts.graph.members {
+        let Some(package) = facts.graph.packages.get(member) else { continue };
+        let off = package.declared.iter().find(|declared| {
+            declared.is_normal
+                && declared.is_optional
+                && TELEMETRY.contains(&declared.package.as_str())
+                && !facts.build.dependencies(member).any(|at| facts.is_named(at, &declared.package))
+        });
+        let Some(off) = off.filter(|_| facts.is_binary_package(member)) else { continue };
+        let wants = |entry: &String| {
+            *entry == format!("dep:{}", off.key) || *entry == off.key || entry.starts_with(&format!("{}/", off.key))
+        };
+        let Some((feature, _)) = package.declared_features.iter().find(|(_, entries)| entries.iter().any(wants)) else {
+            continue;
+        };
+        let text = format!(
+            "{} is behind the feature `{feature}` of {}, which is not on: a build without `--features {feature}` sends nothing",
+            off.package, package.name
+        );
+        let help = format!(
+            "add `{feature}` to `default`, or check that the released build has it (here: `logbridge doctor --features {feature}`)"
+        );
+        findings.push(
+            Finding::new(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),
+        );
+    }
+    findings
+}

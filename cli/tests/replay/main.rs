@@ -1,0 +1,38 @@
+//! `logbridge replay` against what real processes leave in a spool.
+//!
+//! The library's process tests lend their runner and the programs that leave something.
+
+// Test code; `unsafe` is needed to reset a signal. Most of what the library's tests lend is used by them alone.
+#![allow(unsafe_code, dead_code, unused_imports, clippy::print_stdout, clippy::print_stderr, clippy::expect_used)]
+#![allow(clippy::unwrap_used, reason = "test code")]
+#![cfg(unix)]
+
+mod replay;
+#[path = "../../../tests/process/runner.rs"]
+mod runner;
+#[path = "../../../tests/process/spool.rs"]
+mod spool;
+#[path = "../../../tests/process/support.rs"]
+mod support;
+#[path = "../../../tests/process/terminal.rs"]
+mod terminal;
+
+use std::process::ExitCode;
+
+use runner::Group;
+
+const GROUPS: &[Group] = &[replay::GROUP, Group { name: "spool", tests: &[], scenarios: spool::GROUP.scenarios }];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("child") {
+        let scenario = arguments.next().expect("a scenario");
+        let arguments: Vec<String> = arguments.collect();
+        runner::play(GROUPS, &scenario, &arguments);
+        return ExitCode::SUCCESS;
+    }
+    // A shell without job control starts background jobs with SIGINT ignored, and children inherit that.
+    // SAFETY: no other thread runs yet, and the default disposition calls no code.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    runner::run(GROUPS, std::env::args().skip(1))
+}

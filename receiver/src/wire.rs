@@ -1,0 +1,74 @@
+//! The paths and content types of OTLP over HTTP.
+
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const JSON: &str = "application/json";
+
+/// The format in which a request came and in which its answer has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Protobuf,
+}
+
+impl Format {
+    /// The format that a `content-type` header names; its parameters do not matter.
+    pub(super) fn from_content_type(value: &str) -> Option<Self> {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(PROTOBUF) {
+            Some(Self::Protobuf)
+        } else if essence.eq_ignore_ascii_case(JSON) {
+            Some(Self::Json)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Protobuf => PROTOBUF,
+        }
+    }
+}
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Content {
+    Logs,
+    Traces,
+    Metrics,
+}
+
+impl Content {
+    /// What is taken where nothing else is said.
+    pub(super) const LOGS_AND_TRACES: [Self; 2] = [Self::Logs, Self::Traces];
+    /// Everything there is.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
+
+    /// Where requests go over HTTP.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/v1/logs",
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+
+    /// Where requests go over gRPC.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        }
+    }
+
+    /// What a request is made of, in words.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Logs => "log records",
+            Self::Traces => "spans",
+            Self::Metrics => "metrics",
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the command `logbridge` (package `logbridge-cli`) uses of this library.
+//!
+//! Not part of the API: it may change in any version, so the command requires exactly the version that it was built with.
+//! `ARCHITECTURE.md` lists what is here and what for. Keep it small.
+
+pub mod clock {
+    pub use crate::clock::{Timestamp, nanos};
+}
+
+pub mod config {
+    pub use crate::config::{Compression, Otlp, Protocol};
+    pub use crate::config::{
+        Config, Delivery, Endpoint, Environment, HIDDEN, Route, Secrets, Setting, Settings, Source, redact_url,
+    };
+}
+
+pub mod diagnose {
+    pub use crate::diagnose::{Images, explain_filter, prepare_images, put_report, read_images, replace_report};
+}
+
+pub mod escape {
+    pub use crate::escape::{Lines, OneLine, WIDEST_COLUMN, is_unsafe, words};
+}
+
+pub mod finding {
+    pub use crate::finding::{Finding, Kind, Severity, Situation, kind};
+}
+
+pub mod ledger {
+    pub use crate::ledger::{OtlpCounters, RejectReason};
+}
+
+pub mod levels {
+    pub use crate::levels::{ON_TEXT, Origin, Threshold, lint_at, parse};
+}
+
+pub mod notice {
+    pub use crate::notice::{emit, history, redirect};
+}
+
+pub mod os {
+    pub use crate::os::{is_in_foreground, is_running, open_named, pass_signal};
+}
+
+pub mod otlp {
+    pub use crate::otlp::{request_to_json, request_with};
+}
+
+pub mod outbox {
+    pub use crate::outbox::{Ending, survey};
+}
+
+pub mod ship {
+    pub use crate::ship::{End, Replay, Replayed};
+}
+
+pub mod signal {
+    pub use crate::signal::Signal;
+}
+
+pub mod transport {
+    pub use crate::transport::{Cause, CauseKind, Outcome, Relay, Relayed, Transport, compressed};
+}
