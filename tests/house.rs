@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
 
 /// Each module of the library imports only from those above it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 26] = [
     "os",
     "thread",
     "output",
@@ -34,7 +34,6 @@ const ORDER: [&str; 27] = [
     "transport",
     "ship",
     "console",
-    "installed",
     "source",
     "telemetry",
     "diagnose",
@@ -45,9 +44,8 @@ const ORDER: [&str; 27] = [
     "lib",
 ];
 
-/// `installed` holds what `source` defines, and `source` asks it: the one knot, since a logger in a static slot has no
-/// handle.
-const KNOTS: [(&str, &str); 1] = [("installed", "source")];
+/// Pairs of modules that may import against the order. There are none.
+const KNOTS: [(&str, &str); 0] = [];
 
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [

@@ -16,7 +16,7 @@ use crate::otlp::TraceIds;
 /// What code gives a pipeline beside its configuration.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    /// Whether records pass a module stage and a console: not those of a provider of the application.
+    /// Whether records pass a module stage and a console. Records of a provider of the application do not.
     pub(crate) has_module_stage: bool,
     /// Log processors of the application.
     pub(crate) processors: Vec<Box<dyn LogProcessor>>,

@@ -1,7 +1,7 @@
-//! The record that is on its way through a processor chain, by thread.
+//! The record that each thread has in a processor chain.
 //!
-//! The chain takes a record on the calling thread and hands it to our processor at its end. This module tells the two ends
-//! about each other.
+//! A chain runs on the calling thread and passes the record to our processor at its end. The state here connects the start of
+//! the chain with its end.
 
 use std::cell::Cell;
 

@@ -19,7 +19,7 @@ use crate::outbox::FrameBuffer;
 /// Writes records into the buffers of their thread.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// The ids of records outside all spans: those of the span that the process was started in.
+    /// The ids that records outside all spans get, from the span that the process was started in.
     pub(super) root: Option<TraceIds>,
     pub(super) redaction: Option<Redaction>,
     /// Whether each record has an id of its own.

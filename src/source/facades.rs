@@ -1,7 +1,7 @@
 //! How far `log` and tracing are open: which records the facades hand over at all.
 //!
-//! The installed pipeline opens and closes them. A composed logger belongs to whoever sets `log::max_level()`, which follows
-//! the levels as far as that caller allows.
+//! The installed pipeline opens and closes them. If the application composes a logger, `log::max_level()` belongs to the
+//! application, and follows the levels only if it was open far enough before.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -86,7 +86,7 @@ impl Facades {
 
     /// Lets `log::max_level()` follow the levels for a composed logger, if it was open as far as they needed before.
     ///
-    /// It is never closed further than whoever set it wanted. If it does not follow, a notice says so.
+    /// It is never closed further than the application has set it. If it does not follow, a notice says so.
     fn follow(&self, before: LevelFilter, needed: LevelFilter) {
         if !self.is_composed() {
             return;

@@ -101,7 +101,7 @@ fn judge(process: &ProcessState, before: [ReportedLosses; 2], flushed: Flushed) 
         Flushed::All => (None, Vec::new()),
         Flushed::Not { timed_out, failures } => (Some(timed_out), failures),
     };
-    // A complete flush ignores what was written since it began.
+    // A complete flush ignores records that were written since it began.
     let pending = |pending| if timed_out.is_some() { pending } else { 0 };
     let Counters { otlp, spans, .. } = counters;
     let [logs_before, spans_before] = before;
@@ -122,7 +122,7 @@ fn judge(process: &ProcessState, before: [ReportedLosses; 2], flushed: Flushed) 
         spans: traces.report(spans_before, spans_now, pending(spans.pending)),
         timed_out: timed_out.unwrap_or(false),
     };
-    // If nothing is pending, everything was confirmed, even if the confirmation came too late for the flush.
+    // If nothing is pending, everything was confirmed, even if the flush timed out before it saw that.
     if numbers == (Undelivered { timed_out: numbers.timed_out, ..Undelivered::default() }) {
         return Ok(());
     }

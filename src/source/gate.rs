@@ -1,4 +1,4 @@
-//! The gate: decides where a record goes, and counts each decision.
+//! The gate: decides which destinations accept a record, and counts each decision.
 
 use log::Level;
 
@@ -16,7 +16,7 @@ use crate::thread;
 /// The bit of the trace flags that marks a sampled trace.
 pub(super) const SAMPLED: u8 = 1;
 
-/// What decides about a record beside the levels.
+/// Decides about a record, together with the levels.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// The filter on the text of records, and the setting that it comes from.

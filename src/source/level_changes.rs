@@ -19,7 +19,7 @@ impl Pipeline {
 
     /// Changes levels. A call that begins after this has returned obeys the new levels.
     ///
-    /// Returns `None` if there is no room for another version of the levels, after half a million; a notice says so.
+    /// Returns `None` if the levels have changed too often, half a million times; a notice says so.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
         let _one_at_a_time = self.levels.changing();
         let sets = self.levels.sets();

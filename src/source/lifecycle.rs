@@ -61,7 +61,7 @@ pub(super) extern "C" fn at_exit() {
     });
 }
 
-/// Waits for stdout and stderr to take what is still to be written, until the deadline.
+/// Waits until stdout and stderr have taken all lines, or until the deadline.
 fn drain(deadline: &PerProcess<Instant>) {
     if thread::is_internal() {
         return;
@@ -80,7 +80,7 @@ fn report_at_end(pipeline: &Pipeline) {
     }
 }
 
-/// Does what the installed pipeline needs about once a second.
+/// Checks about once a second whether code has lowered `log::max_level()`.
 pub(super) fn each_second() {
     if let Some(pipeline) = installed::pipeline() {
         pipeline.facades.report_lowered(&pipeline.levels);

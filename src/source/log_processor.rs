@@ -102,7 +102,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     }
 }
 
-/// The end of our own chain: takes what the processors of the application pass on.
+/// The end of our own chain: exports the records that the processors of the application pass on.
 #[derive(Debug)]
 pub(super) struct ChainEnd(pub(super) Weak<Pipeline>);
 

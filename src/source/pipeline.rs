@@ -54,7 +54,7 @@ pub(crate) struct Pipeline {
 /// Code outside of the pipeline that the pipeline calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hooks {
-    /// Writes the report to where it is wanted.
+    /// Writes the report to a stream or a file.
     pub(crate) write_report: fn(&Pipeline, &ReportTo),
     /// Ends the open spans of tracing; `None` if the pipeline is not to be installed.
     pub(crate) end_open_spans: Option<fn()>,
@@ -63,7 +63,7 @@ pub(crate) struct Hooks {
 /// What a pipeline is made of, beside its configuration.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// Whether records pass a module stage and a console: not those of a provider of the application.
+    /// Whether records pass a module stage and a console. Records of a provider of the application do not.
     pub(super) has_module_stage: bool,
     pub(super) path: RecordPath,
     pub(super) processes: ProcessStates,
@@ -219,7 +219,7 @@ impl Pipeline {
         });
         let reason = match progress {
             ChainProgress::Completed => return,
-            // The official appenders do not tell when they have formatted the values.
+            // The official appenders do not call `note_formatted`.
             ChainProgress::NotFormatted if panicked => DropReason::FormatPanicked,
             ChainProgress::NotFormatted | ChainProgress::Entered => DropReason::Processor,
         };
@@ -260,7 +260,7 @@ impl Pipeline {
         suppression::is_repeated(&self.delivery, process, shard, similar, || self.wake_scheduler())
     }
 
-    /// Lets the scheduler look at what is due.
+    /// Starts the scheduler, or lets it look for earlier work.
     #[cold]
     pub(super) fn wake_scheduler(&self) {
         self.schedule.scheduler.wake(Weak::clone(&self.me));
@@ -270,7 +270,7 @@ impl Pipeline {
         &self.delivery.processes
     }
 
-    /// Returns the address, which tells pipelines apart.
+    /// Returns the address, which identifies the pipeline.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }

@@ -49,7 +49,7 @@ pub(super) fn note(reached: Reached) {
 /// The answer to the question whether a record is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Answer {
-    /// What the logger or subscriber answered.
+    /// The answer of the logger or subscriber.
     pub(crate) is_wanted: bool,
     /// Whether the question reached the pipeline.
     pub(crate) reached: bool,

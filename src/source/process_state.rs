@@ -94,7 +94,7 @@ impl ProcessConfig {
         Ok(state)
     }
 
-    /// Makes the state in any case: if the thread cannot be started, it counts what is lost.
+    /// Makes the state even if the thread cannot be started: then it counts the records that are lost.
     fn start_or_count(&self) -> ProcessState {
         self.start().unwrap_or_else(|error| {
             notice::emit(&Notice::new(

@@ -92,7 +92,7 @@ impl RecordPath {
     /// Flushes the processors of the application.
     pub(super) fn flush(&self) {
         if let Some(provider) = self.provider() {
-            // Their result says nothing about us: the ledger counts what does not arrive at our end.
+            // Their result is ignored: the ledger counts the records that do not arrive at our end.
             drop(provider.force_flush());
         }
     }

@@ -10,7 +10,7 @@
 //!   suppressed silently.
 //! * No code of the application runs under a lock, and no record is written under the lock of a window. Nothing is
 //!   allocated or freed there either, since a global allocator may log. The caller passes the time.
-//! * Windows belong to one process: a forked child starts without any, and the parent reports what the parent suppressed.
+//! * Windows belong to one process: a forked child starts without any, and the parent reports its own suppressed records.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -69,7 +69,7 @@ pub(super) struct Decision {
 /// The window of one callsite.
 #[derive(Debug)]
 struct Window {
-    /// What was suppressed since the last summary.
+    /// The records suppressed since the last summary.
     so_far: Summary,
     since: Instant,
     passed: u64,
@@ -95,7 +95,7 @@ impl Window {
             == (record.target, record.severity_number, record.location.file, record.location.line)
     }
 
-    /// Returns what was suppressed since the last summary, and starts to count anew.
+    /// Returns the records suppressed since the last summary, if any, and resets their number.
     fn take_summary(&mut self) -> Option<Summary> {
         let summary = (self.so_far.suppressed > 0).then(|| self.so_far.clone());
         self.so_far.suppressed = 0;

@@ -1,6 +1,6 @@
 //! The destinations of one record.
 
-/// Where a record goes.
+/// The destinations that accept a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Routing {
     pub(super) console: bool,

@@ -1,4 +1,4 @@
-//! What a pipeline does at later times: levels that expire, and a levels file that is polled.
+//! The timed tasks of a pipeline: levels that expire, and a levels file that is polled.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::levels::Stage;
 use crate::os::{PerProcess, Placed};
 use crate::ship::Scheduler;
 
-/// The timer of a pipeline, and what it looks after.
+/// The timer of a pipeline, and its tasks.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     pub(super) scheduler: Scheduler,

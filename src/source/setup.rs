@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::config::{Config, ReportConfig, Setting};
 use crate::finding::Finding;
 
-/// What was decided when the pipeline was built.
+/// The settings of a pipeline, with their sources and findings.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) settings: Vec<Setting>,

@@ -1,4 +1,4 @@
-//! Suppresses records that repeat, and writes the summaries of those that were suppressed.
+//! Suppresses records that repeat, and writes their summaries.
 
 use std::time::{Instant, SystemTime};
 

@@ -19,7 +19,7 @@ use crate::thread;
 /// Receives events of tracing.
 ///
 /// As the root of the global subscriber it also filters. As a guest in a registry of the application it decides in `on_event`
-/// and hides nothing from other layers, except for what the transport on our own threads writes about itself.
+/// and hides nothing from other layers, except for events of the transport on our own threads.
 pub(crate) struct EventLayer {
     role: Role,
     dispatch: OnceLock<WeakDispatch>,
