@@ -1,4 +1,4 @@
-//! The zoo: every known way a log goes missing, played on this machine, and the tool that names it.
+//! The zoo: every cause of docs/missing-logs.md, reproduced on this machine, and the tool that names it.
 //!
 //! Constraints:
 //! * Each row is a cause. It is either *named*: a tool gives a finding with its code for the case, and none of that code
@@ -30,7 +30,7 @@ mod running;
 mod server;
 mod stock;
 mod time;
-#[path = "../../../tests/support/tls.rs"]
+#[path = "../../../tests/delivery/server.rs"]
 mod tls;
 
 use std::process::ExitCode;

@@ -44,7 +44,7 @@ impl Case {
 }
 
 pub(crate) struct Row {
-    /// Where it is listed, such as `E3`.
+    /// The cause in docs/missing-logs.md, such as `E3`, with a letter for a variant. Invariants begin with `0`.
     pub(crate) id: &'static str,
     /// In a few words.
     pub(crate) cause: &'static str,
@@ -73,6 +73,9 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
     assert_eq!(ids.len(), rows.len(), "each row has an id of its own");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/missing-logs.md");
+    let page = std::fs::read_to_string(page).expect("the page of causes");
+    rows.iter().for_each(|row| check_page(row, &page));
     let (mut passed, mut failed) = (0, 0);
     let chosen: Vec<_> = rows.iter().filter(|row| row.id == wanted || row.cause.contains(&wanted)).collect();
     if chosen.is_empty() {
@@ -95,6 +98,20 @@ pub(crate) fn run(rows: &[Row]) -> ExitCode {
     }
     println!("\n{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The page of causes has a row for this one, which names the code.
+fn check_page(row: &Row, page: &str) {
+    let cause = row.id.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    if cause == "0" {
+        return;
+    }
+    let anchor = format!("| <a id=\"{}\"></a>{cause} |", cause.to_lowercase());
+    let line = page.lines().find(|line| line.starts_with(&anchor));
+    let line = line.unwrap_or_else(|| panic!("docs/missing-logs.md has no row {cause} for {}", row.id));
+    if let Kind::Named { code, .. } = row.kind {
+        assert!(line.contains(code), "docs/missing-logs.md: {cause} does not name {code}, which {} finds", row.id);
+    }
 }
 
 /// This program, with a filter that no row has.
