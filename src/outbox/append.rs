@@ -56,8 +56,8 @@ impl Outbox {
         self.append_to_new_segment(shard, usize::from(high), frame, max_records)
     }
 
-    /// Marks that something is unsealed. Called under a shard's lock: a seal resets the flag before it takes that lock, so
-    /// a record that a seal misses sets the flag again.
+    /// Marks that something is unsealed. Called under a shard's lock: a seal resets the flag before it takes that lock,
+    /// so a record that a seal misses sets the flag again.
     #[inline]
     fn note_unsealed(&self) -> Wake {
         if self.has_unsealed.load(Ordering::Relaxed) {
@@ -67,8 +67,8 @@ impl Outbox {
         Wake::Yes
     }
 
-    /// Appends a frame to a lane that has no segment with room. The block is made outside the lock, and then the lane is
-    /// looked at again.
+    /// Appends a frame to a lane that has no segment with room. The block is made outside the lock, and then the lane
+    /// is looked at again.
     #[cold]
     #[inline(never)]
     fn append_to_new_segment(
@@ -141,7 +141,8 @@ impl Outbox {
         }
         block.begin(open.number);
         open.segments[lane] = Some(Segment::new(block));
-        // Under the shard's lock: a thread that looks for segments to evict, and has not reached this shard, will see it.
+        // Under the shard's lock: a thread that looks for segments to evict, and has not reached this shard, will see
+        // it.
         if lane == LOW && self.no_low_segments.load(Ordering::Relaxed) {
             self.no_low_segments.store(false, Ordering::Relaxed);
         }
@@ -149,8 +150,8 @@ impl Outbox {
 
     /// Seals everything that was appended before the call.
     ///
-    /// Returns the number of groups ever sealed. Once all of them have left the outbox, every record appended before the
-    /// call has an outcome.
+    /// Returns the number of groups ever sealed. Once all of them have left the outbox, every record appended before
+    /// the call has an outcome.
     pub(crate) fn seal(&self) -> u64 {
         self.has_unsealed.store(false, Ordering::Relaxed);
         self.seal_shards(|_| true);

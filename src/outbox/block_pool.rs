@@ -2,10 +2,10 @@
 //!
 //! Constraints:
 //! * All blocks together, free ones included, never exceed the bound.
-//! * With a spool, records lie in its files. Memory is used only while the directory is unusable, and not because the spool
-//!   is full.
-//! * A log call takes its file from the pool, which the exporter thread fills. If the pool is empty, the call creates the
-//!   file itself: its record must be committed when it returns.
+//! * With a spool, records lie in its files. Memory is used only while the directory is unusable, and not because the
+//!   spool is full.
+//! * A log call takes its file from the pool, which the exporter thread fills. If the pool is empty, the call creates
+//!   the file itself: its record must be committed when it returns.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,8 +16,8 @@ use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
 
-/// Free blocks that the exporter thread keeps ready. At half a gigabyte per second they last for some milliseconds, enough
-/// for that thread to run again.
+/// Free blocks that the exporter thread keeps ready. At half a gigabyte per second they last for some milliseconds,
+/// enough for that thread to run again.
 pub(super) const SPARE_BLOCKS: usize = 4;
 /// Spare blocks leave room for this many others, one for each lane.
 const RESERVED_BLOCKS: usize = 2;
@@ -227,8 +227,8 @@ impl BlockPool {
         self.spares_requested.store(true, Ordering::Relaxed);
     }
 
-    /// Makes spare blocks if they were requested. Their pages are already mapped, so that a log call pays neither for page
-    /// faults nor for creating a file.
+    /// Makes spare blocks if they were requested. Their pages are already mapped, so that a log call pays neither for
+    /// page faults nor for creating a file.
     pub(super) fn prepare(&self) {
         if !self.spares_requested.swap(false, Ordering::Relaxed) {
             return;
@@ -273,8 +273,8 @@ impl BlockPool {
         }
     }
 
-    /// Makes a spare block if the bound has room for it and for [`RESERVED_BLOCKS`] others. A block that is being made counts
-    /// but cannot be used: without that reserve, a log call could find the bound used up and drop its record.
+    /// Makes a spare block if the bound has room for it and for [`RESERVED_BLOCKS`] others. A block that is being made
+    /// counts but cannot be used: without that reserve, a log call could find the bound used up and drop its record.
     fn make_spare(&self) -> Option<Block> {
         if let Some(spool) = self.usable_spool() {
             let length = self.block_file_length(spool);
@@ -318,8 +318,8 @@ impl BlockPool {
         }
     }
 
-    /// Frees all free blocks if other processes need the directory: many idle processes may share it with one that writes
-    /// much.
+    /// Frees all free blocks if other processes need the directory: many idle processes may share it with one that
+    /// writes much.
     pub(super) fn trim_if_scarce(&self) {
         if self.spool.as_ref().is_some_and(|spool| spool.is_scarce()) {
             self.trim();

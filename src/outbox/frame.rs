@@ -1,14 +1,14 @@
 //! Frames: the encoded records that a log call appends and the exporter thread gathers.
 //!
-//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | sequence (u16) |
-//! scope | record`, with integers in little endian. Traced is 1 if the record has a trace id. The sequence numbers the
-//! frames of both lanes of a group, and is set when the frame is appended. The scope has the fields of `ScopeLogs` without
-//! its records; the record is a `LogRecord` message. Both are opaque here: the exporter thread groups equal scopes and
-//! copies records.
+//! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | sequence (u16)
+//! | scope | record`, with integers in little endian. Traced is 1 if the record has a trace id. The sequence numbers
+//! the frames of both lanes of a group, and is set when the frame is appended. The scope has the fields of `ScopeLogs`
+//! without its records; the record is a `LogRecord` message. Both are opaque here: the exporter thread groups equal
+//! scopes and copies records.
 //!
-//! The checksum is the CRC-32 of everything after it, with a sequence of 0, because it is computed before the frame has a
-//! sequence. The sequence and a salt of the file are mixed into it later. Only frames in files have a checksum: a killed
-//! process leaves whole frames behind, but a disk that loses power may not.
+//! The checksum is the CRC-32 of everything after it, with a sequence of 0, because it is computed before the frame has
+//! a sequence. The sequence and a salt of the file are mixed into it later. Only frames in files have a checksum: a
+//! killed process leaves whole frames behind, but a disk that loses power may not.
 
 use crate::otlp::Scratch;
 

@@ -1,8 +1,8 @@
 //! The hand-over between log calls and the exporter thread, in every order in which threads may meet:
 //! `RUSTFLAGS="--cfg logbridge_loom" cargo test --lib loom`.
 //!
-//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how often a
-//! thread is interrupted where it could go on, which is what takes the time.
+//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how
+//! often a thread is interrupted where it could go on, which is what takes the time.
 
 use std::collections::HashSet;
 use std::sync::Arc;

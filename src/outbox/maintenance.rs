@@ -1,5 +1,5 @@
-//! What the exporter thread does for the outbox between requests: it keeps free blocks ready, gives memory back, shrinks
-//! sparse segments, and checks the spool directory.
+//! What the exporter thread does for the outbox between requests: it keeps free blocks ready, gives memory back,
+//! shrinks sparse segments, and checks the spool directory.
 
 use super::block::Block;
 use super::records::Outbox;
@@ -10,8 +10,8 @@ use super::sync::lock;
 const UNPARKED_SEGMENTS: usize = 8;
 
 impl Outbox {
-    /// Replaces mostly empty sealed segments by smaller ones while memory is scarce, so that little content does not hold
-    /// much memory while an endpoint fails.
+    /// Replaces mostly empty sealed segments by smaller ones while memory is scarce, so that little content does not
+    /// hold much memory while an endpoint fails.
     pub(super) fn compact(&self) {
         let mut has_freed = false;
         while self.pool.is_half_full() {
@@ -27,8 +27,8 @@ impl Outbox {
         }
     }
 
-    /// Shrinks mostly empty segments in files. Runs only on the exporter thread, which therefore never takes a group while
-    /// a segment of it is detached here.
+    /// Shrinks mostly empty segments in files. Runs only on the exporter thread, which therefore never takes a group
+    /// while a segment of it is detached here.
     fn shrink_files(&self) {
         let Some(spool) = self.pool.spool() else { return };
         let mut has_freed = false;

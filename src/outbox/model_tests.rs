@@ -1,8 +1,8 @@
-//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none is
-//! lost but those that lay in memory, or in a file that was damaged or removed, when their process died. The records of a
-//! thread are in order wherever they are.
+//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none
+//! is lost but those that lay in memory, or in a file that was damaged or removed, when their process died. The records
+//! of a thread are in order wherever they are.
 //!
-//! Each sequence follows from its number, which is named where it fails: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
+//! Each sequence follows from its number, which a failure names: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;

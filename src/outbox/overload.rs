@@ -45,8 +45,8 @@ impl Outbox {
         is_first.into()
     }
 
-    /// Whether a log call found no room since the last call, or waits for room. Waiting threads count each time: of several
-    /// threads, the one that gets in does not ask for the others.
+    /// Whether a log call found no room since the last call, or waits for room. Waiting threads count each time: of
+    /// several threads, the one that gets in does not ask for the others.
     pub(crate) fn take_seal_request(&self) -> bool {
         let requested =
             self.seal_requested.load(Ordering::Relaxed) && self.seal_requested.swap(false, Ordering::Relaxed);
@@ -113,8 +113,8 @@ impl Outbox {
         }
     }
 
-    /// Evicts sealed segments, oldest first, until a frame of that length fits. Returns whether it fits. If evicting all of
-    /// them would not be enough, none is evicted.
+    /// Evicts sealed segments, oldest first, until a frame of that length fits. Returns whether it fits. If evicting
+    /// all of them would not be enough, none is evicted.
     fn evict(&self, thread: usize, length: usize, only_low: bool, reason: DropReason) -> bool {
         let Some(victims) = self.choose_victims(length, only_low) else { return false };
         let records = victims.iter().map(|(_, segment)| segment.records).sum();
@@ -131,8 +131,8 @@ impl Outbox {
         true
     }
 
-    /// Detaches the segments that must be evicted for a frame of that length; none if there is room by now. Returns `None`
-    /// if evicting all of them would not be enough.
+    /// Detaches the segments that must be evicted for a frame of that length; none if there is room by now. Returns
+    /// `None` if evicting all of them would not be enough.
     fn choose_victims(&self, length: usize, only_low: bool) -> Option<Vec<(SegmentPosition, Segment)>> {
         let mut victims = Vec::new();
         loop {

@@ -43,7 +43,8 @@ pub(crate) struct Outbox {
     request_bytes: usize,
     /// Something was appended since the last [`Outbox::seal`].
     pub(super) has_unsealed: AtomicBool,
-    /// The bound on the number of records, if the configuration sets one, and the number of records that count against it.
+    /// The bound on the number of records, if the configuration sets one, and the number of records that count against
+    /// it.
     pub(super) max_records: Option<usize>,
     pub(super) records: AtomicUsize,
     /// Records a segment holds at most, if their number is bounded.
@@ -157,8 +158,8 @@ impl Outbox {
         lock(&self.sealed).has_segments()
     }
 
-    /// Returns the number of the oldest group that is still here. All groups with smaller numbers were taken, or dropped
-    /// and counted.
+    /// Returns the number of the oldest group that is still here. All groups with smaller numbers were taken, or
+    /// dropped and counted.
     pub(crate) fn oldest_group(&self) -> u64 {
         lock(&self.sealed).oldest()
     }

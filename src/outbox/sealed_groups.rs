@@ -1,8 +1,8 @@
 //! Sealed groups that wait until the exporter thread takes them.
 //!
 //! Constraints:
-//! * The queue is sorted by number. A group keeps its position while a segment of it is detached: it is being evicted and
-//!   is not counted yet, or it is being shrunk. A group leaves only when it has no segments, here or detached.
+//! * The queue is sorted by number. A group keeps its position while a segment of it is detached: it is being evicted
+//!   and is not counted yet, or it is being shrunk. A group leaves only when it has no segments, here or detached.
 //! * Nothing is allocated or freed here, because all of this runs under a lock. The caller makes room before it pushes
 //!   (`Outbox::grow_queue`), and frees what is taken out.
 
@@ -70,8 +70,8 @@ impl SealedGroups {
         2 * self.queue.capacity().max(FIRST_CAPACITY)
     }
 
-    /// Moves the groups into the queue of `larger` and takes that queue; `larger` gets the old one. Does nothing if that
-    /// queue is not larger.
+    /// Moves the groups into the queue of `larger` and takes that queue; `larger` gets the old one. Does nothing if
+    /// that queue is not larger.
     pub(super) fn move_queue_into(&mut self, larger: &mut Self) {
         if larger.queue.capacity() > self.queue.capacity() {
             larger.queue.append(&mut self.queue);
@@ -125,8 +125,8 @@ impl SealedGroups {
         self.queue.iter().map(|waiting| &waiting.group)
     }
 
-    /// Detaches the first `most` segments that `is_wanted` selects. `into` must have room for them. Their groups stay until
-    /// [`remove_detached`](Self::remove_detached).
+    /// Detaches the first `most` segments that `is_wanted` selects. `into` must have room for them. Their groups stay
+    /// until [`remove_detached`](Self::remove_detached).
     pub(super) fn detach_first(
         &mut self,
         most: usize,
@@ -168,8 +168,8 @@ impl SealedGroups {
         self.queue.get_mut(at)
     }
 
-    /// Returns the next segment in memory, or in a file, that is mostly empty, and how many bytes it needs. Returns each
-    /// segment once.
+    /// Returns the next segment in memory, or in a file, that is mostly empty, and how many bytes it needs. Returns
+    /// each segment once.
     pub(super) fn next_sparse(&mut self, in_file: bool) -> Option<(SegmentPosition, usize)> {
         let from = &mut self.sparse_from[usize::from(in_file)];
         let start = self.queue.partition_point(|waiting| waiting.group.number < from.number);
@@ -197,8 +197,8 @@ impl SealedGroups {
         Some(segment)
     }
 
-    /// Copies a segment into a block of the length it needs. Returns the block that is not needed any more: the old one, or
-    /// `small` if the segment has left meanwhile.
+    /// Copies a segment into a block of the length it needs. Returns the block that is not needed any more: the old
+    /// one, or `small` if the segment has left meanwhile.
     pub(super) fn replace_block(&mut self, position: SegmentPosition, mut small: Vec<u8>) -> Block {
         let segment = self.at(position).and_then(|waiting| waiting.group.segments[position.lane].as_mut());
         match segment.map(|segment| &mut segment.block) {

@@ -1,5 +1,5 @@
-//! Segments and groups. A segment holds the frames of one lane. A group holds the segments of both lanes of a shard, which
-//! leave the shard together.
+//! Segments and groups. A segment holds the frames of one lane. A group holds the segments of both lanes of a shard,
+//! which leave the shard together.
 
 use super::block::Block;
 use super::frame::{Frame, read_frame};

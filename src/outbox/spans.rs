@@ -2,8 +2,8 @@
 //!
 //! Constraints:
 //! * Bounded by number. A span that does not fit is dropped and counted.
-//! * A span that is not in the table of open spans when it ends is ignored: the parent of a forked child has it, or it was
-//!   ended when the process ended. So each span is exported once.
+//! * A span that is not in the table of open spans when it ends is ignored: the parent of a forked child has it, or it
+//!   was ended when the process ended. So each span is exported once.
 //! * All locks are those of std. No application code runs under them, and nothing is allocated or freed there.
 
 use std::collections::{HashMap, VecDeque};
@@ -68,8 +68,8 @@ type Open = HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    /// Open spans, as they started. Boxed, so that growing the table moves little, and the box is used again when the span
-    /// ends.
+    /// Open spans, as they started. Boxed, so that growing the table moves little, and the box is used again when the
+    /// span ends.
     open: Open,
     #[allow(clippy::vec_box)] // The boxes are those of `open`.
     ended: Vec<Box<SpanData>>,
@@ -209,7 +209,8 @@ impl SpanQueue {
 
     /// Seals all spans that ended before the call.
     ///
-    /// Returns the number of spans ever sealed. Once that many have an outcome, so do all spans that ended before the call.
+    /// Returns the number of spans ever sealed. Once that many have an outcome, so do all spans that ended before the
+    /// call.
     pub(crate) fn seal(&self) -> u64 {
         for shard in &self.shards {
             lock_with(shard, VecDeque::with_capacity, |shard, longer| {

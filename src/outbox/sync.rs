@@ -1,7 +1,7 @@
 //! Locks and atomics of the outbox: those of std, and those of loom in its tests of thread interleavings.
 //!
-//! Constraint: nothing is allocated or freed under one of these locks. A global allocator may log, and its log call would
-//! wait for the lock. Tests fail if that happens.
+//! Constraint: nothing is allocated or freed under one of these locks. A global allocator may log, and its log call
+//! would wait for the lock. Tests fail if that happens.
 
 #[cfg(not(all(test, logbridge_loom)))]
 mod imp {
@@ -41,8 +41,8 @@ pub(super) fn wait_timeout<'a, T>(condition: &Condvar, guarded: Guard<'a, T>, mo
     guard(condition.wait_timeout(inner(guarded), most).unwrap_or_else(PoisonError::into_inner).0)
 }
 
-/// Runs `run` under the lock. If `run` returns what it is missing, `make` makes that outside the lock, and `run` is called
-/// again.
+/// Runs `run` under the lock. If `run` returns what it is missing, `make` makes that outside the lock, and `run` is
+/// called again.
 pub(super) fn lock_with<T, N, S, R>(
     mutex: &Mutex<T>,
     make: impl Fn(N) -> S,

@@ -1,17 +1,18 @@
-//! Searches a refused request for the items that the endpoint does not accept, by halving it repeatedly. Pure: it says what
-//! to send next and is given the answer.
+//! Searches a refused request for the items that the endpoint does not accept, by halving it repeatedly. Pure: it says
+//! what to send next and is given the answer.
 //!
 //! Constraints:
 //! * An item is in one part at a time, and a part with an outcome is never sent again.
 //! * Both halves are sent before either is halved again. If both are refused as malformed twice in a row, and then some
 //!   single items too, the endpoint is at fault and not an item.
 //! * The parts together hold no more than the request: a part is released once it has been cut.
-//! * Before a malformed request is halved, the endpoint should have accepted something, be it an empty request. Otherwise
-//!   only two halves are sent. If it refuses both, the endpoint seems to be at fault.
-//! * A part is not sent if it is no shorter than a body that was too large in this search. So if nothing fits, the number of
-//!   requests grows only with the logarithm of the number of items.
-//! * The limit may rise meanwhile. So such an item is sent now and then, and unsent items wait to the end: if the endpoint
-//!   accepts one, they may be accepted too. After several accepted parts in a row, longer ones are tried again.
+//! * Before a malformed request is halved, the endpoint should have accepted something, be it an empty request.
+//!   Otherwise only two halves are sent. If it refuses both, the endpoint seems to be at fault.
+//! * A part is not sent if it is no shorter than a body that was too large in this search. So if nothing fits, the
+//!   number of requests grows only with the logarithm of the number of items.
+//! * The limit may rise meanwhile. So such an item is sent now and then, and unsent items wait to the end: if the
+//!   endpoint accepts one, they may be accepted too. After several accepted parts in a row, longer ones are tried
+//!   again.
 
 use std::ops::Range;
 

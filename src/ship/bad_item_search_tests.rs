@@ -1,5 +1,5 @@
-//! The search against endpoints that are functions: what each of them takes is sent once, what it does not is found, and
-//! the number of requests stays small.
+//! The search against endpoints that are functions: what each of them takes is sent once, what it does not is found,
+//! and the number of requests stays small.
 
 use std::collections::BTreeMap;
 

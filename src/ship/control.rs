@@ -13,7 +13,8 @@ use super::failure::{CLOSED_HELP, Failure};
 use crate::config::bounded;
 use crate::thread::catch_expected_panic;
 
-/// How often a sleeping worker checks whether a wake-up was lost. Less than the time that the end of a process may take.
+/// How often a sleeping worker checks whether a wake-up was lost. Less than the time that the end of a process may
+/// take.
 const LOST_WAKE_CHECK: Duration = Duration::from_secs(2);
 
 /// Orders to one worker, and its state.
@@ -127,7 +128,8 @@ impl Control {
         Some(Failure { text: text.to_owned(), help: CLOSED_HELP })
     }
 
-    /// Orders a flush of the first `sealed` groups or spans, and returns its number. `ending` orders set the deadline too.
+    /// Orders a flush of the first `sealed` groups or spans, and returns its number. `ending` orders set the deadline
+    /// too.
     pub(super) fn order(&self, sealed: u64, timeout: Duration, ending: bool, stop: bool) -> u64 {
         let mut state = self.lock();
         state.flush_wanted += 1;

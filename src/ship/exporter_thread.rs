@@ -142,13 +142,14 @@ pub(super) enum RunEnd {
 
 /// Runs all workers on this thread until the last one ends. A panic of one worker stops no other.
 ///
-/// Constraint: this function panics only if the program closes descriptors, because tokio then panics when the thread goes
-/// to sleep or a timer wakes it.
+/// Constraint: this function panics only if the program closes descriptors, because tokio then panics when the thread
+/// goes to sleep or a timer wakes it.
 pub(super) async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> RunEnd {
     let run = |(worker, route)| Box::pin(run_restarting(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
-        // Checked before any other descriptor is used: a debug build of std aborts if another thread closed an owned one.
+        // Checked before any other descriptor is used: a debug build of std aborts if another thread closed an owned
+        // one.
         if canary.is_gone() {
             // The futures may hold open connections.
             running.drain(..).for_each(std::mem::forget);
@@ -169,7 +170,8 @@ async fn run_restarting(worker: &mut Worker, route: &Route) {
         if !worker.pause(failure, PANIC_RETRY).await {
             return worker.drop_all();
         }
-        // The runtime has slept and woken since, so its descriptors are intact, and the old transport may close its own.
+        // The runtime has slept and woken since, so its descriptors are intact, and the old transport may close its
+        // own.
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
     }
 }
@@ -183,11 +185,11 @@ async fn catch_panic<F: Future<Output = ()>>(future: F) -> Result<(), Box<dyn An
     .await
 }
 
-/// Builds a runtime, and retries while that fails, for example for want of descriptors. Returns `None` if the pipeline is
-/// stopped first.
+/// Builds a runtime, and retries while that fails, for example for want of descriptors. Returns `None` if the pipeline
+/// is stopped first.
 ///
-/// If tokio's feature `signal` is on, a runtime can never be built again once the program has closed the descriptors that
-/// tokio keeps for signals.
+/// If tokio's feature `signal` is on, a runtime can never be built again once the program has closed the descriptors
+/// that tokio keeps for signals.
 fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime> {
     loop {
         let built = Builder::new_current_thread()

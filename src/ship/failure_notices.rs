@@ -1,7 +1,8 @@
-//! Notices about requests that fail: one when an outage begins, one when it ends, and a summary of intermittent failures.
+//! Notices about requests that fail: one when an outage begins, one when it ends, and a summary of intermittent
+//! failures.
 //!
-//! Constraint: two notices are the same if the kind of failure, the status, the endpoint and the signal are the same. The
-//! server's words do not count, because they may differ each time.
+//! Constraint: two notices are the same if the kind of failure, the status, the endpoint and the signal are the same.
+//! The server's words do not count, because they may differ each time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,8 +96,8 @@ impl FailureNotices {
         Failure { text, help: cause.kind.help() }
     }
 
-    /// Reports a failure that is retried, and returns it in words. Emits no notice with `ending`: the exit handler says how
-    /// many items were lost, and why.
+    /// Reports a failure that is retried, and returns it in words. Emits no notice with `ending`: the exit handler says
+    /// how many items were lost, and why.
     pub(super) fn report_failure(&mut self, cause: &Cause, waiting: String, ending: bool) -> Failure {
         let (failure, key) = (self.failure(cause), self.key("failing", &cause.key()));
         let was_flapping = self.health.due().is_some();
@@ -115,8 +116,8 @@ impl FailureNotices {
         failure
     }
 
-    /// Reports intermittent failures if that is due. `is_over` if everything has an outcome and the process ends. Returns
-    /// when the next report is due.
+    /// Reports intermittent failures if that is due. `is_over` if everything has an outcome and the process ends.
+    /// Returns when the next report is due.
     pub(super) fn report_health(&mut self, is_over: bool) -> Option<Instant> {
         match self.health.report(Instant::now(), is_over) {
             Some(HealthReport::Flapped(counts, elapsed)) => self.report_flapping(counts, elapsed),
@@ -212,8 +213,8 @@ impl FailureNotices {
         format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint)
     }
 
-    /// Reports an item that was refused alone, and names it if it can be read. Items of the same kind are reported once a
-    /// minute.
+    /// Reports an item that was refused alone, and names it if it can be read. Items of the same kind are reported once
+    /// a minute.
     pub(super) fn report_refused_item(&self, cause: &Cause, items: u64, summary: Option<&ItemSummary>) {
         let lost = self.lost_text(cause, items);
         let Some(ItemSummary { kind, detail }) = summary else { return self.emit_error(&kind::REFUSED, cause, lost) };
@@ -225,8 +226,8 @@ impl FailureNotices {
         );
     }
 
-    /// Reports that several items of a request were refused alone, because not each of them got a notice. `unsent` others
-    /// were not sent, because they are no smaller than an item that was too large.
+    /// Reports that several items of a request were refused alone, because not each of them got a notice. `unsent`
+    /// others were not sent, because they are no smaller than an item that was too large.
     pub(super) fn report_refused_items(&self, cause: &Cause, items: u64, unsent: u64) {
         let items = self.signal.count(items);
         let more = match unsent {
@@ -243,8 +244,8 @@ impl FailureNotices {
     pub(super) fn report_refused_all(&self, cause: &Cause, items: u64, why: GiveUpReason) {
         let why = match why {
             GiveUpReason::EmptyRefused => {
-                "it refused both halves of them and an empty request too, so the endpoint seems to be at fault, not one of \
-                 them"
+                "it refused both halves of them and an empty request too, so the endpoint seems to be at fault, not \
+                 one of them"
             }
             GiveUpReason::EverythingRefused => {
                 "it refused every part of them that was sent, so the endpoint seems to be at fault, not one of them"

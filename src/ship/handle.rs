@@ -90,8 +90,8 @@ impl Ship {
                 exporter_thread::run(&controls, config);
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
-        // If tokio's feature `signal` is on, the first runtime of a process initializes a global. A child forked meanwhile
-        // would wait for it for ever, so nobody gets the chance to fork before it is done.
+        // If tokio's feature `signal` is on, the first runtime of a process initializes a global. A child forked
+        // meanwhile would wait for it for ever, so nobody gets the chance to fork before it is done.
         if let Some(handle) = signals.first() {
             handle.control.wait_started(START_TIMEOUT);
         }

@@ -1,5 +1,5 @@
-//! Decides when to report that requests to an endpoint fail. An outage and its end are reported at once, and intermittent
-//! failures in one summary a minute. Pure.
+//! Decides when to report that requests to an endpoint fail. An outage and its end are reported at once, and
+//! intermittent failures in one summary a minute. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -28,8 +28,8 @@ pub(super) struct LogSource {
     max_batch: u64,
     /// What the endpoint accepts, if that is less than the outbox's own bound.
     max_bytes: usize,
-    /// The groups of the next or current request, and where it begins in the first one. All other groups stay in the outbox,
-    /// where an overload policy may drop them.
+    /// The groups of the next or current request, and where it begins in the first one. All other groups stay in the
+    /// outbox, where an overload policy may drop them.
     groups: VecDeque<Group>,
     offsets: Offsets,
     /// How many groups the last request used up, and where the next one begins in the following group.
@@ -106,9 +106,9 @@ impl RequestSource for LogSource {
         } else if self.seal_at.is_none() {
             self.seal_at = now.checked_add(self.schedule_delay);
         }
-        // While the endpoint fails, new records stay in their segments, which fill up instead of becoming many small ones.
-        // If a log call found no room and nothing else can be sent, waiting for the schedule would lose records. The
-        // request is only taken if there is something to seal, so that an earlier one is not forgotten.
+        // While the endpoint fails, new records stay in their segments, which fill up instead of becoming many small
+        // ones. If a log call found no room and nothing else can be sent, waiting for the schedule would lose records.
+        // The request is only taken if there is something to seal, so that an earlier one is not forgotten.
         let seal_requested =
             |source: &Self| source.outbox.has_unsealed() && source.outbox.take_seal_request() && source.is_empty();
         let due = !held && (self.seal_at.is_some_and(|at| at <= now) || seal_requested(self));
@@ -269,7 +269,9 @@ fn report_spool_error(spool: &Spool, memory: usize) {
         let bound = ByteSize(memory);
         let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {error}"), text)
             .note(format!("until then, records wait in memory (up to {bound}) and are lost if the process is killed"))
-            .help("check this user's permissions and the free disk space, or set LOGBRIDGE_SPOOL_DIR to another directory");
+            .help(
+                "check this user's permissions and the free disk space, or name another directory: LOGBRIDGE_SPOOL_DIR",
+            );
         notice::emit(&notice);
     }
 }

@@ -1,8 +1,8 @@
-//! The exporter thread and everything that runs on it: it turns queued records and spans into requests, sends them, retries
-//! and splits them, and reports each outcome to the ledger.
+//! The exporter thread and everything that runs on it: it turns queued records and spans into requests, sends them,
+//! retries and splits them, and reports each outcome to the ledger.
 //!
-//! The module starts the crate's other threads too: for signals, for scheduled work, and for tasks that must not run on a
-//! thread of the application.
+//! The module starts the crate's other threads too: for signals, for scheduled work, and for tasks that must not run on
+//! a thread of the application.
 
 mod bad_item_search;
 mod batch;

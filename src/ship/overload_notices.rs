@@ -2,8 +2,8 @@
 //!
 //! Constraints:
 //! * A log call only sets a flag, and wakes the exporter thread for the first loss since the last notice.
-//! * The first notice is emitted a second after the first loss, so that it has meaningful numbers, and later ones at most
-//!   once a minute. When the process ends, one more is emitted at once, even if threads go on losing records.
+//! * The first notice is emitted a second after the first loss, so that it has meaningful numbers, and later ones at
+//!   most once a minute. When the process ends, one more is emitted at once, even if threads go on losing records.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -148,7 +148,8 @@ impl OverloadNotices {
         ))
     }
 
-    /// Returns a notice if the outbox fills although the endpoint accepts records; then not again until it is nearly empty.
+    /// Returns a notice if the outbox fills although the endpoint accepts records; then not again until it is nearly
+    /// empty.
     fn growth_notice(&mut self, now: Instant, (used, bound): (usize, usize)) -> Option<Notice> {
         if used < bound / 4 {
             self.is_growth_reported = false;

@@ -11,8 +11,8 @@ const CHILD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a task on a thread of the crate's own and waits for it.
 ///
-/// tracing's caches may be rebuilt only where no scoped subscriber is in force. No thread of the application can promise
-/// that.
+/// tracing's caches may be rebuilt only where no scoped subscriber is in force. No thread of the application can
+/// promise that.
 pub(crate) fn on_own_thread(task: fn()) {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         thread::mark_internal();
@@ -21,7 +21,8 @@ pub(crate) fn on_own_thread(task: fn()) {
     match spawned {
         // The panic hook has printed a panic of the task.
         Ok(thread) if os::fork_generation() == 0 => drop(thread.join()),
-        // A fork that bypassed the C library did not wait for the parent's threads, which may have held locks of tracing.
+        // A fork that bypassed the C library did not wait for the parent's threads, which may have held locks of
+        // tracing.
         Ok(thread) => {
             let since = Instant::now();
             while !thread.is_finished() && since.elapsed() < CHILD_TIMEOUT {
@@ -32,8 +33,8 @@ pub(crate) fn on_own_thread(task: fn()) {
     }
 }
 
-/// Runs a function on a thread of the crate's own and returns its result. Returns `None` if no thread can be started, or if
-/// the function panics.
+/// Runs a function on a thread of the crate's own and returns its result. Returns `None` if no thread can be started,
+/// or if the function panics.
 pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         thread::mark_internal();

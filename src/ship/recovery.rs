@@ -1,8 +1,8 @@
 //! Sends what other processes left in the spool, and looks after the spool directory.
 //!
 //! Constraints:
-//! * This source has a worker of its own. The worker shares the thread with live records and delays them by no more than
-//!   the gathering of one request, for which it opens a bounded number of files.
+//! * This source has a worker of its own. The worker shares the thread with live records and delays them by no more
+//!   than the gathering of one request, for which it opens a bounded number of files.
 //! * A bounded number of runs is held at a time. If more are left, the next scan follows at once.
 //! * Records keep the resource of the process that wrote them. The oldest are sent first.
 //! * Neither a flush nor the end of the process waits for it. What is not sent stays in the spool.

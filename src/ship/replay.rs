@@ -2,8 +2,8 @@
 //!
 //! Constraints:
 //! * The worker is the same as for live records, except that it ends when nothing is left.
-//! * If the endpoint refuses every record, the records stay in the spool. The user can correct the address or the key and
-//!   run the command again.
+//! * If the endpoint refuses every record, the records stay in the spool. The user can correct the address or the key
+//!   and run the command again.
 //! * However it ends, also by ^C, files whose records have no outcome stay, and no process owns them.
 
 use std::path::PathBuf;
@@ -66,8 +66,8 @@ pub struct Replayed {
 }
 
 impl Replay {
-    /// Sends everything that can be sent, until `interrupted` ends. Calls `watch` regularly with the number of records that
-    /// have an outcome.
+    /// Sends everything that can be sent, until `interrupted` ends. Calls `watch` regularly with the number of records
+    /// that have an outcome.
     ///
     /// # Errors
     ///
@@ -244,7 +244,8 @@ impl RequestSource for ReplaySource {
     fn waiting_text(&self, signal: Signal) -> String {
         let (records, patience) = (signal.count(self.pending()), self.patience);
         format!(
-            "waiting where they are: about {records}, retried until {patience:?} have passed without progress (--timeout)"
+            "waiting where they are: about {records}, retried until {patience:?} have passed without progress \
+             (--timeout)"
         )
     }
 

@@ -20,11 +20,11 @@ pub(super) struct Request {
 
 /// The items of one signal that wait to be sent.
 ///
-/// Constraint: the items of a request stay until [`settle`](RequestSource::settle) gives their outcomes. They leave in the
-/// same step in which the ledger counts the last of these outcomes.
+/// Constraint: the items of a request stay until [`settle`](RequestSource::settle) gives their outcomes. They leave in
+/// the same step in which the ledger counts the last of these outcomes.
 pub(super) trait RequestSource: Send {
-    /// Seals and takes what is due: because it waited long enough, because there is enough of it, or because of `at_once`.
-    /// With `held`, new items are held back, because the endpoint fails.
+    /// Seals and takes what is due: because it waited long enough, because there is enough of it, or because of
+    /// `at_once`. With `held`, new items are held back, because the endpoint fails.
     fn collect(&mut self, at_once: bool, held: bool);
 
     /// Returns how many groups or spans, counted from the first one ever sealed, have an outcome.
@@ -39,12 +39,12 @@ pub(super) trait RequestSource: Send {
     /// Returns when the waiting items are due.
     fn due_at(&self) -> Option<Instant>;
 
-    /// Returns the next request, and the same one again until its items have an outcome. Returns `None` if the waiting items
-    /// were dropped meanwhile, or could not be encoded.
+    /// Returns the next request, and the same one again until its items have an outcome. Returns `None` if the waiting
+    /// items were dropped meanwhile, or could not be encoded.
     fn next_request(&mut self) -> Option<Request>;
 
-    /// Gives outcomes to some items of the last request. The others stay until [`settle`](RequestSource::settle), which is
-    /// called before the next request is taken.
+    /// Gives outcomes to some items of the last request. The others stay until [`settle`](RequestSource::settle), which
+    /// is called before the next request is taken.
     fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]);
 
     /// Gives outcomes to all items of the last request that have none.
@@ -67,8 +67,8 @@ pub(super) trait RequestSource: Send {
     /// Keeps memory ready for records that are written meanwhile.
     fn prepare(&self) {}
 
-    /// Reports records that were dropped because there was no room, if that is due. With `ending`, it is due now. Returns
-    /// when it will be due.
+    /// Reports records that were dropped because there was no room, if that is due. With `ending`, it is due now.
+    /// Returns when it will be due.
     fn report_losses(&mut self, _ending: bool) -> Option<std::time::Instant> {
         None
     }
@@ -99,8 +99,8 @@ pub(super) trait RequestSource: Send {
         false
     }
 
-    /// Whether the items of the last request outlive this process. If the endpoint refuses every request, they then wait
-    /// until the key or the address is corrected.
+    /// Whether the items of the last request outlive this process. If the endpoint refuses every request, they then
+    /// wait until the key or the address is corrected.
     fn keeps_refused(&self) -> bool {
         false
     }

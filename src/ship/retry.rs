@@ -11,10 +11,11 @@ use crate::transport::CauseKind;
 const EXIT_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause is otherwise the time left divided by this: a long shutdown does not hammer the endpoint.
 const EXIT_TRIES: u32 = 12;
-/// How long an exit retries an endpoint that has confirmed nothing in this process. It may never do so: a mesh without a
-/// collector behind it answers 503, and must not cost every command-line tool the whole exit timeout.
+/// How long an exit retries an endpoint that has confirmed nothing in this process. It may never do so: a mesh without
+/// a collector behind it answers 503, and must not cost every command-line tool the whole exit timeout.
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
-/// An endpoint that failed for this long before the exit gets one more attempt. The backoff has then reached its maximum.
+/// An endpoint that failed for this long before the exit gets one more attempt. The backoff has then reached its
+/// maximum.
 const FAILING_FOR_LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -77,8 +78,8 @@ impl Retry {
         self.at.max(self.not_before)
     }
 
-    /// Whether a process that ends should stop retrying, because the endpoint is unlikely to recover in time. `confirmed` if
-    /// it has ever confirmed anything.
+    /// Whether a process that ends should stop retrying, because the endpoint is unlikely to recover in time.
+    /// `confirmed` if it has ever confirmed anything.
     pub(super) fn is_in_vain_at_exit(&self, now: Instant, confirmed: bool) -> bool {
         let Some(first) = self.failed_at_exit else { return false };
         let failed_for_long = self.since.is_some_and(|since| first.duration_since(since) >= FAILING_FOR_LONG);

@@ -25,8 +25,8 @@ pub(crate) struct SignalActions {
 
 /// Catches these signals and runs the actions on a thread. If this process already has such a thread, that one is used.
 ///
-/// The thread is not marked as internal, because a flush runs the application's processors. It inherits the signal mask of
-/// the caller, so that a signal that the application waits for with `sigwait` is not taken from it.
+/// The thread is not marked as internal, because a flush runs the application's processors. It inherits the signal mask
+/// of the caller, so that a signal that the application waits for with `sigwait` is not taken from it.
 pub(crate) fn watch_signals(caught: Caught, actions: SignalActions) -> io::Result<()> {
     if os::begin_watching()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {

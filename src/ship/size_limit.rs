@@ -18,8 +18,8 @@ impl SizeLimit {
 
     /// A body of this length was too large. `is_whole` if it was a complete request and not a part of one.
     ///
-    /// A whole request no longer than an accepted one shows that the endpoint accepts less than before. A part of a request
-    /// shows something about one item instead.
+    /// A whole request no longer than an accepted one shows that the endpoint accepts less than before. A part of a
+    /// request shows something about one item instead.
     pub(super) fn note_too_large(&mut self, bytes: usize, is_whole: bool) {
         if is_whole && bytes <= self.accepted {
             self.accepted = 0;

@@ -3,8 +3,8 @@
 //! Constraints:
 //! * An order wakes the worker wherever it waits. Shutdown takes precedence over flush, and flush over the schedule.
 //! * During a failure that is retried, the request's items stay in the source, which bounds the memory.
-//! * A request that is being split is kept until its last item has an outcome. Nothing else is gathered meanwhile, and parts
-//!   that were confirmed are not sent again.
+//! * A request that is being split is kept until its last item has an outcome. Nothing else is gathered meanwhile, and
+//!   parts that were confirmed are not sent again.
 //! * Workers share only the thread: a failing endpoint delays only its own signal.
 
 use std::pin::pin;
@@ -92,7 +92,8 @@ impl Worker {
         self.notices.note_restart();
     }
 
-    /// Pauses after a panic, which is the failure to report meanwhile. Returns whether there is time for another attempt.
+    /// Pauses after a panic, which is the failure to report meanwhile. Returns whether there is time for another
+    /// attempt.
     ///
     /// Returns `true` only after it has slept on the runtime, which shows that the runtime's descriptors are intact.
     pub(super) async fn pause(&self, failure: Failure, pause: Duration) -> bool {

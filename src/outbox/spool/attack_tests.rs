@@ -1,5 +1,5 @@
-//! A directory in which others can write: whatever they put there, nothing elsewhere changes, and what is done for it is
-//! bounded.
+//! A directory in which others can write: whatever they put there, nothing elsewhere changes, and what is done for it
+//! is bounded.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -338,7 +338,8 @@ fn who_else_can_write_there_is_found() {
     }
 }
 
-/// How much is done for one look does not depend on how much is left for later ones, and a log call does less than that.
+/// How much is done for one look does not depend on how much is left for later ones, and a log call does less than
+/// that.
 #[test]
 fn many_ended_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     const RUNS: usize = 2_000;

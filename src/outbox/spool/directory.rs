@@ -1,11 +1,11 @@
 //! The directory of a spool, to which other users may be able to write.
 //!
 //! Constraints:
-//! * Every step in it goes through a descriptor of the directory and follows no link. Only the directory's path may be a
-//!   link, if it was one when this process began. So another user with write access can at most remove files.
-//! * The directory is opened for each step and not kept open. Otherwise a program that closes descriptors it does not know
-//!   would make this code work in another directory, and forked children would hold the descriptor. For the same reason, a
-//!   file that is opened again is compared with the earlier one (`FileId`) before it is changed.
+//! * Every step in it goes through a descriptor of the directory and follows no link. Only the directory's path may be
+//!   a link, if it was one when this process began. So another user with write access can at most remove files.
+//! * The directory is opened for each step and not kept open. Otherwise a program that closes descriptors it does not
+//!   know would make this code work in another directory, and forked children would hold the descriptor. For the same
+//!   reason, a file that is opened again is compared with the earlier one (`FileId`) before it is changed.
 //! * Only regular files with one name count, and only those of the effective user of this process. So what another user
 //!   wrote is not sent with our key, and a linked file elsewhere is not changed.
 

@@ -1,7 +1,7 @@
 //! Reads the used part of a file that another process wrote.
 //!
-//! Constraint: whatever the head of a file says, no more is read than its length, its run of valid frames, and the maximum
-//! for a spool file. A file with holes can have any length and take no room on the disk.
+//! Constraint: whatever the head of a file says, no more is read than its length, its run of valid frames, and the
+//! maximum for a spool file. A file with holes can have any length and take no room on the disk.
 
 use std::fs::File;
 use std::io::{self, Read as _};

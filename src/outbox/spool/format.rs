@@ -1,11 +1,11 @@
 //! The layout of a spool file, and how it is read. Pure.
 //!
 //! Constraints:
-//! * A process may be killed between any two instructions. So frames are written before the word that commits them, and the
-//!   magic number is written last in the head.
+//! * A process may be killed between any two instructions. So frames are written before the word that commits them, and
+//!   the magic number is written last in the head.
 //! * Reading arbitrary bytes never panics and returns no record that was not written. The head and each frame have a
-//!   checksum. A salt is mixed into the checksums of frames; it changes each time the file is reused, so that a frame of an
-//!   earlier use never counts.
+//!   checksum. A salt is mixed into the checksums of frames; it changes each time the file is reused, so that a frame
+//!   of an earlier use never counts.
 //! * Each file can be sent on its own, because it has the resource of the process that wrote it.
 //!
 //! Integers are little endian. Words that change are aligned and written in one piece:
@@ -182,8 +182,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     Ok(Contents { origin, group: u64_at(GROUP), resource, salt, frames, damage })
 }
 
-/// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it is
-/// ever read.
+/// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it
+/// is ever read.
 pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
     let u64_at = |at| u64_at(head, at);
     let u32_at = |at| u32_at(head, at);

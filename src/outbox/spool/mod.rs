@@ -1,9 +1,9 @@
 //! The spool: segments in files of a directory, so that accepted records outlive the process.
 //!
 //! Constraints:
-//! * A run is one process between its first record and its end. The process keeps the run's file `RUN.run` locked for that
-//!   time, through a mapping that no child inherits. However the process ends, the lock ends with it, even if its process id
-//!   is reused. `RUN` begins with the time, so names sort oldest first.
+//! * A run is one process between its first record and its end. The process keeps the run's file `RUN.run` locked for
+//!   that time, through a mapping that no child inherits. However the process ends, the lock ends with it, even if its
+//!   process id is reused. `RUN` begins with the time, so names sort oldest first.
 //! * Files of a run are `RUN-NUMBER.seg`. All their disk blocks are reserved before they are used.
 //! * The process that locks the run of an ended process owns its files (`run_lock`).
 //! * Errors of the directory are reported once. Records go into memory while they last.

@@ -67,7 +67,8 @@ pub(crate) enum SkippedFile {
 }
 
 impl RecoveredRun {
-    /// Takes over the segments of a locked run, and adds the bytes it frees to `freed`. Returns `None` if there are none.
+    /// Takes over the segments of a locked run, and adds the bytes it frees to `freed`. Returns `None` if there are
+    /// none.
     pub(super) fn new(
         run: String,
         has_file: bool,
@@ -211,8 +212,8 @@ impl RecoveredSegment {
         let _at_least_once = write();
     }
 
-    /// Removes the file after all readable records got their outcome. If others are damaged, sets the file aside instead and
-    /// returns its new path.
+    /// Removes the file after all readable records got their outcome. If others are damaged, sets the file aside
+    /// instead and returns its new path.
     pub(crate) fn finish(self) -> Option<PathBuf> {
         if self.damage.is_some() {
             return Some(self.directory.set_aside(&self.name));

@@ -1,8 +1,8 @@
 //! Takes the lock of a run whose process has ended.
 //!
 //! Constraint: a process that holds the lock of a run's file, and finds that file still under its name, owns the run's
-//! segments. A mapping holds the lock. Nothing is read through the mapping, because another process that shortens the file
-//! would end this one with SIGBUS.
+//! segments. A mapping holds the lock. Nothing is read through the mapping, because another process that shortens the
+//! file would end this one with SIGBUS.
 
 use std::io;
 
@@ -35,7 +35,8 @@ pub(super) fn lock_run(directory: &Directory, opened: &os::Directory, name: &str
         if !os::lock(&file)? {
             return Ok(LockAttempt::Theirs);
         }
-        // Another process may have had the lock before and removed the file: then this is the lock of a file without a name.
+        // Another process may have had the lock before and removed the file: then this is the lock of a file without a
+        // name.
         if opened.look_at(name)?.id != facts.id {
             return Ok(LockAttempt::Theirs);
         }

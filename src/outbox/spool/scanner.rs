@@ -1,8 +1,8 @@
 //! Finds the runs of processes that ended, and locks them.
 //!
 //! Constraints:
-//! * One scan takes a bounded number of runs and lists the directory a bounded number of times. Its cost does not grow with
-//!   what it leaves for later scans.
+//! * One scan takes a bounded number of runs and lists the directory a bounded number of times. Its cost does not grow
+//!   with what it leaves for later scans.
 //! * Segments without a run's file were copied there, or lost that file. The scan creates the file.
 
 use std::collections::{HashSet, VecDeque};
@@ -60,8 +60,8 @@ impl RunScanner {
         self.ignored.insert(run.name().to_owned());
     }
 
-    /// Locks at most `max_runs` runs of processes that ended: among those the last listing left, or after a new listing if
-    /// `anew`.
+    /// Locks at most `max_runs` runs of processes that ended: among those the last listing left, or after a new listing
+    /// if `anew`.
     pub(crate) fn scan(&mut self, anew: bool, max_runs: usize) -> io::Result<ScanResult> {
         let (opened, pinned) = self.directory.enter()?;
         let mut found = ScanResult::default();
@@ -112,7 +112,8 @@ impl RunScanner {
     }
 }
 
-/// Whether a run may still be beginning. A time far in the future comes from a clock that was set back since, and is old.
+/// Whether a run may still be beginning. A time far in the future comes from a clock that was set back since, and is
+/// old.
 pub(super) fn is_recent(facts: &FileFacts) -> bool {
     facts.modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
 }

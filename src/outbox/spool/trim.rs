@@ -26,11 +26,11 @@ pub(super) struct TrimmedFile {
     pub(super) group: u64,
 }
 
-/// Frees the unused space of a file, because its records may wait long for an endpoint. A process that ended used most of
-/// its files only in part, and some not at all.
+/// Frees the unused space of a file, because its records may wait long for an endpoint. A process that ended used most
+/// of its files only in part, and some not at all.
 ///
-/// Nothing is changed unless `may_change`. A run without a file of its own must not be changed: its process may still write
-/// there, and shortening a mapped file ends its writer with SIGBUS.
+/// Nothing is changed unless `may_change`. A run without a file of its own must not be changed: its process may still
+/// write there, and shortening a mapped file ends its writer with SIGBUS.
 pub(super) fn trim_file(
     directory: &Directory,
     opened: &os::Directory,
@@ -60,7 +60,8 @@ pub(super) fn trim_file(
     Ok(trimmed)
 }
 
-/// Frees unused space of ended runs until `wanted` bytes are free, and releases the runs again. Returns the bytes freed.
+/// Frees unused space of ended runs until `wanted` bytes are free, and releases the runs again. Returns the bytes
+/// freed.
 ///
 /// Newest runs first, because older ones have most often been trimmed before.
 pub(super) fn make_room(directory: &Directory, opened: &os::Directory, listing: &Listing, wanted: usize) -> usize {

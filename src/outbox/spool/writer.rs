@@ -53,7 +53,8 @@ pub(crate) struct Spool {
     directory: Directory,
     resource: Vec<u8>,
     run: Mutex<Option<OwnRun>>,
-    /// Runs whose files were moved or removed. If they come back, their records are still ours, so their locks are kept.
+    /// Runs whose files were moved or removed. If they come back, their records are still ours, so their locks are
+    /// kept.
     former: Mutex<Vec<OwnRun>>,
     sequence: AtomicU32,
     /// Bytes of this process's files.
@@ -245,8 +246,8 @@ impl Spool {
     /// Measures the bytes of other processes, which bound this one from its first file on. If they are many, frees what
     /// ended runs reserved and do not use.
     ///
-    /// Constraint: a log call runs this. If the directory has too many entries to look at, half of the bound counts as used
-    /// until the exporter thread has looked.
+    /// Constraint: a log call runs this. If the directory has too many entries to look at, half of the bound counts as
+    /// used until the exporter thread has looked.
     fn measure(&self, opened: &os::Directory) {
         let Ok(listing) = list_some(opened, MAX_FIRST_LOOK) else { return };
         let half = self.config.max_bytes / 2 + 1;
@@ -290,8 +291,8 @@ impl Spool {
         Some(error.text.clone())
     }
 
-    /// Checks that the directory is as it was, and tries an unusable one again with a file of that length. Calls `forget` if
-    /// the directory is gone, because files made in it must not be used again.
+    /// Checks that the directory is as it was, and tries an unusable one again with a file of that length. Calls
+    /// `forget` if the directory is gone, because files made in it must not be used again.
     ///
     /// Returns `true` if the directory has become usable.
     pub(crate) fn check_directory(&self, length: usize, forget: impl FnOnce()) -> bool {
@@ -300,8 +301,8 @@ impl Spool {
             if was_usable {
                 self.note_error(&io::Error::new(io::ErrorKind::NotFound, "its files were removed"));
             }
-            // Ends the run even if a file could not be created for that very reason: only a new run creates the directory
-            // again. If the files were only moved and come back, their lock is still held.
+            // Ends the run even if a file could not be created for that very reason: only a new run creates the
+            // directory again. If the files were only moved and come back, their lock is still held.
             let gone = self.lock_run().take();
             let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
             let has_room = former.len() < MAX_FORMER_RUNS;
@@ -343,8 +344,8 @@ impl Spool {
         }
     }
 
-    /// Whether a file belongs to the current run. Nobody would find records written to the file of a run whose directory
-    /// was removed.
+    /// Whether a file belongs to the current run. Nobody would find records written to the file of a run whose
+    /// directory was removed.
     pub(in crate::outbox) fn has(&self, file: &SpoolFile) -> bool {
         let stem = file.name().strip_suffix(SEGMENT).and_then(|stem| stem.strip_suffix('.')).unwrap_or_default();
         self.lock_run().as_ref().is_some_and(|run| *run.name == *run_of(stem))

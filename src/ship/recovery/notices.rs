@@ -58,7 +58,8 @@ impl RecoveryNotices {
         }
         if found.foreign > 0 && !std::mem::replace(&mut self.foreign_reported, true) {
             let text = format!(
-                "the spool in {directory} has files that are not sent: they belong to other users, or are not regular files"
+                "the spool in {directory} has files that are not sent: they belong to other users, or are not regular \
+                 files"
             );
             let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool foreign", text)
                 .help("`logbridge replay --any-owner` sends them, if it may open them");

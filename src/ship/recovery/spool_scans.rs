@@ -85,8 +85,8 @@ impl SpoolScans {
         self.ignored.push(run);
     }
 
-    /// Starts a scan for at most `max_runs` runs: of the whole directory if `anew`, otherwise of what the last scan has left.
-    /// Returns the result if scans do not run in the background.
+    /// Starts a scan for at most `max_runs` runs: of the whole directory if `anew`, otherwise of what the last scan has
+    /// left. Returns the result if scans do not run in the background.
     pub(super) fn start(&mut self, anew: bool, max_runs: usize) -> Option<ScanResult> {
         let mut scanner = self.scanner.take()?;
         self.ignored.drain(..).for_each(|run| scanner.ignore(&run));
