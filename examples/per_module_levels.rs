@@ -1,34 +1,35 @@
-//! Levels by variable, by code and while the program runs; who set which; and why a record is not there.
+//! Levels from a variable, from code and at run time; where each was set; and why a record is missing.
 //!
-//! `cargo run --example per_module_levels`, or with a RUST_LOG of your own. No endpoint: only the console.
+//! Run it with `cargo run --example per_module_levels`, if you like with your own RUST_LOG. It sends nothing: it has only
+//! the console.
 
-#![allow(clippy::print_stdout)] // An example shows things.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::error::Error;
 
 use logbridge::{Console, Env, Level, LevelFilter, Otlp, Stage};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // In the place of a variable that is not set, this one.
+    // The default filter, used if RUST_LOG is unset.
     let bridge = logbridge::Builder::from_env(Env::default().filter_or("RUST_LOG", "warn,shop=info"))
         .filter_module("shop::db", LevelFilter::Debug) // code wins over RUST_LOG for the same target
         .console(Console::stderr().module_level("shop::db", LevelFilter::Info))
         .otlp(Otlp::off())
         .try_init()?;
 
-    heading("The levels, and who set them");
+    heading("The levels, and where each was set");
     print!("{}", bridge.levels());
 
-    heading("What the console shows");
+    heading("What the console prints");
     write_records();
 
     heading("Why is shop::db at DEBUG not on the console?");
     print!("{}", bridge.explain("shop::db", Level::Debug));
 
-    heading("Why is hyper::proto at INFO nowhere?");
+    heading("Why is hyper::proto at INFO filtered everywhere?");
     print!("{}", bridge.explain("hyper::proto", Level::Info));
 
-    heading("The same records, after two changes while the program runs");
+    heading("The same records after two changes at run time");
     bridge.levels().set("hyper", Level::Info);
     bridge.levels().of(Stage::Console).set("shop::db", Level::Debug);
     write_records();
@@ -36,10 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     heading("The levels now");
     print!("{}", bridge.levels());
 
-    heading("All settings, and who decided them");
+    heading("All settings, and where each was set");
     print!("{}", bridge.configuration());
 
-    heading("What became of all of them");
+    heading("The outcome of every record");
     print!("{}", bridge.report());
     Ok(())
 }
@@ -48,7 +49,7 @@ fn write_records() {
     log::info!(target: "shop", "order placed");
     tracing::debug!(target: "shop::db", rows = 3, "query done");
     log::info!(target: "shop::db", "connected");
-    log::info!(target: "hyper::proto", "a library speaks");
+    log::info!(target: "hyper::proto", "a record of a library");
 }
 
 fn heading(text: &str) {

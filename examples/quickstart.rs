@@ -1,8 +1,8 @@
 //! A small service that logs through both facades inside spans, and what arrives at an OTLP receiver.
 //!
-//! `cargo run --example quickstart`: no collector needed, the receiver is embedded.
+//! Run it with `cargo run --example quickstart`. It needs no collector: the receiver is embedded.
 
-#![allow(clippy::print_stdout)] // An example shows things.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use logbridge::{LevelFilter, Otlp};
 fn main() -> Result<(), Box<dyn Error>> {
     let receiver = Receiver::start()?;
 
-    // In your program this is `logbridge::init();`, and OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_SERVICE_NAME are set.
+    // In your program, write `logbridge::init();` and set OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_SERVICE_NAME.
     let bridge = logbridge::builder()
         .service_name("shop")
         .filter_level(LevelFilter::Info)
@@ -21,24 +21,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         .otlp(Otlp::to(receiver.endpoint()))
         .try_init()?;
 
-    heading("What the terminal shows");
+    heading("What the terminal prints");
     run_the_shop();
     bridge.flush(Duration::from_secs(5))?;
 
     heading(&format!("What arrived at {}", receiver.endpoint()));
     println!("{}", TraceTree::new(&receiver.spans(), &receiver.logs()));
 
-    heading("One record, whole");
+    heading("One record with all its attributes");
     if let Some(record) = receiver.logs().last() {
         println!("{record}");
     }
 
-    heading("What became of every record and every span");
+    heading("The outcome of every record and every span");
     println!("{}", bridge.report());
     Ok(())
 }
 
-/// A realistic little service: two orders, each in a span, one of them in trouble.
+/// Simulates a small service with two orders, each in a span. One of them fails.
 fn run_the_shop() {
     log::info!(version = env!("CARGO_PKG_VERSION"); "shop is open");
     for (order, item, quantity) in [(1001, "tea", 2), (1002, "teapot", 500)] {
@@ -51,17 +51,17 @@ fn run_the_shop() {
             tracing::info!(item, total = 4.75 * f64::from(quantity), "order placed");
         }
     }
-    log::debug!("not shown and not sent: the root level is INFO");
+    log::debug!("neither printed nor sent: the root level is INFO");
 }
 
 mod stock {
     use std::error::Error;
     use std::fmt;
 
-    /// Part of the program that still uses `log`: its records carry the ids of the span all the same.
+    /// Reserves an item. This module still uses `log`; its records carry the ids of the tracing span too.
     pub(crate) fn reserve(item: &str, quantity: u32) -> Result<(), OutOfStock> {
         let _span = tracing::info_span!("reserve", item, quantity).entered();
-        log::debug!(item, quantity; "looking at the shelf");
+        log::debug!(item, quantity; "checking the stock");
         if quantity < 100 { Ok(()) } else { Err(OutOfStock { wanted: quantity, source: "1e9".parse::<u32>().err() }) }
     }
 
@@ -73,7 +73,7 @@ mod stock {
 
     impl fmt::Display for OutOfStock {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} are more than we have", self.wanted)
+            write!(f, "not enough in stock for an order of {}", self.wanted)
         }
     }
 

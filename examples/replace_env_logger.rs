@@ -1,7 +1,7 @@
-//! The drop-in: a program that was written for env_logger, with one word changed.
+//! A program written for env_logger, with one word changed.
 //!
-//! `RUST_LOG=info cargo run --example replace_env_logger` prints what env_logger would print. Set
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME` too, and the same records also arrive at your collector.
+//! `RUST_LOG=info cargo run --example replace_env_logger` prints what env_logger would print. If you also set
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME`, the same records also arrive at your collector.
 
 use log::{debug, info, warn};
 
@@ -17,12 +17,12 @@ fn main() {
         }
     }
     info!("done");
-    // Returning from main delivers what is left: no guard, no flush.
+    // Returning from `main` delivers pending records: no guard and no flush are needed.
 }
 
 fn connect(attempt: u32) -> Result<(), std::io::Error> {
     match attempt {
         3 => Ok(()),
-        _ => Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "nobody listens")),
+        _ => Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "nothing listens on this port")),
     }
 }

@@ -1,8 +1,8 @@
-//! An asynchronous service: concurrent requests, each in a span of its own, across `.await`, `spawn` and a thread.
+//! An asynchronous service: concurrent requests, each in its own span, across `.await`, `spawn` and a thread.
 //!
-//! `cargo run --example tokio_service`: the receiver is embedded.
+//! Run it with `cargo run --example tokio_service`. The receiver is embedded.
 
-#![allow(clippy::print_stdout)] // An example shows things.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::error::Error;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for request in requests {
         request.await?;
     }
-    // Blocks for a moment at most: the thread that sends has a runtime of its own.
+    // Blocks only briefly: the exporter thread has its own runtime.
     bridge.flush(Duration::from_secs(5))?;
 
     println!("{}", TraceTree::new(&receiver.spans(), &receiver.logs()));
@@ -37,9 +37,9 @@ async fn handle(id: u32) {
     log::info!(id; "request {id}: received");
     tokio::time::sleep(Duration::from_millis(5)).await;
     tracing::info!(id, "request {id}: read from the database");
-    // A thread does not inherit the span: hand the context over.
+    // A thread does not inherit the span, so pass the context explicitly.
     let rendered = tokio::task::spawn_blocking(logbridge::carry_context(move || {
-        log::info!(id; "request {id}: rendered on a thread of its own");
+        log::info!(id; "request {id}: rendered on another thread");
     }));
     if let Err(error) = rendered.await {
         log::error!(id; "request {id}: rendering failed: {error}");

@@ -1,8 +1,8 @@
-//! A registry of your own: logbridge as one layer among others, and as the logger of `log`.
+//! Your own registry: logbridge as one layer among others, and as the logger of `log`.
 //!
-//! `cargo run --example with_tracing`: the receiver is embedded.
+//! Run it with `cargo run --example with_tracing`. The receiver is embedded.
 
-#![allow(clippy::print_stdout)] // An example shows things.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::error::Error;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .otlp(Otlp::to(receiver.endpoint()))
         .build()?;
 
-    // Your tracer provider, with the exporter of your choice; or with ours, which sends spans where the records go.
+    // Your own tracer provider. Use any exporter; logbridge's processor sends spans to the endpoint of the records.
     let provider = SdkTracerProvider::builder().with_span_processor(bridge.span_processor()).build();
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("with-tracing")))
@@ -41,5 +41,5 @@ fn work(job: u32) {
     let span = tracing::info_span!("work", job);
     let _entered = span.enter();
     tracing::info!(size = 3, "job started");
-    log::warn!(job; "this library uses `log`, and is in the same span");
+    log::warn!(job; "a record of `log` in the same span");
 }

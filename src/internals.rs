@@ -15,7 +15,9 @@ pub mod config {
 }
 
 pub mod diagnose {
-    pub use crate::diagnose::{Images, explain_filter, prepare_images, put_report, read_images, replace_report};
+    pub use crate::diagnose::{
+        ProcessImages, explain_filter, prepare_image_log, read_image_log, replace_file, write_in_place,
+    };
 }
 
 pub mod escape {
@@ -23,7 +25,7 @@ pub mod escape {
 }
 
 pub mod finding {
-    pub use crate::finding::{Finding, Kind, Severity, Situation, kind};
+    pub use crate::finding::{Finding, Impact, Kind, Severity, kind};
 }
 
 pub mod ledger {

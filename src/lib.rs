@@ -49,7 +49,7 @@ pub use diagnose::{Canary, Check, Configuration, Cut, Dropped, Explanation, Faca
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
 pub use error::Error;
-pub use finding::{Finding, Severity, Verdict};
+pub use finding::{Finding, RecordOutcome, Severity};
 pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, Requests, SpanCounters};
 pub use levels::{ParseThresholdError, Stage, Threshold};
 pub use log::{Level, LevelFilter};

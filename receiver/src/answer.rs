@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsPartialSuc
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
 
-use super::decode::Message;
+use super::message::Message;
 use super::wire::{Content, Format, JSON, PROTOBUF};
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -6,17 +6,15 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as ProtoMessage;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::compression::decompress;
 use super::limits::{self, MAX_BODY, MAX_DECODED, Weight};
+use super::message::Message;
 use super::wire::{Content, Format, JSON, PROTOBUF};
-use super::{json, metric, record, schema, span};
+use super::{json, schema};
 use crate::escape::words;
 
 /// A plain body of at most so many bytes is decoded at once; others may take a while.
@@ -24,53 +22,6 @@ const SMALL: usize = 64 << 10;
 
 /// So many large requests are decoded at a time, each in a thread of its own: others are answered meanwhile.
 static LARGE: Semaphore = Semaphore::const_new(2);
-
-/// What a request held.
-#[derive(Clone, Debug)]
-pub enum Message {
-    Logs(ExportLogsServiceRequest),
-    Metrics(ExportMetricsServiceRequest),
-    Traces(ExportTraceServiceRequest),
-}
-
-impl Message {
-    pub fn content(&self) -> Content {
-        match self {
-            Self::Logs(_) => Content::Logs,
-            Self::Metrics(_) => Content::Metrics,
-            Self::Traces(_) => Content::Traces,
-        }
-    }
-
-    /// Whether it holds no record, span or data point.
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Logs(request) => {
-                let mut scopes = request.resource_logs.iter().flat_map(|group| &group.scope_logs);
-                scopes.all(|scope| scope.log_records.is_empty())
-            }
-            Self::Metrics(request) => {
-                let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
-                scopes.flat_map(|scope| &scope.metrics).all(|metric| metric::number_of_points(metric) == 0)
-            }
-            Self::Traces(request) => {
-                let mut scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
-                scopes.all(|scope| scope.spans.is_empty())
-            }
-        }
-    }
-}
-
-impl Message {
-    /// Whether the body of any record, or the name of any span or metric, contains this text.
-    pub(super) fn contains(&self, text: &str) -> bool {
-        match self {
-            Self::Logs(logs) => record::records(logs).iter().any(|log| log.message().contains(text)),
-            Self::Metrics(metrics) => metric::points(metrics).iter().any(|point| point.name.contains(text)),
-            Self::Traces(traces) => span::spans(traces).iter().any(|span| span.name.contains(text)),
-        }
-    }
-}
 
 /// A request that could be read.
 #[derive(Debug)]

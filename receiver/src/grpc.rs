@@ -17,8 +17,7 @@ use tokio::net::TcpStream;
 
 use super::answer::{Ending, WholeBody};
 use super::connections::Caller;
-use super::request::ReceivedRequest;
-use super::server::{self, Body, Exchange, Hangup, Packed, Service, read};
+use super::exchange::{self, Exchange, Hangup, Intake, Packed, Refused, Service, take_in};
 use super::wire::{Content, PROTOBUF};
 
 /// So many requests of a connection are read at a time.
@@ -55,28 +54,15 @@ async fn handle<S: Service>(
     if !content_type.starts_with(b"application/grpc")
         && Content::ALL.iter().any(|content| content.path() == request.uri().path())
     {
-        return server::handle(request, caller, service).await;
+        return exchange::handle(request, caller, service).await;
     }
-    let (mut head, body) = request.into_parts();
-    caller.has_head();
-    let (connection, door) = (caller.connection.number, caller.connection.door);
-    if let Some(Err(refusal)) = service.guard().map(|guard| guard.admit(&head)) {
-        let request = ReceivedRequest::new(&head, 0, connection);
-        service.unreadable(request, door, refusal.status, &refusal.why);
-        return Ok(status(code_of(refusal.status), &refusal.why));
-    }
-    let (body, room) = match read(body, &caller).await {
-        Body::Whole(body, room) => (body, room),
-        Body::CutShort(error) => {
-            service.problem(format!("connection {connection}: request cut short: {error}"));
-            return Err(Hangup::Close);
-        }
-        Body::Refused(refused, why) => {
-            service.unreadable(ReceivedRequest::new(&head, 0, connection), door, refused, &why);
-            return Ok(status(code_of(refused), &why));
-        }
+    let door = caller.connection.door;
+    let Intake { request, mut head, body, room, .. } = match take_in(request, &caller, &*service).await {
+        Ok(intake) => intake,
+        Err(Refused::CutShort) => return Err(Hangup::Close),
+        Err(Refused::Preflight(answer)) => return Ok(answer.map(|()| Full::default().boxed())),
+        Err(Refused::Status(refused, why, _)) => return Ok(status(code_of(refused), &why)),
     };
-    let request = ReceivedRequest::new(&head, body.len(), connection);
     let headers = head.headers.clone();
     let (path, message) = match unpack(&mut head, &body) {
         Ok(unpacked) => unpacked,
@@ -86,8 +72,8 @@ async fn handle<S: Service>(
         }
     };
     let packed = Some(Packed { path, headers, body });
-    let exchange = Exchange { request, head, body: message, packed, door, _room: room };
-    let answered = match server::answer(exchange, caller, service).await {
+    let unpacked = Exchange { request, head, body: message, packed, door, _room: room };
+    let answered = match exchange::answer(unpacked, caller, service).await {
         Ending::Close | Ending::Reset => return Err(Hangup::Close),
         Ending::PassOn(response) => return Ok(response),
         Ending::Respond(response) => response,

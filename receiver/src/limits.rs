@@ -1,7 +1,7 @@
 //! How much a request may hold. A few bytes can stand for very many: compressed ones for more bytes, and two bytes of
 //! protobuf for a record of a kilobyte. So it is weighed before it is decoded.
 
-use super::decode::Message as Decoded;
+use super::message::Message as Decoded;
 use super::schema::{Holds, Message};
 use prost::encoding::{self, DecodeContext, WireType};
 

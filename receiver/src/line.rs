@@ -3,8 +3,6 @@
 use std::fmt;
 
 use super::Attributes;
-use super::metric::ReceivedPoint;
-use super::{ReceivedLog, ReceivedSpan};
 use crate::escape::OneLine;
 
 /// So many digits of an id tell traces apart on a screen.
@@ -35,27 +33,6 @@ pub enum Places {
 /// Whether an attribute only says where in a program something was.
 fn is_place(key: &str) -> bool {
     key.starts_with("code.") || key.starts_with("thread.")
-}
-
-/// Something as a line, with this look.
-pub struct Painted<'a, T>(pub &'a T, pub Paint);
-
-impl fmt::Display for Painted<'_, ReceivedLog> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write(f, self.1)
-    }
-}
-
-impl fmt::Display for Painted<'_, ReceivedPoint> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write(f, self.1)
-    }
-}
-
-impl fmt::Display for Painted<'_, ReceivedSpan> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write(f, self.1)
-    }
 }
 
 const DIM: &str = "2";

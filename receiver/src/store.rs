@@ -13,10 +13,11 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use super::answer::{Answer, Plan, Reply};
-use super::decode::{Decoded, Message, Refusal, decode};
+use super::decode::{Decoded, Refusal, decode};
+use super::exchange::{Exchange, Service};
+use super::message::Message;
 use super::record::{self, ReceivedLog};
 use super::request::ReceivedRequest;
-use super::server::{Exchange, Service};
 use super::span::{self, ReceivedSpan};
 use super::wire::{Content, Format};
 

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
-use crate::diagnose::{begin_image, give_report};
+use crate::diagnose::{record_image_start, write_report};
 use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
@@ -69,7 +69,7 @@ impl Builder {
         processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
-        let hooks = Hooks { write_report: give_report, end_open_spans: Some(end_open_spans) };
+        let hooks = Hooks { write_report: write_report, end_open_spans: Some(end_open_spans) };
         let pipeline = self.pipeline_of(&config, processes, hooks, true);
         let resource = config.resource.clone();
         let mut processors = std::mem::take(&mut self.span_processors);
@@ -86,7 +86,7 @@ impl Builder {
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();
         register_lifecycle();
-        begin_image(config.report.at_exit.as_ref());
+        record_image_start(config.report.at_exit.as_ref());
         if config.panic_hook {
             install_panic_hook();
         }
@@ -108,12 +108,10 @@ impl Builder {
         for notice in config.said() {
             notice::emit(&notice);
         }
-        let hooks = Hooks { write_report: give_report, end_open_spans: None };
+        let hooks = Hooks { write_report: write_report, end_open_spans: None };
         let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
-        #[cfg(feature = "testing")]
-        crate::testing::mark_receiver_threads();
         watch_signals(&config);
         Ok(pipeline)
     }
@@ -125,6 +123,8 @@ impl Builder {
         hooks: Hooks,
         has_module_stage: bool,
     ) -> Arc<Pipeline> {
+        #[cfg(feature = "testing")]
+        crate::testing::mark_receiver_threads();
         let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
         let root = handed_down.as_ref().and_then(trace_of);
         if let Some(handed_down) = handed_down {

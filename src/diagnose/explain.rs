@@ -1,18 +1,19 @@
-//! Every gate between a log call and its destinations, in order.
+//! Explains a record gate by gate, from the log call to the destinations.
 //!
-//! Nothing is asked that leaves a trace on the application's threads: no `log_enabled!`, no `enabled!`, which would
-//! register callsites and set filters' states there. What only others know is asked on a thread of our own.
+//! Nothing here leaves a trace on the application's threads. `log_enabled!` and `enabled!` would register callsites and
+//! change the state of filters there, so a thread of our own asks loggers and subscribers.
 
 use std::fmt;
 
 use log::Level;
 
-use super::Facade;
-use super::facades;
-use super::setting::{place_of, turn_on};
+use super::facade::Facade;
+use super::facade_gates::facade_gates;
+use super::gate::Gate;
+use super::setting::{how_to_set, how_to_turn_on};
 use crate::escape::OneLine;
 use crate::ledger::Requests;
-use crate::levels::{LevelVariables, Row, Stage};
+use crate::levels::Stage;
 use crate::outbox::Outbox;
 use crate::signal::Signal;
 use crate::source::{Pipeline, is_suppressed};
@@ -20,85 +21,11 @@ use crate::source::{Pipeline, is_suppressed};
 pub(super) const SUPPRESSION: &str = "suppression";
 pub(super) const TEXT_FILTER: &str = "text filter";
 
-/// One gate, and what it does with the record.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Gate {
-    /// Its name.
-    pub name: &'static str,
-    /// The facade whose records it concerns; `None` for those of both.
-    pub facade: Option<Facade>,
-    /// Whether the record passes, if it meets the [`condition`](Self::condition).
-    pub passes: bool,
-    /// What a record has to meet to pass, where its target and level alone do not decide: a text that matches a filter, say.
-    pub condition: Option<String>,
-    /// What decides, and where that was set.
-    pub why: String,
-    /// What to change to let it through, where it does not pass: any of these will do.
-    pub changes: Vec<String>,
-}
-
-impl Gate {
-    pub(super) fn new(
-        name: &'static str,
-        passes: bool,
-        why: impl Into<String>,
-        change: impl FnOnce() -> String,
-    ) -> Self {
-        Self::with_changes(name, passes, why, || vec![change()])
-    }
-
-    pub(super) fn with_changes(
-        name: &'static str,
-        passes: bool,
-        why: impl Into<String>,
-        changes: impl FnOnce() -> Vec<String>,
-    ) -> Self {
-        let changes = if passes { Vec::new() } else { changes() };
-        Self { name, facade: None, passes, condition: None, why: why.into(), changes }
-    }
-
-    /// One that lets through what meets a condition.
-    pub(super) fn conditional(name: &'static str, condition: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { condition: Some(condition.into()), ..Self::new(name, true, why, String::new) }
-    }
-
-    /// The same for the records of one facade only.
-    pub(super) fn of(self, facade: Facade) -> Self {
-        Self { facade: Some(facade), ..self }
-    }
-
-    fn concerns(&self, facade: Facade) -> bool {
-        self.facade.is_none_or(|of| of == facade)
-    }
-
-    /// One line, and one for each change; names are `width` wide.
-    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
-        self.show_decision(f, width)?;
-        self.show_changes(f, width)
-    }
-
-    pub(super) fn show_decision(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
-        let word = match (self.passes, &self.condition) {
-            (false, _) => "STOP",
-            (true, Some(_)) => "if",
-            (true, None) => "pass",
-        };
-        writeln!(f, "  {word:<4}  {:<width$}  {}", self.name, OneLine(&self.why))
-    }
-
-    pub(super) fn show_changes(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
-        self.changes.iter().enumerate().try_for_each(|(place, change)| {
-            let word = if place == 0 { "change:" } else { "or:" };
-            writeln!(f, "        {word:>width$}  {}", OneLine(change))
-        })
-    }
-}
-
-/// What becomes of a record of a target at a level, gate by gate. Made by [`Bridge::explain`](crate::Bridge::explain).
+/// The gates that a record of a target and level meets, and their decisions. Returned by
+/// [`Bridge::explain`](crate::Bridge::explain).
 ///
-/// It is about a record that is written here and now: on this thread, in this context. `Display` is the whole explanation, a
-/// line for each gate: `pass`, `STOP`, or `if` where more decides than target and level.
+/// It applies to a record that is logged now, on this thread and in this context. `Display` prints a line for each
+/// gate: `pass`, `STOP`, or `if` when the gate has a condition.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -106,19 +33,19 @@ pub struct Explanation {
     pub target: String,
     /// The level.
     pub level: Level,
-    /// The gates on the way into logbridge, in order: of the facades, then its own.
+    /// The gates in front of both destinations, in order: first the facades, then the module stage.
     pub common: Vec<Gate>,
-    /// Those on the way to the OTLP endpoint.
+    /// The gates on the way to the OTLP endpoint.
     pub otlp: Vec<Gate>,
-    /// Those on the way to the console.
+    /// The gates on the way to the console.
     pub console: Vec<Gate>,
 }
 
 impl Explanation {
-    /// The same for a record that is written through one facade.
+    /// Returns the explanation for a record of one facade only.
     #[must_use]
     pub fn through(&self, facade: Facade) -> Self {
-        let of = |gates: &[Gate]| gates.iter().filter(|gate| gate.concerns(facade)).cloned().collect();
+        let of = |gates: &[Gate]| gates.iter().filter(|gate| gate.applies_to(facade)).cloned().collect();
         Self {
             target: self.target.clone(),
             common: of(&self.common),
@@ -128,49 +55,50 @@ impl Explanation {
         }
     }
 
-    /// The gate that stops it on the way to the OTLP endpoint; `None` where it is sent, if it meets the
+    /// Returns the gate that stops the record on the way to the OTLP endpoint. `None`: it is sent if it meets the
     /// [`conditions`](Self::conditions_of_otlp).
     ///
-    /// Of several, the first one that stops the records of both facades; where there is none, the first one that stops
-    /// those of one ([`through`](Self::through) asks about each).
+    /// Prefers the first gate that stops the records of both facades over one that stops the records of a single
+    /// facade. [`through`](Self::through) explains one facade.
     #[must_use]
     pub fn stopped_before_otlp(&self) -> Option<&Gate> {
-        stop(self.common.iter().chain(&self.otlp))
+        first_stop(self.common.iter().chain(&self.otlp))
     }
 
-    /// The gate that stops it on the way to the console; `None` where it is printed, if it meets the
-    /// [`conditions`](Self::conditions_of_console). Of several, as for otlp.
+    /// Returns the gate that stops the record on the way to the console. `None`: it is printed if it meets the
+    /// [`conditions`](Self::conditions_of_console). Prefers gates as [`stopped_before_otlp`](Self::stopped_before_otlp)
+    /// does.
     #[must_use]
     pub fn stopped_before_console(&self) -> Option<&Gate> {
-        stop(self.common.iter().chain(&self.console))
+        first_stop(self.common.iter().chain(&self.console))
     }
 
-    /// What it has to meet to be sent, where target and level do not decide alone.
+    /// Returns the conditions for sending the record that target and level do not decide.
     pub fn conditions_of_otlp(&self) -> impl Iterator<Item = &str> {
         self.common.iter().chain(&self.otlp).filter_map(|gate| gate.condition.as_deref())
     }
 
-    /// What it has to meet to be printed, where target and level do not decide alone.
+    /// Returns the conditions for printing the record that target and level do not decide.
     pub fn conditions_of_console(&self) -> impl Iterator<Item = &str> {
         self.common.iter().chain(&self.console).filter_map(|gate| gate.condition.as_deref())
     }
 
-    /// Where it goes, in words.
-    fn reaches(&self) -> String {
+    /// Names the destinations that the record reaches.
+    fn destinations(&self) -> String {
         let otlp = self.stopped_before_otlp().is_none().then(|| conditions(self.conditions_of_otlp()));
         let console = self.stopped_before_console().is_none().then(|| conditions(self.conditions_of_console()));
         match (otlp, console) {
             (None, None) => "neither otlp nor the console".to_owned(),
-            (Some(of_otlp), None) => format!("otlp{of_otlp}, not the console"),
-            (None, Some(of_console)) => format!("the console{of_console}, not otlp"),
-            (Some(of_otlp), Some(of_console)) if of_otlp == of_console => format!("otlp and the console{of_otlp}"),
-            (Some(of_otlp), Some(of_console)) => format!("the console{of_console}, and otlp{of_otlp}"),
+            (Some(otlp), None) => format!("otlp{otlp}, not the console"),
+            (None, Some(console)) => format!("the console{console}, not otlp"),
+            (Some(otlp), Some(console)) if otlp == console => format!("otlp and the console{otlp}"),
+            (Some(otlp), Some(console)) => format!("the console{console}, and otlp{otlp}"),
         }
     }
 }
 
-/// The first gate that stops records of both facades, else the first one that stops any.
-fn stop<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Option<&'a Gate> {
+/// Returns the first gate that stops the records of both facades, or else the first gate that stops any.
+fn first_stop<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Option<&'a Gate> {
     let mut stops = gates.filter(|gate| !gate.passes);
     stops.clone().find(|gate| gate.facade.is_none()).or_else(|| stops.next())
 }
@@ -180,159 +108,146 @@ fn conditions<'a>(conditions: impl Iterator<Item = &'a str>) -> String {
     if all.is_empty() { String::new() } else { format!(" if {}", all.join(" and ")) }
 }
 
-/// Walks every gate.
 pub(crate) fn explain(pipeline: &Pipeline, target: &str, level: Level) -> Explanation {
-    let mut common = facades::gates(pipeline, target, level);
-    common.push(levels("module stage", pipeline, Stage::Module, target, level));
+    let mut common = facade_gates(pipeline, target, level);
+    common.push(level_gate("module stage", pipeline, Stage::Module, target, level));
     common.extend(pipeline.text_filter().map(|(filter, by)| {
-        let condition = format!("its text matches `{}`", OneLine(filter));
-        Gate::conditional(
-            TEXT_FILTER,
-            condition,
-            format!("{by}: only records whose text matches `{}`", OneLine(filter)),
-        )
+        let filter = OneLine(filter);
+        let condition = format!("its text matches `{filter}`");
+        Gate::conditional(TEXT_FILTER, condition, format!("{by}: only records whose text matches `{filter}` pass"))
     }));
     Explanation {
         target: target.to_owned(),
         level,
         common,
-        otlp: otlp(pipeline, target, level),
-        console: console(pipeline, target, level),
+        otlp: otlp_gates(pipeline, target, level),
+        console: console_gates(pipeline, target, level),
     }
 }
 
-/// The levels of one stage.
-fn levels(name: &'static str, pipeline: &Pipeline, stage: Stage, target: &str, level: Level) -> Gate {
+fn level_gate(name: &'static str, pipeline: &Pipeline, stage: Stage, target: &str, level: Level) -> Gate {
     let Some(tables) = pipeline.levels.tables() else { return Gate::new(name, true, "", String::new) };
-    gate_of_row(name, tables.of(stage).decide(target), stage, target, level, &pipeline.levels.variables)
+    Gate::of_row(name, tables.of(stage).decide(target), stage, target, level, &pipeline.levels.variables)
 }
 
-/// The row of a stage's table that decides.
-pub(super) fn gate_of_row(
-    name: &'static str,
-    row: &Row,
-    stage: Stage,
-    target: &str,
-    level: Level,
-    variables: &LevelVariables,
-) -> Gate {
-    let changes = || variables.suggestions(stage, row, target, level);
-    Gate::with_changes(name, level <= row.filter(), row.describe(stage), changes)
-}
-
-fn otlp(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
+fn otlp_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let mut gates = Vec::new();
     let endpoint = pipeline.setup.endpoint.as_deref();
     let why = endpoint.or(pipeline.setup.off_because).unwrap_or("off");
-    gates.push(Gate::new("otlp is on", endpoint.is_some(), why, || turn_on(pipeline)));
-    gates.push(levels("otlp's levels", pipeline, Stage::Otlp, target, level));
+    gates.push(Gate::new("otlp is on", endpoint.is_some(), why, || how_to_turn_on(pipeline)));
+    gates.push(level_gate("otlp's levels", pipeline, Stage::Otlp, target, level));
     let suppressed = is_suppressed();
     let why = if suppressed { "telemetry is suppressed in this context" } else { "not in this context" };
     gates.push(Gate::new(SUPPRESSION, !suppressed, why, || {
-        "something has called Context::enter_telemetry_suppressed_scope around this call".to_owned()
+        "this call is inside a scope of Context::enter_telemetry_suppressed_scope: leave the scope first".to_owned()
     }));
     if pipeline.is_trace_based() {
-        gates.push(match pipeline.is_unsampled_here() {
-            true => Gate::new("sampling", false, "the trace of this context is not sampled", || {
-                let sampler = place_of(pipeline, "sampler", "OTEL_TRACES_SAMPLER", "Builder::sampler");
-                format!("Otlp::trace_based(false) sends it all the same, or sample more ({sampler})")
-            }),
-            false => Gate::conditional(
-                "sampling",
-                "it is in no trace that is not sampled",
-                "no unsampled trace here; Otlp::trace_based(true) holds back the records of one",
-            ),
-        });
+        gates.push(sampling_gate(pipeline));
     }
     if let Some(limit) = pipeline.repetition() {
-        let why = format!("{limit} of one callsite pass; what others are suppressed, the report counts");
+        let why = format!("{limit} pass per callsite; the report counts the suppressed ones");
         gates.push(match limit.is_exempt(level) {
             true => Gate::new("repetition", true, "records at this level are exempt", String::new),
-            false => Gate::conditional("repetition", format!("no more than {limit} come from its callsite"), why),
+            false => Gate::conditional("repetition", format!("its callsite logs no more than {limit}"), why),
         });
     }
-    let shut = pipeline.is_shut();
-    let by = pipeline.shut_by().map_or_else(String::new, |at| format!(", at {at}"));
-    let why = if shut { format!("logbridge was shut down{by}") } else { "yes".to_owned() };
-    gates.push(Gate::new("running", !shut, why, || match pipeline.shut_by() {
-        Some(_) => "Bridge::shutdown is for the end: use Bridge::flush before it".to_owned(),
-        None => "shut the provider that it belongs to down at the end only".to_owned(),
-    }));
+    gates.push(running_gate(pipeline));
     if pipeline.has_processors() {
         gates.push(Gate::conditional(
             "log processors",
-            "the log processors of the application hand it on",
-            "those of Builder::log_processor see it first, and decide what becomes of it",
+            "the log processors of the application forward it",
+            "the processors of Builder::log_processor run first and may keep the record",
         ));
     }
-    gates.extend(contents(pipeline));
+    gates.extend(content_gates(pipeline));
     if let Some(engine) = pipeline.processes().existing().filter(|_| endpoint.is_some()) {
-        gates.extend(engine.outbox.as_ref().map(|outbox| room(pipeline, outbox)));
-        gates.push(answers(&engine.ledger.stats.requests(Signal::Logs)));
+        gates.extend(engine.outbox.as_ref().map(|outbox| outbox_gate(pipeline, outbox)));
+        gates.push(endpoint_gate(&engine.ledger.stats.requests(Signal::Logs)));
     }
     gates
 }
 
-/// What stops no record, and may change it.
-fn contents(pipeline: &Pipeline) -> Vec<Gate> {
+fn sampling_gate(pipeline: &Pipeline) -> Gate {
+    const NAME: &str = "sampling";
+    if pipeline.is_unsampled_here() {
+        return Gate::new(NAME, false, "the trace of this context is not sampled", || {
+            let sampler = how_to_set(pipeline, "sampler", "OTEL_TRACES_SAMPLER", "Builder::sampler");
+            format!("send it anyway with Otlp::trace_based(false), or sample more ({sampler})")
+        });
+    }
+    let why = "no unsampled trace here; Otlp::trace_based(true) holds back the records of unsampled traces";
+    Gate::conditional(NAME, "it is not part of an unsampled trace", why)
+}
+
+fn running_gate(pipeline: &Pipeline) -> Gate {
+    let shut = pipeline.is_shut();
+    let location = pipeline.shut_by();
+    let why = match location {
+        Some(at) if shut => format!("logbridge was shut down, at {at}"),
+        _ if shut => "logbridge was shut down".to_owned(),
+        _ => "yes".to_owned(),
+    };
+    Gate::new("running", !shut, why, || match location {
+        Some(_) => "call Bridge::flush there: Bridge::shutdown is for the end of the program".to_owned(),
+        None => "shut down its provider only at the end of the program".to_owned(),
+    })
+}
+
+/// Gates that stop no record, but may change it.
+fn content_gates(pipeline: &Pipeline) -> Vec<Gate> {
     let mut gates = Vec::new();
     if pipeline.redacts() {
-        gates.push(Gate::new("redaction", true, "it goes, without the values that are to be taken out", String::new));
+        gates.push(Gate::new("redaction", true, "it passes, without the redacted values", String::new));
     }
     if pipeline.has_limits() {
-        gates.push(Gate::new("attribute limits", true, "it goes, without what is beyond them", String::new));
+        gates.push(Gate::new("attribute limits", true, "it passes, without attributes beyond the limits", String::new));
     }
     gates
 }
 
-/// Whether there is room in the outbox.
-fn room(pipeline: &Pipeline, outbox: &Outbox) -> Gate {
+fn outbox_gate(pipeline: &Pipeline, outbox: &Outbox) -> Gate {
     let (used, bound) = outbox.use_and_bound();
     let percent = used.saturating_mul(100) / bound.max(1);
-    // What a full outbox does is for its policy: it may make room.
     let full = percent >= 99;
     let policy = outbox.overload();
     let why = if full { format!("full, and the policy is {policy}") } else { format!("{percent} % full") };
     Gate::new("outbox", !full || policy.makes_room(), why, || {
-        let bound = place_of(pipeline, "logs max bytes", "LOGBRIDGE_MAX_BYTES", "Builder::max_bytes");
-        let policy = place_of(pipeline, "logs overload", "LOGBRIDGE_OVERLOAD", "Builder::overload");
-        format!("raise its bound ({bound}), use a spool, or choose what goes ({policy})")
+        let bound = how_to_set(pipeline, "logs max bytes", "LOGBRIDGE_MAX_BYTES", "Builder::max_bytes");
+        let policy = how_to_set(pipeline, "logs overload", "LOGBRIDGE_OVERLOAD", "Builder::overload");
+        format!("raise its limit ({bound}), use a spool, or choose another overload policy ({policy})")
     })
 }
 
-/// What became of the last requests. One that failed in a way that may pass stops no record: it waits.
-fn answers(requests: &Requests) -> Gate {
+/// The answer to the last request. A retryable failure stops no record: it stays queued.
+fn endpoint_gate(requests: &Requests) -> Gate {
     let Requests { confirmed, refused, unconfirmed, last_confirmed, last_trouble, .. } = requests;
     let trouble = last_trouble.as_ref().filter(|(at, _)| last_confirmed.is_none_or(|confirmed| confirmed < *at));
     let (passes, why) = match trouble {
-        None if *confirmed == 0 => (true, "nothing was sent yet".to_owned()),
-        None => (true, "it took the last request".to_owned()),
+        None if *confirmed == 0 => (true, "nothing has been sent yet".to_owned()),
+        None => (true, "the last request was confirmed".to_owned()),
         Some((_, why)) if refused + unconfirmed > 0 => (false, why.clone()),
-        Some((_, why)) => (true, format!("records wait: {why}")),
+        Some((_, why)) => (true, format!("records are queued: {why}")),
     };
-    Gate::new("the endpoint's last word", passes, why, || {
-        "mend what it says; `logbridge doctor endpoint` tries address, key and size one by one".to_owned()
+    Gate::new("endpoint's answer", passes, why, || {
+        "correct the reported cause; `logbridge doctor endpoint` checks address, key and size one by one".to_owned()
     })
 }
 
-fn console(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
-    let on = pipeline.has_console();
-    let (why, change) = match (on, pipeline.has_mirror()) {
+fn console_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
+    let is_on = pipeline.has_console();
+    let (why, change) = match (is_on, pipeline.has_mirror()) {
         (true, _) => ("yes", ""),
         (false, true) => (
-            "no: the debug mirror prints on stdout what passes otlp's levels, as it is shipped",
-            "switch the debug mirror off, and let the console be on: ",
+            "no: the debug mirror prints to stdout what passes otlp's levels, as it is sent",
+            "turn off the debug mirror and turn on the console: ",
         ),
         (false, false) => ("no", ""),
     };
-    vec![
-        Gate::new("console is on", on, why, || {
-            let stderr =
-                place_of(pipeline, "console", "LOGBRIDGE_CONSOLE=stderr", "Builder::console(Console::stderr())");
-            format!("{change}{stderr}")
-        }),
-        levels("console's levels", pipeline, Stage::Console, target, level),
-    ]
+    let console = Gate::new("console is on", is_on, why, || {
+        let stderr = how_to_set(pipeline, "console", "LOGBRIDGE_CONSOLE=stderr", "Builder::console(Console::stderr())");
+        format!("{change}{stderr}")
+    });
+    vec![console, level_gate("console's levels", pipeline, Stage::Console, target, level)]
 }
 
 impl fmt::Display for Explanation {
@@ -343,12 +258,12 @@ impl fmt::Display for Explanation {
         let show = |f: &mut fmt::Formatter<'_>, gates: &[Gate]| gates.iter().try_for_each(|gate| gate.show(f, width));
         show(f, &self.common)?;
         let [of_log, of_tracing] = [Facade::Log, Facade::Tracing].map(|facade| self.through(facade));
-        let is_cut = |of: &Self| of.common.iter().any(|gate| !gate.passes);
-        if !is_cut(&of_log) || !is_cut(&of_tracing) {
+        let is_stopped = |of: &Self| of.common.iter().any(|gate| !gate.passes);
+        if !is_stopped(&of_log) || !is_stopped(&of_tracing) {
             show(f, &self.otlp)?;
             show(f, &self.console)?;
         }
-        let [of_log, of_tracing] = [of_log, of_tracing].map(|of| of.reaches());
+        let [of_log, of_tracing] = [of_log, of_tracing].map(|of| of.destinations());
         if of_log == of_tracing {
             return writeln!(f, "  it reaches {of_log}");
         }

@@ -1,22 +1,21 @@
-//! Why a record is where it is, or is not.
+//! Diagnosis: explains where a record stops, checks the way to the endpoint, and reports what happened.
 
 mod canary;
 mod explain;
-mod facades;
-mod filter;
-mod findings;
+mod facade;
+mod facade_gates;
+mod filter_explanation;
+mod gate;
 mod report;
 mod setting;
 
 pub(crate) use canary::check;
-pub use canary::{Canary, Check, Facade, Place};
+pub use canary::{Canary, Check, Place};
+pub use explain::Explanation;
 pub(crate) use explain::explain;
-pub use explain::{Explanation, Gate};
-pub use filter::explain_filter;
-pub use report::Images;
-pub use report::prepare_images;
-pub use report::put_report;
-pub use report::read_images;
-pub use report::replace_report;
+pub use facade::Facade;
+pub use filter_explanation::explain_filter;
+pub use gate::Gate;
 pub use report::{Configuration, Cut, Dropped, Report, Traced};
-pub(crate) use report::{begin_image, give as give_report};
+pub use report::{ProcessImages, prepare_image_log, read_image_log, replace_file, write_in_place};
+pub(crate) use report::{record_image_start, write_report};

@@ -1,4 +1,4 @@
-//! Where a setting is changed: code wins over variables, so that a variable is no help against it.
+//! Names the setting to change. Code wins over variables, so a variable is no help against a value set in code.
 
 use crate::config::{Setting, Source};
 use crate::source::Pipeline;
@@ -8,8 +8,8 @@ fn source(pipeline: &Pipeline, setting: &str) -> Source {
     found.map_or(Source::BuiltIn, |kept| kept.source)
 }
 
-/// The variable, the call, or both: whichever has an effect. `variable` may have its value behind it.
-pub(super) fn place_of(pipeline: &Pipeline, setting: &str, variable: &str, call: &str) -> String {
+/// Names the variable, the call or both: whichever has an effect. `variable` may include a value.
+pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, call: &str) -> String {
     match source(pipeline, setting) {
         Source::Code => format!("{call} in code"),
         _ if !pipeline.levels.variables.others => format!("{call} in code"),
@@ -17,26 +17,26 @@ pub(super) fn place_of(pipeline: &Pipeline, setting: &str, variable: &str, call:
     }
 }
 
-/// Whether code gives the key that requests carry.
+/// Returns whether code sets the key that requests carry.
 pub(super) fn has_key_in_code(pipeline: &Pipeline) -> bool {
     let is_key = |setting: &&Setting| setting.value.to_ascii_lowercase().starts_with("authorization");
     let mut headers = pipeline.setup.settings.iter().filter(is_key);
     headers.any(|setting| setting.source == Source::Code)
 }
 
-/// What switches the otlp destination on.
-pub(super) fn turn_on(pipeline: &Pipeline) -> String {
+/// Names what turns on the otlp destination.
+pub(super) fn how_to_turn_on(pipeline: &Pipeline) -> String {
     match source(pipeline, "logs") {
         Source::Code => {
-            "in code, leave out Otlp::off(): code wins over every variable but OTEL_SDK_DISABLED".to_owned()
+            "remove Otlp::off() from the code, which overrides every variable except OTEL_SDK_DISABLED".to_owned()
         }
-        Source::Variable("OTEL_SDK_DISABLED") => "unset OTEL_SDK_DISABLED, which switches everything off".to_owned(),
+        Source::Variable("OTEL_SDK_DISABLED") => "unset OTEL_SDK_DISABLED, which turns everything off".to_owned(),
         Source::Variable(name) | Source::SignalVariable(name) => {
-            format!("set {name}=otlp, or Builder::otlp in code, which wins over it")
+            format!("set {name}=otlp, or Builder::otlp in code, which overrides it")
         }
         Source::BuiltIn if pipeline.levels.variables.others => {
-            "set OTEL_EXPORTER_OTLP_ENDPOINT where this very process sees it, or Builder::otlp in code".to_owned()
+            "set OTEL_EXPORTER_OTLP_ENDPOINT in the environment of this process, or Builder::otlp in code".to_owned()
         }
-        Source::BuiltIn => "Builder::otlp in code: this builder reads no variables".to_owned(),
+        Source::BuiltIn => "set Builder::otlp in code: this builder reads no variables".to_owned(),
     }
 }

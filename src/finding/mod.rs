@@ -1,43 +1,21 @@
-//! Something about a configuration that deserves a look, as data: what it is, where it stands, what to change.
+//! Findings: problems of a configuration, a program or an endpoint as data, with their place, evidence and fix.
 
 mod catalog;
-mod situation;
+mod severity;
 
 use std::fmt;
 use std::ops::Range;
 
 pub use catalog::kind;
-pub use catalog::{Kind, Verdict};
-pub use situation::Situation;
+pub use catalog::{Kind, RecordOutcome};
+pub use severity::{Impact, Severity};
 
 use crate::escape::OneLine;
 use crate::notice::Notice;
 
-/// How much a [`Finding`] matters.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum Severity {
-    /// Good to know. Only in the report.
-    Note,
-    /// Probably not what was meant, though it has a meaning.
-    Warning,
-    /// It cannot be used, and is ignored.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
-
-/// Something about a configuration that deserves a look.
+/// A problem of a configuration, a program or an endpoint.
 ///
-/// `Display` is a few lines, without colours:
+/// `Display` prints a few lines without colors:
 ///
 /// ```text
 /// error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
@@ -48,34 +26,36 @@ impl fmt::Display for Severity {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind it is, such as `LB001`; it stays the same from version to version. `logbridge explain LB001` tells more.
+    /// The code of its kind, such as `LB001`, which is stable across versions. `logbridge explain LB001` prints its
+    /// page.
     pub code: &'static str,
-    /// The kind in words, such as `unknown-level`.
+    /// The name of its kind, such as `unknown-level`.
     pub name: &'static str,
-    /// What it means for a record that is missing.
-    pub verdict: Verdict,
-    /// How much it matters.
+    /// The outcome of a record that is missing because of it.
+    pub outcome: RecordOutcome,
+    /// The severity.
     pub severity: Severity,
-    /// Where it was found: a variable, `code`, a file with its line.
+    /// The place of the problem: a variable, `code`, or a file with a line.
     pub place: String,
-    /// The whole text it was found in; empty where that is a secret or not one text.
+    /// The complete text that contains it. Empty if the text is secret, or if there is no single text.
     pub evidence: String,
-    /// Which bytes of the evidence it is about; empty where it is about all of it.
+    /// The byte range of the problem in the evidence. Empty if all of it is concerned.
     pub position: Range<usize>,
-    /// What was found, in one lower-case sentence.
+    /// A description, as one lower-case sentence.
     pub text: String,
-    /// What to change, where that is known.
+    /// The fix, if known.
     pub help: Option<String>,
-    /// The evidence as it was probably meant, where that is known.
+    /// The evidence as it was probably meant, if known.
     pub corrected: Option<String>,
 }
 
 impl Finding {
+    #[doc(hidden)] // For the command.
     pub fn new(kind: &'static Kind, severity: Severity, place: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             code: kind.code,
             name: kind.name,
-            verdict: kind.verdict,
+            outcome: kind.outcome,
             severity,
             place: place.into(),
             evidence: String::new(),
@@ -86,25 +66,27 @@ impl Finding {
         }
     }
 
-    /// The text it stands in, and which bytes of that it is about.
+    /// Sets the text that contains the problem, and its byte range.
+    #[doc(hidden)] // For the command.
     pub fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
         self.evidence = evidence.into();
         self.position = position;
         self
     }
 
+    #[doc(hidden)] // For the command.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// For programs.
+    #[doc(hidden)] // For the command.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,
             "name": self.name,
             "severity": self.severity.to_string(),
-            "verdict": self.verdict.to_string(),
+            "verdict": self.outcome.to_string(),
             "place": self.place,
             "text": self.text,
             "evidence": self.evidence,
@@ -113,7 +95,7 @@ impl Finding {
         })
     }
 
-    /// The help, else the corrected text.
+    /// Combines the help and the corrected text.
     fn advice(&self) -> Option<String> {
         match (&self.help, &self.corrected) {
             (Some(help), Some(corrected)) => Some(format!("{help}: `{corrected}`")),
@@ -123,7 +105,8 @@ impl Finding {
         }
     }
 
-    /// The same as a line on stderr, for what matters enough.
+    /// Returns the notice for this finding; `None` for a note, which only reports show.
+    #[doc(hidden)] // For the command.
     pub fn notice(&self) -> Option<Notice> {
         if self.severity == Severity::Note {
             return None;
@@ -138,7 +121,7 @@ impl Finding {
     }
 }
 
-/// On one line, and unable to move the cursor; quotes and backslashes stay as they were written.
+/// Escapes line breaks and control characters. Quotes and backslashes stay as written.
 pub(crate) fn visible(text: &str) -> String {
     OneLine(text).to_string()
 }

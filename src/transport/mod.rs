@@ -9,6 +9,7 @@ mod connect;
 mod grpc;
 mod http;
 mod outcome;
+#[cfg(feature = "_cli")]
 mod relay;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
@@ -27,8 +28,8 @@ pub use self::compress::compressed;
 pub use self::outcome::Cause;
 pub use self::outcome::CauseKind;
 pub use self::outcome::Outcome;
-pub use self::relay::Relay;
-pub use self::relay::Relayed;
+#[cfg(feature = "_cli")]
+pub use self::relay::{Relay, Relayed};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
 use crate::config::{Compression, Proxy, Route};

@@ -42,7 +42,7 @@ const PROCESSES: u64 = 4;
 const INSTALLED: u64 = 40;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const UNANSWERED: &str = "the subscriber in force lets it through";
+const UNANSWERED: &str = "the active subscriber forwards it";
 const TARGETS: [&str; 6] = ["app", "app::db", "application", "lib", "my-target", "k=v,x"];
 const WORDS: [&str; 8] = ["off", "error", "warn", "info", "debug", "trace", "notset", "warning"];
 
@@ -252,11 +252,13 @@ impl Played<'_> {
     fn meets(&self, condition: &str, text: &str, passed: u64) -> bool {
         match condition {
             "its text matches `foo`" => text.contains("foo"),
-            "the logger in log's slot hands it to this Bridge's logger" => self.hands != Some(Hands::Nothing),
-            "it is in no trace that is not sampled" => !self.unsampled,
+            "the logger in log's slot forwards it to this Bridge's logger" => self.hands != Some(Hands::Nothing),
+            "it is not part of an unsampled trace" => !self.unsampled,
             // On a machine that is too busy to ask: then nothing is promised.
             UNANSWERED => true,
-            text if text.starts_with("no more than ") => self.repetition.is_some_and(|most| passed < most),
+            text if text.starts_with("its callsite logs no more than ") => {
+                self.repetition.is_some_and(|most| passed < most)
+            }
             other => panic!("seed {}: what is `{other}`?", self.seed),
         }
     }

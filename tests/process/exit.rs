@@ -1,6 +1,11 @@
 //! Delivery at every way out of a program, with each way to install.
 
-use std::sync::Once;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use logbridge::{Otlp, Protocol};
 
 use crate::runner::{Group, named};
 use crate::support::{Child, SLACK, assert_arrived, print_counters, receiver, wait_for_runner};
@@ -9,6 +14,7 @@ pub(crate) const GROUP: Group = Group {
     name: "exit",
     tests: named![
         a_dropped_handle_stops_nothing,
+        a_receiver_in_the_process_adds_no_records,
         an_idle_process_at_trace_sends_nothing,
         after_shutdown_the_console_goes_on_and_records_are_counted,
         both_facades_arrive_on_return_from_main,
@@ -16,7 +22,15 @@ pub(crate) const GROUP: Group = Group {
         the_flush_of_log_delivers,
         without_opentelemetry_in_the_environment_nothing_is_sent,
     ],
-    scenarios: named![exit_by_code, exit_by_return, flush_of_log, idle, no_opentelemetry, shut_down],
+    scenarios: named![
+        exit_by_code,
+        exit_by_return,
+        flush_of_log,
+        idle,
+        idle_with_receiver,
+        no_opentelemetry,
+        shut_down
+    ],
 };
 
 /// The ways to install.
@@ -101,7 +115,6 @@ fn idle(_: &[String]) {
 
 /// What the crate's own network activity writes must not become a record that causes network activity.
 fn an_idle_process_at_trace_sends_nothing() {
-    use std::time::Duration;
     let receiver = receiver();
     let child = Child::new("idle").to(&receiver).env("RUST_LOG", "trace").env("OTEL_BLRP_SCHEDULE_DELAY", "20");
     let mut child = child.start();
@@ -113,6 +126,48 @@ fn an_idle_process_at_trace_sends_nothing() {
     child.numbers().expect(&[("offered", 2), ("otlp.delivered", 2), ("otlp.pending", 0)]);
     assert_arrived(&receiver, &["one of log", "one of tracing"], &child);
     assert_eq!(receiver.requests().len(), before, "none at the end either");
+}
+
+/// Notes on which thread it is called.
+struct AsksWhoseThread(Arc<AtomicBool>);
+
+impl Write for AsksWhoseThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.fetch_and(logbridge::is_own_thread(), Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The receiver runs before logbridge does, so its thread is marked later.
+fn idle_with_receiver(arguments: &[String]) {
+    let is_own = Arc::new(AtomicBool::new(true));
+    let printer = AsksWhoseThread(Arc::clone(&is_own));
+    let receiver = logbridge::testing::Receiver::builder().print(printer).start().expect("a receiver");
+    let protocol = if arguments[0] == "grpc" { Protocol::Grpc } else { Protocol::HttpProtobuf };
+    let otlp = Otlp::to(receiver.endpoint()).protocol(protocol);
+    let bridge = logbridge::builder().otlp(otlp).try_init().expect("installed");
+    log::trace!("one of log");
+    tracing::trace!("one of tracing");
+    for _ in 0..3 {
+        bridge.flush(Duration::from_secs(20)).expect("delivered");
+    }
+    let texts: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();
+    assert_eq!(texts, ["one of log", "one of tracing"]);
+    assert_eq!(receiver.problems(), Vec::<String>::new());
+    assert!(is_own.load(Ordering::Relaxed), "the receiver's thread counts as logbridge's own");
+    print_counters();
+}
+
+/// A program may contain both: what the receiver's server writes about a request must not become a record.
+fn a_receiver_in_the_process_adds_no_records() {
+    for protocol in ["http/protobuf", "grpc"] {
+        let child = Child::new("idle_with_receiver").arg(protocol).env("RUST_LOG", "trace").run().success().quiet();
+        child.numbers().expect(&[("offered", 2), ("otlp.delivered", 2), ("otlp.pending", 0)]);
+    }
 }
 
 fn no_opentelemetry(_: &[String]) {
@@ -139,12 +194,12 @@ fn shut_down(_: &[String]) {
     logbridge::init();
     let bridge = logbridge::bridge().expect("installed");
     log::info!("before");
-    bridge.shutdown(std::time::Duration::from_secs(30)).expect("everything delivered");
+    bridge.shutdown(Duration::from_secs(30)).expect("everything delivered");
     log::info!("after");
     tracing::info!("after");
     std::thread::spawn(|| log::error!("after")).join().expect("a thread that logs");
     print_counters();
-    bridge.shutdown(std::time::Duration::from_secs(30)).expect_err("lost records are said");
+    bridge.shutdown(Duration::from_secs(30)).expect_err("lost records are said");
 }
 
 fn after_shutdown_the_console_goes_on_and_records_are_counted() {

@@ -170,7 +170,7 @@ fn a_directory_gets_a_file_for_each_process() {
 fn a_report_that_cannot_be_written_is_said() {
     let receiver = receiver();
     let child = Child::new("few_records").to(&receiver).env("LOGBRIDGE_REPORT", "/nowhere/at/all").run().success();
-    child.warned(1).said("warning[LB020]: the report cannot be written to /nowhere/at/all: ");
+    child.warned(1).said("warning[LB020]: cannot write the report to /nowhere/at/all: ");
 }
 
 fn a_report_into_a_pipe_that_nobody_reads_does_not_hold_the_end_up() {
@@ -369,9 +369,9 @@ fn a_canary_shows_what_each_level_comes_to() {
     let receiver = receiver();
     let child = Child::new("canary").to(&receiver).run().success().quiet();
     let child = child.said("through  from          ERROR  WARN   INFO   DEBUG  TRACE\n");
-    let child = child.said("log      this thread   sent   sent   sent   cut    cut\n");
-    let child = child.said("tracing  task          sent   sent   sent   cut    cut\n");
-    let child = child.said("the endpoint confirmed those that were sent\n").said("well=1\n");
+    let child = child.said("log      this thread   sent   sent   sent   below  below\n");
+    let child = child.said("tracing  task          sent   sent   sent   below  below\n");
+    let child = child.said("the endpoint confirmed the records that were sent\n").said("well=1\n");
     assert_eq!(child.count("sent=3\n"), 6, "{child}");
     assert_eq!(receiver.logs().len(), 18 + 2, "those of the canary, and those of after it");
 }
@@ -381,10 +381,10 @@ fn a_canary_goes_any_way_that_records_go() {
     let child = Child::new("canary").to(&receiver).env("LOGBRIDGE_REPETITION", "2/60s").run().success();
     assert_eq!(child.count("sent=3\n"), 6, "{child}");
     let child = Child::new("official_canary").to(&receiver).run().success();
-    let child = child.said("log      task          sent   sent   sent   cut    cut\n");
-    child.said("tracing  this thread   sent   sent   sent   cut    cut\n").said("well=1\n");
+    let child = child.said("log      task          sent   sent   sent   below  below\n");
+    child.said("tracing  this thread   sent   sent   sent   below  below\n").said("well=1\n");
     let child = Child::new("canary_in_a_runtime").to(&receiver).run().success();
-    child.said("tracing  task          sent   sent   sent   cut    cut\n").said("well=1\n");
+    child.said("tracing  task          sent   sent   sent   below  below\n").said("well=1\n");
 }
 
 fn official_canary(_: &[String]) {
@@ -408,7 +408,7 @@ fn a_canary_says_that_the_endpoint_is_dead() {
     let dead = dead_end();
     let child =
         Child::new("canary").towards(&dead.url).env("LOGBRIDGE_EXIT_TIMEOUT", "100ms").deadline(SLACK * 5).run();
-    child.success().said("the endpoint did not confirm them: ").said("connection refused").said("well=0\n");
+    child.success().said("the endpoint did not confirm the records: ").said("connection refused").said("well=0\n");
 }
 
 fn lowered_canary(_: &[String]) {
@@ -420,8 +420,8 @@ fn lowered_canary(_: &[String]) {
 fn a_canary_sees_a_level_that_was_lowered() {
     let receiver = receiver();
     let child = Child::new("lowered_canary").to(&receiver).run().success();
-    let child = child.said("log      fresh thread  sent   sent   (1)    cut    cut\n");
-    let child = child.said("tracing  fresh thread  sent   sent   sent   cut    cut\n");
+    let child = child.said("log      fresh thread  sent   sent   (1)    below  below\n");
+    let child = child.said("tracing  fresh thread  sent   sent   sent   below  below\n");
     child.said("  (1) log::max_level() is WARN\n").said("error[LB077]: log: ").said("well=0\n");
 }
 
@@ -436,9 +436,9 @@ fn scoped_canary(_: &[String]) {
 fn a_canary_sees_a_subscriber_of_this_thread_alone() {
     let receiver = receiver();
     let child = Child::new("scoped_canary").to(&receiver).run().success().quiet();
-    let child = child.said("tracing  this thread   (1)    (1)    (1)    cut    cut\n");
-    let child = child.said("tracing  fresh thread  sent   sent   sent   cut    cut\n");
-    let child = child.said("another subscriber is in force on this thread").said("error[LB075]: tracing: ");
+    let child = child.said("tracing  this thread   (1)    (1)    (1)    below  below\n");
+    let child = child.said("tracing  fresh thread  sent   sent   sent   below  below\n");
+    let child = child.said("another subscriber is active on this thread").said("error[LB075]: tracing: ");
     assert_eq!((child.count("well=0\n"), child.count("well=1\n")), (1, 1), "{child}");
 }
 
@@ -459,7 +459,8 @@ fn env_logger_of_another() {
 fn a_canary_sees_that_another_has_both_slots() {
     let receiver = receiver();
     let child: Finished = Child::new("composed_canary").arg(receiver.endpoint()).run().success();
-    let child = child.said("`log` has another logger").said("tracing has another subscriber").said("none was sent\n");
+    let child =
+        child.said("`log` has another logger").said("tracing has another subscriber").said("no record was sent\n");
     assert_eq!(child.count("error[LB075]: "), 2, "{child}");
     child.said("well=0\n");
 }

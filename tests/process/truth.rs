@@ -74,7 +74,7 @@ fn text_filter(_: &[String]) {
     log::info!("bar");
     log::info!("foo");
     let check = bridge.check(PATIENCE);
-    says(&check, &["(1) text filter: RUST_LOG: only records whose text matches `foo`", "none was sent"]);
+    says(&check, &["(1) text filter: RUST_LOG: only records whose text matches `foo` pass", "no record was sent"]);
 }
 
 fn a_text_filter_is_a_condition_and_the_canary_names_it() {
@@ -125,7 +125,7 @@ fn no_variables(_: &[String]) {
     let bridge = Builder::new().console(Console::stderr().level(LevelFilter::Debug)).try_init().expect("installs");
     let explanation = bridge.explain("app", Level::Info);
     says(&explanation, &["change:  in code: Builder::filter_module(\"app\", LevelFilter::Info)\n"]);
-    says(bridge.explain("app", Level::Error), &["change:  Builder::otlp in code"]);
+    says(bridge.explain("app", Level::Error), &["change:  set Builder::otlp in code"]);
     says_not(bridge.explain("app", Level::Info), &["RUST_LOG", "LOGBRIDGE_", "OTEL_"]);
     says_not(bridge.report(), &["RUST_LOG", "LOGBRIDGE_", "OTEL_"]);
 }
@@ -138,11 +138,11 @@ fn a_variable_that_is_not_read_is_not_named() {
 fn off_in_code(_: &[String]) {
     let bridge = logbridge::builder().otlp(Otlp::off()).console(Console::off()).try_init().expect("installs");
     let explanation = bridge.explain("app", Level::Error);
-    says(&explanation, &["otlp is on", "code says Otlp::off()", "change:  in code, leave out Otlp::off()"]);
+    says(&explanation, &["otlp is on", "code says Otlp::off()", "change:  remove Otlp::off() from the code"]);
     says(&explanation, &["change:  Builder::console(Console::stderr()) in code\n"]);
     says_not(&explanation, &["OTEL_EXPORTER_OTLP_ENDPOINT", "LOGBRIDGE_CONSOLE"]);
-    says(bridge.report(), &["help: in code, leave out Otlp::off()"]);
-    says_not(bridge.report(), &["OTEL_EXPORTER_OTLP_ENDPOINT where"]);
+    says(bridge.report(), &["help: remove Otlp::off() from the code"]);
+    says_not(bridge.report(), &["OTEL_EXPORTER_OTLP_ENDPOINT in the"]);
 }
 
 fn otlp_that_code_has_switched_off_is_switched_on_in_code() {
@@ -154,10 +154,7 @@ fn lowered_below(_: &[String]) {
     let bridge = logbridge::try_init().expect("installs");
     log::set_max_level(LevelFilter::Error);
     let explanation = bridge.explain("app", Level::Debug);
-    says(
-        &explanation,
-        &["STOP  log::max_level()", "ERROR: the levels need INFO, and somebody has lowered it after `init`"],
-    );
+    says(&explanation, &["STOP  log::max_level()", "ERROR: the levels need INFO; it was lowered after `init`"]);
     says_not(&explanation, &["which is what the levels need"]);
     let explanation = bridge.explain("app", Level::Info);
     says(&explanation, &["through log it reaches neither", "through tracing it reaches otlp and the console"]);
@@ -183,11 +180,11 @@ fn nobody_opened(_: &[String]) {
     log::error!(logger: logger, "never");
     log::set_max_level(logger.filter());
     let explanation = bridge.explain("app", Level::Error);
-    says(&explanation, &["through log it reaches the console if the logger in log's slot hands it to this"]);
+    says(&explanation, &["through log it reaches the console if the logger in log's slot forwards it to this"]);
     log::error!(logger: logger, "now");
     log::set_boxed_logger(Box::new(logger)).expect("the slot is free");
     says(bridge.explain("app", Level::Error), &["through log it reaches the console, not otlp\n"]);
-    says(bridge.check(PATIENCE), &["no subscriber is set, so that nobody listens to tracing"]);
+    says(bridge.check(PATIENCE), &["no subscriber is set, so tracing discards it"]);
 }
 
 fn a_composed_logger_that_nobody_opened_reaches_nothing() {
@@ -234,8 +231,8 @@ fn global_filter(_: &[String]) {
     let gate = explanation.stopped_before_otlp().map(|gate| gate.name);
     // With otlp off, what stops both comes first.
     assert_eq!(gate, Some("otlp is on"), "{explanation}");
-    says(explanation, &["STOP  tracing's subscriber", "its filters let nothing through beyond WARN"]);
-    says(bridge.explain("app", Level::Warn), &["it hands events of this target and level to this Bridge's layer"]);
+    says(explanation, &["STOP  tracing's subscriber", "its filters pass nothing beyond WARN"]);
+    says(bridge.explain("app", Level::Warn), &["it forwards events of this target and level to this Bridge's layer"]);
 }
 
 fn a_filter_of_the_whole_subscriber_is_named() {
@@ -251,8 +248,10 @@ fn three_cuts(arguments: &[String]) {
     (0..3).for_each(|number| log::info!("{number}"));
     let report = bridge.report();
     match arguments.first() {
-        None => says(&report, &["levels: at least 1 record was cut", "keep back what is below WARN, uncounted"]),
-        Some(_) => says(&report, &["levels: 3 records were cut because nobody has set a level for the root"]),
+        None => {
+            says(&report, &["levels: at least 1 record was filtered", "discard what is below WARN without counting"])
+        }
+        Some(_) => says(&report, &["levels: 3 records were filtered because no level is set"]),
     }
     assert_eq!(report.complete_to, if arguments.is_empty() { LevelFilter::Warn } else { LevelFilter::Info });
 }

@@ -202,7 +202,7 @@ fn others() -> Vec<Row> {
                 said.codes
             },
         ),
-        named("F10b", "a root in a variable that the stock SDK does not read", "doctor", "LB035", |case| match case {
+        named("E21c", "a root in a variable that the stock SDK does not read", "doctor", "LB035", |case| match case {
             Case::Faulty => stock::project().variable("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem").codes(),
             Case::Healthy => stock::project().codes(),
         }),
@@ -216,14 +216,14 @@ fn others() -> Vec<Row> {
                 Case::Healthy => of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)]),
             },
         ),
-        named("C8d", "`warning` is a level to logbridge alone", "doctor", "LB002", |case| {
+        named("C2d", "`warning` is a level to logbridge alone", "doctor", "LB002", |case| {
             stock::project().variable("RUST_LOG", case.pick("warning", "warn")).codes()
         }),
-        named("C8b", "a directive for spans, which only EnvFilter has", "doctor", "LB005", |case| {
+        named("C13b", "a directive for spans, which only EnvFilter has", "doctor", "LB005", |case| {
             let project = case.pick(Project::new("").main("fn main() { env_logger::init(); }"), stock::project());
             project.variable("RUST_LOG", "info,shop[req]=debug").codes()
         }),
-        named("C8c", "a root that is not set lets nothing pass with EnvFilter", "doctor", "LB009", |case| {
+        named("C9c", "a root that is not set lets nothing pass with EnvFilter", "doctor", "LB009", |case| {
             let said = stock::project()
                 .variable("RUST_LOG", case.pick("shop=info", "warn,shop=info"))
                 .examined(&["environment"]);
@@ -241,9 +241,9 @@ fn others() -> Vec<Row> {
         named("I3b", "a misspelt word in RUST_LOG_STYLE", "doctor", "LB021", |case| {
             of(&[("RUST_LOG_STYLE", case.pick("alwyas", "always"))])
         }),
-        impossible("E23", "two findings for one cause", one_finding_each),
-        impossible("E22", "one sentence about a variable, by the reading of who reads it", one_sentence_each),
-        impossible("E0", "no secret of a variable is in the output", no_secret_is_shown),
+        impossible("0w", "two findings for one cause", one_finding_each),
+        impossible("0u", "one sentence about a variable, by the reading of who reads it", one_sentence_each),
+        impossible("0s", "no secret of a variable is in the output", no_secret_is_shown),
     ]
 }
 

@@ -1,10 +1,10 @@
-//! The zoo: every known way a log goes missing, played on this machine, and the tool that names it.
+//! The zoo: every cause of docs/missing-logs.md, reproduced on this machine, and the tool that names it.
 //!
 //! Constraints:
 //! * Each row is a cause. It is either *named*: a tool gives a finding with its code for the case, and none of that code
 //!   for its healthy twin, which differs in the fault alone. Or it *cannot happen* here, and a test that tries it says so.
 //! * Rows that need a process of their own run this program again with the row's child as an argument.
-//! * At the end, the table is printed: cause, tool, code.
+//! * The name of a test is a line of the table: id, cause, tool, code.
 
 // A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
 // descriptors.
@@ -30,7 +30,7 @@ mod running;
 mod server;
 mod stock;
 mod time;
-#[path = "../../../tests/support/tls.rs"]
+#[path = "../../../tests/delivery/server.rs"]
 mod tls;
 
 use std::process::ExitCode;
@@ -58,5 +58,5 @@ fn main() -> ExitCode {
     if child::play(&programs).is_some() {
         return ExitCode::SUCCESS;
     }
-    row::run(&rows())
+    row::run(rows())
 }

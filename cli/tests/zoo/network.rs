@@ -203,9 +203,9 @@ fn answers() -> Vec<Row> {
             };
             codes(&server.url(), &[])
         }),
-        impossible("F0", "a key that a server repeats is not in the output", no_key_is_shown),
+        impossible("0k", "a key that a server repeats is not in the output", no_key_is_shown),
         impossible(
-            "F9",
+            "0n",
             "nothing but a look is sent without --send to another machine, and nothing with --offline",
             nothing_is_sent,
         ),

@@ -444,18 +444,18 @@ fn wiring() -> Vec<Row> {
                 .main(&format!("fn main() {{ LogTracer::init().unwrap(); {second} }}"))
                 .codes()
         }),
-        doctor("C13s", "the level of `log` is set again after the start", "LB077", |case| {
+        doctor("B11s", "the level of `log` is set again after the start", "LB077", |case| {
             let level = case.pick("log::LevelFilter::Warn", "bridge.logger().filter()");
             ours(&format!("fn main() {{ logbridge::init(); log::set_max_level({level}); log::info!(\"x\"); }}")).codes()
         }),
-        doctor("D21s", "a record after the shutdown", "LB087", |case| {
+        doctor("D14s", "a record after the shutdown", "LB087", |case| {
             let record = case.pick("log::info!(\"bye\");", "");
             ours(&format!(
                     "fn main() {{ let bridge = logbridge::try_init().unwrap(); log::info!(\"x\"); bridge.shutdown(FIVE).ok(); {record} }}"
                 ))
                 .codes()
         }),
-        doctor("D21t", "…with the stock SDK", "LB087", |case| {
+        doctor("D14t", "…with the stock SDK", "LB087", |case| {
             let end = case.pick(
                 "provider.shutdown().expect(\"flushed\");\n    tracing::info!(\"bye\");",
                 "if let Err(error) = provider.shutdown() { tracing::error!(\"{error}\"); }",

@@ -1,17 +1,19 @@
-//! The report as JSON, for programs: the same names as the fields have.
+//! The report as JSON, with the names of the fields as keys.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::Report;
+use super::data::Report;
 use crate::escape;
 use crate::finding::Finding;
 use crate::ledger::{ConsoleCounters, OtlpCounters, Requests, SpanCounters};
 
 impl Report {
-    /// The report as a JSON object. Names and units stay the same from version to version, new ones may come: counters are
-    /// numbers of records, `elapsed` is in seconds, times are seconds since 1970.
+    /// Returns the report as a JSON object.
+    ///
+    /// Names and units are stable; later versions may add names. Counters are numbers of records, `elapsed` is in
+    /// seconds, and times are seconds since 1970.
     #[must_use]
     pub fn to_json(&self) -> String {
         let counters = &self.counters;

@@ -1,37 +1,38 @@
-//! The report where nobody asks for it by a call: at the end of the process, or at a signal.
+//! Writes the report without a call: at the end of the process, or on a signal.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Report, images};
+use super::data::Report;
+use super::process_images::record_image_end;
 use crate::config::ReportTo;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::source::Pipeline;
 use crate::{os, output};
 
-/// Puts the report where it goes. What cannot be written is said, and stops nothing.
-pub(crate) fn give(pipeline: &Pipeline, to: &ReportTo) {
+/// Writes the report to `to`. A failure prints a notice and has no other effect.
+pub(crate) fn write_report(pipeline: &Pipeline, to: &ReportTo) {
     let report = Report::of(pipeline);
     match to {
         ReportTo::Stderr => notice::print(format!("logbridge: report\n{report}")),
         ReportTo::Path(path) => {
             let written = write(&report, path);
             if written.is_ok() {
-                images::end(path);
+                record_image_end(path);
             }
             if let Err(error) = written {
-                let text = format!("the report cannot be written to {}: {error}", path.display());
-                let help = "name a file in a directory that exists, or a directory, or `stderr` (LOGBRIDGE_REPORT)";
+                let text = format!("cannot write the report to {}: {error}", path.display());
+                let help = "set LOGBRIDGE_REPORT to `stderr`, a directory, or a file in an existing directory";
                 notice::emit(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
             }
         }
     }
 }
 
-/// Writes the report so that whoever reads the file never sees half of it.
+/// Writes the report so that no reader of the file sees a part of it.
 fn write(report: &Report, path: &Path) -> io::Result<()> {
     let is_directory = path.is_dir();
     let path: PathBuf = match is_directory {
@@ -40,15 +41,15 @@ fn write(report: &Report, path: &Path) -> io::Result<()> {
     };
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let text = if is_json { report.to_json() } else { report.to_string() };
-    // A name that we choose is known before it is used: a link that somebody put there is replaced, and not followed.
+    // The name in a directory is predictable, so a link that someone put there is replaced, not followed.
     let is_plain = is_directory || fs::symlink_metadata(&path).map_or(true, |found| found.is_file());
-    if is_plain { replace(&path, &text) } else { put(&path, text) }
+    if is_plain { replace_file(&path, &text) } else { write_in_place(&path, text) }
 }
 
-/// Writes into what is there and stays what it is: a file, a device, a named pipe, a link to one of them. Never waits. Makes a
-/// file where there is nothing.
-pub fn put(path: &Path, text: String) -> io::Result<()> {
-    // `/dev/stderr` is a link too, and to open it again would cut a file that it goes to.
+/// Writes to the existing file, device, named pipe or link without replacing it, and never waits. Creates the file if
+/// there is none.
+pub fn write_in_place(path: &Path, text: String) -> io::Result<()> {
+    // `/dev/stderr` is a link, too. Opening it again would truncate the file behind it.
     if let Some(stream) = fs::metadata(path).ok().and_then(|found| os::stream_of(&found)) {
         return output::write(stream, text);
     }
@@ -59,19 +60,18 @@ pub fn put(path: &Path, text: String) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Writes a file beside it, under a name that nobody can know before, and renames it.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Replaces the file atomically: writes a file of an unpredictable name beside it, and renames that.
+pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
     let (beside, mut file) = create_beside(path)?;
     file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
-        let _stays = fs::remove_file(&beside);
+        let _it_stays_behind = fs::remove_file(&beside);
     })
 }
 
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    /// More names than anybody can have taken by chance.
-    const TRIES: usize = 8;
+    const ATTEMPTS: usize = 8;
     let mut taken = io::ErrorKind::AlreadyExists.into();
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{:016x}.tmp", RandomState::new().build_hasher().finish()));
         let beside = PathBuf::from(beside);

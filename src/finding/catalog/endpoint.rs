@@ -1,40 +1,105 @@
-//! Kinds of findings about an endpoint, as the doctor asks it: LB063 to LB074.
+//! Kinds of findings about an endpoint, as `logbridge doctor` checks it: LB063 to LB074.
 
-super::kinds! {
-    UNRESOLVED_NAME = "LB063" "unresolved-name" Dropped "the name of the endpoint's host has no address",
-        "The resolver of this machine does not know the name. In a container, `localhost` is the container itself, and names of services exist only in their network.",
-        "correct the host of the endpoint, or look at the resolver.";
-    UNREACHABLE = "LB064" "unreachable" Dropped "no connection to the endpoint comes about",
-        "Nothing listens at that address and port, or a firewall swallows the packets; or only one of IPv4 and IPv6 is served, and clients may try the other. A collector that listens on localhost in its own container refuses everybody. ClickStack opens its OTLP ports only once an ingestion key exists.",
-        "start the collector, let it listen on 0.0.0.0, or name another endpoint.";
-    WRONG_PROTOCOL = "LB065" "wrong-protocol" Dropped "the port speaks another protocol than the one that is used",
-        "OTLP is spoken as gRPC (HTTP/2, usually port 4317) and over HTTP/1.1 (usually 4318). The stock exporter calls the mix-up \"network error\" or \"frame with invalid size\".",
-        "use the other port, or set OTEL_EXPORTER_OTLP_PROTOCOL to what the port speaks.";
-    WRONG_SCHEME = "LB066" "wrong-scheme" Dropped "TLS is spoken to a plain port, or plain text to one with TLS",
-        "The scheme of the endpoint says whether TLS is used: https:// to a plain port fails in the handshake, http:// to a port with TLS is answered with an alert or a 400.",
-        "change the scheme of the endpoint, or its port.";
-    BAD_CERTIFICATE = "LB067" "bad-certificate" Dropped "TLS fails: a certificate is expired, for another name, unknown, or missing",
-        "The certificate of the endpoint must be valid now, for the host of the URL, and signed by a root that this client trusts; some endpoints ask for a client certificate. gRPC of opentelemetry-otlp 0.33 trusts no roots unless code names them.",
-        "with logbridge, OTEL_EXPORTER_OTLP_CERTIFICATE names the roots, …_CLIENT_CERTIFICATE and …_CLIENT_KEY the client's own; the stock exporter for Rust (0.33) reads none of the three: there, code gives it its TLS. A wrong clock makes certificates expire, too.";
-    CREDENTIALS_REFUSED = "LB068" "credentials-refused" Refused "the endpoint refuses the key, or that there is none",
-        "It answers 401 or 403 (UNAUTHENTICATED, PERMISSION_DENIED): no key was sent, or one that it does not know. An empty or badly written OTEL_EXPORTER_OTLP_LOGS_HEADERS sends none.",
-        "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, or HYPERDX_API_KEY; check for quotes and line breaks around it.";
-    WRONG_PATH = "LB069" "wrong-path" Refused "the endpoint takes logs at another path or place",
-        "`/v1/logs` is appended to a general endpoint and to no other one. Behind a proxy the path often has a prefix, such as /otlp/v1/logs. A redirect is not followed by OTLP exporters: a POST would become a GET without its body, and the stock exporter calls that a success.",
-        "use the path or the place that the finding names.";
-    NO_LOGS_PIPELINE = "LB070" "no-logs-pipeline" Refused "the endpoint is an OTLP receiver that takes no logs",
-        "A collector without a `logs:` pipeline, or a backend for traces only (Jaeger, Tempo), answers 404, or UNIMPLEMENTED over gRPC, to every log.",
-        "add a logs pipeline to the collector's configuration, or send logs elsewhere.";
-    NOT_OTLP = "LB071" "not-otlp" Refused "something else than an OTLP receiver answers",
-        "A login page, a proxy or another service answers 200, often with HTML. The stock exporter counts that as delivered.",
-        "compare host, port and path with those of the collector.";
-    NO_ANSWER = "LB072" "no-answer" Dropped "the endpoint takes the connection and does not answer",
-        "It hangs, is overloaded, or waits for something else than HTTP. Each export then takes its whole timeout, and flush and shutdown with it.",
-        "look at the collector's own log and its exporters: a queue that is full behind it holds up what is in front.";
-    ENDPOINT_LIMITS = "LB073" "endpoint-limits" Refused "the endpoint refuses large or compressed requests",
-        "Receivers bound a request (4 MiB for gRPC by default, 1 MiB for some proxies), and some read no gzip. A batch of 512 long records is over the bound, and lost as a whole.",
-        "raise the receiver's limit, send less at once (OTEL_BLRP_MAX_EXPORT_BATCH_SIZE), or switch compression off.";
-    NOT_TAKEN = "LB074" "not-taken" Refused "the endpoint answers, and does not take what it is sent",
-        "It is busy (429, 503), fails (500), cannot read the request (400), or takes it and rejects records of it (a partial success). Its words say why.",
-        "look at the endpoint's own log; what it says is in the finding.";
+super::definition::kinds! {
+    UNRESOLVED_NAME = "LB063" "unresolved-name" Dropped {
+        title: "the host name of the endpoint cannot be resolved",
+        effect: "No request reaches the endpoint.",
+        cause: "The resolver of this machine does not know the name. In a container, `localhost` is the container \
+                itself, and service names exist only in their own network.",
+        fix: "Correct the host name of the endpoint, or check the resolver.",
+        example: "In docker compose, a collector with the service name `collector` is `http://collector:4318`, not \
+                  `http://localhost:4318`.",
+    }
+    UNREACHABLE = "LB064" "unreachable" Dropped {
+        title: "no connection to the endpoint can be established",
+        effect: "No request reaches the endpoint.",
+        cause: "Nothing listens at that address and port, a firewall drops the packets, or only one of IPv4 and IPv6 \
+                is served. A collector that listens on localhost in its container accepts no outside connection. \
+                ClickStack opens its OTLP ports only after an ingestion key is set.",
+        fix: "Start the collector, let it listen on 0.0.0.0, or set another endpoint.",
+        example: "In the collector's configuration: `endpoint: 0.0.0.0:4318`",
+    }
+    WRONG_PROTOCOL = "LB065" "wrong-protocol" Dropped {
+        title: "the port serves another protocol than the exporter uses",
+        effect: "Every request fails. The stock exporter reports \"network error\" or \"frame with invalid size\".",
+        cause: "OTLP uses gRPC over HTTP/2, usually on port 4317, or HTTP/1.1, usually on port 4318.",
+        fix: "Use the other port, or set OTEL_EXPORTER_OTLP_PROTOCOL to the protocol of the port.",
+        example: "`OTEL_EXPORTER_OTLP_PROTOCOL=grpc` for port 4317",
+    }
+    WRONG_SCHEME = "LB066" "wrong-scheme" Dropped {
+        title: "the scheme of the endpoint does not match its use of TLS",
+        effect: "With https:// to a plain port, the handshake fails. With http:// to a TLS port, the answer is an \
+                 alert or status 400.",
+        cause: "The scheme of the endpoint decides whether TLS is used.",
+        fix: "Change the scheme or the port of the endpoint.",
+        example: "Instead of `https://localhost:4318` for a collector without TLS, write `http://localhost:4318`.",
+    }
+    BAD_CERTIFICATE = "LB067" "bad-certificate" Dropped {
+        title: "TLS fails because a certificate is expired, unknown, missing or for another name",
+        effect: "The connection ends during the TLS handshake, and no request is sent.",
+        cause: "The certificate must be valid now, for the host of the URL, and signed by a trusted root. Some \
+                endpoints ask for a client certificate. gRPC of opentelemetry-otlp 0.33 trusts no root unless code \
+                sets one. A wrong clock also makes certificates expire.",
+        fix: "Set the roots, and the certificate and key of the client, in OTEL_EXPORTER_OTLP_CERTIFICATE, \
+              …_CLIENT_CERTIFICATE and …_CLIENT_KEY. The stock Rust exporter (0.33) reads none of them and needs TLS \
+              settings in code.",
+        example: "`OTEL_EXPORTER_OTLP_CERTIFICATE=/etc/ssl/private-ca.pem`",
+    }
+    CREDENTIALS_REFUSED = "LB068" "credentials-refused" Refused {
+        title: "the endpoint rejects the credentials",
+        effect: "The endpoint answers 401 or 403 (UNAUTHENTICATED or PERMISSION_DENIED) and takes no record.",
+        cause: "No key was sent, or the endpoint does not know it. An empty or badly written \
+                OTEL_EXPORTER_OTLP_LOGS_HEADERS sends none.",
+        fix: "Set OTEL_EXPORTER_OTLP_HEADERS or HYPERDX_API_KEY, and check for quotes and line breaks around the key.",
+        example: "`OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`",
+    }
+    WRONG_PATH = "LB069" "wrong-path" Refused {
+        title: "the endpoint takes logs at another path or address",
+        effect: "The endpoint answers 404 or a redirect, and takes no record.",
+        cause: "`/v1/logs` is appended to a general endpoint only. Behind a proxy, the path often has a prefix. OTLP \
+                exporters do not follow redirects, because a POST would become a GET without its body. The stock \
+                exporter counts a redirect as a success.",
+        fix: "Use the path or address that the finding names.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_ENDPOINT=http://gateway`, write \
+                  `OTEL_EXPORTER_OTLP_ENDPOINT=http://gateway/otlp`.",
+    }
+    NO_LOGS_PIPELINE = "LB070" "no-logs-pipeline" Refused {
+        title: "the endpoint is an OTLP receiver that takes no logs",
+        effect: "The endpoint answers 404, or UNIMPLEMENTED over gRPC, to every request with logs.",
+        cause: "The collector has no `logs:` pipeline, or the backend takes traces only (Jaeger, Tempo).",
+        fix: "Add a logs pipeline to the configuration of the collector, or send logs elsewhere.",
+        example: "Under `service: pipelines:` add `logs: { receivers: [otlp], exporters: [debug] }`.",
+    }
+    NOT_OTLP = "LB071" "not-otlp" Refused {
+        title: "the endpoint is not an OTLP receiver",
+        effect: "A login page, a proxy or another service answers. The records are lost, although the stock exporter \
+                 counts a status 200 as delivered.",
+        cause: "Host, port or path of the endpoint belong to another service.",
+        fix: "Compare host, port and path with those of the collector.",
+        example: "`http://grafana:3000` is a user interface. The collector beside it is `http://collector:4318`.",
+    }
+    NO_ANSWER = "LB072" "no-answer" Dropped {
+        title: "the endpoint accepts the connection but does not answer",
+        effect: "Each export takes its whole timeout, and so do flush and shutdown.",
+        cause: "The endpoint hangs, is overloaded, or expects something other than HTTP. A full queue of the \
+                collector's exporters also blocks its receivers.",
+        fix: "Check the log of the collector, and the backends that it exports to.",
+        example: "`docker logs collector` shows `sending queue is full`.",
+    }
+    ENDPOINT_LIMITS = "LB073" "endpoint-limits" Refused {
+        title: "the endpoint rejects large or compressed requests",
+        effect: "Large or compressed batches are rejected as a whole.",
+        cause: "Receivers limit the size of a request, by default to 4 MiB for gRPC and to 1 MiB in some proxies. Some \
+                do not accept gzip. A batch of 512 long records exceeds such limits.",
+        fix: "Raise the limit of the receiver, send fewer records per request, or disable compression.",
+        example: "`OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=128`, and unset `OTEL_EXPORTER_OTLP_COMPRESSION`",
+    }
+    NOT_TAKEN = "LB074" "not-taken" Refused {
+        title: "the endpoint answers, but does not take the records",
+        effect: "The endpoint is busy (429, 503), fails (500), cannot read the request (400), or rejects some of its \
+                 records (a partial success).",
+        cause: "The answer of the endpoint states the reason; the finding quotes it.",
+        fix: "Correct the cause that the answer names, and check the log of the endpoint.",
+        example: "\"partial success: rejected 3: timestamp too old\" means that the clock of the sender is off.",
+    }
 }

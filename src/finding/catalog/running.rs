@@ -1,52 +1,138 @@
-//! Kinds of findings about a program that runs: LB075 to LB090.
+//! Kinds of findings about a running program: LB075 to LB090.
 
-super::kinds! {
-    SLOT_TAKEN = "LB075" "slot-taken" NeverCreated "somebody else gets the records of `log`, or the events of tracing",
-        "Each facade has one logger, or one subscriber, for the whole process, and the first to come has it. Who comes later gets an error that is often thrown away, and sees nothing. On a single thread, `with_default` and `set_default` put another subscriber in front of the global one.",
-        "initialize once, as the first line of `main`; to have both, compose: `logbridge::layer()` in your registry, `logbridge::logger()` in your logger.";
-    APPLICATION = "LB076" "lost-in-the-application" Dropped "the application's own code has kept records back",
-        "A log processor of the application did not hand a record on, or a value panicked while it was formatted for one.",
-        "see to it that each processor forwards every record, and mend the `Display`, `Debug` or `Serialize` that panics.";
-    LEVEL_LOWERED = "LB077" "level-lowered" NeverCreated "something has lowered `log::max_level()` after the start",
-        "`log::set_max_level` is one number for the whole process. Whoever lowers it (a library's own init, a test helper) silences `log` records of every crate before they reach anybody.",
-        "remove the call that the finding's value points to; levels are changed by RUST_LOG or `bridge.levels()`.";
-    ROOT_NOT_SET = "LB078" "root-not-set" Filtered "records were cut because nobody has set a level for the root",
-        "NOTSET at the root means WARN: as long as neither RUST_LOG nor code names a level, INFO and below are cut.",
-        "RUST_LOG=info, or `Builder::filter_level(LevelFilter::Info)`.";
-    SUPPRESSED = "LB079" "suppressed" Suppressed "records were logged where telemetry is suppressed",
-        "`Context::enter_telemetry_suppressed_scope` keeps exporters from logging about themselves. A guard that is held across an `.await`, or a context that was captured inside, takes the records of unrelated code along.",
-        "drop the guard before the next `.await`, and do not capture the context inside the scope.";
-    REPETITION = "LB080" "repetition" Suppressed "records that are like too many others were held back",
-        "More records came from one line of code than the limit on repetition allows. The records that passed say how many were held back, in the attribute `logbridge.suppressed`.",
-        "raise the limit (LOGBRIDGE_REPETITION), or exempt a level.";
-    CANNOT_DELIVER = "LB081" "cannot-deliver" Queued "an endpoint cannot be reached, or asks to wait",
-        "Requests fail in a way that may pass: refused connections, timeouts, 429 and 503. Records wait and are sent again and again, within the bound of memory or spool.",
-        "`logbridge doctor endpoint` says what is wrong with it and what would make it work.";
-    REFUSED = "LB082" "refused" Refused "an endpoint has refused records for good",
-        "It answered with a status that sending again does not change (400, 401, 403, 404, 405, 413, 415, 500), with a redirect, or with a partial success that rejects some (or only warns). They are lost, unless a spool keeps what was refused for its credentials or its path.",
-        "mend what the endpoint's own words say; `logbridge doctor endpoint` tries path, key and size one by one.";
-    UNCONFIRMED = "LB083" "unconfirmed" Refused "an endpoint answered with a success that is no OTLP answer",
-        "A login page, a proxy or another service answers 200 to anything. Other exporters count that as delivered; here it is counted apart, and the records are probably lost.",
-        "compare host, port and path with those of the collector.";
-    OVERLOAD = "LB084" "overload" Dropped "records were dropped because there was no room",
-        "Records came faster than they could be delivered until the outbox (or the queue of spans) was full. The policy of LOGBRIDGE_OVERLOAD decides which ones go. One that is larger than the whole outbox, or that cannot be encoded, goes at once.",
-        "raise LOGBRIDGE_MAX_BYTES or use a spool; log less (the report names the targets that it cost most), or let calls wait: LOGBRIDGE_OVERLOAD=block.";
-    QUEUE_GROWS = "LB085" "queue-grows" Queued "the outbox fills faster than it is sent",
-        "More than half of the outbox waits to be sent, while the endpoint answers. When it is full, records are dropped.",
-        "look at the rates in the report: the endpoint is too slow, or a target logs too much.";
-    LEFT_AT_EXIT = "LB086" "left-at-exit" Dropped "the process ended before everything was delivered",
-        "The flush at exit has a deadline. What the endpoint did not take until then is lost with the process, unless a spool keeps it.",
-        "raise LOGBRIDGE_EXIT_TIMEOUT, or use a spool: LOGBRIDGE_SPOOL_DIR.";
-    AFTER_SHUTDOWN = "LB087" "after-shutdown" Dropped "records were logged after logbridge was shut down",
-        "`Bridge::shutdown` is for the end of a program: what is logged after it reaches the console, and no endpoint. The finding names the place that called it.",
-        "remove the call: the end of the process flushes by itself; to wait for delivery, use `Bridge::flush`.";
-    WORKER_ENDED = "LB088" "worker-ended" Queued "the thread that sends cannot run, or has ended and was started anew",
-        "A panic or a closed descriptor ended the thread or its runtime. Records that had not been answered are sent again, after a pause of a second at most, however often that happens.",
-        "look at the cause that the finding names; a program that closes descriptors must spare those it did not open.";
-    CLOCK_OFF = "LB089" "clock-off" HardToFind "the clock differs from that of the endpoint",
-        "The endpoint's `Date` is minutes away from the time of this machine. Records carry this machine's time: a search for the last minutes does not find them, and some backends refuse or delete what is too old or too new.",
-        "set the clock (NTP), or search with a wider time range.";
-    SPOOL_TROUBLE = "LB090" "spool-trouble" Dropped "the spool cannot be used as it should",
-        "A full disk, a directory that was removed, a damaged file: the outbox goes on in memory, and what is readable is sent. What is damaged is set aside and named. In a directory that others can write, only files of the process's own user are sent.",
-        "mend the directory (room, permissions); files set aside may be removed by hand, and `logbridge replay --any-owner` sends files of other users.";
+super::definition::kinds! {
+    SLOT_TAKEN = "LB075" "slot-taken" NeverCreated {
+        title: "another logger or subscriber gets the records",
+        effect: "Records of `log`, or events of tracing, do not reach logbridge.",
+        cause: "Each facade has one logger or subscriber per process, and the first one wins. Later ones get an error \
+                that is often discarded. On a single thread, `with_default` and `set_default` override the global \
+                subscriber.",
+        fix: "Initialize once, in the first line of `main`. To combine loggers, use `logbridge::layer()` in your \
+              registry and `logbridge::logger()` in your logger.",
+        example: "Remove `env_logger::init()` before `logbridge::init()`.",
+    }
+    APPLICATION = "LB076" "lost-in-the-application" Dropped {
+        title: "code of the application lost records",
+        effect: "Records are dropped before they reach the outbox.",
+        cause: "A log processor of the application did not forward a record, or a value panicked while it was \
+                formatted.",
+        fix: "Make each processor forward every record. Fix the `Display`, `Debug` or `Serialize` that panics.",
+        example: "A `LogProcessor` that panics in `emit` loses the record it was given.",
+    }
+    LEVEL_LOWERED = "LB077" "level-lowered" NeverCreated {
+        title: "`log::max_level()` was lowered after the start",
+        effect: "Records of `log` below that level are discarded in every crate, before any logger sees them.",
+        cause: "`log::set_max_level` sets one value for the whole process. A library's own init or a test helper may \
+                call it.",
+        fix: "Remove the call; its argument is the level that the finding shows. Change levels with RUST_LOG or \
+              `bridge.levels()`.",
+        example: "`log::set_max_level(LevelFilter::Error)` after `logbridge::init()` discards all warnings.",
+    }
+    ROOT_NOT_SET = "LB078" "root-not-set" Filtered {
+        title: "records were filtered because no level is set for the root",
+        effect: "Records of INFO and below are filtered.",
+        cause: "Neither RUST_LOG nor code sets a level, and an unset root means WARN.",
+        fix: "Set RUST_LOG, or call `Builder::filter_level(LevelFilter::Info)`.",
+        example: "`RUST_LOG=info`",
+    }
+    SUPPRESSED = "LB079" "suppressed" Suppressed {
+        title: "records were logged while telemetry is suppressed",
+        effect: "The records are not exported.",
+        cause: "`Context::enter_telemetry_suppressed_scope` keeps exporters from logging about themselves. A guard \
+                that is held across an `.await`, or a context that was captured inside the scope, also suppresses \
+                unrelated records.",
+        fix: "Drop the guard before the next `.await`, and do not capture the context inside the scope.",
+        example: "`drop(guard); fetch().await` instead of `fetch().await` with the guard alive",
+    }
+    REPETITION = "LB080" "repetition" Suppressed {
+        title: "records were suppressed as repetitions",
+        effect: "Some records of a callsite are not exported. A summary record has their number in the attribute \
+                 `logbridge.suppressed`.",
+        cause: "A line of code logged more records than the limit on repetition allows.",
+        fix: "Raise the limit, or exempt a level.",
+        example: "`LOGBRIDGE_REPETITION=100/60s`",
+    }
+    CANNOT_DELIVER = "LB081" "cannot-deliver" Queued {
+        title: "an endpoint cannot be reached, or asks for a pause",
+        effect: "Records stay queued and are retried, within the limit of memory or spool.",
+        cause: "Requests fail in a way that may pass: refused connections, timeouts, and the statuses 429, 502, 503 \
+                and 504.",
+        fix: "Run `logbridge doctor endpoint`: it names the cause and the fix.",
+        example: "\"connection refused\" means that nothing listens there. Start the collector.",
+    }
+    REFUSED = "LB082" "refused" Refused {
+        title: "an endpoint has rejected records",
+        effect: "The records are lost. A spool keeps records that were rejected for their credentials or path.",
+        cause: "The endpoint answered with a status that a retry does not change: 400, 401, 403, 404, 405, 413, 415 or \
+                500. Or it answered with a redirect, or with a partial success that rejects some records or only \
+                warns.",
+        fix: "Correct the cause that the answer names. `logbridge doctor endpoint` checks path, key and size one by \
+              one.",
+        example: "Status 401 means a missing or unknown key: `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`",
+    }
+    UNCONFIRMED = "LB083" "unconfirmed" Refused {
+        title: "an endpoint answered with a success that is not OTLP",
+        effect: "The records are counted as unconfirmed, and are probably lost. Other exporters count them as \
+                 delivered.",
+        cause: "A login page, a proxy or another service answers every request with 200.",
+        fix: "Compare host, port and path with those of the collector.",
+        example: "An HTML page with status 200 comes from a proxy that asks for a login.",
+    }
+    OVERLOAD = "LB084" "overload" Dropped {
+        title: "records were dropped because there was no room",
+        effect: "The policy of LOGBRIDGE_OVERLOAD decides which records are dropped. A record that exceeds the whole \
+                 outbox or cannot be encoded is dropped at once.",
+        cause: "Records arrived faster than they were delivered, until the outbox or the queue of spans was full.",
+        fix: "Raise LOGBRIDGE_MAX_BYTES, use a spool, or log less: the report lists the targets with the most drops. \
+              Or let log calls wait.",
+        example: "`LOGBRIDGE_OVERLOAD=block`",
+    }
+    QUEUE_GROWS = "LB085" "queue-grows" Queued {
+        title: "the outbox fills faster than it is sent",
+        effect: "More than half of the outbox waits to be sent. Once it is full, records are dropped.",
+        cause: "The endpoint answers, but too slowly for the rate of records.",
+        fix: "Compare the rates in the report: use a faster endpoint, or lower the level of a target that logs too \
+              much.",
+        example: "`RUST_LOG=info,hyper=warn`",
+    }
+    LEFT_AT_EXIT = "LB086" "left-at-exit" Dropped {
+        title: "the process ended before everything was delivered",
+        effect: "The records that were not delivered are lost with the process, unless a spool keeps them.",
+        cause: "The flush at exit has a deadline, and the endpoint did not confirm all records by then.",
+        fix: "Raise LOGBRIDGE_EXIT_TIMEOUT, or use a spool.",
+        example: "`LOGBRIDGE_EXIT_TIMEOUT=10s` or `LOGBRIDGE_SPOOL_DIR=/var/lib/shop/logs`",
+    }
+    AFTER_SHUTDOWN = "LB087" "after-shutdown" Dropped {
+        title: "records were logged after logbridge was shut down",
+        effect: "The records are printed on the console, but not exported.",
+        cause: "`Bridge::shutdown` ends the export for the rest of the process. The finding shows where it was called.",
+        fix: "Remove the call: logbridge flushes at the end of the process. To wait for delivery, use `Bridge::flush`.",
+        example: "Instead of `bridge.shutdown(timeout)?`, write `bridge.flush(timeout)?`.",
+    }
+    WORKER_ENDED = "LB088" "worker-ended" Queued {
+        title: "the exporter thread cannot run, or was restarted",
+        effect: "Records without an answer are sent again after a pause of at most a second. Meanwhile records stay \
+                 queued.",
+        cause: "A panic or a closed descriptor ended the thread or its runtime, or the thread could not be started.",
+        fix: "Correct the cause that the finding names. A program must not close descriptors that it did not open.",
+        example: "`for fd in 3..1024 { close(fd) }` also closes the sockets of the exporter thread.",
+    }
+    CLOCK_OFF = "LB089" "clock-off" HardToFind {
+        title: "the clock differs from the clock of the endpoint",
+        effect: "A search for the last minutes does not find the records. Some backends reject or delete records that \
+                 are too old or too new.",
+        cause: "Records carry the time of this machine. The `Date` header of the endpoint differs from it by minutes.",
+        fix: "Synchronize the clock (NTP), or search a wider time range.",
+        example: "`timedatectl set-ntp true`",
+    }
+    SPOOL_TROUBLE = "LB090" "spool-trouble" Dropped {
+        title: "the spool does not work as it should",
+        effect: "New records wait in memory, and readable files are sent. Damaged files are set aside, and a notice \
+                 names them.",
+        cause: "The disk is full, the directory was removed, or a file is damaged. In a directory that others can \
+                write to, only files of the process's own user are sent.",
+        fix: "Repair the directory (space, permissions). Files that were set aside can be deleted. `logbridge replay \
+              --any-owner` sends files of other users.",
+        example: "`df -h /var/lib/shop/logs` shows whether the disk is full.",
+    }
 }

@@ -1,79 +1,204 @@
 //! Kinds of findings about settings: LB020 to LB044.
 
-super::kinds! {
-    BAD_VALUE = "LB020" "bad-value" Dropped "a variable or setting has a value that cannot be read",
-        "What cannot be read is ignored, and the default applies: a queue, a delay, a timeout or a switch is then not what was meant. The stock SDK ignores it without a word.",
-        "write the value in the form that the finding shows.";
-    UNKNOWN_VALUE = "LB021" "unknown-value" Dropped "a variable has a word that is none of those it knows",
-        "Variables such as OTEL_EXPORTER_OTLP_PROTOCOL know a few words. Another one is ignored, and the default applies, which may send elsewhere or not at all.",
-        "use one of the words that the finding lists.";
-    BAD_URL = "LB022" "bad-url" Dropped "an endpoint is no URL that can be sent to",
-        "An endpoint needs a scheme (`http://` or `https://`) and a host. With `localhost:4318`, the stock HTTP exporter cannot be built, or, given it in code, fails later with \"network error\".",
-        "write a whole URL: `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.";
-    URL_CREDENTIALS = "LB023" "url-credentials" Refused "an endpoint has user name and password in it",
-        "What stands before the `@` of a URL is not sent by OTLP exporters, so the endpoint answers 401; and URLs are printed in logs.",
-        "send it as a header: `OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…`.";
-    DOUBLED_PATH = "LB024" "doubled-path" Refused "a general endpoint already has the path of a signal",
-        "`/v1/logs` is appended to OTEL_EXPORTER_OTLP_ENDPOINT. With that path in it already, records are posted to `/v1/logs/v1/logs`, which answers 404.",
-        "write the base URL: `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.";
-    MISSING_PATH = "LB025" "missing-path" Refused "an endpoint of one signal lacks its path",
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and an endpoint given in code to the stock HTTP exporter, are used as they are: without `/v1/logs` records are posted to `/`, which answers 404.",
-        "write the whole URL: `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://localhost:4318/v1/logs`.";
-    GRPC_PORT = "LB026" "grpc-port" Dropped "the port is that of the other protocol",
-        "By custom, collectors speak gRPC on 4317 and HTTP on 4318. Either protocol fails on the port of the other, in the stock exporter as \"network error\".",
-        "use port 4318 for HTTP, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc for port 4317.";
-    BAD_HEADER = "LB027" "bad-header" Refused "a header cannot be sent",
-        "A pair in OTEL_EXPORTER_OTLP_HEADERS whose name or value no header may have (a line break at the end of a key from a secret, say) is left out, and the endpoint answers 401.",
-        "write `key=value,key=value`, values percent-encoded, without line breaks.";
-    HEADER_COLON = "LB028" "header-colon" Refused "a header is written with a colon",
-        "Headers in a variable are `key=value`. One written `key: value`, as in HTTP, is left out, and the endpoint answers 401.",
-        "write `key=value`: `OTEL_EXPORTER_OTLP_HEADERS=authorization=…`.";
-    HEADER_COMMA = "LB029" "header-comma" Refused "a comma has cut a header in two",
-        "Commas separate headers. One inside a value ends it there, so that half a key is sent.",
-        "write a comma inside a value as `%2C`.";
-    HEADER_QUOTE = "LB030" "header-quote" Refused "quotes have become part of a header",
-        "Files of docker, compose and systemd hand quotes over as part of the value. A name that begins with one is no name, and a value is sent with it.",
-        "remove the quotes from the file, around names and around values.";
-    QUOTED_VALUE = "LB031" "quoted-value" Dropped "quotes have become part of a value",
-        "Files of docker, compose and systemd hand quotes over as part of the value, where a shell removes them. A URL or a number with quotes around it is none.",
-        "remove the quotes from the file: `OTEL_SERVICE_NAME=shop`.";
-    UNEXPANDED = "LB032" "unexpanded" Refused "a value has a placeholder in it that nothing has filled in",
-        "`${KEY}`, `$(KEY)`, `%KEY%` or `<your-key>` reached the program as it stands. Only a shell fills in variables, and only some files are read by one.",
-        "write the value itself, or have the file read by something that fills it in.";
-    KEY_WHITESPACE = "LB033" "key-whitespace" Refused "an ingestion key has something around it",
-        "HYPERDX_API_KEY is sent as it is. White space inside it, or `Bearer ` in front, makes it a key that the backend does not know.",
-        "copy the ingestion key again, alone.";
-    MISSPELT_VARIABLE = "LB034" "misspelt-variable" Dropped "a variable is not read by anything, and looks like one that is",
-        "Names of variables are compared letter by letter: `OTEL_EXPORTER_OTLP_LOG_ENDPOINT` (without the S) and `otel_service_name` are read by nobody, and the default applies.",
-        "rename it to the one that the finding names.";
-    NO_EFFECT = "LB035" "no-effect" Dropped "a variable is set that has no effect",
-        "The specification, or another implementation, knows the variable, and what runs here does not; or the endpoint refuses what it asks for (compression), and gets it otherwise.",
-        "unset it, and use the setting that the finding names where there is one.";
-    EMPTY_MASKS = "LB036" "empty-masks" Refused "a variable without a value stands in front of a general one",
-        "An empty OTEL_EXPORTER_OTLP_LOGS_HEADERS counts as unset here. In the stock Rust exporter it hides OTEL_EXPORTER_OTLP_HEADERS, so that no key is sent.",
-        "unset it instead of setting it to nothing.";
-    SET_IN_CODE = "LB037" "set-in-code" Dropped "code sets what a variable says otherwise",
-        "What code says wins over the environment, so that the variable has no effect and records go where code says.",
-        "remove the setting from the code, or the variable.";
-    SUSPICIOUS_UNIT = "LB038" "suspicious-unit" Dropped "a time looks as if it were meant in seconds",
-        "OTEL_EXPORTER_OTLP_TIMEOUT and its like are milliseconds. With 10, requests are given up while they are being answered: they are sent twice, or called lost though they arrived.",
-        "write `10000` for ten seconds.";
-    TOO_SMALL = "LB039" "too-small" Dropped "a limit is so small that records do not fit",
-        "A bound in memory, on disk or of a queue that is smaller than what a burst needs drops records; the stock SDK drops every one with OTEL_BLRP_MAX_QUEUE_SIZE=0.",
-        "raise it, or unset it for the default.";
-    BAD_PROXY = "LB040" "bad-proxy" Dropped "a proxy stands in the environment that cannot be used",
-        "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY apply to exporters too, as to curl. One that cannot be read is ignored; one that does not know the collector refuses what is sent.",
-        "write `http://host:port`, and name the collector in NO_PROXY where it needs none.";
-    BAD_DIRECTORY = "LB041" "bad-directory" Dropped "the directory of the spool cannot be used",
-        "Without it, records wait in memory only, and those of a process that is killed are lost.",
-        "make the directory, for the user that the program runs as, or name another one in LOGBRIDGE_SPOOL_DIR.";
-    TRACE_CONTEXT = "LB042" "trace-context" HardToFind "the trace context of the environment cannot be used",
-        "TRACEPARENT is taken as the parent of a program's spans only when it is asked for and well-formed; otherwise its records are in no trace, or in one of their own.",
-        "set TRACEPARENT as W3C defines it, and ask for it: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV=true`, or `Builder::trace_context_from_env(true)`.";
-    DEBUG_OTHER = "LB043" "debug-other" Filtered "DEBUG has a value that is meant for another tool",
-        "`DEBUG=express:*` and the like belong to other programs. Only `true`, `1`, `yes` and `on` switch the debug mirror on.",
-        "set DEBUG=true to see what is shipped, or leave it as it is.";
-    KEY_EXPRESSION = "LB044" "key-expression" HardToFind "a key to be redacted is written as a pattern",
-        "LOGBRIDGE_REDACT_KEYS has names of keys, in which `*` stands for any characters. A regular expression there matches only a key that is called like that, and the value is sent.",
-        "write names such as `password` or `*token*`, or use LOGBRIDGE_REDACT_VALUES for regular expressions.";
+super::definition::kinds! {
+    BAD_VALUE = "LB020" "bad-value" Dropped {
+        title: "a variable or setting has an invalid value",
+        effect: "The value is ignored and the default applies, so a queue, a delay, a timeout or a switch is not set \
+                 as intended.",
+        cause: "The value does not have the form that the setting needs. The stock SDK ignores such a value without a \
+                message.",
+        fix: "Write the value in the form that the finding shows.",
+        example: "Instead of `OTEL_BLRP_MAX_QUEUE_SIZE=10k`, write `OTEL_BLRP_MAX_QUEUE_SIZE=10240`.",
+    }
+    UNKNOWN_VALUE = "LB021" "unknown-value" Dropped {
+        title: "a variable has a value outside its list of known values",
+        effect: "The value is ignored and the default applies, which may send records elsewhere or not at all.",
+        cause: "Variables such as OTEL_EXPORTER_OTLP_PROTOCOL accept only a few values.",
+        fix: "Use one of the values that the finding lists.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_PROTOCOL=http`, write `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.",
+    }
+    BAD_URL = "LB022" "bad-url" Dropped {
+        title: "an endpoint is not a valid URL",
+        effect: "Nothing can be sent to the endpoint. The stock HTTP exporter cannot be built, or fails later with \
+                 \"network error\" if the endpoint is set in code.",
+        cause: "An endpoint needs a scheme (`http://` or `https://`) and a host.",
+        fix: "Write a complete URL.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318`, write \
+                  `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.",
+    }
+    URL_CREDENTIALS = "LB023" "url-credentials" Refused {
+        title: "an endpoint contains a user name and password",
+        effect: "The endpoint answers 401, and the password may appear wherever the URL is printed.",
+        cause: "OTLP exporters do not send the part of a URL before the `@`.",
+        fix: "Send the credentials as a header.",
+        example: "`OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…`",
+    }
+    DOUBLED_PATH = "LB024" "doubled-path" Refused {
+        title: "a general endpoint already contains the path of a signal",
+        effect: "Records are posted to `/v1/logs/v1/logs`, and the endpoint answers 404.",
+        cause: "`/v1/logs` is appended to OTEL_EXPORTER_OTLP_ENDPOINT.",
+        fix: "Write the base URL without the path.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318/v1/logs`, write \
+                  `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.",
+    }
+    MISSING_PATH = "LB025" "missing-path" Refused {
+        title: "an endpoint of one signal lacks its path",
+        effect: "Records are posted to `/`, and the endpoint answers 404.",
+        cause: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is used as it is. So is an endpoint that code passes to the stock \
+                HTTP exporter.",
+        fix: "Write the complete URL with the path.",
+        example: "`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://localhost:4318/v1/logs`",
+    }
+    GRPC_PORT = "LB026" "grpc-port" Dropped {
+        title: "the port belongs to the other protocol",
+        effect: "Requests fail. The stock exporter reports \"network error\".",
+        cause: "By convention, collectors serve gRPC on port 4317 and HTTP on port 4318.",
+        fix: "Use port 4318 for HTTP, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc for port 4317.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317`, write \
+                  `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.",
+    }
+    BAD_HEADER = "LB027" "bad-header" Refused {
+        title: "a header cannot be sent",
+        effect: "The header is omitted. If it carries the key, the endpoint answers 401.",
+        cause: "The name or value contains characters that HTTP does not allow. An example is the line break at the \
+                end of a key from a secret.",
+        fix: "Write `key=value,key=value`, percent-encode the values, and remove line breaks.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_HEADERS=\"authorization=key;x-tenant=1\"`, write \
+                  `OTEL_EXPORTER_OTLP_HEADERS=authorization=key,x-tenant=1`.",
+    }
+    HEADER_COLON = "LB028" "header-colon" Refused {
+        title: "a header is written with a colon",
+        effect: "The header is omitted. If it carries the key, the endpoint answers 401.",
+        cause: "Headers in a variable have the form `key=value`, not `key: value` as in HTTP.",
+        fix: "Write an equals sign.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_HEADERS=\"authorization: KEY\"`, write \
+                  `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`.",
+    }
+    HEADER_COMMA = "LB029" "header-comma" Refused {
+        title: "a comma splits a header in two",
+        effect: "The header ends at the comma, so only a part of the key is sent.",
+        cause: "Commas separate headers, also inside a value.",
+        fix: "Write a comma inside a value as `%2C`.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer a,b\"`, write \
+                  `OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20a%2Cb`.",
+    }
+    HEADER_QUOTE = "LB030" "header-quote" Refused {
+        title: "quotes are part of a header",
+        effect: "A name with a quote is invalid, so its header is omitted. A value is sent with its quotes, and the \
+                 endpoint answers 401.",
+        cause: "A shell removes quotes. Environment files of docker, compose and systemd may pass them on as part of \
+                the value.",
+        fix: "Remove the quotes around names and values from the file.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_HEADERS=\"authorization=KEY\"` in an environment file, write \
+                  `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`.",
+    }
+    QUOTED_VALUE = "LB031" "quoted-value" Dropped {
+        title: "quotes are part of a value",
+        effect: "A quoted URL or number is invalid, and a quoted name is sent with its quotes.",
+        cause: "A shell removes quotes. Environment files of docker, compose and systemd may pass them on as part of \
+                the value.",
+        fix: "Remove the quotes from the file.",
+        example: "Instead of `OTEL_SERVICE_NAME='shop'` in an environment file, write `OTEL_SERVICE_NAME=shop`.",
+    }
+    UNEXPANDED = "LB032" "unexpanded" Refused {
+        title: "a value contains a placeholder that was not replaced",
+        effect: "The program uses the placeholder itself as a key, URL or name.",
+        cause: "Only a shell expands variables, and only some files are read by a shell. `${KEY}`, `$(KEY)`, `%KEY%` \
+                and `<your-key>` are such placeholders.",
+        fix: "Write the value itself, or use a tool that expands the placeholder.",
+        example: "`HYPERDX_API_KEY=${API_KEY}` in a systemd unit sends the text `${API_KEY}` as the key.",
+    }
+    KEY_WHITESPACE = "LB033" "key-whitespace" Refused {
+        title: "an ingestion key contains white space or a prefix",
+        effect: "The endpoint does not know the key and answers 401.",
+        cause: "HYPERDX_API_KEY is sent as it is, including white space inside it or `Bearer ` before it.",
+        fix: "Copy the ingestion key again, without anything around it.",
+        example: "Instead of `HYPERDX_API_KEY=\"Bearer KEY\"`, write `HYPERDX_API_KEY=KEY`.",
+    }
+    MISSPELT_VARIABLE = "LB034" "misspelt-variable" Dropped {
+        title: "the name of a variable looks misspelt",
+        effect: "No program reads the variable, so the default applies.",
+        cause: "Names of variables must match exactly, including upper and lower case.",
+        fix: "Rename the variable to the name that the finding gives.",
+        example: "Instead of `OTEL_EXPORTER_OTLP_LOG_ENDPOINT` (without the S) or `otel_service_name`, write \
+                  `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` or `OTEL_SERVICE_NAME`.",
+    }
+    NO_EFFECT = "LB035" "no-effect" Dropped {
+        title: "a variable has no effect",
+        effect: "The setting that the variable asks for does not apply.",
+        cause: "The specification or another implementation knows the variable, but this program does not read it. Or \
+                the endpoint rejects what it asks for, such as compression, and gets requests without it.",
+        fix: "Unset the variable, and use the setting that the finding names, if there is one.",
+        example: "The stock Rust exporter does not read `HYPERDX_API_KEY`. Write \
+                  `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`.",
+    }
+    EMPTY_MASKS = "LB036" "empty-masks" Refused {
+        title: "an empty variable hides a general one",
+        effect: "With the stock Rust exporter, no key is sent. logbridge treats the empty variable as unset.",
+        cause: "The stock exporter takes the empty value of OTEL_EXPORTER_OTLP_LOGS_HEADERS and ignores \
+                OTEL_EXPORTER_OTLP_HEADERS.",
+        fix: "Unset the variable instead of setting it to an empty value.",
+        example: "Remove the line `OTEL_EXPORTER_OTLP_LOGS_HEADERS=` from the environment file.",
+    }
+    SET_IN_CODE = "LB037" "set-in-code" Dropped {
+        title: "code overrides the value of a variable",
+        effect: "The variable has no effect, and records are sent to the place that the code names.",
+        cause: "A setting in code takes precedence over the environment.",
+        fix: "Remove the setting from the code, or unset the variable.",
+        example: "`Otlp::to(\"http://other:4318\")` overrides `OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318`.",
+    }
+    SUSPICIOUS_UNIT = "LB038" "suspicious-unit" Dropped {
+        title: "a timeout looks as if it were meant in seconds",
+        effect: "Requests time out while they are being answered. Their records are sent twice, or counted as lost \
+                 although they arrived.",
+        cause: "OTEL_EXPORTER_OTLP_TIMEOUT and similar variables are in milliseconds.",
+        fix: "Write the time in milliseconds.",
+        example: "For ten seconds, write `OTEL_EXPORTER_OTLP_TIMEOUT=10000` instead of \
+                  `OTEL_EXPORTER_OTLP_TIMEOUT=10`.",
+    }
+    TOO_SMALL = "LB039" "too-small" Dropped {
+        title: "a limit is so small that records do not fit",
+        effect: "Records are dropped in every burst. With OTEL_BLRP_MAX_QUEUE_SIZE=0, the stock SDK drops all of them.",
+        cause: "The limit in memory, on disk or of a queue is smaller than a burst needs.",
+        fix: "Raise the limit, or unset it for the default.",
+        example: "Instead of `OTEL_BLRP_MAX_QUEUE_SIZE=0`, write `OTEL_BLRP_MAX_QUEUE_SIZE=2048`.",
+    }
+    BAD_PROXY = "LB040" "bad-proxy" Dropped {
+        title: "the environment configures an unusable proxy",
+        effect: "An invalid proxy is ignored. A proxy that cannot reach the collector rejects every request.",
+        cause: "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY also apply to exporters, as they do to curl.",
+        fix: "Write `http://host:port`. If the collector needs no proxy, add its host to NO_PROXY.",
+        example: "`HTTP_PROXY=http://proxy:3128` with `NO_PROXY=collector,localhost`",
+    }
+    BAD_DIRECTORY = "LB041" "bad-directory" Dropped {
+        title: "the spool directory is unusable",
+        effect: "Records wait in memory only. If the process is killed, they are lost.",
+        cause: "The directory cannot be created, or is not writable for the user of the program.",
+        fix: "Create the directory for that user, or set LOGBRIDGE_SPOOL_DIR to another one.",
+        example: "`install -d -o shop /var/lib/shop/logs` and `LOGBRIDGE_SPOOL_DIR=/var/lib/shop/logs`",
+    }
+    TRACE_CONTEXT = "LB042" "trace-context" HardToFind {
+        title: "the trace context of the environment is not used",
+        effect: "The records of the program belong to no trace, or to a trace of their own.",
+        cause: "TRACEPARENT becomes the parent of the program's spans only if it is enabled and well-formed.",
+        fix: "Set TRACEPARENT as W3C defines it, and enable it with the variable below or with \
+              `Builder::trace_context_from_env(true)`.",
+        example: "`LOGBRIDGE_TRACE_CONTEXT_FROM_ENV=true`",
+    }
+    DEBUG_OTHER = "LB043" "debug-other" Filtered {
+        title: "DEBUG has a value that is meant for another tool",
+        effect: "The debug mirror stays off. Records are exported as usual.",
+        cause: "Values such as `express:*` belong to other programs. Only `true`, `1`, `yes` and `on` turn on the \
+                debug mirror.",
+        fix: "Set DEBUG=true to print what is exported, or leave the variable as it is.",
+        example: "`DEBUG=express:*` belongs to Node.js. Write `DEBUG=true` for the mirror.",
+    }
+    KEY_EXPRESSION = "LB044" "key-expression" HardToFind {
+        title: "a key to redact is written as a regular expression",
+        effect: "The expression matches no key, so the values are sent unredacted.",
+        cause: "LOGBRIDGE_REDACT_KEYS contains names of keys, in which `*` matches any characters.",
+        fix: "Write names such as `password` or `*token*`. For regular expressions on values, use \
+              LOGBRIDGE_REDACT_VALUES.",
+        example: "Instead of `LOGBRIDGE_REDACT_KEYS=.*token.*`, write `LOGBRIDGE_REDACT_KEYS=*token*`.",
+    }
 }

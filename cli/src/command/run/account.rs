@@ -6,7 +6,7 @@ use super::findings::Circumstances;
 use super::reports::Program;
 use super::text::UNMATCHED;
 use crate::command::inlet::Levels;
-use logbridge::internals::diagnose::Images;
+use logbridge::internals::diagnose::ProcessImages;
 use logbridge::internals::finding::Finding;
 use logbridge::internals::os;
 
@@ -20,7 +20,7 @@ pub(super) struct Account {
     pub(super) evidence: Evidence,
     pub(super) programs: Vec<Program>,
     /// Programs with logbridge that began, by process.
-    pub(super) images: Vec<Images>,
+    pub(super) images: Vec<ProcessImages>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -94,15 +94,15 @@ impl Account {
     }
 
     /// Processes in which a program with logbridge was replaced by another one.
-    pub(super) fn replaced(&self) -> impl Iterator<Item = &Images> {
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &ProcessImages> {
         self.images.iter().filter(|images| images.begun > 1)
     }
 
     /// Those whose program came to no end that it could have seen, and that do not go on. Where a signal ended the program
     /// that was run, that tells more.
-    pub(super) fn unfinished(&self) -> impl Iterator<Item = &Images> {
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &ProcessImages> {
         let has_report = |pid: u32| self.programs.iter().any(|program| program.pid == u64::from(pid));
-        let is_one = move |images: &&Images| {
+        let is_one = move |images: &&ProcessImages| {
             images.begun == 1 && images.ended == 0 && !has_report(images.pid) && !os::is_running(images.pid)
         };
         self.images.iter().filter(|_| self.ended.signal.is_none()).filter(is_one)

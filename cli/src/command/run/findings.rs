@@ -13,7 +13,7 @@ use super::text::{listed, many};
 use crate::command::inlet::{Levels, UNKNOWN_KEY};
 use logbridge::internals::config::Environment;
 use logbridge::internals::finding::kind;
-use logbridge::internals::finding::{Finding, Kind, Situation};
+use logbridge::internals::finding::{Finding, Impact, Kind};
 
 /// So many records of one sort are no accident.
 const MANY: u64 = 20;
@@ -65,18 +65,18 @@ pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Fin
     found
 }
 
-fn finding(kind: &'static Kind, situation: Situation, text: String) -> Finding {
-    Finding::new(kind, situation.severity(), "what arrived", text)
+fn finding(kind: &'static Kind, impact: Impact, text: String) -> Finding {
+    Finding::new(kind, impact.severity(), "what arrived", text)
 }
 
 /// No log record arrived, and why that may be.
 fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Finding {
     let (why, help) = silence::likeliest(account, circumstances);
-    let (situation, what) = match others {
-        0 => (Situation::Lost, "nothing arrived"),
-        _ => (Situation::AtRisk, "no log record arrived, while other telemetry did"),
+    let (impact, what) = match others {
+        0 => (Impact::Lost, "nothing arrived"),
+        _ => (Impact::AtRisk, "no log record arrived, while other telemetry did"),
     };
-    Finding::new(&kind::NOTHING_ARRIVED, situation.severity(), "the program", format!("{what}: {why}")).help(help)
+    Finding::new(&kind::NOTHING_ARRIVED, impact.severity(), "the program", format!("{what}: {why}")).help(help)
 }
 
 /// Programs that were replaced by another one, or ended in a way that no exit handler sees.
@@ -84,7 +84,7 @@ fn without_an_end(account: &Account) -> Vec<Finding> {
     let told = |pid: u32, what: &str| {
         let text = format!("process {pid} {what}: what it had not flushed by then is lost, unless a spool has it");
         // It may have flushed everything: that is not known here.
-        Finding::new(&kind::LEFT_AT_EXIT, Situation::Fine.severity(), "the program", text)
+        Finding::new(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "the program", text)
             .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
     };
     let replaced = account.replaced().map(|images| told(images.pid, "called `exec` without an end of its own"));
@@ -97,7 +97,7 @@ fn unusable(circumstances: &Circumstances) -> Vec<Finding> {
     let told = circumstances.unusable.iter().map(|(variable, value)| {
         let text =
             format!("`{value}` has no http:// or https:// in front: it cannot be used, and nothing is passed on to it");
-        Finding::new(&kind::BAD_URL, Situation::Lost.severity(), *variable, text)
+        Finding::new(&kind::BAD_URL, Impact::Lost.severity(), *variable, text)
             .help(format!("write a whole URL: {variable}=http://localhost:4318"))
     });
     told.collect()
@@ -108,13 +108,13 @@ fn not_taken(account: &Account) -> Vec<Finding> {
     let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
     let sent = account.evidence.sent_and_lost();
     let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let (situation, what) = match trouble.empty == trouble.tries {
-            true => (Situation::AtRisk, "did not take requests, and there was nothing in them".to_owned()),
+        let (impact, what) = match trouble.empty == trouble.tries {
+            true => (Impact::AtRisk, "did not take requests, and there was nothing in them".to_owned()),
             false => outcome(trouble.items, sent),
         };
         let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
         let text = format!("{endpoint} {what} ({said}{tries})");
-        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), situation.severity(), "the endpoint", text);
+        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), impact.severity(), "the endpoint", text);
         if trouble.help.is_empty() { found } else { found.help(trouble.help.clone()) }
     });
     let mut troubles: Vec<Finding> = troubles.collect();
@@ -126,7 +126,7 @@ fn not_taken(account: &Account) -> Vec<Finding> {
 /// What could not be read here, which a collector would not read either. What broke off says nothing of the program.
 fn not_read(account: &Account) -> Vec<Finding> {
     let came: u64 = account.evidence.tally.requests.values().sum();
-    let situation = if came == 0 { Situation::Lost } else { Situation::AtRisk };
+    let impact = if came == 0 { Impact::Lost } else { Impact::AtRisk };
     let told = account.evidence.tally.malformed.iter().filter_map(|(what, number)| {
         let (kind, help) = match what.get(..4) {
             Some("404 ") => (
@@ -142,7 +142,7 @@ fn not_read(account: &Account) -> Vec<Finding> {
         };
         let verb = if *number == 1 { "was" } else { "were" };
         let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
-        Some(finding(kind, situation, text).help(help))
+        Some(finding(kind, impact, text).help(help))
     });
     told.take(MOST_TROUBLES).collect()
 }
@@ -154,25 +154,25 @@ fn not_understood(account: &Account) -> Vec<Finding> {
         let verb = if *number == 1 { "was" } else { "were" };
         let text = format!("{} {verb} not understood, at least in part: {remark}", many(*number, "request"));
         let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
-        finding(&kind::NOT_TAKEN, Situation::AtRisk, text).help(help)
+        finding(&kind::NOT_TAKEN, Impact::AtRisk, text).help(help)
     });
     told.take(MOST_TROUBLES).collect()
 }
 
 /// What it did not take of what was sent, as the end of a sentence, and how bad that is.
-fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Situation, String) {
+fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Impact, String) {
     let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
     let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
     if kinds().next().is_none() {
-        return (Situation::Fine, "took everything in the end, and not at once".to_owned());
+        return (Impact::Fine, "took everything in the end, and not at once".to_owned());
     }
     if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
         let parts: Vec<String> = kinds().map(|((lost, _), what)| many(lost, what)).collect();
-        return (Situation::Lost, format!("took none of {}", listed(&parts).unwrap_or_default()));
+        return (Impact::Lost, format!("took none of {}", listed(&parts).unwrap_or_default()));
     }
     let parts: Vec<String> =
         kinds().map(|((lost, [sent, _]), what)| format!("{} of {}", HumanCount(lost), many(sent, what))).collect();
-    (Situation::Lost, format!("did not take {}", listed(&parts).unwrap_or_default()))
+    (Impact::Lost, format!("did not take {}", listed(&parts).unwrap_or_default()))
 }
 
 /// Nothing below WARN.
@@ -207,12 +207,12 @@ fn only_severe(account: &Account, circumstances: &Circumstances, logs: u64) -> O
     // Somebody who asks for WARN gets it, and of few records that may be all there is.
     let is_asked_for = filter.is_some_and(|filter| !gates::lets_info_through(filter));
     let is_sure = !is_asked_for && (is_known || (filter.is_none() && account.evidence.is_rust && logs >= MANY));
-    let situation = if is_sure { Situation::AtRisk } else { Situation::Fine };
+    let impact = if is_sure { Impact::AtRisk } else { Impact::Fine };
     let text = match logs {
         1 => format!("the only log record that arrived is {}: {why}", lowest(account)),
         number => format!("all {number} log records that arrived are {} or above: {why}", lowest(account)),
     };
-    Some(finding(&kind::ONLY_SEVERE, situation, text).help(help))
+    Some(finding(&kind::ONLY_SEVERE, impact, text).help(help))
 }
 
 fn lowest(account: &Account) -> String {
@@ -225,9 +225,9 @@ fn lowest(account: &Account) -> String {
 /// What is odd about records.
 fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut add = |applies: bool, kind: &'static Kind, situation: Situation, text: String, help: &str| {
+    let mut add = |applies: bool, kind: &'static Kind, impact: Impact, text: String, help: &str| {
         if applies {
-            found.push(finding(kind, situation, text).help(help));
+            found.push(finding(kind, impact, text).help(help));
         }
     };
     let Odd { logs, with_trace, .. } = *odd;
@@ -239,28 +239,28 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
-        Situation::AtRisk.seen_in(logs),
+        Impact::AtRisk.seen_in(logs),
         format!("{} came, and none of {} has a trace id", many(spans, "span"), many(logs, "log record")),
         "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
     );
     add(
         odd.without_span > 0,
         &kind::SPAN_MISSING,
-        Situation::AtRisk,
+        Impact::AtRisk,
         records(odd.without_span, "names a trace of which no span came", "name a trace of which no span came"),
         "end spans and shut the tracer provider down before the process ends",
     );
     add(
         odd.without_time > 0,
         &kind::TIME_ZERO,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(odd.without_time, "no time, which many stores take for 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
     );
     add(
         odd.only_observed > 0,
         &kind::TIME_ZERO,
-        Situation::Fine,
+        Impact::Fine,
         have(
             odd.only_observed,
             "the observed time only: the official tracing appender leaves the time to the receiver",
@@ -270,7 +270,7 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         odd.without_service > 0,
         &kind::SERVICE_UNKNOWN,
-        Situation::AtRisk,
+        Impact::AtRisk,
         format!(
             "{} {} no service.name, or `unknown_service`",
             many(odd.without_service, "item"),
@@ -281,35 +281,35 @@ fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
     add(
         odd.without_message > 0,
         &kind::UNREADABLE_RECORD,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(odd.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
         odd.key_twice > 0,
         &kind::UNREADABLE_RECORD,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(odd.key_twice, "an attribute key twice"),
         "give each attribute a name of its own",
     );
     add(
         odd.twice > 0,
         &kind::BRIDGED_TWICE,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(odd.twice, "the message and the time of another one"),
         "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
         odd.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
-        Situation::AtRisk,
+        Impact::AtRisk,
         have(odd.by_log_tracer, "the target `log`, and another one in `log.target`"),
         "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
     );
     add(
         odd.of_clients >= MANY && odd.of_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
-        Situation::AtRisk,
+        Impact::AtRisk,
         records(
             odd.of_clients,
             "comes from h2, hyper, reqwest, rustls or tonic",

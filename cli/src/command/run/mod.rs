@@ -34,7 +34,7 @@ use super::Problem;
 use super::inlet::{Doors, Senders, Upstream};
 use super::terminal::{self, Look, error, listen, paint, plain, print, say};
 use logbridge::internals::config::{Environment, redact_url};
-use logbridge::internals::diagnose::{put_report, read_images};
+use logbridge::internals::diagnose::{read_image_log, write_in_place};
 use logbridge_receiver::internals::Server;
 
 /// What `logbridge run` exits with where it could not even try, as `env` and `timeout` do.
@@ -144,7 +144,7 @@ impl Run {
         let code = ended.exit_code();
         let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
         let account =
-            Account { images: read_images(directory.path()), ..Account::new(command, ended, shown, evidence) };
+            Account { images: read_image_log(directory.path()), ..Account::new(command, ended, shown, evidence) };
         let account = account.judged(
             directory.programs(),
             &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),
@@ -164,7 +164,7 @@ impl Run {
             false => say(&text::of(account)),
         }
         let Some(path) = &self.report else { return };
-        match put_report(path, page::of(account)) {
+        match write_in_place(path, page::of(account)) {
             Ok(()) => say(&text::written(path)),
             Err(failed) => {
                 error(&format!("{} cannot be written: {failed}", path.display()), "name another file with --report");

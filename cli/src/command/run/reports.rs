@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use logbridge::internals::diagnose::{prepare_images, put_report, replace_report};
+use logbridge::internals::diagnose::{prepare_image_log, replace_file, write_in_place};
 use logbridge::internals::levels::ON_TEXT;
 use logbridge::internals::os;
 
@@ -111,7 +111,7 @@ impl Directory {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             // One that is there already is somebody else's.
-            result = builder.create(&path).and_then(|()| prepare_images(&path)).map(|()| Self(path));
+            result = builder.create(&path).and_then(|()| prepare_image_log(&path)).map(|()| Self(path));
             if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
                 break;
             }
@@ -143,8 +143,8 @@ impl Directory {
             let content = content(&path)?;
             // A name that we choose is known before: a link that somebody put there is replaced, and not followed.
             match path.file_name().filter(|_| is_directory) {
-                Some(name) => replace_report(&to.join(name), &content),
-                None => put_report(to, content),
+                Some(name) => replace_file(&to.join(name), &content),
+                None => write_in_place(to, content),
             }
         };
         // One that cannot be copied keeps no other back.

@@ -254,7 +254,7 @@ fn own_filter(file: &File) -> Option<usize> {
     None
 }
 
-/// C19: a probe leaves its answer behind for the next event.
+/// Finds a per-layer filter beside code that asks without logging. See docs/missing-logs.md#c19.
 fn probed_filter(facts: &Facts<'_>) -> Option<Finding> {
     let (file, at) = facts.sources.files.iter().find_map(|file| Some((file, own_filter(file)?)))?;
     let crates: Vec<String> = facts

@@ -186,7 +186,7 @@ pub(crate) fn endpoint_in_code(facts: &Facts<'_>) -> Option<String> {
     exporters(facts).find_map(|(file, _, statement)| file.text_after(statement, ".with_endpoint(").map(str::to_owned))
 }
 
-/// E1: an endpoint in code is used as it is.
+/// Finds an endpoint in code without its path. See docs/missing-logs.md#e1.
 fn paths(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, at, statement) in exporters(facts) {

@@ -61,7 +61,7 @@ pub(super) fn logs(file: &File) -> bool {
     MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
 }
 
-/// B19: a binary logs, and what it comes to installs nothing.
+/// Finds binaries that log and install no logger. See docs/missing-logs.md#b19.
 fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
     // A static initialiser runs before `main`.
     if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
@@ -104,7 +104,7 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
     without.collect()
 }
 
-/// B5: `set_default` and `with_default` are for one thread.
+/// Finds a subscriber that is set for one thread only. See docs/missing-logs.md#b5.
 fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
     let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
@@ -124,7 +124,7 @@ fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     )
 }
 
-/// B1: a logger that is installed by hand logs nothing before somebody sets the level.
+/// Finds a logger that is installed without `log::set_max_level`. See docs/missing-logs.md#b1.
 fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
     let words = ["log::set_boxed_logger(", "set_boxed_logger(", "log::set_logger("];
     if facts.sources.has("set_max_level") || facts.sources.has("set_max_level_racy") {
@@ -143,7 +143,7 @@ fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
     Some(file.finding(at, &kind::MAX_LEVEL_OFF, Severity::Error, text).help(help))
 }
 
-/// B2 to B4: what could not be installed, and nobody says so.
+/// Finds discarded errors of an installation. See docs/missing-logs.md#b2 to #b4.
 fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
     let words = ["set_boxed_logger(", "set_logger(", "set_global_default(", ".try_init()", "LogTracer::init()"];
     let mut findings = Vec::new();
@@ -171,7 +171,7 @@ fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
     findings
 }
 
-/// B14: an exporter that could not be built is left out in silence.
+/// Finds discarded errors of building an exporter. See docs/missing-logs.md#b14.
 fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("if let Ok(") {
@@ -216,7 +216,7 @@ fn returns_guard(facts: &Facts<'_>, function: &str) -> Option<String> {
     None
 }
 
-/// B12: `let _ = init()` drops what it returns at once.
+/// Finds guards that `let _ = …` drops at once. See docs/missing-logs.md#b12.
 fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &facts.sources.files {
@@ -268,7 +268,7 @@ fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
     None
 }
 
-/// A6: statics are one for each shared object.
+/// Finds shared objects that log without their own initialization. See docs/missing-logs.md#a6.
 fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
     let members = facts.graph.members.iter().filter_map(|at| Some((*at, facts.graph.packages.get(*at)?)));
     let shared = members.filter(|(at, package)| {
@@ -290,7 +290,7 @@ fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// A14: what sends logs is not in the build.
+/// Finds telemetry behind features that the build does not have. See docs/missing-logs.md#a14.
 fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     const TELEMETRY: [&str; 5] = [
         "logbridge",

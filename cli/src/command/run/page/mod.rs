@@ -178,11 +178,14 @@ fn findings(page: &mut String, all: &[Finding]) -> fmt::Result {
         if let Some(kind) = Kind::of(finding.code) {
             writeln!(
                 page,
-                "<details><summary>{}: {}</summary><p>{}</p><p>{}</p></details>",
+                "<details><summary>{}: {}</summary><p>{}</p><p>{}</p><p><b>How to fix:</b> {}</p><p><b>Example:</b> {}</p>\
+                 </details>",
                 Escaped(kind.code),
                 Prose(kind.title),
+                Prose(kind.effect),
                 Prose(kind.cause),
                 Prose(kind.fix),
+                Prose(kind.example),
             )?;
         }
         page.push_str("</article>\n");

@@ -1,0 +1,127 @@
+//! The types of a report: its counters, rows and settings.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::{Setting, settings_table};
+use crate::finding::Finding;
+use crate::ledger::{Counters, DropReason, Requests};
+use crate::levels::Stage;
+
+/// The settings that were resolved at startup, without secrets. Returned by
+/// [`Bridge::configuration`](crate::Bridge::configuration).
+///
+/// `Display` prints a table of all settings, each with its value and its source (code, a variable or built-in),
+/// followed by the findings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Configuration {
+    pub(super) settings: Vec<Setting>,
+    /// Settings that are invalid or probably mean something else than intended.
+    pub findings: Vec<Finding>,
+}
+
+impl Configuration {
+    /// Returns whether the value of the setting contains `value`.
+    pub(super) fn setting_contains(&self, name: &str, value: &str) -> bool {
+        self.settings.iter().any(|setting| setting.name == name && setting.value.contains(value))
+    }
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&settings_table(&self.settings))?;
+        self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))
+    }
+}
+
+/// A row of the report: records that the levels of a stage filtered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Cut {
+    /// The stage that filtered them.
+    pub stage: Stage,
+    /// The target. Empty in the row that sums up all targets beyond the limit on rows.
+    pub target: String,
+    /// The level of the records.
+    pub level: log::Level,
+    /// The number of records.
+    pub records: u64,
+    /// The deciding directive, and where it was set.
+    pub by: String,
+}
+
+/// A row of the report: records that were dropped because the outbox was full.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Why they were dropped, or which records were preferred.
+    pub reason: DropReason,
+    /// The target. Empty in the row that sums up all targets beyond the limit on rows.
+    pub target: String,
+    /// The level; `None` for SDK records without a severity.
+    pub level: Option<log::Level>,
+    /// The number of records.
+    pub records: u64,
+}
+
+/// A row of the report: how many records of a target are part of a trace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Traced {
+    /// The target. Empty in the row that sums up all targets beyond the limit on rows.
+    pub target: String,
+    /// The number of records with a final outcome, whichever it is.
+    pub records: u64,
+    /// The number of these records that have a trace id.
+    pub with_trace: u64,
+}
+
+/// The outcome of every record and every span, as numbers, as text (`Display`) and as JSON
+/// ([`to_json`](Self::to_json)). Returned by [`Bridge::report`](crate::Bridge::report).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The counters of all records and spans.
+    pub counters: Counters,
+    /// The lowest level at which every record is counted. Below it there may be more records than the counters show:
+    /// `log` and tracing discard records that no level needs, unless
+    /// [`Builder::count_below`](crate::Builder::count_below) keeps them.
+    pub complete_to: log::LevelFilter,
+    /// The endpoint for records, without secrets; `None` while the otlp destination is off.
+    pub endpoint: Option<String>,
+    /// Why the otlp destination is off; `None` if it is on.
+    pub off_because: Option<&'static str>,
+    /// The directory of the [spool](crate::Spool), if records wait in one.
+    pub spool: Option<String>,
+    /// The endpoint for spans, without secrets; `None` while spans are not exported.
+    pub span_endpoint: Option<String>,
+    /// Why logbridge does not export spans; `None` if it does.
+    pub spans_off_because: Option<&'static str>,
+    /// Records that the levels filtered, by stage, target and level; the largest number first.
+    ///
+    /// Complete down to [`complete_to`](Self::complete_to): records that `log` and tracing discard never reach
+    /// logbridge.
+    pub cuts: Vec<Cut>,
+    /// Records that were dropped because the outbox was full, by reason, target and level; the largest number first.
+    pub dropped: Vec<Dropped>,
+    /// The share of records with a trace id, by target; the largest number first.
+    pub traced: Vec<Traced>,
+    /// How the endpoint answered requests with records; `None` while the otlp destination is off.
+    pub requests: Option<Requests>,
+    /// How the endpoint answered requests with spans; `None` while spans are not exported.
+    pub span_requests: Option<Requests>,
+    /// How often the exporter thread was restarted.
+    pub restarts: u64,
+    /// The time since logbridge was built in this process.
+    pub elapsed: Duration,
+    /// The settings that were resolved at startup, with their sources.
+    pub configuration: Configuration,
+    /// The findings about the configuration, the levels and the outcome of records.
+    pub findings: Vec<Finding>,
+    /// The number of lines of notices, reports and the debug mirror that were not written because stderr or stdout is
+    /// closed, broken or not read. Includes lines that still wait for a blocked stream.
+    pub lines_not_written: u64,
+    /// The notices so far, oldest first, each as `warning[LB081]: …` or `note: …`.
+    pub notices: Vec<String>,
+}

@@ -1,0 +1,13 @@
+//! The way from the outbox to an endpoint: requests, outcomes, retries, splitting, overload, every transport.
+
+#![allow(clippy::expect_used)] // A test may panic.
+
+mod faults;
+mod flush;
+mod grpc;
+mod overload;
+mod requests;
+mod server;
+mod split;
+mod tls;
+mod transports;
