@@ -135,6 +135,14 @@ impl Bridge {
     }
 }
 
+impl LogProcessor {
+    /// Returns a handle to flush, to shut down, and to read counters.
+    #[must_use]
+    pub fn bridge(&self) -> Bridge {
+        Bridge::new(Arc::clone(self.pipeline()))
+    }
+}
+
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge").field("endpoint", &self.pipeline.setup.endpoint).finish_non_exhaustive()

@@ -55,10 +55,8 @@ impl LogProcessor {
         Self { pipeline, is_alone: false, is_shut: Arc::default() }
     }
 
-    /// Returns a handle to flush, to shut down, and to read counters.
-    #[must_use]
-    pub fn bridge(&self) -> crate::Bridge {
-        crate::Bridge::new(Arc::clone(&self.pipeline))
+    pub(crate) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
     }
 }
 

@@ -1,8 +1,10 @@
 //! Sources of records: `log`, `tracing`, the OpenTelemetry SDK, and panics.
 //!
-//! A record passes `gate`, `encoder` and `delivery`; `pipeline` joins them. Files import only from files further up in this
-//! order: buffers and sources of records; the stations of a record; `pipeline`; flush, exit and level changes; the layers,
-//! processors and hooks that the application calls; `assemble`.
+//! A source (`log_record`, `tracing_event`, `panic`) hands its record to `pipeline`, which passes it through `gate`, `encoder`
+//! and `delivery`. Each of these stations is a type of its own, and none of them imports `pipeline`. What only diagnosis reads
+//! is in `setup` and `inspect`.
+//!
+//! Files import each other in one direction only. Code that the pipeline calls back is passed to it when it is made.
 
 mod assemble;
 mod buffers;

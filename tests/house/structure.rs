@@ -4,12 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::source::{Source, sources};
 use crate::strip;
-
-/// The packages of the workspace, and where their sources are.
-const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
 
 /// Each module of the library imports only from those above it.
 const ORDER: [&str; 26] = [
@@ -83,36 +81,6 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
         &[],
     ),
 ];
-
-struct Source {
-    /// Below the root of the repository, with `/`.
-    path: String,
-    /// Without comments, the contents of texts, and what only tests see.
-    code: String,
-    lines: usize,
-}
-
-fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<PathBuf> = PACKAGES.iter().map(|package| root.join(package)).collect();
-    let mut files: Vec<PathBuf> = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files
-        .into_iter()
-        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
-        .map(|file| {
-            let text = fs::read_to_string(&file).expect("a source");
-            let path = file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
-            Source { path, code: strip::strip(&text).code, lines: text.lines().count() }
-        })
-        .filter(|source| !source.path.contains("tests"))
-        .collect()
-}
 
 /// The module of the library that this file belongs to.
 fn module(path: &str) -> Option<&str> {

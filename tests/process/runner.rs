@@ -1,11 +1,9 @@
-//! A small test runner with libtest's words, so that cargo and nextest can drive it.
+//! The tests of the process groups, and the programs that they start, run by libtest-mimic.
 
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::num::NonZero;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+
+use libtest_mimic::{Arguments, Trial};
 
 /// A program of the tests, by its name.
 type Scenario = (&'static str, fn(&[String]));
@@ -43,112 +41,25 @@ pub(crate) fn play(groups: &[Group], scenario: &str, arguments: &[String]) {
     run(arguments);
 }
 
-#[derive(Default)]
-struct Options {
-    filters: Vec<String>,
-    skip: Vec<String>,
-    exact: bool,
-    list: bool,
-    ignored_only: bool,
-}
-
-impl Options {
-    fn parse(arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self::default();
-        let mut arguments = arguments.peekable();
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--exact" => options.exact = true,
-                "--list" => options.list = true,
-                "--ignored" => options.ignored_only = true,
-                "--skip" => options.skip.extend(arguments.next()),
-                // Each takes a value that means nothing here.
-                "--test-threads" | "--format" | "--color" | "--logfile" | "-Z" => drop(arguments.next()),
-                flag if flag.starts_with('-') => {}
-                _ => options.filters.push(argument),
-            }
-        }
-        options
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        let hit = |text: &String| if self.exact { name == text } else { name.contains(text.as_str()) };
-        !self.ignored_only && (self.filters.is_empty() || self.filters.iter().any(hit)) && !self.skip.iter().any(hit)
-    }
-}
-
-/// Runs what the arguments ask for.
+/// Runs what the arguments ask for, as libtest does, except that a filter must match something.
 pub(crate) fn run(groups: &[Group], arguments: impl Iterator<Item = String>) -> ExitCode {
-    let options = Options::parse(arguments);
-    let all: Vec<(String, fn())> = groups
-        .iter()
-        .flat_map(|group| group.tests.iter().map(|(name, test)| (format!("{}::{name}", group.name), *test)))
-        .collect();
-    let total = all.len();
-    let chosen: Vec<_> = all.into_iter().filter(|(name, _)| options.wants(name)).collect();
-    if options.list {
-        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    // Otherwise nothing would be tried, and all would be well.
-    if chosen.is_empty() && !options.filters.is_empty() && !options.ignored_only {
-        eprintln!("no test has any of {:?} in its name; there are {total}, and --list shows them", options.filters);
+    // Each test starts processes.
+    const MOST_THREADS: usize = 4;
+    let mut arguments = Arguments::from_iter(std::iter::once("runner".to_owned()).chain(arguments));
+    let threads = std::thread::available_parallelism().map_or(2, NonZero::get).min(MOST_THREADS);
+    arguments.test_threads.get_or_insert(threads);
+    let tests = groups.iter().flat_map(|group| group.tests.iter().map(|(name, test)| (group.name, name, *test)));
+    let trials = tests.map(|(group, name, test)| {
+        Trial::test(format!("{group}::{name}"), move || {
+            test();
+            Ok(())
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let has_run = conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored > 0;
+    if !has_run && arguments.filter.is_some() && !arguments.list && !arguments.ignored {
+        eprintln!("no test has {:?} in its name; --list shows all", arguments.filter.unwrap_or_default());
         return ExitCode::from(101);
     }
-    println!("\nrunning {} tests", chosen.len());
-    let start = Instant::now();
-    let failures = run_all(&chosen);
-    if !failures.is_empty() {
-        println!("\nfailures:\n");
-        failures.iter().for_each(|(name, why)| println!("---- {name} ----\n{why}\n"));
-        println!("\nfailures:");
-        failures.iter().for_each(|(name, _)| println!("    {name}"));
-    }
-    println!(
-        "\ntest result: {}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
-        if failures.is_empty() { "ok" } else { "FAILED" },
-        chosen.len() - failures.len(),
-        failures.len(),
-        total - chosen.len(),
-        start.elapsed().as_secs_f64()
-    );
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
-}
-
-thread_local! {
-    /// What the last panic of this thread said.
-    static WHY: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-fn run_all(tests: &[(String, fn())]) -> Vec<(String, String)> {
-    std::panic::set_hook(Box::new(|info| {
-        let why = info.to_string();
-        WHY.with_borrow_mut(|last| *last = why);
-    }));
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 4);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((name, test)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let start = Instant::now();
-                    let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();
-                    let word = if passed { "ok" } else { "FAILED" };
-                    // Only what is unusually slow says so, which keeps the line as libtest has it.
-                    match start.elapsed().as_secs() {
-                        0..=9 => println!("test {name} ... {word}"),
-                        seconds => println!("test {name} ... {word} <{seconds}s>"),
-                    }
-                    if !passed {
-                        let why = WHY.with_borrow_mut(std::mem::take);
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), why));
-                    }
-                }
-            });
-        }
-    });
-    // The default one again: a panic of the runner itself is to be seen.
-    drop(std::panic::take_hook());
-    failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+    conclusion.exit_code()
 }

@@ -4,7 +4,7 @@
 //! * Each row is a cause. It is either *named*: a tool gives a finding with its code for the case, and none of that code
 //!   for its healthy twin, which differs in the fault alone. Or it *cannot happen* here, and a test that tries it says so.
 //! * Rows that need a process of their own run this program again with the row's child as an argument.
-//! * At the end, the table is printed: cause, tool, code.
+//! * The name of a test is a line of the table: id, cause, tool, code.
 
 // A test may panic, its table is its output, what it starts needs some of its variables, and some rows fork or close
 // descriptors.
@@ -58,5 +58,5 @@ fn main() -> ExitCode {
     if child::play(&programs).is_some() {
         return ExitCode::SUCCESS;
     }
-    row::run(&rows())
+    row::run(rows())
 }

@@ -1,0 +1,39 @@
+//! The sources of all packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::strip;
+
+/// The packages of the workspace, and where their sources are.
+pub(crate) const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
+
+pub(crate) struct Source {
+    /// Below the root of the repository, with `/`.
+    pub(crate) path: String,
+    /// Without comments, the contents of texts, and what only tests see.
+    pub(crate) code: String,
+    pub(crate) lines: usize,
+}
+
+pub(crate) fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = PACKAGES.iter().map(|package| root.join(package)).collect();
+    let mut files: Vec<PathBuf> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| {
+            let text = fs::read_to_string(&file).expect("a source");
+            let path = file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
+            Source { path, code: strip::strip(&text).code, lines: text.lines().count() }
+        })
+        .filter(|source| !source.path.contains("tests"))
+        .collect()
+}
