@@ -10,7 +10,7 @@ use crate::outbox::{Ending, RecoveredRun, ScanResult, SkippedFile, Spool};
 use crate::signal::Signal;
 
 /// Advice for files that are set aside.
-const DELETE_HELP: &str = "delete it when nobody needs it any more";
+const DELETE_HELP: &str = "delete it when it is no longer needed";
 
 /// Emits the notices about a spool directory.
 pub(super) struct RecoveryNotices {
