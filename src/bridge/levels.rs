@@ -59,13 +59,13 @@ impl Levels {
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
         self.pipeline.keep_level(self.stage, target);
-        self.change(|set| set.name(target, threshold, Origin::RunTime, BY));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, BY));
     }
 
     /// The same for a limited time, a year at most, after which it is as it was before anything was set here for the target.
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
-        self.change(|set| set.name(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
         self.pipeline.expire_level(self.stage, target, time);
     }
 

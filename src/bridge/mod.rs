@@ -42,8 +42,8 @@ impl Bridge {
     ///
     /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost that no earlier
     /// flush has told: each loss makes a flush fail, and so do those that ran meanwhile. The error has the numbers by
-    /// fate: [`Error::pending`], [`Error::rejected`], [`Error::dropped`], [`Error::unconfirmed`] of records, their likes
-    /// for spans, and [`Error::is_timeout`], [`Error::is_lost`], [`Error::is_unconfirmed`] for both together.
+    /// outcome in [`Error::undelivered`], and [`Error::is_timeout`], [`Error::is_lost`] and [`Error::is_unconfirmed`] for
+    /// records and spans together.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.flush_all(bounded(timeout))
     }

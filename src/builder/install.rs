@@ -81,7 +81,7 @@ impl Builder {
         installed::install(Arc::clone(&pipeline), at).map_err(already)?;
         watch_levels_file(&config, &pipeline);
         if config.first_cut {
-            pipeline.levels.arm_first_filtered();
+            pipeline.levels.report_first_filtered();
         }
         // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
         pipeline.own_facades();
@@ -94,7 +94,7 @@ impl Builder {
         for notice in config.said() {
             notice::emit(&notice);
         }
-        for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
+        for notice in pipeline.levels.findings_without_effect().iter().filter_map(Finding::notice) {
             notice::emit(&notice);
         }
         if config.show_levels {

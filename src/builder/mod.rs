@@ -113,19 +113,19 @@ impl Builder {
     ///
     /// Default: `RUST_LOG`, else not set, which means WARN.
     pub fn filter_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name("", threshold.into(), Origin::Code, "code");
+        self.settings.levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of the module stage for one module and what is below it. Default: `RUST_LOG`.
     pub fn filter_module(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name(module, threshold.into(), Origin::Code, "code");
+        self.settings.levels.set(module, threshold.into(), Origin::Code, "code");
         self
     }
 
     /// [`filter_module`](Self::filter_module) with a module, [`filter_level`](Self::filter_level) without.
     pub fn filter(&mut self, module: Option<&str>, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.levels.name(module.unwrap_or_default(), threshold.into(), Origin::Code, "code");
+        self.settings.levels.set(module.unwrap_or_default(), threshold.into(), Origin::Code, "code");
         self
     }
 
@@ -163,14 +163,14 @@ impl Builder {
     /// The threshold of spans: which tracing spans become OpenTelemetry spans, so that records in them carry its ids.
     /// Independent of the levels of records. Default: `LOGBRIDGE_SPAN_LEVEL`, else INFO.
     pub fn span_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.span_levels.name("", threshold.into(), Origin::Code, "code");
+        self.settings.span_levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of spans for one module and what is below it. Default: `LOGBRIDGE_SPAN_LEVEL`, which is written as
     /// `RUST_LOG` is.
     pub fn span_module_level(&mut self, module: &str, threshold: impl Into<Threshold>) -> &mut Self {
-        self.settings.span_levels.name(module, threshold.into(), Origin::Code, "code");
+        self.settings.span_levels.set(module, threshold.into(), Origin::Code, "code");
         self
     }
 

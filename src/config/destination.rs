@@ -131,13 +131,13 @@ impl Otlp {
     ///
     /// Default: `LOGBRIDGE_OTLP_LEVEL`, else not set, which lets through what the module stage let through.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code, "code");
+        self.levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of this destination for one target and what is below it.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code, "code");
+        self.levels.set(target, threshold.into(), Origin::Code, "code");
         self
     }
 }
@@ -246,13 +246,13 @@ impl Console {
     ///
     /// Default: `LOGBRIDGE_CONSOLE_LEVEL`, else not set, which lets through what the module stage let through.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code, "code");
+        self.levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
     /// The threshold of this destination for one target and what is below it.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code, "code");
+        self.levels.set(target, threshold.into(), Origin::Code, "code");
         self
     }
 }

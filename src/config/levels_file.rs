@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::named_file;
 use crate::finding::{Finding, Severity, kind};
-use crate::levels::{LevelSets, Origin, Stage, parse};
+use crate::levels::{Directive, LevelSets, Origin, Stage, parse};
 
 /// How often it is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ pub(crate) struct LevelsFile {
 /// Directives of a file by stage, each with the line it stands in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct FileLevels {
-    directives: Vec<(Stage, usize, String)>,
+    directives: Vec<(Stage, usize, Vec<Directive>)>,
 }
 
 /// What a look at the file gave.
@@ -116,7 +116,7 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
             return Err(bad(number, "a filter on the text of records belongs to RUST_LOG".to_owned()));
         }
         if !line.is_empty() {
-            levels.directives.push((stage, number, line.to_owned()));
+            levels.directives.push((stage, number, parsed.directives));
         }
     }
     Ok(levels)
@@ -130,7 +130,7 @@ impl FileLevels {
         }
         for (stage, line, directives) in &self.directives {
             let by = format!("{}:{line}", path.display());
-            sets.of(*stage).extend(parse(directives).directives, Origin::File, &by);
+            sets.of(*stage).extend(directives.clone(), Origin::File, &by);
         }
     }
 }
@@ -144,6 +144,7 @@ impl LevelsFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::levels::Threshold;
 
     #[cfg(unix)]
     #[test]
@@ -186,9 +187,13 @@ mod tests {
         assert_eq!(
             levels.directives,
             [
-                (Stage::Module, 2, "info, shop::db=debug".to_owned()),
-                (Stage::Otlp, 5, "warn".to_owned()),
-                (Stage::Span, 7, "hyper=off".to_owned()),
+                (
+                    Stage::Module,
+                    2,
+                    vec![Directive::new("", Threshold::Info), Directive::new("shop::db", Threshold::Debug)]
+                ),
+                (Stage::Otlp, 5, vec![Directive::new("", Threshold::Warn)]),
+                (Stage::Span, 7, vec![Directive::new("hyper", Threshold::Off)]),
             ]
         );
         assert_eq!(content("").expect("nothing is said").directives, []);

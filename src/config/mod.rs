@@ -66,7 +66,7 @@ pub(crate) use tls::Tls;
 use opentelemetry_sdk::trace::{ShouldSample, SpanLimits};
 
 use crate::finding::Finding;
-use crate::levels::{LevelSet, LevelSets, LevelVariables, MessageFilter, Origin, lint_at, parse};
+use crate::levels::{LevelSet, LevelSets, LevelVariables, MessageFilter, Origin, lint_parsed, parse};
 use crate::notice::{Notice, Verbosity};
 use crate::otlp::{AttributeLimits, Redaction};
 use crate::signal::Signal;
@@ -118,9 +118,9 @@ impl Settings {
     /// Takes a filter string. What in it cannot be used is found, and the rest counts.
     pub fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
+        self.findings.extend(lint_parsed(by, &parsed));
         self.levels.extend(parsed.directives, origin, by);
-        self.findings.extend(lint_at(by, spec));
-        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(&message)) {
+        if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
     }
@@ -130,7 +130,7 @@ impl Settings {
         let parsed = parse(spec);
         self.levels.extend(parsed.directives, Origin::Code, "code");
         self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
-        match parsed.message.map(|message| (MessageFilter::new(&message), message)) {
+        match parsed.message.map(|message| (MessageFilter::new(message), message)) {
             Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),
             Some((Err(why), message)) => self.problems.push(format!("`/{message}`: {why}")),
             None => {}

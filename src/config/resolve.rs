@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::finding::{Finding, Kind, Severity, kind};
-use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_at, parse};
+use crate::levels::{LevelSet, LevelSets, Origin, Stage, Threshold, lint_parsed, parse};
 use crate::notice::{Notice, Verbosity};
 use crate::os;
 use crate::signal::Signal;
@@ -150,10 +150,10 @@ impl Resolver<'_> {
         let mut set = code.clone();
         if let Some(spec) = self.environment.get(variable) {
             let parsed = parse(spec);
-            set.extend(parsed.directives, Origin::Environment, variable);
-            for finding in lint_at(variable, spec) {
+            for finding in lint_parsed(variable, &parsed) {
                 self.find(finding);
             }
+            set.extend(parsed.directives, Origin::Environment, variable);
             if parsed.message.is_some() {
                 self.error(
                     &kind::MESSAGE_FILTER,

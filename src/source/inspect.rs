@@ -17,7 +17,7 @@ impl Pipeline {
     /// Returns what was filtered, the most frequent cause first.
     pub(crate) fn cuts(&self) -> Vec<(FilterCause, Level, u64)> {
         let Some(process) = self.processes().existing() else { return Vec::new() };
-        let names = self.levels.causes.names();
+        let names = self.levels.causes.all();
         let others = |by: &str| FilterCause { stage: Stage::Module, target: String::new(), by: by.to_owned() };
         let mut cuts: Vec<_> = process
             .ledger
@@ -94,7 +94,7 @@ impl Pipeline {
 
     /// Returns how far the facades have to be open.
     pub(crate) fn max_level(&self) -> LevelFilter {
-        self.levels.facades()
+        self.levels.facade_filter()
     }
 
     /// Returns the table of each stage, as text.

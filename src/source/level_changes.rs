@@ -21,7 +21,7 @@ impl Pipeline {
     ///
     /// Returns `None` if the levels have changed too often, half a million times; a notice says so.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
-        let _one_at_a_time = self.levels.changing();
+        let _one_at_a_time = self.levels.lock_changes();
         let sets = self.levels.sets();
         let mut changed = sets.clone();
         let result = change(&mut changed);
@@ -41,10 +41,10 @@ impl Pipeline {
     }
 
     fn publish_levels(&self, sets: &LevelSets, changed: LevelSets) -> Result<(), VersionsExhausted> {
-        let (facades, max_span) = (self.levels.facades(), self.levels.max_span());
+        let (facades, max_span) = (self.levels.facade_filter(), self.levels.max_span());
         let spans_changed = changed.span != sets.span;
         self.levels.publish(changed)?;
-        let is_visible = spans_changed || facades != self.levels.facades() || max_span != self.levels.max_span();
+        let is_visible = spans_changed || facades != self.levels.facade_filter() || max_span != self.levels.max_span();
         // The lock is still held, so that the later of two changes decides.
         self.facades.levels_changed(&self.levels, facades, is_visible);
         Ok(())
