@@ -25,7 +25,7 @@ impl Pipeline {
             .into_iter()
             .map(|(number, level, records)| {
                 let name = usize::from(number).checked_sub(1).and_then(|index| names.get(index)).cloned();
-                (name.unwrap_or_else(|| others("all other targets: there were too many")), level, records)
+                (name.unwrap_or_else(|| others("more targets than can be counted separately")), level, records)
             })
             .collect();
         cuts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.target.cmp(&b.0.target)));
