@@ -194,7 +194,7 @@ impl OutputQueue {
         // Declared after the text, so that the lock is released before the text is freed.
         let mut state = self.lock();
         if state.is_idle() {
-            match os::write_at_once(stream, text.rest()) {
+            match os::write_nonblocking(stream, text.rest()) {
                 Ok(written) => text.written = written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => {

@@ -28,7 +28,7 @@ pub use delivery_stats::Requests;
 pub(crate) use delivery_stats::{DeliveryStats, RequestResult, ScopeCounts};
 pub use reason::{DropReason, RejectReason};
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 use crate::signal::Signal;
 use crate::thread::{EXCLUSIVE, NUMBERS};
 
@@ -82,7 +82,7 @@ struct ThreadCounters {
     /// Indexed by signal and reason.
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
     /// Filtered records by cause and level. Allocated for the first one.
-    filtered: Placed<Box<[AtomicU64]>>,
+    filtered: OnceBox<Box<[AtomicU64]>>,
 }
 
 impl ThreadCounters {
@@ -90,14 +90,14 @@ impl ThreadCounters {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTS],
             dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
-            filtered: Placed::new(),
+            filtered: OnceBox::new(),
         }
     }
 
     #[inline]
     fn count_filtered(&self, thread: usize, cause: u8, level: log::Level) {
         let allocate = || std::iter::repeat_with(AtomicU64::default).take(MAX_FILTER_CAUSES * LEVELS).collect();
-        if let Some(cell) = self.filtered.get_or_make(allocate).get(filtered_index(cause, level)) {
+        if let Some(cell) = self.filtered.get_or_init(allocate).get(filtered_index(cause, level)) {
             add_one(cell, thread);
         }
     }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 
 const CHUNKS: usize = 16;
 const FIRST: usize = 8;
@@ -17,7 +17,7 @@ const MAX_VERSIONS: usize = FIRST * ((1 << CHUNKS) - 1);
 /// All versions of a value, in chunks of doubling size, and the number of the current one.
 #[derive(Debug)]
 pub(super) struct Versions<T: Send + Sync> {
-    chunks: [Placed<Vec<Placed<T>>>; CHUNKS],
+    chunks: [OnceBox<Vec<OnceBox<T>>>; CHUNKS],
     current: AtomicU32,
 }
 
@@ -34,7 +34,7 @@ fn place(index: u32) -> (usize, usize) {
 
 impl<T: Eq + Send + Sync> Versions<T> {
     pub(super) fn new(first: T) -> Self {
-        let versions = Self { chunks: [const { Placed::new() }; CHUNKS], current: AtomicU32::new(0) };
+        let versions = Self { chunks: [const { OnceBox::new() }; CHUNKS], current: AtomicU32::new(0) };
         let _there_is_room = versions.publish(first);
         versions
     }
@@ -66,8 +66,8 @@ impl<T: Eq + Send + Sync> Versions<T> {
                 Some(_) => {}
                 None => {
                     let (number, offset) = place(index);
-                    let empty = || std::iter::repeat_with(Placed::new).take(FIRST << number).collect();
-                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(VersionsExhausted)?.get_or_make(empty);
+                    let empty = || std::iter::repeat_with(OnceBox::new).take(FIRST << number).collect();
+                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(VersionsExhausted)?.get_or_init(empty);
                     if let Err(back) = chunk.get(offset).ok_or(VersionsExhausted)?.set(version) {
                         version = back;
                         continue;

@@ -38,7 +38,7 @@ use spans::SpanSource;
 use tokio::runtime::{Builder, Runtime};
 use worker::Worker;
 
-use crate::config::{Delivery, Route, SpanDelivery};
+use crate::config::{LogDelivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
@@ -67,7 +67,7 @@ const THREAD_NAME: &str = "logbridge";
 #[derive(Debug)]
 pub(crate) struct ShipConfig {
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
+    pub(crate) logs: Option<(Arc<Outbox>, LogDelivery)>,
     pub(crate) resource: Resource,
     pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
     /// Called about once a second on the exporter thread, while records are sent.
@@ -331,7 +331,7 @@ fn run(controls: &[Arc<Control>], config: ShipConfig) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let canary = os::OwnDescriptor::new();
+        let canary = os::DescriptorSentinel::new();
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
             // A resolver call may hang: nobody waits for it.
@@ -388,12 +388,12 @@ fn workers(controls: &[Arc<Control>], config: ShipConfig) -> (Vec<Worker>, Vec<R
 ///
 /// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
 /// goes to sleep, or as a timer wakes it.
-async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> RunEnd {
+async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::DescriptorSentinel) -> RunEnd {
     let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         // Before any other descriptor is used: a debug build of std aborts where an owned one was closed by somebody else.
-        if canary.is_gone() {
+        if canary.was_closed() {
             // What they hold may be open connections.
             running.drain(..).for_each(std::mem::forget);
             return Poll::Ready(RunEnd::UntilClosed);

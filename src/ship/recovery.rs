@@ -22,7 +22,7 @@ use super::batch::gather;
 use super::control::Control;
 use super::logs::ByteSize;
 use super::request_source::{Request, RequestSource};
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::notice::{self, Notice};
@@ -131,7 +131,7 @@ impl RecoverySource {
         ledger: Arc<Ledger>,
         outbox: Arc<Outbox>,
         spool: Arc<Spool>,
-        delivery: &Delivery,
+        delivery: &LogDelivery,
         control: Arc<Control>,
     ) -> Self {
         let now = Instant::now();

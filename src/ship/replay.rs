@@ -20,7 +20,7 @@ use super::failure_notices::{Failure, FailureNotices};
 use super::recovery::RecoverySource;
 use super::request_source::{Request, RequestSource};
 use super::worker::Worker;
-use crate::config::{Delivery, SpoolConfig};
+use crate::config::{LogDelivery, SpoolConfig};
 use crate::error::{Error, Kind};
 use crate::ledger::{ItemOutcome, Ledger, OtlpCounters};
 use crate::otlp::encode_resource;
@@ -37,7 +37,7 @@ pub struct Replay {
     pub directory: PathBuf,
     /// What other users have written too.
     pub any_owner: bool,
-    pub delivery: Delivery,
+    pub delivery: LogDelivery,
     /// After this time in which no record met its fate, it gives up.
     pub patience: Duration,
     /// How many records there are, about.
@@ -137,7 +137,7 @@ impl Replay {
         halted: &Arc<Mutex<Option<Failure>>>,
         control: &Arc<Control>,
     ) -> ReplaySource {
-        let Delivery { max_bytes, max_request, .. } = self.delivery;
+        let LogDelivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so how much may be does not matter.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::Pipeline;
 use super::suppression;
-use crate::config::{LevelsFile, Looked, POLL, bounded};
+use crate::config::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL, bounded};
 use crate::finding::kind;
 use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
@@ -70,7 +70,7 @@ impl Pipeline {
 
     /// Takes the levels of a file, and polls it from now on.
     pub(crate) fn watch_levels_file(&self, mut file: LevelsFile) {
-        let looked = file.first();
+        let looked = file.load();
         self.take_levels_of(&file, looked);
         self.schedule.levels_file.watch(file);
         self.wake_scheduler();
@@ -83,13 +83,13 @@ impl Pipeline {
         }
     }
 
-    fn take_levels_of(&self, file: &LevelsFile, looked: Looked) {
+    fn take_levels_of(&self, file: &LevelsFile, looked: LevelsFileUpdate) {
         match looked {
-            Looked::Same => {}
-            Looked::News(levels) => {
+            LevelsFileUpdate::Unchanged => {}
+            LevelsFileUpdate::Changed(levels) => {
                 self.change_levels(|sets| levels.apply(file.path(), sets));
             }
-            Looked::Bad(finding) => {
+            LevelsFileUpdate::Rejected(finding) => {
                 if let Some(notice) = finding.notice() {
                     notice::emit(&notice);
                 }
@@ -105,7 +105,11 @@ impl Scheduled for Pipeline {
             self.change_levels(|sets| sets.of(stage).remove(&target, Origin::RunTime));
         }
         let next = self.schedule.expiries.next();
-        let poll = self.schedule.levels_file.poll(|file, looked| self.take_levels_of(file, looked)).then(|| now + POLL);
+        let poll = self
+            .schedule
+            .levels_file
+            .poll(|file, looked| self.take_levels_of(file, looked))
+            .then(|| now + POLL_INTERVAL);
         let suppression = suppression::report_expired(&self.delivery, now);
         next.into_iter().chain(poll).chain(suppression).min()
     }

@@ -278,7 +278,10 @@ fn cuts_are_counted_by_target_and_directive() {
         assert!(child.stdout.lines().any(|found| found == line), "{line}: {child}");
     }
     assert!(
-        child.stdout.lines().any(|line| line.starts_with("module stage||INFO|") && line.ends_with("counted separately")),
+        child
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("module stage||INFO|") && line.ends_with("counted separately")),
         "{child}"
     );
     let counters = child.numbers();

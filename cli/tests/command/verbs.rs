@@ -106,7 +106,7 @@ fn wrong_usage_is_told_and_exits_with_2() {
         (&["replay", directory, "--timeout", "soon"], "write a time such as 500ms, 30s or 5m"),
         (&["replay", directory, "--timeout", "5h"], "`h` is no unit"),
         (&["replay", directory, "--timeout", "5"], "it has no unit: write 5s for seconds, or 5ms for milliseconds"),
-        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint cannot be used: `nope` is no URL"),
+        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint is invalid: `nope` is not a URL"),
         (&["reply", directory], "replay"),
     ] {
         let ended = run(logbridge(arguments));
@@ -216,7 +216,7 @@ fn doctor_is_asked_in_the_wrong_way() {
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),
         (&["--manifest-path", manifest, "--features", "nosuch"], "help: there are: default, grpc"),
         (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
-        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is no URL"),
+        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is not a URL"),
         (&["nosuch"], "invalid value 'nosuch'"),
         (&["--release", "--profile", "dev"], "cannot be used with"),
     ] {
