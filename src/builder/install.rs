@@ -69,7 +69,7 @@ impl Builder {
         processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
-        let hooks = Hooks { write_report: write_report, end_open_spans: Some(end_open_spans) };
+        let hooks = Hooks { write_report, end_open_spans: Some(end_open_spans) };
         let pipeline = self.pipeline_of(&config, processes, hooks, true);
         let resource = config.resource.clone();
         let mut processors = std::mem::take(&mut self.span_processors);
@@ -108,7 +108,7 @@ impl Builder {
         for notice in config.startup_notices() {
             notice::emit(&notice);
         }
-        let hooks = Hooks { write_report: write_report, end_open_spans: None };
+        let hooks = Hooks { write_report, end_open_spans: None };
         let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);

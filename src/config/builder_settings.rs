@@ -64,7 +64,7 @@ impl BuilderSettings {
         let parsed = parse(spec);
         self.findings.extend(lint_parsed(by, &parsed));
         self.levels.extend(parsed.directives, origin, by);
-        if let Some(Ok(filter)) = parsed.message.map(|message| MessageFilter::new(message)) {
+        if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
     }
