@@ -8,10 +8,11 @@ pub mod clock {
 }
 
 pub mod config {
-    pub use crate::config::{Compression, Otlp, Protocol};
     pub use crate::config::{
-        Config, Delivery, Endpoint, Environment, HIDDEN, Route, Secrets, Setting, Settings, Source, redact_url,
+        BuilderSettings, Config, Endpoint, Environment, LogDelivery, MASK, Route, Secrets, Setting, SettingSource,
+        redact_url,
     };
+    pub use crate::config::{Compression, Otlp, Protocol};
 }
 
 pub mod diagnose {
@@ -41,7 +42,7 @@ pub mod notice {
 }
 
 pub mod os {
-    pub use crate::os::{is_in_foreground, is_running, open_named, pass_signal};
+    pub use crate::os::{is_in_foreground, is_running, open_named, send_signal};
 }
 
 pub mod otlp {

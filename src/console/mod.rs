@@ -1,4 +1,4 @@
-//! What a person sees: console lines, and the debug mirror.
+//! The console and the debug mirror.
 
 mod mirror;
 mod sink;

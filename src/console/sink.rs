@@ -1,4 +1,4 @@
-//! Where lines go: one write a line, under a lock of our own.
+//! The destinations of console lines. Each line is one write, under a lock.
 
 use std::cell::Cell;
 use std::io;
@@ -8,26 +8,26 @@ use crate::config::{ConsoleTarget, Pipe};
 use crate::os::{self, Stream};
 use crate::output;
 
-/// Lines of different threads must not mix. Each process of a chain of forks has a lock of its own: the parent's may be
-/// held, in the child's memory, by a thread that does not exist there.
-static OUTPUT: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
+/// Keeps lines of different threads apart. Each process in a chain of forks has its own lock, because in a child the
+/// parent's lock may be held by a thread that does not exist there.
+static LINE_LOCKS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 
 fn lock_lines() -> Option<MutexGuard<'static, ()>> {
-    let lock = OUTPUT.get(os::fork_generation() as usize % OUTPUT.len())?;
+    let lock = LINE_LOCKS.get(os::fork_generation() as usize % LINE_LOCKS.len())?;
     Some(lock.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 thread_local! {
-    /// This thread stands inside a writer of the application's.
+    /// Whether this thread runs a writer of the application.
     static IN_CUSTOM_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Something that takes whole lines.
+/// A destination of whole lines.
 #[derive(Clone, Debug)]
 pub(super) enum Sink {
-    Pipe(CustomWriter),
+    Custom(CustomWriter),
     Stream(Stream),
-    /// Through `print!` and `eprint!`, which the test harness captures.
+    /// Uses `print!` and `eprint!`, which the test harness captures.
     Test(Stream),
 }
 
@@ -41,36 +41,36 @@ impl std::fmt::Debug for CustomWriter {
 }
 
 impl Sink {
-    /// `None` where the console is off.
+    /// Returns `None` if the console is off.
     pub(super) fn new(target: &ConsoleTarget, is_test: bool) -> Option<Self> {
         let stream = |stream| if is_test { Self::Test(stream) } else { Self::Stream(stream) };
         match target {
             ConsoleTarget::Off => None,
-            ConsoleTarget::Pipe(pipe) => Some(Self::Pipe(CustomWriter(Arc::clone(pipe)))),
+            ConsoleTarget::Pipe(pipe) => Some(Self::Custom(CustomWriter(Arc::clone(pipe)))),
             ConsoleTarget::Stderr => Some(stream(Stream::Stderr)),
             ConsoleTarget::Stdout => Some(stream(Stream::Stdout)),
         }
     }
 
-    /// Writes lines that may hold nobody: what the stream does not take in a moment waits for it.
-    pub(super) fn hand_over(&self, lines: String) -> io::Result<()> {
+    /// Writes lines without blocking for long. Lines that a stream does not take at once are queued.
+    pub(super) fn write_or_queue(&self, lines: String) -> io::Result<()> {
         match self {
             Self::Stream(stream) => output::write(*stream, lines),
-            Self::Pipe(_) | Self::Test(_) => self.write_all(lines.as_bytes()),
+            Self::Custom(_) | Self::Test(_) => self.write_all(lines.as_bytes()),
         }
     }
 
-    /// Writes lines, and waits for whoever reads them.
+    /// Writes lines, and waits until the stream takes them.
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(stream) => {
                 let _lines_stay_whole = lock_lines();
                 os::write_all(*stream, bytes)
             }
-            Self::Pipe(CustomWriter(pipe)) => {
+            Self::Custom(CustomWriter(writer)) => {
                 IN_CUSTOM_WRITER.set(true);
-                let _left = LeavePipe;
-                pipe.write_all(bytes)
+                let _guard = CustomWriterGuard;
+                writer.write_all(bytes)
             }
             Self::Test(stream) => {
                 print_for_tests(*stream, &String::from_utf8_lossy(bytes));
@@ -80,15 +80,15 @@ impl Sink {
     }
 }
 
-/// Whether this thread stands inside a writer of the application's: one that logs would wait for itself.
+/// Returns whether this thread runs a writer of the application. A log call in it must not wait for the writer.
 pub(crate) fn is_in_custom_writer() -> bool {
     IN_CUSTOM_WRITER.get()
 }
 
-/// Leaves the application's writer, also when it panics.
-struct LeavePipe;
+/// Clears the mark of the thread, even if the writer panics.
+struct CustomWriterGuard;
 
-impl Drop for LeavePipe {
+impl Drop for CustomWriterGuard {
     fn drop(&mut self) {
         IN_CUSTOM_WRITER.set(false);
     }

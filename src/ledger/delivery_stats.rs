@@ -1,5 +1,5 @@
-//! What the ship thread has seen beside the fates of records: the endpoint's answers, and what was sent of each target.
-//! For the report; no law holds for it.
+//! Statistics for the report that no conservation law covers: the answers of the endpoint, and the records sent by
+//! target.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,31 +8,33 @@ use std::time::SystemTime;
 
 use crate::signal::Signal;
 
-/// How many targets are told apart; the others count as one without a name.
+/// Further targets count together under an empty name.
 const MAX_TARGETS: usize = 512;
 
-/// What became of the requests of one signal. A record may be in several, since failed ones are sent again.
+/// The outcomes of the requests of one signal.
+///
+/// A record may be in several requests, because failed requests are retried.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Requests {
-    /// Answered with an OTLP success, a partial one included.
+    /// Requests answered with an OTLP success, including partial success.
     pub confirmed: u64,
-    /// Failed in a way that may pass, and are tried again.
+    /// Requests that failed with a temporary error and are retried.
     pub failed: u64,
-    /// Refused for good.
+    /// Requests that the endpoint refused for good.
     pub refused: u64,
-    /// Answered with a success that is no OTLP answer.
+    /// Requests answered with a success that is not an OTLP response.
     pub unconfirmed: u64,
-    /// When an answer last confirmed something.
+    /// The time of the last confirmed request.
     pub last_confirmed: Option<SystemTime>,
-    /// When the last one ended otherwise, and why in words.
+    /// The time of the last request that ended in another way, and the cause.
     pub last_trouble: Option<(SystemTime, String)>,
-    /// How many seconds the endpoint's `Date` is ahead of this machine's clock, by its last answer that had one;
-    /// negative where it is behind.
+    /// The seconds by which the endpoint's clock is ahead of this machine's clock, from the last `Date` header.
+    /// Negative if it is behind.
     pub clock_offset: Option<i64>,
 }
 
-/// How a request ended.
+/// The outcome of one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum RequestResult {
     Confirmed,
@@ -41,18 +43,19 @@ pub(crate) enum RequestResult {
     Unconfirmed,
 }
 
-/// How many records of a scope were sent, and how many of them in a trace.
+/// The records of a scope that left the outbox, and those of them that belong to a trace.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ScopeCounts {
     pub(crate) records: u64,
     pub(crate) traced: u64,
 }
 
+/// Counts requests, restarts, and the records sent by scope.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryStats {
     /// For each signal.
     requests: [Mutex<Requests>; 2],
-    /// By the bytes of the scope.
+    /// The key is the encoded scope.
     sent: Mutex<HashMap<Box<[u8]>, ScopeCounts>>,
     restarts: AtomicU64,
 }
@@ -62,7 +65,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl DeliveryStats {
-    /// A request has ended; `trouble` says why, where that was not well.
+    /// Counts a request. `trouble` is the cause if it was not fully confirmed.
     pub(crate) fn count_request(
         &self,
         signal: Signal,
@@ -87,7 +90,7 @@ impl DeliveryStats {
         requests.clock_offset = clock_offset.or(requests.clock_offset);
     }
 
-    /// The thread that sends, or a part of it, has ended and begins anew.
+    /// Counts a restart of the exporter thread or of one of its tasks.
     pub(crate) fn count_restart(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
@@ -100,7 +103,7 @@ impl DeliveryStats {
         lock(&self.requests[signal as usize]).clone()
     }
 
-    /// Records of this scope have met their fates.
+    /// Counts records of a scope that left the outbox.
     pub(crate) fn count_sent(&self, scope: &[u8], share: ScopeCounts) {
         let mut sent = lock(&self.sent);
         let known = if sent.contains_key(scope) || sent.len() < MAX_TARGETS { scope } else { &[] };
@@ -112,7 +115,7 @@ impl DeliveryStats {
         sum.traced += share.traced;
     }
 
-    /// By the bytes of the scope, the largest number first.
+    /// Returns the counts by encoded scope, the largest first.
     pub(crate) fn sent_by_scope(&self) -> Vec<(Box<[u8]>, ScopeCounts)> {
         let mut shares: Vec<_> = lock(&self.sent).iter().map(|(scope, share)| (scope.clone(), *share)).collect();
         shares.sort_by(|(a, x), (b, y)| y.records.cmp(&x.records).then_with(|| a.cmp(b)));
@@ -125,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_scopes_than_are_told_apart_count_as_one() {
+    fn scopes_beyond_the_limit_count_together() {
         let observed = DeliveryStats::default();
         for scope in 0..MAX_TARGETS as u32 + 10 {
             observed.count_sent(&scope.to_le_bytes(), ScopeCounts { records: 1, traced: 1 });

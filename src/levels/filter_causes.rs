@@ -1,5 +1,5 @@
-//! Names for what is cut: a target at a stage, and the directive that decided, under a small number each. The counts are
-//! the ledger's.
+//! The causes of filtered records: a target at a stage, and the directive that decided. Each has a small number, under
+//! which the ledger counts.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,54 +7,53 @@ use std::sync::Mutex;
 use super::stage::Stage;
 use crate::ledger::MAX_FILTER_CAUSES;
 
-/// What a number stands for.
+/// Why a record was filtered.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct FilterCause {
     pub(crate) stage: Stage,
     pub(crate) target: String,
-    /// The directive that decided, in words.
+    /// The directive that decided, as text.
     pub(crate) by: String,
 }
 
+/// The causes that occurred so far, with their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct FilterCauses {
-    names: Mutex<Names>,
+    causes: Mutex<Causes>,
 }
 
 #[derive(Debug, Default)]
-struct Names {
+struct Causes {
     numbers: HashMap<FilterCause, u8>,
-    /// From number 1 on.
-    names: Vec<FilterCause>,
+    /// The cause with number 1 comes first.
+    by_number: Vec<FilterCause>,
 }
 
 impl FilterCauses {
-    /// All that found no number of their own.
+    /// The number of all causes that came after the last free number.
     pub(crate) const OTHERS: u8 = 0;
-    /// Not asked for yet.
-    pub(crate) const UNKNOWN: u8 = u8::MAX;
 
-    /// The number of a name; `None` where the lock is held, which may be for ever in a forked child.
+    /// Returns the number of a cause, or `None` if the lock is held. In a forked child it may be held forever.
     pub(crate) fn number(&self, stage: Stage, target: &str, by: impl FnOnce() -> String) -> Option<u8> {
-        let name = FilterCause { stage, target: target.to_owned(), by: by() };
-        let mut names = self.names.try_lock().ok()?;
-        if let Some(number) = names.numbers.get(&name) {
+        let cause = FilterCause { stage, target: target.to_owned(), by: by() };
+        let mut causes = self.causes.try_lock().ok()?;
+        if let Some(number) = causes.numbers.get(&cause) {
             return Some(*number);
         }
-        if names.names.len() + 1 >= MAX_FILTER_CAUSES {
+        if causes.by_number.len() + 1 >= MAX_FILTER_CAUSES {
             return Some(Self::OTHERS);
         }
-        names.names.push(name.clone());
-        let number = names.names.len() as u8;
-        names.numbers.insert(name, number);
+        causes.by_number.push(cause.clone());
+        let number = causes.by_number.len() as u8;
+        causes.numbers.insert(cause, number);
         Some(number)
     }
 
-    /// All names, from number 1 on. None where the lock is held for long, as it may be for ever in a forked child.
-    pub(crate) fn names(&self) -> Vec<FilterCause> {
+    /// Returns all causes, from number 1 on. Returns none if the lock stays held, as it may in a forked child.
+    pub(crate) fn all(&self) -> Vec<FilterCause> {
         for _ in 0..1_000 {
-            if let Ok(names) = self.names.try_lock() {
-                return names.names.clone();
+            if let Ok(causes) = self.causes.try_lock() {
+                return causes.by_number.clone();
             }
             std::thread::yield_now();
         }
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_few_and_stay() {
+    fn numbers_are_bounded_and_never_change() {
         let causes = FilterCauses::default();
         let number = |target: &str| causes.number(Stage::Module, target, || "RUST_LOG: WARN".to_owned());
         assert_eq!((number("a"), number("b"), number("a")), (Some(1), Some(2), Some(1)));
@@ -76,6 +75,6 @@ mod tests {
             assert!(number(&target.to_string()).is_some_and(|number| usize::from(number) < MAX_FILTER_CAUSES));
         }
         assert_eq!(number("late"), Some(FilterCauses::OTHERS));
-        assert_eq!(causes.names().len(), MAX_FILTER_CAUSES - 1);
+        assert_eq!(causes.all().len(), MAX_FILTER_CAUSES - 1);
     }
 }

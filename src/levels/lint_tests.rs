@@ -24,10 +24,10 @@ fn a_filter_of_many_mistakes_makes_a_bounded_number_of_findings() {
     for piece in ["a=b,", "a=info,", "x\"y,"] {
         let found = lint(&piece.repeat(20_000));
         assert!(!found.is_empty() || piece == "a=info,", "{piece}");
-        assert!(found.len() <= MOST_FOUND + 1, "{piece}: {}", found.len());
+        assert!(found.len() <= MAX_FINDINGS + 1, "{piece}: {}", found.len());
     }
     let many: String = (0..5_000).map(|number| format!("crate_{number}=info,")).collect();
-    assert!(lint(&format!("warn,{many}")).len() <= MOST_FOUND);
+    assert!(lint(&format!("warn,{many}")).len() <= MAX_FINDINGS);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn stars() {
 #[test]
 fn the_root_and_other_directives() {
     check("app=debug", &[("lone-directive", Note, 0..0, Some("warn,app=debug"))]);
-    assert!(lint_at("LOGBRIDGE_OTLP_LEVEL", "app=debug").is_empty(), "not set means something else there");
+    assert!(lint_parsed("LOGBRIDGE_OTLP_LEVEL", &parse("app=debug")).is_empty(), "not set means something else there");
     one("opentelemetry=off,opentelemetry_demo=debug", "prefix", Note, 0..13, None);
     one("app=off,app=debug", "repeated", Note, 0..7, Some("app=debug"));
     check("info,debug,app", &[("repeated", Note, 0..4, Some("debug,app"))]);
@@ -184,10 +184,10 @@ fn the_root_and_other_directives() {
 
 #[test]
 fn what_is_compiled_out() {
-    let found = lint_for("filter", "info,app=debug,db", LevelFilter::Info);
+    let found = lint_with_max("filter", &parse("info,app=debug,db"), LevelFilter::Info);
     let found: Vec<_> = found.iter().map(|f| (f.name, f.severity, f.position.clone(), &f.corrected)).collect();
     assert_eq!(found, [("compiled-out", Warning, 9..14, &None)]);
-    assert_eq!(lint_for("filter", "trace", LevelFilter::Debug)[0].position, 0..5);
+    assert_eq!(lint_with_max("filter", &parse("trace"), LevelFilter::Debug)[0].position, 0..5);
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn findings_are_whole() {
     let finding = &lint("warn,app=inof")[0];
     assert_eq!(
         finding.to_string(),
-        "error[LB001]: filter: `inof` is no level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
+        "error[LB001]: filter: `inof` is not a level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
          help: the levels are off, error, warn, info, debug, trace and notset: `warn,app=info`"
     );
-    assert_eq!(lint_at("RUST_LOG", "warn,a=b=c")[0].place, "RUST_LOG");
+    assert_eq!(lint_parsed("RUST_LOG", &parse("warn,a=b=c"))[0].place, "RUST_LOG");
 }
 
 /// Text of pieces that matter here, and of some that come from anywhere.

@@ -1,10 +1,13 @@
-//! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
+//! Levels: thresholds, the grammar of filter strings, and the tables that decide which records pass.
 
 mod directive;
 mod filter_causes;
+mod guess;
 mod level_findings;
 mod lint;
+mod lookup_cache;
 mod message_filter;
+mod seen_targets;
 mod stage;
 mod state;
 mod suggestions;
@@ -12,17 +15,20 @@ mod table;
 mod threshold;
 mod versions;
 
+pub(crate) use directive::Directive;
 pub use directive::parse;
 pub(crate) use filter_causes::FilterCause;
 pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
 pub use lint::lint_at;
+pub(crate) use lint::lint_parsed;
+pub(crate) use lookup_cache::CachedLevels;
 pub(crate) use message_filter::MessageFilter;
 pub use message_filter::ON_TEXT;
 pub use stage::Stage;
-pub(crate) use state::{CachedLevels, LevelSets, LevelState, VersionsExhausted};
+pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};
 pub use table::Origin;
-pub(crate) use table::{LevelSet, Row};
+pub(crate) use table::{LevelSet, NOT_SET, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

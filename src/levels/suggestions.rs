@@ -1,5 +1,7 @@
-//! Which settings let a record through, in words. Each one is true for this program: it names the variable that is really
-//! read, keeps what counts while that is unset, and leaves out whatever loses against somebody else's word.
+//! Suggestions of settings that let a record through.
+//!
+//! Each suggestion works in this program: it names the variable that is read, keeps the default of an unset variable,
+//! and leaves out settings that a stronger source overrides.
 
 use log::Level;
 
@@ -9,27 +11,27 @@ use super::table::{LevelSet, Origin, Row};
 use super::threshold::Threshold;
 use crate::escape::is_unsafe;
 
-/// The variable that the levels of the module stage are read from.
+/// The environment variable of the module stage.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct FilterVariable {
     pub(crate) name: String,
-    /// The filter that counts: what the variable says, else its default.
+    /// The value of the variable, or else its default.
     pub(crate) filter: Option<String>,
-    /// Whether the variable itself says it.
+    /// Whether the filter is the value of the variable.
     pub(crate) is_set: bool,
 }
 
-/// The variables that levels are read from.
+/// The environment variables that levels are read from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LevelVariables {
-    /// That of the module stage, where one is read.
+    /// The variable of the module stage, if one is read.
     pub(crate) module: Option<FilterVariable>,
-    /// Whether those of the other stages are read.
+    /// Whether the variables of the other stages are read.
     pub(crate) others: bool,
 }
 
 impl LevelVariables {
-    /// Where the threshold of a stage can be set from outside of the program.
+    /// Returns the variable that sets the thresholds of a stage.
     pub(crate) fn of(&self, stage: Stage) -> Option<&str> {
         match stage {
             Stage::Module => self.module.as_ref().map(|variable| variable.name.as_str()),
@@ -37,22 +39,23 @@ impl LevelVariables {
         }
     }
 
-    /// Any of these lets records of the target at that level through a stage; `row` is what decides about it now.
+    /// Returns the settings of which each lets records of a target and a level pass a stage. `row` decides about the
+    /// target now.
     pub(crate) fn suggestions(&self, stage: Stage, row: &Row, target: &str, level: Level) -> Vec<String> {
         let filter = format!("LevelFilter::{:?}", level.to_level_filter());
-        // For this very target, who named it first must be asked: the others lose.
-        let named_by = row.origin.filter(|_| row.target == target);
+        // A threshold of the same target overrides those of weaker sources.
+        let set_by = row.origin.filter(|_| row.target == target);
         let variable = self.of(stage);
-        let is_variables_own = named_by.is_some() && row.by.as_deref() == variable;
-        let mut changes = Vec::new();
+        let is_set_by_variable = set_by.is_some() && row.by.as_deref() == variable;
+        let mut suggestions = Vec::new();
         let mut unwritable = None;
-        if variable.is_some() && (named_by <= Some(Origin::Environment) || is_variables_own) {
+        if variable.is_some() && (set_by <= Some(Origin::Environment) || is_set_by_variable) {
             match self.by_variable(stage, target, level) {
-                Some(change) => changes.push(change),
+                Some(suggestion) => suggestions.push(suggestion),
                 None => unwritable = variable,
             }
         }
-        if named_by <= Some(Origin::Code) {
+        if set_by <= Some(Origin::Code) {
             let call = match (stage, target) {
                 (Stage::Module, "") => format!("Builder::filter_level({filter})"),
                 (Stage::Module, target) => format!("Builder::filter_module({target:?}, {filter})"),
@@ -63,18 +66,18 @@ impl LevelVariables {
                 (Stage::Span, "") => format!("Builder::span_level({filter})"),
                 (Stage::Span, target) => format!("Builder::span_module_level({target:?}, {filter})"),
             };
-            changes.push(match unwritable {
+            suggestions.push(match unwritable {
                 Some(variable) if directive(target, level).is_none() => {
                     format!("in code, since this target cannot be written in {variable}: {call}")
                 }
                 Some(variable) => {
-                    format!("in code, since what {variable} says cannot be shown as it is written: {call}")
+                    format!("in code, since the value of {variable} cannot be shown as it is written: {call}")
                 }
                 None => format!("in code: {call}"),
             });
         }
-        if let (Some(Origin::File), Some(place)) = (named_by, &row.by) {
-            changes.extend(directive(target, level).map(|directive| format!("write {directive} in {place}")));
+        if let (Some(Origin::File), Some(place)) = (set_by, &row.by) {
+            suggestions.extend(directive(target, level).map(|directive| format!("write {directive} in {place}")));
         }
         let of_stage = match stage {
             Stage::Module => "",
@@ -82,17 +85,17 @@ impl LevelVariables {
             Stage::Console => ".of(Stage::Console)",
             Stage::Span => ".of(Stage::Span)",
         };
-        changes.push(format!("while it runs: bridge.levels(){of_stage}.set({target:?}, {filter})"));
-        changes
+        suggestions.push(format!("at run time: bridge.levels(){of_stage}.set({target:?}, {filter})"));
+        suggestions
     }
 
-    /// What to write into the variable of a stage; `None` where that cannot name the target.
+    /// Returns what to write into the variable of a stage, or `None` if a filter cannot name the target.
     fn by_variable(&self, stage: Stage, target: &str, level: Level) -> Option<String> {
         let directive = directive(target, level)?;
         let name = self.of(stage)?;
         let module = self.module.as_ref().filter(|_| stage == Stage::Module);
         Some(match module.and_then(|variable| Some((variable, variable.filter.as_deref()?))) {
-            // What a variable says takes the place of its default, and a text filter ends the directives.
+            // The value of a variable replaces its default, and a pattern for the text comes after all directives.
             Some((variable, filter)) if !variable.is_set || filter.contains('/') => {
                 format!("set {name}={}", extended(filter, &directive, target, level)?)
             }
@@ -100,9 +103,8 @@ impl LevelVariables {
         })
     }
 
-    /// The settings that let everything at a level through, and those that let one module through, where nobody has named
-    /// any level.
-    pub(crate) fn first(&self, module: &str, level: Level) -> String {
+    /// Returns the setting that lets all records of a level pass and the one for a single module, if no level is set.
+    pub(crate) fn for_all_and_module(&self, module: &str, level: Level) -> String {
         let word = level.as_str().to_ascii_lowercase();
         let filter = format!("LevelFilter::{:?}", level.to_level_filter());
         let all = match &self.module {
@@ -116,7 +118,7 @@ impl LevelVariables {
         format!("{all} lets all of them through, {one} those of {module} only")
     }
 
-    /// How the root is given that level, where nobody has named one for it.
+    /// Returns how to set the level of a root that is not set.
     pub(crate) fn for_root(&self, level: Level) -> String {
         let word = level.as_str().to_ascii_lowercase();
         let call = format!("`Builder::filter_level(LevelFilter::{:?})`", level.to_level_filter());
@@ -131,8 +133,8 @@ impl LevelVariables {
     }
 }
 
-/// The directive that lets a target through; `None` where the grammar has no way to write it, or where it would be shown
-/// otherwise than it is to be written.
+/// Returns the directive for a target, or `None` if the grammar cannot express it or it cannot be shown as it must be
+/// written.
 fn directive(target: &str, level: Level) -> Option<String> {
     let word = level.as_str().to_ascii_lowercase();
     let directive = if target.is_empty() { word } else { format!("{target}={word}") };
@@ -144,17 +146,17 @@ fn directive(target: &str, level: Level) -> Option<String> {
     is_read.then_some(directive)
 }
 
-/// A filter with one directive more, in front of the text filter if it has one; `None` where that would not do.
+/// Returns a filter with one more directive before its pattern. Returns `None` if that does not let the target pass.
 fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option<String> {
     let (directives, message) = match filter.split_once('/') {
-        // With a second slash, all of it is invalid.
+        // A second slash makes the whole filter invalid.
         Some((_, message)) if message.contains('/') => ("", String::new()),
         Some((directives, message)) => (directives, format!("/{message}")),
         None => (filter, String::new()),
     };
     let joined: String;
     let directives = match directives.contains(is_unsafe) {
-        // Line breaks beside commas are nothing but room.
+        // The parser ignores line breaks beside commas.
         true => {
             joined = directives.split(',').map(str::trim).collect::<Vec<_>>().join(",");
             joined.as_str()
@@ -164,11 +166,11 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
     let directives = directives.trim_end_matches([',', ' ']);
     let candidates = match (directives, target) {
         ("", _) => vec![format!("{directive}{message}")],
-        // The root is usually written first.
+        // By convention, the root comes first.
         (_, "") => vec![format!("{directive},{directives}{message}"), format!("{directives},{directive}{message}")],
         _ => vec![format!("{directives},{directive}{message}")],
     };
-    // What is shown otherwise than it is to be written helps nobody.
+    // A filter that cannot be shown as it must be written is useless.
     candidates.into_iter().filter(|candidate| !candidate.contains(is_unsafe)).find(|candidate| {
         let mut set = LevelSet::default();
         set.extend(parse(candidate).directives, Origin::Environment, "");
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_takes_the_place_of_a_default_says_it_too() {
+    fn a_variable_keeps_the_default_that_it_replaces() {
         let root = row("", Some((Origin::Default, "default of RUST_LOG")));
         let first =
             |variables: &LevelVariables| variables.suggestions(Stage::Module, &root, "hyper", Level::Info).remove(0);
@@ -212,64 +214,64 @@ mod tests {
     }
 
     #[test]
-    fn whoever_loses_is_not_named() {
+    fn overridden_sources_are_not_suggested() {
         let variables = variables("RUST_LOG", None, false);
         let words = |row: &Row, target: &str| -> Vec<String> {
-            let changes = variables.suggestions(Stage::Module, row, target, Level::Info);
-            changes.iter().map(|change| change.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+            let suggestions = variables.suggestions(Stage::Module, row, target, Level::Info);
+            suggestions.iter().map(|suggestion| suggestion.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
         };
-        let all = ["add app=info", "in code:", "while it"];
+        let all = ["add app=info", "in code:", "at run"];
         assert_eq!(words(&row("", None), "app"), all);
         assert_eq!(words(&row("app", Some((Origin::Environment, "RUST_LOG"))), "app"), all);
         assert_eq!(words(&row("app", Some((Origin::Code, "RUST_LOG"))), "app"), all, "read by `parse_env`");
         assert_eq!(words(&row("app", Some((Origin::Code, "code"))), "app"), &all[1..]);
         assert_eq!(words(&row("app", Some((Origin::Code, "code"))), "app::db")[0], "add app::db=info");
-        assert_eq!(words(&row("app", Some((Origin::File, "levels:2"))), "app"), ["write app=info", "while it"]);
+        assert_eq!(words(&row("app", Some((Origin::File, "levels:2"))), "app"), ["write app=info", "at run"]);
         assert_eq!(words(&row("app", Some((Origin::RunTime, "run time"))), "app"), &all[2..]);
     }
 
     #[test]
-    fn what_cannot_be_written_in_a_filter_is_said() {
+    fn a_target_that_a_filter_cannot_express_is_set_in_code() {
         let variables = variables("RUST_LOG", None, false);
         for target in ["k=v,x", "a,b", "a=b", "a/b", " a", "a ", "\ta", "a[b{c}]", "a\tb", "a\u{1b}[2Jb", "a\u{202e}b"]
         {
-            let changes = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
+            let suggestions = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
             let first = "in code, since this target cannot be written in RUST_LOG: Builder::filter_module(";
-            assert!(changes[0].starts_with(first), "{target}: {changes:?}");
+            assert!(suggestions[0].starts_with(first), "{target}: {suggestions:?}");
         }
         for target in ["a b", "tenant-1", "é", ""] {
-            let changes = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
-            assert!(changes[0].starts_with("add "), "{target}: {changes:?}");
+            let suggestions = variables.suggestions(Stage::Module, &row("", None), target, Level::Debug);
+            assert!(suggestions[0].starts_with("add "), "{target}: {suggestions:?}");
         }
     }
 
     #[test]
-    fn a_filter_is_proposed_only_as_it_can_be_shown() {
+    fn a_filter_is_suggested_only_if_it_can_be_shown() {
         let first = |filter| {
             let variables = variables("RUST_LOG", Some(filter), false);
             variables.suggestions(Stage::Module, &row("", None), "app", Level::Info).remove(0)
         };
         assert_eq!(first("warn,\n\tdb=info"), "set RUST_LOG=warn,db=info,app=info");
         for filter in ["a\tb=warn", "a\u{1b}b=warn", "warn/\u{202e}"] {
-            let said = "in code, since what RUST_LOG says cannot be shown as it is written: ";
-            assert!(first(filter).starts_with(said), "{}", first(filter));
+            let expected = "in code, since the value of RUST_LOG cannot be shown as it is written: ";
+            assert!(first(filter).starts_with(expected), "{}", first(filter));
         }
-        for found in super::super::lint("a\u{1b}b=wran,x; y") {
+        for found in super::super::lint::lint("a\u{1b}b=wran,x; y") {
             assert_eq!(found.corrected, None, "{found}");
         }
     }
 
     #[test]
-    fn the_root_is_named_in_front_of_what_there_is() {
-        for (filter, said) in [
+    fn the_root_is_set_before_other_directives() {
+        for (filter, expected) in [
             (None, "RUST_LOG=info, or "),
             (Some("app=debug"), "RUST_LOG=info,app=debug, or "),
             (Some("app=debug/x"), "RUST_LOG=info,app=debug/x, or "),
             (Some("info/a/b"), "RUST_LOG=info, or "),
             (Some("notset"), "RUST_LOG=notset,info, or "),
         ] {
-            let said_now = variables("RUST_LOG", filter, filter.is_some()).for_root(Level::Info);
-            assert!(said_now.starts_with(said), "{said_now}");
+            let shown = variables("RUST_LOG", filter, filter.is_some()).for_root(Level::Info);
+            assert!(shown.starts_with(expected), "{shown}");
         }
     }
 }

@@ -19,7 +19,7 @@ use super::recovery::RecoverySource;
 use super::request_source::RequestSource;
 use super::spans::SpanSource;
 use super::worker::Worker;
-use crate::config::{Delivery, Route, SpanDelivery};
+use crate::config::{LogDelivery, Route, SpanDelivery};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
@@ -39,7 +39,7 @@ const PANIC_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct ShipConfig {
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
+    pub(crate) logs: Option<(Arc<Outbox>, LogDelivery)>,
     pub(crate) resource: Resource,
     pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
     /// Called about once a second on the exporter thread, while records are sent.
@@ -75,7 +75,7 @@ pub(super) fn run(controls: &[Arc<Control>], config: ShipConfig) {
             // Closed descriptors may be other files by now, so the old transport must not close them again.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let canary = os::OwnDescriptor::new();
+        let canary = os::DescriptorSentinel::new();
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
             // Without waiting, because a resolver call may hang.
@@ -144,13 +144,13 @@ pub(super) enum RunEnd {
 ///
 /// Constraint: this function panics only if the program closes descriptors, because tokio then panics when the thread
 /// goes to sleep or a timer wakes it.
-pub(super) async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> RunEnd {
+pub(super) async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::DescriptorSentinel) -> RunEnd {
     let run = |(worker, route)| Box::pin(run_restarting(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         // Checked before any other descriptor is used: a debug build of std aborts if another thread closed an owned
         // one.
-        if canary.is_gone() {
+        if canary.was_closed() {
             // The futures may hold open connections.
             running.drain(..).for_each(std::mem::forget);
             return Poll::Ready(RunEnd::DescriptorsClosed);

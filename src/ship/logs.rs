@@ -11,7 +11,7 @@ use super::batch::gather;
 use super::byte_size::ByteSize;
 use super::overload_notices::OverloadNotices;
 use super::request_source::{Request, RequestSource};
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger, ScopeCounts};
 use crate::notice::{self, Notice};
@@ -48,7 +48,7 @@ impl LogSource {
         ledger: Arc<Ledger>,
         outbox: Arc<Outbox>,
         resource: Vec<u8>,
-        delivery: &Delivery,
+        delivery: &LogDelivery,
         each_second: fn(),
     ) -> Self {
         Self {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::byte_size::ByteSize;
-use crate::config::{Delivery, Overload};
+use crate::config::{LogDelivery, Overload};
 use crate::finding::kind;
 use crate::ledger::{DropReason, Ledger, OtlpCounters};
 use crate::notice::{self, Notice};
@@ -73,7 +73,7 @@ pub(super) struct OverloadNotices {
 }
 
 impl OverloadNotices {
-    pub(super) fn new(delivery: &Delivery, each_second: fn()) -> Self {
+    pub(super) fn new(delivery: &LogDelivery, each_second: fn()) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
             variable: MEMORY,

@@ -25,7 +25,7 @@ use super::batch::gather;
 use super::byte_size::ByteSize;
 use super::control::Control;
 use super::request_source::{Request, RequestSource};
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::outbox::{Offsets, Outbox, RecoveredRun, RecoveredSegment, ScanResult, SkippedFile, Spool};
 use crate::signal::Signal;
@@ -75,7 +75,7 @@ impl RecoverySource {
         ledger: Arc<Ledger>,
         outbox: Arc<Outbox>,
         spool: Arc<Spool>,
-        delivery: &Delivery,
+        delivery: &LogDelivery,
         control: Arc<Control>,
     ) -> Self {
         Self {

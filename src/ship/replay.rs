@@ -21,7 +21,7 @@ use super::failure_notices::FailureNotices;
 use super::recovery::RecoverySource;
 use super::request_source::{Request, RequestSource};
 use super::worker::Worker;
-use crate::config::{Delivery, SpoolConfig};
+use crate::config::{LogDelivery, SpoolConfig};
 use crate::error::{Error, Kind};
 use crate::ledger::{ItemOutcome, Ledger, OtlpCounters};
 use crate::otlp::encode_resource;
@@ -38,7 +38,7 @@ pub struct Replay {
     pub directory: PathBuf,
     /// Files of other users count too.
     pub any_owner: bool,
-    pub delivery: Delivery,
+    pub delivery: LogDelivery,
     /// Gives up after this time in which no record got an outcome.
     pub patience: Duration,
     /// Approximate number of records.
@@ -138,7 +138,7 @@ impl Replay {
         halted: &Arc<Mutex<Option<Failure>>>,
         control: &Arc<Control>,
     ) -> ReplaySource {
-        let Delivery { max_bytes, max_request, .. } = self.delivery;
+        let LogDelivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so the bound does not matter.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };

@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::catch_unwind;
 
-use crate::os::{self, Caught, SignalWish};
+use crate::os::{self, CaughtSignals, SignalRequest};
 
 /// What the process does after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,22 +27,22 @@ pub(crate) struct SignalActions {
 ///
 /// The thread is not marked as internal, because a flush runs the application's processors. It inherits the signal mask
 /// of the caller, so that a signal that the application waits for with `sigwait` is not taken from it.
-pub(crate) fn watch_signals(caught: Caught, actions: SignalActions) -> io::Result<()> {
-    if os::begin_watching()? {
+pub(crate) fn watch_signals(caught: CaughtSignals, actions: SignalActions) -> io::Result<()> {
+    if os::begin_signal_watch()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
             loop {
-                match os::await_signal() {
-                    SignalWish::Flush => run_catching(|| (actions.flush)(AfterSignal::Continue)),
-                    SignalWish::Report => run_catching(actions.report),
-                    SignalWish::End(signal) => {
+                match os::wait_for_signal() {
+                    SignalRequest::Flush => run_catching(|| (actions.flush)(AfterSignal::Continue)),
+                    SignalRequest::Report => run_catching(actions.report),
+                    SignalRequest::End(signal) => {
                         run_catching(|| (actions.flush)(AfterSignal::Terminate));
-                        os::end_by(signal);
+                        os::die_by_signal(signal);
                     }
                 }
             }
         });
         if let Err(error) = spawned {
-            os::give_up_watching();
+            os::abort_signal_watch();
             return Err(error);
         }
     }

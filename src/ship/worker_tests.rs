@@ -139,9 +139,12 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
                 for (worker, transport) in workers.iter_mut().zip(Transport::for_routes(&routes)) {
                     worker.transport = Some(transport);
                 }
-                let _to_the_end =
-                    super::super::exporter_thread::run_all(&mut workers, &routes, &crate::os::OwnDescriptor::new())
-                        .await;
+                let _to_the_end = super::super::exporter_thread::run_all(
+                    &mut workers,
+                    &routes,
+                    &crate::os::DescriptorSentinel::new(),
+                )
+                .await;
             });
         });
         let [panicking, other] = outcomes.map(|outcomes| outcomes.lock().expect("no panic").clone());

@@ -34,7 +34,7 @@ impl Facades {
     pub(super) fn new(levels: &LevelState) -> Self {
         Self {
             is_owner: AtomicBool::new(false),
-            least: AtomicU8::new(levels.facades() as u8),
+            least: AtomicU8::new(levels.facade_filter() as u8),
             is_composed: AtomicBool::new(false),
             raised: AtomicU8::new(0),
         }
@@ -43,7 +43,7 @@ impl Facades {
     /// Opens the facades for the installed pipeline, which owns them from now on.
     pub(super) fn own(&self, levels: &LevelState) {
         self.is_owner.store(true, Ordering::Relaxed);
-        self.least.store(levels.facades() as u8, Ordering::Relaxed);
+        self.least.store(levels.facade_filter() as u8, Ordering::Relaxed);
         Self::open(levels);
     }
 
@@ -61,7 +61,7 @@ impl Facades {
     }
 
     fn open(levels: &LevelState) {
-        log::set_max_level(levels.facades());
+        log::set_max_level(levels.facade_filter());
         ship::on_own_thread(rebuild_interest_cache);
     }
 
@@ -71,7 +71,7 @@ impl Facades {
     /// Events are judged by the levels when they arrive. What their callsites remember matters only if the facades open or
     /// close, or if the levels of spans change.
     pub(super) fn levels_changed(&self, levels: &LevelState, before: LevelFilter, is_visible: bool) {
-        let needed = levels.facades();
+        let needed = levels.facade_filter();
         self.note_needed(needed);
         if is_visible && self.is_owner() {
             Self::open(levels);
@@ -123,11 +123,11 @@ impl Facades {
                 format!("a record of {target} at {level} was filtered: no level is set, so only WARN and above pass"),
             )
             .note("this is shown once")
-            .help(format!("{}; {silence} turns this notice off", levels.variables.first(module, level))),
+            .help(format!("{}; {silence} turns this notice off", levels.variables.for_all_and_module(module, level))),
         );
-        self.note_needed(levels.facades());
+        self.note_needed(levels.facade_filter());
         if self.is_owner() {
-            log::set_max_level(levels.facades());
+            log::set_max_level(levels.facade_filter());
             // Not waited for: this is a log call, which may come from anywhere.
             ship::soon_on_own_thread(rebuild_interest_cache);
         }
@@ -145,7 +145,7 @@ impl Facades {
 
     /// Returns a finding if `log::max_level()` holds back records that the levels let through, in the installed pipeline.
     pub(super) fn lowered(&self, levels: &LevelState) -> Option<Finding> {
-        let (max, needed) = (log::max_level(), levels.facades());
+        let (max, needed) = (log::max_level(), levels.facade_filter());
         if !self.is_owner() || max >= needed {
             return None;
         }
@@ -156,7 +156,7 @@ impl Facades {
 
     /// Returns a finding if `log::max_level()` is lower than a composed logger needs.
     pub(super) fn not_opened(&self, levels: &LevelState) -> Option<Finding> {
-        let (max, needed) = (log::max_level(), levels.facades());
+        let (max, needed) = (log::max_level(), levels.facade_filter());
         if self.is_owner() || max >= needed {
             return None;
         }

@@ -17,7 +17,7 @@ impl Pipeline {
     /// Returns what was filtered, the most frequent cause first.
     pub(crate) fn cuts(&self) -> Vec<(FilterCause, Level, u64)> {
         let Some(process) = self.processes().existing() else { return Vec::new() };
-        let names = self.levels.causes.names();
+        let names = self.levels.causes.all();
         let others = |by: &str| FilterCause { stage: Stage::Module, target: String::new(), by: by.to_owned() };
         let mut cuts: Vec<_> = process
             .ledger
@@ -25,7 +25,7 @@ impl Pipeline {
             .into_iter()
             .map(|(number, level, records)| {
                 let name = usize::from(number).checked_sub(1).and_then(|index| names.get(index)).cloned();
-                (name.unwrap_or_else(|| others("all other targets: there were too many")), level, records)
+                (name.unwrap_or_else(|| others("more targets than can be counted separately")), level, records)
             })
             .collect();
         cuts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.target.cmp(&b.0.target)));
@@ -94,7 +94,7 @@ impl Pipeline {
 
     /// Returns how far the facades have to be open.
     pub(crate) fn max_level(&self) -> LevelFilter {
-        self.levels.facades()
+        self.levels.facade_filter()
     }
 
     /// Returns the table of each stage, as text.

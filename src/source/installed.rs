@@ -4,9 +4,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::pipeline::Pipeline;
-use crate::os::Placed;
+use crate::os::OnceBox;
 
-static INSTALLED: Placed<Installed> = Placed::new();
+static INSTALLED: OnceBox<Installed> = OnceBox::new();
 
 #[derive(Debug)]
 struct Installed {

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::os::Placed;
+use crate::os::OnceBox;
 
 /// Counts records that are written after the shutdown, and reports the first one.
 #[derive(Debug, Default)]
 pub(super) struct LateRecords {
     records: AtomicU64,
     /// Where `Bridge::shutdown` was called; unset if a provider was shut down.
-    shut_down_at: Placed<&'static Location<'static>>,
+    shut_down_at: OnceBox<&'static Location<'static>>,
 }
 
 impl LateRecords {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::Pipeline;
 use super::suppression;
-use crate::config::{LevelsFile, Looked, POLL, bounded};
+use crate::config::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL, bounded};
 use crate::finding::kind;
 use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
@@ -21,7 +21,7 @@ impl Pipeline {
     ///
     /// Returns `None` if the levels have changed too often, half a million times; a notice says so.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
-        let _one_at_a_time = self.levels.changing();
+        let _one_at_a_time = self.levels.lock_changes();
         let sets = self.levels.sets();
         let mut changed = sets.clone();
         let result = change(&mut changed);
@@ -41,10 +41,10 @@ impl Pipeline {
     }
 
     fn publish_levels(&self, sets: &LevelSets, changed: LevelSets) -> Result<(), VersionsExhausted> {
-        let (facades, max_span) = (self.levels.facades(), self.levels.max_span());
+        let (facades, max_span) = (self.levels.facade_filter(), self.levels.max_span());
         let spans_changed = changed.span != sets.span;
         self.levels.publish(changed)?;
-        let is_visible = spans_changed || facades != self.levels.facades() || max_span != self.levels.max_span();
+        let is_visible = spans_changed || facades != self.levels.facade_filter() || max_span != self.levels.max_span();
         // The lock is still held, so that the later of two changes decides.
         self.facades.levels_changed(&self.levels, facades, is_visible);
         Ok(())
@@ -70,7 +70,7 @@ impl Pipeline {
 
     /// Takes the levels of a file, and polls it from now on.
     pub(crate) fn watch_levels_file(&self, mut file: LevelsFile) {
-        let looked = file.first();
+        let looked = file.load();
         self.take_levels_of(&file, looked);
         self.schedule.levels_file.watch(file);
         self.wake_scheduler();
@@ -83,13 +83,13 @@ impl Pipeline {
         }
     }
 
-    fn take_levels_of(&self, file: &LevelsFile, looked: Looked) {
+    fn take_levels_of(&self, file: &LevelsFile, looked: LevelsFileUpdate) {
         match looked {
-            Looked::Same => {}
-            Looked::News(levels) => {
+            LevelsFileUpdate::Unchanged => {}
+            LevelsFileUpdate::Changed(levels) => {
                 self.change_levels(|sets| levels.apply(file.path(), sets));
             }
-            Looked::Bad(finding) => {
+            LevelsFileUpdate::Rejected(finding) => {
                 if let Some(notice) = finding.notice() {
                     notice::emit(&notice);
                 }
@@ -105,7 +105,11 @@ impl Scheduled for Pipeline {
             self.change_levels(|sets| sets.of(stage).remove(&target, Origin::RunTime));
         }
         let next = self.schedule.expiries.next();
-        let poll = self.schedule.levels_file.poll(|file, looked| self.take_levels_of(file, looked)).then(|| now + POLL);
+        let poll = self
+            .schedule
+            .levels_file
+            .poll(|file, looked| self.take_levels_of(file, looked))
+            .then(|| now + POLL_INTERVAL);
         let suppression = suppression::report_expired(&self.delivery, now);
         next.into_iter().chain(poll).chain(suppression).min()
     }

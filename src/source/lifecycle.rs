@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::{exit, installed, suppression};
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::os::{Caught, PerProcess};
+use crate::os::{CaughtSignals, PerProcess};
 use crate::ship::{self, AfterSignal, Flushed, SignalActions};
 use crate::signal::Signal;
 use crate::{output, thread};
@@ -102,7 +102,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
 /// Flushes at SIGTERM and SIGINT from now on. Idempotent.
 pub(crate) fn flush_on_signals() {
     FLUSHES_ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Endings, SIGNAL_ACTIONS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Termination, SIGNAL_ACTIONS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
         notice::emit(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
@@ -114,7 +114,7 @@ pub(crate) fn flush_on_signals() {
 /// Writes the report at SIGUSR1 from now on. Idempotent.
 pub(crate) fn report_on_signals() {
     REPORTS_ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Report, SIGNAL_ACTIONS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Report, SIGNAL_ACTIONS) {
         let text = format!("SIGUSR1 writes no report: {error}");
         notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("call `Bridge::report` instead"));
     }
@@ -164,7 +164,7 @@ fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
         return;
     }
     let now = Instant::now();
-    let until = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let until = *deadline.get_or_init(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     deliver_until(pipeline, until);
     // Before a report counts the lines that were not written.
     output::drain(until);

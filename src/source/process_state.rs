@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::repetition::Windows;
 use super::reported_losses::ReportedLosses;
-use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
+use crate::config::{Config, LogDelivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::finding::kind;
 use crate::ledger::Ledger;
@@ -42,7 +42,7 @@ pub(crate) struct ProcessState {
 /// How the state of a process is made.
 #[derive(Debug)]
 pub(crate) struct ProcessConfig {
-    delivery: Option<Delivery>,
+    delivery: Option<LogDelivery>,
     spans: Option<SpanDelivery>,
     shows_spans: bool,
     pub(super) repetition: Option<RepetitionLimit>,
@@ -211,7 +211,7 @@ impl ProcessStates {
                 std::thread::yield_now();
             }
         }
-        self.states.get_or_make(|_| {
+        self.states.get_or_init(|_| {
             if process > 1
                 && let Some(ChildHook(begin)) = &self.in_child
             {

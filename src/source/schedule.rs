@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::config::{LevelsFile, Looked};
+use crate::config::{LevelsFile, LevelsFileUpdate};
 use crate::levels::Stage;
-use crate::os::{PerProcess, Placed};
+use crate::os::{OnceBox, PerProcess};
 use crate::ship::Scheduler;
 
 /// The timer of a pipeline, and its tasks.
@@ -35,7 +35,7 @@ impl LevelExpiries {
     fn lock(&self) -> MutexGuard<'_, Vec<Expiry>> {
         // A thread that does not exist in a child may hold the parent's lock for ever: then nothing expires there.
         let inherited = |due: &Mutex<Vec<_>>| due.try_lock().map(|due| due.clone()).unwrap_or_default();
-        let due = self.due.get_or_make(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
+        let due = self.due.get_or_init(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
         due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +67,7 @@ impl LevelExpiries {
 /// The levels file. A forked child reads it by itself: its parent may be reading it at that moment.
 #[derive(Debug, Default)]
 pub(super) struct WatchedFile {
-    path: Placed<PathBuf>,
+    path: OnceBox<PathBuf>,
     seen: PerProcess<Mutex<LevelsFile>>,
 }
 
@@ -79,14 +79,14 @@ impl WatchedFile {
     }
 
     /// Polls the file, and passes on what has changed. Returns whether there is a file.
-    pub(super) fn poll(&self, take: impl FnOnce(&LevelsFile, Looked)) -> bool {
+    pub(super) fn poll(&self, take: impl FnOnce(&LevelsFile, LevelsFileUpdate)) -> bool {
         let Some(path) = self.path.get() else { return false };
-        let seen = self.seen.get_or_make(|parents| {
+        let seen = self.seen.get_or_init(|parents| {
             let inherited = parents.and_then(|file| Some(file.try_lock().ok()?.clone()));
             Mutex::new(inherited.unwrap_or_else(|| LevelsFile::new(path.clone())))
         });
         let mut file = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked = file.look();
+        let looked = file.poll();
         take(&file, looked);
         true
     }

@@ -77,7 +77,7 @@ impl EventLayer {
             return pipeline.levels.allows_span(metadata.target(), level);
         }
         if metadata.is_event() && !is_probe(metadata) {
-            return level <= pipeline.levels.facades();
+            return level <= pipeline.levels.facade_filter();
         }
         pipeline.is_enabled(metadata.target(), level)
     }
@@ -142,7 +142,7 @@ where
             (Role::Guest(_), _) => None,
             (Role::Root, Some(pipeline)) => {
                 // The wider of both: RUST_LOG=warn must not remove the trace ids from warnings.
-                Some(to_tracing(pipeline.levels.facades().max(pipeline.levels.max_span())))
+                Some(to_tracing(pipeline.levels.facade_filter().max(pipeline.levels.max_span())))
             }
             (Role::Root, None) => Some(LevelFilter::OFF),
         }

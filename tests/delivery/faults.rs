@@ -14,6 +14,8 @@ use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Console, DropReason, Error, LevelFilter, Otlp, OtlpCounters, RejectReason};
 
+use crate::undelivered::undelivered;
+
 /// Enough for everything that ends well; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(30);
 /// What is waited for in vain.
@@ -102,8 +104,9 @@ fn play(fault: &Fault, patience: Duration) -> Played {
     let flush = otlp(&bridge);
     assert_eq!(flushed.is_ok(), flush.delivered == fault.records, "{flushed:?}: {flush:?}");
     if let Err(error) = &flushed {
-        assert_eq!(flush.delivered + error.pending() + error.lost() + error.unconfirmed(), fault.records, "{error:?}");
-        assert_eq!(error.is_timeout(), error.pending() > 0, "{error:?}");
+        let logs = undelivered(error).logs;
+        assert_eq!(flush.delivered + logs.pending + logs.lost() + logs.unconfirmed, fault.records, "{error:?}");
+        assert_eq!(error.is_timeout(), logs.pending > 0, "{error:?}");
     }
     let shut = in_time(patience, || bridge.shutdown(patience));
     let end = otlp(&bridge);

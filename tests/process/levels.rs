@@ -173,7 +173,7 @@ fn a_file_is_watched_and_half_written_ones_never_count() {
     let child = child.env("LOGBRIDGE_LEVELS_FILE", path.display().to_string()).run().success();
     std::fs::remove_file(&path).expect("removed");
     assert!(child.stdout.contains(&format!("{}:2: app=DEBUG", path.display())), "{child}");
-    child.said(":1: `app=inof`: its level is none of").said("cannot be read").warned(2);
+    child.said(":1: `app=inof`: its level is not one of").said("cannot be read").warned(2);
 }
 
 fn first_cut(arguments: &[String]) {
@@ -278,7 +278,10 @@ fn cuts_are_counted_by_target_and_directive() {
         assert!(child.stdout.lines().any(|found| found == line), "{line}: {child}");
     }
     assert!(
-        child.stdout.lines().any(|line| line.starts_with("module stage||INFO|") && line.ends_with("told apart")),
+        child
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("module stage||INFO|") && line.ends_with("counted separately")),
         "{child}"
     );
     let counters = child.numbers();

@@ -41,10 +41,14 @@ impl Folder {
     }
 
     /// The names of the files in the spool.
+    ///
+    /// Hidden ones are left out: a process that is killed while it creates the file of its run leaves it under a hidden
+    /// name, and others remove it after a minute.
     pub(crate) fn files(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.spool()) else { return Vec::new() };
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
         names
     }

@@ -8,6 +8,8 @@ use logbridge::testing::{ReceivedLog, Receiver, Value};
 use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, Logger, Otlp};
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use crate::undelivered::undelivered;
+
 fn bridge(receiver: &Receiver) -> Bridge {
     log::set_max_level(LevelFilter::Trace);
     Builder::new()
@@ -57,7 +59,7 @@ fn severity_scope_times_and_thread() {
     for log in logs {
         assert_eq!((log.target(), log.message()), ("shop::cart", log.severity_text.clone()));
         assert!((before..=after).contains(&log.time_unix_nano) && log.observed_time_unix_nano >= log.time_unix_nano);
-        assert_eq!(log.attributes["thread.name"], "severity_scope_times_and_thread");
+        assert_eq!(log.attributes["thread.name"], "record::severity_scope_times_and_thread");
         assert!(log.attributes["thread.id"].as_int().is_some_and(|id| id > 0));
         assert_eq!(log.attributes["code.file.path"], file!());
         assert_eq!(log.event_name, "");
@@ -165,7 +167,7 @@ fn a_large_value_arrives_whole_and_one_that_fits_nowhere_is_counted() {
     let logger = bridge.logger();
     log::info!(logger: &logger, large; "ten megabytes into one");
     log::info!(logger: &logger, "and the next one");
-    assert!(bridge.flush(Duration::from_secs(30)).is_err_and(|error| error.lost() == 1));
+    assert!(bridge.flush(Duration::from_secs(30)).is_err_and(|error| undelivered(&error).logs.lost() == 1));
     assert_eq!(bridge.report().counters.otlp.dropped, vec![(DropReason::TooLarge, 1)]);
     assert_eq!(one(receiver.logs()).message(), "and the next one");
 }

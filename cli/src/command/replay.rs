@@ -10,7 +10,7 @@ use super::listing::{as_json, listing, waiting};
 use super::summary::Summary;
 use super::terminal::{Progress, error, json, listen, plain, print, say};
 use super::{Problem, Verdict, time};
-use logbridge::internals::config::{Delivery, Environment, Otlp, Settings, Source};
+use logbridge::internals::config::{BuilderSettings, Environment, LogDelivery, Otlp, SettingSource};
 use logbridge::internals::outbox::survey::{Depth, Survey, survey};
 use logbridge::internals::ship;
 
@@ -53,7 +53,7 @@ pub(crate) struct Replay {
 
 /// Where records go, and who said so.
 struct Target {
-    delivery: Delivery,
+    delivery: LogDelivery,
     endpoint: String,
     /// Nobody has named one.
     is_default: bool,
@@ -133,10 +133,10 @@ impl Replay {
             // To be on, whatever else is said.
             None => Otlp::from_env(),
         };
-        let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+        let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
         let config = settings.resolve(environment).map_err(|error| {
             // What is code to the library is an argument here.
-            let text = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let text = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
         })?;
         for notice in config.findings.iter().filter_map(logbridge::internals::finding::Finding::notice) {
@@ -148,7 +148,7 @@ impl Replay {
         };
         let source = config.settings.iter().find(|setting| setting.name == "logs endpoint").map(|found| found.source);
         let endpoint = delivery.route.endpoint.to_string();
-        Ok(Target { delivery, endpoint, is_default: source == Some(Source::BuiltIn) })
+        Ok(Target { delivery, endpoint, is_default: source == Some(SettingSource::BuiltIn) })
     }
 }
 

@@ -644,7 +644,7 @@ fn a_pipe_in_the_place_of_a_report_is_not_waited_for() {
     run.env("LOGBRIDGE_REPORT", pipe);
     let ended = ends_by_itself(run);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let nobody = "it is a pipe or a socket that nobody reads";
+    let nobody = "it is a pipe or a socket without a reader";
     assert!(ended.stderr.contains(&format!("the report cannot be copied there: {nobody}")), "{}", ended.stderr);
     // Where the page is wanted.
     let ended = ends_by_itself(logbridge(&["--report", pipe], &["echo", "started"]));

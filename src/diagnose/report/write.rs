@@ -55,7 +55,7 @@ pub fn write_in_place(path: &Path, text: String) -> io::Result<()> {
     }
     let mut file = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => File::create_new(path),
-        _ => os::open_to_write(path),
+        _ => os::open_nonblocking(path),
     }?;
     file.write_all(text.as_bytes())
 }

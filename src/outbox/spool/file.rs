@@ -109,7 +109,7 @@ impl SpoolFile {
     /// Releases the pages. The kernel reads them back when needed.
     pub(crate) fn park(&mut self) {
         if !std::mem::replace(&mut self.parked, true) {
-            self.mapping.let_go_of_pages();
+            self.mapping.release_pages();
         }
     }
 

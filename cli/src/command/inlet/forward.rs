@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
 use super::super::Problem;
-use logbridge::internals::config::{Environment, Otlp, Protocol, Secrets, Settings};
+use logbridge::internals::config::{BuilderSettings, Environment, Otlp, Protocol, Secrets};
 use logbridge::internals::finding::{Kind, kind};
 use logbridge::internals::transport::{CauseKind, Outcome, Relay, Relayed};
 use logbridge_receiver::internals::{Content, Ending, Exchange, Reply, WholeBody};
@@ -77,9 +77,9 @@ impl Upstream {
         let relay = |(content, url): &(Content, String)| {
             // Requests have their protocol already, and the URL is that of HTTP.
             let otlp = Otlp::to_url(url).protocol(Protocol::HttpProtobuf);
-            let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+            let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
             let config = settings.resolve(environment).map_err(|error| {
-                let text = error.to_string().replacen("the OTLP endpoint given in code", whose, 1);
+                let text = error.to_string().replacen("the OTLP endpoint set in code", whose, 1);
                 Problem::usage(text, error.help().unwrap_or("write a URL such as http://localhost:4318"))
             })?;
             let why = config.otlp.off_because.unwrap_or("the destination is off");
@@ -137,7 +137,7 @@ impl Upstream {
                 }
             }
         };
-        secrets.hide(&mut passed.said);
+        secrets.mask(&mut passed.said);
         Some(passed)
     }
 }

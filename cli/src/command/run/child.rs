@@ -101,7 +101,7 @@ pub(super) async fn wait(mut child: Child, mut signals: Signals, since: Instant)
             // A terminal has sent its own to the program as well: once is enough.
             let is_from_keys = Signals::OF_A_TERMINAL.contains(&signal) && os::is_in_foreground();
             if let Some(pid) = pid.filter(|_| !is_from_keys) {
-                let _it_may_have_ended = os::pass_signal(pid, signal);
+                let _it_may_have_ended = os::send_signal(pid, signal);
             }
         }
         ended.as_mut().poll(context)

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use logbridge::internals::config::{HIDDEN, redact_url};
+use logbridge::internals::config::{MASK, redact_url};
 
 /// A name with one of these in it is that of a secret.
 const SECRET: [&str; 8] =
@@ -24,7 +24,7 @@ pub(super) fn shown(words: &[OsString]) -> String {
         let is_secret = expects && !word.starts_with("--");
         let masked = if is_secret {
             expects = false;
-            HIDDEN.to_owned()
+            MASK.to_owned()
         } else {
             let masked;
             (masked, expects) = match word.contains(char::is_whitespace) {
@@ -34,7 +34,7 @@ pub(super) fn shown(words: &[OsString]) -> String {
             masked
         };
         let masked = match masked.split_once(':').filter(|_| names_user) {
-            Some((user, _)) => format!("{user}:{HIDDEN}"),
+            Some((user, _)) => format!("{user}:{MASK}"),
             None => masked,
         };
         names_user = USER.contains(&word.as_ref());
@@ -63,13 +63,13 @@ fn script(text: &str) -> String {
         let is_secret = expects && !is_scheme && !word.is_empty();
         let masked = if is_secret {
             expects = false;
-            HIDDEN.to_owned()
+            MASK.to_owned()
         } else {
             let (masked, next) = piece(word);
             expects = next || (expects && (is_scheme || word.is_empty()));
             masked
         };
-        if masked.ends_with(HIDDEN) {
+        if masked.ends_with(MASK) {
             let value = if is_secret { word } else { word.split_once(['=', ':']).map_or("", |(_, value)| value) };
             open = value.chars().next().filter(|first| ['\'', '"'].contains(first));
             open = open.filter(|quote| value.matches(*quote).count() == 1);
@@ -90,12 +90,12 @@ fn piece(word: &str) -> (String, bool) {
     }
     let is_pair = |(name, _): &(&str, &str)| is_secret(name) && !name.contains("://");
     if let Some((name, value)) = word.split_once('=').filter(is_pair) {
-        return (if value.is_empty() { word.to_owned() } else { format!("{name}={HIDDEN}") }, false);
+        return (if value.is_empty() { word.to_owned() } else { format!("{name}={MASK}") }, false);
     }
     if let Some((name, value)) = word.split_once(':').filter(is_pair) {
         // `authorization:` has its value behind it.
         let is_all = value.is_empty();
-        return (if is_all { word.to_owned() } else { format!("{name}:{HIDDEN}") }, is_all);
+        return (if is_all { word.to_owned() } else { format!("{name}:{MASK}") }, is_all);
     }
     if word.contains("://") {
         return (redact_url(word), false);

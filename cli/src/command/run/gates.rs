@@ -99,7 +99,7 @@ mod tests {
             ("module stage", "code: shop=WARN", "name another level in code: `Builder::filter_level`"),
             ("module stage", "RUST_LOG: shop=warn", "RUST_LOG=info"),
             ("module stage", "MY_LOG: WARN", "MY_LOG=info"),
-            ("module stage", "not set by anything: at the root, NOTSET means WARN", "RUST_LOG=info"),
+            ("module stage", "not set: at the root, NOTSET means WARN", "RUST_LOG=info"),
             ("module stage", "/etc/levels: WARN", "change the level that /etc/levels sets"),
         ] {
             let cuts = vec![

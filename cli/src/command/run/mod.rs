@@ -180,8 +180,8 @@ async fn last_requests(server: &Server) {
     let _accepted = tokio::time::timeout(LAST_ANSWERS, server.all_accepted()).await;
     let accepted = Instant::now();
     loop {
-        let expects_panic = !server.has_clients() || accepted.elapsed() > LAST_WORDS;
-        if (expects_panic && !server.is_answering()) || since.elapsed() > LAST_ANSWERS {
+        let is_quiet = !server.has_clients() || accepted.elapsed() > LAST_WORDS;
+        if (is_quiet && !server.is_answering()) || since.elapsed() > LAST_ANSWERS {
             return;
         }
         tokio::time::sleep(LOOK).await;

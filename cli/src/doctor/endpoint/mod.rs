@@ -21,7 +21,7 @@ use self::request::Asked as Requests;
 use self::speak::Spoken;
 use self::tls::Shaken;
 use super::{Checkup, otlp_to};
-use logbridge::internals::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
+use logbridge::internals::config::{BuilderSettings, Compression, Environment, Otlp, Protocol, Route, Secrets};
 
 /// How long one question waits for its answer.
 const PATIENCE: Duration = Duration::from_millis(3500);
@@ -112,7 +112,7 @@ fn route(asked: &Asked<'_>) -> Result<Route, String> {
         (None, None) => Otlp::from_env(),
     };
     let otlp = if *is_grpc { otlp.protocol(Protocol::Grpc) } else { otlp };
-    let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
     let config = settings.resolve(&environment).map_err(|error| error.to_string())?;
     config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "nothing is to be sent".to_owned())
 }
@@ -163,7 +163,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// A server may repeat the key in its words.
 fn hide(checkup: &mut Checkup, secrets: &Secrets) {
-    let hide = |text: &mut String| secrets.hide(text);
+    let hide = |text: &mut String| secrets.mask(text);
     checkup.seen.iter_mut().for_each(hide);
     for finding in &mut checkup.findings {
         hide(&mut finding.text);

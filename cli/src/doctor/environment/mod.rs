@@ -7,7 +7,7 @@ mod stock;
 use self::filter::Grammar;
 use super::project::{Facts, unset};
 use super::{Checkup, otlp_to};
-use logbridge::internals::config::{Config, Environment, Settings, Source};
+use logbridge::internals::config::{BuilderSettings, Config, Environment, SettingSource};
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
 use logbridge::internals::levels::Origin;
 
@@ -51,7 +51,7 @@ pub(crate) fn as_read(environment: &Environment, project: Option<&Facts<'_>>) ->
 /// Reads the variables as the project does, and as a program with logbridge where there is none.
 pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Decided {
     let reader = Reader::of(project);
-    let mut settings = Settings::default();
+    let mut settings = BuilderSettings::default();
     let spec = environment.get("RUST_LOG");
     let grammar = Grammar::of(project);
     let mut filters = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     let config = match settings.resolve(&read) {
         Ok(config) => config,
         Err(error) => {
-            let problem = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let problem = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             return Decided { checkup, problem: Some(problem) };
         }
     };
@@ -212,7 +212,7 @@ fn seen(config: &Config, environment: &Environment, reader: Reader, project: Opt
         .filter(|setting| shown.contains(&setting.name) && reader != Reader::Nobody)
         .filter(|setting| !(setting.name == "logs endpoint" && reader == Reader::Stock))
         // What nobody has set is in the documentation; the name of the program is here that of the doctor.
-        .filter(|setting| setting.name == "logs endpoint" || setting.source != Source::BuiltIn)
+        .filter(|setting| setting.name == "logs endpoint" || setting.source != SettingSource::BuiltIn)
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source));
     lines.extend(settings);
     lines.push(match environment.get("RUST_LOG") {

@@ -2,7 +2,7 @@
 
 use super::{found, milliseconds};
 use crate::doctor::project::{Facts, endpoint_in_code};
-use logbridge::internals::config::{Environment, Otlp, Protocol, Source, redact_url};
+use logbridge::internals::config::{Environment, Otlp, Protocol, SettingSource, redact_url};
 use logbridge::internals::finding::{Finding, Severity, kind};
 
 /// Those that are whole numbers and nothing else.
@@ -64,10 +64,10 @@ pub(super) fn reworded(mut finding: Finding) -> Finding {
 }
 
 /// Where logs go, in so many words.
-pub(super) fn destination(facts: &Facts<'_>, by_variables: Option<(&str, Source)>) -> String {
+pub(super) fn destination(facts: &Facts<'_>, by_variables: Option<(&str, SettingSource)>) -> String {
     match (endpoint_in_code(facts), by_variables) {
         (Some(url), _) => format!("logs endpoint: {} (code)", redact_url(&url)),
-        (None, Some((url, source))) if source != Source::BuiltIn => format!("logs endpoint: {url} ({source})"),
+        (None, Some((url, source))) if source != SettingSource::BuiltIn => format!("logs endpoint: {url} ({source})"),
         (None, found) => {
             let url = found.map_or("http://localhost:4318/v1/logs", |(url, _)| url);
             format!("logs endpoint: {url} (the SDK's default; no variable names one)")
@@ -147,7 +147,7 @@ pub(super) fn examine(environment: &Environment, facts: &Facts<'_>) -> Vec<Findi
     for what in ["ENDPOINT", "HEADERS"] {
         let variable = format!("OTEL_EXPORTER_OTLP_LOGS_{what}");
         let general = format!("OTEL_EXPORTER_OTLP_{what}");
-        if environment.is_empty_there(&variable) && environment.get(&general).is_some() {
+        if environment.is_set_but_empty(&variable) && environment.get(&general).is_some() {
             let text = format!("it is empty, and the stock SDK takes that for a value: {general} is not asked");
             findings.push(found(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
         }

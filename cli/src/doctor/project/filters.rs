@@ -41,9 +41,9 @@ fn fixed(facts: &Facts<'_>) -> Option<Finding> {
         .or_else(|| file.code(at..at + 40).contains("LevelFilter::").then_some(""))?;
     let (severity, text) = match set {
         Some(_) => {
-            (Severity::Warning, "the filter stands in code and nothing reads RUST_LOG, which is set and has no effect")
+            (Severity::Warning, "the filter is set in code and nothing reads RUST_LOG, which is set and has no effect")
         }
-        None => (Severity::Note, "the filter stands in code, and nothing reads RUST_LOG"),
+        None => (Severity::Note, "the filter is set in code, and nothing reads RUST_LOG"),
     };
     Some(
         Finding::new(&kind::FILTER_IN_CODE, severity, file.place(at), text)

@@ -1,5 +1,7 @@
-//! Variables as carriers of the context of a trace, as OpenTelemetry's specification "Environment Variables as Context
-//! Propagation Carriers" has it: the fields of the propagators, in capitals.
+//! Reads a trace context from environment variables.
+//!
+//! Follows OpenTelemetry's specification "Environment Variables as Context Propagation Carriers": a variable is named
+//! like the field of a propagator, in upper case.
 
 use std::str::FromStr as _;
 
@@ -8,8 +10,9 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::TraceState;
 use opentelemetry_sdk::propagation::BaggagePropagator;
 
-use super::resolve::Resolver;
-use super::{Environment, Propagator, Settings};
+use super::environment::Environment;
+use super::propagator::Propagator;
+use super::resolver::Resolver;
 use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_TRACE_CONTEXT_FROM_ENV";
@@ -17,27 +20,27 @@ const PARENT: &str = "TRACEPARENT";
 const STATE: &str = "TRACESTATE";
 const BAGGAGE: &str = "BAGGAGE";
 
-/// What a process that started this one handed down; what cannot be read is not in it.
+/// The trace context that the parent process passed on. Invalid variables are excluded.
 #[derive(Clone, Debug)]
-pub(crate) struct Carrier {
+pub(crate) struct TraceContextEnv {
     environment: Environment,
-    unreadable: Vec<&'static str>,
+    invalid: Vec<&'static str>,
 }
 
-impl Extractor for Carrier {
+impl Extractor for TraceContextEnv {
     fn get(&self, key: &str) -> Option<&str> {
-        let variable = variable_of(key);
-        self.environment.get(&variable).filter(|_| !self.unreadable.contains(&variable.as_str()))
+        let variable = propagation_variable(key);
+        self.environment.get(&variable).filter(|_| !self.invalid.contains(&variable.as_str()))
     }
 
-    /// None: those of a process name anything, and the propagators we know ask for what they want.
+    /// Returns nothing: most variables are unrelated, and the supported propagators request their fields by name.
     fn keys(&self) -> Vec<&str> {
         Vec::new()
     }
 }
 
-/// The variable that carries a field of a propagator: `traceparent` becomes `TRACEPARENT`.
-pub(crate) fn variable_of(field: &str) -> String {
+/// Returns the variable for a propagator's field: `traceparent` becomes `TRACEPARENT`.
+pub(crate) fn propagation_variable(field: &str) -> String {
     let mut name: String =
         field.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     if name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -47,21 +50,26 @@ pub(crate) fn variable_of(field: &str) -> String {
 }
 
 impl Resolver<'_> {
-    /// What was handed down, where somebody asked for it.
-    pub(super) fn carrier(&mut self, settings: &Settings, propagators: &[Propagator]) -> Option<Carrier> {
-        let wanted = settings.trace_context_from_env.as_ref().map(Option::is_some);
-        if !self.switch("trace context from env", wanted, VARIABLE, false) {
+    /// Reads the trace context if code or environment requests it.
+    pub(super) fn trace_context_env(
+        &mut self,
+        code: Option<&Option<Environment>>,
+        propagators: &[Propagator],
+    ) -> Option<TraceContextEnv> {
+        let wanted = code.map(Option::is_some);
+        if !self.bool_setting("trace context from env", wanted, VARIABLE, false) {
             return None;
         }
-        // Code that asks for it means the variables of the process, also in a builder that reads no other ones.
-        let environment = settings.trace_context_from_env.clone().flatten().unwrap_or_else(|| self.environment.clone());
-        let mut carrier = Carrier { environment, unreadable: Vec::new() };
+        // Code that requests the context has read the process environment, even if the builder reads no other
+        // variables.
+        let environment = code.cloned().flatten().unwrap_or_else(|| self.environment.clone());
+        let mut carrier = TraceContextEnv { environment, invalid: Vec::new() };
         if propagators.contains(&Propagator::TraceContext) {
             self.check_parent(&mut carrier);
         } else if carrier.environment.get(PARENT).is_some() {
-            let text = "OTEL_PROPAGATORS leaves tracecontext out, so it is not read";
+            let text = "OTEL_PROPAGATORS does not include tracecontext, so it is ignored";
             let finding = Finding::new(&kind::TRACE_CONTEXT, Severity::Warning, PARENT, text);
-            self.find(finding.help("add tracecontext to OTEL_PROPAGATORS, or do not ask for the trace context"));
+            self.add_finding(finding.help("add tracecontext to OTEL_PROPAGATORS, or turn off trace_context_from_env"));
         }
         if propagators.contains(&Propagator::Baggage) {
             self.check_baggage(&mut carrier);
@@ -69,36 +77,40 @@ impl Resolver<'_> {
         Some(carrier)
     }
 
-    fn check_parent(&mut self, carrier: &mut Carrier) {
+    fn check_parent(&mut self, carrier: &mut TraceContextEnv) {
         let Some(parent) = carrier.environment.get(PARENT) else { return };
         if !is_traceparent(parent) {
-            let problem = format!("`{}` is no W3C trace context, so this process begins its own traces", shown(parent));
+            let problem =
+                format!("`{}` is not a W3C trace context, so this process starts its own traces", shortened(parent));
             let help = "write version, trace id, span id and flags, such as \
                         `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`, or unset it";
-            self.error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
-            carrier.unreadable.extend([PARENT, STATE]);
+            self.add_error(&kind::TRACE_CONTEXT, PARENT, &problem, help);
+            carrier.invalid.extend([PARENT, STATE]);
             return;
         }
         if let Some(state) = carrier.environment.get(STATE)
             && TraceState::from_str(state).is_err()
         {
-            let problem = format!("`{}` is no W3C trace state; it is left out, and TRACEPARENT is used", shown(state));
-            self.error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
-            carrier.unreadable.push(STATE);
+            let problem =
+                format!("`{}` is not a W3C trace state; it is ignored, and TRACEPARENT is used", shortened(state));
+            self.add_error(&kind::TRACE_CONTEXT, STATE, &problem, "write `vendor=value,other=value`, or unset it");
+            carrier.invalid.push(STATE);
         }
     }
 
-    fn check_baggage(&mut self, carrier: &mut Carrier) {
+    fn check_baggage(&mut self, carrier: &mut TraceContextEnv) {
         let Some(baggage) = carrier.environment.get(BAGGAGE) else { return };
         if BaggagePropagator::new().extract(carrier).baggage().is_empty() {
-            let problem = format!("`{}` is no W3C baggage; it is left out", shown(baggage));
-            self.error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
-            carrier.unreadable.push(BAGGAGE);
+            let problem = format!("`{}` is not W3C baggage; it is ignored", shortened(baggage));
+            self.add_error(&kind::TRACE_CONTEXT, BAGGAGE, &problem, "write `key=value,other=value`, or unset it");
+            carrier.invalid.push(BAGGAGE);
         }
     }
 }
 
-/// As W3C's recommendation has it. The SDK's propagator also takes shorter ids, which would be somebody else's.
+/// Returns whether a value is valid according to W3C's recommendation.
+///
+/// The SDK's propagator also accepts shorter ids, which would then refer to another trace.
 fn is_traceparent(value: &str) -> bool {
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -112,14 +124,14 @@ fn is_traceparent(value: &str) -> bool {
         && is_id(trace_id, 32)
         && is_id(span_id, 16)
         && is_hex(flags, 2)
-        // A later version may say more.
+        // Later versions may append fields.
         && (version != "00" || parts.next().is_none())
 }
 
-/// Enough of it to know it again.
-fn shown(value: &str) -> String {
-    const MOST: usize = 100;
-    match value.char_indices().nth(MOST) {
+/// Shortens a long value for display.
+fn shortened(value: &str) -> String {
+    const MAX_CHARS: usize = 100;
+    match value.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
         None => value.to_owned(),
     }
@@ -128,14 +140,15 @@ fn shown(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BuilderSettings;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn carrier(vars: &[(&str, &str)]) -> (Option<Carrier>, Vec<Finding>) {
+    fn carrier(vars: &[(&str, &str)]) -> (Option<TraceContextEnv>, Vec<Finding>) {
         let environment: Environment =
             vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("resolves");
-        (config.carrier, config.findings)
+        let config = BuilderSettings::default().resolve(&environment).expect("resolves");
+        (config.trace_context_env, config.findings)
     }
 
     #[test]
@@ -147,12 +160,12 @@ mod tests {
             ("X-B3-TraceId", "X_B3_TRACEID"),
             ("9é", "_9_"),
         ] {
-            assert_eq!(variable_of(field), variable);
+            assert_eq!(propagation_variable(field), variable);
         }
     }
 
     #[test]
-    fn what_is_a_trace_context() {
+    fn only_valid_traceparents_are_accepted() {
         let rest = GOOD.strip_prefix("00-").expect("version 00");
         for good in [GOOD, &format!("01-{rest}"), &format!("cc-{rest}-what-ever"), &GOOD.replace("-01", "-00")] {
             assert!(is_traceparent(good), "{good}");
@@ -179,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_unless_somebody_asks() {
+    fn nothing_is_read_unless_requested() {
         let (carrier, findings) = carrier(&[(PARENT, "nonsense")]);
         assert!(carrier.is_none() && findings.is_empty(), "{findings:?}");
     }
 
     #[test]
-    fn what_cannot_be_read_is_found_and_left_out() {
+    fn invalid_variables_are_reported_and_ignored() {
         let long = "é".repeat(500);
         for (vars, left, places) in [
             (vec![(PARENT, GOOD), (STATE, "a=b")], vec!["traceparent", "tracestate"], vec![]),
@@ -197,7 +210,7 @@ mod tests {
         ] {
             let vars: Vec<_> = vars.into_iter().chain([(VARIABLE, "true")]).collect();
             let (carrier, findings) = carrier(&vars);
-            let carrier = carrier.expect("asked for");
+            let carrier = carrier.expect("requested");
             for field in ["traceparent", "tracestate", "baggage"] {
                 assert_eq!(carrier.get(field).is_some(), left.contains(&field), "{field} of {vars:?}");
             }

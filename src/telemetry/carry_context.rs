@@ -1,4 +1,4 @@
-//! Handing the current context over to another thread.
+//! Propagates the current context to another thread.
 
 use tracing_core::Dispatch;
 use tracing_core::dispatcher;
@@ -6,11 +6,15 @@ use tracing_core::span::Id;
 
 use crate::source::current_context;
 
-/// Wraps a closure so that it runs in the context of the caller: records in it carry the ids of the span that is active
-/// now, and spans in it are its children. A thread does not inherit them.
+/// Wraps a closure so that it runs in the current trace context of the caller.
 ///
-/// For a thread, `spawn_blocking`, a job of rayon's: whatever takes a closure. A future has
-/// `opentelemetry::context::FutureExt::with_current_context` and tracing's `in_current_span`.
+/// Records written by the closure carry the ids of the span that is active now, and its spans are children of that
+/// span. Without this function, a new thread starts without a context.
+///
+/// Use it for anything that takes a closure: threads, `spawn_blocking`, or jobs of rayon. For futures, use
+/// `opentelemetry::context::FutureExt::with_current_context` or tracing's `in_current_span`.
+///
+/// # Examples
 ///
 /// ```
 /// let thread = std::thread::spawn(logbridge::carry_context(|| {
@@ -22,20 +26,20 @@ pub fn carry_context<F, T>(run: F) -> impl FnOnce() -> T
 where
     F: FnOnce() -> T,
 {
-    // A thread that is ending has none any more, and cannot take one on.
+    // A thread that is ending has no context and cannot attach one.
     let context = current_context();
     let span = context.as_ref().and_then(|_| CarriedSpan::current());
     move || {
         let _carried = context.filter(|_| current_context().is_some()).map(|context| {
             let entered = span.as_ref().map(CarriedSpan::enter);
-            // On top: it may be deeper than tracing's span. It is left first.
+            // Attached last and detached first, because it may be a descendant of tracing's span.
             (context.attach(), entered)
         });
         run()
     }
 }
 
-/// tracing's current span, kept open while it is carried.
+/// The current tracing span, kept open until the closure has run.
 struct CarriedSpan {
     dispatch: Dispatch,
     id: Id,

@@ -1,12 +1,12 @@
-//! Platforms where files cannot be memory: every attempt says so, and what was to be kept in files stays in memory.
+//! Platforms without file mappings: every attempt fails, and records stay in memory.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::FileFacts;
+use super::types::FileFacts;
 
-/// There is none.
+/// Cannot be created on this platform.
 #[derive(Debug)]
 pub(crate) enum Mapping {}
 
@@ -35,17 +35,13 @@ impl Mapping {
         match *self {}
     }
 
-    pub(crate) fn let_go_of_pages(&self) {
+    pub(crate) fn release_pages(&self) {
         match *self {}
     }
 
     pub(crate) fn shrink(&mut self, _length: usize) -> usize {
         match *self {}
     }
-}
-
-pub(crate) fn page_size() -> usize {
-    4096
 }
 
 pub(crate) fn lock(_file: &File) -> io::Result<bool> {
@@ -60,7 +56,7 @@ pub(crate) fn reserve(_file: &File, _length: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There is none either.
+/// Cannot be opened on this platform.
 #[derive(Debug)]
 pub(crate) enum Directory {}
 
@@ -116,10 +112,10 @@ pub(crate) fn effective_user() -> u32 {
 }
 
 pub fn open_named(path: &Path) -> io::Result<File> {
-    // Before it is opened: that alone may wait for ever.
+    // Checked first: opening a pipe or device may block forever.
     match std::fs::metadata(path)?.is_file() {
         true => File::open(path),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
     }
 }
 
