@@ -160,7 +160,9 @@ impl Upstream {
     fn help(&self, kind: CauseKind) -> String {
         let Some(option) = self.option else { return kind.help().replace(", or `Otlp::to` in code", "") };
         match kind {
-            CauseKind::ConnectionRefused => format!("start a collector there, or choose another endpoint with {option}"),
+            CauseKind::ConnectionRefused => {
+                format!("start a collector there, or choose another endpoint with {option}")
+            }
             CauseKind::Dns => format!("check the host name in {option}"),
             CauseKind::NotFound => {
                 format!("check the path: /v1/logs and /v1/traces are appended to the URL of {option}")
