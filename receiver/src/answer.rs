@@ -43,8 +43,8 @@ pub enum Answer {
     Html,
     /// Status 200 with `{}` and the content type of JSON, even if the request was protobuf. Stored.
     JsonToProtobuf,
-    /// Status 413 if the body is longer than this number of bytes, otherwise the same as [`Answer::Ok`]. Stored unless
-    /// 413.
+    /// Status 413 if the body is longer than this number of bytes, then not stored. Otherwise the same as
+    /// [`Answer::Ok`].
     MaxBytes(usize),
     /// The success response of OTLP, in the format of the request. Stored.
     #[default]
@@ -58,10 +58,10 @@ pub enum Answer {
         /// The error message of the response.
         message: String,
     },
-    /// Status 400 if the body of a record or the name of a span contains this text, otherwise the same as
-    /// [`Answer::Ok`]. Stored unless 400.
+    /// Status 400 if the body of a record or the name of a span contains this text, then not stored. Otherwise the same
+    /// as [`Answer::Ok`].
     ///
-    /// It behaves like an endpoint that rejects a whole request because of one item.
+    /// This is how an endpoint behaves that rejects a whole request because of one item.
     Poison(String),
     /// A redirect. Not stored.
     Redirect {
@@ -72,7 +72,7 @@ pub enum Answer {
     },
     /// Resets the connection (RST, not an orderly close) after the request was read. Not stored.
     Reset,
-    /// This status. Stored if it is a success (2xx).
+    /// A response with this status. Stored if it is a success (2xx).
     Status {
         /// The status, 200 to 999.
         code: u16,
