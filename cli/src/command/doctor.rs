@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::terminal::{self, Look, paint, plain, print};
 use super::{Problem, Verdict, findings};
-use crate::doctor::{Checkup, endpoint, environment, project};
+use crate::doctor::{StageReport, endpoint, environment, project};
 use logbridge::internals::config::Environment;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
@@ -90,12 +90,12 @@ impl Doctor {
         let environment = Environment::process();
         match self.examine(&environment) {
             Ok(checkups) => {
-                let is_well = checkups.iter().all(Checkup::is_well);
+                let has_only_notes = checkups.iter().all(StageReport::has_only_notes);
                 print(&match self.json {
                     true => terminal::json(&format!("{:#}\n", as_json(&checkups))),
                     false => checkups.iter().map(text).chain([summary(&checkups)]).collect::<String>(),
                 });
-                Verdict::good_if(is_well)
+                Verdict::good_if(has_only_notes)
             }
             Err(problem) => problem.tell(),
         }
@@ -105,11 +105,11 @@ impl Doctor {
         self.stages.is_empty() || self.stages.contains(&stage)
     }
 
-    fn examine(&self, environment: &Environment) -> Result<Vec<Checkup>, Problem> {
+    fn examine(&self, environment: &Environment) -> Result<Vec<StageReport>, Problem> {
         let spinner = Spinner::new(environment.get("TERM") == Some("dumb"));
         spinner.says("reading the project");
         let project = self.load(environment)?;
-        let chosen = project::Chosen {
+        let features = project::FeatureSelection {
             all: self.all_features,
             no_default: self.no_default_features,
             named: self.features.clone(),
@@ -117,7 +117,7 @@ impl Doctor {
         let profile = if self.release { Some("release") } else { self.profile.as_deref() };
         let facts = project.as_ref().ok().map(|project| {
             let Project { loaded, sources } = project;
-            project::Facts::new(&loaded.graph, &loaded.profiles, profile, sources, environment, &chosen)
+            project::Facts::new(&loaded.graph, &loaded.profiles, profile, sources, environment, &features)
         });
         let mut checkups = Vec::new();
         if self.wants(Stage::Project) {
@@ -127,16 +127,16 @@ impl Doctor {
                 _ => skipped("project", String::new()),
             });
         }
-        let decided = environment::examine(environment, self.endpoint.as_deref(), facts.as_ref());
-        if let Some(problem) = decided.problem {
+        let decided = environment::check(environment, self.endpoint.as_deref(), facts.as_ref());
+        if let Some(problem) = decided.endpoint_error {
             return Err(Problem::usage(problem, "write a URL such as http://localhost:4318"));
         }
         // What decides the URL belongs to the endpoint, too, where the variables are not looked at.
         let of_url = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
-        let mut of_endpoint = decided.checkup.findings.clone();
+        let mut of_endpoint = decided.report.findings.clone();
         of_endpoint.retain(|finding| of_url.contains(&finding.code));
         if self.wants(Stage::Environment) {
-            checkups.push(decided.checkup);
+            checkups.push(decided.report);
             of_endpoint.clear();
         }
         if self.wants(Stage::Endpoint) {
@@ -144,10 +144,10 @@ impl Doctor {
             let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
             // A project that sends nothing may have others beside it that do.
             let read = match stock {
-                Some(facts) => environment::as_read(environment, Some(facts)),
+                Some(facts) => environment::effective_environment(environment, Some(facts)),
                 None => environment.clone(),
             };
-            let asked = endpoint::Asked {
+            let asked = endpoint::EndpointOptions {
                 environment: &read,
                 named: self.endpoint.as_deref(),
                 is_explicit: self.stages.contains(&Stage::Endpoint),
@@ -159,7 +159,7 @@ impl Doctor {
             };
             let mut checkup = match self.offline {
                 true => skipped("endpoint", "--offline says so".to_owned()),
-                false => endpoint::examine(&asked)
+                false => endpoint::check(&asked)
                     .map_err(|why| Problem::usage(why, "write a URL such as http://localhost:4318"))?,
             };
             checkup.findings.splice(0..0, of_endpoint);
@@ -206,7 +206,7 @@ impl Doctor {
                 return none(why, help);
             }
         };
-        if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.knows(profile)) {
+        if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.contains(profile)) {
             return Err(Problem::usage(format!("there is no profile `{profile}`"), "name one that Cargo.toml has"));
         }
         if let Some(name) = &self.package {
@@ -219,11 +219,11 @@ impl Doctor {
         let has = |name: &String| {
             let feature = name.rsplit('/').next().unwrap_or(name);
             let mut members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            members.any(|package| package.declared_features.contains_key(feature))
+            members.any(|package| package.features.contains_key(feature))
         };
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            let mut there: Vec<&str> = members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            let mut there: Vec<&str> = members.flat_map(|p| p.features.keys().map(String::as_str)).collect();
             // Cargo's convention: features with an underscore are nobody else's business.
             there.retain(|name| !name.starts_with('_'));
             there.sort_unstable();
@@ -238,25 +238,25 @@ impl Doctor {
         Ok(Ok(Project { loaded, sources }))
     }
 
-    fn project(&self, project: &Project, facts: &project::Facts<'_>) -> Checkup {
-        let mut seen = project::seen(facts, &project.loaded.graph.root);
+    fn project(&self, project: &Project, facts: &project::Facts<'_>) -> StageReport {
+        let mut seen = project::observations(facts, &project.loaded.graph.root);
         if let Some(why) = &project.loaded.cargo_failed {
             seen.push(format!("Cargo.lock was read instead, since `cargo metadata` failed: {why}"));
         }
-        Checkup { stage: "project", seen, findings: project::examine(facts), skipped: None }
+        StageReport { stage: "project", observations: seen, findings: project::check(facts), skipped: None }
     }
 }
 
-fn skipped(stage: &'static str, why: String) -> Checkup {
-    Checkup { stage, skipped: Some(why), ..Checkup::default() }
+fn skipped(stage: &'static str, why: String) -> StageReport {
+    StageReport { stage, skipped: Some(why), ..StageReport::default() }
 }
 
-fn text(checkup: &Checkup) -> String {
+fn text(checkup: &StageReport) -> String {
     let mut text = format!("{}\n", paint(Look::Bold, checkup.stage));
     if let Some(why) = &checkup.skipped {
         text.push_str(&format!("  {}\n", paint(Look::Dim, &format!("not looked at: {}", plain(why)))));
     }
-    for line in &checkup.seen {
+    for line in &checkup.observations {
         text.push_str(&format!("  {}\n", paint(Look::Dim, &plain(line))));
     }
     for finding in &checkup.findings {
@@ -272,13 +272,13 @@ fn text(checkup: &Checkup) -> String {
 }
 
 /// Errors, warnings and notes.
-fn counts(checkups: &[Checkup]) -> [usize; 3] {
+fn counts(checkups: &[StageReport]) -> [usize; 3] {
     let all = || checkups.iter().flat_map(|checkup| &checkup.findings);
     [Severity::Error, Severity::Warning, Severity::Note]
         .map(|severity| all().filter(|finding| finding.severity == severity).count())
 }
 
-fn summary(checkups: &[Checkup]) -> String {
+fn summary(checkups: &[StageReport]) -> String {
     let counted = counts(checkups);
     let words = ["error", "warning", "note"].into_iter().zip(counted).filter(|(_, number)| *number > 0);
     let words: Vec<String> =
@@ -291,13 +291,13 @@ fn summary(checkups: &[Checkup]) -> String {
     }
 }
 
-fn as_json(checkups: &[Checkup]) -> Value {
+fn as_json(checkups: &[StageReport]) -> Value {
     let [errors, warnings, notes] = counts(checkups);
     let stages = checkups.iter().map(|checkup| {
         json!({
             "stage": checkup.stage,
             "skipped": checkup.skipped,
-            "seen": checkup.seen,
+            "seen": checkup.observations,
             "findings": checkup.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         })
     });

@@ -19,18 +19,18 @@ pub(crate) fn otlp_to(url: &str) -> Otlp {
 
 /// What one stage has to say.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Checkup {
+pub(crate) struct StageReport {
     pub(crate) stage: &'static str,
     /// What was looked at, in a few words.
-    pub(crate) seen: Vec<String>,
+    pub(crate) observations: Vec<String>,
     pub(crate) findings: Vec<Finding>,
     /// Why nothing was looked at.
     pub(crate) skipped: Option<String>,
 }
 
-impl Checkup {
+impl StageReport {
     /// Whether anything is more than good to know.
-    pub(crate) fn is_well(&self) -> bool {
+    pub(crate) fn has_only_notes(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity == Severity::Note)
     }
 }

@@ -4,27 +4,27 @@
 //! Constraints: one connection after the other is given up after its deadline, and the whole within ten seconds; no key
 //! goes to a port that is only looked at; records are sent where somebody says so, and to this machine.
 
-mod dial;
+mod connect;
+mod findings;
 mod http1;
-mod request;
-mod speak;
+mod plaintext;
+mod requests;
 mod tls;
-mod verdict;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use self::dial::Dialled;
-use self::request::Asked as Requests;
-use self::speak::Spoken;
-use self::tls::Shaken;
-use super::{Checkup, otlp_to};
+use self::connect::Connections;
+use self::plaintext::PlainProtocols;
+use self::requests::RequestOutcomes;
+use self::tls::Handshake;
+use super::{StageReport, otlp_to};
 use logbridge::internals::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
 
 /// How long one question waits for its answer.
-const PATIENCE: Duration = Duration::from_millis(3500);
+const TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// Variables that name an endpoint of logs.
 const ENDPOINTS: [&str; 3] =
@@ -32,7 +32,7 @@ const ENDPOINTS: [&str; 3] =
 
 /// What is asked about.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct EndpointOptions<'a> {
     pub(crate) environment: &'a Environment,
     /// The endpoint that was given by hand.
     pub(crate) named: Option<&'a str>,
@@ -48,7 +48,7 @@ pub(crate) struct Asked<'a> {
 
 /// Where the questions go, in words that may be shown.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct ProbeTarget {
     pub(crate) shown: String,
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -68,44 +68,44 @@ pub(crate) struct Target {
 
 /// Everything that was found out.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
-    pub(crate) dialled: Dialled,
-    pub(crate) tls: Option<Shaken>,
-    pub(crate) spoken: Option<Spoken>,
-    pub(crate) requests: Requests,
+pub(crate) struct ProbeResults {
+    pub(crate) connections: Connections,
+    pub(crate) tls: Option<Handshake>,
+    pub(crate) spoken: Option<PlainProtocols>,
+    pub(crate) requests: RequestOutcomes,
 }
 
 /// Asks. `Err` says why the endpoint cannot be asked.
-pub(crate) fn examine(asked: &Asked<'_>) -> Result<Checkup, String> {
-    let mut checkup = Checkup { stage: "endpoint", ..Checkup::default() };
-    let is_named = asked.named.is_some() || asked.environment.mentions_opentelemetry();
-    if !is_named && !asked.is_explicit && !asked.has_stock {
-        checkup.skipped = Some("neither --endpoint nor the environment names one".to_owned());
-        return Ok(checkup);
+pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String> {
+    let mut report = StageReport { stage: "endpoint", ..StageReport::default() };
+    let is_named = options.named.is_some() || options.environment.mentions_opentelemetry();
+    if !is_named && !options.is_explicit && !options.has_stock {
+        report.skipped = Some("neither --endpoint nor the environment names one".to_owned());
+        return Ok(report);
     }
-    let mut route = route(asked)?;
-    let target = target(asked, &route)?;
+    let mut route = route(options)?;
+    let target = target(options, &route)?;
     let secrets = Secrets::of(route.headers.iter().filter_map(|header| header.value.to_str().ok()));
     route.compression = Compression::None;
-    route.timeout = PATIENCE;
+    route.timeout = TIMEOUT;
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
-        checkup.skipped = Some("this process has no descriptors left".to_owned());
-        return Ok(checkup);
+        report.skipped = Some("this process has no descriptors left".to_owned());
+        return Ok(report);
     };
-    let answers = runtime.block_on(ask(&target, &route, asked.may_send));
+    let results = runtime.block_on(probe(&target, &route, options.may_send));
     // The resolver may hang: nobody waits for it.
     runtime.shutdown_background();
-    checkup.seen = verdict::seen(&target, &answers);
-    checkup.findings = verdict::findings(&target, &answers);
-    hide(&mut checkup, &secrets);
-    Ok(checkup)
+    report.observations = findings::observations(&target, &results);
+    report.findings = findings::findings(&target, &results);
+    mask_secrets(&mut report, &secrets);
+    Ok(report)
 }
 
 /// The route of logs, as the variables and the argument say, though something may say that nothing is sent.
-fn route(asked: &Asked<'_>) -> Result<Route, String> {
-    let environment = asked.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
-    let (in_code, is_grpc) = &asked.in_code;
-    let otlp = match (asked.named, in_code) {
+fn route(options: &EndpointOptions<'_>) -> Result<Route, String> {
+    let environment = options.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
+    let (in_code, is_grpc) = &options.in_code;
+    let otlp = match (options.named, in_code) {
         (Some(url), _) => otlp_to(url),
         (None, Some(url)) if *is_grpc => Otlp::to(url),
         (None, Some(url)) => Otlp::to_url(url),
@@ -117,11 +117,11 @@ fn route(asked: &Asked<'_>) -> Result<Route, String> {
     config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "nothing is to be sent".to_owned())
 }
 
-fn target(asked: &Asked<'_>, route: &Route) -> Result<Target, String> {
+fn target(options: &EndpointOptions<'_>, route: &Route) -> Result<ProbeTarget, String> {
     let uri = route.endpoint.uri();
     let host = uri.host().ok_or_else(|| "the endpoint names no host".to_owned())?;
     let is_https = route.endpoint.is_https();
-    Ok(Target {
+    Ok(ProbeTarget {
         shown: route.endpoint.to_string(),
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
@@ -129,32 +129,37 @@ fn target(asked: &Asked<'_>, route: &Route) -> Result<Target, String> {
         protocol: route.protocol,
         has_key: !route.headers.is_empty(),
         proxy: route.proxy.as_ref().map(ToString::to_string),
-        names_hyperdx: asked.environment.mentions("HYPERDX_"),
-        has_stock: asked.has_stock,
+        names_hyperdx: options.environment.mentions("HYPERDX_"),
+        has_stock: options.has_stock,
         compression: route.compression,
         has_identity: route.tls.identity.is_some(),
-        is_default: asked.named.is_none() && asked.in_code.0.is_none() && asked.environment.first(&ENDPOINTS).is_none(),
+        is_default: options.named.is_none()
+            && options.in_code.0.is_none()
+            && options.environment.first(&ENDPOINTS).is_none(),
     })
 }
 
 /// Name and connections first; where there are any, everything else at once.
-async fn ask(target: &Target, route: &Route, may_send: bool) -> Answers {
+async fn probe(target: &ProbeTarget, route: &Route, may_send: bool) -> ProbeResults {
     // Through a proxy, nothing is known of the endpoint but what requests say.
     if route.proxy.is_some() {
         let is_local = false;
-        return Answers { requests: request::ask(route, may_send || is_local, target).await, ..Answers::default() };
+        return ProbeResults {
+            requests: requests::send_all(route, may_send || is_local, target).await,
+            ..ProbeResults::default()
+        };
     }
-    let dialled = dial::dial(&target.host, target.port).await;
-    let Some(address) = dialled.first_open() else {
-        return Answers { dialled, ..Answers::default() };
+    let connections = connect::connect_all(&target.host, target.port).await;
+    let Some(address) = connections.first_open_address() else {
+        return ProbeResults { connections, ..ProbeResults::default() };
     };
     let may_send = may_send || is_loopback(address.ip());
     let (tls, spoken, requests) = tokio::join!(
-        tls::shake(address, &target.host),
-        speak::listen(address, target),
-        request::ask(route, may_send, target),
+        tls::handshake(address, &target.host),
+        plaintext::detect(address, target),
+        requests::send_all(route, may_send, target),
     );
-    Answers { dialled, tls: Some(tls), spoken: Some(spoken), requests }
+    ProbeResults { connections, tls: Some(tls), spoken: Some(spoken), requests }
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -162,10 +167,10 @@ fn is_loopback(address: IpAddr) -> bool {
 }
 
 /// A server may repeat the key in its words.
-fn hide(checkup: &mut Checkup, secrets: &Secrets) {
+fn mask_secrets(report: &mut StageReport, secrets: &Secrets) {
     let hide = |text: &mut String| secrets.hide(text);
-    checkup.seen.iter_mut().for_each(hide);
-    for finding in &mut checkup.findings {
+    report.observations.iter_mut().for_each(hide);
+    for finding in &mut report.findings {
         hide(&mut finding.text);
         hide(&mut finding.evidence);
         finding.help.iter_mut().for_each(hide);

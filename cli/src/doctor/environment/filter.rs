@@ -1,7 +1,7 @@
 //! RUST_LOG by the grammar of what reads it: logbridge and env_logger have one, EnvFilter has another.
 
-use super::found;
-use crate::doctor::project::{Facts, against_crates};
+use super::new_finding;
+use crate::doctor::project::{Facts, check_targets};
 use logbridge::internals::finding::{Finding, Severity, kind};
 use logbridge::internals::levels::{lint_at, parse};
 
@@ -35,26 +35,26 @@ impl Grammar {
     }
 
     /// Everything about this filter, and about the crates that it names.
-    pub(super) fn examine(self, spec: &str, project: Option<&Facts<'_>>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = lint_at(VARIABLE, spec).into_iter().filter_map(|f| self.reworded(f)).collect();
-        findings.extend(self.warning(spec));
+    pub(super) fn check(self, spec: &str, project: Option<&Facts<'_>>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = lint_at(VARIABLE, spec).into_iter().filter_map(|f| self.adapted(f)).collect();
+        findings.extend(self.unsupported_levels(spec));
         let Some(facts) = project else { return findings };
         // What is no level is no crate either: one sentence is enough.
         let is_said = |finding: &Finding| {
             let about =
                 |other: &Finding| other.code == kind::LEVEL_AS_TARGET.code && other.position == finding.position;
             let is_span = self == Self::EnvFilter
-                && piece(spec, finding).is_some_and(|piece| piece.contains(['[', ']', '{', '}']));
+                && directive_of(spec, finding).is_some_and(|piece| piece.contains(['[', ']', '{', '}']));
             findings.iter().any(about) || is_span
         };
         let of_crates: Vec<Finding> =
-            against_crates(facts, VARIABLE, spec).into_iter().filter(|finding| !is_said(finding)).collect();
+            check_targets(facts, VARIABLE, spec).into_iter().filter(|finding| !is_said(finding)).collect();
         findings.extend(of_crates);
         findings
     }
 
     /// logbridge's finding as it is true here; nothing where it is not.
-    fn reworded(self, mut finding: Finding) -> Option<Finding> {
+    fn adapted(self, mut finding: Finding) -> Option<Finding> {
         if self == Self::Logbridge {
             return Some(finding);
         }
@@ -79,7 +79,7 @@ impl Grammar {
     }
 
     /// `warning` and `notset` are words of logbridge alone.
-    fn warning(self, spec: &str) -> Vec<Finding> {
+    fn unsupported_levels(self, spec: &str) -> Vec<Finding> {
         if self == Self::Logbridge {
             return Vec::new();
         }
@@ -107,7 +107,7 @@ impl Grammar {
             };
             let corrected = format!("{}{meant}{}", spec.get(..start)?, spec.get(start + word.len()..)?);
             let finding =
-                found(kind, severity, VARIABLE, text, "the levels are off, error, warn, info, debug and trace");
+                new_finding(kind, severity, VARIABLE, text, "the levels are off, error, warn, info, debug and trace");
             let mut finding = finding.at(spec, start..start + word.len());
             finding.corrected = Some(corrected);
             Some(finding)
@@ -117,7 +117,7 @@ impl Grammar {
 }
 
 /// The directive that a finding is about.
-fn piece<'a>(spec: &'a str, finding: &Finding) -> Option<&'a str> {
+fn directive_of<'a>(spec: &'a str, finding: &Finding) -> Option<&'a str> {
     let start = spec.get(..finding.position.start)?.rfind(',').map_or(0, |comma| comma + 1);
     spec.get(start..)?.split(',').next()
 }

@@ -1,6 +1,6 @@
 //! How the stock SDK of OpenTelemetry reads the variables, which is not always how the specification or logbridge does.
 
-use super::{found, milliseconds};
+use super::{milliseconds, new_finding};
 use crate::doctor::project::{Facts, endpoint_in_code};
 use logbridge::internals::config::{Environment, Otlp, Protocol, Source, redact_url};
 use logbridge::internals::finding::{Finding, Severity, kind};
@@ -17,11 +17,11 @@ const NUMBERS: [&str; 5] = [
 /// Whether a variable means anything to it, or is no business of logs.
 pub(super) fn reads(name: &str) -> bool {
     let is_foreign = ["HYPERDX_", "LOGBRIDGE_"].iter().any(|prefix| name.starts_with(prefix));
-    !is_foreign && instead(name).is_none()
+    !is_foreign && alternative(name).is_none()
 }
 
 /// What to do instead of setting a variable of the specification that it does not read.
-fn instead(name: &str) -> Option<&'static str> {
+fn alternative(name: &str) -> Option<&'static str> {
     let is_file = ["_CERTIFICATE", "_CLIENT_KEY"].iter().any(|end| name.ends_with(end));
     match name {
         "OTEL_SDK_DISABLED" => Some("unset it, or heed it in code"),
@@ -45,7 +45,7 @@ pub(super) fn otlp(facts: &Facts<'_>) -> Otlp {
 }
 
 /// Whether logbridge's finding about a variable is true of it, too.
-pub(super) fn agrees(finding: &Finding) -> bool {
+pub(super) fn applies_to_stock(finding: &Finding) -> bool {
     let is_number = finding.code == kind::BAD_VALUE.code && NUMBERS.contains(&finding.place.as_str());
     // Of what is empty it has a reading of its own.
     let is_otherwise = [&kind::EMPTY_MASKS, &kind::SET_IN_CODE].iter().any(|kind| kind.code == finding.code);
@@ -53,7 +53,7 @@ pub(super) fn agrees(finding: &Finding) -> bool {
 }
 
 /// The same finding, with what follows here.
-pub(super) fn reworded(mut finding: Finding) -> Finding {
+pub(super) fn adapted(mut finding: Finding) -> Finding {
     if finding.code == kind::BAD_URL.code {
         finding.text = finding.text.replace("; it is ignored", ": the stock exporter cannot be built with it");
     }
@@ -64,7 +64,7 @@ pub(super) fn reworded(mut finding: Finding) -> Finding {
 }
 
 /// Where logs go, in so many words.
-pub(super) fn destination(facts: &Facts<'_>, by_variables: Option<(&str, Source)>) -> String {
+pub(super) fn describe_endpoint(facts: &Facts<'_>, by_variables: Option<(&str, Source)>) -> String {
     match (endpoint_in_code(facts), by_variables) {
         (Some(url), _) => format!("logs endpoint: {} (code)", redact_url(&url)),
         (None, Some((url, source))) if source != Source::BuiltIn => format!("logs endpoint: {url} ({source})"),
@@ -78,7 +78,7 @@ pub(super) fn destination(facts: &Facts<'_>, by_variables: Option<(&str, Source)
 /// The crate whose reading this is, with its version.
 pub(super) fn reader(facts: &Facts<'_>) -> String {
     let otlp = facts.graph.named(&facts.build, "opentelemetry-otlp").next();
-    otlp.map_or_else(|| "the stock SDK".to_owned(), |(at, _)| facts.graph.shown(at))
+    otlp.map_or_else(|| "the stock SDK".to_owned(), |(at, _)| facts.graph.name_and_version(at))
 }
 
 /// Variables that mean something to others, and nothing to it.
@@ -88,7 +88,7 @@ fn unread(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
     unread
         .filter_map(|name| {
             let value = environment.get(name)?;
-            let (severity, text, help) = match instead(name) {
+            let (severity, text, help) = match alternative(name) {
                 // It goes on as it would without.
                 Some(_) if name == "OTEL_SDK_DISABLED" && !value.eq_ignore_ascii_case("true") => return None,
                 Some(_) if name == "OTEL_LOGS_EXPORTER" && value.eq_ignore_ascii_case("otlp") => return None,
@@ -112,13 +112,13 @@ fn unread(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
                     "unset it, or use logbridge",
                 ),
             };
-            Some(found(&kind::NO_EFFECT, severity, name, text, help))
+            Some(new_finding(&kind::NO_EFFECT, severity, name, text, help))
         })
         .collect()
 }
 
 /// A number with a unit is none.
-fn numbers(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
+fn invalid_numbers(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
     let unread = NUMBERS.into_iter().filter_map(|name| {
         let value = environment.get(name).filter(|value| value.parse::<u64>().is_err())?;
         let text =
@@ -127,16 +127,16 @@ fn numbers(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
             true => "write a whole number, such as 2048",
             false => "write milliseconds as a whole number, such as 10000",
         };
-        Some(found(&kind::BAD_VALUE, Severity::Warning, name, text, help).at(value, 0..value.len()))
+        Some(new_finding(&kind::BAD_VALUE, Severity::Warning, name, text, help).at(value, 0..value.len()))
     });
     unread.collect()
 }
 
 /// What it makes of the variables.
-pub(super) fn examine(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if milliseconds(environment, "OTEL_BLRP_MAX_QUEUE_SIZE") == Some(0) {
-        findings.push(found(
+        findings.push(new_finding(
             &kind::TOO_SMALL,
             Severity::Error,
             "OTEL_BLRP_MAX_QUEUE_SIZE",
@@ -149,15 +149,15 @@ pub(super) fn examine(environment: &Environment, facts: &Facts<'_>) -> Vec<Findi
         let general = format!("OTEL_EXPORTER_OTLP_{what}");
         if environment.is_empty_there(&variable) && environment.get(&general).is_some() {
             let text = format!("it is empty, and the stock SDK takes that for a value: {general} is not asked");
-            findings.push(found(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
+            findings.push(new_finding(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
         }
     }
     findings.extend(unread(environment, facts));
-    findings.extend(numbers(environment, facts));
+    findings.extend(invalid_numbers(environment, facts));
     findings.extend(ignored_protocol(environment, facts));
     findings.extend(http_port(environment, facts));
     findings.extend(set_in_code(environment, facts));
-    findings.extend(proxied(environment, facts));
+    findings.extend(proxy_for_local_endpoint(environment, facts));
     findings
 }
 
@@ -171,7 +171,7 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
     let place = facts.sources.place(call)?;
     let text =
         format!("it says {value}, and code says `{call}` ({place}): {spoken} is spoken, whatever the variable says");
-    Some(found(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
+    Some(new_finding(&kind::NO_EFFECT, Severity::Warning, variable, text, "let the variable and the code say the same"))
 }
 
 /// gRPC is spoken, since code says so, and the port is that of HTTP.
@@ -182,7 +182,7 @@ fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     }
     let place = facts.sources.place(".with_tonic()")?;
     let text = format!("port 4318 is that of HTTP, and code speaks gRPC ({place})");
-    Some(found(&kind::GRPC_PORT, Severity::Warning, variable, text, "use port 4317, or `.with_http()` in code"))
+    Some(new_finding(&kind::GRPC_PORT, Severity::Warning, variable, text, "use port 4317, or `.with_http()` in code"))
 }
 
 fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
@@ -196,7 +196,7 @@ fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> 
         return None;
     }
     let text = format!("it has no effect: code says where logs go ({})", file.place(at));
-    Some(found(
+    Some(new_finding(
         &kind::SET_IN_CODE,
         Severity::Warning,
         variable,
@@ -205,7 +205,7 @@ fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> 
     ))
 }
 
-fn proxied(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+fn proxy_for_local_endpoint(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     if !facts.uses.http || environment.first(&["NO_PROXY", "no_proxy"]).is_some() {
         return None;
     }
@@ -215,6 +215,6 @@ fn proxied(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
         endpoint.is_none_or(|(_, url)| ["//localhost", "//127.", "//[::1]"].iter().any(|host| url.contains(host)));
     is_local.then(|| {
         let text = "the stock exporter sends what is for this machine through the proxy too, which cannot reach it";
-        found(&kind::BAD_PROXY, Severity::Warning, variable, text, "set NO_PROXY=localhost,127.0.0.1,::1")
+        new_finding(&kind::BAD_PROXY, Severity::Warning, variable, text, "set NO_PROXY=localhost,127.0.0.1,::1")
     })
 }

@@ -12,23 +12,23 @@ const PROBING: [&str; 5] = ["sqlx-core", "sqlx-postgres", "tokio-postgres", "ure
 const LOG_TRACER: [&str; 3] = ["LogTracer::init", "LogTracer::builder", "LogTracer::new"];
 
 /// Findings about bridges.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(tracing_into_log(facts));
     if facts.uses.stock_logs {
         findings.extend(no_bridge(facts));
         findings.extend(no_processor(facts));
-        findings.extend(half_a_processor(facts));
-        findings.extend(time_zero(facts));
+        findings.extend(partial_processor(facts));
+        findings.extend(no_event_time(facts));
     }
     if !facts.uses.tracing_bridge && facts.uses.logbridge {
-        findings.extend(probed_filter(facts));
+        findings.extend(filter_with_probing(facts));
     }
     if facts.uses.tracing_bridge {
         findings.extend(no_log_tracer(facts));
-        findings.extend(loses_key_values(facts));
-        findings.extend(valuable(facts));
-        findings.extend(probed_filter(facts));
+        findings.extend(log_tracer_drops_key_values(facts));
+        findings.extend(unread_valuable_fields(facts));
+        findings.extend(filter_with_probing(facts));
     }
     findings
 }
@@ -44,7 +44,7 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
         if !(is_ours || facts.uses.tracing_bridge && (has_log_tracer || has_both_bridges)) {
             return None;
         }
-        let who = facts.graph.who_asked(&facts.build, at, "log-always");
+        let who = facts.graph.activation_chain(&facts.build, at, "log-always");
         let text = format!(
             "its feature `log-always` is on, by {}: each tracing event is a record of `log` too, and {} takes both, so each \
              arrives twice",
@@ -62,7 +62,7 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.uses.log_bridge || facts.uses.tracing_bridge || !facts.sets_subscriber() {
         return None;
     }
-    let who = facts.graph.who_asked(&facts.build, at, "log");
+    let who = facts.graph.activation_chain(&facts.build, at, "log");
     let text = "its feature `log` forwards events to `log` only while no subscriber is set, and this program sets one: from then on \
                 the bridge from `log` sees none of them";
     Some(
@@ -79,7 +79,7 @@ fn no_bridge(facts: &Facts<'_>) -> Option<Finding> {
     // Of what other crates do with one, nothing is known.
     let is_wrapped = |at: usize| facts.build.dependents(at).any(|by| !facts.graph.members.contains(&by));
     let words = ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge", "create_log_record(", ".emit("];
-    if appenders.iter().any(|(at, _)| is_wrapped(*at)) || facts.sources.has_any(&words) || !facts.graph.is_whole {
+    if appenders.iter().any(|(at, _)| is_wrapped(*at)) || facts.sources.has_any(&words) || !facts.graph.is_complete {
         return None;
     }
     let place = facts.sources.place("SdkLoggerProvider").or_else(|| facts.sources.place("LoggerProvider::builder"))?;
@@ -118,7 +118,7 @@ fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// The appenders set the time at which a record was observed, and none at which it happened.
-fn time_zero(facts: &Facts<'_>) -> Option<Finding> {
+fn no_event_time(facts: &Facts<'_>) -> Option<Finding> {
     let word =
         ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge"].into_iter().find(|word| facts.sources.has(word))?;
     if facts.sources.has("set_timestamp(") {
@@ -131,7 +131,7 @@ fn time_zero(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// A processor of the project that wraps another one, and does not pass everything on.
-fn half_a_processor(facts: &Facts<'_>) -> Option<Finding> {
+fn partial_processor(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("LogProcessor for ") {
             let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
@@ -166,7 +166,7 @@ fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
     let is_led = facts.build.has(at, "tracing-log") || facts.uses.log_bridge || facts.sources.has_any(&LOG_TRACER);
     // `set_global_default` installs no LogTracer, whatever the features say.
     let by_hand = facts.sources.has("set_global_default(") && !facts.installs_by_init();
-    if (is_led && !by_hand) || facts.sources.has_any(&LOG_TRACER) || facts.uses.log_bridge || !facts.graph.is_whole {
+    if (is_led && !by_hand) || facts.sources.has_any(&LOG_TRACER) || facts.uses.log_bridge || !facts.graph.is_complete {
         return None;
     }
     let (log, _) = facts.graph.named(&facts.build, "log").next()?;
@@ -176,7 +176,7 @@ fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
         .build
         .dependents(log)
         .filter(|at| !facts.is_named_by(*at, is_glue))
-        .map(|at| facts.graph.shown(at))
+        .map(|at| facts.graph.name_and_version(at))
         .collect();
     let first = users.first()?;
     let more = if users.len() > 1 { format!(" and {} more", users.len() - 1) } else { String::new() };
@@ -195,24 +195,25 @@ fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// LogTracer reads no key-values.
-fn loses_key_values(facts: &Facts<'_>) -> Option<Finding> {
+fn log_tracer_drops_key_values(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.has_log_tracer() || facts.uses.log_bridge {
         return None;
     }
     let is_kv = |feature: &String| feature.starts_with("kv");
     let member = facts.graph.members.iter().find(|member| {
-        let declared = facts.graph.packages.get(**member).map_or(&[][..], |package| package.declared.as_slice());
-        declared.iter().any(|dependency| dependency.package == "log" && dependency.features.iter().any(is_kv))
+        let package = facts.graph.packages.get(**member);
+        let dependencies = package.map_or(&[][..], |package| package.dependencies.as_slice());
+        dependencies.iter().any(|dependency| dependency.package == "log" && dependency.features.iter().any(is_kv))
     })?;
     let text = format!(
         "{} logs with key-values (the feature `kv` of `log`), and LogTracer, which takes its records to tracing, leaves them out",
-        facts.graph.shown(*member)
+        facts.graph.name_and_version(*member)
     );
     let help = "use tracing's macros for what has fields, or opentelemetry-appender-log beside the tracing appender";
     Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-log", text).help(help))
 }
 
-fn valuable(facts: &Facts<'_>) -> Option<Finding> {
+fn unread_valuable_fields(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.graph.has_feature(&facts.build, "tracing", "valuable") || !facts.sources.has("as_value(") {
         return None;
     }
@@ -222,7 +223,7 @@ fn valuable(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Whether the layer that takes events to OpenTelemetry has a filter of its own, and where.
-fn own_filter(file: &File) -> Option<usize> {
+fn per_layer_filter(file: &File) -> Option<usize> {
     // logbridge's own.
     if let Some(at) =
         file.find("bridge.layer().with_filter(").chain(file.find("logbridge::layer().with_filter(")).next()
@@ -255,12 +256,12 @@ fn own_filter(file: &File) -> Option<usize> {
 }
 
 /// Finds a per-layer filter beside code that asks without logging. See docs/missing-logs.md#c19.
-fn probed_filter(facts: &Facts<'_>) -> Option<Finding> {
-    let (file, at) = facts.sources.files.iter().find_map(|file| Some((file, own_filter(file)?)))?;
+fn filter_with_probing(facts: &Facts<'_>) -> Option<Finding> {
+    let (file, at) = facts.sources.files.iter().find_map(|file| Some((file, per_layer_filter(file)?)))?;
     let crates: Vec<String> = facts
         .active()
         .filter(|(_, package)| PROBING.contains(&package.name.as_str()))
-        .map(|(at, _)| facts.graph.shown(at))
+        .map(|(at, _)| facts.graph.name_and_version(at))
         .collect();
     let own = ["log_enabled!", "tracing::enabled!", "event_enabled!"]
         .into_iter()

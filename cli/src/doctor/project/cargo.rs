@@ -18,11 +18,11 @@ use std::time::Duration;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use toml::{Table, Value};
 
-use super::load::{lock_file, read};
+use super::files::{find_lock_file, read};
 use logbridge::internals::config::{Environment, redact_url};
 
 /// cargo needs a fraction of a second for hundreds of packages.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Where cargo and rustup look for settings, in each directory.
 const SETTINGS: [&str; 4] = [".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
 
@@ -30,20 +30,20 @@ const SETTINGS: [&str; 4] = [".cargo/config.toml", ".cargo/config", "rust-toolch
 pub(super) fn metadata(environment: &Environment, manifest: &Path) -> Result<Metadata, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let had_lock = lock_file(manifest).is_some();
+    let had_lock = find_lock_file(manifest).is_some();
     let mut locks = manifest.ancestors().skip(1).map(|folder| folder.join("Cargo.lock"));
     if let Some(pipe) = locks.find(|path| path.exists() && !path.is_file()) {
         return Err(format!("`{}` is no file", pipe.display()));
     }
     let asked = async {
         let toolchain = Toolchain::find(environment, manifest).await?;
-        toolchain.ask(manifest, had_lock).await
+        toolchain.metadata(manifest, had_lock).await
     };
     let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}")))
+        tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| Err(format!("it took more than {TIMEOUT:?}")))
     });
     // Without one, cargo writes it to give an answer. The project stays as it was.
-    if let Some(written) = lock_file(manifest).filter(|_| !had_lock) {
+    if let Some(written) = find_lock_file(manifest).filter(|_| !had_lock) {
         std::fs::remove_file(&written)
             .map_err(|error| format!("`{}` cannot be removed: {error}", written.display()))?;
     }
@@ -83,13 +83,13 @@ impl Toolchain {
         toolchain.has_flags =
             ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| environment.get(name).is_some());
         // rustup's proxies say which toolchain they would run, and are not needed from then on.
-        if let Some(sysroot) = toolchain.rustc_says(&["--print", "sysroot"]).await {
+        if let Some(sysroot) = toolchain.rustc_output(&["--print", "sysroot"]).await {
             let sysroot = Path::new(sysroot.trim());
             let is_chosen = environment.get("RUSTUP_TOOLCHAIN").is_some();
-            toolchain.take(sysroot);
+            toolchain.use_sysroot(sysroot);
             if let Some(channel) = pinned_channel(manifest).filter(|_| !is_chosen) {
                 let host = toolchain.host().await.unwrap_or_default();
-                installed(sysroot, &channel, &host).inspect(|sysroot| toolchain.take(sysroot));
+                installed_toolchain(sysroot, &channel, &host).inspect(|sysroot| toolchain.use_sysroot(sysroot));
             }
         }
         refuse_settings(&project, &toolchain.directory, None, &[&toolchain.cargo, &toolchain.rustc])?;
@@ -98,8 +98,8 @@ impl Toolchain {
     }
 
     /// Uses what lies in this directory.
-    fn take(&mut self, sysroot: &Path) {
-        let [cargo, rustc] = ["cargo", "rustc"].map(|name| binary(sysroot, name));
+    fn use_sysroot(&mut self, sysroot: &Path) {
+        let [cargo, rustc] = ["cargo", "rustc"].map(|name| toolchain_program(sysroot, name));
         if cargo.is_file() {
             self.cargo = cargo;
         }
@@ -111,21 +111,21 @@ impl Toolchain {
     }
 
     async fn host(&self) -> Option<String> {
-        let text = self.rustc_says(&["-vV"]).await?;
+        let text = self.rustc_output(&["-vV"]).await?;
         text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
     }
 
-    async fn rustc_says(&self, arguments: &[&str]) -> Option<String> {
+    async fn rustc_output(&self, arguments: &[&str]) -> Option<String> {
         let mut command = Command::new(&self.rustc);
         command.args(arguments);
         let output = self.output(command).await.ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     }
 
-    async fn ask(&self, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
+    async fn metadata(&self, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
         // What other systems need is not downloaded here, and cargo would ask for it.
         let platform = self.host.clone().map(|host| ["--filter-platform".to_owned(), host]);
-        let sources = sources(manifest).into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+        let sources = package_sources(manifest).into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
         let sources: Vec<String> = sources.collect();
         let ask = async |option: &str, all: bool| {
             let mut command = MetadataCommand::new();
@@ -142,7 +142,7 @@ impl Toolchain {
                 true => {
                     MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|error| error.to_string())
                 }
-                false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
+                false => Err(first_error(&String::from_utf8_lossy(&output.stderr))),
             }
         };
         // Frozen: that changes nothing. Without a lock file it cannot be.
@@ -183,7 +183,7 @@ impl Toolchain {
 }
 
 /// The program of a toolchain.
-fn binary(sysroot: &Path, name: &str) -> PathBuf {
+fn toolchain_program(sysroot: &Path, name: &str) -> PathBuf {
     sysroot.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
@@ -206,7 +206,7 @@ fn program(environment: &Environment, name: &str) -> Option<PathBuf> {
 /// The folder that belongs to the project as a whole: that of its repository or workspace, or of the manifest itself.
 fn project_folder(manifest: &Path) -> PathBuf {
     let folder = manifest.parent().unwrap_or(Path::new("/"));
-    let lock = lock_file(manifest).and_then(|lock| Some(lock.parent()?.to_owned()));
+    let lock = find_lock_file(manifest).and_then(|lock| Some(lock.parent()?.to_owned()));
     let repository = folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
     let above = [lock, repository].into_iter().flatten().min_by_key(|folder| folder.components().count());
     let folder = above.unwrap_or(folder.to_owned());
@@ -245,15 +245,15 @@ fn pinned_channel(manifest: &Path) -> Option<String> {
 }
 
 /// The toolchain of this channel, if rustup has it beside the usual one.
-fn installed(sysroot: &Path, channel: &str, host: &str) -> Option<PathBuf> {
+fn installed_toolchain(sysroot: &Path, channel: &str, host: &str) -> Option<PathBuf> {
     let all = sysroot.parent().filter(|all| all.file_name().is_some_and(|name| name == "toolchains"))?;
     let names = [format!("{channel}-{host}"), channel.to_owned()];
-    names.map(|name| all.join(name)).into_iter().find(|path| binary(path, "cargo").is_file())
+    names.map(|name| all.join(name)).into_iter().find(|path| toolchain_program(path, "cargo").is_file())
 }
 
 /// Where the packages of a project lie, by its `.cargo/config.toml`: vendored sources and registries, as arguments of
 /// `--config`. The nearest file wins. None of them is a program.
-fn sources(manifest: &Path) -> Vec<String> {
+fn package_sources(manifest: &Path) -> Vec<String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for folder in manifest.ancestors().skip(1) {
         let files = ["config", "config.toml"].map(|name| folder.join(".cargo").join(name));
@@ -284,7 +284,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The first words of what cargo says, without the password that the URL of a repository may have in it.
-fn reason(stderr: &str) -> String {
+fn first_error(stderr: &str) -> String {
     let lines = stderr.lines().map(|line| line.trim().trim_start_matches("error: "));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("Caused by")).take(2).collect();
     let words = lines.join(": ");
@@ -324,10 +324,10 @@ mod tests {
         let sysroot = folder.0.join("toolchains/stable-x");
         let manifest = folder.0.join("shop/Cargo.toml");
         let channel = pinned_channel(&manifest).expect("a channel");
-        assert_eq!(installed(&sysroot, &channel, "x"), Some(folder.0.join("toolchains/nightly-x")));
-        assert_eq!(installed(&sysroot, "nightly-x", "x"), Some(folder.0.join("toolchains/nightly-x")));
-        assert_eq!(installed(&sysroot, "1.80", "x"), None);
-        assert_eq!(installed(Path::new("/usr"), "nightly", "x"), None, "no toolchain of rustup");
+        assert_eq!(installed_toolchain(&sysroot, &channel, "x"), Some(folder.0.join("toolchains/nightly-x")));
+        assert_eq!(installed_toolchain(&sysroot, "nightly-x", "x"), Some(folder.0.join("toolchains/nightly-x")));
+        assert_eq!(installed_toolchain(&sysroot, "1.80", "x"), None);
+        assert_eq!(installed_toolchain(Path::new("/usr"), "nightly", "x"), None, "no toolchain of rustup");
         for text in ["[toolchain]\nchannel = \"../../evil\"", "[toolchain]\npath = \"evil\"", "/evil", "..", ".", ""] {
             std::fs::write(folder.0.join("shop/rust-toolchain"), text).expect("a file");
             assert_eq!(pinned_channel(&manifest), None, "{text}");
@@ -341,7 +341,7 @@ mod tests {
         let inner = "[build]\nrustc = \"evil\"\n[source.crates-io]\nreplace-with = \"inner\"\n[source.inner]\ndirectory = \"vendor\"\n\
                      [registries.corp]\nindex = \"sparse+https://b.example/\"\ncredential-provider = \"evil\"\ntoken = \"s3cret\"\n";
         let folder = Folder::new("sources", &[(".cargo/config.toml", outer), ("shop/.cargo/config.toml", inner)]);
-        let mut found = sources(&folder.0.join("shop/Cargo.toml"));
+        let mut found = package_sources(&folder.0.join("shop/Cargo.toml"));
         // What lies above the temporary directory is not ours.
         found.retain(|setting| ["crates-io", "inner", "outer", "corp"].iter().any(|name| setting.contains(name)));
         let vendor = folder.0.join("shop/vendor");

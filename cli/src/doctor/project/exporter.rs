@@ -7,7 +7,7 @@ use logbridge::internals::finding::{Finding, Severity, kind};
 const OTLP: &str = "opentelemetry-otlp";
 
 /// Findings about opentelemetry-otlp, where it is what exports the logs.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.uses.stock_logs || !facts.graph.has(&facts.build, OTLP) {
         return findings;
@@ -16,22 +16,22 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(async_client(facts));
         findings.extend(http_tls(facts));
         findings.extend(simple_processor(facts));
-        findings.extend(paths(facts));
+        findings.extend(missing_paths(facts));
     }
     if facts.uses.grpc {
         findings.extend(grpc_tls(facts));
         findings.extend(no_runtime(facts));
-        findings.extend(one_thread(facts));
+        findings.extend(single_thread_runtime(facts));
     }
     findings.extend(compression(facts));
-    findings.extend(no_voice(facts));
+    findings.extend(internal_logs_off(facts));
     findings
 }
 
-fn asked(facts: &Facts<'_>, package: &str, feature: &str) -> String {
+fn activation(facts: &Facts<'_>, package: &str, feature: &str) -> String {
     let at = facts.graph.named(&facts.build, package).find(|(at, _)| facts.build.has(*at, feature));
     at.map_or_else(String::new, |(at, _)| {
-        let who = facts.graph.who_asked(&facts.build, at, feature);
+        let who = facts.graph.activation_chain(&facts.build, at, feature);
         format!("{package}/{feature} <- {}", who.join(" <- "))
     })
 }
@@ -58,7 +58,7 @@ fn async_client(facts: &Facts<'_>) -> Option<Finding> {
     let help = "pass `.with_http_client(reqwest::blocking::Client::new())`, made outside async code, or switch that feature off";
     Some(
         Finding::new(&kind::ASYNC_CLIENT, Severity::Error, "crate opentelemetry-otlp", text)
-            .at(asked(facts, OTLP, feature), 0..0)
+            .at(activation(facts, OTLP, feature), 0..0)
             .help(help),
     )
 }
@@ -81,7 +81,7 @@ fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
     // Of hyper's client, all that is to be said is said.
     let is_hyper = has("hyper-client") && !has("reqwest-client");
-    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
+    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_complete {
         return None;
     }
     let (http, _) = facts.graph.named(&facts.build, "opentelemetry-http").next()?;
@@ -94,12 +94,12 @@ fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let text = format!(
         "the endpoint is https ({by}), and the {} that opentelemetry-http uses is built without TLS: each request fails with \
          \"network error\"",
-        facts.graph.shown(reqwest)
+        facts.graph.name_and_version(reqwest)
     );
     let help = "add the feature `reqwest-rustls` to opentelemetry-otlp in Cargo.toml";
     Some(
         Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text)
-            .at(facts.graph.way_to(&facts.build, reqwest), 0..0)
+            .at(facts.graph.dependency_path(&facts.build, reqwest), 0..0)
             .help(help),
     )
 }
@@ -162,7 +162,7 @@ fn compression(facts: &Facts<'_>) -> Option<Finding> {
     Some(Finding::new(&kind::MISSING_FEATURE, severity, "crate opentelemetry-otlp", text).help(help))
 }
 
-fn no_voice(facts: &Facts<'_>) -> Option<Finding> {
+fn internal_logs_off(facts: &Facts<'_>) -> Option<Finding> {
     let (at, package) = facts.graph.named(&facts.build, "opentelemetry_sdk").next()?;
     if facts.build.has(at, "internal-logs") || package.version.minor < 28 {
         return None;
@@ -187,7 +187,7 @@ pub(crate) fn endpoint_in_code(facts: &Facts<'_>) -> Option<String> {
 }
 
 /// Finds an endpoint in code without its path. See docs/missing-logs.md#e1.
-fn paths(facts: &Facts<'_>) -> Vec<Finding> {
+fn missing_paths(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, at, statement) in exporters(facts) {
         if !file.code(statement.clone()).contains(".with_http()") {
@@ -272,7 +272,7 @@ fn no_runtime(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// A shutdown that blocks the only thread on which the exporter could send.
-fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
+fn single_thread_runtime(facts: &Facts<'_>) -> Option<Finding> {
     let words = ["new_current_thread(", "worker_threads(1)"];
     let of_macro = |file: &File| {
         file.find("tokio::main").find(|at| {

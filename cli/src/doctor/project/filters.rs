@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use strsim::levenshtein;
+
 use super::Facts;
 use logbridge::internals::finding::{Finding, Severity, kind};
 use logbridge::internals::levels::parse;
 
 /// Findings about filters.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(fixed(facts));
-    findings.extend(global(facts));
+    findings.extend(filter_in_code(facts));
+    findings.extend(filter_as_layer(facts));
     findings
 }
 
 /// RUST_LOG is set, and the filter stands in code.
-fn fixed(facts: &Facts<'_>) -> Option<Finding> {
+fn filter_in_code(facts: &Facts<'_>) -> Option<Finding> {
     let reads = [
         "from_default_env",
         "try_from_default_env",
@@ -53,7 +55,7 @@ fn fixed(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Nobody has set RUST_LOG, and what reads it means ERROR then.
-pub(crate) fn unset(facts: &Facts<'_>) -> Option<Finding> {
+pub(crate) fn rust_log_unset(facts: &Facts<'_>) -> Option<Finding> {
     if facts.environment.get("RUST_LOG").is_some() {
         return None;
     }
@@ -76,7 +78,7 @@ pub(crate) fn unset(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// A filter among the layers is one for all of them.
-fn global(facts: &Facts<'_>) -> Option<Finding> {
+fn filter_as_layer(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.uses.tracing_bridge || !facts.sources.has(".with_filter(") {
         return None;
     }
@@ -94,7 +96,7 @@ fn global(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Directives against the crates of the build.
-pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> Vec<Finding> {
+pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut names: BTreeSet<String> = facts.active().map(|(_, package)| package.name.replace('-', "_")).collect();
     let mut own: BTreeSet<String> = BTreeSet::new();
@@ -142,7 +144,8 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
         {
             continue;
         }
-        let nearest = names.iter().find(|name| near(name, first));
+        // One character is wrong, missing or extra. Short names differ by one character too often.
+        let nearest = names.iter().find(|name| name.len() >= 3 && levenshtein(name, first) == 1);
         let text = format!(
             "`{first}` is no crate of this project or of its dependencies, so it cuts and lets through nothing"
         );
@@ -156,15 +159,4 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
             .push(Finding::new(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
     }
     findings
-}
-
-/// Whether one letter is different, missing, or too many.
-fn near(name: &str, other: &str) -> bool {
-    let (a, b) = (name.as_bytes(), other.as_bytes());
-    if a.len().abs_diff(b.len()) > 1 || a.len() < 3 {
-        return false;
-    }
-    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (a, b) = (&a[same..], &b[same..]);
-    a.get(1..) == b.get(1..) || a.get(1..) == Some(b) || b.get(1..) == Some(a)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Graph {
     pub(crate) members: Vec<usize>,
     pub(crate) root: PathBuf,
     /// False where only a lock file could be read: then nothing is known of what dependencies declare.
-    pub(crate) is_whole: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// One package.
@@ -29,15 +29,15 @@ pub(crate) struct Package {
     pub(crate) manifest: PathBuf,
     pub(crate) targets: Vec<Target>,
     /// What each feature switches on, as Cargo.toml has it.
-    pub(crate) declared_features: BTreeMap<String, Vec<String>>,
-    pub(crate) declared: Vec<Declared>,
+    pub(crate) features: BTreeMap<String, Vec<String>>,
+    pub(crate) dependencies: Vec<Dependency>,
     /// The packages that may be built for it.
     pub(crate) edges: Vec<Edge>,
 }
 
 /// A dependency as a manifest declares it.
 #[derive(Clone, Debug)]
-pub(crate) struct Declared {
+pub(crate) struct Dependency {
     /// What it is called in this manifest.
     pub(crate) key: String,
     /// The name of the package.
@@ -64,13 +64,13 @@ pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) is_binary: bool,
     /// `cdylib` or `dylib`: with a copy of every static in it.
-    pub(crate) is_shared: bool,
+    pub(crate) is_dylib: bool,
     pub(crate) path: PathBuf,
 }
 
 /// Who asked for a feature.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct Activation {
     pub(crate) by: usize,
     /// The feature of that package that does it; `None` where its declaration of the dependency does.
     pub(crate) through: Option<String>,
@@ -80,14 +80,14 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Build {
     pub(crate) active: BTreeSet<usize>,
-    features: BTreeMap<(usize, String), Vec<Asked>>,
+    features: BTreeMap<(usize, String), Vec<Activation>>,
     /// Who is built with what: (dependent, dependency).
     links: BTreeSet<(usize, usize)>,
 }
 
 /// Which features of the members are on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Chosen {
+pub(crate) struct FeatureSelection {
     pub(crate) all: bool,
     pub(crate) no_default: bool,
     pub(crate) named: Vec<String>,
@@ -95,13 +95,13 @@ pub(crate) struct Chosen {
 
 impl Graph {
     /// What a build of the members switches on.
-    pub(crate) fn build(&self, chosen: &Chosen) -> Build {
+    pub(crate) fn build(&self, chosen: &FeatureSelection) -> Build {
         let mut resolver = Resolver { graph: self, build: Build::default(), weak: Vec::new() };
         for &member in &self.members {
             resolver.package(member);
             let Some(package) = self.packages.get(member) else { continue };
             let features: Vec<String> = match chosen.all {
-                true => package.declared_features.keys().cloned().collect(),
+                true => package.features.keys().cloned().collect(),
                 false => {
                     let default = (!chosen.no_default).then(|| "default".to_owned());
                     let own = |name: &&String| name.split_once('/').is_none_or(|(of, _)| of == package.name);
@@ -110,7 +110,7 @@ impl Graph {
                     default.into_iter().chain(named).collect()
                 }
             };
-            for feature in features.iter().filter(|feature| package.declared_features.contains_key(*feature)) {
+            for feature in features.iter().filter(|feature| package.features.contains_key(*feature)) {
                 resolver.feature(member, feature, None);
             }
         }
@@ -137,13 +137,13 @@ impl Graph {
     }
 
     /// `name 1.2.3`.
-    pub(crate) fn shown(&self, at: usize) -> String {
+    pub(crate) fn name_and_version(&self, at: usize) -> String {
         self.packages.get(at).map_or_else(String::new, |package| format!("{} {}", package.name, package.version))
     }
 
     /// The way on which somebody of the project, or of its dependencies, switched a feature on, innermost first:
     /// `chatty 0.1.0 (its feature quiet)`, `shop 0.1.0`.
-    pub(crate) fn who_asked(&self, build: &Build, at: usize, feature: &str) -> Vec<String> {
+    pub(crate) fn activation_chain(&self, build: &Build, at: usize, feature: &str) -> Vec<String> {
         let mut way: Vec<String> = Vec::new();
         let mut seen: BTreeSet<(usize, String)> = BTreeSet::new();
         let mut current = (at, feature.to_owned());
@@ -155,11 +155,11 @@ impl Graph {
                 // A feature of the same package: said with the one that asked for that.
                 Some(through) if asked.by == current.0 => current = (asked.by, through.clone()),
                 Some(through) => {
-                    way.push(format!("{} (its feature `{through}`)", self.shown(asked.by)));
+                    way.push(format!("{} (its feature `{through}`)", self.name_and_version(asked.by)));
                     current = (asked.by, through.clone());
                 }
                 None => {
-                    way.push(self.shown(asked.by));
+                    way.push(self.name_and_version(asked.by));
                     break;
                 }
             }
@@ -168,7 +168,7 @@ impl Graph {
     }
 
     /// From a member down to this package, one of the shortest ways: `shop 0.1.0 -> old 0.1.0 -> log 0.3.9`.
-    pub(crate) fn way_to(&self, build: &Build, to: usize) -> String {
+    pub(crate) fn dependency_path(&self, build: &Build, to: usize) -> String {
         let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
         let mut queue: std::collections::VecDeque<usize> = self.members.iter().copied().collect();
         let mut seen: BTreeSet<usize> = self.members.iter().copied().collect();
@@ -183,10 +183,10 @@ impl Graph {
                 }
             }
         }
-        let mut way = vec![self.shown(to)];
+        let mut way = vec![self.name_and_version(to)];
         let mut at = to;
         while let Some(before) = came_from.get(&at) {
-            way.push(self.shown(*before));
+            way.push(self.name_and_version(*before));
             at = *before;
         }
         way.reverse();
@@ -223,7 +223,7 @@ struct Resolver<'a> {
     graph: &'a Graph,
     build: Build,
     /// `x?/y`: once `x` is there.
-    weak: Vec<(usize, String, String, Asked)>,
+    weak: Vec<(usize, String, String, Activation)>,
 }
 
 impl Resolver<'_> {
@@ -233,12 +233,12 @@ impl Resolver<'_> {
         }
         let graph = self.graph;
         let Some(package) = graph.packages.get(at) else { return };
-        let declared = package.declared.iter().filter(|declared| declared.is_normal && !declared.is_optional);
-        for declared in declared {
-            self.dependency(at, declared, None);
+        let required = package.dependencies.iter().filter(|dependency| dependency.is_normal && !dependency.is_optional);
+        for dependency in required {
+            self.dependency(at, dependency, None);
         }
         // Of a package that is known from a lock file only, everything may be built.
-        if package.declared.is_empty() {
+        if package.dependencies.is_empty() {
             for edge in package.edges.iter().filter(|edge| edge.is_normal) {
                 self.build.links.insert((at, edge.to));
                 self.package(edge.to);
@@ -247,31 +247,32 @@ impl Resolver<'_> {
     }
 
     /// The packages that a declaration was resolved to.
-    fn resolved(&self, at: usize, declared: &Declared) -> Vec<usize> {
+    fn resolved(&self, at: usize, dependency: &Dependency) -> Vec<usize> {
         let Some(package) = self.graph.packages.get(at) else { return Vec::new() };
         let fits = |edge: &&Edge| {
-            let is_called = declared.key == declared.package || edge.name == declared.key.replace('-', "_");
+            let is_called = dependency.key == dependency.package || edge.name == dependency.key.replace('-', "_");
             self.graph.packages.get(edge.to).is_some_and(|found| {
-                let is_required = declared.requirement.matches(&found.version) || !found.version.pre.is_empty();
-                found.name == declared.package && is_required && is_called && edge.is_normal
+                let is_required = dependency.requirement.matches(&found.version) || !found.version.pre.is_empty();
+                found.name == dependency.package && is_required && is_called && edge.is_normal
             })
         };
         package.edges.iter().filter(fits).map(|edge| edge.to).collect()
     }
 
-    fn dependency(&mut self, at: usize, declared: &Declared, through: Option<&str>) {
-        for to in self.resolved(at, declared) {
+    fn dependency(&mut self, at: usize, dependency: &Dependency, through: Option<&str>) {
+        for to in self.resolved(at, dependency) {
             self.build.links.insert((at, to));
             self.package(to);
-            let asked = Asked { by: at, through: through.map(str::to_owned) };
-            if declared.uses_default {
+            let asked = Activation { by: at, through: through.map(str::to_owned) };
+            if dependency.uses_default {
                 self.feature(to, "default", Some(asked.clone()));
             }
-            for feature in &declared.features {
+            for feature in &dependency.features {
                 self.feature(to, feature, Some(asked.clone()));
             }
-            let (ready, waiting): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.weak).into_iter().partition(|(of, key, ..)| *of == at && *key == declared.key);
+            let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.weak)
+                .into_iter()
+                .partition(|(of, key, ..)| *of == at && *key == dependency.key);
             self.weak.extend(waiting);
             for (_, _, feature, asked) in ready {
                 self.feature(to, &feature, Some(asked));
@@ -279,19 +280,19 @@ impl Resolver<'_> {
         }
     }
 
-    fn by_key(&self, at: usize, key: &str) -> Vec<Declared> {
-        let declared = self.graph.packages.get(at).map_or(&[][..], |package| package.declared.as_slice());
-        declared.iter().filter(|declared| declared.is_normal && declared.key == key).cloned().collect()
+    fn by_key(&self, at: usize, key: &str) -> Vec<Dependency> {
+        let dependencies = self.graph.packages.get(at).map_or(&[][..], |package| package.dependencies.as_slice());
+        dependencies.iter().filter(|dependency| dependency.is_normal && dependency.key == key).cloned().collect()
     }
 
-    fn feature(&mut self, at: usize, feature: &str, asked: Option<Asked>) {
+    fn feature(&mut self, at: usize, feature: &str, asked: Option<Activation>) {
         let key = (at, feature.to_owned());
         let is_new = !self.build.features.contains_key(&key);
         let askers = self.build.features.entry(key).or_default();
         if let Some(asked) = asked.filter(|asked| !askers.contains(asked)) {
             askers.push(asked);
         }
-        let entries = self.graph.packages.get(at).and_then(|package| package.declared_features.get(feature));
+        let entries = self.graph.packages.get(at).and_then(|package| package.features.get(feature));
         let Some(entries) = entries.filter(|_| is_new).cloned() else { return };
         for entry in entries {
             self.entry(at, feature, &entry);
@@ -300,22 +301,22 @@ impl Resolver<'_> {
 
     /// One entry of a feature: another feature, `dep:x`, `x/y` or `x?/y`.
     fn entry(&mut self, at: usize, feature: &str, entry: &str) {
-        let asked = Asked { by: at, through: Some(feature.to_owned()) };
+        let asked = Activation { by: at, through: Some(feature.to_owned()) };
         if let Some(key) = entry.strip_prefix("dep:") {
-            for declared in self.by_key(at, key) {
-                self.dependency(at, &declared, Some(feature));
+            for dependency in self.by_key(at, key) {
+                self.dependency(at, &dependency, Some(feature));
             }
         } else if let Some((key, of_it)) = entry.split_once('/') {
             let is_weak = key.ends_with('?');
             let key = key.trim_end_matches('?');
-            for declared in self.by_key(at, key) {
-                let targets = self.resolved(at, &declared);
+            for dependency in self.by_key(at, key) {
+                let targets = self.resolved(at, &dependency);
                 let is_there = targets.iter().any(|to| self.build.links.contains(&(at, *to)));
                 if is_weak && !is_there {
                     self.weak.push((at, key.to_owned(), of_it.to_owned(), asked.clone()));
                     continue;
                 }
-                self.dependency(at, &declared, Some(feature));
+                self.dependency(at, &dependency, Some(feature));
                 for to in targets {
                     self.feature(to, of_it, Some(asked.clone()));
                 }

@@ -16,7 +16,7 @@ const WORDS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The most that a build lets through, and the feature that says so.
-pub(super) fn cut(build: &Build, at: usize, is_debug: bool) -> Option<(LevelFilter, String)> {
+pub(super) fn static_max_level(build: &Build, at: usize, is_debug: bool) -> Option<(LevelFilter, String)> {
     let find = |prefix: &str| {
         WORDS.iter().find_map(|(word, level)| {
             let feature = format!("{prefix}max_level_{word}");
@@ -29,30 +29,30 @@ pub(super) fn cut(build: &Build, at: usize, is_debug: bool) -> Option<(LevelFilt
 }
 
 /// Findings about `log` and `tracing`.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for facade in ["log", "tracing"] {
         for (at, _) in facts.graph.named(&facts.build, facade) {
-            findings.extend(facade_cut(facts, facade, at));
+            findings.extend(compiled_out(facts, facade, at));
         }
     }
     findings
 }
 
-fn facade_cut(facts: &Facts<'_>, facade: &str, at: usize) -> Option<Finding> {
+fn compiled_out(facts: &Facts<'_>, facade: &str, at: usize) -> Option<Finding> {
     let cuts: Vec<(&str, Option<(LevelFilter, String)>)> = facts
         .profiles()
         .into_iter()
-        .map(|profile| (profile, cut(&facts.build, at, facts.profiles.is_debug(profile))))
+        .map(|profile| (profile, static_max_level(&facts.build, at, facts.profiles.is_debug(profile))))
         .collect();
     let (_, worst) = cuts.iter().min_by_key(|(_, cut)| cut.as_ref().map_or(LevelFilter::Trace, |(level, _)| *level))?;
     let (level, feature) = worst.clone()?;
     let is_cut_so = |cut: &Option<(LevelFilter, String)>| cut.as_ref().is_some_and(|(other, _)| *other == level);
     let where_cut: Vec<&str> = cuts.iter().filter(|(_, cut)| is_cut_so(cut)).map(|(profile, _)| *profile).collect();
     let only = if where_cut.len() < cuts.len() { ", while other builds have them" } else { "" };
-    let who = facts.graph.who_asked(&facts.build, at, &feature);
+    let who = facts.graph.activation_chain(&facts.build, at, &feature);
     let asker = who.first().cloned().unwrap_or_else(|| "some package".to_owned());
-    let is_own = who.len() == 1 && facts.is_member_shown(&asker);
+    let is_own = who.len() == 1 && facts.is_member_named(&asker);
     let wanted = facts.wanted_level();
     let severity = match level {
         _ if wanted > level => Severity::Warning,

@@ -4,29 +4,34 @@
 //! SDK does no harm with logbridge, and is not found there.
 
 mod bridges;
+mod call_order;
 mod cargo;
-mod ending;
+mod exit;
 mod exporter;
+mod files;
 mod filters;
+mod functions;
 mod graph;
+mod init;
 mod levels;
 mod load;
-mod order;
-mod own;
-mod reach;
+mod logbridge_features;
+mod logging_words;
+mod profiles;
 mod source;
 mod strip;
 mod versions;
-mod wiring;
 
 use std::path::Path;
 
 use log::LevelFilter;
 
 pub(crate) use self::exporter::endpoint_in_code;
-pub(crate) use self::filters::{against_crates, unset};
-pub(crate) use self::graph::{Build, Chosen, Graph, Package};
-pub(crate) use self::load::{Loaded, Profiles, find_manifest, load};
+pub(crate) use self::files::find_manifest;
+pub(crate) use self::filters::{check_targets, rust_log_unset};
+pub(crate) use self::graph::{Build, FeatureSelection, Graph, Package};
+pub(crate) use self::load::{Loaded, load};
+pub(crate) use self::profiles::Profiles;
 pub(crate) use self::source::Sources;
 use logbridge::internals::config::Environment;
 use logbridge::internals::escape::OneLine;
@@ -68,7 +73,7 @@ impl<'a> Facts<'a> {
         profile: Option<&'a str>,
         sources: &'a Sources,
         environment: &'a Environment,
-        chosen: &Chosen,
+        chosen: &FeatureSelection,
     ) -> Self {
         let build = graph.build(chosen);
         let mut facts = Self { graph, build, profiles, profile, sources, environment, uses: Uses::default() };
@@ -116,8 +121,8 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether `name 1.2.3` is a member.
-    pub(crate) fn is_member_shown(&self, shown: &str) -> bool {
-        self.graph.members.iter().any(|member| self.graph.shown(*member) == shown)
+    pub(crate) fn is_member_named(&self, shown: &str) -> bool {
+        self.graph.members.iter().any(|member| self.graph.name_and_version(*member) == shown)
     }
 
     /// Whether a package has a binary: a library leaves much to those who use it.
@@ -138,23 +143,23 @@ impl<'a> Facts<'a> {
 }
 
 /// Applies every rule.
-pub(crate) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(crate) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let rules = [
-        levels::examine,
-        versions::examine,
-        exporter::examine,
-        own::examine,
-        bridges::examine,
-        wiring::examine,
-        order::examine,
-        ending::examine,
-        filters::examine,
+        levels::check,
+        versions::check,
+        exporter::check,
+        logbridge_features::check,
+        bridges::check,
+        init::check,
+        call_order::check,
+        exit::check,
+        filters::check,
     ];
     rules.into_iter().flat_map(|rule| rule(facts)).collect()
 }
 
 /// A few words on what was looked at.
-pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
+pub(crate) fn observations(facts: &Facts<'_>, root: &Path) -> Vec<String> {
     let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let mut lines = vec![format!(
         "{}: {} of its own, {} in the build, {} of source",
@@ -176,7 +181,7 @@ pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
     let found: Vec<String> = names
         .iter()
         .flat_map(|name| facts.graph.named(&facts.build, name))
-        .map(|(at, _)| facts.graph.shown(at))
+        .map(|(at, _)| facts.graph.name_and_version(at))
         .collect();
     if !found.is_empty() {
         lines.push(found.join(", "));
@@ -191,7 +196,7 @@ pub(crate) fn seen(facts: &Facts<'_>, root: &Path) -> Vec<String> {
         }
         .to_owned(),
     );
-    if facts.sources.is_cut {
+    if facts.sources.is_truncated {
         lines.push("there is more source than is read".to_owned());
     }
     lines

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::files::read;
 use super::graph::Graph;
-use super::load::read;
 use super::strip::{Stripped, closing, strip};
 use logbridge::internals::finding::{Finding, Kind, Severity};
 
@@ -42,7 +42,7 @@ pub(crate) struct File {
 pub(crate) struct Sources {
     pub(crate) files: Vec<File>,
     /// Not everything was read.
-    pub(crate) is_cut: bool,
+    pub(crate) is_truncated: bool,
 }
 
 impl Sources {
@@ -69,7 +69,7 @@ impl Sources {
             paths.sort();
             for path in paths {
                 if sources.files.len() >= MAX_FILES || bytes >= MAX_BYTES || entries == 0 {
-                    sources.is_cut = true;
+                    sources.is_truncated = true;
                     return sources;
                 }
                 let Some(source) = read(&path).ok().filter(|source| source.len() <= MAX_FILE_BYTES) else { continue };

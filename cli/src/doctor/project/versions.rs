@@ -15,15 +15,15 @@ const STATICS: [(&str, &str); 5] = [
 ];
 
 /// Findings about versions.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
-    let twice = |names: &[&str]| {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
+    let duplicate_of = |names: &[&str]| {
         STATICS.iter().filter(|(name, _)| names.contains(name)).find_map(|(name, why)| duplicate(facts, name, why))
     };
     // Crates that come together are there twice together: the one that the others follow is named.
     let mut findings: Vec<Finding> = [
-        twice(&["log"]),
-        twice(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| fit(facts)),
-        twice(&["tracing", "tracing-core"]),
+        duplicate_of(&["log"]),
+        duplicate_of(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| mismatched_layer(facts)),
+        duplicate_of(&["tracing", "tracing-core"]),
     ]
     .into_iter()
     .flatten()
@@ -43,14 +43,14 @@ fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
     found.sort_by(|a, b| a.1.cmp(&b.1));
     let (oldest, version, source) = found.first().filter(|_| found.len() > 1)?.clone();
     let (_, newest, other) = found.last()?.clone();
-    let ways: Vec<String> = found.iter().map(|(at, ..)| facts.graph.way_to(&facts.build, *at)).collect();
-    let by: Vec<String> = facts.build.dependents(oldest).map(|at| facts.graph.shown(at)).collect();
+    let ways: Vec<String> = found.iter().map(|(at, ..)| facts.graph.dependency_path(&facts.build, *at)).collect();
+    let by: Vec<String> = facts.build.dependents(oldest).map(|at| facts.graph.name_and_version(at)).collect();
     let by = if by.is_empty() { "the project".to_owned() } else { by.join(", ") };
     let what = match version == newest {
         true => format!(
             "`{name}` {version} is there twice, from {} and from {}",
-            shown_source(source.as_deref()),
-            shown_source(other.as_deref())
+            describe_source(source.as_deref()),
+            describe_source(other.as_deref())
         ),
         false => format!("`{name}` is there in {} versions, {version} by {by}", found.len()),
     };
@@ -69,15 +69,15 @@ fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
 }
 
 /// Whether it is the registry that cargo uses where nobody names another one.
-fn is_the_usual_one(source: &str) -> bool {
+fn is_crates_io(source: &str) -> bool {
     let source: Result<cargo_metadata::Source, _> = serde_json::from_value(source.into());
     source.is_ok_and(|source| source.is_crates_io())
 }
 
-fn shown_source(source: Option<&str>) -> String {
+fn describe_source(source: Option<&str>) -> String {
     match source {
         None => "a path".to_owned(),
-        Some(source) if is_the_usual_one(source) => "crates.io".to_owned(),
+        Some(source) if is_crates_io(source) => "crates.io".to_owned(),
         Some(source) => {
             let url = source.split_once('+').map_or(source, |(_, url)| url);
             logbridge::internals::config::redact_url(url.split(['?', '#']).next().unwrap_or_default()).to_string()
@@ -86,7 +86,7 @@ fn shown_source(source: Option<&str>) -> String {
 }
 
 /// tracing-opentelemetry N is for opentelemetry N-1.
-fn fit(facts: &Facts<'_>) -> Option<Finding> {
+fn mismatched_layer(facts: &Facts<'_>) -> Option<Finding> {
     let sdk = facts.graph.named(&facts.build, "opentelemetry_sdk").map(|(_, package)| package.version.clone()).max()?;
     let (at, layer) = facts
         .graph
@@ -100,7 +100,7 @@ fn fit(facts: &Facts<'_>) -> Option<Finding> {
     let help = format!("use tracing-opentelemetry 0.{} with opentelemetry 0.{}", sdk.minor + 1, sdk.minor);
     Some(
         Finding::new(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
-            .at(facts.graph.way_to(&facts.build, at), 0..0)
+            .at(facts.graph.dependency_path(&facts.build, at), 0..0)
             .help(help),
     )
 }
@@ -197,7 +197,7 @@ fn known_bad(facts: &Facts<'_>) -> Vec<Finding> {
             let text = format!("{} {}: {}", package.name, package.version, bad.problem);
             findings.push(
                 Finding::new(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
-                    .at(facts.graph.way_to(&facts.build, at), 0..0)
+                    .at(facts.graph.dependency_path(&facts.build, at), 0..0)
                     .help(bad.help),
             );
         }

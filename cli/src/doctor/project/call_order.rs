@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::Facts;
-use super::reach::Functions;
+use super::functions::Functions;
+use super::logging_words::LOG_MACROS;
 use super::source::File;
 use super::strip::closing;
-use super::wiring::MACROS;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
 /// What takes the slot of `log`, and the words that a chain of calls must have in it to do so.
@@ -40,20 +40,20 @@ struct Install<'a> {
 }
 
 /// Findings about the order of calls.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let carriers = carriers(facts);
+    let installers = installers(facts);
     for file in &facts.sources.files {
         let mut installs = installs(file);
-        let more = carried(file, &installs, &carriers);
+        let more = indirect_installs(file, &installs, &installers);
         installs.extend(more);
         installs.sort_by_key(|install| install.at);
         findings.extend(second_logger(file, &installs));
         if facts.uses.logbridge && !facts.is_logbridge_itself() {
-            findings.extend(level_again(file, &installs));
+            findings.extend(max_level_overridden(file, &installs));
         }
         if facts.uses.logbridge || facts.uses.stock_logs {
-            findings.extend(after_the_end(file));
+            findings.extend(record_after_shutdown(file));
         }
     }
     findings
@@ -80,7 +80,7 @@ fn installs(file: &File) -> Vec<Install<'_>> {
 
 /// Functions of the project that install a logger, by their names, with what they call. One name for two functions says
 /// nothing.
-fn carriers<'a>(facts: &'a Facts<'_>) -> Vec<(&'a str, bool)> {
+fn installers<'a>(facts: &'a Facts<'_>) -> Vec<(&'a str, bool)> {
     let functions = Functions::of(facts);
     let mut found: Vec<(&str, bool)> = Vec::new();
     for file in &facts.sources.files {
@@ -99,9 +99,9 @@ fn carriers<'a>(facts: &'a Facts<'_>) -> Vec<(&'a str, bool)> {
 }
 
 /// Calls of those.
-fn carried<'a>(file: &File, known: &[Install<'_>], carriers: &[(&'a str, bool)]) -> Vec<Install<'a>> {
+fn indirect_installs<'a>(file: &File, known: &[Install<'_>], installers: &[(&'a str, bool)]) -> Vec<Install<'a>> {
     let mut found = Vec::new();
-    for (name, is_ours) in carriers {
+    for (name, is_ours) in installers {
         for at in file.find(name) {
             let before = file.code.get(..at).unwrap_or_default();
             let is_call = file.code.get(at + name.len()..).is_some_and(|rest| rest.starts_with('('));
@@ -151,7 +151,7 @@ fn second_logger(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
 }
 
 /// What logbridge has set is what its filters need.
-fn level_again(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
+fn max_level_overridden(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
     let at = file.find("set_max_level(").find(|at| {
         let function = file.function(*at);
         let code = file.code(function.clone());
@@ -172,7 +172,7 @@ fn level_again(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
 }
 
 /// A record behind the shutdown in the same block.
-fn after_the_end(file: &File) -> Option<Finding> {
+fn record_after_shutdown(file: &File) -> Option<Finding> {
     for at in file.find(".shutdown(") {
         let start = file.statement(at).start;
         let receiver = file.code(start..at).to_ascii_lowercase();
@@ -188,7 +188,7 @@ fn after_the_end(file: &File) -> Option<Finding> {
         }
         let scope = scope(file, end);
         let statement_end = file.code.get(end..).and_then(|rest| rest.find(';')).map_or(end, |at| end + at);
-        let mut records = MACROS
+        let mut records = LOG_MACROS
             .iter()
             .flat_map(|word| file.find(word))
             .filter(|record| *record > statement_end.min(scope.end) && scope.contains(record));

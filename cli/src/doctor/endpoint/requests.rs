@@ -8,7 +8,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use prost::encoding::WireType;
 
-use super::Target;
+use super::ProbeTarget;
 use logbridge::internals::clock::nanos;
 use logbridge::internals::config::{Compression, Endpoint, Protocol, Route};
 use logbridge::internals::otlp::request_with;
@@ -23,7 +23,7 @@ pub(super) const LARGE: usize = 5 * MIB;
 
 /// What became of each question; `None` where it was not asked.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct RequestOutcomes {
     pub(crate) empty: Option<Outcome>,
     pub(crate) without_key: Option<Outcome>,
     /// Each path with what became of an empty request there.
@@ -37,7 +37,7 @@ pub(crate) struct Asked {
 }
 
 /// Asks everything that may be asked.
-pub(super) async fn ask(route: &Route, may_send: bool, target: &Target) -> Asked {
+pub(super) async fn send_all(route: &Route, may_send: bool, target: &ProbeTarget) -> RequestOutcomes {
     let is_grpc = route.protocol == Protocol::Grpc;
     let bare = Route { headers: Vec::new(), ..route.clone() };
     let traces = Route { signal: Signal::Traces, endpoint: sibling(route), ..route.clone() };
@@ -45,13 +45,13 @@ pub(super) async fn ask(route: &Route, may_send: bool, target: &Target) -> Asked
     let (empty, without_key, paths, spans, compressed, record, large) = tokio::join!(
         send(route, Bytes::new()),
         when(!route.headers.is_empty(), send(&bare, Bytes::new())),
-        when(!is_grpc, each_path(route)),
+        when(!is_grpc, send_to_each_path(route)),
         send(&traces, Bytes::new()),
         when(wants_compression, send_compressed(route, target.compression)),
-        when(may_send, send(route, canary())),
+        when(may_send, send(route, test_record())),
         when(may_send && route.protocol != Protocol::HttpJson, sizes(route)),
     );
-    Asked {
+    RequestOutcomes {
         empty,
         without_key: without_key.flatten(),
         paths: paths.unwrap_or_default(),
@@ -83,7 +83,7 @@ fn at_path(route: &Route, path: &'static str) -> Option<Route> {
     Some(Route { endpoint: Endpoint::from_full(&url).ok()?, ..route.clone() })
 }
 
-async fn each_path(route: &Route) -> Vec<(String, Outcome)> {
+async fn send_to_each_path(route: &Route) -> Vec<(String, Outcome)> {
     let own = route.endpoint.uri().path().to_owned();
     let mut all = Vec::new();
     for path in PATHS.into_iter().filter(|path| *path != own) {
@@ -142,7 +142,7 @@ fn padding(length: usize) -> Vec<u8> {
 }
 
 /// A request with one record, which says what it is.
-fn canary() -> Bytes {
+fn test_record() -> Bytes {
     let text = "logbridge doctor: a record that asks whether records arrive";
     request_with(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::dial::Failure;
-use super::request::LARGE;
-use super::{Answers, Target};
+use super::connect::ConnectFailure;
+use super::requests::LARGE;
+use super::{ProbeResults, ProbeTarget};
 use logbridge::internals::config::Protocol;
 use logbridge::internals::escape::OneLine;
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
@@ -14,16 +14,16 @@ use logbridge::internals::transport::{Cause, CauseKind, Outcome};
 const SKEW: Duration = Duration::from_secs(120);
 
 /// What was looked at, in lines.
-pub(super) fn seen(target: &Target, answers: &Answers) -> Vec<String> {
+pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<String> {
     let default = if target.is_default { " (the default: neither code nor a variable names one)" } else { "" };
     let mut lines = vec![format!("{} by {}{default}", target.shown, target.protocol)];
     if let Some(proxy) = &target.proxy {
         lines.push(format!("by way of the proxy {proxy}"));
     }
-    for (address, result) in &answers.dialled.addresses {
-        lines.push(format!("{address}: {}", result.as_ref().map_or_else(words_of, |()| "open".to_owned())));
+    for (address, result) in &results.connections.addresses {
+        lines.push(format!("{address}: {}", result.as_ref().map_or_else(describe_failure, |()| "open".to_owned())));
     }
-    if let Some(tls) = answers.tls.as_ref().filter(|tls| tls.is_tls) {
+    if let Some(tls) = results.tls.as_ref().filter(|tls| tls.is_tls) {
         lines.push(format!("speaks TLS{}", tls.version.as_ref().map_or_else(String::new, |v| format!(" ({v})"))));
         if let Some(certificate) = &tls.certificate {
             lines.push(format!(
@@ -36,7 +36,7 @@ pub(super) fn seen(target: &Target, answers: &Answers) -> Vec<String> {
             ));
         }
     }
-    if let Some(spoken) = &answers.spoken {
+    if let Some(spoken) = &results.spoken {
         let server = spoken.http1.as_ref().and_then(|head| head.server.clone());
         let server = server.map_or_else(String::new, |server| format!(" ({server})"));
         let spoken = [(spoken.http1.is_some(), "HTTP/1.1"), (spoken.is_http2, "HTTP/2")];
@@ -45,27 +45,29 @@ pub(super) fn seen(target: &Target, answers: &Answers) -> Vec<String> {
             lines.push(format!("speaks {} in plain text{server}", spoken.join(" and ")));
         }
     }
-    let requests = &answers.requests;
+    let requests = &results.requests;
     let asked = [
         ("a request without records", &requests.empty),
         ("the same without the key", &requests.without_key),
         ("a compressed request", &requests.compressed),
         ("one record (service logbridge-doctor)", &requests.record),
     ];
-    lines.extend(asked.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", said(outcome.as_ref()?)))));
+    lines.extend(
+        asked.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", describe(outcome.as_ref()?)))),
+    );
     // Names, certificates and answers are the server's.
     lines.iter().map(|line| OneLine(line).to_string()).collect()
 }
 
-fn words_of(failure: &Failure) -> String {
+fn describe_failure(failure: &ConnectFailure) -> String {
     match failure {
-        Failure::Refused => "connection refused".to_owned(),
-        Failure::TimedOut => "no answer to the connection".to_owned(),
-        Failure::Other(why) => why.clone(),
+        ConnectFailure::Refused => "connection refused".to_owned(),
+        ConnectFailure::TimedOut => "no answer to the connection".to_owned(),
+        ConnectFailure::Other(why) => why.clone(),
     }
 }
 
-fn said(outcome: &Outcome) -> String {
+fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Delivered => "taken".to_owned(),
         Outcome::Partial { rejected: 0, message } => format!("taken, with the words {message:?}"),
@@ -76,7 +78,7 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
-fn is_taken(outcome: &Outcome) -> bool {
+fn is_accepted(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Delivered | Outcome::Partial { .. })
 }
 
@@ -88,31 +90,31 @@ fn cause(outcome: &Outcome) -> Option<&Cause> {
 }
 
 /// Everything that is to be done.
-pub(super) fn findings(target: &Target, answers: &Answers) -> Vec<Finding> {
-    let judge = Judge { target, answers };
-    if let Some(finding) = judge.connection() {
+pub(super) fn findings(target: &ProbeTarget, results: &ProbeResults) -> Vec<Finding> {
+    let diagnosis = Diagnosis { target, results };
+    if let Some(finding) = diagnosis.connection() {
         return vec![finding];
     }
-    let mut findings: Vec<Finding> = judge.families().into_iter().collect();
-    match judge.port().or_else(|| judge.request()) {
+    let mut findings: Vec<Finding> = diagnosis.families().into_iter().collect();
+    match diagnosis.port().or_else(|| diagnosis.request()) {
         Some(finding) => findings.push(finding),
         None => {
-            findings.extend(judge.record());
-            findings.extend(judge.compression());
-            findings.extend(judge.size());
-            findings.extend(judge.certificate_soon());
+            findings.extend(diagnosis.record());
+            findings.extend(diagnosis.compression());
+            findings.extend(diagnosis.size());
+            findings.extend(diagnosis.certificate_expires_soon());
         }
     }
-    findings.extend(judge.clock());
+    findings.extend(diagnosis.clock());
     findings
 }
 
-struct Judge<'a> {
-    target: &'a Target,
-    answers: &'a Answers,
+struct Diagnosis<'a> {
+    target: &'a ProbeTarget,
+    results: &'a ProbeResults,
 }
 
-impl Judge<'_> {
+impl Diagnosis<'_> {
     fn found(
         &self,
         kind: &'static Kind,
@@ -133,29 +135,29 @@ impl Judge<'_> {
 
     /// Name and addresses: nothing else was asked where there is no connection.
     fn connection(&self) -> Option<Finding> {
-        let dialled = &self.answers.dialled;
-        let Target { host, port, .. } = self.target;
-        if let Some(why) = &dialled.unresolved {
+        let connections = &self.results.connections;
+        let ProbeTarget { host, port, .. } = self.target;
+        if let Some(why) = &connections.unresolved {
             let text = format!("the name `{host}` has no address: {why}");
             let help = "check the host of the endpoint; in a container, use the name of the collector's service";
             return Some(self.error(&kind::UNRESOLVED_NAME, text, help));
         }
-        if dialled.addresses.is_empty() || dialled.first_open().is_some() {
+        if connections.addresses.is_empty() || connections.first_open_address().is_some() {
             return None;
         }
-        let each: Vec<String> = dialled
+        let each: Vec<String> = connections
             .addresses
             .iter()
-            .map(|(a, r)| format!("{a}: {}", r.as_ref().err().map_or_else(String::new, words_of)))
+            .map(|(a, r)| format!("{a}: {}", r.as_ref().err().map_or_else(String::new, describe_failure)))
             .collect();
-        let is_refused = dialled.addresses.iter().any(|(_, result)| *result == Err(Failure::Refused));
+        let is_refused = connections.addresses.iter().any(|(_, result)| *result == Err(ConnectFailure::Refused));
         let text = format!("no connection to port {port}: {}", each.join("; "));
         let mut help = match is_refused {
             true => "start the collector there, and let it listen on 0.0.0.0 where it is in a container of its own"
                 .to_owned(),
             false => "check the address; a firewall or a network policy may swallow the packets".to_owned(),
         };
-        if let Some(open) = dialled.sibling {
+        if let Some(open) = connections.other_open_port {
             let (spoken, protocol) = if open == 4317 { ("gRPC", "grpc") } else { ("HTTP", "http/protobuf") };
             help = format!(
                 "port {open} is open there, which is that of {spoken}: use it, and set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
@@ -173,8 +175,8 @@ impl Judge<'_> {
     /// Clients try both, most of them.
     fn families(&self) -> Option<Finding> {
         let closed: Vec<String> = self
-            .answers
-            .dialled
+            .results
+            .connections
             .addresses
             .iter()
             .filter(|(_, result)| result.is_err())
@@ -190,11 +192,11 @@ impl Judge<'_> {
 
     /// What the port speaks, against what is spoken to it.
     fn port(&self) -> Option<Finding> {
-        let empty = self.answers.requests.empty.as_ref()?;
-        if is_taken(empty) {
+        let empty = self.results.requests.empty.as_ref()?;
+        if is_accepted(empty) {
             return None;
         }
-        let (tls, spoken) = (self.answers.tls.as_ref()?, self.answers.spoken.as_ref()?);
+        let (tls, spoken) = (self.results.tls.as_ref()?, self.results.spoken.as_ref()?);
         let is_plain = spoken.http1.is_some() || spoken.is_http2;
         if self.target.is_https && !tls.is_tls && is_plain {
             let text = "the endpoint says https, and this port speaks plain text";
@@ -217,7 +219,7 @@ impl Judge<'_> {
         }
         let speaks_h2_only = (spoken.is_http2 && spoken.http1.is_none())
             || (tls.is_tls
-                && tls.chosen.as_deref() == Some("h2")
+                && tls.alpn.as_deref() == Some("h2")
                 && cause(empty).is_some_and(|cause| cause.kind == CauseKind::Protocol));
         if !self.is_grpc() && speaks_h2_only {
             let text = "this port speaks gRPC (HTTP/2), and HTTP/1.1 is spoken to it";
@@ -228,7 +230,7 @@ impl Judge<'_> {
             ));
         }
         let speaks_http1_only = spoken.http1.is_some() && !spoken.is_http2;
-        let tls_http1_only = tls.is_tls && tls.chosen.as_deref() != Some("h2");
+        let tls_http1_only = tls.is_tls && tls.alpn.as_deref() != Some("h2");
         if self.is_grpc() && (speaks_http1_only || (self.target.is_https && tls_http1_only)) {
             let text = "this port speaks HTTP/1.1, and gRPC (HTTP/2) is spoken to it";
             let help = "use the collector's gRPC port, usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must pass HTTP/2 on";
@@ -242,8 +244,8 @@ impl Judge<'_> {
     }
 
     fn certificate(&self, outcome: &Outcome) -> Option<Finding> {
-        let (tls, cause) = (self.answers.tls.as_ref()?, cause(outcome)?);
-        let wants = tls.wants_client && !self.target.has_identity;
+        let (tls, cause) = (self.results.tls.as_ref()?, cause(outcome)?);
+        let wants = tls.wants_client_certificate && !self.target.has_identity;
         if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetUp) {
             return None;
         }
@@ -289,8 +291,8 @@ impl Judge<'_> {
     }
 
     /// It ends within days.
-    fn certificate_soon(&self) -> Option<Finding> {
-        let certificate = self.answers.tls.as_ref().filter(|_| self.target.is_https)?.certificate.as_ref()?;
+    fn certificate_expires_soon(&self) -> Option<Finding> {
+        let certificate = self.results.tls.as_ref().filter(|_| self.target.is_https)?.certificate.as_ref()?;
         let soon = SystemTime::now() + Duration::from_secs(7 * 86_400);
         let why = certificate.is_valid_at(soon).err()?.replace("it expired", "it expires");
         Some(self.found(
@@ -303,7 +305,7 @@ impl Judge<'_> {
 
     /// What became of a request without records.
     fn request(&self) -> Option<Finding> {
-        let requests = &self.answers.requests;
+        let requests = &self.results.requests;
         let empty = requests.empty.as_ref()?;
         let cause = cause(empty)?;
         let text = cause.text.clone();
@@ -327,15 +329,15 @@ impl Judge<'_> {
             CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help()),
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
             // Nothing is in it: some receivers do not like that, and take records.
-            CauseKind::Final if requests.record.as_ref().is_some_and(is_taken) => return None,
+            CauseKind::Final if requests.record.as_ref().is_some_and(is_accepted) => return None,
             CauseKind::Busy => self.found(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
             _ => self.error(&kind::NOT_TAKEN, text, cause.kind.help()),
         })
     }
 
     fn credentials(&self, text: &str) -> Finding {
-        let without = self.answers.requests.without_key.as_ref();
-        let (what, help) = match (self.target.has_key, without.is_some_and(is_taken)) {
+        let without = self.results.requests.without_key.as_ref();
+        let (what, help) = match (self.target.has_key, without.is_some_and(is_accepted)) {
             (false, _) => (
                 format!("it wants a key, and none is sent: {text}"),
                 "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, or HYPERDX_API_KEY for ClickStack",
@@ -361,8 +363,8 @@ impl Judge<'_> {
     }
 
     fn path(&self, text: &str) -> Finding {
-        let requests = &self.answers.requests;
-        if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| is_taken(outcome)) {
+        let requests = &self.results.requests;
+        if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| is_accepted(outcome)) {
             let what = format!("{text}; logs are taken at `{path}`");
             let origin = self.origin();
             let help = match path.strip_suffix("/v1/logs") {
@@ -371,7 +373,7 @@ impl Judge<'_> {
             };
             return self.error(&kind::WRONG_PATH, what, help);
         }
-        let takes_spans = requests.spans.as_ref().is_some_and(is_taken);
+        let takes_spans = requests.spans.as_ref().is_some_and(is_accepted);
         if takes_spans || self.is_grpc() {
             let spans = if takes_spans { ", and takes spans" } else { "" };
             let what = format!("it is reached{spans}, and accepts no logs: {text}");
@@ -398,7 +400,7 @@ impl Judge<'_> {
 
     /// One record, where one was sent.
     fn record(&self) -> Option<Finding> {
-        match self.answers.requests.record.as_ref()? {
+        match self.results.requests.record.as_ref()? {
             Outcome::Delivered => None,
             Outcome::Partial { rejected: 0, message } => Some(self.found(
                 &kind::NOT_TAKEN,
@@ -413,42 +415,42 @@ impl Judge<'_> {
                 "mend what its words say",
             )),
             other => {
-                let text = format!("it takes a request without records, and none with one: {}", said(other));
+                let text = format!("it takes a request without records, and none with one: {}", describe(other));
                 Some(self.found(&kind::NOT_TAKEN, Severity::Warning, text, "look at the endpoint's own log"))
             }
         }
     }
 
     fn compression(&self) -> Option<Finding> {
-        let outcome = self.answers.requests.compressed.as_ref().filter(|outcome| !is_taken(outcome))?;
+        let outcome = self.results.requests.compressed.as_ref().filter(|outcome| !is_accepted(outcome))?;
         let text = format!(
             "it refuses requests in {}, which the environment asks for: {}",
             self.target.compression,
-            said(outcome)
+            describe(outcome)
         );
         Some(self.found(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "unset OTEL_EXPORTER_OTLP_COMPRESSION"))
     }
 
     fn size(&self) -> Option<Finding> {
-        let [small, large] = self.answers.requests.large.as_ref()?;
+        let [small, large] = self.results.requests.large.as_ref()?;
         // Only a refusal that speaks of the size.
         let refuses = |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::TooLarge));
         let breaks =
             |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::Interrupted));
         if refuses(small) || breaks(small) {
-            let text = format!("it refuses a request of 1 MiB: {}", said(small));
+            let text = format!("it refuses a request of 1 MiB: {}", describe(small));
             return Some(self.found(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "raise its limit, or set LOGBRIDGE_MAX_REQUEST_BYTES (OTEL_BLRP_MAX_EXPORT_BATCH_SIZE with the stock SDK) lower"));
         }
         (refuses(large) || breaks(large)).then(|| {
             let severity = if self.target.has_stock { Severity::Warning } else { Severity::Note };
-            let text = format!("it refuses a request of {} MiB: {}; requests of logbridge have 4 MiB at most, those of the stock SDK have no bound", LARGE >> 20, said(large));
+            let text = format!("it refuses a request of {} MiB: {}; requests of logbridge have 4 MiB at most, those of the stock SDK have no bound", LARGE >> 20, describe(large));
             self.found(&kind::ENDPOINT_LIMITS, severity, text, "with the stock SDK, set OTEL_BLRP_MAX_EXPORT_BATCH_SIZE lower")
         })
     }
 
     fn clock(&self) -> Option<Finding> {
-        let spoken = self.answers.spoken.as_ref()?;
-        let (theirs, ours) = (spoken.http1.as_ref()?.date?, spoken.heard_at?);
+        let spoken = self.results.spoken.as_ref()?;
+        let (theirs, ours) = (spoken.http1.as_ref()?.date?, spoken.received_at?);
         let (skew, word) = match ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),
@@ -466,5 +468,5 @@ impl Judge<'_> {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
+#[path = "findings_tests.rs"]
 mod tests;

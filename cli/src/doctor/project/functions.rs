@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Facts;
+use super::logging_words::mentions_setup;
 use super::source::File;
-use super::wiring::mentions_init;
 
 /// Calls that install something for `log` or tracing, whatever else is around them.
 const INSTALLS: [&str; 15] = [
@@ -34,11 +34,11 @@ const IMPORTED: [&str; 6] = ["init(", "try_init(", "init_from_env(", "try_init_f
 
 /// What was found on the way.
 #[derive(Debug, Default)]
-pub(super) struct Reached {
+pub(super) struct ReachedInstalls {
     /// Something is installed, or may be by code that is not the project's.
     pub(super) installs: bool,
     /// What would be, by a feature that is off: its name, and the place.
-    pub(super) switched_off: Option<(String, String)>,
+    pub(super) behind_feature: Option<(String, String)>,
 }
 
 /// Every function of the project by its name.
@@ -64,7 +64,7 @@ impl<'a> Functions<'a> {
     }
 
     /// Whether a function that this code names is one of those.
-    pub(super) fn are_called(&self, code: &str, is_one: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn any_called(&self, code: &str, is_one: impl Fn(&str) -> bool) -> bool {
         words(code)
             .filter(|name| *name != "main")
             .flat_map(|name| self.named(name))
@@ -72,15 +72,15 @@ impl<'a> Functions<'a> {
     }
 
     /// What the `main` of this file comes to.
-    pub(super) fn reach(&self, facts: &Facts<'_>, root: &'a File) -> Reached {
-        let mut reached = Reached::default();
+    pub(super) fn installs_reached_from(&self, facts: &Facts<'_>, root: &'a File) -> ReachedInstalls {
+        let mut reached = ReachedInstalls::default();
         let mains = self.named("main").filter(|(file, _)| std::ptr::eq(*file, root));
         let mut waiting: Vec<(&File, Range<usize>)> = mains.cloned().collect();
         // A `main` that a macro writes may do anything.
         reached.installs = waiting.is_empty();
         let mut seen: BTreeSet<&str> = BTreeSet::from(["main"]);
         while let Some((file, range)) = waiting.pop() {
-            self.look(facts, file, range.clone(), &mut reached);
+            self.find_installs(facts, file, range.clone(), &mut reached);
             for name in words(file.code(range)).filter(|name| self.by_name.contains_key(name)) {
                 if seen.insert(name) {
                     waiting.extend(self.named(name).cloned());
@@ -90,29 +90,29 @@ impl<'a> Functions<'a> {
         reached
     }
 
-    fn look(&self, facts: &Facts<'_>, file: &File, range: Range<usize>, reached: &mut Reached) {
+    fn find_installs(&self, facts: &Facts<'_>, file: &File, range: Range<usize>, reached: &mut ReachedInstalls) {
         let is_imported = file.has("use logbridge") || file.code.contains("use logbridge::");
         let imported = if is_imported { &IMPORTED[..] } else { &[] };
         let installing = INSTALLS.iter().chain(imported).flat_map(|word| file.find(word));
         let mut found: Vec<usize> = installing.filter(|at| range.contains(at)).collect();
-        found.extend(self.foreign(file, range));
+        found.extend(self.external_setup_calls(file, range));
         for at in found {
-            match gate(facts, file, at) {
+            match disabled_feature(facts, file, at) {
                 None => reached.installs = true,
-                Some(feature) => reached.switched_off = Some((feature, file.place(at))),
+                Some(feature) => reached.behind_feature = Some((feature, file.place(at))),
             }
         }
     }
 
     /// Calls of functions and macros that are not the project's, with names that say that they set something up.
-    fn foreign(&self, file: &File, range: Range<usize>) -> Vec<usize> {
+    fn external_setup_calls(&self, file: &File, range: Range<usize>) -> Vec<usize> {
         let code = file.code(range.clone());
         let calls = code.match_indices(['(', '!']).filter_map(|(end, _)| {
             let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             let path = code.get(..end)?.rsplit(|c| !is_part(c)).next()?;
             let name = path.rsplit(':').next()?;
             let is_foreign = !name.is_empty() && self.named(name).next().is_none();
-            (is_foreign && mentions_init(path)).then_some(range.start + end - path.len())
+            (is_foreign && mentions_setup(path)).then_some(range.start + end - path.len())
         });
         calls.collect()
     }
@@ -124,7 +124,7 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The feature that this place is behind, where it is off.
-fn gate(facts: &Facts<'_>, file: &File, at: usize) -> Option<String> {
+fn disabled_feature(facts: &Facts<'_>, file: &File, at: usize) -> Option<String> {
     let statement = file.statement(at).start;
     // What is in front of the block that it stands in, and of the function.
     let block = file.code.get(..statement)?.rfind('{').map_or(0, |open| file.statement(open).start);

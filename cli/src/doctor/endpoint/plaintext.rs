@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Target;
+use super::ProbeTarget;
 use super::http1::{self, Head};
 use logbridge::internals::escape::OneLine;
 
-const PATIENCE: Duration = Duration::from_millis(2500);
+const TIMEOUT: Duration = Duration::from_millis(2500);
 /// A head is shorter.
 const MOST: usize = 16 << 10;
 
@@ -20,29 +20,29 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// What was heard.
 #[derive(Debug, Default)]
-pub(crate) struct Spoken {
+pub(crate) struct PlainProtocols {
     /// It answers the preface of HTTP/2 with settings.
     pub(crate) is_http2: bool,
     pub(crate) http1: Option<Head>,
     /// When that head came.
-    pub(crate) heard_at: Option<SystemTime>,
+    pub(crate) received_at: Option<SystemTime>,
     /// Something else said this first.
     pub(crate) banner: Option<String>,
 }
 
 /// Listens, with both at the same time.
-pub(super) async fn listen(address: SocketAddr, target: &Target) -> Spoken {
+pub(super) async fn detect(address: SocketAddr, target: &ProbeTarget) -> PlainProtocols {
     let request = http1::request(&target.host, target.port);
-    let (to_preface, to_request) = tokio::join!(converse(address, PREFACE), converse(address, &request));
-    let heard_at = SystemTime::now();
+    let (to_preface, to_request) = tokio::join!(exchange(address, PREFACE), exchange(address, &request));
+    let received_at = SystemTime::now();
     let http1 = http1::read(&to_request).or_else(|| http1::read(&to_preface));
     let is_http2 = is_settings(&to_preface);
     let other =
         [&to_preface, &to_request].into_iter().find(|bytes| !bytes.is_empty() && !is_settings(bytes) && !is_tls(bytes));
-    Spoken {
+    PlainProtocols {
         is_http2,
         banner: other.filter(|_| http1.is_none() && !is_http2).map(|bytes| banner(bytes)),
-        heard_at: http1.is_some().then_some(heard_at),
+        received_at: http1.is_some().then_some(received_at),
         http1,
     }
 }
@@ -63,9 +63,9 @@ fn banner(bytes: &[u8]) -> String {
 }
 
 /// What comes back, up to the end of a head.
-async fn converse(address: SocketAddr, say: &[u8]) -> Vec<u8> {
+async fn exchange(address: SocketAddr, say: &[u8]) -> Vec<u8> {
     let mut heard = Vec::new();
-    let _what_was_heard_counts = timeout(PATIENCE, async {
+    let _what_was_heard_counts = timeout(TIMEOUT, async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(say).await?;
         let mut buffer = [0; 4096];

@@ -35,8 +35,8 @@ const NEEDS: [(&[&str], &str, &str, &str); 5] = [
 ];
 
 /// Findings about the features of logbridge.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
-    let Some((at, _)) = facts.graph.named(&facts.build, "logbridge").find(|_| facts.graph.is_whole) else {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
+    let Some((at, _)) = facts.graph.named(&facts.build, "logbridge").find(|_| facts.graph.is_complete) else {
         return Vec::new();
     };
     // Where it is the project itself, its features are the choice of who builds it.

@@ -1,68 +1,30 @@
 //! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
 
 use super::Facts;
-use super::reach::Functions;
+use super::functions::Functions;
+use super::logging_words::{logs, mentions_setup};
 use super::source::File;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Words in the root of a binary that mean: logging is set up here, or by what this calls.
-const INITS: [&str; 20] = [
-    "init",
-    "setup",
-    "set_up",
-    "install",
-    "telemetry",
-    "logging",
-    "logger",
-    "subscriber",
-    "tracing_subscriber",
-    "observability",
-    "env_logger",
-    "logbridge",
-    "otel",
-    "bootstrap",
-    "fern",
-    "log4rs",
-    "logforth",
-    "plugin_log",
-    "sentry",
-    "simplelog",
-];
-
-pub(super) const MACROS: [&str; 6] = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
-
 /// Findings about initialisation.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(binaries_without(facts));
-    findings.extend(only_this_thread(facts));
-    findings.extend(max_level_off(facts));
+    findings.extend(binaries_without_logger(facts));
+    findings.extend(thread_local_subscriber(facts));
+    findings.extend(max_level_never_set(facts));
     if facts.uses.stock_logs {
-        findings.extend(swallowed(facts));
-        findings.extend(swallowed_exporter(facts));
+        findings.extend(discarded_install_errors(facts));
+        findings.extend(discarded_exporter_errors(facts));
     }
     findings.extend(dropped_guards(facts));
-    findings.extend(dropped_writer(facts));
-    findings.extend(shared_objects(facts));
-    findings.extend(behind_features(facts));
+    findings.extend(dropped_writer_guard(facts));
+    findings.extend(dylibs_without_logger(facts));
+    findings.extend(telemetry_behind_features(facts));
     findings
 }
 
-/// Whether a word of this says that something is set up.
-pub(super) fn mentions_init(code: &str) -> bool {
-    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words.into_iter().any(|word| {
-        let word = word.to_ascii_lowercase();
-        INITS.iter().any(|init| word.split('_').any(|part| part == *init) || word == *init || word.ends_with(init))
-    })
-}
-
-pub(super) fn logs(file: &File) -> bool {
-    MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
-}
-
 /// Finds binaries that log and install no logger. See docs/missing-logs.md#b19.
-fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
+fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     // A static initialiser runs before `main`.
     if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
         return Vec::new();
@@ -76,12 +38,12 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
         }
         // Who depends on logbridge is to call it; of others, any word that may install something counts.
         let depends = facts.build.dependencies(file.package).any(|at| facts.is_named(at, "logbridge"));
-        if !depends && mentions_init(&file.code) {
+        if !depends && mentions_setup(&file.code) {
             return None;
         }
-        let reached = functions.reach(facts, file);
+        let reached = functions.installs_reached_from(facts, file);
         let name = file.binary.clone().unwrap_or_default();
-        match reached.switched_off {
+        match reached.behind_feature {
             _ if reached.installs => None,
             Some((feature, place)) => {
                 let text = format!(
@@ -105,7 +67,7 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Finds a subscriber that is set for one thread only. See docs/missing-logs.md#b5.
-fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
+fn thread_local_subscriber(facts: &Facts<'_>) -> Option<Finding> {
     let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
     let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
     let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking", "tokio::main", "par_iter(", "scope("]);
@@ -125,7 +87,7 @@ fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Finds a logger that is installed without `log::set_max_level`. See docs/missing-logs.md#b1.
-fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
+fn max_level_never_set(facts: &Facts<'_>) -> Option<Finding> {
     let words = ["log::set_boxed_logger(", "set_boxed_logger(", "log::set_logger("];
     if facts.sources.has("set_max_level") || facts.sources.has("set_max_level_racy") {
         return None;
@@ -144,7 +106,7 @@ fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Finds discarded errors of an installation. See docs/missing-logs.md#b2 to #b4.
-fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
+fn discarded_install_errors(facts: &Facts<'_>) -> Vec<Finding> {
     let words = ["set_boxed_logger(", "set_logger(", "set_global_default(", ".try_init()", "LogTracer::init()"];
     let mut findings = Vec::new();
     for file in &facts.sources.files {
@@ -172,7 +134,7 @@ fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Finds discarded errors of building an exporter. See docs/missing-logs.md#b14.
-fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
+fn discarded_exporter_errors(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("if let Ok(") {
             let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
@@ -249,7 +211,7 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// The guard of a writer in the background.
-fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
+fn dropped_writer_guard(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("non_blocking(") {
             let statement = file.code(file.statement(at)).trim().to_owned();
@@ -269,13 +231,13 @@ fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Finds shared objects that log without their own initialization. See docs/missing-logs.md#a6.
-fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
+fn dylibs_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     let members = facts.graph.members.iter().filter_map(|at| Some((*at, facts.graph.packages.get(*at)?)));
     let shared = members.filter(|(at, package)| {
         let files: Vec<&File> = facts.sources.files.iter().filter(|file| file.package == *at).collect();
-        package.targets.iter().any(|target| target.is_shared)
+        package.targets.iter().any(|target| target.is_dylib)
             && files.iter().any(|file| logs(file))
-            && !files.iter().any(|file| mentions_init(&file.code))
+            && !files.iter().any(|file| mentions_setup(&file.code))
     });
     shared
         .map(|(_, package)| {
@@ -291,7 +253,7 @@ fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Finds telemetry behind features that the build does not have. See docs/missing-logs.md#a14.
-fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
+fn telemetry_behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     const TELEMETRY: [&str; 5] = [
         "logbridge",
         "opentelemetry-appender-log",
@@ -302,17 +264,17 @@ fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for &member in &facts.graph.members {
         let Some(package) = facts.graph.packages.get(member) else { continue };
-        let off = package.declared.iter().find(|declared| {
-            declared.is_normal
-                && declared.is_optional
-                && TELEMETRY.contains(&declared.package.as_str())
-                && !facts.build.dependencies(member).any(|at| facts.is_named(at, &declared.package))
+        let off = package.dependencies.iter().find(|dependency| {
+            dependency.is_normal
+                && dependency.is_optional
+                && TELEMETRY.contains(&dependency.package.as_str())
+                && !facts.build.dependencies(member).any(|at| facts.is_named(at, &dependency.package))
         });
         let Some(off) = off.filter(|_| facts.is_binary_package(member)) else { continue };
         let wants = |entry: &String| {
             *entry == format!("dep:{}", off.key) || *entry == off.key || entry.starts_with(&format!("{}/", off.key))
         };
-        let Some((feature, _)) = package.declared_features.iter().find(|(_, entries)| entries.iter().any(wants)) else {
+        let Some((feature, _)) = package.features.iter().find(|(_, entries)| entries.iter().any(wants)) else {
             continue;
         };
         let text = format!(

@@ -1,9 +1,9 @@
 //! How a program ends, forks and hides: what was logged just before is lost there with the stock SDK.
 
 use super::Facts;
-use super::reach::Functions;
+use super::functions::Functions;
+use super::logging_words::mentions_setup;
 use super::source::File;
-use super::wiring::mentions_init;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
 /// Words of a program that serves until somebody stops it.
@@ -21,9 +21,9 @@ const SIGNALS: [&str; 8] = [
 ];
 
 /// Findings about ends.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(suppressed(facts));
+    findings.extend(suppressed_across_await(facts));
     if !facts.uses.stock_logs {
         return findings;
     }
@@ -31,12 +31,12 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     match has_end {
         false => findings.extend(no_shutdown(facts)),
         true => {
-            findings.extend(exits(facts));
+            findings.extend(process_exits(facts));
             findings.extend(no_signals(facts));
         }
     }
-    findings.extend(aborts(facts));
-    findings.extend(forks(facts));
+    findings.extend(panic_abort(facts));
+    findings.extend(forks_after_start(facts));
     findings
 }
 
@@ -59,11 +59,11 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Whether this shuts something down, or flushes it.
-fn ends(code: &str) -> bool {
+fn shuts_down(code: &str) -> bool {
     ["shutdown", "flush"].iter().any(|word| code.contains(word))
 }
 
-fn exits(facts: &Facts<'_>) -> Option<Finding> {
+fn process_exits(facts: &Facts<'_>) -> Option<Finding> {
     let functions = Functions::of(facts);
     for file in &facts.sources.files {
         for at in file.find("process::exit(") {
@@ -76,10 +76,10 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
             }
             // What `main` calls may set telemetry up and shut it down again.
             let is_main = file.code(function.clone()).contains("fn main");
-            if is_main && !mentions_init(before) {
+            if is_main && !mentions_setup(before) {
                 continue;
             }
-            if ends(before) || before.contains("stop_telemetry") || functions.are_called(before, ends) {
+            if shuts_down(before) || before.contains("stop_telemetry") || functions.any_called(before, shuts_down) {
                 continue;
             }
             let text =
@@ -93,7 +93,7 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
     None
 }
 
-fn aborts(facts: &Facts<'_>) -> Option<Finding> {
+fn panic_abort(facts: &Facts<'_>) -> Option<Finding> {
     let profile = facts.profiles().into_iter().find(|profile| facts.profiles.aborts(profile))?;
     if facts.sources.has("set_hook(") {
         return None;
@@ -120,7 +120,7 @@ fn no_signals(facts: &Facts<'_>) -> Option<Finding> {
     )
 }
 
-fn forks(facts: &Facts<'_>) -> Option<Finding> {
+fn forks_after_start(facts: &Facts<'_>) -> Option<Finding> {
     let words = [
         "unistd::fork(",
         "libc::fork(",
@@ -143,7 +143,7 @@ fn forks(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// A guard that is held where other tasks of the thread go on.
-fn suppressed(facts: &Facts<'_>) -> Option<Finding> {
+fn suppressed_across_await(facts: &Facts<'_>) -> Option<Finding> {
     const CALL: &str = "enter_telemetry_suppressed_scope(";
     for file in &facts.sources.files {
         for at in file.find(CALL) {

@@ -16,31 +16,31 @@ const MOST: usize = 8;
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(crate) struct Dialled {
+pub(crate) struct Connections {
     /// Why the name has no address.
     pub(crate) unresolved: Option<String>,
     /// In the resolver's order.
-    pub(crate) addresses: Vec<(SocketAddr, Result<(), Failure>)>,
+    pub(crate) addresses: Vec<(SocketAddr, Result<(), ConnectFailure>)>,
     /// The other usual port of OTLP, where that one is open.
-    pub(crate) sibling: Option<u16>,
+    pub(crate) other_open_port: Option<u16>,
 }
 
 /// Why a connection did not come about.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Failure {
+pub(crate) enum ConnectFailure {
     Refused,
     TimedOut,
     Other(String),
 }
 
-impl Dialled {
-    pub(super) fn first_open(&self) -> Option<SocketAddr> {
+impl Connections {
+    pub(super) fn first_open_address(&self) -> Option<SocketAddr> {
         self.addresses.iter().find(|(_, result)| result.is_ok()).map(|(address, _)| *address)
     }
 }
 
 /// Resolves, and connects to everything at once.
-pub(super) async fn dial(host: &str, port: u16) -> Dialled {
+pub(super) async fn connect_all(host: &str, port: u16) -> Connections {
     let mut found: Vec<SocketAddr> = match timeout(RESOLVER, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => return unresolved(error.to_string()),
@@ -64,7 +64,7 @@ pub(super) async fn dial(host: &str, port: u16) -> Dialled {
             tasks.spawn(async move { (usize::MAX, connect(address).await) });
         }
     }
-    let mut results: Vec<Result<(), Failure>> = vec![Err(Failure::TimedOut); found.len()];
+    let mut results: Vec<Result<(), ConnectFailure>> = vec![Err(ConnectFailure::TimedOut); found.len()];
     let mut is_sibling_open = false;
     while let Some(done) = tasks.join_next().await {
         let Ok((place, result)) = done else { continue };
@@ -73,22 +73,22 @@ pub(super) async fn dial(host: &str, port: u16) -> Dialled {
             None => is_sibling_open |= result.is_ok(),
         }
     }
-    Dialled {
+    Connections {
         unresolved: None,
         addresses: found.into_iter().zip(results).collect(),
-        sibling: sibling.filter(|_| is_sibling_open),
+        other_open_port: sibling.filter(|_| is_sibling_open),
     }
 }
 
-fn unresolved(why: String) -> Dialled {
-    Dialled { unresolved: Some(why), ..Dialled::default() }
+fn unresolved(why: String) -> Connections {
+    Connections { unresolved: Some(why), ..Connections::default() }
 }
 
-async fn connect(address: SocketAddr) -> Result<(), Failure> {
+async fn connect(address: SocketAddr) -> Result<(), ConnectFailure> {
     match timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(Ok(_stream)) => Ok(()),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(Failure::Refused),
-        Ok(Err(error)) => Err(Failure::Other(error.to_string())),
-        Err(_elapsed) => Err(Failure::TimedOut),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(ConnectFailure::Refused),
+        Ok(Err(error)) => Err(ConnectFailure::Other(error.to_string())),
+        Err(_elapsed) => Err(ConnectFailure::TimedOut),
     }
 }
