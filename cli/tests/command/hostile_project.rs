@@ -227,10 +227,7 @@ fn a_cargo_or_its_home_that_lies_in_the_project_is_not_used() {
         };
         let said = said(command);
         project.assert_unmarked(inside);
-        assert!(
-            said.contains("cargo was not run, because `") && said.contains("Cargo.lock was read instead"),
-            "{said}"
-        );
+        assert!(said.contains("cargo was not run because `") && said.contains("Cargo.lock was read instead"), "{said}");
     }
 }
 

@@ -160,7 +160,11 @@ fn answers() -> Vec<Row> {
                 false => Reply::http("404 Not Found", "", ""),
             });
             let said = asked(&format!("{}{}", server.url(), case.pick("", "/otlp")), &[]);
-            assert!(case == Case::Healthy || said.text.contains("logs are taken at `/otlp/v1/logs`"), "{}", said.text);
+            assert!(
+                case == Case::Healthy || said.text.contains("the endpoint accepts logs at `/otlp/v1/logs`"),
+                "{}",
+                said.text
+            );
             said.codes
         }),
         doctored("G2", "spans are taken, and no logs", "LB070", |case| answering(case, Answer::status(404))),

@@ -393,7 +393,7 @@ fn wiring() -> Vec<Row> {
                 "use logbridge::init;\nfn main() { init(); log::info!(\"x\"); }",
             );
             let said = ours(main).examined(&["project"]);
-            assert_eq!(said.text.contains("logs leave by logbridge"), case == Case::Healthy, "{}", said.text);
+            assert_eq!(said.text.contains("logs are exported by logbridge"), case == Case::Healthy, "{}", said.text);
             said.codes
         }),
         doctor("B20b", "…one member of a workspace does not", "LB056", |case| {

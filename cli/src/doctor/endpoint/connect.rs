@@ -1,4 +1,4 @@
-//! Name and address: the resolver's answer, and a connection to each address.
+//! Resolves the name of the endpoint and connects to each of its addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,24 +8,23 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// A name that is not known within this time is of no use to a program either.
-const RESOLVER: Duration = Duration::from_millis(2500);
-const CONNECT: Duration = Duration::from_millis(2500);
-/// A name may have very many.
-const MOST: usize = 8;
+const RESOLVE_TIMEOUT: Duration = Duration::from_millis(2500);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Limits the number of concurrent connections.
+const MAX_ADDRESSES: usize = 8;
 
-/// What came of it.
+/// The addresses of a name, each with the result of a connection to it.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    /// Why the name has no address.
+    /// Why the name has no address, if it has none.
     pub(crate) unresolved: Option<String>,
-    /// In the resolver's order.
+    /// In the order of the resolver.
     pub(crate) addresses: Vec<(SocketAddr, Result<(), ConnectFailure>)>,
-    /// The other usual port of OTLP, where that one is open.
+    /// The other default port of OTLP (4317 or 4318), if it is open.
     pub(crate) other_open_port: Option<u16>,
 }
 
-/// Why a connection did not come about.
+/// Why a connection failed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum ConnectFailure {
     Refused,
@@ -39,17 +38,17 @@ impl Connections {
     }
 }
 
-/// Resolves, and connects to everything at once.
+/// Resolves a name and connects to all its addresses concurrently.
 pub(super) async fn connect_all(host: &str, port: u16) -> Connections {
-    let mut found: Vec<SocketAddr> = match timeout(RESOLVER, lookup_host((host, port))).await {
+    let mut found: Vec<SocketAddr> = match timeout(RESOLVE_TIMEOUT, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => return unresolved(error.to_string()),
-        Err(_elapsed) => return unresolved(format!("no answer within {RESOLVER:?}")),
+        Err(_elapsed) => return unresolved(format!("no answer within {RESOLVE_TIMEOUT:?}")),
     };
     found.dedup();
-    found.truncate(MOST);
+    found.truncate(MAX_ADDRESSES);
     if found.is_empty() {
-        return unresolved("it has no address".to_owned());
+        return unresolved("the resolver returned no address".to_owned());
     }
     let sibling = match port {
         4317 => Some(4318),
@@ -85,7 +84,7 @@ fn unresolved(why: String) -> Connections {
 }
 
 async fn connect(address: SocketAddr) -> Result<(), ConnectFailure> {
-    match timeout(CONNECT, TcpStream::connect(address)).await {
+    match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_stream)) => Ok(()),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(ConnectFailure::Refused),
         Ok(Err(error)) => Err(ConnectFailure::Other(error.to_string())),

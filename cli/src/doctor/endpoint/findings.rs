@@ -1,4 +1,4 @@
-//! From what was found out at an endpoint to what is to be done. Pure.
+//! Derives findings from the results of the probes. Performs no I/O.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +10,15 @@ use logbridge::internals::escape::OneLine;
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
 use logbridge::internals::transport::{Cause, CauseKind, Outcome};
 
-/// Searches for the last minutes miss what is older, and `Date` has whole seconds.
-const SKEW: Duration = Duration::from_secs(120);
+/// A larger difference hides records from a search of the last minutes.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 
-/// What was looked at, in lines.
+/// Returns what was checked, one fact per line.
 pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<String> {
-    let default = if target.is_default { " (the default: neither code nor a variable names one)" } else { "" };
+    let default = if target.is_default { " (the default: neither code nor the environment sets one)" } else { "" };
     let mut lines = vec![format!("{} by {}{default}", target.shown, target.protocol)];
     if let Some(proxy) = &target.proxy {
-        lines.push(format!("by way of the proxy {proxy}"));
+        lines.push(format!("through the proxy {proxy}"));
     }
     for (address, result) in &results.connections.addresses {
         lines.push(format!("{address}: {}", result.as_ref().map_or_else(describe_failure, |()| "open".to_owned())));
@@ -27,7 +27,7 @@ pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<
         lines.push(format!("speaks TLS{}", tls.version.as_ref().map_or_else(String::new, |v| format!(" ({v})"))));
         if let Some(certificate) = &tls.certificate {
             lines.push(format!(
-                "certificate of {}, by {}, for {}, from {} until {}",
+                "certificate of {}, issued by {}, for {}, valid from {} until {}",
                 certificate.subject,
                 certificate.issuer,
                 certificate.names.join(", "),
@@ -46,16 +46,16 @@ pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<
         }
     }
     let requests = &results.requests;
-    let asked = [
-        ("a request without records", &requests.empty),
-        ("the same without the key", &requests.without_key),
-        ("a compressed request", &requests.compressed),
-        ("one record (service logbridge-doctor)", &requests.record),
+    let outcomes = [
+        ("empty request", &requests.empty),
+        ("empty request without the key", &requests.without_key),
+        ("compressed request", &requests.compressed),
+        ("request with one record (service logbridge-doctor)", &requests.record),
     ];
     lines.extend(
-        asked.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", describe(outcome.as_ref()?)))),
+        outcomes.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", describe(outcome.as_ref()?)))),
     );
-    // Names, certificates and answers are the server's.
+    // Names, certificates and answers come from the server and may contain control characters.
     lines.iter().map(|line| OneLine(line).to_string()).collect()
 }
 
@@ -69,9 +69,9 @@ fn describe_failure(failure: &ConnectFailure) -> String {
 
 fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Delivered => "taken".to_owned(),
-        Outcome::Partial { rejected: 0, message } => format!("taken, with the words {message:?}"),
-        Outcome::Partial { rejected, message } => format!("taken, and {rejected} rejected: {message:?}"),
+        Outcome::Delivered => "accepted".to_owned(),
+        Outcome::Partial { rejected: 0, message } => format!("accepted with the message {message:?}"),
+        Outcome::Partial { rejected, message } => format!("accepted, but {rejected} rejected: {message:?}"),
         Outcome::Refused { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
             cause.text.clone()
         }
@@ -89,23 +89,23 @@ fn cause(outcome: &Outcome) -> Option<&Cause> {
     }
 }
 
-/// Everything that is to be done.
+/// Returns the findings about an endpoint.
 pub(super) fn findings(target: &ProbeTarget, results: &ProbeResults) -> Vec<Finding> {
     let diagnosis = Diagnosis { target, results };
-    if let Some(finding) = diagnosis.connection() {
+    if let Some(finding) = diagnosis.no_connection() {
         return vec![finding];
     }
-    let mut findings: Vec<Finding> = diagnosis.families().into_iter().collect();
-    match diagnosis.port().or_else(|| diagnosis.request()) {
+    let mut findings: Vec<Finding> = diagnosis.closed_addresses().into_iter().collect();
+    match diagnosis.protocol_mismatch().or_else(|| diagnosis.failed_request()) {
         Some(finding) => findings.push(finding),
         None => {
-            findings.extend(diagnosis.record());
-            findings.extend(diagnosis.compression());
-            findings.extend(diagnosis.size());
+            findings.extend(diagnosis.rejected_record());
+            findings.extend(diagnosis.rejected_compression());
+            findings.extend(diagnosis.rejected_size());
             findings.extend(diagnosis.certificate_expires_soon());
         }
     }
-    findings.extend(diagnosis.clock());
+    findings.extend(diagnosis.clock_skew());
     findings
 }
 
@@ -115,7 +115,7 @@ struct Diagnosis<'a> {
 }
 
 impl Diagnosis<'_> {
-    fn found(
+    fn finding(
         &self,
         kind: &'static Kind,
         severity: Severity,
@@ -126,19 +126,19 @@ impl Diagnosis<'_> {
     }
 
     fn error(&self, kind: &'static Kind, text: impl Into<String>, help: impl Into<String>) -> Finding {
-        self.found(kind, Severity::Error, text, help)
+        self.finding(kind, Severity::Error, text, help)
     }
 
     fn is_grpc(&self) -> bool {
         self.target.protocol == Protocol::Grpc
     }
 
-    /// Name and addresses: nothing else was asked where there is no connection.
-    fn connection(&self) -> Option<Finding> {
+    /// Finds a name without an address and an endpoint without a connection. Nothing else was probed then.
+    fn no_connection(&self) -> Option<Finding> {
         let connections = &self.results.connections;
         let ProbeTarget { host, port, .. } = self.target;
         if let Some(why) = &connections.unresolved {
-            let text = format!("the name `{host}` has no address: {why}");
+            let text = format!("cannot resolve the name `{host}`: {why}");
             let help = "check the host of the endpoint; in a container, use the name of the collector's service";
             return Some(self.error(&kind::UNRESOLVED_NAME, text, help));
         }
@@ -151,29 +151,29 @@ impl Diagnosis<'_> {
             .map(|(a, r)| format!("{a}: {}", r.as_ref().err().map_or_else(String::new, describe_failure)))
             .collect();
         let is_refused = connections.addresses.iter().any(|(_, result)| *result == Err(ConnectFailure::Refused));
-        let text = format!("no connection to port {port}: {}", each.join("; "));
+        let text = format!("cannot connect to port {port}: {}", each.join("; "));
         let mut help = match is_refused {
-            true => "start the collector there, and let it listen on 0.0.0.0 where it is in a container of its own"
+            true => "start the collector on that host; if it runs in a container of its own, let it listen on 0.0.0.0"
                 .to_owned(),
-            false => "check the address; a firewall or a network policy may swallow the packets".to_owned(),
+            false => "check the address; a firewall or a network policy may drop the packets".to_owned(),
         };
         if let Some(open) = connections.other_open_port {
             let (spoken, protocol) = if open == 4317 { ("gRPC", "grpc") } else { ("HTTP", "http/protobuf") };
             help = format!(
-                "port {open} is open there, which is that of {spoken}: use it, and set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
+                "port {open}, the default for {spoken}, is open: use it and set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
             );
         }
-        // It opens them with the first user's team.
+        // ClickStack opens its ports when the first user creates a team.
         if is_refused && (self.target.names_hyperdx || matches!(port, 4317 | 4318)) {
-            help.push_str("; ClickStack (HyperDX) opens this port only once an ingestion key exists: create the first user in its UI");
+            help.push_str("; ClickStack (HyperDX) opens this port only after an ingestion key exists: create the first user in its UI");
         }
-        // A program that is started here may be told otherwise where it runs.
+        // The program may run with an environment other than this one.
         let severity = if self.target.is_default { Severity::Note } else { Severity::Error };
-        Some(self.found(&kind::UNREACHABLE, severity, text, help))
+        Some(self.finding(&kind::UNREACHABLE, severity, text, help))
     }
 
-    /// Clients try both, most of them.
-    fn families(&self) -> Option<Finding> {
+    /// Finds closed addresses beside an open one. Most clients try all addresses.
+    fn closed_addresses(&self) -> Option<Finding> {
         let closed: Vec<String> = self
             .results
             .connections
@@ -185,13 +185,13 @@ impl Diagnosis<'_> {
         if closed.is_empty() {
             return None;
         }
-        let text = format!("some addresses of `{}` are closed: {}", self.target.host, closed.join(", "));
-        let help = "a client that tries only the first address fails: name one that is open, or let the collector listen on both families";
-        Some(self.found(&kind::UNREACHABLE, Severity::Note, text, help))
+        let text = format!("cannot connect to some addresses of `{}`: {}", self.target.host, closed.join(", "));
+        let help = "a client that tries only the first address fails: set an open address, or let the collector listen on IPv4 and IPv6";
+        Some(self.finding(&kind::UNREACHABLE, Severity::Note, text, help))
     }
 
-    /// What the port speaks, against what is spoken to it.
-    fn port(&self) -> Option<Finding> {
+    /// Finds a difference between the protocols of the port and the protocol that is sent to it.
+    fn protocol_mismatch(&self) -> Option<Finding> {
         let empty = self.results.requests.empty.as_ref()?;
         if is_accepted(empty) {
             return None;
@@ -199,21 +199,21 @@ impl Diagnosis<'_> {
         let (tls, spoken) = (self.results.tls.as_ref()?, self.results.spoken.as_ref()?);
         let is_plain = spoken.http1.is_some() || spoken.is_http2;
         if self.target.is_https && !tls.is_tls && is_plain {
-            let text = "the endpoint says https, and this port speaks plain text";
+            let text = "the endpoint is https, but this port speaks plain text";
             return Some(self.error(
                 &kind::WRONG_SCHEME,
                 text,
-                "write http:// instead of https://, or name the port that speaks TLS",
+                "write http:// instead of https://, or use the port that speaks TLS",
             ));
         }
-        // Web servers answer plain text on a port with TLS, too: by a 400.
+        // Web servers answer plain text on a TLS port with status 400.
         if !self.target.is_https && tls.is_tls && spoken.http1.as_ref().is_none_or(|head| head.status == 400) {
-            let text = "the endpoint says http, and this port speaks TLS";
+            let text = "the endpoint is http, but this port speaks TLS";
             return Some(self.error(&kind::WRONG_SCHEME, text, "write https:// instead of http://"));
         }
         if self.target.is_https
             && tls.is_tls
-            && let Some(finding) = self.certificate(empty)
+            && let Some(finding) = self.invalid_certificate(empty)
         {
             return Some(finding);
         }
@@ -222,7 +222,7 @@ impl Diagnosis<'_> {
                 && tls.alpn.as_deref() == Some("h2")
                 && cause(empty).is_some_and(|cause| cause.kind == CauseKind::Protocol));
         if !self.is_grpc() && speaks_h2_only {
-            let text = "this port speaks gRPC (HTTP/2), and HTTP/1.1 is spoken to it";
+            let text = "this port speaks gRPC (HTTP/2), but HTTP/1.1 is sent to it";
             return Some(self.error(
                 &kind::WRONG_PROTOCOL,
                 text,
@@ -232,18 +232,18 @@ impl Diagnosis<'_> {
         let speaks_http1_only = spoken.http1.is_some() && !spoken.is_http2;
         let tls_http1_only = tls.is_tls && tls.alpn.as_deref() != Some("h2");
         if self.is_grpc() && (speaks_http1_only || (self.target.is_https && tls_http1_only)) {
-            let text = "this port speaks HTTP/1.1, and gRPC (HTTP/2) is spoken to it";
-            let help = "use the collector's gRPC port, usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must pass HTTP/2 on";
+            let text = "this port speaks HTTP/1.1, but gRPC (HTTP/2) is sent to it";
+            let help = "use the collector's gRPC port, usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must forward HTTP/2";
             return Some(self.error(&kind::WRONG_PROTOCOL, text, help));
         }
         if let Some(banner) = &spoken.banner {
-            let text = format!("this port speaks neither HTTP nor TLS; it says `{banner}`");
-            return Some(self.error(&kind::NOT_OTLP, text, "compare host and port with those of the collector"));
+            let text = format!("this port speaks neither HTTP nor TLS; it answers `{banner}`");
+            return Some(self.error(&kind::NOT_OTLP, text, "check the host and port of the collector"));
         }
         None
     }
 
-    fn certificate(&self, outcome: &Outcome) -> Option<Finding> {
+    fn invalid_certificate(&self, outcome: &Outcome) -> Option<Finding> {
         let (tls, cause) = (self.results.tls.as_ref()?, cause(outcome)?);
         let wants = tls.wants_client_certificate && !self.target.has_identity;
         if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetUp) {
@@ -257,30 +257,33 @@ impl Diagnosis<'_> {
         let is_name = text.contains("NotValidForName") || text.contains("not valid for name");
         let (what, help) = if let Some(validity) = validity {
             (
-                format!("the certificate cannot be used: {validity}"),
-                "renew it; if it was valid just now, the clock of this machine is wrong".to_owned(),
+                format!("the certificate is invalid: {validity}"),
+                "renew it, or correct the clock of this machine".to_owned(),
             )
         } else if is_name {
             (
-                format!("the certificate is not for `{}`: it is for {names}", self.target.host),
-                "use a name of the certificate in the endpoint".to_owned(),
+                format!("the certificate is not valid for `{}`, only for {names}", self.target.host),
+                "use a name from the certificate in the endpoint".to_owned(),
             )
         } else if text.contains("UnknownIssuer")
             || text.contains("unknown issuer")
             || text.contains("CaUsedAsEndEntity")
         {
             (
-                format!("the certificate is by `{issuer}`, which this machine does not trust"),
+                format!("the certificate is issued by `{issuer}`, which this machine does not trust"),
                 match self.target.has_stock {
-                    true => "name that root in code: the stock exporter reads no variable for it".to_owned(),
-                    false => "name that root in OTEL_EXPORTER_OTLP_CERTIFICATE".to_owned(),
+                    true => "add that root in code: the stock exporter reads no environment variable for it".to_owned(),
+                    false => "set OTEL_EXPORTER_OTLP_CERTIFICATE to a file with that root".to_owned(),
                 },
             )
         } else if wants {
             (
-                "the endpoint asks for a client certificate, and there is none".to_owned(),
+                "the endpoint requires a client certificate, but none is set".to_owned(),
                 match self.target.has_stock {
-                    true => "give the exporter its identity in code: it reads no variable for it".to_owned(),
+                    true => {
+                        "set the client certificate in code: the stock exporter reads no environment variable for it"
+                            .to_owned()
+                    }
                     false => "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY".to_owned(),
                 },
             )
@@ -290,71 +293,71 @@ impl Diagnosis<'_> {
         Some(self.error(&kind::BAD_CERTIFICATE, what, help).at(text.clone(), 0..0))
     }
 
-    /// It ends within days.
+    /// Finds a certificate that expires within a week.
     fn certificate_expires_soon(&self) -> Option<Finding> {
         let certificate = self.results.tls.as_ref().filter(|_| self.target.is_https)?.certificate.as_ref()?;
         let soon = SystemTime::now() + Duration::from_secs(7 * 86_400);
         let why = certificate.is_valid_at(soon).err()?.replace("it expired", "it expires");
-        Some(self.found(
+        Some(self.finding(
             &kind::BAD_CERTIFICATE,
             Severity::Warning,
-            format!("the certificate ends soon: {why}"),
+            format!("the certificate expires soon: {why}"),
             "renew it",
         ))
     }
 
-    /// What became of a request without records.
-    fn request(&self) -> Option<Finding> {
+    /// Finds why an empty request failed.
+    fn failed_request(&self) -> Option<Finding> {
         let requests = &self.results.requests;
         let empty = requests.empty.as_ref()?;
         let cause = cause(empty)?;
         let text = cause.text.clone();
         Some(match cause.kind {
-            CauseKind::Auth => self.credentials(&text),
-            CauseKind::NotFound | CauseKind::Unimplemented => self.path(&text),
+            CauseKind::Auth => self.rejected_credentials(&text),
+            CauseKind::NotFound | CauseKind::Unimplemented => self.wrong_path(&text),
             CauseKind::Redirect => self.error(
                 &kind::WRONG_PATH,
                 text,
-                "write that address as the endpoint, if it is the collector; a redirect to a page to sign in means another host",
+                "set that address as the endpoint if it is the collector; a redirect to a login page means that the host is wrong",
             ),
             CauseKind::NotOtlp => self.error(&kind::NOT_OTLP, text, cause.kind.help()),
             CauseKind::Timeout => self.error(
                 &kind::NO_ANSWER,
-                format!("it takes the connection, and gives no answer: {text}"),
-                "look at the collector's own log; what is behind it may be what hangs",
+                format!("the endpoint accepts the connection but does not answer: {text}"),
+                "read the collector's own log; the backend behind it may be what hangs",
             ),
             CauseKind::Proxy | CauseKind::Dns | CauseKind::Refused | CauseKind::Unreachable if self.target.proxy.is_some() => {
-                self.error(&kind::BAD_PROXY, text, "check the proxy, or name the endpoint's host in NO_PROXY")
+                self.error(&kind::BAD_PROXY, text, "check the proxy, or add the endpoint's host to NO_PROXY")
             }
             CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help()),
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
-            // Nothing is in it: some receivers do not like that, and take records.
+            // Some receivers reject a request without records but accept records.
             CauseKind::Final if requests.record.as_ref().is_some_and(is_accepted) => return None,
-            CauseKind::Busy => self.found(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
+            CauseKind::Busy => self.finding(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
             _ => self.error(&kind::NOT_TAKEN, text, cause.kind.help()),
         })
     }
 
-    fn credentials(&self, text: &str) -> Finding {
+    fn rejected_credentials(&self, text: &str) -> Finding {
         let without = self.results.requests.without_key.as_ref();
         let (what, help) = match (self.target.has_key, without.is_some_and(is_accepted)) {
             (false, _) => (
-                format!("it wants a key, and none is sent: {text}"),
+                format!("the endpoint requires a key, but none is sent: {text}"),
                 "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, or HYPERDX_API_KEY for ClickStack",
             ),
             (true, true) => (
-                format!("it refuses this key, and takes requests without one: {text}"),
-                "remove the header, or write the key as the endpoint wants it",
+                format!("the endpoint rejects this key but accepts requests without one: {text}"),
+                "remove the header, or write the key in the form that the endpoint requires",
             ),
             (true, false) => (
-                format!("it refuses this key: {text}"),
-                "compare the key, its header's name and a `Bearer ` in front with what the endpoint wants",
+                format!("the endpoint rejects this key: {text}"),
+                "check the key, the name of its header, and whether the endpoint requires the prefix `Bearer `",
             ),
         };
         self.error(&kind::CREDENTIALS_REFUSED, what, help)
     }
 
-    /// Scheme, host and port, without what may not be shown.
+    /// Returns the scheme, host and port of the endpoint, without secrets.
     fn origin(&self) -> &str {
         let shown = self.target.shown.as_str();
         let host = shown.find("://").map_or(0, |at| at + 3);
@@ -362,25 +365,25 @@ impl Diagnosis<'_> {
         shown.get(..end).unwrap_or(shown)
     }
 
-    fn path(&self, text: &str) -> Finding {
+    fn wrong_path(&self, text: &str) -> Finding {
         let requests = &self.results.requests;
         if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| is_accepted(outcome)) {
-            let what = format!("{text}; logs are taken at `{path}`");
+            let what = format!("{text}; the endpoint accepts logs at `{path}`");
             let origin = self.origin();
             let help = match path.strip_suffix("/v1/logs") {
-                Some(base) => format!("write {origin}{base} as the endpoint (/v1/logs is appended)"),
-                None => format!("write {origin}{path} in OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, which is used as it is"),
+                Some(base) => format!("set the endpoint to {origin}{base} (/v1/logs is appended)"),
+                None => format!("set OTEL_EXPORTER_OTLP_LOGS_ENDPOINT to {origin}{path} (no path is appended)"),
             };
             return self.error(&kind::WRONG_PATH, what, help);
         }
         let takes_spans = requests.spans.as_ref().is_some_and(is_accepted);
         if takes_spans || self.is_grpc() {
-            let spans = if takes_spans { ", and takes spans" } else { "" };
-            let what = format!("it is reached{spans}, and accepts no logs: {text}");
+            let spans = if takes_spans { " accepts spans but" } else { "" };
+            let what = format!("the endpoint{spans} does not accept logs: {text}");
             return self.error(
                 &kind::NO_LOGS_PIPELINE,
                 what,
-                "add a `logs:` pipeline to the collector, or send logs to a backend that takes them",
+                "add a `logs:` pipeline to the collector, or send logs to a backend that accepts them",
             );
         }
         let mut tried: Vec<&str> = requests.paths.iter().map(|(path, _)| path.as_ref()).collect();
@@ -389,79 +392,79 @@ impl Diagnosis<'_> {
         }
         let what = match tried.is_empty() {
             true => text.to_owned(),
-            false => format!("{text}; also tried: {}; none was taken", tried.join(", ")),
+            false => format!("{text}; these paths fail too: {}", tried.join(", ")),
         };
         self.error(
             &kind::WRONG_PATH,
             what,
-            "ask who runs the collector for its path; behind a proxy there may be a prefix in front of /v1/logs",
+            "look up the path of the collector; a proxy may require a prefix before /v1/logs",
         )
     }
 
-    /// One record, where one was sent.
-    fn record(&self) -> Option<Finding> {
+    /// Finds why a record was not accepted, if one was sent.
+    fn rejected_record(&self) -> Option<Finding> {
         match self.results.requests.record.as_ref()? {
             Outcome::Delivered => None,
-            Outcome::Partial { rejected: 0, message } => Some(self.found(
+            Outcome::Partial { rejected: 0, message } => Some(self.finding(
                 &kind::NOT_TAKEN,
                 Severity::Note,
-                format!("it takes a record, and says {message:?}"),
-                "look at the endpoint's own log",
+                format!("the endpoint accepts a record with the message {message:?}"),
+                "read the endpoint's own log",
             )),
-            Outcome::Partial { message, .. } => Some(self.found(
+            Outcome::Partial { message, .. } => Some(self.finding(
                 &kind::NOT_TAKEN,
                 Severity::Warning,
-                format!("it rejects a record: {message:?}"),
-                "mend what its words say",
+                format!("the endpoint rejects a record: {message:?}"),
+                "correct what the message names",
             )),
             other => {
-                let text = format!("it takes a request without records, and none with one: {}", describe(other));
-                Some(self.found(&kind::NOT_TAKEN, Severity::Warning, text, "look at the endpoint's own log"))
+                let text = format!("the endpoint accepts an empty request but no record: {}", describe(other));
+                Some(self.finding(&kind::NOT_TAKEN, Severity::Warning, text, "read the endpoint's own log"))
             }
         }
     }
 
-    fn compression(&self) -> Option<Finding> {
+    fn rejected_compression(&self) -> Option<Finding> {
         let outcome = self.results.requests.compressed.as_ref().filter(|outcome| !is_accepted(outcome))?;
         let text = format!(
-            "it refuses requests in {}, which the environment asks for: {}",
+            "the endpoint rejects requests with {} compression, which the environment sets: {}",
             self.target.compression,
             describe(outcome)
         );
-        Some(self.found(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "unset OTEL_EXPORTER_OTLP_COMPRESSION"))
+        Some(self.finding(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "unset OTEL_EXPORTER_OTLP_COMPRESSION"))
     }
 
-    fn size(&self) -> Option<Finding> {
+    fn rejected_size(&self) -> Option<Finding> {
         let [small, large] = self.results.requests.large.as_ref()?;
-        // Only a refusal that speaks of the size.
+        // Other causes of a failure are not about the size.
         let refuses = |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::TooLarge));
         let breaks =
             |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::Interrupted));
         if refuses(small) || breaks(small) {
-            let text = format!("it refuses a request of 1 MiB: {}", describe(small));
-            return Some(self.found(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "raise its limit, or set LOGBRIDGE_MAX_REQUEST_BYTES (OTEL_BLRP_MAX_EXPORT_BATCH_SIZE with the stock SDK) lower"));
+            let text = format!("the endpoint rejects a request of 1 MiB: {}", describe(small));
+            return Some(self.finding(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "raise its limit, or lower LOGBRIDGE_MAX_REQUEST_BYTES (with the stock SDK: OTEL_BLRP_MAX_EXPORT_BATCH_SIZE)"));
         }
         (refuses(large) || breaks(large)).then(|| {
             let severity = if self.target.has_stock { Severity::Warning } else { Severity::Note };
-            let text = format!("it refuses a request of {} MiB: {}; requests of logbridge have 4 MiB at most, those of the stock SDK have no bound", LARGE >> 20, describe(large));
-            self.found(&kind::ENDPOINT_LIMITS, severity, text, "with the stock SDK, set OTEL_BLRP_MAX_EXPORT_BATCH_SIZE lower")
+            let text = format!("the endpoint rejects a request of {} MiB: {}; requests of logbridge have at most 4 MiB, those of the stock SDK are unbounded", LARGE >> 20, describe(large));
+            self.finding(&kind::ENDPOINT_LIMITS, severity, text, "with the stock SDK, lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE")
         })
     }
 
-    fn clock(&self) -> Option<Finding> {
+    fn clock_skew(&self) -> Option<Finding> {
         let spoken = self.results.spoken.as_ref()?;
         let (theirs, ours) = (spoken.http1.as_ref()?.date?, spoken.received_at?);
         let (skew, word) = match ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),
         };
-        (skew > SKEW).then(|| {
-            let text = format!("the clock here is {} s {word} that of the endpoint", skew.as_secs());
-            self.found(
+        (skew > MAX_CLOCK_SKEW).then(|| {
+            let text = format!("the clock of this machine is {} s {word} the endpoint's", skew.as_secs());
+            self.finding(
                 &kind::CLOCK_OFF,
                 Severity::Warning,
                 text,
-                "set the clocks (NTP): records carry this machine's time",
+                "synchronize the clocks with NTP: records carry the time of this machine",
             )
         })
     }

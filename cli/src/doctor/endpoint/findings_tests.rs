@@ -28,7 +28,7 @@ fn http() -> PlainProtocols {
     PlainProtocols { http1: Some(Head { status: 404, server: None, date: None }), ..PlainProtocols::default() }
 }
 
-/// Connections come about to the first of these.
+/// The last addresses fail, the first ones accept connections.
 fn connections(addresses: &[&str], failures: &[ConnectFailure]) -> Connections {
     let results =
         std::iter::repeat_n(Ok(()), addresses.len() - failures.len()).chain(failures.iter().cloned().map(Err));
@@ -79,7 +79,7 @@ fn each_failure_has_its_kind() {
 }
 
 #[test]
-fn one_family_that_is_closed_is_good_to_know_and_all_are_an_error() {
+fn a_closed_address_is_a_note_and_all_closed_is_an_error() {
     let target = target("http://collector:4318", 4318);
     let mut some = answers(Outcome::Delivered);
     some.connections = connections(&["127.0.0.1:4318", "[::1]:4318"], &[ConnectFailure::Refused]);
@@ -91,13 +91,15 @@ fn one_family_that_is_closed_is_good_to_know_and_all_are_an_error() {
     let help = found.first().and_then(|finding| finding.help.clone()).unwrap_or_default();
     assert_eq!(found.len(), 1);
     assert!(
-        help.contains("port 4317 is open there") && help.contains("=grpc") && help.contains("ingestion key"),
+        help.contains("port 4317, the default for gRPC, is open")
+            && help.contains("=grpc")
+            && help.contains("ingestion key"),
         "{help}"
     );
 }
 
 #[test]
-fn a_receiver_that_does_not_like_empty_requests_and_takes_records_is_well() {
+fn a_receiver_may_reject_empty_requests_if_it_accepts_records() {
     let target = target("http://collector:4318", 4318);
     let mut seen = answers(failed(CauseKind::Final));
     seen.requests.record = Some(Outcome::Delivered);
@@ -105,11 +107,11 @@ fn a_receiver_that_does_not_like_empty_requests_and_takes_records_is_well() {
 }
 
 #[test]
-fn a_refused_key_and_requests_without_one() {
+fn a_rejected_key_is_distinguished_from_a_key_that_is_not_needed() {
     let target = ProbeTarget { has_key: true, ..target("http://collector:4318", 4318) };
     let mut seen = answers(failed(CauseKind::Auth));
     for (without, words) in
-        [(failed(CauseKind::Auth), "it refuses this key: "), (Outcome::Delivered, "takes requests without one")]
+        [(failed(CauseKind::Auth), "rejects this key: "), (Outcome::Delivered, "accepts requests without one")]
     {
         seen.requests.without_key = Some(without);
         let found = findings(&target, &seen);
@@ -143,8 +145,8 @@ fn a_certificate_is_judged_before_what_follows_from_it() {
     assert_eq!(names(&target, &seen), [("bad-certificate", Severity::Warning)], "soon");
     let cause = |text: &str| Outcome::Retry { cause: Cause::new(CauseKind::Tls, text), after: None };
     for (text, until, words) in [
-        ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "by `CN=ca`"),
-        ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "it is for elsewhere.example"),
+        ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "issued by `CN=ca`"),
+        ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "only for elsewhere.example"),
         ("TLS: whatever", now - 1, "it expired on once"),
         ("TLS: whatever", i64::MAX, "TLS fails: TLS: whatever"),
     ] {
@@ -156,7 +158,7 @@ fn a_certificate_is_judged_before_what_follows_from_it() {
 }
 
 #[test]
-fn five_mebibytes_matter_to_those_who_send_them() {
+fn a_limit_of_five_mebibytes_matters_only_with_the_stock_sdk() {
     for (has_stock, severity) in [(false, Severity::Note), (true, Severity::Warning)] {
         let target = ProbeTarget { has_stock, ..target("http://collector:4318", 4318) };
         let mut seen = answers(Outcome::Delivered);
@@ -166,7 +168,7 @@ fn five_mebibytes_matter_to_those_who_send_them() {
 }
 
 #[test]
-fn a_default_that_nobody_named_may_be_closed() {
+fn a_closed_default_endpoint_is_a_note() {
     let closed = ProbeResults {
         connections: connections(&["127.0.0.1:4318"], &[ConnectFailure::Refused]),
         ..ProbeResults::default()

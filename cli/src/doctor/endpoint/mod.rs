@@ -1,8 +1,9 @@
-//! The stage `endpoint`: asks where logs are sent to, one question after the other as a client would come to them, and
-//! the rest at the same time.
+//! The stage `endpoint`: resolves and connects to the endpoint of logs, then probes TLS, protocols and OTLP requests
+//! concurrently.
 //!
-//! Constraints: one connection after the other is given up after its deadline, and the whole within ten seconds; no key
-//! goes to a port that is only looked at; records are sent where somebody says so, and to this machine.
+//! * Every probe has a timeout, and the stage ends within ten seconds.
+//! * Keys are sent only in OTLP requests, never in the probes of TLS and plain-text protocols.
+//! * Records are sent only to this machine, unless the user allows another one.
 
 mod connect;
 mod findings;
@@ -23,30 +24,30 @@ use self::tls::Handshake;
 use super::{StageReport, otlp_to};
 use logbridge::internals::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
 
-/// How long one question waits for its answer.
+/// The timeout of an OTLP request.
 const TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// Variables that name an endpoint of logs.
+/// Variables that set the endpoint of logs.
 const ENDPOINTS: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
 
-/// What is asked about.
+/// What the command line, the environment and the project say about the endpoint.
 #[derive(Debug)]
 pub(crate) struct EndpointOptions<'a> {
     pub(crate) environment: &'a Environment,
-    /// The endpoint that was given by hand.
+    /// The URL of `--endpoint`.
     pub(crate) named: Option<&'a str>,
-    /// The stage was asked for by its name.
+    /// Whether the stage was selected by name.
     pub(crate) is_explicit: bool,
-    /// A record may be sent to another machine.
+    /// Whether a record may be sent to another machine.
     pub(crate) may_send: bool,
-    /// The project sends by the stock SDK.
+    /// Whether the project exports with the stock SDK.
     pub(crate) has_stock: bool,
-    /// What code tells that: an endpoint, which is used as it is, and whether gRPC is spoken.
+    /// The full URL of an endpoint set in code, and whether code selects gRPC.
     pub(crate) in_code: (Option<String>, bool),
 }
 
-/// Where the questions go, in words that may be shown.
+/// The endpoint to probe, without secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct ProbeTarget {
     pub(crate) shown: String,
@@ -55,18 +56,19 @@ pub(crate) struct ProbeTarget {
     pub(crate) is_https: bool,
     pub(crate) protocol: Protocol,
     pub(crate) has_key: bool,
-    /// What the requests go through.
+    /// The proxy that requests pass through.
     pub(crate) proxy: Option<String>,
     pub(crate) names_hyperdx: bool,
     pub(crate) has_stock: bool,
-    /// The compression that the environment asks for.
+    /// The compression set in the environment.
     pub(crate) compression: Compression,
+    /// Whether a client certificate is set.
     pub(crate) has_identity: bool,
-    /// Nobody has named an endpoint: it is the one that is usual.
+    /// Whether no endpoint is set, so that this is the default one.
     pub(crate) is_default: bool,
 }
 
-/// Everything that was found out.
+/// The results of all probes.
 #[derive(Debug, Default)]
 pub(crate) struct ProbeResults {
     pub(crate) connections: Connections,
@@ -75,7 +77,11 @@ pub(crate) struct ProbeResults {
     pub(crate) requests: RequestOutcomes,
 }
 
-/// Asks. `Err` says why the endpoint cannot be asked.
+/// Probes the endpoint and derives findings.
+///
+/// # Errors
+///
+/// Returns the reason if the endpoint is invalid.
 pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String> {
     let mut report = StageReport { stage: "endpoint", ..StageReport::default() };
     let is_named = options.named.is_some() || options.environment.mentions_opentelemetry();
@@ -93,7 +99,7 @@ pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String
         return Ok(report);
     };
     let results = runtime.block_on(probe(&target, &route, options.may_send));
-    // The resolver may hang: nobody waits for it.
+    // The resolver may hang on its thread, so the runtime does not wait for it.
     runtime.shutdown_background();
     report.observations = findings::observations(&target, &results);
     report.findings = findings::findings(&target, &results);
@@ -101,7 +107,7 @@ pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String
     Ok(report)
 }
 
-/// The route of logs, as the variables and the argument say, though something may say that nothing is sent.
+/// Returns the route of logs, even if the environment disables sending.
 fn route(options: &EndpointOptions<'_>) -> Result<Route, String> {
     let environment = options.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
     let (in_code, is_grpc) = &options.in_code;
@@ -114,12 +120,12 @@ fn route(options: &EndpointOptions<'_>) -> Result<Route, String> {
     let otlp = if *is_grpc { otlp.protocol(Protocol::Grpc) } else { otlp };
     let settings = Settings { otlp: Some(otlp), ..Settings::default() };
     let config = settings.resolve(&environment).map_err(|error| error.to_string())?;
-    config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "nothing is to be sent".to_owned())
+    config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "sending is disabled".to_owned())
 }
 
 fn target(options: &EndpointOptions<'_>, route: &Route) -> Result<ProbeTarget, String> {
     let uri = route.endpoint.uri();
-    let host = uri.host().ok_or_else(|| "the endpoint names no host".to_owned())?;
+    let host = uri.host().ok_or_else(|| "the endpoint has no host".to_owned())?;
     let is_https = route.endpoint.is_https();
     Ok(ProbeTarget {
         shown: route.endpoint.to_string(),
@@ -139,15 +145,12 @@ fn target(options: &EndpointOptions<'_>, route: &Route) -> Result<ProbeTarget, S
     })
 }
 
-/// Name and connections first; where there are any, everything else at once.
+/// Resolves the name and connects first. If an address accepts a connection, runs all other probes concurrently.
 async fn probe(target: &ProbeTarget, route: &Route, may_send: bool) -> ProbeResults {
-    // Through a proxy, nothing is known of the endpoint but what requests say.
+    // Behind a proxy, only requests reach the endpoint.
     if route.proxy.is_some() {
-        let is_local = false;
-        return ProbeResults {
-            requests: requests::send_all(route, may_send || is_local, target).await,
-            ..ProbeResults::default()
-        };
+        let requests = requests::send_all(route, may_send, target).await;
+        return ProbeResults { requests, ..ProbeResults::default() };
     }
     let connections = connect::connect_all(&target.host, target.port).await;
     let Some(address) = connections.first_open_address() else {
@@ -166,7 +169,7 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// A server may repeat the key in its words.
+/// Masks secrets in all texts, since a server may repeat the key in its answer.
 fn mask_secrets(report: &mut StageReport, secrets: &Secrets) {
     let hide = |text: &mut String| secrets.hide(text);
     report.observations.iter_mut().for_each(hide);

@@ -1,4 +1,6 @@
-//! What a port speaks, by its answers to the first bytes of HTTP/2 and of HTTP/1.1 in plain text. No key is sent.
+//! Detects the plain-text protocols of a port from its answers to the first bytes of HTTP/2 and HTTP/1.1.
+//!
+//! No key is sent.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -12,25 +14,25 @@ use super::http1::{self, Head};
 use logbridge::internals::escape::OneLine;
 
 const TIMEOUT: Duration = Duration::from_millis(2500);
-/// A head is shorter.
-const MOST: usize = 16 << 10;
+/// The head of a response is shorter.
+const MAX_BYTES: usize = 16 << 10;
 
-/// The preface of HTTP/2 and an empty SETTINGS frame.
+/// The connection preface of HTTP/2 and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// What was heard.
+/// The plain-text protocols of a port.
 #[derive(Debug, Default)]
 pub(crate) struct PlainProtocols {
-    /// It answers the preface of HTTP/2 with settings.
+    /// Whether the port answers the HTTP/2 preface with a SETTINGS frame.
     pub(crate) is_http2: bool,
     pub(crate) http1: Option<Head>,
-    /// When that head came.
+    /// When the HTTP/1.1 response was received.
     pub(crate) received_at: Option<SystemTime>,
-    /// Something else said this first.
+    /// The first bytes of any other protocol.
     pub(crate) banner: Option<String>,
 }
 
-/// Listens, with both at the same time.
+/// Tries both protocols concurrently.
 pub(super) async fn detect(address: SocketAddr, target: &ProbeTarget) -> PlainProtocols {
     let request = http1::request(&target.host, target.port);
     let (to_preface, to_request) = tokio::join!(exchange(address, PREFACE), exchange(address, &request));
@@ -47,38 +49,39 @@ pub(super) async fn detect(address: SocketAddr, target: &ProbeTarget) -> PlainPr
     }
 }
 
-/// A frame of type SETTINGS on stream 0.
+/// Returns whether the bytes start with a SETTINGS frame of HTTP/2.
 fn is_settings(bytes: &[u8]) -> bool {
     matches!(bytes, [_, _, _, 4, _, 0, 0, 0, 0, ..])
 }
 
-/// A record of TLS that is an alert or a handshake.
+/// Returns whether the bytes start with a TLS alert or handshake record.
 fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 3, ..])
 }
 
-/// The first words, without what could move a cursor.
+/// Returns the first characters, with control characters escaped.
 fn banner(bytes: &[u8]) -> String {
     OneLine(&String::from_utf8_lossy(bytes).chars().take(40).collect::<String>()).to_string()
 }
 
-/// What comes back, up to the end of a head.
-async fn exchange(address: SocketAddr, say: &[u8]) -> Vec<u8> {
-    let mut heard = Vec::new();
-    let _what_was_heard_counts = timeout(TIMEOUT, async {
+/// Sends a request and returns the response up to the end of its head. After a timeout or an error, returns the bytes
+/// received so far.
+async fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut received = Vec::new();
+    let _received_bytes_are_kept = timeout(TIMEOUT, async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(say).await?;
+        stream.write_all(request).await?;
         let mut buffer = [0; 4096];
         loop {
             let length = stream.read(&mut buffer).await?;
-            heard.extend_from_slice(buffer.get(..length).unwrap_or_default());
-            let is_head = heard.starts_with(b"HTTP/1.");
-            let has_end = heard.windows(4).any(|window| window == b"\r\n\r\n");
-            if length == 0 || heard.len() > MOST || (is_head && has_end) || (!is_head && heard.len() >= 9) {
+            received.extend_from_slice(buffer.get(..length).unwrap_or_default());
+            let is_head = received.starts_with(b"HTTP/1.");
+            let has_end = received.windows(4).any(|window| window == b"\r\n\r\n");
+            if length == 0 || received.len() > MAX_BYTES || (is_head && has_end) || (!is_head && received.len() >= 9) {
                 return Ok::<(), std::io::Error>(());
             }
         }
     })
     .await;
-    heard
+    received
 }

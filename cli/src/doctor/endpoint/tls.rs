@@ -1,5 +1,5 @@
-//! TLS: whether the port speaks it, what certificate it shows, and what the other side wants. Nothing is sent by way of
-//! these connections but the request for a date.
+//! Starts a TLS handshake and records the certificate of the server and whether it requests one from the client. No
+//! application data is sent on this connection.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,20 +18,20 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 const TIMEOUT: Duration = Duration::from_millis(3000);
 
-/// What came of a handshake.
+/// The result of a handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Handshake {
-    /// The port speaks TLS.
+    /// Whether the port speaks TLS.
     pub(crate) is_tls: bool,
     pub(crate) version: Option<String>,
-    /// What was chosen for what comes after: `h2`, `http/1.1`.
+    /// The protocol that the server selected: `h2` or `http/1.1`.
     pub(crate) alpn: Option<String>,
     pub(crate) certificate: Option<Certificate>,
-    /// It asked for a certificate of the client's.
+    /// Whether the server requested a client certificate.
     pub(crate) wants_client_certificate: bool,
 }
 
-/// What a certificate says.
+/// The fields of a certificate that findings use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Certificate {
     pub(crate) subject: String,
@@ -68,7 +68,11 @@ impl Certificate {
         })
     }
 
-    /// Whether it is valid at this time; the error says when it is.
+    /// Checks whether the certificate is valid at a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns the bound of the validity that the time is outside of.
     pub(crate) fn is_valid_at(&self, time: SystemTime) -> Result<(), String> {
         let now = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         match now {
@@ -79,11 +83,11 @@ impl Certificate {
     }
 }
 
-/// Takes any certificate: it is looked at, and the requests of the probe check it on connections of their own.
+/// Accepts and records any certificate. Requests verify it on connections of their own.
 #[derive(Debug)]
 struct CertificateRecorder {
     provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<Certificate>>,
+    certificate: Mutex<Option<Certificate>>,
     was_requested: Mutex<bool>,
 }
 
@@ -96,7 +100,7 @@ impl ServerCertVerifier for CertificateRecorder {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::read(end_entity);
+        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::read(end_entity);
         Ok(ServerCertVerified::assertion())
     }
 
@@ -123,7 +127,7 @@ impl ServerCertVerifier for CertificateRecorder {
     }
 }
 
-/// Has no certificate, and remembers that it was asked for one.
+/// Has no client certificate, and records that one was requested.
 #[derive(Debug)]
 struct NoClientCertificate(Arc<CertificateRecorder>);
 
@@ -138,12 +142,12 @@ impl ResolvesClientCert for NoClientCertificate {
     }
 }
 
-/// Begins TLS, and looks at what comes.
+/// Performs a handshake and records its results.
 pub(super) async fn handshake(address: SocketAddr, host: &str) -> Handshake {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let recorder = Arc::new(CertificateRecorder {
         provider: provider.clone(),
-        seen: Mutex::default(),
+        certificate: Mutex::default(),
         was_requested: Mutex::default(),
     });
     let Ok(builder) = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() else {
@@ -160,7 +164,7 @@ pub(super) async fn handshake(address: SocketAddr, host: &str) -> Handshake {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     })
     .await;
-    let certificate = recorder.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let certificate = recorder.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let wants_client_certificate = *recorder.was_requested.lock().unwrap_or_else(PoisonError::into_inner);
     let mut handshake =
         Handshake { is_tls: certificate.is_some(), certificate, wants_client_certificate, ..Handshake::default() };
@@ -177,7 +181,7 @@ pub(super) async fn handshake(address: SocketAddr, host: &str) -> Handshake {
     handshake
 }
 
-/// Only who speaks TLS sends an alert.
+/// Returns whether the server sent a TLS alert, which proves that it speaks TLS.
 fn is_alert(error: &std::io::Error) -> bool {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     matches!(tls, Some(Error::AlertReceived(_)))

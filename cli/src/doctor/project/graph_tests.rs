@@ -1,6 +1,6 @@
 use super::*;
 
-/// `name`: `feature = entries`…; dependencies as `key features…`, with `?` in front of those that are optional.
+/// Returns a package with features and dependencies. A `?` before the key makes a dependency optional.
 fn package(name: &str, features: &[(&str, &[&str])], dependencies: &[(&str, &[&str])]) -> Package {
     let declared = dependencies.iter().map(|(key, features)| Dependency {
         key: key.trim_start_matches('?').to_owned(),
@@ -24,7 +24,7 @@ fn package(name: &str, features: &[(&str, &[&str])], dependencies: &[(&str, &[&s
     }
 }
 
-/// The first one is the member; everybody's dependencies are those of the same name.
+/// Returns a graph whose first package is the member. Dependencies are resolved by name.
 fn graph(mut packages: Vec<Package>) -> Graph {
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     for package in &mut packages {
@@ -45,7 +45,7 @@ fn on(graph: &Graph, chosen: &FeatureSelection, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn features_follow_from_features_and_say_who_asked() {
+fn features_activate_features_and_name_the_cause() {
     let graph = graph(vec![
         package("shop", &[], &[("a", &[])]),
         package("a", &[("default", &["quiet"]), ("quiet", &["log/warn"])], &[("log", &[])]),

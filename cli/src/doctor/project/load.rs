@@ -1,4 +1,4 @@
-//! Where the facts of a project come from: `cargo metadata`, and Cargo.toml with Cargo.lock where cargo cannot.
+//! Loads the dependency graph of a project from `cargo metadata`, or from Cargo.toml and Cargo.lock if Cargo fails.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use super::graph::{Dependency, Edge, Graph, Package, Target};
 use super::profiles::Profiles;
 use logbridge::internals::config::Environment;
 
-/// What was loaded, and what could not be.
+/// A project without its source code.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) graph: Graph,
     pub(crate) profiles: Profiles,
-    /// Why cargo was no help, where it was not.
+    /// Why `cargo metadata` failed, if it did.
     pub(crate) cargo_failed: Option<String>,
 }
 
-/// Everything there is to know about the project of this manifest, without the network.
+/// Loads a project without using the network.
 pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, String> {
     let own = read_toml(manifest)?;
     let (metadata, cargo_failed) = match cargo::metadata(environment, manifest) {
@@ -40,7 +40,7 @@ pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded,
     Ok(Loaded { graph, profiles: Profiles::from_manifest(&root), cargo_failed })
 }
 
-/// What `cargo metadata` says.
+/// Converts the output of `cargo metadata`.
 pub(crate) fn from_metadata(metadata: Metadata) -> Graph {
     let index: BTreeMap<_, _> = metadata.packages.iter().enumerate().map(|(at, p)| (p.id.clone(), at)).collect();
     let mut packages: Vec<Package> = metadata.packages.iter().map(package).collect();
@@ -59,7 +59,7 @@ pub(crate) fn from_metadata(metadata: Metadata) -> Graph {
     Graph { packages, members, root: metadata.workspace_root.clone().into(), is_complete: true }
 }
 
-/// Whether a dependency for such a target may be built here. What cannot be told is counted in.
+/// Returns whether a dependency for this target specification may be built on this platform. If unsure, returns `true`.
 fn matches_this_platform(target: &str) -> bool {
     let words: Vec<&str> = target.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let is_negated = words.contains(&"not");
@@ -99,7 +99,7 @@ fn package(package: &cargo_metadata::Package) -> Package {
     }
 }
 
-/// What a lock file says, with the manifests of the members beside it.
+/// Reads a lock file and the manifests of the members.
 pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
     let folder = manifest.parent().unwrap_or(Path::new("."));
     let lock = find_lock_file(manifest).ok_or_else(|| "there is no Cargo.lock".to_owned())?;
@@ -160,12 +160,12 @@ pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
         graph.members.push(at);
     }
     match graph.members.is_empty() {
-        true => Err(format!("`{}` names none of the packages of `{}`", lock.display(), manifest.display())),
+        true => Err(format!("`{}` contains no package of `{}`", lock.display(), manifest.display())),
         false => Ok(graph),
     }
 }
 
-/// The manifests of the members: this one, and those that the root of a workspace names.
+/// Returns the manifests of the members: this one, and those listed in the root of the workspace.
 fn manifests(manifest: &Path, own: &Table, root: &Path) -> Vec<(PathBuf, Table)> {
     let mut all = vec![(manifest.to_owned(), own.clone())];
     let root_manifest = root.join("Cargo.toml");
@@ -196,7 +196,7 @@ fn manifests(manifest: &Path, own: &Table, root: &Path) -> Vec<(PathBuf, Table)>
     all
 }
 
-/// What the manifest of a member says itself.
+/// Adds the features, dependencies and targets of a member's manifest.
 fn add_manifest(package: &mut Package, path: &Path, table: &Table) {
     package.manifest = path.to_owned();
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -212,7 +212,7 @@ fn add_manifest(package: &mut Package, path: &Path, table: &Table) {
         package.dependencies.push(Dependency {
             key: key.clone(),
             package: named.to_owned(),
-            // The lock file has decided it.
+            // The lock file contains the resolved version.
             requirement: VersionReq::STAR,
             is_normal: true,
             is_optional: flag("optional", false),

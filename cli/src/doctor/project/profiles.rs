@@ -1,14 +1,14 @@
-//! PROFILES
+//! The build profiles of a project, as its root manifest defines them.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-/// What the profiles of the root manifest say, by name.
+/// The profiles of the root manifest by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profiles(BTreeMap<String, Profile>);
 
-/// One profile, as it is written.
+/// A profile before inheritance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profile {
     inherits: Option<String>,
@@ -17,24 +17,25 @@ pub(crate) struct Profile {
 }
 
 impl Profiles {
-    /// Whether debug assertions are on, which is what decides between `max_level_*` and `release_max_level_*`.
+    /// Returns whether debug assertions are enabled. They decide between the features `max_level_*` and
+    /// `release_max_level_*`.
     pub(crate) fn is_debug(&self, name: &str) -> bool {
         self.find(name, |profile| profile.debug_assertions).unwrap_or_else(|| self.base(name) == "dev")
     }
 
-    /// Whether a panic ends the process at once.
+    /// Returns whether a panic aborts the process.
     pub(crate) fn aborts(&self, name: &str) -> bool {
         self.find(name, |profile| profile.panic.clone()).is_some_and(|panic| panic == "abort")
     }
 
-    /// Whether there is such a profile.
+    /// Returns whether a profile exists, built in or in the manifest.
     pub(crate) fn contains(&self, name: &str) -> bool {
         matches!(name, "dev" | "release" | "test" | "bench") || self.0.contains_key(name)
     }
 
     fn find<T>(&self, name: &str, what: impl Fn(&Profile) -> Option<T>) -> Option<T> {
         let mut name = name.to_owned();
-        // As many as there are: a circle ends.
+        // Bounded by the number of profiles, because `inherits` may form a cycle.
         for _ in 0..=self.0.len() {
             let profile = self.0.get(&name)?;
             if let Some(found) = what(profile) {
