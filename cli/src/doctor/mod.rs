@@ -13,8 +13,8 @@ pub(crate) mod project;
 use logbridge::internals::config::Otlp;
 use logbridge::internals::finding::{Finding, Severity};
 
-/// Returns the OTLP settings for a URL from the command line. A URL that ends in `/v1/logs` is used unchanged; otherwise the
-/// path is appended.
+/// Returns the OTLP settings for a URL from the command line. A URL that ends in `/v1/logs` is used unchanged;
+/// otherwise the path is appended.
 pub(crate) fn otlp_to(url: &str) -> Otlp {
     let path = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     if path.ends_with("/v1/logs") { Otlp::to_url(url) } else { Otlp::to(url) }

@@ -165,7 +165,10 @@ impl Diagnosis<'_> {
         }
         // ClickStack opens its ports when the first user creates a team.
         if is_refused && (self.target.names_hyperdx || matches!(port, 4317 | 4318)) {
-            help.push_str("; ClickStack (HyperDX) opens this port only after an ingestion key exists: create the first user in its UI");
+            help.push_str(
+                "; ClickStack (HyperDX) opens this port only after an ingestion key exists: create the first user in \
+                 its UI",
+            );
         }
         // The program may run with an environment other than this one.
         let severity = if self.target.is_default { Severity::Note } else { Severity::Error };
@@ -186,7 +189,8 @@ impl Diagnosis<'_> {
             return None;
         }
         let text = format!("cannot connect to some addresses of `{}`: {}", self.target.host, closed.join(", "));
-        let help = "a client that tries only the first address fails: set an open address, or let the collector listen on IPv4 and IPv6";
+        let help = "a client that tries only the first address fails: set an open address, or let the collector \
+                    listen on IPv4 and IPv6";
         Some(self.finding(&kind::UNREACHABLE, Severity::Note, text, help))
     }
 
@@ -233,7 +237,8 @@ impl Diagnosis<'_> {
         let tls_http1_only = tls.is_tls && tls.alpn.as_deref() != Some("h2");
         if self.is_grpc() && (speaks_http1_only || (self.target.is_https && tls_http1_only)) {
             let text = "this port speaks HTTP/1.1, but gRPC (HTTP/2) is sent to it";
-            let help = "use the collector's gRPC port, usually 4317, or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must forward HTTP/2";
+            let help = "use the collector's gRPC port, usually 4317, or set \
+                        OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must forward HTTP/2";
             return Some(self.error(&kind::WRONG_PROTOCOL, text, help));
         }
         if let Some(banner) = &spoken.banner {
@@ -318,7 +323,8 @@ impl Diagnosis<'_> {
             CauseKind::Redirect => self.error(
                 &kind::WRONG_PATH,
                 text,
-                "set that address as the endpoint if it is the collector; a redirect to a login page means that the host is wrong",
+                "set that address as the endpoint if it is the collector; a redirect to a login page means that the \
+                 host is wrong",
             ),
             CauseKind::NotOtlp => self.error(&kind::NOT_OTLP, text, cause.kind.help()),
             CauseKind::Timeout => self.error(
@@ -326,10 +332,14 @@ impl Diagnosis<'_> {
                 format!("the endpoint accepts the connection but does not answer: {text}"),
                 "read the collector's own log; the backend behind it may be what hangs",
             ),
-            CauseKind::Proxy | CauseKind::Dns | CauseKind::Refused | CauseKind::Unreachable if self.target.proxy.is_some() => {
+            CauseKind::Proxy | CauseKind::Dns | CauseKind::Refused | CauseKind::Unreachable
+                if self.target.proxy.is_some() =>
+            {
                 self.error(&kind::BAD_PROXY, text, "check the proxy, or add the endpoint's host to NO_PROXY")
             }
-            CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help()),
+            CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => {
+                self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help())
+            }
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
             // Some receivers reject a request without records but accept records.
             CauseKind::Final if requests.record.as_ref().is_some_and(is_accepted) => return None,
@@ -442,12 +452,28 @@ impl Diagnosis<'_> {
             |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::Interrupted));
         if refuses(small) || breaks(small) {
             let text = format!("the endpoint rejects a request of 1 MiB: {}", describe(small));
-            return Some(self.finding(&kind::ENDPOINT_LIMITS, Severity::Warning, text, "raise its limit, or lower LOGBRIDGE_MAX_REQUEST_BYTES (with the stock SDK: OTEL_BLRP_MAX_EXPORT_BATCH_SIZE)"));
+            return Some(self.finding(
+                &kind::ENDPOINT_LIMITS,
+                Severity::Warning,
+                text,
+                "raise its limit, or lower LOGBRIDGE_MAX_REQUEST_BYTES (with the stock SDK: \
+                 OTEL_BLRP_MAX_EXPORT_BATCH_SIZE)",
+            ));
         }
         (refuses(large) || breaks(large)).then(|| {
             let severity = if self.target.has_stock { Severity::Warning } else { Severity::Note };
-            let text = format!("the endpoint rejects a request of {} MiB: {}; requests of logbridge have at most 4 MiB, those of the stock SDK are unbounded", LARGE >> 20, describe(large));
-            self.finding(&kind::ENDPOINT_LIMITS, severity, text, "with the stock SDK, lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE")
+            let text = format!(
+                "the endpoint rejects a request of {} MiB: {}; requests of logbridge have at most 4 MiB, those of the \
+                 stock SDK are unbounded",
+                LARGE >> 20,
+                describe(large)
+            );
+            self.finding(
+                &kind::ENDPOINT_LIMITS,
+                severity,
+                text,
+                "with the stock SDK, lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+            )
         })
     }
 

@@ -13,8 +13,11 @@ pub(crate) struct Head {
 /// Returns a GET request without a key.
 pub(super) fn request(host: &str, port: u16) -> Vec<u8> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: logbridge-doctor\r\nAccept: */*\r\nConnection: close\r\n\r\n")
-        .into_bytes()
+    format!(
+        "GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: logbridge-doctor\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 /// Parses the head of a response. Returns `None` if the bytes are not HTTP/1.

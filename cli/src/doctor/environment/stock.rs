@@ -1,4 +1,5 @@
-//! Checks the variables as the stock OpenTelemetry SDK reads them, which differs from the specification and from logbridge.
+//! Checks the variables as the stock OpenTelemetry SDK reads them, which differs from the specification and from
+//! logbridge.
 
 use super::{milliseconds, new_finding};
 use crate::doctor::project::{Facts, endpoint_in_code};
@@ -29,8 +30,8 @@ fn alternative(name: &str) -> Option<&'static str> {
         "OTEL_BLRP_EXPORT_TIMEOUT" => Some("set OTEL_EXPORTER_OTLP_TIMEOUT"),
         "OTEL_CONFIG_FILE" | "OTEL_EXPERIMENTAL_CONFIG_FILE" => Some("unset it, and set individual variables"),
         _ if name.starts_with("OTEL_EXPORTER_OTLP") && is_file => Some(
-            "set roots and client certificates in code: `.with_tls_config(…)` for gRPC, or `.with_http_client(…)` with your own \
-             client for HTTP",
+            "set roots and client certificates in code: `.with_tls_config(…)` for gRPC, or `.with_http_client(…)` \
+             with your own client for HTTP",
         ),
         _ => None,
     }

@@ -1,12 +1,14 @@
 //! Runs `cargo metadata` without running any program that the project specifies.
 //!
-//! A project can specify programs. `.cargo/config.toml` sets compilers, wrappers, environment variables such as `LD_PRELOAD`
-//! and credential providers. `rust-toolchain.toml` sets the path of a toolchain, or one that rustup would download. Cargo and
-//! rustup search for both files in the working directory and its parents. A `PATH` that contains `.` finds programs there too.
+//! A project can specify programs. `.cargo/config.toml` sets compilers, wrappers, environment variables such as
+//! `LD_PRELOAD` and credential providers. `rust-toolchain.toml` sets the path of a toolchain, or one that rustup would
+//! download. Cargo and rustup search for both files in the working directory and its parents. A `PATH` that contains
+//! `.` finds programs there too.
 //!
-//! * Cargo and rustc are of one installed toolchain, and are called by absolute path from the directory of the first Cargo in
-//!   `PATH`.
-//! * The configuration of the project is not read, except for the location of its packages, which is passed value by value.
+//! * Cargo and rustc are of one installed toolchain, and are called by absolute path from the directory of the first
+//!   Cargo in `PATH`.
+//! * The configuration of the project is not read, except for the location of its packages, which is passed value by
+//!   value.
 //! * If Cargo itself, or a configuration that it would still read, is inside the project, Cargo is not run.
 //! * There is no network access, no build and no change to the project.
 
@@ -251,8 +253,8 @@ fn installed_toolchain(sysroot: &Path, channel: &str, host: &str) -> Option<Path
     names.map(|name| all.join(name)).into_iter().find(|path| toolchain_program(path, "cargo").is_file())
 }
 
-/// Returns the vendored sources and registries in `.cargo/config.toml` as arguments for `--config`. The nearest file takes
-/// precedence. None of these settings is a program.
+/// Returns the vendored sources and registries in `.cargo/config.toml` as arguments for `--config`. The nearest file
+/// takes precedence. None of these settings is a program.
 fn package_sources(manifest: &Path) -> Vec<String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for folder in manifest.ancestors().skip(1) {
@@ -338,8 +340,10 @@ mod tests {
     fn only_the_places_of_packages_are_taken_from_the_configuration() {
         let outer =
             "[source.crates-io]\nreplace-with = \"outer\"\n[source.outer]\nregistry = \"https://a.example/\\\"x\"\n";
-        let inner = "[build]\nrustc = \"evil\"\n[source.crates-io]\nreplace-with = \"inner\"\n[source.inner]\ndirectory = \"vendor\"\n\
-                     [registries.corp]\nindex = \"sparse+https://b.example/\"\ncredential-provider = \"evil\"\ntoken = \"s3cret\"\n";
+        let inner = "[build]\nrustc = \"evil\"\n[source.crates-io]\nreplace-with = \"inner\"\n\
+                     [source.inner]\ndirectory = \"vendor\"\n\
+                     [registries.corp]\nindex = \"sparse+https://b.example/\"\ncredential-provider = \"evil\"\n\
+                     token = \"s3cret\"\n";
         let folder = Folder::new("sources", &[(".cargo/config.toml", outer), ("shop/.cargo/config.toml", inner)]);
         let mut found = package_sources(&folder.0.join("shop/Cargo.toml"));
         // Parents of the temporary directory may have a configuration too.

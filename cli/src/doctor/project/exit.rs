@@ -1,4 +1,4 @@
-//! How a program ends, forks and hides: what was logged just before is lost there with the stock SDK.
+//! Rules about exits, aborts, forks and suppressed telemetry, which lose buffered records with the stock SDK.
 
 use super::Facts;
 use super::functions::Functions;
@@ -6,9 +6,9 @@ use super::logging_words::mentions_setup;
 use super::source::File;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Words of a program that serves until somebody stops it.
+/// Calls of a server that runs until it is stopped.
 const SERVERS: [&str; 5] = ["axum::serve(", ".serve(", "Server::builder()", "serve_connection(", "warp::serve("];
-/// Words of one that notices.
+/// Words of a program that handles the signal that stops it.
 const SIGNALS: [&str; 8] = [
     "signal::",
     "ctrl_c",
@@ -20,7 +20,6 @@ const SIGNALS: [&str; 8] = [
     "HttpServer::new(",
 ];
 
-/// Findings about ends.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(suppressed_across_await(facts));
@@ -46,8 +45,8 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
     }
     let place = facts.sources.place("with_batch_exporter(").or_else(|| facts.sources.place("BatchLogProcessor"))?;
     let why = match facts.sets_subscriber() {
-        true => "since the global subscriber keeps a copy of the provider that is never dropped",
-        false => "since nothing drops the provider when `main` returns",
+        true => "because the global subscriber keeps a copy of the provider that is never dropped",
+        false => "because nothing drops the provider when `main` returns",
     };
     let text = format!(
         "nothing calls `shutdown` on the provider: the records of the last second are lost when `main` returns, {why}"
@@ -58,7 +57,7 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
     )
 }
 
-/// Whether this shuts something down, or flushes it.
+/// Returns whether code shuts something down or flushes it.
 fn shuts_down(code: &str) -> bool {
     ["shutdown", "flush"].iter().any(|word| code.contains(word))
 }
@@ -68,13 +67,13 @@ fn process_exits(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("process::exit(") {
             let function = file.function(at);
-            // What comes before it in the same function may have flushed.
+            // Code before it in the same function may flush.
             let before = file.code(function.start..at);
-            // By custom, it was called in the wrong way, and has done nothing yet.
+            // By convention, status 2 means incorrect usage, so nothing was logged yet.
             if file.code.get(at..).is_some_and(|rest| rest.starts_with("process::exit(2)")) {
                 continue;
             }
-            // What `main` calls may set telemetry up and shut it down again.
+            // In `main`, telemetry may not be set up yet, or a called function may set it up and shut it down.
             let is_main = file.code(function.clone()).contains("fn main");
             if is_main && !mentions_setup(before) {
                 continue;
@@ -99,11 +98,12 @@ fn panic_abort(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let text = format!(
-        "the profile `{profile}` ends the process at a panic (panic = \"abort\"): what was logged before it is not sent"
+        "the profile `{profile}` aborts the process on a panic (panic = \"abort\"): records that are still buffered \
+         are lost"
     );
     Some(
         Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, "Cargo.toml", text)
-            .help("flush in a panic hook, or leave `panic` at `unwind`"),
+            .help("flush in a panic hook, or use the default `panic = \"unwind\"`"),
     )
 }
 
@@ -112,11 +112,11 @@ fn no_signals(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let place = SERVERS.iter().find_map(|word| facts.sources.place(word))?;
-    let text = "it serves until it is stopped, and nothing handles SIGTERM: what was logged in the last second before that is lost";
+    let text =
+        "the server runs until it is stopped, but nothing handles SIGTERM: the records of the last second are lost";
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text).help(
-            "wait for SIGTERM and ^C (`tokio::signal`, `ctrlc`), and call `.shutdown()` on the provider after it",
-        ),
+        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
+            .help("wait for SIGTERM and ^C (`tokio::signal`, `ctrlc`), and then call `.shutdown()` on the provider"),
     )
 }
 
@@ -135,14 +135,15 @@ fn forks_after_start(facts: &Facts<'_>) -> Option<Finding> {
         .files
         .iter()
         .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
-    let text = "a forked child has no export thread: its records wait for ever, and flush and shutdown block for five seconds each";
+    let text = "a forked child has no exporter thread: its records are never sent, and flush and shutdown block for \
+                five seconds each";
     Some(
         file.finding(at, &kind::LOST_AT_EXIT, Severity::Warning, text)
-            .help("build the provider after the fork, in the process that goes on"),
+            .help("build the provider after the fork, in the process that logs"),
     )
 }
 
-/// A guard that is held where other tasks of the thread go on.
+/// Finds a suppression guard that is held across an `.await`, while other tasks run on the thread.
 fn suppressed_across_await(facts: &Facts<'_>) -> Option<Finding> {
     const CALL: &str = "enter_telemetry_suppressed_scope(";
     for file in &facts.sources.files {
@@ -155,7 +156,7 @@ fn suppressed_across_await(facts: &Facts<'_>) -> Option<Finding> {
             }) else {
                 continue;
             };
-            // Up to where the block ends, or the guard is dropped.
+            // The guard lives until the end of the block or an explicit `drop`.
             let rest = file.code(statement.end..function.end);
             let mut depth = 0i32;
             let end = rest.char_indices().find_map(|(at, c)| {
@@ -167,10 +168,11 @@ fn suppressed_across_await(facts: &Facts<'_>) -> Option<Finding> {
             if name == "_" || !scope.contains(".await") {
                 continue;
             }
-            let text = "telemetry is suppressed while this waits: until the guard is dropped, other tasks on the same thread log nothing, and a \
-                        context taken here carries that along";
+            let text = "telemetry is suppressed across an await: until the guard is dropped, other tasks on this \
+                        thread log nothing, and a context captured here is suppressed too";
             return Some(file.finding(at, &kind::SUPPRESSED, Severity::Warning, text).help(
-                "suppress a future with `.with_context(Context::current().with_telemetry_suppressed())`, not a thread",
+                "suppress the future instead of the thread: \
+                 `.with_context(Context::current().with_telemetry_suppressed())`",
             ));
         }
     }

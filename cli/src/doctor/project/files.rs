@@ -8,12 +8,13 @@ use toml::Table;
 /// A longer file is neither a manifest nor source code.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Reads a regular file of at most 16 MiB. A pipe without a writer and an endless file return an error instead of blocking.
+/// Reads a regular file of at most 16 MiB. A pipe without a writer and an endless file return an error instead of
+/// blocking.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let io_error = |error: std::io::Error| format!("`{}`: {error}", path.display());
     let invalid = || format!("`{}` is not a regular file, or is longer than 16 MiB", path.display());
-    // The type is checked before opening, because opening a device may have an effect, and afterwards, because the file may
-    // have been replaced in between.
+    // The type is checked before opening, because opening a device may have an effect, and afterwards, because the file
+    // may have been replaced in between.
     if !std::fs::metadata(path).map_err(io_error)?.is_file() {
         return Err(invalid());
     }

@@ -1,7 +1,7 @@
 //! The packages of a project, and the features that a build activates.
 //!
-//! `cargo metadata` lists activated features too, but not which package activates them, and it includes those that only tests
-//! need. So this module resolves features again from the manifests, along normal dependencies of the members.
+//! `cargo metadata` lists activated features too, but not which package activates them, and it includes those that only
+//! tests need. So this module resolves features again from the manifests, along normal dependencies of the members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -141,7 +141,8 @@ impl Graph {
         self.packages.get(at).map_or_else(String::new, |package| format!("{} {}", package.name, package.version))
     }
 
-    /// Returns the packages that activate a feature, beginning next to it: ``chatty 0.1.0 (its feature `quiet`)``, `shop 0.1.0`.
+    /// Returns the packages that activate a feature, beginning next to it: ``chatty 0.1.0 (its feature `quiet`)``,
+    /// `shop 0.1.0`.
     pub(crate) fn activation_chain(&self, build: &Build, at: usize, feature: &str) -> Vec<String> {
         let mut chain: Vec<String> = Vec::new();
         let mut seen: BTreeSet<(usize, String)> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
+//! Rules about the setup of logging: missing, incomplete, or with discarded errors.
 
 use super::Facts;
 use super::functions::Functions;
@@ -6,7 +6,6 @@ use super::logging_words::{logs, mentions_setup};
 use super::source::File;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Findings about initialisation.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(binaries_without_logger(facts));
@@ -32,11 +31,12 @@ fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     let functions = Functions::of(facts);
     let roots = facts.sources.files.iter().filter(|file| file.binary.is_some() && file.has("fn main"));
     let without = roots.filter_map(|file| {
-        let of_it = |other: &&File| other.package == file.package && other.binary.is_none();
-        if !logs(file) && !facts.sources.files.iter().filter(of_it).any(logs) {
+        let is_same_package = |other: &&File| other.package == file.package && other.binary.is_none();
+        if !logs(file) && !facts.sources.files.iter().filter(is_same_package).any(logs) {
             return None;
         }
-        // Who depends on logbridge is to call it; of others, any word that may install something counts.
+        // A package that depends on logbridge must call it. In other packages, any word that suggests a setup is
+        // enough.
         let depends = facts.build.dependencies(file.package).any(|at| facts.is_named(at, "logbridge"));
         if !depends && mentions_setup(&file.code) {
             return None;
@@ -47,17 +47,17 @@ fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
             _ if reached.installs => None,
             Some((feature, place)) => {
                 let text = format!(
-                    "what installs logging for the binary `{name}` ({place}) is behind the feature `{feature}`, which is not on: its \
-                     records go nowhere"
+                    "the binary `{name}` installs logging ({place}) only with the feature `{feature}`, which is \
+                     disabled: its records are dropped"
                 );
                 let help = format!("build with `--features {feature}`, or add it to `default`");
                 Some(Finding::new(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
             }
             None => {
-                let text = format!("the binary `{name}` logs, and sets up nothing that its records could go to");
+                let text = format!("the binary `{name}` logs but installs no logger or subscriber");
                 let help = match depends {
-                    true => "call `logbridge::init()` first in its `main`",
-                    false => "initialise logging in each `main`: what another binary of the project does is not there",
+                    true => "call `logbridge::init()` at the start of its `main`",
+                    false => "initialize logging in the `main` of each binary",
                 };
                 Some(Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
             }
@@ -76,10 +76,10 @@ fn thread_local_subscriber(facts: &Facts<'_>) -> Option<Finding> {
     }
     let (file, at) = facts.sources.files.iter().find_map(|file| {
         let at = words.iter().find_map(|word| file.find(word).next())?;
-        // A library that offers a scope is no program.
+        // A library may offer a scoped subscriber on purpose.
         facts.is_binary_package(file.package).then_some((file, at))
     })?;
-    let text = "the subscriber is that of this thread only: what other threads and tokio's workers log goes nowhere";
+    let text = "the subscriber is set for this thread only: records of other threads and tokio's workers are dropped";
     Some(
         file.finding(at, &kind::NO_INIT, Severity::Warning, text)
             .help("use `.init()`, or `tracing::subscriber::set_global_default`"),
@@ -101,7 +101,8 @@ fn max_level_never_set(facts: &Facts<'_>) -> Option<Finding> {
         true => "call `log::set_max_level(bridge.logger().filter())` after it",
         false => "call `log::set_max_level(log::LevelFilter::Info)` after it",
     };
-    let text = "a logger is installed, and nothing sets the level of `log`, which is off to begin with: not even errors are logged";
+    let text = "a logger is installed, but nothing sets the maximum level of `log`, which is off by default: not even \
+                errors are logged";
     Some(file.finding(at, &kind::MAX_LEVEL_OFF, Severity::Error, text).help(help))
 }
 
@@ -114,17 +115,17 @@ fn discarded_install_errors(facts: &Facts<'_>) -> Vec<Finding> {
             for at in file.find(word) {
                 let statement = file.code(file.statement(at));
                 let trimmed = statement.trim();
-                // What logbridge returns there is safe to ignore: it says what went wrong itself.
+                // logbridge and env_logger report the error themselves.
                 let is_ignored =
                     trimmed.starts_with("let _ =") || trimmed.ends_with(".ok()") || trimmed.contains(".unwrap_or(())");
                 if !is_ignored || trimmed.contains("logbridge") || trimmed.contains("env_logger") {
                     continue;
                 }
-                let text = "where another logger or subscriber was there first, this fails, and the result is thrown away: no record \
-                            reaches the exporter, and nothing says why";
+                let text = "this fails if another logger or subscriber is installed, but the error is discarded: no \
+                            record reaches the exporter, and nothing reports why";
                 findings.push(
                     file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
-                        .help("`.expect(…)` it, or print the error"),
+                        .help("call `.expect(…)`, or print the error"),
                 );
             }
         }
@@ -142,23 +143,22 @@ fn discarded_exporter_errors(facts: &Facts<'_>) -> Option<Finding> {
             let bound = head.trim_start_matches("if let Ok(").split(')').next().unwrap_or_default();
             let end = super::strip::closing(&file.code, at + open);
             let has_else = file.code.get(end..).is_some_and(|rest| rest.trim_start().starts_with("else"));
-            // One that is there already, behind a lock say, is another matter.
+            // An exporter that already exists, for example behind a lock, is not built here.
             let is_exporter = ["exporter", "provider"].iter().any(|word| bound.contains(word))
                 && ["build", "create", "init", "Exporter::", "new", "setup"].iter().any(|word| head.contains(word));
             if has_else || !is_exporter {
                 continue;
             }
-            let text = "where the exporter cannot be built, the program goes on without one, and nothing says so";
+            let text = "if the exporter cannot be built, the program continues without one and reports nothing";
             return Some(
-                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
-                    .help("end with the error, or print it"),
+                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text).help("return the error, or print it"),
             );
         }
     }
     None
 }
 
-/// What a function of the project returns, where that stops something when it is dropped.
+/// Returns the type that a function of the project returns, if it is a guard.
 fn returns_guard(facts: &Facts<'_>, function: &str) -> Option<String> {
     for file in &facts.sources.files {
         for at in file.find(&format!("fn {function}")) {
@@ -188,8 +188,8 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
             let path = called.split('(').next().unwrap_or_default();
             let function = path.rsplit("::").next().unwrap_or_default().trim();
             let is_name = !function.is_empty() && function.chars().all(|c| c.is_alphanumeric() || c == '_');
-            let of_logging = ["init", "setup", "install", "start", "telemetry", "tracing", "logging"];
-            if !is_name || !of_logging.iter().any(|word| function.contains(word)) {
+            let setup_words = ["init", "setup", "install", "start", "telemetry", "tracing", "logging"];
+            if !is_name || !setup_words.iter().any(|word| function.contains(word)) {
                 continue;
             }
             let guard = match called.starts_with("sentry::init") {
@@ -198,19 +198,19 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
             };
             let Some(guard) = guard else { continue };
             let text = format!(
-                "`let _ =` drops what it is given at once, and `{function}` returns a `{guard}`, which stops what it guards: from here on \
-                 nothing is sent"
+                "`let _ =` immediately drops the `{guard}` that `{function}` returns, which stops telemetry: nothing \
+                 is sent from here on"
             );
             findings.push(
                 file.finding(at, &kind::DROPPED_GUARD, Severity::Error, text)
-                    .help("write `let _guard =`, and keep it to the end of `main`"),
+                    .help("write `let _guard =`, and keep it until the end of `main`"),
             );
         }
     }
     findings
 }
 
-/// The guard of a writer in the background.
+/// Finds a dropped guard of tracing_appender's background writer.
 fn dropped_writer_guard(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("non_blocking(") {
@@ -219,11 +219,10 @@ fn dropped_writer_guard(facts: &Facts<'_>) -> Option<Finding> {
             if !pattern.replace(' ', "").ends_with(",_)") {
                 continue;
             }
-            let text =
-                "the guard of tracing_appender's writer is dropped at once: lines that wait in it are never written";
+            let text = "the guard of tracing_appender's writer is dropped at once: buffered lines are never written";
             return Some(
                 file.finding(at, &kind::DROPPED_GUARD, Severity::Warning, text)
-                    .help("name it `_guard`, and keep it to the end of `main`"),
+                    .help("name it `_guard`, and keep it until the end of `main`"),
             );
         }
     }
@@ -242,17 +241,17 @@ fn dylibs_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     shared
         .map(|(_, package)| {
             let text = format!(
-                "{} is a shared library that logs and sets up nothing: it has copies of its own of the logger and the subscriber, and \
-                 what the program around it sets up is not there",
+                "{} is a shared library that logs but sets up nothing: it has its own copies of the statics of `log` \
+                 and `tracing`, so it does not see the logger and subscriber of the program",
                 package.name
             );
-            let help = "initialise logging inside it too, or hand it the program's logger by a function of yours";
+            let help = "initialize logging inside the library too, or pass it the logger of the program";
             Finding::new(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
         })
         .collect()
 }
 
-/// Finds telemetry behind features that the build does not have. See docs/missing-logs.md#a14.
+/// Finds telemetry behind disabled features. See docs/missing-logs.md#a14.
 fn telemetry_behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     const TELEMETRY: [&str; 5] = [
         "logbridge",
@@ -278,11 +277,13 @@ fn telemetry_behind_features(facts: &Facts<'_>) -> Vec<Finding> {
             continue;
         };
         let text = format!(
-            "{} is behind the feature `{feature}` of {}, which is not on: a build without `--features {feature}` sends nothing",
+            "{} requires the feature `{feature}` of {}, which is disabled: a build without `--features {feature}` \
+             sends nothing",
             off.package, package.name
         );
         let help = format!(
-            "add `{feature}` to `default`, or check that the released build has it (here: `logbridge doctor --features {feature}`)"
+            "add `{feature}` to `default`, or enable it in release builds (to check them: `logbridge doctor \
+             --features {feature}`)"
         );
         findings.push(
             Finding::new(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),

@@ -1,17 +1,17 @@
-//! What logbridge itself is built without, against what the environment asks of it.
+//! Rules about features of logbridge that the environment requires but the project does not enable.
 //!
-//! The doctor has everything compiled in; the program may not.
+//! The doctor is built with all features, but the program may not be.
 
 use super::Facts;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Variables, what begins their value, the feature that takes it, and what happens without.
-const NEEDS: [(&[&str], &str, &str, &str); 5] = [
+/// Variables, a prefix of their value, the feature that it requires, and what happens without the feature.
+const REQUIREMENTS: [(&[&str], &str, &str, &str); 5] = [
     (
         &["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
         "grpc",
         "grpc",
-        "http/protobuf is spoken instead",
+        "http/protobuf is used instead",
     ),
     (
         &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"],
@@ -23,47 +23,47 @@ const NEEDS: [(&[&str], &str, &str, &str); 5] = [
         &["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
         "gzip",
         "gzip",
-        "requests are sent plain",
+        "requests are sent uncompressed",
     ),
     (
         &["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
         "zstd",
         "zstd",
-        "requests are sent plain",
+        "requests are sent uncompressed",
     ),
-    (&["LOGBRIDGE_REDACT_VALUES"], "", "regex", "nothing is redacted by it"),
+    (&["LOGBRIDGE_REDACT_VALUES"], "", "regex", "it redacts nothing"),
 ];
 
-/// Findings about the features of logbridge.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let Some((at, _)) = facts.graph.named(&facts.build, "logbridge").find(|_| facts.graph.is_complete) else {
         return Vec::new();
     };
-    // Where it is the project itself, its features are the choice of who builds it.
+    // In the project of logbridge itself, features depend on the build.
     if facts.graph.members.contains(&at) {
         return Vec::new();
     }
-    let mut findings: Vec<Finding> = lacking(facts, at).collect();
-    // What stands behind the `/` of a filter is a regular expression.
+    let mut findings: Vec<Finding> = missing_features(facts, at).collect();
+    // The text after the `/` of a filter is a regular expression.
     if facts.environment.get("RUST_LOG").is_some_and(|spec| spec.contains('/')) && !facts.build.has(at, "regex") {
-        let text = "RUST_LOG has a filter on the text of records (behind `/`), which asks for the feature `regex` of logbridge, which is off: \
-                    it cuts nothing";
-        findings.push(missing(text.to_owned(), "regex"));
+        let text = "RUST_LOG filters by the text of records (after `/`), which requires the feature `regex` of \
+                    logbridge, but it is disabled: the text filter has no effect";
+        findings.push(missing_feature(text.to_owned(), "regex"));
     }
     findings
 }
 
-fn missing(text: String, feature: &str) -> Finding {
-    let help = format!("in Cargo.toml: logbridge = {{ version = \"…\", features = [\"{feature}\"] }}");
+fn missing_feature(text: String, feature: &str) -> Finding {
+    let help = format!("write in Cargo.toml: logbridge = {{ version = \"…\", features = [\"{feature}\"] }}");
     Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate logbridge", text).help(help)
 }
 
-fn lacking(facts: &Facts<'_>, at: usize) -> impl Iterator<Item = Finding> {
-    NEEDS.iter().filter_map(move |(variables, value, feature, instead)| {
+fn missing_features(facts: &Facts<'_>, at: usize) -> impl Iterator<Item = Finding> {
+    REQUIREMENTS.iter().filter_map(move |(variables, value, feature, instead)| {
         let (variable, found) = facts.environment.first(variables)?;
         (found.to_ascii_lowercase().starts_with(value) && !facts.build.has(at, feature)).then(|| {
-            let text = format!("{variable} asks for the feature `{feature}` of logbridge, which is off: {instead}");
-            missing(text, feature)
+            let text =
+                format!("{variable} requires the feature `{feature}` of logbridge, but it is disabled: {instead}");
+            missing_feature(text, feature)
         })
     })
 }

@@ -1,7 +1,7 @@
 //! The stage `project`: checks the dependencies and the source code of a project for causes of missing logs.
 //!
-//! Rules read [`Facts`] and perform no I/O. They report only what loses records in this project: most mistakes with the stock
-//! SDK do no harm with logbridge.
+//! Rules read [`Facts`] and perform no I/O. They report only what loses records in this project: most mistakes with the
+//! stock SDK do no harm with logbridge.
 
 mod bridges;
 mod call_order;
