@@ -1,10 +1,12 @@
-//! env_logger's `Env`: which variables the filter and the style are read from, and their defaults.
+//! `Env`, as in env_logger: the environment variables of the filter and the style, with their defaults.
 
 use std::borrow::Cow;
 
-/// Which variables the filter and the style are read from, as in env_logger.
+/// The environment variables of the filter and the style, as in env_logger.
 ///
-/// By default `RUST_LOG` and `RUST_LOG_STYLE`. A default given here is used while the variable is unset.
+/// The default variables are `RUST_LOG` and `RUST_LOG_STYLE`. A default value is used if its variable is unset.
+///
+/// # Examples
 ///
 /// ```
 /// let mut builder = logbridge::Builder::from_env(logbridge::Env::default().default_filter_or("info"));
@@ -21,53 +23,53 @@ pub(crate) struct Variable<'a> {
     pub(crate) default: Option<Cow<'a, str>>,
 }
 
-/// The variable that levels are read from, unless another is named.
+/// The default environment variable of the filter.
 pub const DEFAULT_FILTER_ENV: &str = "RUST_LOG";
-/// The variable that the style is read from, unless another is named.
+/// The default environment variable of the style.
 pub const DEFAULT_WRITE_STYLE_ENV: &str = "RUST_LOG_STYLE";
 
 impl<'a> Env<'a> {
-    /// The default variables, without defaults for their values.
+    /// Returns the default variables, without default values.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the filter from this variable.
+    /// Sets the variable of the filter.
     #[must_use]
     pub fn filter(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.filter = Variable { name: name.into(), default: None };
         self
     }
 
-    /// Reads the filter from this variable; while it is unset, this is the filter.
+    /// Sets the variable of the filter, and the filter to use if it is unset.
     #[must_use]
     pub fn filter_or(mut self, name: impl Into<Cow<'a, str>>, default: impl Into<Cow<'a, str>>) -> Self {
         self.filter = Variable { name: name.into(), default: Some(default.into()) };
         self
     }
 
-    /// While `RUST_LOG` is unset, this is the filter.
+    /// Sets the filter to use if `RUST_LOG` is unset.
     #[must_use]
     pub fn default_filter_or(self, default: impl Into<Cow<'a, str>>) -> Self {
         self.filter_or(DEFAULT_FILTER_ENV, default)
     }
 
-    /// Reads the style (`auto`, `always`, `never`) from this variable.
+    /// Sets the variable of the style (`auto`, `always` or `never`).
     #[must_use]
     pub fn write_style(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.style = Variable { name: name.into(), default: None };
         self
     }
 
-    /// Reads the style from this variable; while it is unset, this is the style.
+    /// Sets the variable of the style, and the style to use if it is unset.
     #[must_use]
     pub fn write_style_or(mut self, name: impl Into<Cow<'a, str>>, default: impl Into<Cow<'a, str>>) -> Self {
         self.style = Variable { name: name.into(), default: Some(default.into()) };
         self
     }
 
-    /// While `RUST_LOG_STYLE` is unset, this is the style.
+    /// Sets the style to use if `RUST_LOG_STYLE` is unset.
     #[must_use]
     pub fn default_write_style_or(self, default: impl Into<Cow<'a, str>>) -> Self {
         self.write_style_or(DEFAULT_WRITE_STYLE_ENV, default)

@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,10 +7,23 @@ use std::panic::Location;
 use crate::escape::OneLine;
 use crate::signal::Signal;
 
-/// What went wrong, where it was set, and what to change.
+/// The error of every fallible function of logbridge.
 ///
-/// Opaque: ask with the `is_…` methods. [`Display`](fmt::Display) gives one lower-case sentence, [`help`](Error::help)
-/// the thing to change. It never contains a header value, an API key or the password of a URL.
+/// The type is opaque: the `is_…` methods tell what went wrong. [`Display`](fmt::Display) writes one lower-case
+/// sentence and [`help`](Error::help) returns what to change. Neither contains a header value, an API key or the
+/// password of a URL.
+///
+/// # Examples
+///
+/// ```
+/// # let bridge = logbridge::Builder::new().build()?;
+/// if let Err(error) = bridge.flush(std::time::Duration::from_secs(2))
+///     && let Some(undelivered) = error.undelivered()
+/// {
+///     println!("{} records are pending, {} are lost", undelivered.logs.pending, undelivered.logs.lost());
+/// }
+/// # Ok::<(), logbridge::Error>(())
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -21,7 +34,6 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The closed set of what can go wrong.
 #[derive(Debug)]
 pub(crate) enum Kind {
     AlreadyInitialized { at: &'static Location<'static> },
@@ -33,30 +45,40 @@ pub(crate) enum Kind {
     WhilePanicking,
 }
 
-/// The numbers of a flush that could not say Ok.
+/// The numbers of records and spans that a flush or a shutdown did not deliver.
+///
+/// Returned by [`Error::undelivered`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Undelivered {
-    pub(crate) logs: Numbers,
-    pub(crate) spans: Numbers,
-    /// Whether the time was up.
-    pub(crate) timed_out: bool,
+#[non_exhaustive]
+pub struct Undelivered {
+    /// Log records.
+    pub logs: UndeliveredCounts,
+    /// Spans.
+    pub spans: UndeliveredCounts,
+    /// Whether the timeout expired before everything was delivered.
+    pub timed_out: bool,
 }
 
-/// The numbers of one signal.
+/// The numbers of one signal in [`Undelivered`].
+///
+/// Each lost or unconfirmed item is reported by one flush. Flushes that run at the same time all report it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Numbers {
-    /// Still waiting when the time was up.
-    pub(crate) pending: u64,
-    /// Refused by the endpoint for good since a flush last told.
-    pub(crate) rejected: u64,
-    /// Dropped before an endpoint answered for them, since a flush last told.
-    pub(crate) dropped: u64,
-    /// Answered with a 2xx that is no OTLP answer, since a flush last told.
-    pub(crate) unconfirmed: u64,
+#[non_exhaustive]
+pub struct UndeliveredCounts {
+    /// Items that were still waiting when the timeout expired. They are retried.
+    pub pending: u64,
+    /// Items that the endpoint rejected for good.
+    pub rejected: u64,
+    /// Items that logbridge dropped before an endpoint answered for them.
+    pub dropped: u64,
+    /// Items that were answered with a 2xx response that is not an OTLP response, such as a sign-in page.
+    pub unconfirmed: u64,
 }
 
-impl Numbers {
-    fn lost(self) -> u64 {
+impl UndeliveredCounts {
+    /// Returns the number of rejected and dropped items together.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
         self.rejected + self.dropped
     }
 }
@@ -84,119 +106,60 @@ impl Error {
         self
     }
 
-    /// What to change, where that is known.
+    /// Returns what to change, if that is known.
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.inner.help.as_deref()
     }
 
-    /// Whether this process has initialised logbridge before.
+    /// Returns `true` if logbridge was already initialized in this process.
     #[must_use]
     pub fn is_already_initialized(&self) -> bool {
         matches!(self.inner.kind, Kind::AlreadyInitialized { .. })
     }
 
-    /// Whether a value given in code cannot be used (an endpoint that is no URL, a header with a line break, …).
+    /// Returns `true` if a value given in code is invalid, such as a malformed endpoint or a header with a line break.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self.inner.kind, Kind::Configuration { .. })
     }
 
-    /// Whether another logger already owns `log`'s slot.
+    /// Returns `true` if another logger is already installed for the `log` crate.
     #[must_use]
     pub fn is_log_slot_taken(&self) -> bool {
         matches!(self.inner.kind, Kind::LogSlotTaken)
     }
 
-    /// Whether another subscriber already is tracing's global default.
+    /// Returns `true` if another subscriber is already tracing's global default.
     #[must_use]
     pub fn is_tracing_slot_taken(&self) -> bool {
         matches!(self.inner.kind, Kind::TracingSlotTaken { .. })
     }
 
-    /// Whether the time was up before everything was delivered.
+    /// Returns `true` if the timeout expired before everything was delivered.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.inner.kind, Kind::NotDelivered(Undelivered { timed_out: true, .. }))
+        self.undelivered().is_some_and(|undelivered| undelivered.timed_out)
     }
 
-    /// Whether records or spans were dropped or rejected since a flush last told.
+    /// Returns `true` if records or spans were dropped or rejected since the last flush that reported a loss.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.lost() + self.lost_spans() > 0
+        self.undelivered().is_some_and(|undelivered| undelivered.logs.lost() + undelivered.spans.lost() > 0)
     }
 
-    /// Whether the endpoint answered with a success that is no OTLP answer (a sign-in page, say).
+    /// Returns `true` if the endpoint answered with a 2xx response that is not an OTLP response, such as a sign-in
+    /// page.
     #[must_use]
     pub fn is_unconfirmed(&self) -> bool {
-        self.undelivered().is_some_and(|numbers| numbers.logs.unconfirmed + numbers.spans.unconfirmed > 0)
+        self.undelivered().is_some_and(|undelivered| undelivered.logs.unconfirmed + undelivered.spans.unconfirmed > 0)
     }
 
-    /// How many records were still waiting when the time was up.
+    /// Returns the numbers of records and spans that were not delivered, if this is the error of a flush or a shutdown.
     #[must_use]
-    pub fn pending(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.pending)
-    }
-
-    /// How many spans were still waiting when the time was up.
-    #[must_use]
-    pub fn pending_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.pending)
-    }
-
-    /// How many records were dropped or rejected since a flush last told.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.lost())
-    }
-
-    /// How many spans were dropped or rejected since a flush last told.
-    #[must_use]
-    pub fn lost_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.lost())
-    }
-
-    /// How many records the endpoint refused for good since a flush last told: part of [`lost`](Self::lost).
-    #[must_use]
-    pub fn rejected(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.rejected)
-    }
-
-    /// How many spans the endpoint refused for good since a flush last told: part of [`lost_spans`](Self::lost_spans).
-    #[must_use]
-    pub fn rejected_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.rejected)
-    }
-
-    /// How many records were dropped before an endpoint answered for them, since a flush last told: part of
-    /// [`lost`](Self::lost).
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.dropped)
-    }
-
-    /// How many spans were dropped before an endpoint answered for them, since a flush last told: part of
-    /// [`lost_spans`](Self::lost_spans).
-    #[must_use]
-    pub fn dropped_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.dropped)
-    }
-
-    /// How many records were answered with a success that is no OTLP answer, since a flush last told.
-    #[must_use]
-    pub fn unconfirmed(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.logs.unconfirmed)
-    }
-
-    /// How many spans were answered with a success that is no OTLP answer, since a flush last told.
-    #[must_use]
-    pub fn unconfirmed_spans(&self) -> u64 {
-        self.undelivered().map_or(0, |numbers| numbers.spans.unconfirmed)
-    }
-
-    fn undelivered(&self) -> Option<Undelivered> {
-        match self.inner.kind {
-            Kind::NotDelivered(numbers) => Some(numbers),
+    pub fn undelivered(&self) -> Option<&Undelivered> {
+        match &self.inner.kind {
+            Kind::NotDelivered(undelivered) => Some(undelivered),
             _ => None,
         }
     }
@@ -205,27 +168,27 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner.kind {
-            Kind::AlreadyInitialized { at } => write!(f, "logbridge was already initialised at {at}"),
+            Kind::AlreadyInitialized { at } => write!(f, "logbridge was already initialized at {at}"),
             Kind::Configuration { what } => f.write_str(what),
             Kind::LogSlotTaken => f.write_str("another logger is already installed for the `log` crate"),
-            Kind::NotDelivered(numbers) => numbers.fmt(f),
-            Kind::Thread => f.write_str("the thread that ships records and spans could not be started"),
+            Kind::NotDelivered(undelivered) => undelivered.fmt(f),
+            Kind::Thread => f.write_str("the exporter thread could not be started"),
             Kind::TracingSlotTaken { by: Some(by) } => {
                 write!(f, "tracing's global default subscriber is already set: `{by}`")
             }
             Kind::TracingSlotTaken { by: None } => f.write_str("tracing's global default subscriber is already set"),
-            Kind::WhilePanicking => f.write_str("logbridge cannot be initialised while the thread is panicking"),
+            Kind::WhilePanicking => f.write_str("logbridge cannot be initialized while the thread is panicking"),
         }
     }
 }
 
 impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = if self.timed_out { "time is up: " } else { "not everything was delivered: " };
-        for (signal, numbers) in [(Signal::Logs, self.logs), (Signal::Traces, self.spans)] {
-            let Numbers { pending, rejected, dropped, unconfirmed } = numbers;
+        let mut separator = if self.timed_out { "timed out: " } else { "not everything was delivered: " };
+        for (signal, counts) in [(Signal::Logs, self.logs), (Signal::Traces, self.spans)] {
+            let UndeliveredCounts { pending, rejected, dropped, unconfirmed } = counts;
             for (items, what) in
-                [(pending, "still waiting"), (rejected, "rejected"), (dropped, "dropped"), (unconfirmed, "unconfirmed")]
+                [(pending, "pending"), (rejected, "rejected"), (dropped, "dropped"), (unconfirmed, "unconfirmed")]
             {
                 if items > 0 {
                     write!(f, "{separator}{} {what}", signal.count(items))?;
@@ -238,7 +201,7 @@ impl fmt::Display for Undelivered {
 }
 
 impl fmt::Debug for Error {
-    // What `unwrap` and `main() -> Result` print: the sentence and what to change, readable.
+    // `unwrap` and `main() -> Result` print this, so it is readable text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
         if let Some(source) = &self.inner.source {
@@ -262,24 +225,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_said_in_words() {
-        let logs = Numbers { pending: 3, rejected: 2, dropped: 4, unconfirmed: 0 };
-        let spans = Numbers { dropped: 1, unconfirmed: 5, ..Numbers::default() };
-        let error = Error::new(Kind::NotDelivered(Undelivered { logs, spans, timed_out: true }));
+    fn display_lists_the_counts_of_records_and_spans() {
+        let logs = UndeliveredCounts { pending: 3, rejected: 2, dropped: 4, unconfirmed: 0 };
+        let spans = UndeliveredCounts { dropped: 1, unconfirmed: 5, ..UndeliveredCounts::default() };
+        let undelivered = Undelivered { logs, spans, timed_out: true };
+        let error = Error::new(Kind::NotDelivered(undelivered));
         assert_eq!(
             error.to_string(),
-            "time is up: 3 records still waiting, 2 records rejected, 4 records dropped, 1 span dropped, 5 spans unconfirmed"
+            "timed out: 3 records pending, 2 records rejected, 4 records dropped, 1 span dropped, 5 spans unconfirmed"
         );
         assert!(error.is_timeout() && error.is_lost() && error.is_unconfirmed());
-        assert_eq!((error.pending(), error.lost(), error.lost_spans()), (3, 6, 1));
-        assert_eq!((error.rejected(), error.dropped(), error.unconfirmed()), (2, 4, 0));
-        assert_eq!((error.rejected_spans(), error.dropped_spans(), error.unconfirmed_spans()), (0, 1, 5));
+        assert_eq!(error.undelivered(), Some(&undelivered));
+        assert_eq!((logs.lost(), spans.lost()), (6, 1));
     }
 
     #[test]
-    fn debug_shows_what_to_change() {
-        let error = Error::configuration("`nope` is no URL").with_help("write http://host:4318");
-        assert_eq!(format!("{error:?}"), "`nope` is no URL\n  help: write http://host:4318");
-        assert!(error.is_configuration());
+    fn debug_shows_the_help() {
+        let error = Error::configuration("`nope` is not a URL").with_help("write http://host:4318");
+        assert_eq!(format!("{error:?}"), "`nope` is not a URL\n  help: write http://host:4318");
+        assert!(error.is_configuration() && error.undelivered().is_none());
     }
 }

@@ -1,15 +1,15 @@
-//! Text from outside, made safe to print: no character of it may move the cursor, begin a line of its own, or reorder
-//! what a terminal shows.
+//! Escaping of untrusted text, so that it can neither move the cursor nor start a line nor reorder the text of a
+//! terminal.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// No column of a table is padded to more characters than this; a longer cell is longer. The standard library panics for a
-/// width above 65,535.
+/// The largest width to which a column is padded. The standard library panics for a width above 65,535.
 pub const WIDEST_COLUMN: usize = 100;
 
-/// Whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and paragraph
-/// separators, and the bidirectional controls.
+/// Returns whether a terminal may act on a character instead of showing it.
+///
+/// These are C0 and C1 controls, DEL, the line and paragraph separators, and the bidirectional controls.
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -18,12 +18,12 @@ pub fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// Displays text on one line: unsafe characters appear as `\n` or `\u{1b}`.
+/// Displays text on one line. Unsafe characters appear as `\n` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLine<'a>(pub &'a str);
 
 impl<'a> OneLine<'a> {
-    /// The escaped text. Borrowed if there is nothing to escape.
+    /// Returns the escaped text, borrowed if there is nothing to escape.
     pub(crate) fn to_cow(self) -> Cow<'a, str> {
         if self.0.contains(is_unsafe) { Cow::Owned(self.to_string()) } else { Cow::Borrowed(self.0) }
     }
@@ -35,7 +35,7 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Displays text that may have several lines: newlines and tabs stay, other unsafe characters appear as `\u{1b}`.
+/// Displays text of several lines. Line feeds and tabs stay; other unsafe characters appear as `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<'a>(pub &'a str);
 
@@ -45,8 +45,9 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// JSON that a terminal may show: JSON escapes C0 controls only. The text must be JSON, where other unsafe characters stand
-/// in strings only.
+/// Escapes the unsafe characters that JSON leaves as they are. The argument must be JSON.
+///
+/// JSON escapes C0 controls only. All other unsafe characters occur in strings only.
 pub(crate) fn json(json: String) -> String {
     let is_escaped = |character: char| is_unsafe(character) && character >= '\u{7f}';
     if !json.contains(is_escaped) {
@@ -54,7 +55,7 @@ pub(crate) fn json(json: String) -> String {
     }
     json.chars().fold(String::with_capacity(json.len() + 16), |mut escaped, character| {
         let _infallible = match is_escaped(character) {
-            // All of them lie in the first plane.
+            // All of them are in the basic multilingual plane.
             true => write!(escaped, "\\u{:04x}", u32::from(character)),
             false => escaped.write_char(character),
         };
@@ -62,17 +63,17 @@ pub(crate) fn json(json: String) -> String {
     })
 }
 
-/// How many characters of somebody else's words are repeated.
+/// The largest number of characters that are quoted from untrusted text.
 pub(crate) const WORDS: usize = 200;
 
-/// Words from outside on one line, cut where they are long.
+/// Returns untrusted text on one line, truncated if it is long.
 pub fn words(text: &str) -> String {
     at_most(text, WORDS)
 }
 
-/// Text on one line, of so many characters at most.
+/// Returns text on one line, truncated to a number of characters.
 pub(crate) fn at_most(text: &str, characters: usize) -> String {
-    // Cut before it is escaped, too: it may be a mebibyte.
+    // Truncate before escaping as well, because the text may be very long.
     let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     let mut shown = OneLine(text.get(..end).unwrap_or_default()).to_string();
     let is_cut = end < text.len() || shown.chars().nth(characters).is_some();
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn no_unsafe_character_survives_in_json_and_it_means_the_same() {
+    fn json_is_escaped_and_keeps_its_meaning() {
         let text: String =
             ('\0'..=char::MAX).filter(|character| is_unsafe(*character)).chain("ü\\u{}\"".chars()).collect();
         let escaped = json(serde_json::json!({ &text: [&text] }).to_string());

@@ -3,10 +3,10 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 use crate::source::Pipeline;
 
-static INSTALLED: Placed<Installed> = Placed::new();
+static INSTALLED: OnceBox<Installed> = OnceBox::new();
 
 #[derive(Debug)]
 struct Installed {

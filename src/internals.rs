@@ -8,10 +8,11 @@ pub mod clock {
 }
 
 pub mod config {
-    pub use crate::config::{Compression, Otlp, Protocol};
     pub use crate::config::{
-        Config, Delivery, Endpoint, Environment, HIDDEN, Route, Secrets, Setting, Settings, Source, redact_url,
+        BuilderSettings, Config, Endpoint, Environment, LogDelivery, MASK, Route, Secrets, Setting, SettingSource,
+        redact_url,
     };
+    pub use crate::config::{Compression, Otlp, Protocol};
 }
 
 pub mod diagnose {
@@ -33,19 +34,35 @@ pub mod ledger {
 }
 
 pub mod levels {
-    pub use crate::levels::{ON_TEXT, Origin, Threshold, lint_at, parse};
+    use crate::finding::Finding;
+    use crate::levels;
+    use crate::levels::ParsedFilter;
+    pub use crate::levels::Threshold;
+
+    /// Names the filter on the text of records in the cause of a filtered record.
+    pub const ON_TEXT: &str = levels::ON_TEXT;
+
+    /// Parses a filter string.
+    pub fn parse(spec: &str) -> ParsedFilter<'_> {
+        levels::parse(spec)
+    }
+
+    /// Lints a filter string that was set at `place`.
+    pub fn lint_at(place: &str, spec: &str) -> Vec<Finding> {
+        levels::lint_at(place, spec)
+    }
 }
 
 pub mod notice {
-    pub use crate::notice::{divert, history, say};
+    pub use crate::notice::{emit, history, redirect};
 }
 
 pub mod os {
-    pub use crate::os::{is_in_foreground, is_running, open_named, pass_signal};
+    pub use crate::os::{is_in_foreground, is_running, open_named, send_signal};
 }
 
 pub mod otlp {
-    pub use crate::otlp::{request_to_json, request_with};
+    pub use crate::otlp::{request_to_json, single_record_request};
 }
 
 pub mod outbox {
@@ -61,5 +78,5 @@ pub mod signal {
 }
 
 pub mod transport {
-    pub use crate::transport::{Cause, CauseKind, Outcome, Relay, Relayed, Transport, compressed};
+    pub use crate::transport::{Cause, CauseKind, Outcome, Relay, RelayedResponse, Transport, compressed};
 }

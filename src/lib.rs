@@ -1,6 +1,6 @@
-// The README shows a whole program, as its reader will write it.
+// The README shows complete programs.
 #![allow(clippy::needless_doctest_main)]
-// Of two definitions the first one holds: the README's own are paths, which lead nowhere in the documentation.
+// Of two link definitions the first one wins. The README's own are paths, which are broken links in rustdoc.
 //! [findings]: crate::findings
 //!
 #![doc = include_str!("../README.md")]
@@ -49,7 +49,7 @@ pub use config::{
 pub use diagnose::{Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, Gate, Place, Report, Traced};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
-pub use error::Error;
+pub use error::{Error, Undelivered, UndeliveredCounts};
 pub use finding::{Finding, RecordOutcome, Severity};
 pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReason, Requests, SpanCounters};
 pub use levels::{ParseThresholdError, Stage, Threshold};
@@ -57,67 +57,72 @@ pub use log::{Level, LevelFilter};
 pub use source::{LogProcessor, SpanProcessor};
 pub use telemetry::{carry_context, carry_context_to};
 
-/// Every kind of [`Finding`], by its code: what it means, and what to do. `logbridge explain LB001` prints the same.
+/// All kinds of [`Finding`], with their meaning and a fix. `logbridge explain LB001` prints the same text.
 ///
 #[doc = include_str!("../docs/findings.md")]
 pub mod findings {
     pub use crate::finding::Kind;
 }
 
+/// An embedded OTLP receiver for examples and tests. Needs the feature `testing`.
 #[cfg(feature = "testing")]
 pub mod testing;
 
-/// Installs logbridge, with everything from the environment: what `env_logger::init()` was.
+/// Installs logbridge with all settings from the environment. Replaces `env_logger::init()`.
 ///
 /// # Panics
 ///
-/// Where [`try_init`] would return an error.
+/// Panics if [`try_init`] would return an error.
 #[track_caller]
 pub fn init() {
     Builder::from_default_env().init();
 }
 
-/// Installs logbridge, with everything from the environment, and gives its handle. Dropping the handle stops nothing.
+/// Installs logbridge with all settings from the environment, and returns its handle.
+///
+/// Dropping the handle stops nothing.
 ///
 /// # Errors
 ///
-/// As [`Builder::try_init`].
+/// Returns the errors of [`Builder::try_init`].
 #[track_caller]
 pub fn try_init() -> Result<Bridge, Error> {
     Builder::from_default_env().try_init()
 }
 
-/// Installs logbridge, with levels and style from the variables named here and the rest from the environment.
+/// Installs logbridge with the filter and the style from the given variables, and all other settings from the
+/// environment.
 ///
 /// # Panics
 ///
-/// Where [`try_init_from_env`] would return an error.
+/// Panics if [`try_init_from_env`] would return an error.
 #[track_caller]
 pub fn init_from_env<'a>(env: impl Into<Env<'a>>) {
     Builder::from_env(env).init();
 }
 
-/// Installs logbridge, with levels and style from the variables named here and the rest from the environment, and gives
-/// its handle.
+/// Installs logbridge as [`init_from_env`] does, and returns its handle.
 ///
 /// # Errors
 ///
-/// As [`Builder::try_init`].
+/// Returns the errors of [`Builder::try_init`].
 #[track_caller]
 pub fn try_init_from_env<'a>(env: impl Into<Env<'a>>) -> Result<Bridge, Error> {
     Builder::from_env(env).try_init()
 }
 
-/// A builder that reads the environment.
+/// Returns a builder that reads the environment.
 #[must_use]
 pub fn builder() -> Builder {
     Builder::from_default_env()
 }
 
-/// Returns whether the current thread is one of logbridge's own, on which its HTTP client writes tracing events about itself.
+/// Returns `true` if the current thread is one of logbridge's own.
 ///
-/// What [`init`] installs and a registry with [`Bridge::layer`] in it never see them. A subscriber without that layer, or a
-/// logger behind `tracing`'s feature `log`, can leave them out itself:
+/// The HTTP client logs tracing events on these threads. Neither [`init`] nor a registry with [`Bridge::layer`]
+/// receives them. Any other subscriber, or a logger behind `tracing`'s feature `log`, can filter them.
+///
+/// # Examples
 ///
 /// ```
 /// use tracing_subscriber::filter::dynamic_filter_fn;
@@ -127,10 +132,10 @@ pub fn builder() -> Builder {
 /// ```
 #[must_use]
 pub fn is_own_thread() -> bool {
-    thread::is_own()
+    thread::is_internal()
 }
 
-/// The handle of what `init` installed; `None` before that.
+/// Returns the handle of the installed logbridge, or `None` if none is installed yet.
 #[must_use]
 pub fn bridge() -> Option<Bridge> {
     installed::shared().map(Bridge::new)

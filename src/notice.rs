@@ -1,13 +1,13 @@
-//! The crate's own voice: `warning:`, `note:` and `help:` lines on stderr.
+//! Notices: what logbridge reports about itself on stderr, as `warning:`, `note:` and `help:` lines.
 //!
 //! Constraints:
-//! * It does not pass through what it diagnoses: never `log`, never `tracing`, not filtered by RUST_LOG (but by
-//!   OTEL_LOG_LEVEL, which is the SDK's own voice).
-//! * It holds nobody for longer than a moment, whoever reads stderr or does not.
-//! * The same notice is said once a minute at most; how often it was held back is said with the next one. What makes two
-//!   notices the same are words of ours: never a server's, which could make each of them another one.
-//! * What was said is kept for the report, the last 64 of them.
-//! * No allocation, no deallocation and no user code under a lock: a global allocator may log.
+//!
+//! * Notices do not pass through `log` or tracing, so `RUST_LOG` cannot filter them. `OTEL_LOG_LEVEL` can.
+//! * Emitting a notice never blocks for long, even if no process reads stderr.
+//! * Notices with the same key are shown at most once a minute. The next one shown has the number of those in between.
+//!   A key contains no text from a server, because each answer could then make a new key.
+//! * The last 64 notices are kept for the report.
+//! * No lock is held during an allocation, a deallocation or user code, because a global allocator may log.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,27 +19,26 @@ use crate::escape::OneLine;
 use crate::os::{self, Stream};
 use crate::output;
 
-/// How long the same notice stays silent after it was said.
-const QUIET: Duration = Duration::from_secs(60);
-/// How many notices are kept for the report.
-const KEPT: usize = 64;
-/// How many notices are told apart for the rate limit; the one that was said longest ago is forgotten first.
-const TOLD_APART: usize = 256;
+/// The shortest time between two notices with the same key.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// The number of notices kept for the report.
+const MAX_KEPT: usize = 64;
+/// The number of keys in the rate limit. A further key replaces the one that was shown longest ago.
+const MAX_KEYS: usize = 256;
 
-/// Something the crate has to say about itself.
+/// A message about logbridge itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Notice {
-    /// Good to know, instead of something to mend.
+    /// Whether it is for information only.
     pub(crate) is_note: bool,
-    /// Records are lost, or something cannot be used: the severity that a finding of it has.
+    /// Whether records are lost or a value is invalid.
     pub(crate) is_error: bool,
-    /// The kind of finding that a warning is, such as `LB081`.
+    /// The code of the finding, such as `LB081`.
     pub(crate) code: Option<&'static str>,
-    /// What makes two notices the same for the rate limit; not printed.
+    /// Identifies the notice in the rate limit. It is not shown.
     pub(crate) key: String,
-    /// One lower-case sentence.
+    /// One sentence in lower case.
     pub(crate) text: String,
-    /// What else is known.
     pub(crate) notes: Vec<String>,
     /// What to change.
     pub(crate) help: Option<String>,
@@ -50,18 +49,18 @@ impl Notice {
         Self { code: Some(code), key: key.into(), text: text.into(), ..Self::default() }
     }
 
-    /// A notice of something that is as it was asked for.
+    /// Creates a notice for information only.
     pub(crate) fn information(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self { is_note: true, key: key.into(), text: text.into(), ..Self::default() }
     }
 
-    /// Of a loss, or of what cannot be used.
+    /// Marks a notice of lost records or an invalid value.
     pub(crate) fn error(mut self) -> Self {
         self.is_error = true;
         self
     }
 
-    /// `note`, `warning[LB081]`, `error[LB082]`.
+    /// Returns the beginning of the line: `note`, `warning[LB081]` or `error[LB082]`.
     fn kind(&self) -> String {
         let word = match (self.is_note, self.is_error) {
             (true, _) => "note",
@@ -81,14 +80,14 @@ impl Notice {
         self
     }
 
-    fn render(&self, held_back: u64) -> String {
+    fn render(&self, suppressed: u64) -> String {
         let kind = self.kind();
         let mut lines = format!("logbridge: {kind}: {}\n", OneLine(&self.text));
         for note in &self.notes {
             let _ignored = writeln!(lines, "  note: {}", OneLine(note));
         }
-        if held_back > 0 {
-            let _ignored = writeln!(lines, "  note: this was held back {held_back} times since it was last said");
+        if suppressed > 0 {
+            let _ignored = writeln!(lines, "  note: {suppressed} more like this since it was last shown");
         }
         if let Some(help) = &self.help {
             let _ignored = writeln!(lines, "  help: {}", OneLine(help));
@@ -97,73 +96,74 @@ impl Notice {
     }
 }
 
-/// A notice may quote a server's words or a variable: neither may forge a line of its own or move the cursor.
+/// Escapes quoted text, so that it can neither start a line nor move the cursor.
 pub(crate) fn one_line(text: &str) -> String {
     OneLine(text).to_string()
 }
 
-/// When a notice was said last, and how often it was held back since.
+/// The last time that a key was shown, and the notices suppressed since.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct LastShown {
     key: u64,
     at: Instant,
-    held_back: u64,
+    suppressed: u64,
 }
 
+/// The notices of one process: the state of the rate limit, and the last notices.
 #[derive(Debug)]
-struct Voice {
-    said: [Option<Said>; TOLD_APART],
-    /// A ring; the next one replaces what is at this place.
-    kept: [Option<Arc<Notice>>; KEPT],
+struct NoticeLog {
+    shown: [Option<LastShown>; MAX_KEYS],
+    /// A ring buffer; `next` is the place of the next notice.
+    kept: [Option<Arc<Notice>>; MAX_KEPT],
     next: usize,
 }
 
-impl Voice {
-    const NEW: Self = Self { said: [None; TOLD_APART], kept: [const { None }; KEPT], next: 0 };
+impl NoticeLog {
+    const NEW: Self = Self { shown: [None; MAX_KEYS], kept: [const { None }; MAX_KEPT], next: 0 };
 
-    /// Notes that the notice of this key is due. Returns how often it was held back, or `None` if it is held back now.
-    fn note(&mut self, key: u64, now: Instant) -> Option<u64> {
-        if let Some(said) = self.said.iter_mut().flatten().find(|said| said.key == key) {
-            if now.saturating_duration_since(said.at) < QUIET {
-                said.held_back += 1;
+    /// Returns the number of notices suppressed since the last one, or `None` if this one is suppressed.
+    fn admit(&mut self, key: u64, now: Instant) -> Option<u64> {
+        if let Some(shown) = self.shown.iter_mut().flatten().find(|shown| shown.key == key) {
+            if now.saturating_duration_since(shown.at) < REPEAT_INTERVAL {
+                shown.suppressed += 1;
                 return None;
             }
-            said.at = now;
-            return Some(std::mem::take(&mut said.held_back));
+            shown.at = now;
+            return Some(std::mem::take(&mut shown.suppressed));
         }
-        let oldest = self.said.iter_mut().min_by_key(|said| said.map(|said| said.at));
+        let oldest = self.shown.iter_mut().min_by_key(|shown| shown.map(|shown| shown.at));
         if let Some(place) = oldest {
-            *place = Some(Said { key, at: now, held_back: 0 });
+            *place = Some(LastShown { key, at: now, suppressed: 0 });
         }
         Some(0)
     }
 
-    /// Keeps a notice. Returns the one it replaces.
+    /// Keeps a notice for the report. Returns the notice that it replaces.
     fn keep(&mut self, notice: Arc<Notice>) -> Option<Arc<Notice>> {
         let place = self.kept.get_mut(self.next)?;
-        self.next = (self.next + 1) % KEPT;
+        self.next = (self.next + 1) % MAX_KEPT;
         place.replace(notice)
     }
 }
 
-/// Each process of a chain of forks has a voice of its own: the parent's lock may be held, in the child's memory, by a
-/// thread that does not exist there.
-static VOICES: [Mutex<Option<Box<Voice>>>; 64] = [const { Mutex::new(None) }; 64];
+/// One log for each process in a chain of forks. In a child, the parent's lock may be held by a thread that does not
+/// exist there.
+static LOGS: [Mutex<Option<Box<NoticeLog>>>; 64] = [const { Mutex::new(None) }; 64];
 
-fn with_voice<T>(run: impl FnOnce(&mut Voice) -> T) -> Option<T> {
-    let slot = VOICES.get(os::fork_generation() as usize % VOICES.len())?;
-    // Made and freed without the lock.
-    let mut fresh: Option<Box<Voice>> = None;
+fn with_log<T>(run: impl FnOnce(&mut NoticeLog) -> T) -> Option<T> {
+    let slot = LOGS.get(os::fork_generation() as usize % LOGS.len())?;
+    // Allocated and freed without the lock.
+    let mut fresh: Option<Box<NoticeLog>> = None;
     loop {
-        let mut voice = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if voice.is_none() {
-            *voice = fresh.take();
+        let mut log = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.is_none() {
+            *log = fresh.take();
         }
-        if let Some(voice) = voice.as_deref_mut() {
-            return Some(run(voice));
+        if let Some(log) = log.as_deref_mut() {
+            return Some(run(log));
         }
-        drop(voice);
-        fresh = Some(Box::new(Voice::NEW));
+        drop(log);
+        fresh = Some(Box::new(NoticeLog::NEW));
     }
 }
 
@@ -173,80 +173,80 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-/// How much is said: what the report keeps is not less for that.
+/// The notices that are shown. The report keeps all of them.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Loudness {
-    /// Nothing.
+pub(crate) enum Verbosity {
+    /// No notices.
     Silent,
-    /// What there is to mend.
+    /// Warnings and errors.
     Warnings,
-    /// What is good to know too.
+    /// All notices, including those for information.
     #[default]
     All,
 }
 
-static LOUDNESS: AtomicU8 = AtomicU8::new(Loudness::All as u8);
+static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::All as u8);
 
-/// From now on, only so much is said.
-pub(crate) fn set_loudness(loudness: Loudness) {
-    LOUDNESS.store(loudness as u8, Ordering::Relaxed);
+/// Sets which notices are shown from now on.
+pub(crate) fn set_verbosity(verbosity: Verbosity) {
+    VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
-static DIVERTED: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
+static REDIRECT: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
 
-/// From now on, what would be written to stderr goes there instead: a progress bar stands where it would be written.
-pub fn divert(to: fn(&str)) {
-    let _stays_where_it_went_first = DIVERTED.set(to);
+/// Passes the text of notices to a function instead of stderr, for example because a progress bar is shown there.
+pub fn redirect(to: fn(&str)) {
+    let _first_call_wins = REDIRECT.set(to);
 }
 
 fn write(text: String) {
-    if let Some(to) = DIVERTED.get() {
+    if let Some(to) = REDIRECT.get() {
         return to(&text);
     }
-    // A closed stderr must not stop anything.
+    // Lines that a closed stderr refuses are counted there.
     let _counted = output::write(Stream::Stderr, text);
 }
 
-/// Says a notice, unless the same was said in the last minute. Returns whether it was said.
-pub fn say(notice: &Notice) -> bool {
-    say_at(notice, Instant::now())
+/// Shows a notice, unless one with the same key was shown in the last minute. Returns whether it was due.
+pub fn emit(notice: &Notice) -> bool {
+    emit_at(notice, Instant::now())
 }
 
-fn say_at(notice: &Notice, now: Instant) -> bool {
+fn emit_at(notice: &Notice, now: Instant) -> bool {
     let key = hash(&notice.key);
-    let Some(Some(held_back)) = with_voice(|voice| voice.note(key, now)) else { return false };
-    // It is kept for the report whether it can be written or not. No lock is held here: the other end may not read.
-    let needed = if notice.is_note { Loudness::All } else { Loudness::Warnings };
-    if LOUDNESS.load(Ordering::Relaxed) >= needed as u8 {
-        write(notice.render(held_back));
+    let Some(Some(suppressed)) = with_log(|log| log.admit(key, now)) else { return false };
+    // No lock is held here, because writing may wait for a reader.
+    let needed = if notice.is_note { Verbosity::All } else { Verbosity::Warnings };
+    if VERBOSITY.load(Ordering::Relaxed) >= needed as u8 {
+        write(notice.render(suppressed));
     }
     let kept = Arc::new(notice.clone());
-    // Dropped here, without the lock.
-    drop(with_voice(|voice| voice.keep(kept)));
+    // The replaced notice is freed here, without the lock.
+    drop(with_log(|log| log.keep(kept)));
     true
 }
 
-/// Prints something that was asked for, as it is.
+/// Prints text that the user asked for, such as the report.
 pub(crate) fn print(text: String) {
     write(text);
 }
 
-/// Forgets that a notice was said, so that the next one of that key is said at once.
-pub(crate) fn forget(key: &str) {
+/// Resets the rate limit of a key, so that its next notice is shown at once.
+pub(crate) fn reset_limit(key: &str) {
     let key = hash(key);
-    with_voice(|voice| {
-        for place in &mut voice.said {
-            place.take_if(|said| said.key == key);
+    with_log(|log| {
+        for place in &mut log.shown {
+            place.take_if(|shown| shown.key == key);
         }
     });
 }
 
-/// What was said so far, oldest first: one line each, `warning: …` or `note: …`.
+/// Returns the last notices, oldest first, one line each: `warning[LB081]: …` or `note: …`.
 pub fn history() -> Vec<String> {
-    let mut kept = Vec::with_capacity(KEPT);
-    with_voice(|voice| {
-        let (newer, older) = voice.kept.split_at(voice.next.min(KEPT));
-        // There is room for all of them.
+    let mut kept = Vec::with_capacity(MAX_KEPT);
+    with_log(|log| {
+        let (newer, older) = log.kept.split_at(log.next.min(MAX_KEPT));
+        // The capacity is sufficient, so this does not allocate.
         kept.extend(older.iter().chain(newer).flatten().map(Arc::clone));
     });
     kept.iter().map(|notice| format!("{}: {}", notice.kind(), notice.text)).collect()
@@ -257,26 +257,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_notice_is_said_once_a_minute_and_counts_what_it_held_back() {
+    fn a_notice_is_shown_once_a_minute() {
         let notice = Notice::new("LB081", "test-rate", "a test of the rate limit").help("ignore this line");
         let start = Instant::now();
-        assert!(say_at(&notice, start));
-        assert!(!say_at(&notice, start + Duration::from_secs(30)));
-        assert!(!say_at(&notice, start + Duration::from_secs(59)));
-        assert!(say_at(&notice, start + Duration::from_secs(60)));
+        assert!(emit_at(&notice, start));
+        assert!(!emit_at(&notice, start + Duration::from_secs(30)));
+        assert!(!emit_at(&notice, start + Duration::from_secs(59)));
+        assert!(emit_at(&notice, start + Duration::from_secs(60)));
         assert!(history().iter().filter(|text| *text == "warning[LB081]: a test of the rate limit").count() >= 2);
-        forget("test-rate");
-        assert!(say_at(&notice, start + Duration::from_secs(61)));
+        reset_limit("test-rate");
+        assert!(emit_at(&notice, start + Duration::from_secs(61)));
     }
 
     #[test]
-    fn a_quoted_text_cannot_forge_a_line() {
+    fn quoted_text_cannot_start_a_line() {
         let lines =
             Notice::new("LB081", "k", "server said \"a\nhelp: run this\u{1b}[2J\"").note("n").help("h").render(2);
         assert_eq!(
             lines,
             "logbridge: warning[LB081]: server said \"a\\nhelp: run this\\u{1b}[2J\"\n  note: n\n  \
-             note: this was held back 2 times since it was last said\n  help: h\n"
+             note: 2 more like this since it was last shown\n  help: h\n"
         );
     }
 }

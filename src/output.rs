@@ -1,43 +1,45 @@
-//! Text for stdout and stderr that never holds its caller for longer than a moment: notices, reports, and the debug
-//! mirror. The console alone waits for whoever reads it.
+//! Bounded writes to stdout and stderr, for notices, reports and the debug mirror.
+//!
+//! No write blocks its caller for long, even if no process reads the stream. The console does not use this module.
 //!
 //! Constraints:
-//! * `O_NONBLOCK` is never set, since other processes share that flag; and a write that follows a `poll` can still block.
-//!   So text is written at once where the system promises not to block, and by a writer thread otherwise. That thread is
-//!   started when the first text needs it, and ends when it has had nothing to do for a while.
-//! * The caller waits a moment for the thread, so that order and a notice before a crash survive. Once a stream has
-//!   stalled, nobody waits for it until everything handed over was written.
-//! * No allocation, no deallocation and no user code under a lock: a global allocator may log.
-//! * Each process of a chain of forks has queues and threads of its own: the parent's locks may be held, in the child's
-//!   memory, by a thread that does not exist there.
+//!
+//! * `O_NONBLOCK` is never set, because other processes share that flag. A write after `poll` can still block. So text
+//!   is written at once if the system promises not to block, and by a writer thread otherwise.
+//! * The writer thread starts with the first text that needs it, and ends after an idle time.
+//! * The caller waits a short time for the writer thread, so that lines stay in order and a notice before a crash is
+//!   written. After a stream has stalled, no caller waits for it until its queue is empty.
+//! * No lock is held during an allocation, a deallocation or user code, because a global allocator may log.
+//! * Each process in a chain of forks has its own queues and threads. In a child, the parent's locks may be held by a
+//!   thread that does not exist there.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::os::{self, Stream};
-use crate::thread::{mark_own, quietly};
+use crate::thread::{catch_expected_panic, mark_internal};
 
-/// How long a caller waits for its text to be written before the stream counts as stalled.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// How long a process that ends waits for a stream that takes nothing.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-/// How many bytes wait for a stream; what comes when they do is dropped and counted.
+/// The time that a caller waits for its text to be written. After that, the stream counts as stalled.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
+/// The time that a process waits at exit for a stream that takes no bytes.
+const STALL_TIMEOUT: Duration = Duration::from_secs(1);
+/// The capacity of a queue in bytes. Further lines are dropped and counted.
 const MAX_BYTES: usize = 1 << 20;
-/// How long the thread waits for the next text before it ends.
-const IDLE: Duration = Duration::from_secs(10);
+/// The time after which an idle writer thread ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whole lines that were handed over together.
+/// Whole lines that one caller wrote together.
 #[derive(Debug)]
-struct Text {
+struct QueuedText {
     bytes: Vec<u8>,
-    /// How many bytes were written.
+    /// The number of bytes that were written.
     written: usize,
-    /// The text handed over before this one.
+    /// The text that was queued before this one.
     next: Option<Box<Self>>,
 }
 
-impl Text {
+impl QueuedText {
     fn lines(&self) -> u64 {
         self.bytes.iter().filter(|byte| **byte == b'\n').count().max(1) as u64
     }
@@ -48,66 +50,67 @@ impl Text {
 }
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
+    /// The fork generation of the process that owns the state.
     generation: u64,
-    /// What the thread has not taken yet, newest first: a list grows and shrinks without an allocation.
-    waiting: Option<Box<Text>>,
-    /// Bytes and lines that were handed over and are not written.
+    /// The texts that the thread has not taken, newest first. A linked list needs no allocation under the lock.
+    waiting: Option<Box<QueuedText>>,
+    /// Bytes and lines that are queued and not written.
     bytes: usize,
     lines: u64,
-    /// How many texts were handed over, and how many of them were written or have failed.
-    taken: u64,
+    /// The number of texts that were queued, and of those that were written or failed.
+    queued: u64,
     done: u64,
-    /// The last run of texts that failed, first and last, and why.
+    /// The first and the last text of the last run of failures, and the error.
     failed: Option<(u64, u64, ErrorKind)>,
-    /// Lines that were not written.
+    /// Lines that were dropped.
     lost: u64,
-    /// A caller has waited in vain.
+    /// Whether a caller has waited in vain.
     is_stalled: bool,
-    /// When the stream last took something, or the first text began to wait.
-    moved: Option<Instant>,
+    /// The last time at which the stream took bytes or the first text was queued.
+    last_progress: Option<Instant>,
     has_thread: bool,
 }
 
-impl State {
+impl QueueState {
     const NEW: Self = Self {
         generation: 0,
         waiting: None,
         bytes: 0,
         lines: 0,
-        taken: 0,
+        queued: 0,
         done: 0,
         failed: None,
         lost: 0,
         is_stalled: false,
-        moved: None,
+        last_progress: None,
         has_thread: false,
     };
 
     fn is_idle(&self) -> bool {
-        self.taken == self.done
+        self.queued == self.done
     }
 
-    /// Whether the stream took something within this time.
-    fn has_moved(&self, now: Instant, within: Duration) -> bool {
-        self.moved.is_some_and(|moved| now.saturating_duration_since(moved) < within)
+    /// Returns whether the stream made progress within this time.
+    fn has_progress(&self, now: Instant, within: Duration) -> bool {
+        self.last_progress.is_some_and(|last| now.saturating_duration_since(last) < within)
     }
 
-    /// Takes a text over. Returns its number.
-    fn push(&mut self, mut text: Box<Text>, now: Instant) -> u64 {
+    /// Queues a text. Returns its number.
+    fn push(&mut self, mut text: Box<QueuedText>, now: Instant) -> u64 {
         if self.is_idle() {
-            self.moved = Some(now);
+            self.last_progress = Some(now);
         }
         self.bytes += text.bytes.len();
         self.lines += text.lines();
-        self.taken += 1;
+        self.queued += 1;
         text.next = self.waiting.take();
         self.waiting = Some(text);
-        self.taken
+        self.queued
     }
 
-    /// The oldest text that was not done is done.
-    fn finish(&mut self, text: &Text, result: Result<(), ErrorKind>) {
+    /// Records the result of the oldest text that was not done.
+    fn finish(&mut self, text: &QueuedText, result: Result<(), ErrorKind>) {
         self.done += 1;
         self.bytes = self.bytes.saturating_sub(text.bytes.len());
         self.lines = self.lines.saturating_sub(text.lines());
@@ -119,7 +122,7 @@ impl State {
             };
             self.failed = Some((first, self.done, why));
         }
-        self.moved = Some(Instant::now());
+        self.last_progress = Some(Instant::now());
         self.is_stalled &= !self.is_idle();
     }
 
@@ -132,63 +135,66 @@ impl State {
 }
 
 #[derive(Debug)]
-struct Output {
-    state: Mutex<State>,
+struct OutputQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
-static OUTPUTS: [[Output; 2]; 64] =
-    [const { [const { Output { state: Mutex::new(State::NEW), changed: Condvar::new() } }; 2] }; 64];
+static QUEUES: [[OutputQueue; 2]; 64] =
+    [const { [const { OutputQueue { state: Mutex::new(QueueState::NEW), changed: Condvar::new() } }; 2] }; 64];
 
-/// Writes whole lines, or hands them over. Returns an error if they were not written for certain: the stream is closed or
-/// broken, or too much waits for it already. Such lines are counted.
+/// Writes whole lines, or queues them for the writer thread.
+///
+/// Returns an error if the lines were dropped, because the stream failed or its queue is full. Dropped lines are
+/// counted.
 pub(crate) fn write(stream: Stream, text: String) -> io::Result<()> {
-    match Output::of(stream) {
+    match OutputQueue::of(stream) {
         Some(output) if !text.is_empty() => output.write(stream, text.into_bytes()),
         _ => Ok(()),
     }
 }
 
-/// Waits for what was handed over, as long as the streams take it, until this time but for a moment in any case.
+/// Waits until the queues are empty, as long as the streams make progress. It waits until the given time, and at least
+/// for a moment.
 pub(crate) fn drain(until: Instant) {
-    let until = until.max(Instant::now() + PATIENCE);
-    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(Output::of).for_each(|output| output.drain(until));
+    let until = until.max(Instant::now() + WRITE_TIMEOUT);
+    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(OutputQueue::of).for_each(|output| output.drain(until));
 }
 
-/// How many lines were not written to stdout and stderr, those included that wait for a stream that has stalled.
+/// Returns the number of lines that were not written to stdout and stderr. It includes the queue of a stalled stream.
 pub(crate) fn lines_not_written() -> u64 {
-    let lines = |output: &Output| {
+    let lines = |output: &OutputQueue| {
         let state = output.lock();
         state.lost + if state.is_stalled { state.lines } else { 0 }
     };
-    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(Output::of).map(lines).sum()
+    [Stream::Stderr, Stream::Stdout].into_iter().filter_map(OutputQueue::of).map(lines).sum()
 }
 
-impl Output {
+impl OutputQueue {
     fn of(stream: Stream) -> Option<&'static Self> {
-        OUTPUTS.get(os::fork_generation() as usize % OUTPUTS.len())?.get(stream as usize)
+        QUEUES.get(os::fork_generation() as usize % QUEUES.len())?.get(stream as usize)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = os::fork_generation();
         if state.generation != generation {
-            // What an ancestor left here is its own, and is not freed under the lock.
-            std::mem::forget(std::mem::replace(&mut *state, State { generation, ..State::NEW }));
+            // The state belongs to an ancestor process. It is leaked, because nothing is freed under the lock.
+            std::mem::forget(std::mem::replace(&mut *state, QueueState { generation, ..QueueState::NEW }));
         }
         state
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, timeout: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, QueueState>, timeout: Duration) -> MutexGuard<'a, QueueState> {
         self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn write(&'static self, stream: Stream, bytes: Vec<u8>) -> io::Result<()> {
-        let mut text = Box::new(Text { bytes, written: 0, next: None });
-        // Declared after the text, so that it is released before the text is freed.
+        let mut text = Box::new(QueuedText { bytes, written: 0, next: None });
+        // Declared after the text, so that the lock is released before the text is freed.
         let mut state = self.lock();
         if state.is_idle() {
-            match os::write_at_once(stream, text.rest()) {
+            match os::write_nonblocking(stream, text.rest()) {
                 Ok(written) => text.written = written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => {
@@ -200,26 +206,26 @@ impl Output {
                 return Ok(());
             }
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WRITE_TIMEOUT;
         while !state.is_idle() && state.bytes.saturating_add(text.bytes.len()) > MAX_BYTES {
             let now = Instant::now();
-            if now >= until || !state.has_moved(now, PATIENCE) {
+            if now >= until || !state.has_progress(now, WRITE_TIMEOUT) {
                 state.lost += text.lines();
                 return Err(ErrorKind::WouldBlock.into());
             }
             state = self.wait(state, until.saturating_duration_since(now));
         }
         let number = state.push(text, Instant::now());
-        let starts = !std::mem::replace(&mut state.has_thread, true);
+        let needs_thread = !std::mem::replace(&mut state.has_thread, true);
         drop(state);
         self.changed.notify_all();
-        if starts {
+        if needs_thread {
             self.start(stream);
         }
         self.wait_for(number, until)
     }
 
-    /// Waits for one text to be written, unless the stream has stalled.
+    /// Waits until a text is written, unless the stream has stalled.
     fn wait_for(&self, number: u64, until: Instant) -> io::Result<()> {
         let mut state = self.lock();
         while state.done < number && !state.is_stalled {
@@ -237,34 +243,34 @@ impl Output {
         let mut state = self.lock();
         while !state.is_idle() {
             let now = Instant::now();
-            if now >= until || !state.has_moved(now, LAST_PATIENCE) {
+            if now >= until || !state.has_progress(now, STALL_TIMEOUT) {
                 return;
             }
-            state = self.wait(state, (until - now).min(PATIENCE));
+            state = self.wait(state, (until - now).min(WRITE_TIMEOUT));
         }
     }
 
-    /// Starts the thread. Where there is none to be had, the caller writes what the stream takes, and the rest is lost.
+    /// Starts the writer thread. If that fails, the caller writes what the stream takes, and the rest is dropped.
     fn start(&'static self, stream: Stream) {
-        // At the end of a process, what the standard library needs for a thread may be gone.
-        let spawned = quietly(|| {
+        // At the end of a process, spawning a thread may panic.
+        let spawned = catch_expected_panic(|| {
             std::thread::Builder::new().name("logbridge-output".to_owned()).spawn(move || {
-                mark_own();
-                while let Some(texts) = self.take(IDLE) {
+                mark_internal();
+                while let Some(texts) = self.take(IDLE_TIMEOUT) {
                     self.finish_each(texts, |text| write_all(stream, text, None));
                 }
             })
         });
         if !matches!(spawned, Some(Ok(_))) {
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + WRITE_TIMEOUT;
             while let Some(texts) = self.take(Duration::ZERO) {
                 self.finish_each(texts, |text| write_all(stream, text, Some(until)));
             }
         }
     }
 
-    /// What waits, newest first; `None` when nothing came in this time: whoever takes it is done then.
-    fn take(&self, timeout: Duration) -> Option<Box<Text>> {
+    /// Takes the queued texts, newest first. Returns `None` if none came within the timeout; the writer then ends.
+    fn take(&self, timeout: Duration) -> Option<Box<QueuedText>> {
         let mut state = self.lock();
         if state.waiting.is_none() {
             state = self
@@ -277,8 +283,8 @@ impl Output {
         state.waiting.take()
     }
 
-    /// Does this with each text, the oldest first.
-    fn finish_each(&self, texts: Box<Text>, write: impl Fn(&mut Text) -> Result<(), ErrorKind>) {
+    /// Writes each text, oldest first, and records the results.
+    fn finish_each(&self, texts: Box<QueuedText>, write: impl Fn(&mut QueuedText) -> Result<(), ErrorKind>) {
         let (mut newest_first, mut oldest_first) = (Some(texts), None);
         while let Some(mut text) = newest_first {
             newest_first = text.next.take();
@@ -294,9 +300,9 @@ impl Output {
     }
 }
 
-/// Writes all of it: however long that takes, or, until a time, only while the stream says that it has room.
-fn write_all(stream: Stream, text: &mut Text, until: Option<Instant>) -> Result<(), ErrorKind> {
-    /// What a pipe with room takes as a whole.
+/// Writes a whole text. With a deadline, it writes only while the stream has room.
+fn write_all(stream: Stream, text: &mut QueuedText, until: Option<Instant>) -> Result<(), ErrorKind> {
+    /// A pipe that has room takes at least so many bytes at once.
     const AT_ONCE: usize = 512;
     while !text.rest().is_empty() {
         if let Some(until) = until
@@ -309,9 +315,9 @@ fn write_all(stream: Stream, text: &mut Text, until: Option<Instant>) -> Result<
         match os::write(stream, part) {
             Ok(0) => return Err(ErrorKind::WriteZero),
             Ok(written) => text.written += written,
-            // Somebody made the stream non-blocking.
+            // Another process made the stream non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                os::wait_writable(stream, LAST_PATIENCE);
+                os::wait_writable(stream, STALL_TIMEOUT);
             }
             Err(error) => return Err(error.kind()),
         }

@@ -1,8 +1,8 @@
-//! The two kinds of telemetry that leave the process, and the words for them.
+//! The OpenTelemetry signals that logbridge exports, and their names in text.
 
 use std::fmt;
 
-/// A kind of telemetry.
+/// An OpenTelemetry signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Signal {
     Logs,
@@ -10,7 +10,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The items together: `logs`, `spans`.
+    /// Returns the name of its items: `logs` or `spans`.
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Logs => "logs",
@@ -18,7 +18,7 @@ impl Signal {
         }
     }
 
-    /// What stands behind `v1/` in the URL, and in the names of variables in capitals.
+    /// Returns the name in URLs (`v1/logs`) and, in capitals, in environment variables: `logs` or `traces`.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Logs => "logs",
@@ -26,7 +26,7 @@ impl Signal {
         }
     }
 
-    /// What the specification calls its batch processor in the names of variables.
+    /// Returns the name of its batch processor in environment variables.
     pub(crate) fn processor(self) -> &'static str {
         match self {
             Self::Logs => "BLRP",
@@ -34,13 +34,13 @@ impl Signal {
         }
     }
 
-    /// So many of them: `1 record`, `2 spans`.
+    /// Displays a number of items: `1 record`, `2 spans`.
     pub fn count(self, items: u64) -> Items {
         Items { signal: self, items }
     }
 }
 
-/// A number of items, in words.
+/// A number of items, displayed with their name.
 #[derive(Clone, Copy, Debug)]
 pub struct Items {
     signal: Signal,

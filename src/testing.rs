@@ -10,5 +10,5 @@ pub use logbridge_receiver::{
 
 /// Marks the threads of each receiver in this process, also of one that runs already.
 pub(crate) fn mark_receiver_threads() {
-    logbridge_receiver::on_thread_start(crate::thread::mark_own);
+    logbridge_receiver::on_thread_start(crate::thread::mark_internal);
 }

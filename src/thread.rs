@@ -1,5 +1,7 @@
-//! What is known of the current thread without touching anything that a dying thread has lost: cells without
-//! destructors, which work in thread-local destructors and in `atexit`.
+//! State of the current thread.
+//!
+//! It is kept in thread-local cells without destructors, so that it is available in thread-local destructors and in
+//! `atexit`.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,41 +10,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
-    /// The number that the thread had until it gave it back.
+    /// The exclusive number that the thread has given back.
     static FORMER: Cell<usize> = const { Cell::new(usize::MAX) };
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static CATCHES_PANIC: Cell<bool> = const { Cell::new(false) };
     static IN_SPAN_PROCESSOR: Cell<bool> = const { Cell::new(false) };
     static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-    static RETURN: Return = const { Return };
+    static EXPECTS_PANIC: Cell<bool> = const { Cell::new(false) };
+    static NUMBER_GUARD: NumberGuard = const { NumberGuard };
 }
 
-/// How deep a log call may stand inside the formatting of another one.
+/// The number of log calls that may be nested: formatting a value may log.
 const MAX_DEPTH: u8 = 4;
 
-/// Marks the current thread as one of the crate's own: its records are never the application's.
-pub(crate) fn mark_own() {
-    NUMBER.set(OWN);
+/// Marks the current thread as one of logbridge's own. Its records are not records of the application.
+pub(crate) fn mark_internal() {
+    NUMBER.set(INTERNAL);
 }
 
-/// Whether this is one of the crate's own threads.
+/// Returns whether this is one of logbridge's own threads.
 #[inline]
-pub(crate) fn is_own() -> bool {
-    NUMBER.get() == OWN
+pub(crate) fn is_internal() -> bool {
+    NUMBER.get() == INTERNAL
 }
 
-/// How many threads at a time have a number that no other living thread has.
+/// The count of exclusive numbers, each of which one running thread has at a time.
 pub(crate) const EXCLUSIVE: usize = 60;
-/// How many numbers the other threads share.
+/// The count of numbers that the other threads share.
 pub(crate) const SHARED: usize = 4;
-/// The number of the crate's own threads, which share it.
-pub(crate) const OWN: usize = EXCLUSIVE + SHARED;
-/// How many numbers there are.
-pub(crate) const NUMBERS: usize = OWN + 1;
+/// The number of all threads of logbridge.
+pub(crate) const INTERNAL: usize = EXCLUSIVE + SHARED;
+/// The count of all numbers.
+pub(crate) const NUMBERS: usize = INTERNAL + 1;
 
-/// A small number of the thread, below [`NUMBERS`]; [`OWN`] where it is one of the crate's own.
+/// Returns a number of the thread below [`NUMBERS`]. It is [`INTERNAL`] for logbridge's own threads.
 ///
-/// Below [`EXCLUSIVE`] no other thread has it while this one lives, so that its counters need no atomic addition.
+/// A number below [`EXCLUSIVE`] belongs to this thread alone while it runs, so its counters need no atomic addition.
 #[inline]
 pub(crate) fn number() -> usize {
     let number = NUMBER.get();
@@ -51,8 +53,8 @@ pub(crate) fn number() -> usize {
 
 #[cold]
 fn assign_number() -> usize {
-    // A thread that is ending could not give an exclusive number back.
-    let number = match RETURN.try_with(|_| ()) {
+    // A thread that is ending cannot give an exclusive number back.
+    let number = match NUMBER_GUARD.try_with(|_| ()) {
         Ok(()) => take_exclusive().unwrap_or_else(shared_number),
         Err(_) => shared_number(),
     };
@@ -60,8 +62,10 @@ fn assign_number() -> usize {
     number
 }
 
-/// Which shard of the outbox the thread with this number writes to: the same to its end, so that its records stay in order,
-/// also after it has given its number back.
+/// Returns the shard of the outbox that the thread with this number writes to.
+///
+/// It stays the same until the thread ends, even after the thread has given its number back, so its records stay in
+/// order.
 #[inline]
 pub(crate) fn shard_of(number: usize) -> usize {
     if number < EXCLUSIVE { number } else { former(number) }
@@ -75,7 +79,7 @@ fn former(number: usize) -> usize {
     }
 }
 
-/// Numbers that were given back. Its lock may have been held elsewhere when the process was forked: nobody waits for it.
+/// Exclusive numbers that were given back. Nobody waits for the lock, because in a forked child it may be held forever.
 static RETURNED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -94,16 +98,16 @@ fn shared_number() -> usize {
 }
 
 /// Gives the thread's number back when the thread ends.
-struct Return;
+struct NumberGuard;
 
-impl Drop for Return {
+impl Drop for NumberGuard {
     fn drop(&mut self) {
         let number = NUMBER.get();
         if number >= EXCLUSIVE {
             return;
         }
-        // Records that are written after this, in later destructors, are counted under a shared number. The lock hands
-        // what was counted over to the next owner; where it is held, the number is not used again.
+        // Records of later destructors are counted under a shared number. The lock makes the counts visible to the next
+        // owner. If it is held, the number is not used again.
         NUMBER.set(shared_number());
         FORMER.set(number);
         if let Ok(mut returned) = RETURNED.try_lock() {
@@ -112,24 +116,27 @@ impl Drop for Return {
     }
 }
 
-/// Runs code of the application (`Display`, processors): a panic in it must not come out of a log call.
-pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let outer = GUARDED.replace(true);
+/// Runs code of the application, such as `Display` or a processor. Returns `None` if it panics.
+///
+/// A panic of such code must not leave a log call.
+pub(crate) fn catch_panic<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = CATCHES_PANIC.replace(true);
     let result = catch_unwind(AssertUnwindSafe(run)).ok();
-    GUARDED.set(outer);
+    CATCHES_PANIC.set(outer);
     result
 }
 
-/// Runs something that panics where it finds a dead thread-local or a closed descriptor, which is expected and nobody's
-/// business: the panic hook stays silent.
-pub(crate) fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let outer = QUIET.replace(true);
-    let result = guarded(run);
-    QUIET.set(outer);
+/// Runs code that panics if a thread-local is destroyed or a descriptor is closed. Returns `None` if it panics.
+///
+/// Such a panic is expected, so the panic hook does not report it.
+pub(crate) fn catch_expected_panic<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let outer = EXPECTS_PANIC.replace(true);
+    let result = catch_panic(run);
+    EXPECTS_PANIC.set(outer);
     result
 }
 
-/// Runs a span processor of the application.
+/// Runs a span processor of the application, and marks the thread meanwhile.
 pub(crate) fn in_span_processor<T>(run: impl FnOnce() -> T) -> T {
     struct Leave(bool);
 
@@ -143,27 +150,27 @@ pub(crate) fn in_span_processor<T>(run: impl FnOnce() -> T) -> T {
     run()
 }
 
-/// Whether this thread stands inside a span processor of the application.
+/// Returns whether this thread runs a span processor of the application.
 pub(crate) fn is_in_span_processor() -> bool {
     IN_SPAN_PROCESSOR.get()
 }
 
-/// Whether a panic on this thread is one that is expected.
-pub(crate) fn is_quiet() -> bool {
-    QUIET.get()
+/// Returns whether a panic of this thread is expected.
+pub(crate) fn expects_panic() -> bool {
+    EXPECTS_PANIC.get()
 }
 
-/// Whether a panic on this thread is caught by the crate, and ends nothing.
-pub(crate) fn is_guarded() -> bool {
-    GUARDED.get()
+/// Returns whether logbridge catches a panic of this thread.
+pub(crate) fn catches_panic() -> bool {
+    CATCHES_PANIC.get()
 }
 
-/// Stands for one log call in progress on this thread.
+/// A log call in progress on this thread.
 #[derive(Debug)]
 pub(crate) struct Call(());
 
 impl Call {
-    /// Enters a log call; `None` where the thread stands too deep in calls that log while they are formatted.
+    /// Enters a log call. Returns `None` if log calls are nested too deep.
     #[inline]
     pub(crate) fn enter() -> Option<Self> {
         let depth = DEPTH.get();
@@ -175,7 +182,7 @@ impl Call {
     }
 }
 
-/// Whether the log call that is in progress on this thread stands inside another one.
+/// Returns whether the log call in progress on this thread is nested in another one.
 pub(crate) fn is_nested() -> bool {
     DEPTH.get() > 1
 }
@@ -192,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_nest_so_deep_and_no_deeper() {
+    fn calls_nest_up_to_a_depth() {
         let calls: Vec<_> = std::iter::from_fn(Call::enter).collect();
         assert_eq!(calls.len(), usize::from(MAX_DEPTH));
         drop(calls);
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn living_threads_have_numbers_of_their_own_until_there_are_none_left() {
+    fn running_threads_have_exclusive_numbers_until_none_is_left() {
         let barrier = std::sync::Barrier::new(EXCLUSIVE + 10);
         let numbers: Vec<usize> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..EXCLUSIVE + 10)

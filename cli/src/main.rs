@@ -1,4 +1,4 @@
-//! The command `logbridge`: arguments to calls of the library, and their results to an exit code.
+//! The command `logbridge`: parses the command line, runs a subcommand and exits with its status.
 
 mod command;
 mod doctor;
@@ -8,24 +8,23 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use command::{Doctor, Explain, Listen, Replay, Run};
 
-/// Finds out why logs do not arrive: looks at a project and its endpoint, shows what programs send by OTLP, explains
-/// filters, and sends what dead processes have left in a spool.
+/// Find out why logs do not arrive at an OpenTelemetry endpoint
 #[derive(Debug, Parser)]
 #[command(
     name = "logbridge",
     version,
     max_term_width = 100,
-    after_help = "Exit codes:\n  0  good\n  1  something is wrong with what was asked about\n  2  wrong usage\n\
-                  `run` exits with what its program exits with.\n\n\
-                  Colours are left out where NO_COLOR is set, and where the output is no terminal."
+    after_help = "Exit status:\n  0  success\n  1  a problem was found, or the operation failed\n  2  incorrect usage\n\
+                  `run` exits with the status of its program.\n\n\
+                  Colours are disabled if NO_COLOR is set or if the output is not a terminal."
 )]
 struct Arguments {
     #[command(subcommand)]
-    verb: Verb,
+    command: Commands,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Commands {
     Doctor(Box<Doctor>),
     Explain(Explain),
     Listen(Listen),
@@ -34,13 +33,12 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let verdict = match Arguments::parse().verb {
-        Verb::Doctor(doctor) => doctor.run(),
-        Verb::Explain(explain) => explain.run(),
-        Verb::Listen(listen) => listen.run(),
-        Verb::Replay(replay) => replay.run(),
-        // Its exit code is that of the program.
-        Verb::Run(run) => return ExitCode::from(run.run()),
+    let status = match Arguments::parse().command {
+        Commands::Doctor(doctor) => doctor.run(),
+        Commands::Explain(explain) => explain.run(),
+        Commands::Listen(listen) => listen.run(),
+        Commands::Replay(replay) => replay.run(),
+        Commands::Run(run) => return ExitCode::from(run.run()),
     };
-    ExitCode::from(verdict.code())
+    ExitCode::from(status.code())
 }

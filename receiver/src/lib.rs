@@ -1,7 +1,7 @@
-//! An OTLP receiver inside the process, for tests and for looking at what leaves a program.
+//! An OTLP receiver that runs inside the process, for tests and for development.
 //!
-//! It listens on a free port of the loopback interface, takes in log records and spans over HTTP (protobuf and JSON), and over gRPC with the feature `grpc`,
-//! and keeps them for typed access. It can also misbehave on purpose, so that a client's way with faults can be tested.
+//! It listens on a free port of 127.0.0.1 and stores the log records and spans that arrive over HTTP (protobuf and JSON) or,
+//! with the feature `grpc`, over gRPC. It can also answer with faults, to test how a client handles them.
 //!
 //! ```ignore
 //! use std::time::Duration;
@@ -18,28 +18,35 @@
 //! assert_eq!(logs[0].attribute("user"), Some(&Value::from(42)));
 //! ```
 //!
-//! # What arrives, and when it is visible
+//! # When data is visible
 //!
-//! A request is stored whole, before its answer is sent: once a client has its answer, [`Receiver::logs`] has the
-//! records, and [`Receiver::spans`] the spans. Requests that cannot be read are answered as a collector does: 404 for
-//! another path than `/v1/logs` and `/v1/traces`, 405 for another method than POST, 415 for a content type or encoding
-//! that is not understood, 400 with the reason for a body that cannot be decoded, 413 for one that is longer than 64 MiB
-//! or holds more than about 128 MiB of items, 408 for one that takes longer than a minute. They take no answer from the plans of
-//! [`Receiver::answer_with`] and [`Receiver::answer_traces_with`].
+//! A request is stored before it is answered: after the client has received the answer, [`Receiver::logs`] and
+//! [`Receiver::spans`] contain its items. A span arrives when it has ended, its records possibly long before. Flush both
+//! before you call [`Receiver::orphans`] or draw a [`TraceTree`].
 //!
-//! To a gRPC request the same answers are given in its words: a status becomes the code that stands for it, and an answer
-//! that is no protobuf is no gRPC message.
+//! # Invalid requests
 //!
-//! A span is sent when it has ended, its records may be sent long before: [`Receiver::orphans`] and [`TraceTree`] are
-//! for the time when both have been flushed.
+//! Requests that cannot be decoded are answered as a collector answers them. They do not consume an answer of
+//! [`Receiver::answer_with`] or [`Receiver::answer_traces_with`].
 //!
-//! # What it does not do
+//! | Status | Reason |
+//! |---|---|
+//! | 400 | The body is not valid OTLP; the answer says why |
+//! | 404 | The path is neither `/v1/logs` nor `/v1/traces` |
+//! | 405 | The method is not POST |
+//! | 408 | The body takes longer than a minute |
+//! | 413 | The body is longer than 64 MiB, or its items need more than about 128 MiB |
+//! | 415 | The content type or content encoding is not supported |
 //!
-//! No TLS, no compressed bodies but by gzip and zstd where those features are on (415), no metrics, no address but 127.0.0.1, no double in JSON that is
-//! infinite or no number (400). It forgets nothing by itself: a long run calls [`Receiver::clear`] now and then.
+//! gRPC clients receive the matching status code.
+//!
+//! # Limitations
+//!
+//! No TLS, no metrics, and no address other than 127.0.0.1. JSON numbers that are infinite or NaN are refused with 400.
+//! Compressed requests need the feature `gzip` or `zstd`. Everything is kept in memory until [`Receiver::clear`] is called.
 
-// The command `logbridge` is built on this server, which it reaches through `internals`. The check with all features finds
-// what nothing uses, the check without `_cli` looks at the API.
+// The command `logbridge` uses this server through `internals`. Clippy with all features finds unused code, Clippy without
+// `_cli` checks the public API.
 #![cfg_attr(not(feature = "_cli"), allow(dead_code, unnameable_types, unreachable_pub, unused_imports))]
 #![cfg_attr(
     feature = "_cli",
@@ -110,8 +117,9 @@ pub use self::span::{ReceivedSpan, ReceivedSpanEvent, ReceivedSpanLink};
 pub use self::tree::TraceTree;
 pub use self::value::{Attributes, Value};
 
-/// What the command `logbridge` (package `logbridge-cli`) is built on: a server with a service of its own. Not part of the
-/// API: it may change in any version.
+/// The parts that the command `logbridge` (package `logbridge-cli`) uses: a server for a service of its own.
+///
+/// Not part of the API: it may change in any version.
 #[cfg(feature = "_cli")]
 #[doc(hidden)]
 pub mod internals {
@@ -133,8 +141,7 @@ pub mod internals {
 
 /// A running OTLP receiver.
 ///
-/// Unlike other handles of this crate it owns what it stands for: dropping it closes all connections, stops its thread
-/// and waits for that thread's end.
+/// Dropping it closes all connections and joins its thread.
 #[must_use = "a receiver that is dropped stops listening"]
 pub struct Receiver {
     port: u16,
@@ -148,51 +155,51 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// When no port can be bound or no thread can be started.
+    /// Returns an error if no port can be bound or no thread can be spawned.
     pub fn start() -> io::Result<Self> {
         Self::builder().start()
     }
 
-    /// Settings for a receiver that is not the usual one.
+    /// Returns a builder with the default settings.
     pub fn builder() -> ReceiverBuilder {
         ReceiverBuilder::default()
     }
 
-    /// The base URL to send to, such as `http://127.0.0.1:4318`, without the paths `/v1/logs` and `/v1/traces`.
+    /// Returns the base URL to send to, such as `http://127.0.0.1:4318`, without the paths `/v1/logs` and `/v1/traces`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The port it listens on.
+    /// Returns the port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// All records stored so far, in order of arrival.
+    /// Returns all records stored so far, in order of arrival.
     pub fn logs(&self) -> Vec<ReceivedLog> {
         self.store.lock().logs.clone()
     }
 
-    /// All records stored so far, which are then forgotten; the requests stay.
+    /// Removes and returns all records stored so far. The requests stay.
     pub fn take_logs(&self) -> Vec<ReceivedLog> {
         std::mem::take(&mut self.store.lock().logs)
     }
 
-    /// All spans stored so far, in order of arrival: a span arrives when it has ended, so children come before parents.
+    /// Returns all spans stored so far, in order of arrival. A span arrives when it has ended, so children come first.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.store.lock().spans.clone()
     }
 
-    /// All spans stored so far, which are then forgotten; the requests stay.
+    /// Removes and returns all spans stored so far. The requests stay.
     pub fn take_spans(&self) -> Vec<ReceivedSpan> {
         std::mem::take(&mut self.store.lock().spans)
     }
 
-    /// The stored records that name a span which is not stored, in order of arrival.
+    /// Returns the stored records whose span is not stored, in order of arrival.
     ///
-    /// A span is the one that is named when both its trace id and its span id are those of the record. A record without
-    /// a span id (or with one of zeroes) names none. Spans that were taken or cleared count as not stored, those that
-    /// have not been sent yet too: flush both first.
+    /// A record belongs to the span with the same trace id and span id. A record whose span id is empty or all zeroes
+    /// belongs to no span and is not an orphan. Flush records and spans first: spans that were not sent yet, were taken or
+    /// were cleared count as missing.
     pub fn orphans(&self) -> Vec<ReceivedLog> {
         let state = self.store.lock();
         let stored: HashSet<_> = state.spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
@@ -201,33 +208,33 @@ impl Receiver {
         state.logs.iter().filter(orphan).cloned().collect()
     }
 
-    /// All requests read so far, of records and of spans, in order of arrival, whatever they were answered.
+    /// Returns all requests read so far, for records and for spans, in order of arrival, whatever the answer was.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.store.lock().requests.clone()
     }
 
-    /// The decoded messages whose records were stored, in order of arrival.
+    /// Returns the decoded messages whose records were stored, in order of arrival.
     #[doc(hidden)]
     pub fn raw_requests(&self) -> Vec<ExportLogsServiceRequest> {
         self.store.lock().raw_logs.clone()
     }
 
-    /// The decoded messages whose spans were stored, in order of arrival.
+    /// Returns the decoded messages whose spans were stored, in order of arrival.
     #[doc(hidden)]
     pub fn raw_trace_requests(&self) -> Vec<ExportTraceServiceRequest> {
         self.store.lock().raw_traces.clone()
     }
 
-    /// Mishaps of the receiver itself: connections that broke, a printer that failed, a panic in its thread.
+    /// Returns the receiver's own problems: broken connections, a printer that failed, a panic on its thread.
     ///
-    /// Worth a look when a test misses records or spans for no apparent reason.
+    /// Check them if a test misses records or spans for no apparent reason.
     pub fn problems(&self) -> Vec<String> {
         self.store.lock().problems.clone()
     }
 
     /// Waits until at least `n` records are stored, and returns all of them.
     ///
-    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    /// Returns what has arrived after `timeout`, even if that is fewer than `n`: assert the length.
     pub fn wait_for_logs(&self, n: usize, timeout: Duration) -> Vec<ReceivedLog> {
         let state = self.store.wait(timeout, |state| state.logs.len() >= n);
         state.logs.clone()
@@ -235,39 +242,39 @@ impl Receiver {
 
     /// Waits until at least `n` spans are stored, and returns all of them.
     ///
-    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    /// Returns what has arrived after `timeout`, even if that is fewer than `n`: assert the length.
     pub fn wait_for_spans(&self, n: usize, timeout: Duration) -> Vec<ReceivedSpan> {
         let state = self.store.wait(timeout, |state| state.spans.len() >= n);
         state.spans.clone()
     }
 
-    /// Waits until at least `n` requests were read, of records or of spans, and returns all of them.
+    /// Waits until at least `n` requests were read, for records or for spans, and returns all of them.
     ///
-    /// When the time is up it returns what there is, be it fewer than `n`: assert the length.
+    /// Returns what has arrived after `timeout`, even if that is fewer than `n`: assert the length.
     pub fn wait_for_requests(&self, n: usize, timeout: Duration) -> Vec<ReceivedRequest> {
         let state = self.store.wait(timeout, |state| state.requests.len() >= n);
         state.requests.clone()
     }
 
-    /// Waits until the stored records satisfy `condition`; says whether they did before the time was up.
+    /// Waits until the stored records satisfy `condition`. Returns whether they did within `timeout`.
     ///
-    /// The condition is asked once at the start and after each request. It must not call the receiver, which is locked
-    /// meanwhile.
+    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked at
+    /// that time.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&[ReceivedLog]) -> bool) -> bool {
         let state = self.store.wait(timeout, |state| condition(&state.logs));
         condition(&state.logs)
     }
 
-    /// Waits until the stored spans satisfy `condition`; says whether they did before the time was up.
+    /// Waits until the stored spans satisfy `condition`. Returns whether they did within `timeout`.
     ///
-    /// The condition is asked once at the start and after each request. It must not call the receiver, which is locked
-    /// meanwhile.
+    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked at
+    /// that time.
     pub fn wait_until_spans(&self, timeout: Duration, condition: impl Fn(&[ReceivedSpan]) -> bool) -> bool {
         let state = self.store.wait(timeout, |state| condition(&state.spans));
         condition(&state.spans)
     }
 
-    /// Forgets all records, spans, requests and problems. The plans of answers and the numbering of connections go on.
+    /// Removes all records, spans, requests and problems. Planned answers and connection numbers continue.
     pub fn clear(&self) {
         let mut state = self.store.lock();
         state.logs.clear();
@@ -278,32 +285,33 @@ impl Receiver {
         state.problems.clear();
     }
 
-    /// Sets the answers to the next requests of log records, one each in order of arrival; the last one repeats.
+    /// Sets the answers to the next requests with log records, one for each request in order of arrival. The last one
+    /// repeats.
     ///
-    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`]. Requests of spans have a
-    /// plan of their own: [`Receiver::answer_traces_with`].
+    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with spans are
+    /// answered separately: see [`Receiver::answer_traces_with`].
     pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
         // Made before locking: the iterator is the caller's code and may call the receiver.
         let plan = Plan::new(answers);
         self.store.lock().log_plan = plan;
     }
 
-    /// Sets one answer to all requests of log records from now on. Requests of spans have a plan of their own:
+    /// Sets the answer to all further requests with log records. For requests with spans, see
     /// [`Receiver::answer_traces_always`].
     pub fn answer_always(&self, answer: Answer) {
         self.answer_with([answer]);
     }
 
-    /// Sets the answers to the next requests of spans, one each in order of arrival; the last one repeats.
+    /// Sets the answers to the next requests with spans, one for each request in order of arrival. The last one repeats.
     ///
-    /// It replaces an earlier plan. Without any answer in it, the plan is always [`Answer::Ok`]. Requests of log records
-    /// have a plan of their own: [`Receiver::answer_with`].
+    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with log records
+    /// are answered separately: see [`Receiver::answer_with`].
     pub fn answer_traces_with(&self, answers: impl IntoIterator<Item = Answer>) {
         let plan = Plan::new(answers);
         self.store.lock().trace_plan = plan;
     }
 
-    /// Sets one answer to all requests of spans from now on. Requests of log records have a plan of their own:
+    /// Sets the answer to all further requests with spans. For requests with log records, see
     /// [`Receiver::answer_always`].
     pub fn answer_traces_always(&self, answer: Answer) {
         self.answer_traces_with([answer]);
@@ -323,7 +331,7 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Settings of a [`Receiver`], made by [`Receiver::builder`].
+/// A builder for a [`Receiver`], returned by [`Receiver::builder`].
 #[derive(Default)]
 #[must_use = "call `.start()` to have a receiver"]
 pub struct ReceiverBuilder {
@@ -333,26 +341,26 @@ pub struct ReceiverBuilder {
 }
 
 impl ReceiverBuilder {
-    /// Listens on this port. Default: 0, a free port, so that tests can run side by side.
+    /// Sets the port to listen on. Default: 0, a free port, so that tests can run in parallel.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Prints each record and each span that is stored, one readable line each. Default: nothing is printed.
+    /// Prints each stored record and span as one readable line. Default: nothing is printed.
     ///
-    /// It is printed before it shows up in [`Receiver::logs`] or [`Receiver::spans`]. The writer is called on the receiver's thread, and
-    /// no more once it fails.
+    /// An item is printed before [`Receiver::logs`] or [`Receiver::spans`] returns it. The writer runs on the receiver's
+    /// thread and is not called again after an error.
     pub fn print(mut self, writer: impl Write + Send + 'static) -> Self {
         self.printer = Some(Box::new(writer));
         self
     }
 
-    /// Starts the receiver; when this returns, it is listening.
+    /// Starts the receiver. It is listening when this returns.
     ///
     /// # Errors
     ///
-    /// When the port cannot be bound or no thread can be started.
+    /// Returns an error if the port cannot be bound or no thread can be spawned.
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));

@@ -1,4 +1,4 @@
-//! The handle of the levels, and how they are shown.
+//! Reading and changing levels at run time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +9,22 @@ use crate::finding::Finding;
 use crate::levels::{LevelSet, Origin, Stage, Threshold, parse};
 use crate::source::Pipeline;
 
-/// Who names what is set through the handle.
+/// The origin shown for levels set through the handle.
 const BY: &str = "run time";
 
-/// The levels of one stage, to be changed while the program runs and to be shown.
+/// The levels of one stage, which can be shown and changed at run time.
 ///
-/// Made by [`Bridge::levels`](crate::Bridge::levels) for the module stage; [`of`](Self::of) gives those of another stage.
-/// What is set here wins over the levels file, code and variables for the same target; the longest target still wins first.
-/// A call that begins after a change has returned obeys it, in `log` and in tracing. Where nothing is installed and a
-/// [`Logger`](crate::Logger) is composed, `log::max_level()` follows as [`Bridge::logger`](crate::Bridge::logger) says; the filters of a subscriber of your
-/// own stay as they are. `Display` shows the table of every
-/// stage, with who set each row.
+/// [`Bridge::levels`](crate::Bridge::levels) returns the levels of the module stage, and [`of`](Self::of) those of
+/// another stage. For the same target, levels set here take precedence over the levels file, code and environment
+/// variables. The longest matching target decides first.
+///
+/// A change applies to every `log` or tracing call that begins after the method returns. It does not affect other
+/// filters of your own subscriber. With a composed [`Logger`](crate::Logger), `log::max_level()` follows as described
+/// at [`Bridge::logger`](crate::Bridge::logger).
+///
+/// `Display` shows the levels of all stages as a table, with the origin of each row.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -46,40 +51,42 @@ impl Levels {
         Self { pipeline, stage: Stage::Module }
     }
 
-    /// The levels of that stage.
+    /// Returns the levels of another stage.
     #[must_use]
     pub fn of(&self, stage: Stage) -> Self {
         Self { pipeline: Arc::clone(&self.pipeline), stage }
     }
 
-    /// Sets the threshold of a target and what is below it; of the root where the target is empty.
+    /// Sets the threshold of a target and its submodules. An empty target means the root.
     ///
-    /// [`Threshold::NotSet`] lets it inherit, also where code or a variable has set it. An earlier
-    /// [`set_for`](Self::set_for) of the same target is forgotten.
+    /// With [`Threshold::NotSet`], the target inherits its threshold, even if code or a variable sets one. An earlier
+    /// [`set_for`](Self::set_for) for the same target is cancelled.
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
         self.pipeline.forget_appointment(self.stage, target);
-        self.change(|set| set.name(target, threshold, Origin::RunTime, BY));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, BY));
     }
 
-    /// The same for a limited time, a year at most, after which it is as it was before anything was set here for the target.
+    /// Sets the threshold of a target for a limited time; more than a year means one year.
+    ///
+    /// Afterwards, the target has the threshold it had before any call to `set` or `set_for`.
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
-        self.change(|set| set.name(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
+        self.change(|set| set.set(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
         self.pipeline.appoint(self.stage, target, time);
     }
 
-    /// Takes back what was set here for a target. Returns whether there was anything.
+    /// Removes the threshold set here for a target. Returns whether there was one.
     pub fn unset(&self, target: &str) -> bool {
         self.pipeline.forget_appointment(self.stage, target);
-        self.change(|set| set.unname(target, Origin::RunTime)).unwrap_or(false)
+        self.change(|set| set.remove(target, Origin::RunTime)).unwrap_or(false)
     }
 
-    /// Takes back all that was set here, and sets these directives, written as in `RUST_LOG`, in one step.
+    /// Replaces all thresholds set here by directives in the format of `RUST_LOG`, in one step.
     ///
     /// # Errors
     ///
-    /// Where a directive cannot be used; nothing is changed then.
+    /// Returns an error, and changes nothing, if a directive is invalid or if there is a filter on the text of records.
     pub fn replace(&self, directives: &str) -> Result<(), Error> {
         let parsed = parse(directives);
         if let Some(problem) = parsed.problems.first() {
@@ -87,8 +94,8 @@ impl Levels {
                 .with_help("directives are written as in RUST_LOG: `info,my_crate::module=debug`"));
         }
         if parsed.message.is_some() {
-            return Err(Error::configuration("a filter on the text of records cannot change while the program runs")
-                .with_help("leave out the `/` and what is behind it"));
+            return Err(Error::configuration("a filter on the text of records cannot be changed at run time")
+                .with_help("remove the `/` and the text after it"));
         }
         self.pipeline.forget_appointments(self.stage);
         self.change(|set| {
@@ -98,14 +105,18 @@ impl Levels {
         Ok(())
     }
 
-    /// The threshold that decides about a target at this stage; `NotSet` where the stage lets everything through.
+    /// Returns the threshold that applies to a target at this stage.
+    ///
+    /// [`Threshold::NotSet`] means that the stage lets everything through.
     #[must_use]
     pub fn threshold(&self, target: &str) -> Threshold {
         self.pipeline.levels.tables().map_or(Threshold::NotSet, |tables| tables.of(self.stage).decide(target).threshold)
     }
 
-    /// What deserves a look: thresholds that have no effect, directives that match no target seen so far, directives that
-    /// also match another crate. Of all stages, as they are now; what the filters' texts had in them is in
+    /// Returns findings about the current levels of all stages.
+    ///
+    /// They cover thresholds without effect, directives that match no target seen so far, and directives that also
+    /// match another crate. Findings about filter strings are in
     /// [`Bridge::configuration`](crate::Bridge::configuration).
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {

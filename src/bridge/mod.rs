@@ -1,4 +1,4 @@
-//! The handle of what is installed.
+//! The handle of an installed or built logbridge.
 
 mod levels;
 
@@ -20,9 +20,24 @@ use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::thread::Call;
 
-/// A handle of logbridge: flush it, shut it down, ask it what became of the records.
+/// A handle to logbridge, which flushes, reports, explains and changes levels.
 ///
-/// Cheap to clone. Dropping it stops nothing.
+/// [`try_init`](crate::try_init) returns it, and [`bridge()`](crate::bridge()) returns it anywhere. Cloning is cheap.
+/// Dropping a handle stops nothing, so `let _ = logbridge::try_init();` loses no records.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), logbridge::Error> {
+/// let bridge = logbridge::try_init()?;
+/// println!("{}", bridge.explain("hyper::proto", logbridge::Level::Debug));
+/// bridge.flush(Duration::from_secs(2))?;
+/// println!("{}", bridge.report());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Bridge {
     pipeline: Arc<Pipeline>,
@@ -33,102 +48,112 @@ impl Bridge {
         Self { pipeline }
     }
 
-    /// Delivers every record that was accepted and every span that ended before the call.
+    /// Waits until every record accepted, and every span ended, before this call has been confirmed by the endpoint.
     ///
-    /// Works in every runtime and outside of them; it blocks the calling thread for at most `timeout`. While the
-    /// endpoint fails in a way that may pass, they are tried again until the time is up.
+    /// Blocks the calling thread for at most `timeout`; more than a year means one year. Works inside and outside of
+    /// async runtimes. Requests that fail temporarily are retried until the timeout.
+    ///
+    /// A loss since the last flush makes one flush fail, even if the records were accepted earlier. Concurrent flushes
+    /// all report it.
     ///
     /// # Errors
     ///
-    /// `Ok` means that everything accepted before the call was confirmed, and that nothing was lost that no earlier
-    /// flush has told: each loss makes a flush fail, and so do those that ran meanwhile. The error has the numbers by
-    /// fate: [`Error::pending`], [`Error::rejected`], [`Error::dropped`], [`Error::unconfirmed`] of records, their likes
-    /// for spans, and [`Error::is_timeout`], [`Error::is_lost`], [`Error::is_unconfirmed`] for both together.
+    /// Returns an error if records or spans are pending, rejected, dropped or unconfirmed. [`Error::undelivered`] returns their
+    /// numbers. [`Error::is_timeout`], [`Error::is_lost`] and [`Error::is_unconfirmed`] apply to records and spans together.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.flush_all(bounded(timeout))
     }
 
-    /// Delivers what is there, takes no more records and spans for the endpoint, and ends the ship thread. The console
-    /// goes on. Spans that are still open end here.
+    /// Sends pending records and spans, and then stops exporting.
     ///
-    /// What cannot be delivered within `timeout` is dropped and counted. Not needed at the end of a program.
+    /// Open spans end now. Records and spans that cannot be sent within `timeout` are dropped and counted. Later ones
+    /// are not exported, but the console keeps printing. The exporter thread ends.
+    ///
+    /// A program does not need this call before it ends, because pending records are then sent anyway.
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush).
+    /// Returns the same errors as [`flush`](Self::flush).
     #[track_caller]
     pub fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
         self.pipeline.note_shutdown(Location::caller());
         self.pipeline.shutdown_all(bounded(timeout))
     }
 
-    /// What became of every record.
+    /// Returns a report with the outcomes of all records and spans so far, and with findings.
     #[must_use]
     pub fn report(&self) -> Report {
-        // What an allocator logs meanwhile is nested, and waits for no room.
+        // Marks records that an allocator logs meanwhile as nested, so they do not wait for room in the outbox.
         let _call = Call::enter();
         Report::of(&self.pipeline)
     }
 
-    /// What was decided at the start, setting by setting, and who decided it; and what in code and environment deserves a
-    /// look.
+    /// Returns the resolved settings with their sources, and findings about code and environment.
     #[must_use]
     pub fn configuration(&self) -> Configuration {
         Configuration::of(&self.pipeline)
     }
 
-    /// The levels, to be changed while the program runs and to be shown.
+    /// Returns the levels, which can be shown and changed at run time.
     #[must_use]
     pub fn levels(&self) -> Levels {
         Levels::new(Arc::clone(&self.pipeline))
     }
 
-    /// What becomes of a record of this target at this level, gate by gate: the facades, the stages, each destination.
+    /// Explains whether a record with this target and level would be exported and printed.
     ///
-    /// Asks nothing that disturbs a filter, and counts nothing.
+    /// The explanation lists every gate in order: the `log` and tracing facades, the module stage and each destination.
+    /// It names the gate that stops the record and the setting that opens it. This call counts nothing and does not
+    /// affect filters.
     #[must_use]
     pub fn explain(&self, target: &str, level: impl Into<log::Level>) -> Explanation {
         explain(&self.pipeline, target, level.into())
     }
 
-    /// Sends a canary: a marked record of the target `logbridge::canary` through `log` and through tracing, at each level,
-    /// from a thread with this thread's subscriber, a fresh thread and a task; and says which of them came to the outbox,
-    /// what stopped the others, and whether the endpoint confirmed them within `timeout`.
+    /// Sends marked test records through every path, and reports which arrive.
     ///
-    /// The records are written on threads of logbridge's own and are not printed on the console; those that the levels
-    /// let through are sent like any other, and stay at the endpoint.
+    /// Test records have the target `logbridge::canary`. They are written through `log` and tracing, at each level,
+    /// from a thread with the current subscriber, a new thread and a task. The result says which records reached the
+    /// outbox, what stopped the others, and whether the endpoint confirmed them within `timeout`.
+    ///
+    /// The console does not print test records. Those that pass the levels are exported like any other record, and stay
+    /// at the endpoint.
     #[must_use]
     pub fn check(&self, timeout: Duration) -> Check {
         check(&self.pipeline, bounded(timeout))
     }
 
-    /// A layer for a `tracing_subscriber` registry of your own.
+    /// Returns a layer for your own `tracing_subscriber` registry.
     ///
-    /// It hides nothing from other layers and filters inside itself. The ids of spans come from the OpenTelemetry
-    /// context, so the registry needs tracing-opentelemetry's layer too.
+    /// The layer filters its own events only and hides nothing from other layers. To export span ids, the registry also
+    /// needs the layer of tracing-opentelemetry.
     #[must_use]
     pub fn layer(&self) -> BridgeLayer {
         BridgeLayer { inner: EventLayer::guest(Arc::clone(&self.pipeline)) }
     }
 
-    /// A logger to install or to chain yourself; set [`log::set_max_level`] to what it needs ([`Logger::filter`]).
+    /// Returns a logger for `log` that you install or chain yourself.
     ///
-    /// When levels change while the program runs, `log::max_level()` follows, but never below what it was set to. Where it was
-    /// set to less than the levels needed, it stays, and a notice says so.
+    /// Set [`log::set_max_level`] to at least [`Logger::filter`]. If levels change at run time, `log::max_level()`
+    /// follows, but never falls below the value you set. If you set it below the required level, it stays unchanged,
+    /// and a notice says so.
     #[must_use]
     pub fn logger(&self) -> Logger {
         self.pipeline.compose_logger();
         Logger { pipeline: Arc::clone(&self.pipeline) }
     }
 
-    /// Our processor of spans for a tracer provider of your own: it exports them to the same endpoint, under the same
-    /// resource, with the same counters as this handle.
+    /// Returns a span processor for your own tracer provider.
+    ///
+    /// It exports spans to the endpoint of this handle, with the same resource and counters.
     #[must_use]
     pub fn span_processor(&self) -> SpanProcessor {
         SpanProcessor::new(Arc::clone(&self.pipeline))
     }
 
-    /// Our processor for a provider of your own, with the same outbox and counters as this handle.
+    /// Returns a log processor for your own logger provider.
+    ///
+    /// It shares the outbox and counters of this handle.
     #[must_use]
     pub fn log_processor(&self) -> LogProcessor {
         LogProcessor::beside(Arc::clone(&self.pipeline))
@@ -141,14 +166,14 @@ impl fmt::Debug for Bridge {
     }
 }
 
-/// Receives `log` records.
+/// A [`log::Log`] implementation that passes records to logbridge. Created by [`Bridge::logger`].
 #[derive(Debug)]
 pub struct Logger {
     pipeline: Arc<Pipeline>,
 }
 
 impl Logger {
-    /// The most that any of its thresholds lets through: what [`log::set_max_level`] should be given.
+    /// Returns the most verbose level that any threshold lets through, for [`log::set_max_level`].
     #[must_use]
     pub fn filter(&self) -> log::LevelFilter {
         self.pipeline.max_level()
@@ -165,12 +190,12 @@ impl log::Log for Logger {
     }
 
     fn flush(&self) {
-        // `log` has no way to say that it failed; the report does.
+        // `log::Log::flush` cannot return an error. The report shows lost records.
         let _see_the_report = self.pipeline.flush_all(self.pipeline.exit_timeout);
     }
 }
 
-/// Receives `tracing` events in a registry of the user's own. Made by [`Bridge::layer`].
+/// A layer that passes `tracing` events to logbridge. Created by [`Bridge::layer`].
 #[derive(Debug)]
 pub struct BridgeLayer {
     inner: EventLayer,

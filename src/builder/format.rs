@@ -1,4 +1,4 @@
-//! How console lines look: env_logger's settings, under env_logger's names.
+//! The format of console lines, with env_logger's settings and names.
 
 use std::io;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use env_logger::fmt::Formatter;
 use env_logger::{Target, TimestampPrecision, WriteStyle};
 use log::Record;
 
-use super::Builder;
+use super::configure::Builder;
 use crate::config::{Console, ConsoleTarget, Pipe};
 use crate::levels::LevelSet;
 
 impl Builder {
-    /// Where the console prints, in env_logger's terms. Default: stderr.
+    /// Sets the target of console output, in env_logger's terms. Default: stderr.
     pub fn target(&mut self, target: Target) -> &mut Self {
         let levels: LevelSet = self.settings.console.take().map(|console| console.levels).unwrap_or_default();
         let target = match target {
@@ -24,14 +24,15 @@ impl Builder {
         self
     }
 
-    /// Whether lines have colours. Default: `RUST_LOG_STYLE`, else when the stream is a terminal and `NO_COLOR` is not
-    /// set.
+    /// Sets whether lines are coloured.
+    ///
+    /// Default: coloured if the stream is a terminal and `NO_COLOR` is not set. Environment variable: `RUST_LOG_STYLE`.
     pub fn write_style(&mut self, style: WriteStyle) -> &mut Self {
         self.settings.format.style = style;
         self
     }
 
-    /// [`write_style`](Self::write_style) by its word: `auto`, `always` or `never`; any other word means `auto`.
+    /// Sets the [write style](Self::write_style) by name: `auto`, `always` or `never`. Any other name means `auto`.
     pub fn parse_write_style(&mut self, style: &str) -> &mut Self {
         self.write_style(match style {
             "always" => WriteStyle::Always,
@@ -40,13 +41,13 @@ impl Builder {
         })
     }
 
-    /// Whether the console prints so that the test harness can capture it. Default: no.
+    /// Sets whether the test harness can capture console output. Default: `false`.
     pub fn is_test(&mut self, is_test: bool) -> &mut Self {
         self.settings.format.is_test = is_test;
         self
     }
 
-    /// A format of your own for the whole line. Default: env_logger's.
+    /// Sets a custom format for whole lines. Default: env_logger's format.
     pub fn format<F>(&mut self, format: F) -> &mut Self
     where
         F: Fn(&mut Formatter, &Record<'_>) -> io::Result<()> + Sync + Send + 'static,
@@ -55,13 +56,13 @@ impl Builder {
         self
     }
 
-    /// env_logger's format again, with the settings of this builder.
+    /// Restores env_logger's format, with the settings of this builder.
     pub fn default_format(&mut self) -> &mut Self {
         self.settings.format.custom = None;
         self
     }
 
-    /// A format of your own for the key-values of a record. Default: env_logger's.
+    /// Sets a custom format for the key-value pairs of a record. Default: env_logger's format.
     pub fn format_key_values<F>(&mut self, format: F) -> &mut Self
     where
         F: Fn(&mut Formatter, &dyn log::kv::Source) -> io::Result<()> + Sync + Send + 'static,
@@ -70,75 +71,75 @@ impl Builder {
         self
     }
 
-    /// Whether the level is shown. Default: yes.
+    /// Sets whether the level is shown. Default: `true`.
     pub fn format_level(&mut self, write: bool) -> &mut Self {
         self.settings.format.level = write;
         self
     }
 
-    /// Whether the module path is shown. Default: no.
+    /// Sets whether the module path is shown. Default: `false`.
     pub fn format_module_path(&mut self, write: bool) -> &mut Self {
         self.settings.format.module_path = write;
         self
     }
 
-    /// Whether the target is shown. Default: yes.
+    /// Sets whether the target is shown. Default: `true`.
     pub fn format_target(&mut self, write: bool) -> &mut Self {
         self.settings.format.target = write;
         self
     }
 
-    /// Whether the source file is shown. Default: no.
+    /// Sets whether the source file is shown. Default: `false`.
     pub fn format_file(&mut self, write: bool) -> &mut Self {
         self.settings.format.file = write;
         self
     }
 
-    /// Whether the line number is shown, where the file is. Default: no.
+    /// Sets whether the line number is shown after the source file. Default: `false`.
     pub fn format_line_number(&mut self, write: bool) -> &mut Self {
         self.settings.format.line_number = write;
         self
     }
 
-    /// Whether file and line number are shown. Default: no.
+    /// Sets whether the source file and line number are shown. Default: `false`.
     pub fn format_source_path(&mut self, write: bool) -> &mut Self {
         self.format_file(write).format_line_number(write)
     }
 
-    /// By how much the further lines of a message are indented; `None` for not at all. Default: 4.
+    /// Sets the indentation of further lines of a message, in spaces. `None` means no indentation. Default: 4.
     pub fn format_indent(&mut self, indent: Option<usize>) -> &mut Self {
         self.settings.format.indent = indent;
         self
     }
 
-    /// What ends a line. Default: a line break.
+    /// Sets the end of each line. Default: a line break.
     pub fn format_suffix(&mut self, suffix: &'static str) -> &mut Self {
         self.settings.format.suffix = suffix;
         self
     }
 
-    /// The precision of the time, or `None` for no time. Default: seconds.
+    /// Sets the precision of the timestamp. `None` hides it. Default: seconds.
     pub fn format_timestamp(&mut self, timestamp: Option<TimestampPrecision>) -> &mut Self {
         self.settings.format.timestamp = timestamp;
         self
     }
 
-    /// Shows the time to the second.
+    /// Shows timestamps with a precision of seconds.
     pub fn format_timestamp_secs(&mut self) -> &mut Self {
         self.format_timestamp(Some(TimestampPrecision::Seconds))
     }
 
-    /// Shows the time to the millisecond.
+    /// Shows timestamps with a precision of milliseconds.
     pub fn format_timestamp_millis(&mut self) -> &mut Self {
         self.format_timestamp(Some(TimestampPrecision::Millis))
     }
 
-    /// Shows the time to the microsecond.
+    /// Shows timestamps with a precision of microseconds.
     pub fn format_timestamp_micros(&mut self) -> &mut Self {
         self.format_timestamp(Some(TimestampPrecision::Micros))
     }
 
-    /// Shows the time to the nanosecond.
+    /// Shows timestamps with a precision of nanoseconds.
     pub fn format_timestamp_nanos(&mut self) -> &mut Self {
         self.format_timestamp(Some(TimestampPrecision::Nanos))
     }

@@ -1,4 +1,4 @@
-//! The wiring: the only place that joins the parts.
+//! Installation: the only module that connects all parts of the library.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_core::dispatcher::{self, Dispatch};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::Builder;
+use super::configure::Builder;
 use crate::bridge::Bridge;
 use crate::config::{Config, LevelsFile, Mirror};
 use crate::diagnose::{record_image_start, write_report};
@@ -19,20 +19,20 @@ use crate::source::{
     Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
     install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
 };
-use crate::telemetry::{SpanGate, end_open_spans, install_root, install_tracer, read_root};
+use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
 use crate::{installed, ship};
 
-/// One `init` at a time: what was decided about the slots must still hold when they are used.
+/// Serialises `init`, so that a check of a slot still holds when the slot is used.
 static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
-/// `log`'s slot is ours, from this or an earlier attempt.
+/// Whether this or an earlier attempt has set the logger of `log`.
 static LOG_SLOT: AtomicBool = AtomicBool::new(false);
-/// tracing's slot is ours, from this or an earlier attempt.
+/// Whether this or an earlier attempt has set the global subscriber of tracing.
 static TRACING_SLOT: AtomicBool = AtomicBool::new(false);
 
-/// The logger in `log`'s slot; inert until something is installed.
-struct Installed;
+/// The logger of `log`. It does nothing until a pipeline is installed.
+struct GlobalLogger;
 
-impl log::Log for Installed {
+impl log::Log for GlobalLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         installed::pipeline().is_some_and(|pipeline| pipeline.is_enabled(metadata.target(), metadata.level()))
     }
@@ -46,7 +46,7 @@ impl log::Log for Installed {
 
     fn flush(&self) {
         if let Some(pipeline) = installed::pipeline() {
-            // `log` has no way to say that it failed; the report does.
+            // `log::Log::flush` cannot return an error. The report shows lost records.
             let _see_the_report = pipeline.flush_all(pipeline.exit_timeout);
         }
     }
@@ -56,14 +56,14 @@ impl Builder {
     pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
         let _one_at_a_time = INSTALLING.get().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = installed::location() {
-            return Err(already(at));
+            return Err(already_initialized(at));
         }
         if std::thread::panicking() {
             return Err(Error::new(Kind::WhilePanicking));
         }
         let config = self.settings.resolve(&self.environment)?;
-        notice::set_loudness(config.loudness);
-        // What can fail for other reasons first: a slot that is taken stays taken.
+        notice::set_verbosity(config.verbosity);
+        // Fallible steps come first, because a slot cannot be released.
         let engines = Engines::new(Plan::new(&config));
         engines.start()?;
         take_log_slot()?;
@@ -72,17 +72,17 @@ impl Builder {
         let resource = config.resource.clone();
         let _first_wins = pipeline.end_spans.set(end_open_spans);
         let mut processors = std::mem::take(&mut self.span_processors);
-        // Ours is the last, after those that add to a span when it starts.
+        // Added last, so processors of the application can add to a span when it starts.
         if config.span.delivery.is_some() || config.span.mirror != Mirror::Off {
             processors.push(Box::new(SpanProcessor::new(Arc::clone(&pipeline))));
         }
         install_tracer(std::mem::take(&mut self.tracer), &config.span, || resource.build(), processors);
-        installed::install(Arc::clone(&pipeline), at).map_err(already)?;
+        installed::install(Arc::clone(&pipeline), at).map_err(already_initialized)?;
         watch_levels_file(&config, &pipeline);
-        if config.first_cut {
-            pipeline.levels.arm_first_cut();
+        if config.first_cut_notice {
+            pipeline.levels.report_first_filtered();
         }
-        // Callsites that were seen before have been told "never" by the inert subscriber: they are asked again.
+        // The inert subscriber answered "never" for callsites registered before, so their interest is rebuilt.
         pipeline.own_facades();
         register_lifecycle();
         record_image_start(config.report.at_exit.as_ref());
@@ -90,11 +90,11 @@ impl Builder {
             install_panic_hook();
         }
         watch_signals(&config);
-        for notice in config.said() {
-            notice::say(&notice);
+        for notice in config.startup_notices() {
+            notice::emit(&notice);
         }
-        for notice in pipeline.levels.without_effect().iter().filter_map(Finding::notice) {
-            notice::say(&notice);
+        for notice in pipeline.levels.findings_without_effect().iter().filter_map(Finding::notice) {
+            notice::emit(&notice);
         }
         if config.show_levels {
             notice::print(format!("logbridge: levels\n{}", pipeline.show_levels()));
@@ -104,8 +104,8 @@ impl Builder {
 
     pub(super) fn pipeline(&mut self, has_module_stage: bool) -> Result<Arc<Pipeline>, Error> {
         let config = self.settings.resolve(&self.environment)?;
-        for notice in config.said() {
-            notice::say(&notice);
+        for notice in config.startup_notices() {
+            notice::emit(&notice);
         }
         let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
         watch_levels_file(&config, &pipeline);
@@ -119,10 +119,13 @@ impl Builder {
         crate::testing::mark_receiver_threads();
         let processors = std::mem::take(&mut self.processors);
         let official = self.official && has_module_stage;
-        let handed_down = config.carrier.as_ref().map(|carrier| read_root(carrier, &config.span.propagators));
+        let handed_down = config
+            .trace_context_env
+            .as_ref()
+            .map(|carrier| extract_inherited_context(carrier, &config.span.propagators));
         let root = handed_down.as_ref().and_then(trace_of);
         if let Some(handed_down) = handed_down {
-            install_root(handed_down);
+            set_inherited_context(handed_down);
         }
         Arc::new_cyclic(|pipeline| {
             let front = if !has_module_stage || (processors.is_empty() && !official) {
@@ -148,15 +151,17 @@ impl Builder {
     }
 }
 
-/// Begins anew in a forked child: an outbox, a ship thread and a `service.instance.id` of its own. Idempotent; does nothing
-/// in a process that was not forked, or where logbridge is not installed.
+/// Gives a forked child an outbox, an exporter thread and a `service.instance.id` of its own.
 ///
-/// The first record of a child does the same, so calling it is seldom needed: in a child that wants its ship thread before
-/// it drops privileges or descriptors, say. What the parent had not delivered stays the parent's.
+/// The first record of a child does the same, so calling this function is rarely necessary. It is useful if the
+/// exporter thread must start before the child drops privileges or closes descriptors. Records that the parent has not
+/// sent yet stay with the parent.
 ///
-/// A child that ends in `_exit`, is killed, or executes another program before its records are sent loses them, at most
-/// those of the schedule delay; with a [`Spool`](crate::Spool) they are sent by whoever shares it, its parent within a few
-/// seconds or with its next flush.
+/// This function is idempotent. It does nothing in a process that was not forked, or if logbridge is not installed.
+///
+/// A child loses unsent records if it ends in `_exit`, is killed, or executes another program. These are at most the
+/// records of one [`schedule_delay`](crate::Builder::schedule_delay). With a [`Spool`](crate::Spool), another process
+/// that shares the spool sends them; the parent does so within a few seconds or at its next flush.
 pub fn post_fork() {
     if let Some(pipeline) = installed::pipeline() {
         let _engine = pipeline.engines().current();
@@ -178,18 +183,19 @@ fn watch_levels_file(config: &Config, pipeline: &Arc<Pipeline>) {
     }
 }
 
-fn already(at: &'static Location<'static>) -> Error {
-    Error::new(Kind::AlreadyInitialized { at }).with_help("initialise once, and use `logbridge::bridge()` elsewhere")
+fn already_initialized(at: &'static Location<'static>) -> Error {
+    Error::new(Kind::AlreadyInitialized { at })
+        .with_help("initialise logbridge once, and use `logbridge::bridge()` elsewhere")
 }
 
 fn take_log_slot() -> Result<(), Error> {
     if LOG_SLOT.load(Ordering::Relaxed) {
         return Ok(());
     }
-    log::set_logger(&Installed).map_err(|_| {
+    log::set_logger(&GlobalLogger).map_err(|_| {
         Error::new(Kind::LogSlotTaken).with_help(
-            "remove the other logger's init (`env_logger::init()`, or `tracing_subscriber`'s `init()`, whose feature \
-             `tracing-log` takes this slot too), or chain `logbridge::builder().build()?.logger()`",
+            "remove the other logger's init (`env_logger::init()`, or `tracing_subscriber`'s `init()`, which also sets \
+             the logger of `log` by its feature `tracing-log`), or chain `logbridge::builder().build()?.logger()`",
         )
     })?;
     LOG_SLOT.store(true, Ordering::Relaxed);
@@ -202,7 +208,7 @@ fn take_tracing_slot() -> Result<(), Error> {
     }
     let subscriber = tracing_subscriber::registry().with(SpanGate::new()).with(EventLayer::root());
     dispatcher::set_global_default(Dispatch::new(subscriber)).map_err(|_| {
-        // Ours was asked about every callsite when it was made: their interest must not remember it.
+        // Creating our subscriber cached its interest in every callsite, so the interest is rebuilt without it.
         ship::on_own_thread(|| os::without_forks(tracing_core::callsite::rebuild_interest_cache));
         Error::new(Kind::TracingSlotTaken { by: known_subscriber() }).with_help(
             "remove the other subscriber's init, or add `.with(logbridge::builder().build()?.layer())` to its registry",
@@ -212,7 +218,7 @@ fn take_tracing_slot() -> Result<(), Error> {
     Ok(())
 }
 
-/// What the global subscriber is made of, as far as that can be asked.
+/// Returns a description of the global subscriber, if its type is known.
 fn known_subscriber() -> Option<&'static str> {
     dispatcher::get_default(|dispatch| {
         dispatch.is::<tracing_subscriber::Registry>().then_some("a tracing_subscriber registry")

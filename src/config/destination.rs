@@ -1,17 +1,21 @@
-//! The two destinations as code describes them: [`Otlp`] and [`Console`].
+//! The two destinations set in code: [`Otlp`] and [`Console`].
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use super::{Compression, Protocol};
+use super::protocol::{Compression, Protocol};
 use crate::levels::{LevelSet, Origin, Threshold};
 use crate::os::{self, PerProcess};
 
-/// Where records and spans go as OTLP, and which records.
+/// The OTLP destination: where records and spans are sent, and which records.
 ///
-/// What is not set here comes from the environment, and else is the OpenTelemetry specification's default.
+/// A value that is not set here comes from the environment, or is the default of the OpenTelemetry specification.
+/// Variables for one signal (`OTEL_EXPORTER_OTLP_LOGS_…`, `OTEL_EXPORTER_OTLP_TRACES_…`) take precedence over general
+/// ones (`OTEL_EXPORTER_OTLP_…`).
+///
+/// An invalid value set here makes [`try_init`](crate::Builder::try_init) return an error.
 ///
 /// ```
 /// use logbridge::{LevelFilter, Otlp};
@@ -24,120 +28,142 @@ pub struct Otlp {
     pub(crate) off: bool,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) compression: Option<Compression>,
-    pub(crate) endpoint: Option<CodeEndpoint>,
+    pub(crate) endpoint: Option<OtlpUrl>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) levels: LevelSet,
     pub(crate) trace_based: bool,
-    pub(crate) traces: Option<CodeTraces>,
+    pub(crate) traces: Option<TracesOverride>,
 }
 
+/// The endpoint set in code.
 #[derive(Clone, Debug)]
-pub(crate) enum CodeEndpoint {
+pub(crate) enum OtlpUrl {
+    /// A URL that the signal's path is appended to.
     Base(String),
+    /// A URL that is used unchanged, for records only.
     Full(String),
 }
 
-/// What code says of spans in particular.
+/// The span export set in code.
 #[derive(Clone, Debug)]
-pub(crate) enum CodeTraces {
+pub(crate) enum TracesOverride {
     Off,
     Url(String),
 }
 
 impl Otlp {
-    /// Sends to this base URL; `/v1/logs` is appended for records and `/v1/traces` for spans, as with
+    /// Sends to a base URL, such as `http://localhost:4318`.
+    ///
+    /// For the HTTP protocols, `/v1/logs` is appended for records and `/v1/traces` for spans.
+    ///
+    /// Default: `http://localhost:4318`, or `http://localhost:4317` for gRPC. Environment variable:
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    ///
-    /// Default: that variable, else `http://localhost:4318`. A text that is no URL makes `try_init` return an error.
     pub fn to(base_url: impl Into<String>) -> Self {
-        Self { endpoint: Some(CodeEndpoint::Base(base_url.into())), ..Self::default() }
+        Self { endpoint: Some(OtlpUrl::Base(base_url.into())), ..Self::default() }
     }
 
-    /// Sends records to exactly this URL, as with `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    /// Sends records to exactly this URL; no path is appended. Environment variable:
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
     ///
-    /// Where it ends in `/v1/logs`, spans go to `/v1/traces` beside it; else they go nowhere unless
-    /// [`traces_to_url`](Self::traces_to_url) says where.
+    /// If the path ends in `/v1/logs`, spans are sent to the same URL with `/v1/traces` instead. Otherwise, spans are
+    /// not sent unless [`traces_to_url`](Self::traces_to_url) is set.
     pub fn to_url(url: impl Into<String>) -> Self {
-        Self { endpoint: Some(CodeEndpoint::Full(url.into())), ..Self::default() }
+        Self { endpoint: Some(OtlpUrl::Full(url.into())), ..Self::default() }
     }
 
-    /// Sends where the environment says: the destination is on even if no variable mentions OpenTelemetry.
+    /// Takes all values from the environment.
+    ///
+    /// This turns the destination on even if no `OTEL_*` or `HYPERDX_*` variable is set.
     pub fn from_env() -> Self {
         Self::default()
     }
 
-    /// Sends nothing, whatever the environment says.
+    /// Sends nothing, regardless of the environment.
     pub fn off() -> Self {
         Self { off: true, ..Self::default() }
     }
 
-    /// Sends spans to exactly this URL, as with `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. Feature `traces`.
+    /// Sends spans to exactly this URL; no path is appended. Requires the feature `traces`.
+    ///
+    /// Environment variable: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
     pub fn traces_to_url(mut self, url: impl Into<String>) -> Self {
-        self.traces = Some(CodeTraces::Url(url.into()));
+        self.traces = Some(TracesOverride::Url(url.into()));
         self
     }
 
-    /// Sends no spans, as with `OTEL_TRACES_EXPORTER=none`: records keep their ids, but nothing has them.
+    /// Sends no spans, like `OTEL_TRACES_EXPORTER=none`.
+    ///
+    /// Records still carry trace and span ids, but the endpoint never receives those spans.
     pub fn traces_off(mut self) -> Self {
-        self.traces = Some(CodeTraces::Off);
+        self.traces = Some(TracesOverride::Off);
         self
     }
 
-    /// Whether records of a trace that is not sampled are cut, and counted as such. Records outside any trace are sent.
-    /// Default: no; what is an error in a trace that nobody sampled is an error all the same.
+    /// Sets whether records of unsampled traces are filtered. Filtered records are counted.
+    ///
+    /// Records outside of any trace are always sent. Default: `false`, because an error matters even if its trace is
+    /// not sampled.
     pub fn trace_based(mut self, wanted: bool) -> Self {
         self.trace_based = wanted;
         self
     }
 
-    /// Adds a header to each request; the value is never printed.
+    /// Adds a header to each request for records and spans. The value is never printed.
     ///
-    /// Requests with records and with spans have it. It wins over the same header of `OTEL_EXPORTER_OTLP_HEADERS` and
-    /// over `HYPERDX_API_KEY`.
+    /// The header takes precedence over the same header in `OTEL_EXPORTER_OTLP_HEADERS` and over `HYPERDX_API_KEY`.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long one request may take. Default: `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` (`…_TRACES_TIMEOUT` for spans) or
-    /// `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds, else 10 seconds.
+    /// Sets the timeout of one request.
+    ///
+    /// Default: 10 seconds. Zero means the default, and more than a year means one year. Environment variables, in
+    /// milliseconds: `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT` and `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, or
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The protocol. Default: `OTEL_EXPORTER_OTLP_LOGS_PROTOCOL` (`…_TRACES_PROTOCOL` for spans) or
-    /// `OTEL_EXPORTER_OTLP_PROTOCOL`, else `http/protobuf`.
+    /// Sets the protocol.
     ///
-    /// One that is not compiled in makes `try_init` return an error that names the feature. A gRPC endpoint has no path:
-    /// what stands behind host and port is left out.
+    /// For gRPC, the path of the endpoint is ignored. A protocol whose feature is off makes
+    /// [`try_init`](crate::Builder::try_init) return an error that names the feature.
+    ///
+    /// Default: [`Protocol::HttpProtobuf`]. Environment variables: `OTEL_EXPORTER_OTLP_LOGS_PROTOCOL` and
+    /// `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, or `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = Some(protocol);
         self
     }
 
-    /// How requests are compressed. Default: `OTEL_EXPORTER_OTLP_LOGS_COMPRESSION` (`…_TRACES_COMPRESSION` for spans) or
-    /// `OTEL_EXPORTER_OTLP_COMPRESSION`, else not at all.
+    /// Sets the compression of requests.
     ///
-    /// Where an endpoint refuses a compressed request and takes the same one plain, requests are sent plain from then on.
-    /// One that is not compiled in makes `try_init` return an error that names the feature.
+    /// If the endpoint rejects a compressed request but accepts it uncompressed, all later requests are sent
+    /// uncompressed. A compression whose feature is off makes [`try_init`](crate::Builder::try_init) return an error
+    /// that names the feature.
+    ///
+    /// Default: [`Compression::None`]. Environment variables: `OTEL_EXPORTER_OTLP_LOGS_COMPRESSION` and
+    /// `OTEL_EXPORTER_OTLP_TRACES_COMPRESSION`, or `OTEL_EXPORTER_OTLP_COMPRESSION`.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
     }
 
-    /// The threshold of this destination. It can only be stricter than the module stage.
+    /// Sets the threshold of this destination, which can only be stricter than the module stage.
     ///
-    /// Default: `LOGBRIDGE_OTLP_LEVEL`, else not set, which lets through what the module stage let through.
+    /// Default: unset, so every record that passes the module stage is sent. Environment variable:
+    /// `LOGBRIDGE_OTLP_LEVEL`, with directives as in `RUST_LOG`.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code, "code");
+        self.levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
-    /// The threshold of this destination for one target and what is below it.
+    /// Sets the threshold of this destination for a target and its submodules.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code, "code");
+        self.levels.set(target, threshold.into(), Origin::Code, "code");
         self
     }
 }
@@ -153,7 +179,7 @@ impl fmt::Debug for Otlp {
     }
 }
 
-/// Where records are printed, and which of them.
+/// The console destination: where records are printed, and which records.
 ///
 /// ```
 /// use logbridge::{Console, LevelFilter};
@@ -167,7 +193,7 @@ pub struct Console {
     pub(crate) levels: LevelSet,
 }
 
-/// The stream that the console prints on.
+/// The stream that the console prints to.
 #[derive(Clone)]
 pub(crate) enum ConsoleTarget {
     Off,
@@ -176,11 +202,11 @@ pub(crate) enum ConsoleTarget {
     Stdout,
 }
 
-/// A writer of the application's, which threads use in turn.
+/// A writer of the application, shared by all threads.
 pub(crate) struct Pipe {
     writer: Mutex<Box<dyn io::Write + Send>>,
-    /// Whoever wants the writer takes this first. So in a process that finds the writer locked all the same, it was locked
-    /// when the process was forked, by a thread that does not exist there: its writer is in the middle of a line for ever.
+    /// Taken before `writer`. If `writer` is locked nevertheless, another thread held it when this process was forked.
+    /// That thread does not exist here, so its line is never finished and the writer is unusable.
     turns: PerProcess<Mutex<()>>,
 }
 
@@ -219,20 +245,20 @@ impl Console {
         Self { target, levels: LevelSet::default() }
     }
 
-    /// Prints on stderr: the default.
+    /// Prints to stderr. The default.
     pub fn stderr() -> Self {
         Self::new(ConsoleTarget::Stderr)
     }
 
-    /// Prints on stdout.
+    /// Prints to stdout.
     pub fn stdout() -> Self {
         Self::new(ConsoleTarget::Stdout)
     }
 
-    /// Prints into a writer of your own, without colours unless `Builder::write_style` asks for them.
+    /// Prints to a writer, without colours unless [`Builder::write_style`](crate::Builder::write_style) enables them.
     ///
-    /// A process that was forked while another thread was inside the writer cannot use it: its lines are counted as failed.
-    /// A `fork` of the C library waits up to 100 ms for the end of the line, so that this is seldom.
+    /// A forked child cannot use the writer if another thread was writing at the moment of the fork. Its lines are then
+    /// counted as failed. This is rare, because a `fork` of the C library waits up to 100 ms for the line to end.
     pub fn pipe(writer: impl io::Write + Send + 'static) -> Self {
         Self::new(ConsoleTarget::Pipe(Arc::new(Pipe::new(Box::new(writer)))))
     }
@@ -242,22 +268,23 @@ impl Console {
         Self::new(ConsoleTarget::Off)
     }
 
-    /// The threshold of this destination. It can only be stricter than the module stage.
+    /// Sets the threshold of this destination, which can only be stricter than the module stage.
     ///
-    /// Default: `LOGBRIDGE_CONSOLE_LEVEL`, else not set, which lets through what the module stage let through.
+    /// Default: unset, so every record that passes the module stage is printed. Environment variable:
+    /// `LOGBRIDGE_CONSOLE_LEVEL`, with directives as in `RUST_LOG`.
     pub fn level(mut self, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name("", threshold.into(), Origin::Code, "code");
+        self.levels.set("", threshold.into(), Origin::Code, "code");
         self
     }
 
-    /// The threshold of this destination for one target and what is below it.
+    /// Sets the threshold of this destination for a target and its submodules.
     pub fn module_level(mut self, target: &str, threshold: impl Into<Threshold>) -> Self {
-        self.levels.name(target, threshold.into(), Origin::Code, "code");
+        self.levels.set(target, threshold.into(), Origin::Code, "code");
         self
     }
 }
 
-/// How a console line looks; env_logger's settings, applied to env_logger's formatter.
+/// The format of console lines: env_logger's settings for env_logger's formatter.
 #[derive(Clone)]
 pub struct LineFormat {
     pub(crate) custom: Option<Arc<CustomFormat>>,

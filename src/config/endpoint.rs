@@ -1,4 +1,4 @@
-//! Where telemetry goes: the specification's endpoint rules.
+//! OTLP endpoints, by the rules of the specification.
 
 use std::fmt;
 
@@ -7,20 +7,21 @@ use http::uri::PathAndQuery;
 
 use crate::signal::Signal;
 
-/// The specification's defaults.
+/// The specification's default endpoint for HTTP.
 pub(crate) const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+/// The specification's default endpoint for gRPC.
 pub(crate) const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 
-/// A URL that one signal is posted to. Its `Display` never shows a password.
+/// The URL that one signal is sent to. `Display` and `Debug` hide credentials and query values.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Endpoint {
     uri: Uri,
 }
 
 impl Endpoint {
-    /// A base URL: the signal's path is appended to its path.
+    /// Parses a base URL and appends the signal's path to it.
     pub(crate) fn from_base(base: &str, signal: Signal) -> Result<Self, String> {
-        // Checked by itself: behind `http://` alone, the path would become the host.
+        // Validated before the path is appended: in `http://` alone, the path would become the host.
         Self::verbatim(base, base)?;
         let (address, query) = base.split_once('?').map_or((base, ""), |(address, query)| (address, query));
         let separator = if address.ends_with('/') { "" } else { "/" };
@@ -28,37 +29,38 @@ impl Endpoint {
         Self::verbatim(base, &format!("{address}{separator}v1/{}{query}", signal.path()))
     }
 
-    /// A URL that is used as it is, with `/` where it has no path.
+    /// Parses a URL that is used unchanged, except that an empty path becomes `/`.
     pub fn from_full(url: &str) -> Result<Self, String> {
         Self::verbatim(url, url)
     }
 
-    /// The target of a gRPC client: a scheme, a host and a port. Where there is no scheme, `insecure` says which; a path
-    /// has no meaning and is left out.
-    pub(crate) fn of_grpc(given: &str, insecure: bool) -> Result<Self, String> {
+    /// Parses the target of a gRPC client: scheme, host and port.
+    ///
+    /// Without a scheme, `insecure` selects `http` or `https`. A path has no meaning in gRPC and is removed.
+    pub(crate) fn from_grpc(given: &str, insecure: bool) -> Result<Self, String> {
         let scheme = if insecure { "http" } else { "https" };
         let target = if given.contains("://") { given.to_owned() } else { format!("{scheme}://{given}") };
         let mut parts = Self::verbatim(given, &target)?.uri.into_parts();
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        let uri = Uri::from_parts(parts).map_err(|error| format!("`{}` is no URL: {error}", redact_url(given)))?;
+        let uri = Uri::from_parts(parts).map_err(|error| format!("`{}` is not a URL: {error}", redact_url(given)))?;
         Ok(Self { uri })
     }
 
     fn verbatim(given: &str, url: &str) -> Result<Self, String> {
         let shown = redact_url(given);
-        let uri: Uri = url.parse().map_err(|error| format!("`{shown}` is no URL: {error}"))?;
+        let uri: Uri = url.parse().map_err(|error| format!("`{shown}` is not a URL: {error}"))?;
         match uri.scheme_str() {
             Some("http" | "https") => {}
             Some(scheme) if uri.authority().is_some() => {
                 return Err(format!("`{shown}` has the scheme `{scheme}`; it must be http or https"));
             }
-            _ => return Err(format!("`{shown}` is no URL: it has no http:// or https:// in front")),
+            _ => return Err(format!("`{shown}` is not a URL: it does not begin with http:// or https://")),
         }
         match uri.host() {
-            None | Some("") => Err(format!("`{shown}` is no URL: it names no host")),
-            // `http` takes any text there, and the client would go to the port of the scheme.
+            None | Some("") => Err(format!("`{shown}` is not a URL: it has no host")),
+            // The crate `http` accepts any text as a port, and the client would then use the scheme's default port.
             Some(host) if uri.port().is_none() && has_port(&uri, host) => {
-                Err(format!("`{shown}` is no URL: its port is no number up to 65535"))
+                Err(format!("`{shown}` is not a URL: its port is not a number from 0 to 65535"))
             }
             Some(_) => Ok(Self { uri }),
         }
@@ -72,7 +74,7 @@ impl Endpoint {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// `user:password` of the URL, as an `authorization` value would carry it.
+    /// Returns `user:password` from the URL.
     pub(crate) fn credentials(&self) -> Option<&str> {
         self.uri.authority()?.as_str().rsplit_once('@').map(|(credentials, _)| credentials)
     }
@@ -96,18 +98,29 @@ fn has_port(uri: &Uri, host: &str) -> bool {
     address.strip_prefix(host).is_some_and(|port| port.len() > 1)
 }
 
-/// The URL without credentials and without the values of its query. What is no URL has them in odd places: everything in
-/// front of the last `@` may be a password.
+/// Removes credentials and query values from a URL.
+///
+/// The text may be malformed, so everything before the last `@` is treated as a possible password.
 pub fn redact_url(url: &str) -> String {
     let (scheme, rest) = url.find("://").map_or(("", url), |at| url.split_at(at + 3));
     let (before, query) = rest.split_once('?').map_or((rest, None), |(before, query)| (before, Some(query)));
-    // A query in front of any path may be the rest of a password.
+    // A `?` before the first slash may belong to a password.
     let is_query = before.contains('/') || query.is_none_or(|query| !query.contains('@'));
     let searched = if is_query { before } else { rest };
     let (hidden, shown) = searched.rsplit_once('@').map_or(("", searched), |(_, shown)| ("…@", shown));
     let (shown, cut) = shown.split_once('?').map_or((shown, false), |(shown, _)| (shown, true));
     let query = if cut || (is_query && query.is_some()) { "?…" } else { "" };
     format!("{scheme}{hidden}{shown}{query}")
+}
+
+/// Replaces `/v1/logs` at the end of a URL's path by `/v1/traces`. Returns `None` for any other path.
+pub(super) fn traces_url_for(logs_url: &str) -> Option<String> {
+    let (url, query) = logs_url.split_once('?').map_or((logs_url, None), |(url, query)| (url, Some(query)));
+    let base = url.strip_suffix("/v1/logs")?;
+    Some(match query {
+        Some(query) => format!("{base}/v1/traces?{query}"),
+        None => format!("{base}/v1/traces"),
+    })
 }
 
 #[cfg(test)]
@@ -132,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_said_without_secrets() {
+    fn invalid_urls_are_reported_without_secrets() {
         for text in ["localhost:4318", "not a url", "ftp://host", "http://", "/v1/logs", "4318"] {
             let problem = Endpoint::from_base(text, Signal::Logs).expect_err(text);
             assert!(problem.contains(text), "{problem}");

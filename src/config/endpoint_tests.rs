@@ -1,6 +1,6 @@
-use crate::config::{Config, Environment, Otlp, Settings};
+use crate::config::{BuilderSettings, Config, Environment, Otlp};
 
-/// Where records and spans are posted to, query included.
+/// The URLs of records and spans, including the query.
 fn urls(config: &Config) -> [Option<String>; 2] {
     let logs = config.otlp.delivery.as_ref().map(|delivery| &delivery.route);
     let spans = config.span.delivery.as_ref().map(|delivery| &delivery.route);
@@ -9,10 +9,10 @@ fn urls(config: &Config) -> [Option<String>; 2] {
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
     let environment = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::default().resolve(&environment).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error")
 }
 
-/// The base URL, and where both signals go. `None`: it is no URL, and the default is used.
+/// The base URL and the URLs of both signals. `None` means that it is invalid and the default is used.
 const BASES: [(&str, Option<[&str; 2]>); 23] = [
     ("http://h:4318", Some(["http://h:4318/v1/logs", "http://h:4318/v1/traces"])),
     ("http://h:4318/", Some(["http://h:4318/v1/logs", "http://h:4318/v1/traces"])),
@@ -20,7 +20,7 @@ const BASES: [(&str, Option<[&str; 2]>); 23] = [
     ("https://h/otlp/", Some(["https://h/otlp/v1/logs", "https://h/otlp/v1/traces"])),
     ("http://h/a/b?tenant=x", Some(["http://h/a/b/v1/logs?tenant=x", "http://h/a/b/v1/traces?tenant=x"])),
     ("http://h?tenant=x", Some(["http://h/v1/logs?tenant=x", "http://h/v1/traces?tenant=x"])),
-    // Doubled as the specification says; the linter says that it is.
+    // The path is doubled, as specified, and the linter reports that.
     ("http://h/v1/logs", Some(["http://h/v1/logs/v1/logs", "http://h/v1/logs/v1/traces"])),
     ("HTTP://H:4318", Some(["http://H:4318/v1/logs", "http://H:4318/v1/traces"])),
     ("HttpS://h", Some(["https://h/v1/logs", "https://h/v1/traces"])),
@@ -48,7 +48,8 @@ fn a_base_url_gets_the_path_of_each_signal() {
         let next = ["http://next/v1/logs", "http://next/v1/traces"];
         assert_eq!(urls(&config), expected.unwrap_or(next).map(|url| Some(url.to_owned())), "{base}");
         assert_eq!(bad, usize::from(expected.is_none()), "{base}: said once");
-        let code = Settings { otlp: Some(Otlp::to(base)), ..Settings::default() }.resolve(&Environment::default());
+        let code = BuilderSettings { otlp: Some(Otlp::to(base)), ..BuilderSettings::default() }
+            .resolve(&Environment::default());
         assert_eq!(code.ok().map(|config| urls(&config)), expected.map(|urls| urls.map(|url| Some(url.to_owned()))));
     }
 }

@@ -1,72 +1,74 @@
-//! The only reader of the process's environment.
+//! Environment variables of the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 #[cfg(test)]
 thread_local! {
-    /// How often this thread has read the environment of the process.
-    pub(crate) static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// How often this thread has read the process environment.
+    pub(crate) static ENVIRONMENT_READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// The variables at one moment; none at all by default, which is what `Builder::new()` sees. A value that is empty counts as unset, as the OpenTelemetry specification says.
+/// A snapshot of environment variables. The default is empty, as `Builder::new()` requires.
+///
+/// An empty value counts as unset, as the OpenTelemetry specification demands.
 #[derive(Clone, Default)]
 pub struct Environment {
     vars: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// The variables of this process. Text that is not UTF-8 is read with replacement characters.
+    /// Reads the variables of this process. Invalid UTF-8 is replaced by `U+FFFD`.
     pub fn process() -> Self {
         #[cfg(test)]
-        READS.set(READS.get() + 1);
+        ENVIRONMENT_READS.set(ENVIRONMENT_READS.get() + 1);
         std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect()
     }
 
-    /// The value, without surrounding white space; `None` where that leaves nothing.
+    /// Returns the trimmed value of a variable, or `None` if that is empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// Whether it is set, to nothing: some read that otherwise than unset.
-    pub fn is_empty_there(&self, name: &str) -> bool {
+    /// Returns whether the variable is set but empty, which some programs treat differently from unset.
+    pub fn is_set_but_empty(&self, name: &str) -> bool {
         self.vars.get(name).is_some_and(|value| value.trim().is_empty())
     }
 
-    /// Each variable with its value, without surrounding white space.
+    /// Returns all variables with their trimmed values.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.vars.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
 
-    /// The same without these.
+    /// Returns a copy without the named variables.
     pub fn without(&self, names: &[&str]) -> Self {
         self.only(|name| !names.contains(&name))
     }
 
-    /// Only those whose names are of this kind.
+    /// Returns a copy with only the variables whose names `is_kept` accepts.
     pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
         let kept = self.vars.iter().filter(|(name, _)| is_kept(name));
         kept.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// The names of those that have a value.
+    /// Returns the names of all variables that are set.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.vars.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
     }
 
-    /// Whether any variable with a value has a name that starts so.
+    /// Returns whether any variable that is set begins with `prefix`.
     pub fn mentions(&self, prefix: &str) -> bool {
         self.vars.iter().any(|(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
     }
 
-    /// Whether any variable of OpenTelemetry or HyperDX has a value.
+    /// Returns whether any variable of OpenTelemetry or HyperDX is set.
     pub fn mentions_opentelemetry(&self) -> bool {
         self.mentions("OTEL_") || self.mentions("HYPERDX_")
     }
 
-    /// The first of the names that has a value, with it.
+    /// Returns the first variable of the list that is set, with its value.
     pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, &str)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
@@ -91,13 +93,13 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// The name of the running program, for `unknown_service:NAME` and `process.executable.name`.
+/// Returns the name of the running program, for `unknown_service:NAME` and `process.executable.name`.
 pub(crate) fn executable_name() -> Option<String> {
     let path = std::env::current_exe().ok()?;
     Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
-/// The booleans of DEBUG, `HYPERDX_*` and `LOGBRIDGE_*`: `true 1 yes on` and `false 0 no off` in any case.
+/// Parses a boolean of DEBUG, `HYPERDX_*` or `LOGBRIDGE_*`: `true 1 yes on` or `false 0 no off`, in any case.
 pub(crate) fn parse_bool(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),

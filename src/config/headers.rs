@@ -1,4 +1,4 @@
-//! Headers: one by one from code, and as the specification writes them in a variable.
+//! HTTP headers, from code and from the header variables of the specification.
 
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -6,38 +6,53 @@ use percent_encoding::percent_decode_str;
 use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, kind};
 
-/// One header to send with each request. The value is never shown.
+/// A header that is sent with each request. Its value is never shown.
 #[derive(Clone, Debug)]
 pub struct Header {
     pub(crate) name: HeaderName,
-    /// Marked sensitive, so that `Debug` hides it.
+    /// Marked as sensitive, so `Debug` hides it.
     pub value: HeaderValue,
 }
 
-/// Makes a header, with an error text that names it but does not show its value.
-pub(super) fn header(name: &str, value: &str) -> Result<Header, String> {
-    let name: HeaderName = name.trim().parse().map_err(|_| format!("`{}` is no header name", OneLine(name.trim())))?;
-    let mut value = HeaderValue::from_str(value.trim())
-        .map_err(|_| format!("the value of the header `{name}` has a line break or another control character in it"))?;
-    value.set_sensitive(true);
-    Ok(Header { name, value })
+impl Header {
+    /// Creates a header.
+    ///
+    /// # Errors
+    ///
+    /// Returns a text that may contain the name, but never the value.
+    pub(super) fn new(name: &str, value: &str) -> Result<Self, String> {
+        let name: HeaderName =
+            name.trim().parse().map_err(|_| format!("`{}` is not a header name", OneLine(name.trim())))?;
+        let mut value = HeaderValue::from_str(value.trim()).map_err(|_| {
+            format!("the value of the header `{name}` contains a line break or another control character")
+        })?;
+        value.set_sensitive(true);
+        Ok(Self { name, value })
+    }
+
+    /// Returns the header's name for display, unless the name may be a base64 text that lacks a name.
+    pub(super) fn display_name(&self) -> &str {
+        let has_value = self.value.as_bytes().iter().any(|byte| *byte != b'=');
+        if has_value { self.name.as_str() } else { "(without a value)" }
+    }
 }
 
-/// Headers as `OTEL_EXPORTER_OTLP_HEADERS` has them (`key=value,key=value`, values percent-encoded), and what in it
-/// deserves a look. Values are neither evidence nor text.
+/// Parses `OTEL_EXPORTER_OTLP_HEADERS`: `key=value,key=value`, with percent-encoded values.
+///
+/// Findings never contain a value, neither in their text nor as a quoted source.
 pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Finding>) {
     let mut headers = Vec::new();
     let mut findings = Vec::new();
-    // What follows a key or a token may be the rest of it: then not even its name is shown.
+    // A piece after a credential may be the rest of it, so not even its name is shown.
     let mut follows_credential = false;
     for (index, pair) in text.split(',').map(str::trim).enumerate().filter(|(_, pair)| !pair.is_empty()) {
         let problem = |kind, severity, problem: String, help: &str| {
             Finding::new(kind, severity, variable, problem).help(help.to_owned())
         };
         let place = index + 1;
-        // No name has a colon: a `=` behind one belongs to the value.
+        // Header names have no colon, so a `=` after one belongs to the value.
         match pair.split_once('=').filter(|(name, _)| !name.contains(':')) {
-            // The end of a text in base64 looks like a name without a value.
+            // The end of a base64 text looks like a name without a value.
             Some((_, value)) if follows_credential && value.trim_matches('=').is_empty() => {
                 findings.push(cut_by_comma(variable, place));
             }
@@ -45,11 +60,11 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
             Some((name, _)) if name.starts_with(['"', '\'']) => findings.push(problem(
                 &kind::HEADER_QUOTE,
                 Severity::Error,
-                format!("header {place} begins with a quote, which no name has; it is not sent"),
-                "remove the quotes: docker and systemd keep them as part of the value",
+                format!("the name of header {place} begins with a quote; the header is not sent"),
+                "remove the quotes: docker and systemd make them part of the value",
             )),
             Some((name, value)) => {
-                match header(name, &percent_decode_str(value).decode_utf8_lossy()) {
+                match Header::new(name, &percent_decode_str(value).decode_utf8_lossy()) {
                     Ok(header) => {
                         if is_quoted(value.trim()) {
                             findings.push(problem(
@@ -63,8 +78,8 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                             findings.push(problem(
                                 &kind::BAD_HEADER,
                                 Severity::Warning,
-                                format!("the value of header {place} goes on behind a `;` with what looks like another header"),
-                                "write a comma between two headers, and %3B for a `;` that belongs to a value",
+                                format!("the value of header {place} seems to contain another header after a `;`"),
+                                "separate headers by commas, and write %3B for a `;` inside a value",
                             ));
                         }
                         headers.push(header);
@@ -73,10 +88,10 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
                     Err(why) => findings.push(problem(
                         &kind::BAD_HEADER,
                         Severity::Error,
-                        // What is no name may be a key: nobody writes one where a name belongs but by mistake.
+                        // An invalid name is not shown: it may be a key in the wrong place.
                         match name.trim().parse::<HeaderName>() {
                             Ok(_) => format!("{why}; it is not sent"),
-                            Err(_) => format!("header {place} has a name that is none; it is not sent"),
+                            Err(_) => format!("header {place} has an invalid name; it is not sent"),
                         },
                         "write key=value,key=value, values percent-encoded",
                     )),
@@ -104,11 +119,12 @@ pub(super) fn parse_headers(variable: &str, text: &str) -> (Vec<Header>, Vec<Fin
 }
 
 fn cut_by_comma(variable: &str, place: usize) -> Finding {
-    let text = format!("piece {place} looks like the rest of the value before it, which a comma cut; it is not sent");
-    Finding::new(&kind::HEADER_COMMA, Severity::Warning, variable, text).help("write a comma inside a value as %2C")
+    let text =
+        format!("entry {place} looks like the rest of the value before it, which contains a comma; it is not sent");
+    Finding::new(&kind::HEADER_COMMA, Severity::Warning, variable, text).help("write %2C for a comma inside a value")
 }
 
-/// Whether a value has `;name=` in it, which is no cookie.
+/// Returns whether a value contains `;name=`, unless it looks like a cookie.
 fn separated_by_semicolon(value: &str) -> bool {
     let mut pieces = value.split(';').skip(1);
     pieces.any(|piece| {
@@ -124,13 +140,7 @@ fn is_credential(name: &str, value: &str) -> bool {
         || ["bearer", "basic", "apikey"].into_iter().any(begins)
 }
 
-/// How the header is named in lists: a text in base64 without a name in front of it looks like a name without a value.
-pub(super) fn shown(header: &Header) -> &str {
-    let has_value = header.value.as_bytes().iter().any(|byte| *byte != b'=');
-    if has_value { header.name.as_str() } else { "(without a value)" }
-}
-
-/// Whether the same quote stands at both ends.
+/// Returns whether a value begins and ends with the same quote.
 pub(super) fn is_quoted(value: &str) -> bool {
     ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
 }
@@ -153,14 +163,14 @@ mod tests {
                 ("header-colon", "the header `key` is not written as `key=value`; it is not sent"),
             ]
         );
-        let bad = header("x", "a\nb").expect_err("line break");
+        let bad = Header::new("x", "a\nb").expect_err("line break");
         assert!(!bad.contains("a\nb"), "{bad}");
         assert!(!format!("{headers:?}").contains("Bearer"));
     }
 
-    /// The variable, what is sent, and what is said.
+    /// The variable, the headers sent and the findings.
     #[test]
-    fn how_headers_go_wrong() {
+    fn suspicious_headers_become_findings() {
         for (text, sent, codes) in [
             ("authorization=Bearer s3cret,s3cret", &["authorization"][..], &["header-comma"][..]),
             ("authorization=Basic s3cret,s3cret==", &["authorization"], &["header-comma"]),

@@ -1,82 +1,88 @@
-//! A file with levels that is looked at while the program runs.
+//! A file with level directives that is polled while the program runs.
 //!
-//! Constraints: a half-written file never takes effect. It must end in a line break, all of it must mean something, and
-//! while the program runs it must look the same twice in a row. Otherwise the last good one stays.
+//! A half-written file never takes effect: it must end in a line break, contain only valid directives, and be the same
+//! at two consecutive polls. Otherwise the last valid content stays in force.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::named_file;
 use crate::finding::{Finding, Severity, kind};
-use crate::levels::{LevelSets, Origin, Stage, parse};
+use crate::levels::{Directive, LevelSets, Origin, Stage, parse};
 
-/// How often it is looked at.
-pub(crate) const POLL: Duration = Duration::from_millis(250);
+/// How often the file is read.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The polled file.
 #[derive(Clone, Debug)]
 pub(crate) struct LevelsFile {
     path: PathBuf,
-    /// What was last read and either taken or refused.
+    /// The content that was last accepted or rejected.
     settled: Option<Vec<u8>>,
-    /// What was read the last time, if it was news.
+    /// New content that was read once.
     candidate: Option<Vec<u8>>,
-    /// It could not be read the last time.
-    missing: bool,
+    /// Whether the last attempt to read the file failed.
+    is_unreadable: bool,
 }
 
-/// Directives of a file by stage, each with the line it stands in.
+/// The directives of a file with their stage and line number.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct FileLevels {
-    directives: Vec<(Stage, usize, String)>,
+    directives: Vec<(Stage, usize, Vec<Directive>)>,
 }
 
-/// What a look at the file gave.
+/// The result of polling the file.
 #[derive(Debug)]
-pub(crate) enum Looked {
-    Same,
-    News(FileLevels),
-    /// The last good one stays.
-    Bad(Finding),
+pub(crate) enum LevelsFileUpdate {
+    Unchanged,
+    Changed(FileLevels),
+    /// The new content is invalid, so the levels stay unchanged.
+    Rejected(Finding),
 }
 
 impl LevelsFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, settled: None, candidate: None, missing: false }
+        Self { path, settled: None, candidate: None, is_unreadable: false }
     }
 
-    /// The first look, before the program begins: what is there is taken at once.
-    pub(crate) fn first(&mut self) -> Looked {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file at startup, without waiting for a second poll.
+    pub(crate) fn load(&mut self) -> LevelsFileUpdate {
         self.candidate = named_file::read(&self.path).ok();
-        self.look()
+        self.poll()
     }
 
-    pub(crate) fn look(&mut self) -> Looked {
+    /// Reads the file and reports whether its content has changed.
+    pub(crate) fn poll(&mut self) -> LevelsFileUpdate {
         let content = match named_file::read(&self.path) {
             Ok(content) => content,
             Err(error) => {
-                let is_news = !std::mem::replace(&mut self.missing, true);
-                let text = format!("{} cannot be read: {error}; the levels stay as they are", self.path.display());
+                let is_news = !std::mem::replace(&mut self.is_unreadable, true);
+                let text = format!("{} cannot be read: {error}; the levels stay unchanged", self.path.display());
                 let finding = Finding::new(&kind::LEVELS_UNCHANGED, Severity::Warning, "levels file", text)
-                    .help("it is looked at again and again: write it, or unset LOGBRIDGE_LEVELS_FILE");
-                return if is_news { Looked::Bad(finding) } else { Looked::Same };
+                    .help("create the file, which is read four times a second, or unset LOGBRIDGE_LEVELS_FILE");
+                return if is_news { LevelsFileUpdate::Rejected(finding) } else { LevelsFileUpdate::Unchanged };
             }
         };
-        self.missing = false;
+        self.is_unreadable = false;
         if self.settled.as_ref() == Some(&content) {
             self.candidate = None;
-            return Looked::Same;
+            return LevelsFileUpdate::Unchanged;
         }
         if self.candidate.as_ref() != Some(&content) {
-            // It may be half-written: it has to look the same once more.
+            // The file may be half-written, so the next poll must read the same.
             self.candidate = Some(content);
-            return Looked::Same;
+            return LevelsFileUpdate::Unchanged;
         }
         self.candidate = None;
         let read = read(&self.path, &content);
         self.settled = Some(content);
         match read {
-            Ok(levels) => Looked::News(levels),
-            Err(finding) => Looked::Bad(*finding),
+            Ok(levels) => LevelsFileUpdate::Changed(levels),
+            Err(finding) => LevelsFileUpdate::Rejected(*finding),
         }
     }
 }
@@ -84,13 +90,13 @@ impl LevelsFile {
 fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
     let bad = |line: usize, text: String| {
         let place = if line == 0 { path.display().to_string() } else { format!("{}:{line}", path.display()) };
-        let text = format!("{text}; the levels stay as they are");
+        let text = format!("{text}; the levels stay unchanged");
         Box::new(Finding::new(&kind::LEVELS_UNCHANGED, Severity::Error, place, text).help(
-            "one or more directives a line, written as in RUST_LOG, `#` before comments; `[otlp]`, `[console]`, `[spans]` \
-             before those of another stage",
+            "write directives as in RUST_LOG, one or more per line, with comments after `#`; a line `[otlp]`, `[console]` \
+             or `[spans]` begins the directives of that stage",
         ))
     };
-    let text = std::str::from_utf8(content).map_err(|_| bad(0, "it is no UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(content).map_err(|_| bad(0, "it is not valid UTF-8".to_owned()))?;
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(bad(0, "it does not end in a line break, so it may be half-written".to_owned()));
     }
@@ -104,7 +110,7 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
                 "otlp" => Stage::Otlp,
                 "console" => Stage::Console,
                 "span" | "spans" => Stage::Span,
-                _ => return Err(bad(number, format!("`[{name}]` is no stage"))),
+                _ => return Err(bad(number, format!("`[{name}]` is not a stage"))),
             };
             continue;
         }
@@ -113,58 +119,53 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
             return Err(bad(number, format!("`{}`: {}", problem.text, problem.why)));
         }
         if parsed.message.is_some() {
-            return Err(bad(number, "a filter on the text of records belongs to RUST_LOG".to_owned()));
+            return Err(bad(number, "a filter on the text of records works in RUST_LOG only".to_owned()));
         }
         if !line.is_empty() {
-            levels.directives.push((stage, number, line.to_owned()));
+            levels.directives.push((stage, number, parsed.directives));
         }
     }
     Ok(levels)
 }
 
 impl FileLevels {
-    /// Puts these in the place of what an earlier version of the file said.
+    /// Replaces the directives of an earlier version of the file.
     pub(crate) fn apply(&self, path: &Path, sets: &mut LevelSets) {
         for stage in Stage::ALL {
             sets.of(stage).clear(Origin::File);
         }
         for (stage, line, directives) in &self.directives {
             let by = format!("{}:{line}", path.display());
-            sets.of(*stage).extend(parse(directives).directives, Origin::File, &by);
+            sets.of(*stage).extend(directives.clone(), Origin::File, &by);
         }
-    }
-}
-
-impl LevelsFile {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::levels::Threshold;
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_told_once_and_not_waited_for() {
+    fn a_named_pipe_is_reported_once_and_does_not_block() {
         let folder = std::env::temp_dir().join(format!("logbridge-levels-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("levels");
         let status = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
         assert!(status.success());
         let mut file = LevelsFile::new(path.clone());
-        let Looked::Bad(finding) = file.first() else { panic!("it is a pipe") };
+        let LevelsFileUpdate::Rejected(finding) = file.load() else { panic!("it is a pipe") };
         assert!(finding.to_string().contains("cannot be read: it is a named pipe"), "{finding}");
-        assert!(matches!(file.look(), Looked::Same), "told once");
-        // As a ConfigMap is: a link to a file that is replaced by a link to another one.
+        assert!(matches!(file.poll(), LevelsFileUpdate::Unchanged), "reported once");
+        // Like a ConfigMap: a link that is replaced by a link to another file.
         std::fs::remove_file(&path).expect("the pipe");
         for (version, text) in [("one", "info\n"), ("two", "debug\n")] {
             std::fs::write(folder.join(version), text).expect("written");
             std::os::unix::fs::symlink(folder.join(version), folder.join("new")).expect("a link");
             std::fs::rename(folder.join("new"), &path).expect("in one step");
-            assert!(matches!(file.look(), Looked::Same), "it has to look the same twice");
-            assert!(matches!(file.look(), Looked::News(_)), "{version}");
+            assert!(matches!(file.poll(), LevelsFileUpdate::Unchanged), "two polls must read the same");
+            assert!(matches!(file.poll(), LevelsFileUpdate::Changed(_)), "{version}");
         }
         std::fs::remove_dir_all(folder).expect("removed");
     }
@@ -174,9 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_looked_at_as_often_as_its_page_tells() {
+    fn the_poll_interval_is_the_one_on_the_finding_page() {
         assert!(kind::LEVELS_UNCHANGED.cause.contains("four times a second"));
-        assert_eq!(4 * POLL, Duration::from_secs(1));
+        assert_eq!(4 * POLL_INTERVAL, Duration::from_secs(1));
     }
 
     #[test]
@@ -186,23 +187,27 @@ mod tests {
         assert_eq!(
             levels.directives,
             [
-                (Stage::Module, 2, "info, shop::db=debug".to_owned()),
-                (Stage::Otlp, 5, "warn".to_owned()),
-                (Stage::Span, 7, "hyper=off".to_owned()),
+                (
+                    Stage::Module,
+                    2,
+                    vec![Directive::new("", Threshold::Info), Directive::new("shop::db", Threshold::Debug)]
+                ),
+                (Stage::Otlp, 5, vec![Directive::new("", Threshold::Warn)]),
+                (Stage::Span, 7, vec![Directive::new("hyper", Threshold::Off)]),
             ]
         );
         assert_eq!(content("").expect("nothing is said").directives, []);
     }
 
     #[test]
-    fn what_is_not_whole_or_not_understood_is_refused_whole() {
+    fn an_incomplete_or_invalid_file_is_rejected_as_a_whole() {
         for (text, why) in [
             ("info", "does not end in a line break"),
             ("info\nshop=deb\n", "levels:2"),
-            ("[cellar]\ninfo\n", "`[cellar]` is no stage"),
+            ("[cellar]\ninfo\n", "`[cellar]` is not a stage"),
         ] {
             let problem = content(text).expect_err(text);
-            assert!(problem.contains(why) && problem.contains("stay as they are"), "{problem}");
+            assert!(problem.contains(why) && problem.contains("stay unchanged"), "{problem}");
         }
     }
 }

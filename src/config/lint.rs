@@ -1,26 +1,26 @@
-//! What looks wrong in the environment: pure over the variables, whatever code says.
+//! Lints the environment variables, regardless of settings in code.
 //!
-//! What cannot be used at all is found where it is read, and headers too, since they are read piece by piece.
+//! Invalid values and headers are reported by the code that parses them.
 
 use std::ops::Range;
 
 use super::endpoint::{Endpoint, redact_url};
 use super::environment::Environment;
 use super::headers::is_quoted;
-use super::names::{Use, nearest, nearest_of_ours, use_of};
+use super::known_variables::{VariableSupport, nearest, nearest_logbridge_variable, support_of};
 use crate::finding::{Finding, Kind, Severity, kind};
 
 const KEYS: [&str; 3] = ["HYPERDX_API_KEY", "HYPERDX_LOGS_APIKEY", "HYPERDX_TRACES_APIKEY"];
 const BASES: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 
-/// URLs that are used as they are, the path that is usual there, and the variable of the protocol.
+/// Variables with a URL that is used unchanged, its usual path and the variable of its protocol.
 const FULL: [(&str, &str, &str); 2] = [
     ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "/v1/logs", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
 ];
 
-/// Times for one thing, in milliseconds. A delay between two batches may well be short.
+/// Timeouts in milliseconds. Schedule delays are not included, because a short delay is plausible.
 const TIMEOUTS: [&str; 6] = [
     "LOGBRIDGE_EXIT_TIMEOUT",
     "OTEL_BLRP_EXPORT_TIMEOUT",
@@ -30,7 +30,7 @@ const TIMEOUTS: [&str; 6] = [
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
 ];
 
-/// Everything that deserves a look in the variables themselves.
+/// Returns the findings about the variables.
 pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, value) in environment.all() {
@@ -38,9 +38,9 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
             findings.extend(empty_masks(environment, name));
             continue;
         }
-        match use_of(name) {
+        match support_of(name) {
             None => findings.extend(misspelt(name)),
-            Some(Use::Honoured) => findings.extend(
+            Some(VariableSupport::Supported) => findings.extend(
                 [quoted(name, value), unexpanded(name, value), unit(name, value), key(name, value), style(name, value)]
                     .into_iter()
                     .flatten(),
@@ -50,7 +50,7 @@ pub(crate) fn lint(environment: &Environment) -> Vec<Finding> {
     }
     for variable in BASES {
         if let Some((value, endpoint)) = endpoint(environment, variable) {
-            // gRPC has no path, and leaves out what stands there.
+            // With gRPC, the path is ignored.
             if !is_grpc(environment, &[PROTOCOL]) {
                 findings.extend(doubled_path(variable, value, &endpoint));
             }
@@ -76,70 +76,71 @@ fn note(kind: &'static Kind, variable: &str, text: impl Into<String>) -> Finding
     Finding::new(kind, Severity::Note, variable, text)
 }
 
-/// Whether the value may be shown nowhere.
+/// Returns whether the value of a variable may be a secret.
 fn is_secret(name: &str, value: &str) -> bool {
     ["HEADERS", "KEY", "REDACT", "RESOURCE_ATTRIBUTES"].iter().any(|word| name.contains(word))
         || (name.contains("ENDPOINT") && redact_url(value) != value)
 }
 
-/// Shows the value, or a piece of it, where that is no secret.
+/// Quotes a part of the value in the finding unless it may be a secret.
 fn show(finding: Finding, name: &str, value: &str, piece: Range<usize>) -> Finding {
     if is_secret(name, value) { finding } else { finding.at(value, piece) }
 }
 
-/// Proposes a value, where that is no secret.
+/// Proposes a corrected value unless it may be a secret.
 fn propose(finding: Finding, name: &str, value: &str, corrected: String) -> Finding {
     if is_secret(name, value) { finding } else { Finding { corrected: Some(corrected), ..finding } }
 }
 
-/// Filters have a linter of their own.
+/// Returns whether the variable holds directives, which are linted elsewhere.
 fn is_filter(name: &str) -> bool {
     name.starts_with("RUST_LOG") || name.ends_with("_LEVEL")
 }
 
 fn misspelt(name: &str) -> Option<Finding> {
     let Some((meant, used)) = nearest(name) else {
-        let near = nearest_of_ours(name)?;
-        let help = format!("{near} is the nearest that there is; the README lists them all");
-        return Some(warning(&kind::MISSPELT_VARIABLE, name, "logbridge has no variable of that name").help(help));
+        let near = nearest_logbridge_variable(name)?;
+        let help = format!("the most similar variable is {near}; the README lists them all");
+        return Some(warning(&kind::MISSPELT_VARIABLE, name, "logbridge has no variable of this name").help(help));
     };
-    let severity = if used == Use::Honoured { Severity::Warning } else { Severity::Note };
+    let severity = if used == VariableSupport::Supported { Severity::Warning } else { Severity::Note };
     let text = format!("it is not read; did you mean {meant}?");
-    let help = format!("rename it to {meant}: names are compared letter by letter, and case counts");
+    let help = format!("rename it to {meant}; names are case-sensitive");
     Some(Finding::new(&kind::MISSPELT_VARIABLE, severity, name, text).help(help))
 }
 
-fn no_effect(name: &str, value: &str, used: Use) -> Option<Finding> {
+fn no_effect(name: &str, value: &str, used: VariableSupport) -> Option<Finding> {
     if value.eq_ignore_ascii_case("none") {
         return None;
     }
-    if used == Use::NoEffect {
+    if used == VariableSupport::Unsupported {
         return Some(warning(&kind::NO_EFFECT, name, "it has no effect in this version of logbridge").help("unset it"));
     }
-    Some(note(&kind::NO_EFFECT, name, "logbridge does not read it; another library may"))
+    Some(note(&kind::NO_EFFECT, name, "logbridge does not read it, but another library may"))
 }
 
 fn quoted(name: &str, value: &str) -> Option<Finding> {
-    // A quote in a list of headers is found where that is read.
+    // The header parser reports quotes itself.
     if is_filter(name) || name.ends_with("HEADERS") || !is_quoted(value) {
         return None;
     }
-    let finding = warning(&kind::QUOTED_VALUE, name, "its value is in quotes, and they are read as a part of it")
+    let finding = warning(&kind::QUOTED_VALUE, name, "its value is in quotes, which are part of the value")
         .help("remove the quotes: docker and systemd keep them");
     let inner = value.get(1..value.len() - 1).unwrap_or_default().to_owned();
     Some(propose(show(finding, name, value, 0..value.len()), name, value, inner))
 }
 
 fn unexpanded(name: &str, value: &str) -> Option<Finding> {
-    // In a regular expression, `$` is the end of the text.
+    // In a regular expression, `$` matches the end of the text.
     let may_have = is_filter(name) || name == "LOGBRIDGE_REDACT_VALUES";
     let piece = if may_have { None } else { placeholder(value) }?;
-    let finding = warning(&kind::UNEXPANDED, name, "its value has a placeholder in it that nothing has filled in")
-        .help("write the value itself: only a shell fills in variables, and only some files are read by one");
+    let finding = warning(&kind::UNEXPANDED, name, "its value contains a placeholder that was not replaced").help(
+        "write the value itself: placeholders are replaced by a shell, which does not read this file or variable",
+    );
     Some(show(finding, name, value, piece))
 }
 
-/// Where a placeholder stands: `${NAME}`, `$(NAME)`, `%NAME%`, `<your-key>`, `changeme`.
+/// Finds a placeholder such as `${NAME}`, `$(NAME)`, `%NAME%`, `<your-key>` or `changeme`.
 fn placeholder(value: &str) -> Option<Range<usize>> {
     let between = |open: &str, close: char| {
         let start = value.find(open)?;
@@ -157,7 +158,7 @@ fn placeholder(value: &str) -> Option<Range<usize>> {
         .or_else(|| word().map(|(start, length)| start..start + length))
 }
 
-/// `%NAME%`, which is no text with percent-encoding in it: there, two digits follow each `%`.
+/// Finds `%NAME%`. Percent-encoded text does not match, because there two hexadecimal digits follow each `%`.
 fn percent_name(value: &str) -> Option<Range<usize>> {
     let is_hex = |text: &str| text.get(..2).is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
     value.match_indices('%').find_map(|(start, _)| {
@@ -173,40 +174,40 @@ fn percent_name(value: &str) -> Option<Range<usize>> {
 fn unit(name: &str, value: &str) -> Option<Finding> {
     let number: u64 = if TIMEOUTS.contains(&name) { value.parse().ok() } else { None }?;
     (1..200).contains(&number).then(|| {
-        let help = format!("write {number}000 for {number} s, or {number}ms to say that it is meant");
+        let help = format!("write {number}000 for {number} s, or {number}ms if this is intended");
         warning(&kind::SUSPICIOUS_UNIT, name, format!("{number} means {number} ms, which is very short"))
             .at(value, 0..value.len())
             .help(help)
     })
 }
 
-/// env_logger takes any other word for `auto`, without a word.
+/// Checks RUST_LOG_STYLE. env_logger treats any unknown value as `auto`, without a warning.
 fn style(name: &str, value: &str) -> Option<Finding> {
     (name == "RUST_LOG_STYLE" && !matches!(value, "auto" | "always" | "never")).then(|| {
-        let text = format!("`{value}` is none of its words, and counts as auto");
+        let text = format!("`{value}` is not a valid style; auto is used");
         warning(&kind::UNKNOWN_VALUE, name, text).at(value, 0..value.len()).help("write auto, always or never")
     })
 }
 
 fn key(name: &str, value: &str) -> Option<Finding> {
-    // A line break cannot be sent: that is found where the key is read.
+    // The code that reads the key reports line breaks.
     if !KEYS.contains(&name) || value.contains(['\r', '\n']) {
         return None;
     }
     if value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
         let text = "it begins with `Bearer`, which is sent as part of the key";
         return Some(
-            warning(&kind::KEY_WHITESPACE, name, text).help("write the key alone, as ClickStack and HyperDX want it"),
+            warning(&kind::KEY_WHITESPACE, name, text).help("write only the key, as ClickStack and HyperDX expect"),
         );
     }
     let has_space = value.contains(char::is_whitespace);
     has_space.then(|| {
-        warning(&kind::KEY_WHITESPACE, name, "it has white space inside, which no key has")
+        warning(&kind::KEY_WHITESPACE, name, "it contains white space, which is not valid in a key")
             .help("copy the ingestion key again")
     })
 }
 
-/// A variable without a value masks the general one in other implementations.
+/// Reports an empty variable for one signal, which hides the general one in other SDKs.
 fn empty_masks(environment: &Environment, name: &str) -> Option<Finding> {
     let general = if name == "HYPERDX_LOGS_APIKEY" || name == "HYPERDX_TRACES_APIKEY" {
         "HYPERDX_API_KEY".to_owned()
@@ -216,9 +217,9 @@ fn empty_masks(environment: &Environment, name: &str) -> Option<Finding> {
         format!("OTEL_EXPORTER_OTLP_{what}")
     };
     environment.get(&general)?;
-    use_of(&general)?;
-    let text = format!("it is empty, which counts as unset: {general} applies");
-    Some(note(&kind::EMPTY_MASKS, name, text).help("unset it: in some other SDKs it hides the general one"))
+    support_of(&general)?;
+    let text = format!("it is empty, which counts as unset, so {general} applies");
+    Some(note(&kind::EMPTY_MASKS, name, text).help("unset it: in some other SDKs, it hides the general variable"))
 }
 
 fn endpoint<'a>(environment: &'a Environment, variable: &str) -> Option<(&'a str, Endpoint)> {
@@ -229,7 +230,8 @@ fn endpoint<'a>(environment: &'a Environment, variable: &str) -> Option<(&'a str
 fn doubled_path(variable: &str, value: &str, endpoint: &Endpoint) -> Option<Finding> {
     let path = endpoint.uri().path().trim_end_matches('/');
     let signal = ["/v1/logs", "/v1/traces", "/v1/metrics"].into_iter().find(|signal| path.ends_with(signal))?;
-    let text = format!("it ends in {signal}, and the path of each signal is appended: posts go to {signal}/v1/logs");
+    let text =
+        format!("it ends in {signal}, but the path of each signal is appended, so requests go to {signal}/v1/logs");
     let finding = warning(&kind::DOUBLED_PATH, variable, text).help("write the base URL");
     let start = value.rfind(signal)?;
     let base = value.get(..start).unwrap_or_default().to_owned();
@@ -240,13 +242,13 @@ fn missing_path(variable: &str, value: &str, path: &str, endpoint: &Endpoint) ->
     if !matches!(endpoint.uri().path(), "" | "/") {
         return None;
     }
-    let text = format!("it has no path, and is used as it is: nothing is posted to {path}");
-    let finding = warning(&kind::MISSING_PATH, variable, text).help("write the whole URL");
+    let text = format!("it has no path and is used unchanged, so nothing is sent to {path}");
+    let finding = warning(&kind::MISSING_PATH, variable, text).help("write the complete URL");
     let whole = format!("{}{path}", value.trim_end_matches('/'));
     Some(propose(show(finding, variable, value, 0..value.len()), variable, value, whole))
 }
 
-/// Whether the first of these variables that has a value says gRPC.
+/// Returns whether the first variable that is set selects gRPC.
 fn is_grpc(environment: &Environment, protocols: &[&'static str]) -> bool {
     environment.first(protocols).is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("grpc"))
 }
@@ -262,15 +264,15 @@ fn grpc_port(
     let (port, finding) = match (endpoint.uri().port_u16()?, is_grpc(environment, protocols)) {
         (4317, false) => {
             let is_json = protocol.is_some_and(|(_, protocol)| protocol.eq_ignore_ascii_case("http/json"));
-            let spoken = if is_json { "http/json" } else { "http/protobuf" };
-            let text = format!("port 4317 is that of gRPC, and {spoken} is sent to it");
+            let protocol_name = if is_json { "http/json" } else { "http/protobuf" };
+            let text = format!("port 4317 is usually for gRPC, but {protocol_name} is sent to it");
             let help =
                 "use the collector's HTTP port, which is usually 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL to grpc";
             (":4317", warning(&kind::GRPC_PORT, variable, text).help(help))
         }
         (4318, true) => {
             let named = protocol.map_or(PROTOCOL, |(name, _)| name);
-            let text = format!("port 4318 is that of HTTP, and {named} says grpc");
+            let text = format!("port 4318 is usually for HTTP, but {named} is grpc");
             (":4318", warning(&kind::GRPC_PORT, variable, text).help(format!("set {named} to http/protobuf")))
         }
         _ => return None,

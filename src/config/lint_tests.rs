@@ -1,8 +1,8 @@
 use super::*;
-use crate::config::{Config, Otlp, Settings, Source};
+use crate::config::{BuilderSettings, Config, Otlp, SettingSource};
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
-    Settings::default().resolve(&environment(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&environment(vars)).expect("a bad variable is never an error")
 }
 
 fn environment(vars: &[(&str, &str)]) -> Environment {
@@ -22,7 +22,7 @@ fn header(config: &Config, name: &str) -> Option<String> {
     Some(headers.iter().find(|header| header.name == name)?.value.to_str().unwrap_or("?").to_owned())
 }
 
-/// Whether a finding of that code stands at that variable.
+/// Asserts that there is a finding of this name about this variable.
 #[track_caller]
 fn found(code: &str, place: &str, vars: &[(&str, &str)]) -> Config {
     let config = resolve(vars);
@@ -35,12 +35,13 @@ const LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 
-// How logs get lost by the exporter's configuration, cause by cause: what is said of each, or why it cannot happen here.
+// The causes E1 to E20 of logs that are lost by the exporter's configuration. For each, a finding reports it, or it
+// cannot happen.
 
 #[test]
 fn e1_a_url_in_code_without_the_path() {
-    // It cannot happen: `Otlp::to` appends it, and `Otlp::to_url` is the word for a whole URL.
-    let settings = Settings { otlp: Some(Otlp::to("http://h:4318")), ..Settings::default() };
+    // Cannot happen: `Otlp::to` appends the path, and `Otlp::to_url` takes a complete URL.
+    let settings = BuilderSettings { otlp: Some(Otlp::to("http://h:4318")), ..BuilderSettings::default() };
     let config = settings.resolve(&Environment::default()).expect("resolves");
     assert_eq!(logs(&config).as_deref(), Some("http://h:4318/v1/logs"));
 }
@@ -69,11 +70,11 @@ fn e3_a_base_url_with_the_path() {
 
 #[test]
 fn e4_code_wins_over_a_variable() {
-    let settings = Settings { otlp: Some(Otlp::to("http://code")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("http://code")), ..BuilderSettings::default() };
     let config = settings.resolve(&environment(&[(ENDPOINT, "http://env")])).expect("resolves");
     assert_eq!(codes(&config), [("set-in-code", ENDPOINT)]);
-    assert!(config.settings.iter().any(|s| s.name == "logs endpoint" && s.source == Source::Code));
-    assert_eq!(config.said().count(), 0, "as it is documented: no warning");
+    assert!(config.settings.iter().any(|s| s.name == "logs endpoint" && s.source == SettingSource::Code));
+    assert_eq!(config.startup_notices().count(), 0, "as it is documented: no warning");
 }
 
 #[test]
@@ -106,9 +107,9 @@ fn e6_a_time_in_the_wrong_unit() {
 }
 
 #[test]
-fn e7_a_time_that_is_none() {
+fn e7_an_invalid_duration() {
     found("bad-value", TIMEOUT, &[(TIMEOUT, "ten")]);
-    // `10s` is ten seconds here.
+    // Valid in logbridge: ten seconds.
     assert_eq!(codes(&resolve(&[(TIMEOUT, "10s")])), []);
 }
 
@@ -145,8 +146,11 @@ fn e11_a_comma_inside_a_header() {
 
 #[test]
 fn e12_a_line_break_in_a_header() {
-    let with = |value: &str| Settings { otlp: Some(Otlp::to("http://h").header("x", value)), ..Settings::default() };
-    // In code it is an error, unless it stands at the end: that is cut off.
+    let with = |value: &str| BuilderSettings {
+        otlp: Some(Otlp::to("http://h").header("x", value)),
+        ..BuilderSettings::default()
+    };
+    // In code, a line break is an error unless it is at the end, where it is trimmed.
     assert!(with("a\nb").resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
     let config = with("a\n").resolve(&Environment::default()).expect("resolves");
     assert_eq!(header(&config, "x").as_deref(), Some("a"));
@@ -157,8 +161,9 @@ fn e12_a_line_break_in_a_header() {
 
 #[test]
 fn e13_a_percent_sign_in_a_header_of_code() {
-    // It cannot happen: only the variable is percent-decoded, as the specification says.
-    let settings = Settings { otlp: Some(Otlp::to("http://h").header("x", "a%2Bb")), ..Settings::default() };
+    // Cannot happen: only the variable is percent-decoded, as specified.
+    let settings =
+        BuilderSettings { otlp: Some(Otlp::to("http://h").header("x", "a%2Bb")), ..BuilderSettings::default() };
     let config = settings.resolve(&Environment::default()).expect("resolves");
     assert_eq!(header(&config, "x").as_deref(), Some("a%2Bb"));
 }
@@ -168,7 +173,7 @@ fn e14_a_protocol_that_is_not_there() {
     let name = "OTEL_EXPORTER_OTLP_PROTOCOL";
     found("unknown-value", name, &[(name, "http")]);
     assert_eq!(codes(&resolve(&[(name, "http/protobuf")])), []);
-    // Whether it is compiled in or not.
+    // Depends on the feature.
     let code = if cfg!(feature = "grpc") { None } else { Some("unknown-value") };
     assert_eq!(resolve(&[(name, "grpc")]).findings.first().map(|finding| finding.name), code);
 }
@@ -177,30 +182,34 @@ fn e14_a_protocol_that_is_not_there() {
 fn e15_an_endpoint_without_a_scheme() {
     for url in ["localhost:4318", "127.0.0.1:4318/v1/logs"] {
         let config = found("bad-url", LOGS, &[(LOGS, url), (ENDPOINT, "http://h")]);
-        assert_eq!(logs(&config).as_deref(), Some("http://h/v1/logs"), "the next source is asked");
+        assert_eq!(logs(&config).as_deref(), Some("http://h/v1/logs"), "the next source is used");
     }
-    let settings = Settings { otlp: Some(Otlp::to("localhost:4318")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("localhost:4318")), ..BuilderSettings::default() };
     assert!(settings.resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
 }
 
 #[test]
 fn e16_variables_that_are_not_implemented() {
-    // These two are.
+    // These two are implemented.
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_SDK_DISABLED", "true")])), None);
     assert_eq!(logs(&resolve(&[(ENDPOINT, "http://h"), ("OTEL_LOGS_EXPORTER", "none")])), None);
-    assert_eq!(found("no-effect", "OTEL_CONFIG_FILE", &[("OTEL_CONFIG_FILE", "x")]).said().count(), 1);
+    assert_eq!(found("no-effect", "OTEL_CONFIG_FILE", &[("OTEL_CONFIG_FILE", "x")]).startup_notices().count(), 1);
     for name in ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"] {
         found("unknown-value", name, &[(name, "brotli")]);
     }
     for name in ["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"] {
-        assert_eq!(found("no-effect", name, &[(name, "x")]).said().count(), 0, "another library may read {name}");
+        assert_eq!(
+            found("no-effect", name, &[(name, "x")]).startup_notices().count(),
+            0,
+            "another library may read {name}"
+        );
     }
     assert_eq!(codes(&resolve(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "none"), ("OTEL_METRICS_EXPORTER", "none")])), []);
 }
 
 #[test]
 fn e17_a_proxy() {
-    // What goes through one is shown with the settings, what is meant for this machine never does (`proxy::tests`).
+    // The settings show which proxy is used. Loopback endpoints never use one (`proxy::tests`).
     for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
         let config = resolve(&[(name, "http://p:3128"), (ENDPOINT, "http://localhost:4318")]);
         assert_eq!(codes(&config), [], "{name}");
@@ -225,16 +234,16 @@ fn e18_insecure_is_about_grpc_without_a_scheme() {
 
 #[test]
 fn e19_a_variable_that_the_process_does_not_see() {
-    // No variable can say so: the settings do, each with where it is from.
+    // The settings show it, because each has its source.
     let config = resolve(&[("PATH", "/bin")]);
     assert_eq!(codes(&config), []);
     let setting = config.settings.iter().find(|setting| setting.name == "logs").expect("decided");
-    assert_eq!((setting.source, setting.value.starts_with("off: neither code")), (Source::BuiltIn, true));
+    assert_eq!((setting.source, setting.value.starts_with("off: neither code")), (SettingSource::BuiltIn, true));
 }
 
 #[test]
 fn e20_a_placeholder_instead_of_a_secret() {
-    // That a key was cut or replaced since only the endpoint knows.
+    // Only the endpoint knows whether a key was truncated or replaced.
     for value in ["${KEY}", "$(KEY)", "%API_KEY%", "<your-key>", "changeme", "YOUR-API-KEY"] {
         let config = found("unexpanded", "HYPERDX_API_KEY", &[("HYPERDX_API_KEY", value)]);
         assert!(!format!("{:?}", config.findings).contains(value));
@@ -305,13 +314,18 @@ fn an_honest_configuration_has_no_findings() {
 }
 
 #[test]
-fn every_row_of_the_list_is_told_apart() {
-    for (name, used) in crate::config::names::NAMES {
+fn every_known_variable_has_its_findings() {
+    for (name, support) in crate::config::known_variables::KNOWN_VARIABLES {
         let config = resolve(&[(name, "x")]);
         let has_no_effect = codes(&config).contains(&("no-effect", name));
-        // Honoured, and without effect on HTTP.
+        // Supported, but without effect for HTTP.
         let is_about_grpc = name.ends_with("_INSECURE");
-        assert_eq!(has_no_effect, *used != Use::Honoured || is_about_grpc, "{name}: {:?}", codes(&config));
+        assert_eq!(
+            has_no_effect,
+            *support != VariableSupport::Supported || is_about_grpc,
+            "{name}: {:?}",
+            codes(&config)
+        );
     }
 }
 

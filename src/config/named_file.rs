@@ -1,15 +1,18 @@
-//! Files that a user has named: read without waiting, and no further than makes sense.
+//! Reads files that a user has named, without blocking and up to a maximum size.
 
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::os;
 
-/// No file with levels or certificates is longer: the platform's roots take a quarter of it.
+/// Maximum file size. The root certificates of a platform take about a quarter of it.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads a whole file. Links are followed. Anything but a regular file is an error, since a pipe or a device may never end;
-/// so is a file that is too long.
+/// Reads a whole file. Symbolic links are followed.
+///
+/// # Errors
+///
+/// Returns an error if the file is longer than 1 MiB or is not a regular file: a pipe or a device may never end.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     os::open_named(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
@@ -19,10 +22,10 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Why a file that somebody else reads would keep them busy for ever, if it would.
-pub(super) fn never_ends(path: &Path) -> Option<String> {
+/// Returns why reading a file could block forever. Returns `None` if it does not.
+pub(super) fn blocking_reason(path: &Path) -> Option<String> {
     let error = os::open_named(path).err()?;
-    // One that is missing, or that this process may not read, is no matter of ours.
+    // A missing or unreadable file is reported by the library that reads it.
     (error.kind() == io::ErrorKind::InvalidInput).then(|| error.to_string())
 }
 
@@ -31,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_files_of_some_length_are_read() {
+    fn files_up_to_the_maximum_size_are_read() {
         let folder = std::env::temp_dir().join(format!("logbridge-named-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = |name: &str| folder.join(name);
@@ -45,7 +48,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_regular_file_is_named_and_links_are_followed() {
+    fn irregular_files_are_errors_and_links_are_followed() {
         use std::os::unix::fs::symlink;
 
         let folder = std::env::temp_dir().join(format!("logbridge-named-kinds-{}", std::process::id()));
@@ -73,7 +76,7 @@ mod tests {
         }
         assert_eq!(read(&path("link")).expect("a regular file"), b"content");
         assert_eq!(
-            ["pipe", "/dev/zero", "dangling", "link"].map(|name| never_ends(&path(name))),
+            ["pipe", "/dev/zero", "dangling", "link"].map(|name| blocking_reason(&path(name))),
             [Some("it is a named pipe".to_owned()), Some("it is a device".to_owned()), None, None,]
         );
         std::fs::remove_dir_all(folder).expect("removed");

@@ -1,5 +1,7 @@
 //! The names of variables: those of the OpenTelemetry specification and ours, and whether this version honours them.
 
+use crate::finding::edit_distance;
+
 /// What becomes of a variable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Use {
@@ -147,6 +149,9 @@ pub(super) fn use_of(name: &str) -> Option<Use> {
     NAMES.get(at).map(|(_, used)| *used)
 }
 
+/// A name further away than this is another name.
+const MAX_EDITS: usize = 2;
+
 /// The known name that this one was probably meant to be.
 pub(super) fn nearest(name: &str) -> Option<(&'static str, Use)> {
     let upper = name.to_ascii_uppercase();
@@ -155,8 +160,9 @@ pub(super) fn nearest(name: &str) -> Option<(&'static str, Use)> {
     }
     NAMES
         .iter()
-        .map(|(known, used)| (distance(&upper, known), *known, *used))
-        .filter(|(distance, ..)| *distance <= 2)
+        .filter(|(known, _)| known.len().abs_diff(upper.len()) <= MAX_EDITS)
+        .map(|(known, used)| (edit_distance(&upper, known), *known, *used))
+        .filter(|(distance, ..)| *distance <= MAX_EDITS)
         // Of two that are as near, the one that is honoured.
         .min_by_key(|(distance, _, used)| (*distance, *used != Use::Honoured))
         .map(|(_, known, used)| (known, used))
@@ -174,34 +180,9 @@ pub(super) fn nearest_of_ours(name: &str) -> Option<&'static str> {
     let ours = NAMES.iter().filter_map(|(known, _)| Some((*known, known.strip_prefix("LOGBRIDGE_")?)));
     ours.min_by_key(|(_, known)| {
         let common = known.split('_').filter(|word| words.contains(word)).count();
-        (std::cmp::Reverse(common), edits(rest, known))
+        (std::cmp::Reverse(common), edit_distance(rest, known))
     })
     .map(|(known, _)| known)
-}
-
-/// How many letters to add, leave out, replace or swap with the next one lie between the two.
-fn distance(a: &str, b: &str) -> usize {
-    // More than what is asked about; no need to count.
-    if a.len().abs_diff(b.len()) > 2 { usize::MAX } else { edits(a, b) }
-}
-
-fn edits(a: &str, b: &str) -> usize {
-    // A name may be as long as a kernel lets it be; ours are not.
-    let (a, b) = (a.as_bytes().get(..64).unwrap_or(a.as_bytes()), b.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (row[j] + usize::from(x != y)).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

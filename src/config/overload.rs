@@ -1,56 +1,60 @@
-//! What happens while records come faster than they leave.
+//! The policy for a full outbox.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::resolve::{Resolver, split_unit};
+use super::resolver::{Resolver, split_unit};
+use super::setting::SettingSource;
 use super::time::bounded;
-use super::{Settings, Source};
 use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_OVERLOAD";
-/// What `block` alone means: long enough for one slow answer of a collector, short enough for a request to survive it.
+/// The meaning of `block` without a duration: long enough for one slow response of a collector, and short enough that a
+/// request of the application does not time out.
 const BLOCK: Duration = Duration::from_millis(500);
 
-/// What happens to a record while the outbox is full: because the endpoint fails, or because records come faster than it
-/// takes them.
+/// The policy for new records while the outbox is full.
 ///
-/// The outbox is full when it holds as many bytes as [`Builder::max_bytes`](crate::Builder::max_bytes) allows, or as many
-/// records as `OTEL_BLRP_MAX_QUEUE_SIZE`. Whatever is dropped is counted by reason, level and target
-/// ([`Report::dropped`](crate::Report::dropped)), makes the next [`flush`](crate::Bridge::flush) an error, and is told on
-/// stderr about once a minute.
+/// The outbox fills up if the endpoint fails, or if records arrive faster than the endpoint accepts them. It is full
+/// when it holds [`Builder::max_bytes`](crate::Builder::max_bytes) bytes, or `OTEL_BLRP_MAX_QUEUE_SIZE` records.
 ///
-/// Records wait in segments of a MiB, or less where the bound is small. What makes room goes segment by segment: many
-/// records for one, so that the next ones find room at once. What is in the request that is being sent stays.
+/// Dropped records are counted by reason, level and target ([`Report::dropped`](crate::Report::dropped)). They make the
+/// next [`flush`](crate::Bridge::flush) return an error, and a notice on stderr reports them about once a minute.
 ///
-/// `Display` writes it as `LOGBRIDGE_OVERLOAD` has it.
+/// Pending records are stored in segments of 1 MiB, or less if the outbox is small. To make room, a whole segment is
+/// dropped, so the next records find room at once. The request being sent is never dropped.
+///
+/// Default: [`DropNewest`](Self::DropNewest). Environment variable: `LOGBRIDGE_OVERLOAD` (`drop-newest`, `drop-oldest`,
+/// `drop-least-severe`, `block`, `block=500ms`). `Display` writes this format.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Overload {
-    /// The caller waits until there is room, but no longer than this; then the record is dropped.
+    /// The calling thread waits for room, at most for this duration. Then the record is dropped.
     ///
-    /// After a call has waited in vain, those after it are dropped at once until there is room again: an endpoint that is
-    /// dead costs each thread this time once, not at each call. Room that appears from time to time is waited for each time.
+    /// After one call has timed out, later calls drop their record at once until there is room again. A failed endpoint
+    /// therefore delays each thread once, and not on each call. If room appears from time to time, each call waits.
     ///
-    /// It is the calling thread that waits. On a worker of an async runtime all its tasks wait, and on a current-thread
-    /// runtime everything does, also a collector that runs in it. Nobody waits in an exit handler, in a record that is
-    /// logged from inside another one's formatting or by the console's own writer, and after a shutdown. `0` never waits;
-    /// more than a year is a year.
+    /// On a worker thread of an async runtime, all its tasks wait. On a current-thread runtime, everything waits,
+    /// including a collector that runs in it.
+    ///
+    /// No call waits in an exit handler, after a shutdown, inside the formatting of another record, or in the console's
+    /// writer. Zero never waits, and more than a year means one year.
     Block(Duration),
-    /// Above three quarters of the bound, what is below WARN is refused; when the outbox is full all the same, waiting
-    /// records below WARN are dropped, oldest first, for one at WARN or above. Only where there are none is that dropped.
+    /// Records below WARN are dropped first.
+    ///
+    /// When the outbox is three quarters full, new records below WARN are dropped. When it is full, a record at WARN or
+    /// above replaces pending records below WARN, oldest first. It is dropped only if there are none.
     DropLeastSevere,
-    /// The new record is dropped, and what waits stays: the default. The start of an incident is what explains it, and it
-    /// costs least.
+    /// The new record is dropped. The default: the first records of an incident explain it best, and this policy is the
+    /// cheapest.
     #[default]
     DropNewest,
-    /// Waiting records are dropped, oldest first, for the new one. Where everything that waits is being sent already, the
-    /// new one is dropped.
+    /// Pending records are dropped, oldest first. The new record is dropped only if all others are being sent.
     DropOldest,
 }
 
 impl Overload {
-    /// Whether a new record may find room in a full outbox.
+    /// Returns whether a new record may find room in a full outbox.
     pub(crate) fn makes_room(self) -> bool {
         !matches!(self, Self::DropNewest)
     }
@@ -89,7 +93,7 @@ impl Overload {
         }
     }
 
-    /// What a value that is none was probably meant to be.
+    /// Returns the probable meaning of an invalid value.
     fn meant(value: &str) -> Option<String> {
         let lower = value.to_ascii_lowercase();
         let word = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -109,45 +113,45 @@ impl Overload {
 }
 
 impl Resolver<'_> {
-    pub(super) fn overload(&mut self, settings: &Settings) -> Overload {
-        let (decided, source) = match settings.overload {
-            Some(overload) => (overload, Source::Code),
-            None => self.overload_of_environment().unwrap_or((Overload::default(), Source::BuiltIn)),
+    pub(super) fn overload(&mut self, code: Option<Overload>) -> Overload {
+        let (decided, source) = match code {
+            Some(overload) => (overload, SettingSource::Code),
+            None => self.overload_of_environment().unwrap_or((Overload::default(), SettingSource::BuiltIn)),
         };
         let decided = match decided {
             Overload::Block(most) => Overload::Block(bounded(most)),
             other => other,
         };
-        self.keep("logs overload", decided.to_string(), source);
+        self.add_setting("logs overload", decided.to_string(), source);
         decided
     }
 
-    fn overload_of_environment(&mut self) -> Option<(Overload, Source)> {
+    fn overload_of_environment(&mut self) -> Option<(Overload, SettingSource)> {
         let value = self.environment.get(VARIABLE)?;
         let overload = Overload::parse(value);
         if overload.is_none() {
-            let problem = format!("`{value}` is not a policy for an overload; {} is used", Overload::default());
+            let problem = format!("`{value}` is not an overload policy; {} is used", Overload::default());
             let finding = Finding::new(&kind::UNKNOWN_VALUE, Severity::Error, VARIABLE, problem);
-            self.find(match Overload::meant(value) {
+            self.add_finding(match Overload::meant(value) {
                 Some(meant) => Finding { corrected: Some(meant), ..finding },
                 None => finding.help("write drop-newest, drop-oldest, drop-least-severe, block or block=500ms"),
             });
         }
         if let Some(Overload::Block(most)) = overload {
-            self.check_time(VARIABLE, most);
+            self.check_duration(VARIABLE, most);
         }
-        Some((overload?, Source::Variable(VARIABLE)))
+        Some((overload?, SettingSource::Variable(VARIABLE)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Environment};
+    use crate::config::{BuilderSettings, Config, Environment};
 
     fn resolve(value: &str) -> Config {
         let vars = [("OTEL_LOGS_EXPORTER", "otlp"), (VARIABLE, value)];
-        Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+        BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
     }
 
     fn decided(config: &Config) -> Overload {
@@ -169,12 +173,12 @@ mod tests {
             assert_eq!(decided(&config), overload, "{value}");
             assert!(config.findings.is_empty(), "{value}: {:?}", config.findings);
             let setting = config.settings.iter().find(|setting| setting.name == "logs overload").expect("kept");
-            assert_eq!((setting.value.as_str(), setting.source), (shown, Source::Variable(VARIABLE)));
+            assert_eq!((setting.value.as_str(), setting.source), (shown, SettingSource::Variable(VARIABLE)));
         }
     }
 
     #[test]
-    fn a_value_that_is_none_leaves_the_default_and_is_told_with_what_was_meant() {
+    fn an_invalid_value_is_reported_with_its_probable_meaning() {
         for (value, meant) in [
             ("drop_oldest", Some("drop-oldest")),
             ("oldest", Some("drop-oldest")),
@@ -198,9 +202,9 @@ mod tests {
 
     #[test]
     fn code_wins() {
-        let settings = Settings { overload: Some(Overload::Block(Duration::MAX)), ..Settings::default() };
+        let settings = BuilderSettings { overload: Some(Overload::Block(Duration::MAX)), ..BuilderSettings::default() };
         let vars = [("OTEL_LOGS_EXPORTER", "otlp"), (VARIABLE, "drop-oldest")];
         let config = settings.resolve(&Environment::from(vars)).expect("resolves");
-        assert_eq!(decided(&config), Overload::Block(bounded(Duration::MAX)), "no clock can hold more");
+        assert_eq!(decided(&config), Overload::Block(bounded(Duration::MAX)), "longer durations overflow");
     }
 }

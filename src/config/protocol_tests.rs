@@ -1,9 +1,9 @@
 use super::*;
-use crate::config::{Config, Environment, Route, Settings};
+use crate::config::{BuilderSettings, Config, Environment, Otlp, Route};
 
 fn resolve(vars: &[(&str, &str)]) -> Config {
     let environment = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Settings::default().resolve(&environment).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error")
 }
 
 fn routes(config: &Config) -> [&Route; 2] {
@@ -39,10 +39,11 @@ fn protocols_by_variable_and_signal() {
 }
 
 #[test]
-fn code_wins_and_what_is_not_compiled_in_is_named() {
+fn code_wins_and_a_missing_feature_is_named() {
     let environment = Environment::from([(PROTOCOL, "http/json"), (COMPRESSION, "zstd")]);
     let otlp = Otlp::from_env().protocol(Protocol::HttpProtobuf).compression(Compression::Gzip);
-    let config = Settings { otlp: Some(otlp), ..Settings::default() }.resolve(&environment).expect("resolves");
+    let config =
+        BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() }.resolve(&environment).expect("resolves");
     assert_eq!(routes(&config).map(|route| route.protocol), [Protocol::HttpProtobuf; 2]);
     assert_eq!(routes(&config).map(|route| route.compression), [Compression::Gzip; 2]);
     assert_eq!(feature(Protocol::Grpc), "logbridge = { features = [\"grpc\"], … } in Cargo.toml");
@@ -61,7 +62,8 @@ fn compression_by_variable_and_signal() {
     assert_eq!(routes(&config).map(|route| route.compression), [Compression::None, Compression::Gzip]);
 }
 
-/// What stands in the variable (or in code) and the target of both signals. `None`: it is no URL, and the default is used.
+/// The endpoint in the variable or in code, and the targets of both signals. `None` means that it is invalid and the
+/// default is used.
 const TARGETS: [(&str, Option<&str>); 14] = [
     ("http://h:4317", Some("http://h:4317/")),
     ("https://h:4317/", Some("https://h:4317/")),
@@ -88,7 +90,7 @@ fn grpc_has_no_path_and_may_lack_a_scheme() {
             assert_eq!(routes(&config)[0].endpoint.uri().to_string(), expected, "{variable}={value}");
         }
         let otlp = Otlp::to(value).protocol(Protocol::Grpc);
-        let code = Settings { otlp: Some(otlp), ..Settings::default() }.resolve(&Environment::default());
+        let code = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() }.resolve(&Environment::default());
         let code = code.ok().map(|config| routes(&config).map(|route| route.endpoint.uri().to_string()));
         assert_eq!(code, expected.map(|expected| [expected.to_owned(), expected.to_owned()]), "{value}");
     }

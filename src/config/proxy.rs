@@ -1,6 +1,7 @@
-//! The proxy that requests go through, by curl's rules, but for one: never on the way to this machine itself.
+//! The HTTP proxy for requests, chosen by curl's rules.
+//!
+//! Unlike curl, logbridge never uses a proxy for a loopback endpoint.
 
-use crate::finding::kind;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -8,14 +9,16 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::endpoint::{Endpoint, redact_url};
-use super::resolve::Resolver;
-use super::{Environment, Source};
+use super::environment::Environment;
+use super::resolver::Resolver;
+use super::setting::SettingSource;
+use crate::finding::kind;
 use crate::signal::Signal;
 
 /// An HTTP proxy.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Proxy {
-    /// Without user and password.
+    /// Without credentials.
     pub(crate) uri: Uri,
     /// For the header `proxy-authorization`.
     pub(crate) authorization: Option<HeaderValue>,
@@ -28,64 +31,64 @@ impl fmt::Display for Proxy {
 }
 
 impl fmt::Debug for Proxy {
-    // The rest is a secret.
+    // Hides the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
 impl Resolver<'_> {
-    /// The proxy on the way to an endpoint.
+    /// Resolves the proxy for an endpoint.
     pub(super) fn proxy(&mut self, endpoint: &Endpoint, signal: Signal) -> Option<Proxy> {
         let variables: &[&'static str] = match endpoint.is_https() {
             true => &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
-            // A web server gives a CGI program the header `Proxy` of a request as HTTP_PROXY.
+            // In a CGI program, HTTP_PROXY holds the request header `Proxy`, which a client controls (httpoxy).
             false if self.environment.get("REQUEST_METHOD").is_some() => &["http_proxy", "ALL_PROXY", "all_proxy"],
             false => &["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
         };
         let (variable, value) = self.environment.first(variables)?;
-        let source = Source::Variable(variable);
+        let source = SettingSource::Variable(variable);
         let name = match signal {
             Signal::Logs => "logs proxy",
             Signal::Traces => "spans proxy",
         };
         if endpoint.uri().host().is_some_and(is_loopback) {
-            self.keep(name, "none: the endpoint is on this machine", source);
+            self.add_setting(name, "none: the endpoint is on this machine", source);
             return None;
         }
         let found = find(self.environment, value, endpoint);
         match found {
             Ok(Some(proxy)) => {
-                self.keep(name, proxy.to_string(), source);
+                self.add_setting(name, proxy.to_string(), source);
                 Some(proxy)
             }
             Ok(None) => {
-                self.keep(name, "none: NO_PROXY names the endpoint", source);
+                self.add_setting(name, "none: NO_PROXY includes the endpoint", source);
                 None
             }
             Err(problem) => {
-                let problem = format!("{problem}; requests go there directly");
-                self.error(&kind::BAD_PROXY, variable, &problem, "write a URL such as http://proxy.example:3128");
+                let problem = format!("{problem}; requests are sent directly");
+                self.add_error(&kind::BAD_PROXY, variable, &problem, "write a URL such as http://proxy.example:3128");
                 None
             }
         }
     }
 }
 
-/// The proxy of this text, unless the exceptions name the endpoint.
+/// Parses a proxy URL. Returns `None` if `NO_PROXY` includes the endpoint.
 fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<Option<Proxy>, String> {
     let shown = redact_url(value);
-    // The dot that ends a name is in no exception.
+    // The matcher does not ignore a trailing dot in a host name.
     let uri = without_last_dot(endpoint.uri());
     let matcher = |no: &str| Matcher::builder().all(value).no(no).build().intercept(&uri);
-    let Some(proxy) = matcher("") else { return Err(format!("`{shown}` is no URL")) };
+    let Some(proxy) = matcher("") else { return Err(format!("`{shown}` is not a URL")) };
     match proxy.uri().scheme_str() {
         Some("http") => {}
-        scheme => return Err(format!("`{shown}`: proxies that speak {} are not supported", scheme.unwrap_or("that"))),
+        scheme => return Err(format!("`{shown}`: {} proxies are not supported", scheme.unwrap_or("such"))),
     }
-    // `http` takes any text there, and the client would go to the port of the scheme.
+    // The crate `http` accepts any text as a port, and the client would then use the scheme's default port.
     if has_port(proxy.uri()) && proxy.uri().port_u16().is_none_or(|port| port == 0) {
-        return Err(format!("the port of `{shown}` is no number from 1 to 65535"));
+        return Err(format!("the port of `{shown}` is not a number from 1 to 65535"));
     }
     let exceptions = environment.first(&["NO_PROXY", "no_proxy"]).map_or("", |(_, exceptions)| exceptions);
     if matcher(&applicable(exceptions, endpoint.uri())).is_none() {
@@ -98,8 +101,9 @@ fn find(environment: &Environment, value: &str, endpoint: &Endpoint) -> Result<O
     Ok(Some(Proxy { uri: proxy.uri().clone(), authorization }))
 }
 
-/// The exceptions that may name this endpoint, as the matcher reads them. Other programs also take `host:port`,
-/// `*.example`, and addresses in brackets.
+/// Converts the exceptions for this endpoint to the form that the matcher understands.
+///
+/// The matcher does not know `host:port`, `*.example` and addresses in brackets, which other programs accept.
 fn applicable(exceptions: &str, endpoint: &Uri) -> String {
     let default = if endpoint.scheme_str() == Some("https") { 443 } else { 80 };
     let port = endpoint.port_u16().unwrap_or(default).to_string();
@@ -126,7 +130,7 @@ fn without_last_dot(uri: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-/// Whether something stands where a port would.
+/// Returns whether the URL has a port, valid or not.
 fn has_port(uri: &Uri) -> bool {
     let (authority, host) =
         (uri.authority().map_or("", |authority| authority.as_str()), uri.host().unwrap_or_default());
@@ -144,13 +148,13 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::config::BuilderSettings;
 
-    /// The proxy to an endpoint, what the settings say, and the codes of the findings.
+    /// The proxy for an endpoint, the resolved setting and the names of the findings.
     fn resolve(endpoint: &str, vars: &[(&str, &str)]) -> (Option<Proxy>, Option<String>, Vec<&'static str>) {
         let all = vars.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
         let environment = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let config = BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error");
         let setting = config.settings.iter().find(|setting| setting.name == "logs proxy");
         let codes = config.findings.iter().map(|finding| finding.name).collect();
         (config.otlp.delivery.and_then(|logs| logs.route.proxy), setting.map(|setting| setting.value.clone()), codes)
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn never_on_the_way_to_this_machine() {
+    fn no_proxy_for_loopback_endpoints() {
         for host in ["localhost", "LOCALHOST", "app.localhost", "127.0.0.1", "127.8.8.8", "[::1]", "[::ffff:127.0.0.1]"]
         {
             let (proxy, setting, codes) = resolve(&format!("http://{host}:4318"), &[("HTTP_PROXY", "http://a:1")]);
@@ -192,7 +196,7 @@ mod tests {
             ("h", "*", true),
             ("h", "x, h ,y", true),
             ("h", "x", false),
-            // And what others take.
+            // Forms that other programs accept.
             ("a.h.example", "*.h.example", true),
             ("h.example", "h.example:4318", true),
             ("h.example", "h.example:4317", false),
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_and_costs_nothing_else() {
+    fn an_invalid_proxy_is_reported_and_ignored() {
         for value in [
             "socks5://s3cret@p:1080",
             "https://p",

@@ -1,9 +1,9 @@
-//! What is redacted: patterns of keys and of values, from code and the environment.
+//! Redaction settings: key patterns and value expressions, from code and environment.
 
 use std::fmt;
 
-use super::Source;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
+use super::setting::SettingSource;
 use crate::error::Error;
 use crate::finding::{Finding, Severity, kind};
 use crate::otlp::Redaction;
@@ -11,17 +11,24 @@ use crate::otlp::Redaction;
 const KEYS: &str = "LOGBRIDGE_REDACT_KEYS";
 const VALUES: &str = "LOGBRIDGE_REDACT_VALUES";
 
-/// What is taken out of records and spans before they are shipped: values by their key, and pieces of text by themselves.
+/// Rules that remove secrets from records and spans before they are exported.
 ///
-/// `[redacted]` stands in their place. It applies to the message and the attributes of every record, whatever its source
-/// (`log`, tracing, panics, log processors), and to the name, attributes, events, links and status of each span that
-/// logbridge exports, lists and maps at every depth included; to what is sent, and to the debug mirror. **The console
-/// prints what env_logger would have printed**, and log processors of the application see a record before this does.
+/// Matching values are replaced by `[redacted]`. Rules select values by key ([`keys`](Self::keys)) or by content
+/// ([`values`](Self::values)). Pass the rules to [`Builder::redact`](crate::Builder::redact).
 ///
-/// A key says nothing of the message: where `log::info!(token; "logged in with {token}")` repeats a value in the text, only
-/// a pattern of values finds it there. Targets, names of events, and the attributes of scope and resource stay as they are.
+/// Redaction applies to:
 ///
-/// Nothing is redacted by default. What the environment names comes on top of what code names.
+/// * the message and the attributes of every record (`log`, tracing, panics and log processors);
+/// * the name, attributes, events, links and status of every span that logbridge exports;
+/// * nested lists and maps at any depth.
+///
+/// Exported data and the debug mirror are redacted. **The console is not**: it prints what env_logger would print. Log
+/// processors of the application see a record before redaction.
+///
+/// A key rule does not apply to the message. In `log::info!(token; "logged in with {token}")`, only a value rule finds
+/// the token in the text. Targets, event names, and the attributes of scope and resource are never redacted.
+///
+/// By default, nothing is redacted. Rules from the environment are added to those from code.
 ///
 /// ```
 /// use logbridge::Redact;
@@ -38,33 +45,40 @@ pub struct Redact {
 }
 
 impl Redact {
-    /// Redacts nothing yet.
+    /// Creates an empty set of rules.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Redacts the whole value of each attribute, and of each entry of a nested map, with such a key. Default:
-    /// `LOGBRIDGE_REDACT_KEYS`, separated by commas, else none.
+    /// Redacts the whole value of each attribute or map entry whose key matches one of the patterns.
     ///
-    /// A pattern is a word in any case, in which a `*` stands for anything. It matches a whole key, and whole parts of a key
-    /// with dots: `authorization` matches `http.request.header.authorization` too, but only `*password*` matches
-    /// `old_password`. An empty one makes `try_init` return an error.
+    /// Matching ignores case, and `*` stands for any text. A pattern matches a whole key, or whole parts of a key that
+    /// are separated by dots. For example, `authorization` also matches `http.request.header.authorization`, but only
+    /// `*password*` matches `old_password`.
+    ///
+    /// Default: none. Environment variable: `LOGBRIDGE_REDACT_KEYS`, separated by commas.
+    ///
+    /// An empty pattern makes [`try_init`](crate::Builder::try_init) return an error.
     pub fn keys<I: IntoIterator<Item: Into<String>>>(mut self, patterns: I) -> Self {
         self.keys.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Redacts what such a regular expression matches, and only that, in messages, values and keys. Default:
-    /// `LOGBRIDGE_REDACT_VALUES`, one expression, else none. Feature `regex`.
+    /// Redacts each match of the regular expressions in messages, values and keys. Requires the feature `regex`.
     ///
-    /// Numbers are looked through as they are written in decimal, and become text where they match. An expression that
-    /// cannot be compiled, and any where the feature is off, makes `try_init` return an error.
+    /// Only the matching part of a text is replaced. Numbers are matched in decimal notation, and a number that matches
+    /// becomes a text.
+    ///
+    /// Default: none. Environment variable: `LOGBRIDGE_REDACT_VALUES`, a single expression.
+    ///
+    /// An expression that does not compile makes [`try_init`](crate::Builder::try_init) return an error. So does any
+    /// expression if the feature is off.
     pub fn values<I: IntoIterator<Item: Into<String>>>(mut self, expressions: I) -> Self {
         self.values.extend(expressions.into_iter().map(Into::into));
         self
     }
 
-    /// The same with what another one redacts.
+    /// Adds the rules of `other`.
     pub(crate) fn and(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.values.extend(other.values);
@@ -72,43 +86,46 @@ impl Redact {
 }
 
 impl fmt::Debug for Redact {
-    // Somebody may have written the secret itself as an expression.
+    // An expression may be the secret itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redact").field("keys", &self.keys).field("values", &self.values.len()).finish()
     }
 }
 
 impl Resolver<'_> {
-    /// What is redacted; `None` for nothing. What cannot be used is an error in code and a finding in the environment.
+    /// Resolves the redaction rules. Returns `None` if there are none.
     pub(super) fn redaction(&mut self, code: &Redact) -> Result<Option<Redaction>, Error> {
         let mut redaction = Redaction::default();
         for pattern in &code.keys {
             redaction.add_key(pattern).map_err(|why| {
-                Error::configuration(format!("`{pattern}` is no pattern of keys: {why}"))
+                Error::configuration(format!("`{pattern}` is not a key pattern: {why}"))
                     .with_help("`Redact::keys`: write words, such as `password` and `*token*`")
             })?;
             self.check_key("code", pattern);
         }
         for (place, expression) in code.values.iter().enumerate() {
             redaction.add_value(expression).map_err(|why| {
-                Error::configuration(format!("expression {} of `Redact::values` cannot be used: {why}", place + 1))
+                Error::configuration(format!("expression {} of `Redact::values` is invalid: {why}", place + 1))
                     .with_help(help_for_values(&why))
             })?;
         }
-        self.keep_counts(redaction.counts(), [Source::Code; 2]);
+        self.add_rule_counts(redaction.counts(), [SettingSource::Code; 2]);
         let in_code = redaction.counts();
         self.redact_keys(&mut redaction);
         self.redact_values(&mut redaction);
         let [keys, values] = redaction.counts();
-        self.keep_counts([keys - in_code[0], values - in_code[1]], [Source::Variable(KEYS), Source::Variable(VALUES)]);
+        self.add_rule_counts(
+            [keys - in_code[0], values - in_code[1]],
+            [SettingSource::Variable(KEYS), SettingSource::Variable(VALUES)],
+        );
         Ok((keys + values > 0).then_some(redaction))
     }
 
-    /// How many, not which: the settings are shown.
-    fn keep_counts(&mut self, counts: [usize; 2], sources: [Source; 2]) {
+    /// Adds the number of rules to the settings. The rules themselves may be secrets.
+    fn add_rule_counts(&mut self, counts: [usize; 2], sources: [SettingSource; 2]) {
         for ((name, count), source) in ["redacted keys", "redacted values"].into_iter().zip(counts).zip(sources) {
             if count > 0 {
-                self.keep(name, count.to_string(), source);
+                self.add_setting(name, count.to_string(), source);
             }
         }
     }
@@ -116,33 +133,39 @@ impl Resolver<'_> {
     fn redact_keys(&mut self, redaction: &mut Redaction) {
         let Some(list) = self.environment.get(KEYS) else { return };
         let mut names_any = false;
-        // A comma too many names nothing.
+        // Empty entries come from stray commas.
         for pattern in list.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
             names_any |= redaction.add_key(pattern).is_ok();
             self.check_key(KEYS, pattern);
         }
         if !names_any {
-            self.error(&kind::BAD_VALUE, KEYS, "it names no key", "write words, such as password,*token*");
+            self.add_error(
+                &kind::BAD_VALUE,
+                KEYS,
+                "it contains no key pattern",
+                "write key patterns, such as password,*token*",
+            );
         }
     }
 
     fn redact_values(&mut self, redaction: &mut Redaction) {
         let Some(expression) = self.environment.get(VALUES) else { return };
         if let Err(why) = redaction.add_value(expression) {
-            let problem = format!("it cannot be used, and no value is redacted by it: {why}");
-            self.error(&kind::BAD_VALUE, VALUES, &problem, help_for_values(&why));
+            let problem = format!("it is invalid, so it redacts nothing: {why}");
+            self.add_error(&kind::BAD_VALUE, VALUES, &problem, help_for_values(&why));
         }
     }
 
-    /// A regular expression among the keys matches nothing that anybody has in mind.
+    /// Adds a finding if a key pattern looks like a regular expression, which would match nothing.
     fn check_key(&mut self, place: &str, pattern: &str) {
         let is_expression =
             pattern.starts_with(".*") || pattern.contains(['^', '$', '(', ')', '[', ']', '|', '\\', '+']);
         if is_expression {
-            let text = format!("`{pattern}` looks like a regular expression, and is read as a word");
-            self.find(
-                Finding::new(&kind::KEY_EXPRESSION, Severity::Warning, place, text)
-                    .help("a pattern of keys knows `*` only, such as *token*; regular expressions are for values"),
+            let text = format!("`{pattern}` looks like a regular expression, but is used as a key pattern");
+            self.add_finding(
+                Finding::new(&kind::KEY_EXPRESSION, Severity::Warning, place, text).help(
+                    "in key patterns, only `*` has a meaning, as in *token*; regular expressions work for values",
+                ),
             );
         }
     }
@@ -150,7 +173,7 @@ impl Resolver<'_> {
 
 fn help_for_values(why: &str) -> &'static str {
     match why.contains("feature") {
-        true => "switch the feature `regex` of logbridge on in Cargo.toml, or redact by keys",
+        true => "enable the feature `regex` of logbridge in Cargo.toml, or redact by keys",
         false => "write a regular expression of the crate `regex`, such as `sk-[A-Za-z0-9]{20,}`",
     }
 }

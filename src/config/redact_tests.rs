@@ -1,8 +1,8 @@
-use super::super::{Config, Environment, Settings};
+use super::super::{BuilderSettings, Config, Environment};
 use super::*;
 
 fn resolve<const N: usize>(code: Redact, variables: [(&str, &str); N]) -> Result<Config, Error> {
-    Settings { redact: code, ..Settings::default() }.resolve(&Environment::from(variables))
+    BuilderSettings { redact: code, ..BuilderSettings::default() }.resolve(&Environment::from(variables))
 }
 
 fn counts(config: &Config) -> Option<[usize; 2]> {
@@ -28,7 +28,7 @@ fn the_environment_comes_on_top_of_code() {
 
 #[cfg(feature = "regex")]
 #[test]
-fn what_cannot_be_used_is_said_and_the_rest_counts() {
+fn invalid_rules_are_reported_and_the_others_apply() {
     let config = resolve(Redact::new().values(["4[0-9]+"]), [(KEYS, ","), (VALUES, "hunter2(")]).unwrap();
     assert_eq!((counts(&config), codes(&config)), (Some([0, 1]), vec!["bad-value"; 2]));
     let finding = config.findings.iter().find(|finding| finding.place == VALUES).unwrap().to_string();
@@ -37,7 +37,7 @@ fn what_cannot_be_used_is_said_and_the_rest_counts() {
     assert_eq!((counts(&config), codes(&config)), (Some([0, 1]), vec![]));
     let error = resolve(Redact::new().values(["a", "hunter2("]), []).unwrap_err();
     assert!(error.is_configuration() && error.help().is_some());
-    assert_eq!(error.to_string(), "expression 2 of `Redact::values` cannot be used: unclosed group");
+    assert_eq!(error.to_string(), "expression 2 of `Redact::values` is invalid: unclosed group");
 }
 
 #[cfg(not(feature = "regex"))]

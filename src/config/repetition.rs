@@ -1,28 +1,32 @@
-//! How many similar records pass, from code and the environment.
+//! The limit on similar records.
 
-use crate::finding::kind;
 use std::fmt;
 use std::time::Duration;
 
 use log::Level;
 
-use super::Source;
-use super::resolve::{Resolver, split_unit};
+use super::resolver::{Resolver, split_unit};
+use super::setting::SettingSource;
 use super::time::bounded;
 use crate::error::Error;
+use crate::finding::kind;
 
 const VARIABLE: &str = "LOGBRIDGE_REPETITION";
 
-/// How many similar records are sent: of one callsite at most so many in a window of time.
+/// A limit on how many similar records are sent within a time window.
 ///
-/// Similar are records of the same callsite: target, level, file and line; for a record without a location, the same
-/// target, level and text. What a window does not let through is not sent and not shown by the debug mirror. It is
-/// counted ([`OtlpCounters::repeated`](crate::OtlpCounters::repeated)), and told by one record when the window ends, at a
-/// flush and at the end of the process: `812 similar records suppressed`, with the target, severity and location of those
-/// it stands for, and the number as attribute `logbridge.suppressed`. The console prints all of them.
+/// Records are similar if they come from the same callsite: the same target, level, file and line. Records without a
+/// location are similar if target, level and text are equal.
 ///
-/// All levels but FATAL count alike: it is warnings and errors that come in floods, when what a service needs is down, and
-/// the first ones of each window say what the others would. [`exempt`](Self::exempt) lets levels through as they come.
+/// Records above the limit are neither sent nor shown by the debug mirror. They are counted
+/// ([`OtlpCounters::repeated`](crate::OtlpCounters::repeated)). At the end of the window, at a flush and at the end of
+/// the process, one record reports their number: `812 similar records suppressed`. It has their target, severity and
+/// location, and the number as the attribute `logbridge.suppressed`. The console prints all records.
+///
+/// The limit applies to all levels except FATAL. Floods usually consist of warnings and errors, and the first records
+/// of a window say what the others would. Use [`exempt`](Self::exempt) to send all records at or above a level.
+///
+/// Default: no limit. Environment variable: `LOGBRIDGE_REPETITION`, such as `10/s`, `100/60s` or `off`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,32 +38,34 @@ const VARIABLE: &str = "LOGBRIDGE_REPETITION";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "pass it to `Builder::repetition`"]
 pub struct Repetition {
-    /// `None` for as many as come.
+    /// `None` means no limit.
     limit: Option<RepetitionLimit>,
 }
 
-/// A limit that was decided.
+/// A resolved limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct RepetitionLimit {
     pub(crate) records: u64,
     pub(crate) window: Duration,
-    /// From this severity number on, records pass in any case.
+    /// Records at or above this severity number always pass.
     pub(crate) exempt: Option<u8>,
 }
 
 impl Repetition {
-    /// Lets so many similar records through in a window that begins with the first of them. None, and no time, make
-    /// `try_init` return an error.
+    /// Sends at most `records` similar records within `window`, which begins with the first of them.
+    ///
+    /// A window of more than a year means one year. If `records` or `window` is zero,
+    /// [`try_init`](crate::Builder::try_init) returns an error.
     pub fn at_most(records: u64, window: Duration) -> Self {
         Self { limit: Some(RepetitionLimit { records, window, exempt: None }) }
     }
 
-    /// Lets all of them through, whatever the environment says.
+    /// Sends all records, regardless of the environment.
     pub fn off() -> Self {
         Self { limit: None }
     }
 
-    /// Lets records at this level and above through in any case. Default: none but FATAL.
+    /// Exempts records at or above this level from the limit. Default: only FATAL is exempt.
     pub fn exempt(mut self, level: Level) -> Self {
         if let Some(limit) = &mut self.limit {
             limit.exempt = Some(crate::otlp::severity_number(level));
@@ -69,7 +75,7 @@ impl Repetition {
 }
 
 impl RepetitionLimit {
-    /// Whether records at that level pass in any case.
+    /// Returns whether records at this level always pass.
     pub(crate) fn is_exempt(self, level: Level) -> bool {
         self.exempt.is_some_and(|exempt| crate::otlp::severity_number(level) >= exempt)
     }
@@ -86,35 +92,42 @@ impl Resolver<'_> {
         let (limit, source) = match code {
             Some(Repetition { limit: Some(limit) }) if limit.records == 0 || limit.window.is_zero() => {
                 return Err(Error::configuration(format!("`Repetition::at_most`: {limit} lets nothing through"))
-                    .with_help("levels cut all records of a target; this needs at least one in a window above 0"));
+                    .with_help(
+                        "set at least one record and a window above 0; a level of off filters all records of a target",
+                    ));
             }
-            Some(Repetition { limit }) => (limit, Source::Code),
+            Some(Repetition { limit }) => (limit, SettingSource::Code),
             None => self.repetition_of_environment(),
         };
         let limit = limit.map(|limit| RepetitionLimit { window: bounded(limit.window), ..limit });
-        self.keep("similar records", limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string()), source);
+        self.add_setting("similar records", limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string()), source);
         Ok(limit)
     }
 
-    fn repetition_of_environment(&mut self) -> (Option<RepetitionLimit>, Source) {
-        let Some(value) = self.environment.get(VARIABLE) else { return (None, Source::BuiltIn) };
+    fn repetition_of_environment(&mut self) -> (Option<RepetitionLimit>, SettingSource) {
+        let Some(value) = self.environment.get(VARIABLE) else { return (None, SettingSource::BuiltIn) };
         if ["off", "none"].iter().any(|off| value.eq_ignore_ascii_case(off)) {
-            return (None, Source::Variable(VARIABLE));
+            return (None, SettingSource::Variable(VARIABLE));
         }
         let limit = parse(value);
         if limit.is_none() {
-            let problem = format!("`{value}` is no number of records in a time, so all of them pass");
-            self.error(&kind::BAD_VALUE, VARIABLE, &problem, "write such as 10/s, 100/60s, 5/500ms, 1000/5m, or off");
-            return (None, Source::BuiltIn);
+            let problem = format!("`{value}` is not a number of records per duration, so it is ignored");
+            self.add_error(
+                &kind::BAD_VALUE,
+                VARIABLE,
+                &problem,
+                "write a limit such as 10/s, 100/60s, 5/500ms or 1000/5m, or write off",
+            );
+            return (None, SettingSource::BuiltIn);
         }
         if let Some(limit) = limit {
-            self.check_time(VARIABLE, limit.window);
+            self.check_duration(VARIABLE, limit.window);
         }
-        (limit, Source::Variable(VARIABLE))
+        (limit, SettingSource::Variable(VARIABLE))
     }
 }
 
-/// `10/s`, `100/60s`. A time without a unit could be seconds to one and milliseconds to another.
+/// Parses `10/s` or `100/60s`. The unit is required, because a bare number could mean seconds or milliseconds.
 fn parse(value: &str) -> Option<RepetitionLimit> {
     let (records, window) = value.split_once('/')?;
     let records = records.trim().parse().ok().filter(|records| *records > 0)?;
@@ -132,11 +145,11 @@ fn parse(value: &str) -> Option<RepetitionLimit> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Settings};
     use super::*;
+    use crate::config::{BuilderSettings, Environment};
 
     fn resolve(value: &str, code: Option<Repetition>) -> (Option<RepetitionLimit>, Vec<&'static str>) {
-        let settings = Settings { repetition: code, ..Settings::default() };
+        let settings = BuilderSettings { repetition: code, ..BuilderSettings::default() };
         let config = settings.resolve(&Environment::from([(VARIABLE, value)])).unwrap();
         (config.repetition, config.findings.iter().map(|finding| finding.name).collect())
     }
@@ -164,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn code_wins_and_cannot_let_nothing_through() {
+    fn code_wins_and_a_limit_of_zero_is_an_error() {
         assert_eq!(resolve("10/s", Some(Repetition::off())), (None, vec![]));
         let code = Repetition::at_most(7, Duration::from_secs(1)).exempt(Level::Warn);
         assert_eq!(resolve("10/s", Some(code)).0.map(|limit| (limit.records, limit.exempt)), Some((7, Some(13))));
         for bad in [Repetition::at_most(0, Duration::from_secs(1)), Repetition::at_most(1, Duration::ZERO)] {
-            let settings = Settings { repetition: Some(bad), ..Settings::default() };
+            let settings = BuilderSettings { repetition: Some(bad), ..BuilderSettings::default() };
             assert!(settings.resolve(&Environment::default()).is_err_and(|error| error.is_configuration()));
         }
     }

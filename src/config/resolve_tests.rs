@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use super::*;
 
 fn resolve<const N: usize>(vars: [(&str, &str); N]) -> Config {
-    Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
 }
 
-fn delivery<const N: usize>(vars: [(&str, &str); N]) -> Delivery {
+fn delivery<const N: usize>(vars: [(&str, &str); N]) -> LogDelivery {
     resolve(vars).otlp.delivery.expect("the destination is on")
 }
 
@@ -31,7 +33,7 @@ fn any_mention_switches_the_default_endpoint_on() {
             "{variable}"
         );
     }
-    let settings = Settings { otlp: Some(Otlp::from_env()), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::from_env()), ..BuilderSettings::default() };
     assert!(settings.resolve(&Environment::default()).is_ok_and(|config| config.otlp.delivery.is_some()));
 }
 
@@ -44,7 +46,7 @@ fn endpoints_by_their_rules() {
     assert_eq!(delivery(both).route.endpoint.to_string(), "http://logs:2/as-is");
     assert_eq!(delivery([both[0]]).route.endpoint.to_string(), "http://general:1/base/v1/logs");
     assert_eq!(delivery([("HYPERDX_API_ENDPOINT", "https://h")]).route.endpoint.to_string(), "https://h/v1/logs");
-    let settings = Settings { otlp: Some(Otlp::to("http://code:3")), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(Otlp::to("http://code:3")), ..BuilderSettings::default() };
     let config = settings.resolve(&Environment::from(both)).expect("resolves");
     assert_eq!(config.otlp.delivery.map(|d| d.route.endpoint.to_string()), Some("http://code:3/v1/logs".to_owned()));
 }
@@ -66,7 +68,7 @@ fn a_bad_endpoint_or_header_in_code_is_an_error() {
     for otlp in
         [Otlp::to("localhost:4318"), Otlp::to("http://h").header("x", "a\nb"), Otlp::to("http://h").header("", "v")]
     {
-        let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+        let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
         let error = settings.resolve(&Environment::default()).expect_err("cannot be used");
         assert!(error.is_configuration() && error.help().is_some(), "{error:?}");
         assert!(!error.to_string().contains("a\nb"));
@@ -117,7 +119,7 @@ fn debug_in_its_spellings() {
 }
 
 #[test]
-fn numbers_that_are_none_and_protocols_that_are_not_there() {
+fn invalid_numbers_and_missing_protocols() {
     let config = resolve([
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10 seconds"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "-5"),
@@ -161,7 +163,7 @@ fn bounds_and_limits_of_records() {
 
 #[test]
 fn an_api_key_is_the_raw_authorization_and_never_erases_headers() {
-    let value = |delivery: &Delivery| {
+    let value = |delivery: &LogDelivery| {
         delivery
             .route
             .headers

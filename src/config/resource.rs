@@ -1,4 +1,4 @@
-//! What the records say about the process that wrote them.
+//! The OpenTelemetry resource, which describes the process.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use percent_encoding::percent_decode_str;
 use super::environment::{Environment, executable_name};
 use crate::os;
 
-/// The attributes that the user named, before the process's own are added.
+/// Resource attributes set by the user. [`build`](Self::build) adds those of the process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResourceConfig {
-    /// From OTEL_RESOURCE_ATTRIBUTES, then code: later entries win.
+    /// From OTEL_RESOURCE_ATTRIBUTES, then from code. Later entries take precedence.
     pub(crate) attributes: Vec<(String, Value)>,
     pub(crate) service_name: Option<String>,
 }
 
 impl ResourceConfig {
-    /// Builds the resource of this process: `service.name` is always there, `service.instance.id` is new each time.
+    /// Builds the resource of this process. It always has a `service.name`, and a new `service.instance.id` each time.
     pub(crate) fn build(&self) -> Resource {
         let mut attributes = vec![
             KeyValue::new("process.pid", i64::from(std::process::id())),
@@ -41,17 +41,17 @@ impl ResourceConfig {
     pub(super) fn service_name(&self) -> String {
         self.service_name
             .clone()
-            .or_else(|| self.name_among_attributes())
+            .or_else(|| self.service_name_attribute())
             .unwrap_or_else(|| format!("unknown_service:{}", executable_name().as_deref().unwrap_or("rust")))
     }
 
-    /// The last `service.name`, unless that is empty.
-    pub(super) fn name_among_attributes(&self) -> Option<String> {
+    /// Returns the last `service.name` unless it is empty.
+    pub(super) fn service_name_attribute(&self) -> Option<String> {
         let (_, name) = self.attributes.iter().rev().find(|(key, _)| key == "service.name")?;
         Some(name.to_string()).filter(|name| !name.is_empty())
     }
 
-    /// Reads OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME; returns the texts of what cannot be used.
+    /// Reads OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME. Returns a text for each invalid attribute.
     pub(crate) fn read(&mut self, environment: &Environment) -> Vec<String> {
         let mut problems = Vec::new();
         for pair in environment.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',') {
@@ -72,10 +72,10 @@ impl ResourceConfig {
     }
 }
 
-/// A random UUID, version 4.
+/// Returns a random UUID, version 4.
 fn instance_id() -> String {
     let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
-    // The generator's state is copied by a fork.
+    // A fork copies the generator's state, so the child would repeat its parent's ids.
     bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;

@@ -1,12 +1,12 @@
-//! Values that must not be shown: a server may repeat the key of a request in its words.
+//! Masks header values in texts: a server may repeat the key of a request in its error message.
 
-/// What stands in the place of one.
-pub const HIDDEN: &str = "…";
+/// Replaces a secret.
+pub const MASK: &str = "…";
 
-/// Shorter ones are words of every text, and no secrets.
+/// Shorter values are too common in ordinary text to be treated as secrets, in bytes.
 const SHORTEST: usize = 4;
 
-/// Values of headers, and the words that follow a scheme such as `Bearer`.
+/// Header values, and the credentials after a scheme such as `Bearer`.
 #[derive(Debug)]
 pub struct Secrets(Vec<String>);
 
@@ -14,16 +14,16 @@ impl Secrets {
     pub fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let words = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or_default()]);
         let mut all: Vec<String> = words.filter(|word| word.len() >= SHORTEST).map(str::to_owned).collect();
-        // One may be a part of another one.
+        // Longest first, because one secret may be part of another.
         all.sort_by_key(|word| std::cmp::Reverse(word.len()));
         Self(all)
     }
 
-    /// The text without them.
-    pub fn hide(&self, text: &mut String) {
-        for secret in self.0.iter().filter(|secret| secret.as_str() != HIDDEN) {
+    /// Replaces all secrets in a text.
+    pub fn mask(&self, text: &mut String) {
+        for secret in self.0.iter().filter(|secret| secret.as_str() != MASK) {
             if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), HIDDEN);
+                *text = text.replace(secret.as_str(), MASK);
             }
         }
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_values_and_what_follows_a_scheme_are_hidden() {
+    fn whole_values_and_credentials_after_a_scheme_are_masked() {
         let secrets = Secrets::of(["Bearer sEcret", "sEcretTok", "abc"].into_iter());
         for (text, shown) in [
             ("bad key sEcretTok", "bad key …"),
@@ -43,7 +43,7 @@ mod tests {
             ("abc is too short", "abc is too short"),
         ] {
             let mut text = text.to_owned();
-            secrets.hide(&mut text);
+            secrets.mask(&mut text);
             assert_eq!(text, shown);
         }
     }

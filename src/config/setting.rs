@@ -1,24 +1,25 @@
-//! What was decided, setting by setting, and who decided it.
+//! Resolved settings, each with the source of its value.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::escape::{OneLine, WIDEST_COLUMN};
 
-/// Who decided a setting. Those that come earlier here win.
+/// The source of a setting's value, highest precedence first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
+pub enum SettingSource {
     /// A call on the builder.
     Code,
-    /// A variable for one signal.
+    /// The environment variable of one signal.
     SignalVariable(&'static str),
-    /// A variable.
+    /// A general environment variable.
     Variable(&'static str),
+    /// The default.
     BuiltIn,
 }
 
-impl Source {
-    /// The name of a list of variables that has a value: the first of several is that of the signal.
+impl SettingSource {
+    /// Returns the source for the variable found in a list. The first of several variables belongs to one signal.
     pub(super) fn of(variables: &[&'static str], found: &'static str) -> Self {
         if variables.len() > 1 && variables.first() == Some(&found) {
             Self::SignalVariable(found)
@@ -27,13 +28,13 @@ impl Source {
         }
     }
 
-    /// Who decides where code may, and else nobody does.
+    /// Returns `Code` if there is a value from code, otherwise `BuiltIn`.
     pub(super) fn code_or_built_in<T>(code: Option<T>) -> Self {
         if code.is_some() { Self::Code } else { Self::BuiltIn }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Code => "code",
@@ -43,15 +44,15 @@ impl fmt::Display for Source {
     }
 }
 
-/// One setting as it was decided. The value is for people, and has no secret in it.
+/// A resolved setting. The value is meant for people and contains no secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Setting {
     pub name: &'static str,
     pub value: String,
-    pub source: Source,
+    pub source: SettingSource,
 }
 
-/// The settings in three columns: what, which value, and where from.
+/// Formats the settings as a table of names, values and sources.
 pub(crate) fn settings_table(settings: &[Setting]) -> String {
     let heading = ("setting", "value".to_owned(), "where from".to_owned());
     let rows =
@@ -68,12 +69,12 @@ pub(super) fn on_off(on: bool) -> String {
     if on { "on" } else { "off" }.to_owned()
 }
 
-/// Whether a signal is sent, and else why not.
-pub(super) fn sent(off_because: Option<&str>) -> String {
+/// Returns `on`, or `off` with the reason.
+pub(super) fn on_or_off(off_because: Option<&str>) -> String {
     off_because.map_or_else(|| "on".to_owned(), |why| format!("off: {why}"))
 }
 
-pub(super) fn time(duration: Duration) -> String {
+pub(super) fn format_duration(duration: Duration) -> String {
     format!("{duration:?}")
 }
 

@@ -1,25 +1,26 @@
 use super::*;
-use crate::config::{Config, Environment, Otlp, Settings};
+use crate::config::{BuilderSettings, Config, Environment, Otlp};
 
 fn resolve<const N: usize>(vars: [(&str, &str); N]) -> Config {
-    Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
 }
 
-fn find(config: &Config, name: &str) -> Option<(String, Source)> {
+fn find(config: &Config, name: &str) -> Option<(String, SettingSource)> {
     config.settings.iter().find(|s| s.name == name).map(|s| (s.value.clone(), s.source))
 }
 
 #[test]
 fn a_very_long_value_is_shown() {
     let value = "v".repeat(70_000);
-    let settings = [Setting { name: "report", value: value.clone(), source: Source::Variable("LOGBRIDGE_REPORT") }];
+    let settings =
+        [Setting { name: "report", value: value.clone(), source: SettingSource::Variable("LOGBRIDGE_REPORT") }];
     assert!(settings_table(&settings).contains(&format!("report   {value}  LOGBRIDGE_REPORT\n")));
 }
 
-/// Each setting that has several sources: the variables, what was decided, and by whom.
+/// Each setting with several sources: the variables, the resolved value and its source.
 #[test]
 fn each_setting_knows_its_source() {
-    use Source::{BuiltIn, SignalVariable, Variable};
+    use SettingSource::{BuiltIn, SignalVariable, Variable};
     for (name, vars, value, source) in [
         ("service name", &[("OTEL_SERVICE_NAME", "shop")][..], "shop", Variable("OTEL_SERVICE_NAME")),
         (
@@ -89,7 +90,7 @@ fn each_setting_knows_its_source() {
         (
             "console",
             &[("LOGBRIDGE_CONSOLE", "stdout"), ("DEBUG", "1")],
-            "off: the mirror has its place on stdout",
+            "off: replaced by the mirror on stdout",
             Variable("LOGBRIDGE_CONSOLE"),
         ),
         ("mirror of logs", &[("DEBUG", "yes")], "text", Variable("DEBUG")),
@@ -118,14 +119,14 @@ fn each_setting_knows_its_source() {
 }
 
 #[test]
-fn code_wins_and_is_said_to() {
-    let settings = Settings {
+fn code_wins_and_is_shown_as_the_source() {
+    let settings = BuilderSettings {
         service_name: Some("shop".to_owned()),
         exit_timeout: Some(Duration::from_secs(1)),
         max_spans: Some(5),
         panic_hook: Some(false),
         otlp: Some(Otlp::to("http://code").header("x-a", "1").timeout(Duration::from_secs(2)).trace_based(true)),
-        ..Settings::default()
+        ..BuilderSettings::default()
     };
     let vars = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env"), ("OTEL_SERVICE_NAME", "env")];
     let config = settings.resolve(&Environment::from(vars)).expect("resolves");
@@ -142,7 +143,7 @@ fn code_wins_and_is_said_to() {
         ("trace based", "on"),
         ("panic hook", "off"),
     ] {
-        assert_eq!(find(&config, name), Some((value.to_owned(), Source::Code)), "{name}");
+        assert_eq!(find(&config, name), Some((value.to_owned(), SettingSource::Code)), "{name}");
     }
 }
 
@@ -150,8 +151,8 @@ fn code_wins_and_is_said_to() {
 fn the_table_is_aligned_and_a_value_is_one_line() {
     let setting = |name, value: &str, source| Setting { name, value: value.to_owned(), source };
     let table = settings_table(&[
-        setting("service name", "a\nb\u{1b}", Source::Code),
-        setting("logs", "on", Source::Variable("OTEL_LOGS_EXPORTER")),
+        setting("service name", "a\nb\u{1b}", SettingSource::Code),
+        setting("logs", "on", SettingSource::Variable("OTEL_LOGS_EXPORTER")),
     ]);
     assert_eq!(
         table,
@@ -177,7 +178,7 @@ fn no_secret_is_ever_shown() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a=s3cret"),
     ]);
     let findings: String = config.findings.iter().map(|finding| format!("{finding}\n{finding:?}\n")).collect();
-    let notices: Vec<_> = config.said().collect();
+    let notices: Vec<_> = config.startup_notices().collect();
     let shown = format!("{}{findings}{notices:?}", settings_table(&config.settings));
     assert!(!shown.contains("s3cret"), "{shown}");
     assert!(shown.contains("logs header") && shown.contains("x-token") && shown.contains("http://…@h/"), "{shown}");

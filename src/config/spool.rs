@@ -1,33 +1,49 @@
-//! Where records are kept so that they outlive the process.
+//! The spool: records in a directory, so that they survive the process.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::resolve::Resolver;
+use super::defaults;
+use super::resolver::{Resolver, parse_duration};
+use super::setting::SettingSource;
 use super::time::bounded;
-use super::{Settings, Source, defaults};
 use crate::finding::{Finding, Severity, kind};
 
 const DIRECTORY: &str = "LOGBRIDGE_SPOOL_DIR";
 const MAX_BYTES: &str = "LOGBRIDGE_SPOOL_MAX_BYTES";
 const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 
-/// A directory in which records wait, so that they outlive the process: `kill -9`, the OOM killer, `abort`, a fork that
-/// ends in `_exit`. The next start of any program with the same spool sends what is left, as does `logbridge replay`.
+/// A directory for pending records, so that they survive the process.
 ///
-/// Once a log call has returned, its record is in the kernel's page cache, which outlives the process. What is sent leaves
-/// the directory. Several processes may share it; each file belongs to one of them, and is taken over by exactly one
-/// other when that is dead, at its start or within a few seconds.
+/// Records survive `kill -9`, the OOM killer, `abort`, and a forked child that ends in `_exit`. The next start of any
+/// program with the same spool sends them, and so does `logbridge replay`.
 ///
-/// Delivery is at least once: after a crash, records come twice whose request was on its way, or was being taken apart
-/// because the endpoint refused some of it. [`Builder::record_ids`](crate::Builder::record_ids) lets a backend tell.
+/// When a log call returns, its record is in the kernel's page cache, which outlives the process. [`SpoolSync`]
+/// controls what survives a power loss. Files are removed when their records have been sent. Several processes may
+/// share a directory. Each file belongs to one process; if that crashes, exactly one other process takes the file over,
+/// at its start or within a few seconds.
 ///
-/// The directory should be on a local file system; where it cannot be used (no permission, full disk, no `mmap`), that is
-/// said once and records wait in memory until it can. All blocks of a file are reserved before it is used, so that a full
-/// disk is no SIGBUS. What remains: on copy-on-write file systems reserved blocks may still run out, the device may fail,
-/// and somebody may truncate a file that is in use; the kernel then sends SIGBUS. The directory is made for its owner only
-/// (0700, files 0600). If others can write in it, logbridge prints one warning: links in it are not followed, and only files
-/// of the effective user of the process are sent. On tmpfs it counts as memory. Records lie in it as they will be sent: redacted, but not encrypted.
+/// # Duplicates
+///
+/// Delivery is at least once. After a crash, some records may be sent twice: those of a request in progress, and those
+/// of a request that was being split because the endpoint rejected part of it. With
+/// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognise them.
+///
+/// # Limits
+///
+/// * If the directory cannot be used (no permission, full disk, no `mmap`), logbridge prints one notice and keeps
+///   records in memory until it can. On tmpfs, the spool counts as memory.
+/// * Use a local file system. All blocks of a file are reserved before use, so a full disk does not cause SIGBUS. The
+///   kernel still sends SIGBUS if a copy-on-write file system runs out of blocks, the device fails, or another program
+///   truncates a file.
+///
+/// # Security
+///
+/// Records are stored as they will be sent: redacted, but not encrypted. The directory is created with mode 0700, its
+/// files with mode 0600. If others can write to it, logbridge prints one warning. It does not follow links in the
+/// directory and only sends files that belong to the effective user of the process.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -46,38 +62,42 @@ pub struct Spool {
     sync: Option<SpoolSync>,
 }
 
-/// What of a [`Spool`] outlives a loss of power, or a crash of the kernel.
+/// Which records of a [`Spool`] survive a power loss or a kernel crash. A crash of the process loses none in any case.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SpoolSync {
-    /// What the kernel has written by then, most often all but the last half minute: the default. A crash of the process
-    /// loses nothing either way.
+    /// Records that the kernel has written to disk, usually all except those of the last 30 seconds. The default.
     #[default]
     Never,
-    /// All but the last so much time. Log calls may wait for a page that is being written, some microseconds most often.
+    /// All records except those of the last period; at least 100 ms. A log call may wait for a page that is being
+    /// written, usually some microseconds.
     Every(Duration),
 }
 
 impl Spool {
-    /// A spool in this directory, which is made where it is missing. A relative path is one of the current directory when
-    /// logbridge starts.
+    /// Creates a spool in a directory, which is created if it does not exist.
+    ///
+    /// A relative path is resolved when logbridge starts. Environment variable: `LOGBRIDGE_SPOOL_DIR`.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), max_bytes: None, sync: None }
     }
 
-    /// How much the directory may hold, in bytes, what other processes have there included. Default:
-    /// `LOGBRIDGE_SPOOL_MAX_BYTES`, else 1 GiB; at least 4 MiB. When it is full,
-    /// [`Builder::overload`](crate::Builder::overload) decides what is dropped.
+    /// Sets the maximum size of the directory in bytes, including the files of other processes.
     ///
-    /// What others have is looked up every few seconds, so several processes that fill it at the same time may exceed it by
-    /// what they write in that time.
+    /// When the spool is full, [`Builder::overload`](crate::Builder::overload) decides which records are dropped. The
+    /// files of other processes are counted every few seconds. Several processes may therefore exceed the limit by the
+    /// amount they write in that time.
+    ///
+    /// Default: 1 GiB. Minimum: 4 MiB. Environment variable: `LOGBRIDGE_SPOOL_MAX_BYTES`.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// What outlives a loss of power. Default: `LOGBRIDGE_SPOOL_SYNC` (`never`, or a time such as `5s`), else
-    /// [`SpoolSync::Never`].
+    /// Sets which records survive a power loss.
+    ///
+    /// Default: [`SpoolSync::Never`]. Environment variable: `LOGBRIDGE_SPOOL_SYNC`, either `never` or a period such as
+    /// `5s`.
     pub fn sync(mut self, sync: SpoolSync) -> Self {
         self.sync = Some(sync);
         self
@@ -108,86 +128,96 @@ impl From<PathBuf> for Spool {
     }
 }
 
-/// A spool, decided.
+/// The resolved spool.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct SpoolConfig {
-    /// Absolute.
+    /// An absolute path.
     pub(crate) directory: PathBuf,
     pub(crate) max_bytes: usize,
-    /// How often what is there is written to the disk; `None` where the kernel decides.
+    /// How often records are written to disk. `None` leaves this to the kernel.
     pub(crate) sync: Option<Duration>,
 }
 
 impl Resolver<'_> {
-    pub(super) fn spool(&mut self, settings: &Settings) -> Option<SpoolConfig> {
-        let code = settings.spool.as_ref();
+    pub(super) fn spool(&mut self, code: Option<&Spool>) -> Option<SpoolConfig> {
         let (directory, source) = match code {
-            Some(spool) => (spool.directory.clone(), Source::Code),
+            Some(spool) => (spool.directory.clone(), SettingSource::Code),
             None => match self.environment.get(DIRECTORY) {
-                Some(directory) => (PathBuf::from(directory), Source::Variable(DIRECTORY)),
+                Some(directory) => (PathBuf::from(directory), SettingSource::Variable(DIRECTORY)),
                 None => {
-                    self.keep("spool", "off", Source::BuiltIn);
+                    self.add_setting("spool", "off", SettingSource::BuiltIn);
                     return None;
                 }
             },
         };
         if directory.as_os_str().is_empty() {
-            // It would be the current directory.
+            // An empty path would mean the current directory.
             let finding = Finding::new(
                 &kind::BAD_DIRECTORY,
                 Severity::Error,
                 "spool",
-                "the spool's directory has no name, so there is no spool",
+                "the directory of the spool is empty, so the spool is off",
             );
-            self.find(finding.help("name a directory, or leave the spool out"));
-            self.keep("spool", "off", source);
+            self.add_finding(finding.help("set a directory, or remove the spool"));
+            self.add_setting("spool", "off", source);
             return None;
         }
-        // A daemon changes its directory later, and its children would look elsewhere.
+        // A daemon changes its current directory later.
         let directory = std::path::absolute(&directory).unwrap_or(directory);
-        self.keep("spool", directory.display().to_string(), source);
+        self.add_setting("spool", directory.display().to_string(), source);
         let code_bytes = code.and_then(|spool| spool.max_bytes);
-        let max_bytes =
-            self.size("spool max bytes", code_bytes, MAX_BYTES, defaults::SPOOL_BYTES, defaults::MIN_SPOOL_BYTES);
+        let max_bytes = self.size_setting(
+            "spool max bytes",
+            code_bytes,
+            MAX_BYTES,
+            defaults::SPOOL_BYTES,
+            defaults::MIN_SPOOL_BYTES,
+        );
         let (sync, source) = match code.and_then(|spool| spool.sync) {
-            Some(sync) => (sync, Source::Code),
+            Some(sync) => (sync, SettingSource::Code),
             None => self.spool_sync(),
         };
         let sync = match sync {
             SpoolSync::Every(time) => Some(bounded(time).max(defaults::MIN_SPOOL_SYNC)),
             SpoolSync::Never => None,
         };
-        self.keep("spool sync", sync.map_or_else(|| "never".to_owned(), |time| format!("every {time:?}")), source);
+        self.add_setting(
+            "spool sync",
+            sync.map_or_else(|| "never".to_owned(), |time| format!("every {time:?}")),
+            source,
+        );
         Some(SpoolConfig { directory, max_bytes, sync })
     }
 
-    fn spool_sync(&mut self) -> (SpoolSync, Source) {
-        let Some(value) = self.environment.get(SYNC) else { return (SpoolSync::Never, Source::BuiltIn) };
+    fn spool_sync(&mut self) -> (SpoolSync, SettingSource) {
+        let Some(value) = self.environment.get(SYNC) else { return (SpoolSync::Never, SettingSource::BuiltIn) };
         if ["never", "off", "none"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
-            return (SpoolSync::Never, Source::Variable(SYNC));
+            return (SpoolSync::Never, SettingSource::Variable(SYNC));
         }
-        let time = super::resolve::parse_time(value).filter(|time| !time.is_zero());
+        let time = parse_duration(value).filter(|time| !time.is_zero());
         if time.is_none() {
             let problem =
-                format!("`{value}` is neither a time nor never, so the kernel decides when records are on the disk");
+                format!("`{value}` is neither a duration nor `never`; the kernel decides when records reach the disk");
             let finding = Finding::new(&kind::BAD_VALUE, Severity::Error, SYNC, problem);
-            self.find(finding.help("write a time such as 5s or 500ms, or never"));
+            self.add_finding(finding.help("write a duration such as 5s or 500ms, or never"));
         }
         if let Some(time) = time {
-            self.check_time(SYNC, time);
+            self.check_duration(SYNC, time);
         }
-        time.map_or((SpoolSync::Never, Source::BuiltIn), |time| (SpoolSync::Every(time), Source::Variable(SYNC)))
+        time.map_or((SpoolSync::Never, SettingSource::BuiltIn), |time| {
+            (SpoolSync::Every(time), SettingSource::Variable(SYNC))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Environment;
     use super::*;
+    use crate::config::{BuilderSettings, Environment};
 
     fn resolve(vars: &[(&str, &str)], spool: Option<Spool>) -> (Option<SpoolConfig>, Vec<&'static str>) {
         let vars = [vars, &[("OTEL_LOGS_EXPORTER", "otlp")]].concat();
-        let settings = Settings { spool, ..Settings::default() };
+        let settings = BuilderSettings { spool, ..BuilderSettings::default() };
         let config = settings
             .resolve(&vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Environment>())
             .expect("no error");
@@ -196,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_is_off_unless_somebody_names_a_directory() {
+    fn a_spool_is_off_unless_a_directory_is_set() {
         assert_eq!(resolve(&[(MAX_BYTES, "8MiB")], None).0, None);
         let (spool, findings) = resolve(&[(DIRECTORY, "/var/x"), (SYNC, "5s"), (MAX_BYTES, "8MiB")], None);
         let expected =
@@ -209,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_no_directory() {
+    fn an_empty_directory_turns_the_spool_off() {
         assert_eq!(resolve(&[], Some(Spool::at(""))), (None, vec!["bad-directory"]));
     }
 
     #[test]
-    fn what_cannot_be_used_is_found_and_the_rest_counts() {
+    fn invalid_variables_are_reported_and_ignored() {
         for (variable, value, code) in
             [(SYNC, "often", "bad-value"), (SYNC, "0", "bad-value"), (MAX_BYTES, "much", "bad-value")]
         {

@@ -1,37 +1,22 @@
-//! The bound of every time that somebody sets.
+//! The upper bound of every configured duration.
 
 use std::time::Duration;
 
-use super::resolve::Resolver;
-use crate::finding::{Finding, Severity, kind};
+/// One year. `Instant` overflows when `Duration::MAX` is added, and Tokio's timers end after two years.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// No clock can hold `Duration::MAX` from now on, and tokio's timers end after two years.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
-
-/// The time, or a year where it is longer.
+/// Returns the duration, or one year if it is longer.
 pub(crate) fn bounded(time: Duration) -> Duration {
     time.min(LONGEST)
 }
 
-impl Resolver<'_> {
-    /// Finds a time of a variable that is cut to a year.
-    pub(super) fn check_time(&mut self, variable: &'static str, time: Duration) {
-        if time > LONGEST {
-            let value = self.environment.get(variable).unwrap_or_default();
-            let problem = format!("`{value}` is more than a year, so it counts as a year");
-            let finding = Finding::new(&kind::BAD_VALUE, Severity::Warning, variable, problem);
-            self.find(finding.help("write a shorter time"));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Otlp, Overload, Repetition, Settings, Spool, SpoolSync};
     use super::*;
+    use crate::config::{BuilderSettings, Environment, Otlp, Overload, Repetition, Spool, SpoolSync};
 
     #[test]
-    fn no_time_of_a_variable_is_longer_than_a_year_and_each_that_was_is_found() {
+    fn durations_in_variables_are_limited_to_a_year_and_reported() {
         // Milliseconds, and the longest that can be written.
         let (millis, most) = (u64::MAX.to_string(), format!("{}s", u64::MAX));
         let (block, window) = (format!("block={most}"), format!("1/{most}"));
@@ -50,7 +35,7 @@ mod tests {
         let mut all = vars.to_vec();
         all.extend([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"), ("LOGBRIDGE_SPOOL_DIR", "/spool")]);
         let environment: Environment = all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let config = Settings::default().resolve(&environment).expect("a bad variable is never an error");
+        let config = BuilderSettings::default().resolve(&environment).expect("a bad variable is never an error");
         let mut found: Vec<&str> = config.findings.iter().map(|finding| finding.place.as_str()).collect();
         found.sort_unstable();
         assert_eq!(found, vars.map(|(name, _)| name), "{:?}", config.findings);
@@ -67,15 +52,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_goes_for_times_in_code_of_which_nothing_is_said() {
-        let settings = Settings {
+    fn durations_in_code_are_limited_to_a_year_without_a_finding() {
+        let settings = BuilderSettings {
             exit_timeout: Some(Duration::MAX),
             otlp: Some(Otlp::to("http://localhost:4318").timeout(Duration::MAX)),
             overload: Some(Overload::Block(Duration::MAX)),
             repetition: Some(Repetition::at_most(1, Duration::MAX)),
             schedule_delay: Some(Duration::MAX),
             spool: Some(Spool::at("/spool").sync(SpoolSync::Every(Duration::MAX))),
-            ..Settings::default()
+            ..BuilderSettings::default()
         };
         let config = settings.resolve(&Environment::default()).expect("it resolves");
         assert!(config.findings.is_empty(), "{:?}", config.findings);

@@ -1,15 +1,19 @@
-//! Spans: which are made, which are sampled, and where they go.
+//! Span settings: export, sampling, limits and propagators.
 
-use crate::finding::kind;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanLimits};
 
-use super::destination::CodeTraces;
-use super::resolve::Resolver;
-use super::setting::sent;
-use super::{
-    CodeEndpoint, Environment, Mirror, Otlp, Propagator, Settings, Source, SpanConfig, SpanDelivery, defaults,
-};
+use super::builder_settings::BuilderSettings;
+use super::defaults;
+use super::destination::{Otlp, OtlpUrl, TracesOverride};
+use super::endpoint::traces_url_for;
+use super::environment::Environment;
+use super::mirror::Mirror;
+use super::propagator::Propagator;
+use super::resolved::{SpanConfig, SpanDelivery};
+use super::resolver::Resolver;
+use super::setting::{SettingSource, on_or_off};
 use crate::error::Error;
+use crate::finding::kind;
 use crate::signal::Signal;
 
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -18,16 +22,16 @@ const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 
 impl Resolver<'_> {
-    pub(super) fn spans(&mut self, settings: &Settings, mirror: Mirror) -> Result<SpanConfig, Error> {
+    pub(super) fn spans(&mut self, settings: &BuilderSettings, mirror: Mirror) -> Result<SpanConfig, Error> {
         let code = settings.otlp.clone();
         let (off_because, source) = self.traces_off(code.as_ref());
-        self.keep("spans", sent(off_because), source);
+        self.add_setting("spans", on_or_off(off_because), source);
         let delivery = match off_because {
             Some(_) => None,
             None => Some(self.span_delivery(settings, &code.unwrap_or_default())?),
         };
         let exception_events =
-            self.switch("exception events", settings.exception_events, "LOGBRIDGE_EXCEPTION_EVENTS", false);
+            self.bool_setting("exception events", settings.exception_events, "LOGBRIDGE_EXCEPTION_EVENTS", false);
         Ok(SpanConfig {
             delivery,
             off_because,
@@ -40,76 +44,84 @@ impl Resolver<'_> {
         })
     }
 
-    fn traces_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, Source) {
+    fn traces_off(&mut self, code: Option<&Otlp>) -> (Option<&'static str>, SettingSource) {
         if !cfg!(feature = "traces") {
-            return (Some("the feature `traces` of logbridge is off"), Source::BuiltIn);
+            return (Some("the feature `traces` of logbridge is off"), SettingSource::BuiltIn);
         }
         if self.is_disabled() {
-            return (Some("OTEL_SDK_DISABLED is true"), Source::Variable("OTEL_SDK_DISABLED"));
+            return (Some("OTEL_SDK_DISABLED is true"), SettingSource::Variable("OTEL_SDK_DISABLED"));
         }
         if let Some(code) = code {
             match code.traces {
-                _ if code.off => return (Some("code says Otlp::off()"), Source::Code),
-                Some(CodeTraces::Off) => return (Some("code says Otlp::traces_off()"), Source::Code),
-                Some(CodeTraces::Url(_)) => return (None, Source::Code),
+                _ if code.off => return (Some("code says Otlp::off()"), SettingSource::Code),
+                Some(TracesOverride::Off) => return (Some("code says Otlp::traces_off()"), SettingSource::Code),
+                Some(TracesOverride::Url(_)) => return (None, SettingSource::Code),
                 None => {}
             }
         }
         let named = self.names_otlp(EXPORTER);
         if named == Some(false) {
-            return (Some("OTEL_TRACES_EXPORTER does not name otlp"), Source::Variable(EXPORTER));
+            return (Some("OTEL_TRACES_EXPORTER does not name otlp"), SettingSource::Variable(EXPORTER));
         }
         match code.map(|code| &code.endpoint) {
-            Some(Some(CodeEndpoint::Full(url))) if traces_beside(url).is_none() => {
-                let why = "code names a URL for logs only (Otlp::to_url): name one with Otlp::traces_to_url";
-                return (Some(why), Source::Code);
+            Some(Some(OtlpUrl::Full(url))) if traces_url_for(url).is_none() => {
+                let why = "code sets a URL for logs only (Otlp::to_url); set one for spans with Otlp::traces_to_url";
+                return (Some(why), SettingSource::Code);
             }
-            Some(_) => return (None, Source::Code),
+            Some(_) => return (None, SettingSource::Code),
             None => {}
         }
         if named.is_some() {
-            return (None, Source::Variable(EXPORTER));
+            return (None, SettingSource::Variable(EXPORTER));
         }
         let environment = self.environment;
         if !environment.mentions_opentelemetry() {
-            return (Some("neither code nor environment mentions OpenTelemetry"), Source::BuiltIn);
+            return (Some("neither code nor environment mentions OpenTelemetry"), SettingSource::BuiltIn);
         }
         if names_logs_only(environment) {
-            let why = "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs";
-            return (Some(why), Source::SignalVariable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
+            let why = "the only endpoint, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, is for logs";
+            return (Some(why), SettingSource::SignalVariable("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
         }
-        (None, Source::BuiltIn)
+        (None, SettingSource::BuiltIn)
     }
 
-    fn span_delivery(&mut self, settings: &Settings, code: &Otlp) -> Result<SpanDelivery, Error> {
+    fn span_delivery(&mut self, settings: &BuilderSettings, code: &Otlp) -> Result<SpanDelivery, Error> {
         let route = self.route(code, Signal::Traces)?;
-        let schedule_delay =
-            self.time("spans delay", settings.schedule_delay, &["OTEL_BSP_SCHEDULE_DELAY"], defaults::SPAN_DELAY);
+        let schedule_delay = self.duration_setting(
+            "spans delay",
+            settings.schedule_delay,
+            &["OTEL_BSP_SCHEDULE_DELAY"],
+            defaults::SPAN_DELAY,
+        );
         let (max_queue, source) = match settings.max_spans {
-            Some(spans) => (spans.max(1), Source::Code),
-            None => self.number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or((defaults::SPAN_QUEUE, Source::BuiltIn)),
+            Some(spans) => (spans.max(1), SettingSource::Code),
+            None => self
+                .positive_number("OTEL_BSP_MAX_QUEUE_SIZE")
+                .unwrap_or((defaults::SPAN_QUEUE, SettingSource::BuiltIn)),
         };
-        self.keep("spans queue", max_queue.to_string(), source);
-        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or((defaults::SPAN_BATCH, Source::BuiltIn));
-        // A batch is no larger than the queue it is taken from.
+        self.add_setting("spans queue", max_queue.to_string(), source);
+        let batch = self
+            .positive_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
+            .unwrap_or((defaults::SPAN_BATCH, SettingSource::BuiltIn));
+        // A batch cannot be larger than the queue it is taken from.
         let (max_batch, source) = if batch.0 > max_queue { (max_queue, source) } else { batch };
-        self.keep("spans batch", max_batch.to_string(), source);
-        let max_request = self.max_request(settings);
+        self.add_setting("spans batch", max_batch.to_string(), source);
+        let max_request = self.max_request(settings.max_request);
         Ok(SpanDelivery { route, schedule_delay, max_batch, max_queue, max_request })
     }
 
-    fn sampler(&mut self, settings: &Settings) -> Box<dyn ShouldSample> {
+    fn sampler(&mut self, settings: &BuilderSettings) -> Box<dyn ShouldSample> {
         if let Some(sampler) = &settings.sampler {
-            // Its `Debug` may say anything.
-            self.keep("sampler", "given", Source::Code);
+            // The `Debug` output of a custom sampler may contain anything.
+            self.add_setting("sampler", "given", SettingSource::Code);
             return sampler.clone();
         }
         let built_in = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
         let (sampler, source) = match self.sampler_of_environment() {
-            Some(sampler) => (sampler, Source::Variable(SAMPLER)),
-            None => (built_in, Source::BuiltIn),
+            Some(sampler) => (sampler, SettingSource::Variable(SAMPLER)),
+            None => (built_in, SettingSource::BuiltIn),
         };
-        self.keep("sampler", format!("{sampler:?}"), source);
+        self.add_setting("sampler", format!("{sampler:?}"), source);
         Box::new(sampler)
     }
 
@@ -123,12 +135,13 @@ impl Resolver<'_> {
             "parentbased_always_off" => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
             "parentbased_traceidratio" => Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio()))),
             _ => {
-                let problem = format!("`{name}` is no sampler that logbridge has; parentbased_always_on is used");
-                self.error(
+                let problem =
+                    format!("`{name}` is not a sampler that logbridge supports; parentbased_always_on is used");
+                self.add_error(
                     &kind::UNKNOWN_VALUE,
                     SAMPLER,
                     &problem,
-                    "write always_on, always_off or traceidratio, with or without parentbased_ in front, or use \
+                    "write always_on, always_off or traceidratio, optionally with the prefix parentbased_, or use \
                      `Builder::sampler`",
                 );
                 return None;
@@ -141,8 +154,8 @@ impl Resolver<'_> {
         match value.parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
             _ => {
-                let problem = format!("`{value}` is no share of the traces; all are sampled");
-                self.error(
+                let problem = format!("`{value}` is not a ratio; all traces are sampled");
+                self.add_error(
                     &kind::BAD_VALUE,
                     SAMPLER_ARG,
                     &problem,
@@ -169,8 +182,8 @@ impl Resolver<'_> {
             match value.parse() {
                 Ok(number) => *limit = number,
                 Err(_) => {
-                    let problem = format!("`{value}` is no number; the default is used");
-                    self.error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 128");
+                    let problem = format!("`{value}` is not a number; the default is used");
+                    self.add_error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 128");
                 }
             }
         }
@@ -179,7 +192,7 @@ impl Resolver<'_> {
 
     fn propagators(&mut self) -> Vec<Propagator> {
         let Some(list) = self.environment.get(PROPAGATORS) else {
-            self.keep("propagators", "tracecontext, baggage", Source::BuiltIn);
+            self.add_setting("propagators", "tracecontext, baggage", SettingSource::BuiltIn);
             return vec![Propagator::TraceContext, Propagator::Baggage];
         };
         let mut propagators = Vec::new();
@@ -189,10 +202,10 @@ impl Resolver<'_> {
                 "baggage" => Propagator::Baggage,
                 "none" => continue,
                 _ => {
-                    let problem = format!("`{name}` is no propagator that logbridge has; it is left out");
-                    let help = "write tracecontext, baggage or none; set any other one with \
+                    let problem = format!("`{name}` is not a propagator that logbridge supports; it is ignored");
+                    let help = "write tracecontext, baggage or none; set other propagators with \
                                 `opentelemetry::global::set_text_map_propagator` before `init`";
-                    self.error(&kind::UNKNOWN_VALUE, PROPAGATORS, &problem, help);
+                    self.add_error(&kind::UNKNOWN_VALUE, PROPAGATORS, &problem, help);
                     continue;
                 }
             };
@@ -202,39 +215,9 @@ impl Resolver<'_> {
         }
         let names: Vec<&str> = propagators.iter().map(|propagator| propagator.name()).collect();
         let value = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        self.keep("propagators", value, Source::Variable(PROPAGATORS));
+        self.add_setting("propagators", value, SettingSource::Variable(PROPAGATORS));
         propagators
     }
-
-    /// A whole number above 0.
-    pub(super) fn number(&mut self, variable: &'static str) -> Option<(usize, Source)> {
-        let value = self.environment.get(variable)?;
-        let number = value.parse().ok().filter(|number| *number > 0);
-        if number.is_none() {
-            let problem = format!("`{value}` is no number above 0; the default is used");
-            self.error(&kind::BAD_VALUE, variable, &problem, "write a whole number, such as 2048");
-        }
-        Some((number?, Source::Variable(variable)))
-    }
-}
-
-impl Propagator {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Baggage => "baggage",
-            Self::TraceContext => "tracecontext",
-        }
-    }
-}
-
-/// The URL for spans beside a URL for logs, where the usual path tells it.
-pub(super) fn traces_beside(logs_url: &str) -> Option<String> {
-    let (url, query) = logs_url.split_once('?').map_or((logs_url, None), |(url, query)| (url, Some(query)));
-    let base = url.strip_suffix("/v1/logs")?;
-    Some(match query {
-        Some(query) => format!("{base}/v1/traces?{query}"),
-        None => format!("{base}/v1/traces"),
-    })
 }
 
 fn names_logs_only(environment: &Environment) -> bool {

@@ -4,11 +4,11 @@ use super::*;
 use crate::config::Config;
 
 fn resolve<const N: usize>(vars: [(&str, &str); N]) -> Config {
-    Settings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
+    BuilderSettings::default().resolve(&Environment::from(vars)).expect("a bad variable is never an error")
 }
 
 fn in_code(otlp: Otlp) -> SpanConfig {
-    let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
     settings.resolve(&Environment::default()).expect("resolves").span
 }
 
@@ -48,7 +48,7 @@ fn spans_are_off_for_a_reason() {
         (&[endpoint, ("OTEL_TRACES_EXPORTER", "console")], "OTEL_TRACES_EXPORTER does not name otlp"),
         (
             &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://h/in")],
-            "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT names an endpoint, and that is for logs",
+            "the only endpoint, OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, is for logs",
         ),
     ] {
         let config = match *vars {
@@ -150,7 +150,7 @@ fn the_mirror_of_spans() {
 }
 
 #[test]
-fn what_both_signals_would_say_is_said_once() {
+fn a_problem_of_both_signals_is_reported_once() {
     let config = resolve([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),

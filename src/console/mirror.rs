@@ -1,5 +1,6 @@
-//! The debug mirror: each record as it will be shipped, read back from its bytes, one line on stdout when it is
-//! accepted; and each span when it ends.
+//! The debug mirror: prints each accepted record and each ended span as it will be exported, one line each.
+//!
+//! Records are decoded from their encoded bytes.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,22 +9,24 @@ use env_logger::fmt::style::{AnsiColor, Style};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::stream::Sink;
+use super::sink::Sink;
 use crate::clock::{Timestamp, nanos};
 use crate::config::{ConsoleTarget, Mirror};
 use crate::escape::OneLine;
-use crate::otlp::{Hex, RecordView, ScopeView, attributes_of, status_of, write_json_line, write_span_line};
+use crate::otlp::{
+    Hex, RecordView, ScopeView, attribute_views, status_code_and_message, write_record_json, write_span_json,
+};
 
-/// Prints records and spans as they will be shipped.
+/// Prints records and spans as they will be exported.
 #[derive(Debug)]
 pub(crate) struct MirrorPrinter {
     json: bool,
-    colours: bool,
+    colors: bool,
     sink: Sink,
 }
 
 impl MirrorPrinter {
-    /// `None` where the mirror is off.
+    /// Returns `None` if the mirror is off.
     pub(crate) fn new(mirror: Mirror, is_test: bool) -> Option<Self> {
         let json = match mirror {
             Mirror::Off => return None,
@@ -31,56 +34,56 @@ impl MirrorPrinter {
             Mirror::Text => false,
         };
         let choice = anstream::AutoStream::choice(&io::stdout());
-        let colours = !json && !matches!(choice, anstream::ColorChoice::Never | anstream::ColorChoice::Auto);
-        Some(Self { json, colours, sink: Sink::new(&ConsoleTarget::Stdout, is_test)? })
+        let colors = !json && !matches!(choice, anstream::ColorChoice::Never | anstream::ColorChoice::Auto);
+        Some(Self { json, colors, sink: Sink::new(&ConsoleTarget::Stdout, is_test)? })
     }
 
-    /// Prints one span, which has ended. Returns whether it was written, or waits for stdout.
+    /// Prints an ended span. Returns whether it was written or queued.
     pub(crate) fn print_span(&self, resource: &[u8], span: &SpanData) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
-            write_span_line(&mut line, resource, span);
+            write_span_json(&mut line, resource, span);
         } else {
-            write_span_text(&mut line, span, self.colours);
+            write_span_text(&mut line, span, self.colors);
         }
         line.push('\n');
-        self.sink.hand_over(line).is_ok()
+        self.sink.write_or_queue(line).is_ok()
     }
 
-    /// Prints one record. Returns whether it was written, or waits for stdout.
+    /// Prints a record. Returns whether it was written or queued.
     pub(crate) fn print(&self, resource: &[u8], scope: &[u8], record: &[u8]) -> bool {
         let mut line = String::with_capacity(256);
         if self.json {
-            write_json_line(&mut line, resource, scope, record);
+            write_record_json(&mut line, resource, scope, record);
         } else {
-            write_text(&mut line, &ScopeView::read(scope), &RecordView::read(record), self.colours);
+            write_text(&mut line, &ScopeView::read(scope), &RecordView::read(record), self.colors);
         }
         line.push('\n');
-        self.sink.hand_over(line).is_ok()
+        self.sink.write_or_queue(line).is_ok()
     }
 }
 
-fn write_span_text(line: &mut String, span: &SpanData, colours: bool) {
-    let paint = |style: Style| if colours { style } else { Style::new() };
+fn write_span_text(line: &mut String, span: &SpanData, colors: bool) {
+    let paint = |style: Style| if colors { style } else { Style::new() };
     let subtle = paint(AnsiColor::BrightBlack.on_default());
     let style = paint(AnsiColor::Magenta.on_default());
     let failed = paint(AnsiColor::Red.on_default().bold());
-    let lasted = span.end_time.duration_since(span.start_time).unwrap_or_default();
+    let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
     let _infallible = write!(
         line,
         "{subtle}{}{subtle:#} {style}SPAN{style:#}  {subtle}{}{subtle:#} {} {:.3}ms",
         Timestamp(nanos(span.end_time)),
         OneLine(span.instrumentation_scope.name()),
         OneLine(&span.name),
-        lasted.as_secs_f64() * 1_000.0,
+        duration.as_secs_f64() * 1_000.0,
     );
-    let _infallible = match status_of(&span.status) {
+    let _infallible = match status_code_and_message(&span.status) {
         (2, "") => write!(line, " {failed}error{failed:#}"),
         (2, description) => write!(line, " {failed}error:{failed:#} {}", OneLine(description)),
         (1, _) => write!(line, " ok"),
         _ => Ok(()),
     };
-    for (key, value) in attributes_of(&span.attributes) {
+    for (key, value) in attribute_views(&span.attributes) {
         let _infallible = write!(line, " {subtle}{}={subtle:#}{}", OneLine(&key), OneLine(&value.to_string()));
     }
     for (what, number) in [("events", span.events.len()), ("links", span.links.len())] {
@@ -100,8 +103,8 @@ fn write_span_text(line: &mut String, span: &SpanData, colours: bool) {
     }
 }
 
-fn write_text(line: &mut String, scope: &ScopeView<'_>, record: &RecordView<'_>, colours: bool) {
-    let paint = |style: Style| if colours { style } else { Style::new() };
+fn write_text(line: &mut String, scope: &ScopeView<'_>, record: &RecordView<'_>, colors: bool) {
+    let paint = |style: Style| if colors { style } else { Style::new() };
     let subtle = paint(AnsiColor::BrightBlack.on_default());
     let level = paint(level_style(record.severity_number));
     let _infallible = write!(
@@ -142,13 +145,13 @@ fn level_style(severity_number: u64) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::{Head, RecordWriter, Scratch, TraceIds, encode_scope_name};
+    use crate::otlp::{RecordHeader, RecordWriter, Scratch, TraceIds, encode_scope_name};
 
     #[test]
-    fn one_line_with_everything() {
+    fn a_record_is_one_line() {
         let mut scratch = Scratch::default();
         let trace = TraceIds { trace_id: [0xab; 16], span_id: [1; 8], flags: 1 };
-        let head = Head {
+        let head = RecordHeader {
             time: 1_000,
             observed_time: 2,
             severity_number: 9,

@@ -1,9 +1,9 @@
-//! What a person sees: console lines, and the debug mirror.
+//! The console and the debug mirror.
 
 mod mirror;
-mod stream;
+mod sink;
 mod terminal;
 
 pub(crate) use mirror::MirrorPrinter;
-pub(crate) use stream::is_in_pipe;
-pub(crate) use terminal::{Printed, Terminal};
+pub(crate) use sink::is_in_custom_writer;
+pub(crate) use terminal::{PrintResult, Terminal};

@@ -1,7 +1,7 @@
-//! The console: env_logger's lines, by env_logger's own formatter, through a writer of ours.
+//! The console: lines in env_logger's format, written by env_logger's own formatter.
 //!
-//! Each thread has an env_logger of its own: its writer is behind a lock, which a forked child could otherwise inherit
-//! from a thread that does not exist there. The writer keeps the error that env_logger discards.
+//! Each thread has its own env_logger. The writer of an env_logger has a lock, and in a forked child that lock may be
+//! held by a thread that does not exist there. Our writer keeps the error that env_logger discards.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -12,10 +12,10 @@ use anstream::ColorChoice;
 use env_logger::{Logger, Target, WriteStyle};
 use log::{LevelFilter, Log as _};
 
-use super::stream::{Sink, is_in_pipe};
+use super::sink::{Sink, is_in_custom_writer};
 use crate::config::{ConsoleConfig, ConsoleTarget, LineFormat};
 use crate::escape::{OneLine, is_unsafe};
-use crate::thread::guarded;
+use crate::thread::catch_panic;
 
 /// Prints records as env_logger does.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ pub(crate) struct Terminal {
     style: WriteStyle,
 }
 
-/// What became of a line.
+/// The result of printing a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Printed {
-    /// The stream could not be written.
+pub(crate) enum PrintResult {
+    /// The stream failed.
     NotWritten,
     /// A value panicked while it was formatted.
     Panicked,
@@ -38,14 +38,14 @@ pub(crate) enum Printed {
 
 thread_local! {
     static LOGGERS: RefCell<Vec<(u64, Rc<Logger>)>> = const { RefCell::new(Vec::new()) };
-    /// Whether a write of the current call failed; without a destructor, so that it works in one.
+    /// Whether a write of the current call failed. It has no destructor, so that it works in destructors.
     static FAILED: Cell<bool> = const { Cell::new(false) };
-    /// What is printed goes nowhere.
+    /// Whether writes are discarded.
     static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Terminal {
-    /// `None` where the console is off.
+    /// Returns `None` if the console is off.
     pub(crate) fn new(config: &ConsoleConfig) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let sink = Sink::new(&config.target, config.format.is_test)?;
@@ -57,40 +57,41 @@ impl Terminal {
         })
     }
 
-    /// Whether code of the application formats the lines or the key-values.
+    /// Returns whether the application formats the lines or the key-values.
     pub(crate) fn has_custom_format(&self) -> bool {
         self.format.custom.is_some() || self.format.key_values.is_some()
     }
 
-    /// Prints one record. A value of the application that panics while it is formatted stops here.
-    pub(crate) fn print(&self, record: &log::Record<'_>) -> Printed {
-        if is_in_pipe() {
-            return Printed::NotWritten;
+    /// Prints a record. A panic of a value that is formatted does not leave this function.
+    pub(crate) fn print(&self, record: &log::Record<'_>) -> PrintResult {
+        if is_in_custom_writer() {
+            return PrintResult::NotWritten;
         }
         let outer = FAILED.replace(false);
         let logger = self.logger();
         let log = |record: &log::Record<'_>| match &logger {
             Some(logger) => logger.log(record),
-            // The thread is dying and has lost its own: one for this record alone.
+            // The thread is ending, and its thread-local logger is destroyed.
             None => self.build().log(record),
         };
-        let formatted = guarded(|| self.with_safe_places(record, log)).is_some();
+        let formatted = catch_panic(|| self.with_escaped_source(record, log)).is_some();
         if !formatted {
-            // env_logger keeps the half of the line in its buffer, and would print it with the next record.
+            // env_logger has a part of the line in its buffer. Flush it, so that the next record does not print it.
             let outer = MUTED.replace(true);
-            let _emptied = guarded(|| log(&log::Record::builder().build()));
+            let _flushed = catch_panic(|| log(&log::Record::builder().build()));
             MUTED.set(outer);
         }
         match (formatted, FAILED.replace(outer)) {
-            (false, _) => Printed::Panicked,
-            (true, true) => Printed::NotWritten,
-            (true, false) => Printed::Whole,
+            (false, _) => PrintResult::Panicked,
+            (true, true) => PrintResult::NotWritten,
+            (true, false) => PrintResult::Whole,
         }
     }
 
-    /// Message and key-values of `log` are printed as env_logger prints them; where a record comes from is a name, which
-    /// has no reason to move the cursor or to begin a line. A custom format gets it as it is.
-    fn with_safe_places(&self, record: &log::Record<'_>, log: impl FnOnce(&log::Record<'_>)) {
+    /// Logs a record with its target, module path and file escaped, because names need neither line breaks nor escapes.
+    ///
+    /// The message and the key-values are printed as env_logger prints them. A custom format gets the record as it is.
+    fn with_escaped_source(&self, record: &log::Record<'_>, log: impl FnOnce(&log::Record<'_>)) {
         let places = [Some(record.target()), record.module_path(), record.file()];
         if self.format.custom.is_some() || !places.into_iter().flatten().any(|place| place.contains(is_unsafe)) {
             return log(record);
@@ -141,7 +142,7 @@ impl Terminal {
     }
 }
 
-/// Colours as env_logger decides them: asked for, or the stream is a terminal and neither NO_COLOR nor TERM objects.
+/// Decides about colors as env_logger does. `Auto` means a terminal, unless `NO_COLOR` or `TERM` disables colors.
 fn style(style: WriteStyle, target: &ConsoleTarget) -> WriteStyle {
     if style != WriteStyle::Auto {
         return style;

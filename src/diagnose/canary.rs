@@ -188,7 +188,7 @@ fn stopped_by(
 
 /// Returns why the record did not reach logbridge.
 fn stopped_outside(pipeline: &Pipeline, facade: Facade, level: Level, place: Place, has_subscriber: bool) -> String {
-    let is_filtered = level > pipeline.levels.facades();
+    let is_filtered = level > pipeline.levels.facade_filter();
     match facade {
         Facade::Log if level > log::STATIC_MAX_LEVEL => "it is compiled out of `log`".to_owned(),
         Facade::Tracing if to_tracing(level.to_level_filter()) > tracing::level_filters::STATIC_MAX_LEVEL => {

@@ -162,7 +162,7 @@ fn otlp_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     gates.extend(content_gates(pipeline));
     if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
         gates.extend(engine.outbox.as_ref().map(|outbox| outbox_gate(pipeline, outbox)));
-        gates.push(endpoint_gate(&engine.ledger.observed.requests(Signal::Logs)));
+        gates.push(endpoint_gate(&engine.ledger.stats.requests(Signal::Logs)));
     }
     gates
 }

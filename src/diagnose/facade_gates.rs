@@ -55,7 +55,7 @@ fn log_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
 }
 
 fn max_level_gate(pipeline: &Pipeline, level: Level) -> Gate {
-    let (max, needed) = (log::max_level(), pipeline.levels.facades());
+    let (max, needed) = (log::max_level(), pipeline.levels.facade_filter());
     // A maximum that follows the levels is not the cause: the gate of the levels names it.
     let passes = level <= max || max >= needed;
     let why = match () {
@@ -194,7 +194,7 @@ fn from_tracing(filter: TracingFilter) -> LevelFilter {
 
 /// Returns a finding for each facade that lacks a level which the levels need.
 pub(super) fn compiled_out(pipeline: &Pipeline) -> Vec<Finding> {
-    let needed = pipeline.levels.facades();
+    let needed = pipeline.levels.facade_filter();
     let mut found = Vec::new();
     for (facade, most) in [(Facade::Log, log::STATIC_MAX_LEVEL), (Facade::Tracing, from_tracing(STATIC_MAX_LEVEL))] {
         if most < needed {

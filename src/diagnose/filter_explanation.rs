@@ -8,7 +8,7 @@ use super::gate::Gate;
 use crate::escape::OneLine;
 use crate::finding::{Finding, Severity, visible};
 use crate::levels::{
-    FilterVariable, LevelSet, MessageFilter, Origin, Stage, Threshold, Variables, is_refuted, lint_at, parse,
+    FilterVariable, LevelSet, LevelVariables, MessageFilter, Origin, Stage, Threshold, is_refuted, lint_parsed, parse,
 };
 
 /// The variable that the filter is assumed to come from.
@@ -36,12 +36,12 @@ pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanati
     let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
     let row = table.decide(target);
     let (name, filter) = (VARIABLE.to_owned(), Some(spec.to_owned()));
-    let variables = Variables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
+    let variables = LevelVariables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
     // The last directive for a target wins. An unset directive decides nothing.
     let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
     let decides = named.last().map(|(_, bytes)| bytes.clone());
     let mut gate = Gate::of_row("module stage", row, Stage::Module, target, level, &variables);
-    let mut findings = lint_at(VARIABLE, spec);
+    let mut findings = lint_parsed(VARIABLE, &parsed);
     findings.retain(|finding| !is_refuted(finding, std::iter::once(target)));
     if !gate.passes
         && let Some(cause) = findings.iter().find(|finding| lets_pass(finding, target, level))
@@ -56,7 +56,7 @@ pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanati
         spec: spec.to_owned(),
         gate,
         decides,
-        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()),
+        message: parsed.message.filter(|message| MessageFilter::new(message).is_ok()).map(str::to_owned),
         findings,
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn nothing_that_was_set_means_warn_and_says_so() {
         let said = shown("app=debug", "other", Level::Info);
-        assert!(said.contains("STOP  module stage  not set by anything: at the root, NOTSET means WARN\n"), "{said}");
+        assert!(said.contains("STOP  module stage  not set: at the root, NOTSET means WARN\n"), "{said}");
         assert!(
             said.contains("change:  add other=info to RUST_LOG\n") && said.ends_with("  it is filtered\n"),
             "{said}"

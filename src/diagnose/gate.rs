@@ -6,7 +6,7 @@ use log::Level;
 
 use super::facade::Facade;
 use crate::escape::OneLine;
-use crate::levels::{Row, Stage, Variables};
+use crate::levels::{LevelVariables, Row, Stage};
 
 /// A gate on the way of a record, and its decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,9 +57,9 @@ impl Gate {
         stage: Stage,
         target: &str,
         level: Level,
-        variables: &Variables,
+        variables: &LevelVariables,
     ) -> Self {
-        let changes = || variables.changes(stage, row, target, level);
+        let changes = || variables.suggestions(stage, row, target, level);
         Self::with_changes(name, level <= row.filter(), row.describe(stage), changes)
     }
 

@@ -1,17 +1,17 @@
 //! Names the setting to change. Code wins over variables, so a variable is no help against a value set in code.
 
-use crate::config::{Setting, Source};
+use crate::config::{Setting, SettingSource};
 use crate::source::Pipeline;
 
-fn source(pipeline: &Pipeline, setting: &str) -> Source {
+fn source(pipeline: &Pipeline, setting: &str) -> SettingSource {
     let found = pipeline.settings.iter().rev().find(|kept| kept.name == setting);
-    found.map_or(Source::BuiltIn, |kept| kept.source)
+    found.map_or(SettingSource::BuiltIn, |kept| kept.source)
 }
 
 /// Names the variable, the call or both: whichever has an effect. `variable` may include a value.
 pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, call: &str) -> String {
     match source(pipeline, setting) {
-        Source::Code => format!("{call} in code"),
+        SettingSource::Code => format!("{call} in code"),
         _ if !pipeline.levels.variables.others => format!("{call} in code"),
         _ => format!("{variable}, or {call} in code"),
     }
@@ -21,22 +21,24 @@ pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, cal
 pub(super) fn has_key_in_code(pipeline: &Pipeline) -> bool {
     let is_key = |setting: &&Setting| setting.value.to_ascii_lowercase().starts_with("authorization");
     let mut headers = pipeline.settings.iter().filter(is_key);
-    headers.any(|setting| setting.source == Source::Code)
+    headers.any(|setting| setting.source == SettingSource::Code)
 }
 
 /// Names what turns on the otlp destination.
 pub(super) fn how_to_turn_on(pipeline: &Pipeline) -> String {
     match source(pipeline, "logs") {
-        Source::Code => {
+        SettingSource::Code => {
             "remove Otlp::off() from the code, which overrides every variable except OTEL_SDK_DISABLED".to_owned()
         }
-        Source::Variable("OTEL_SDK_DISABLED") => "unset OTEL_SDK_DISABLED, which turns everything off".to_owned(),
-        Source::Variable(name) | Source::SignalVariable(name) => {
+        SettingSource::Variable("OTEL_SDK_DISABLED") => {
+            "unset OTEL_SDK_DISABLED, which turns everything off".to_owned()
+        }
+        SettingSource::Variable(name) | SettingSource::SignalVariable(name) => {
             format!("set {name}=otlp, or Builder::otlp in code, which overrides it")
         }
-        Source::BuiltIn if pipeline.levels.variables.others => {
+        SettingSource::BuiltIn if pipeline.levels.variables.others => {
             "set OTEL_EXPORTER_OTLP_ENDPOINT in the environment of this process, or Builder::otlp in code".to_owned()
         }
-        Source::BuiltIn => "set Builder::otlp in code: this builder reads no variables".to_owned(),
+        SettingSource::BuiltIn => "set Builder::otlp in code: this builder reads no variables".to_owned(),
     }
 }

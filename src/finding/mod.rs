@@ -1,6 +1,7 @@
 //! Findings: problems of a configuration, a program or an endpoint as data, with their place, evidence and fix.
 
 mod catalog;
+mod edit_distance;
 mod severity;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::ops::Range;
 
 pub use catalog::kind;
 pub use catalog::{Kind, RecordOutcome};
+pub(crate) use edit_distance::edit_distance;
 pub use severity::{Impact, Severity};
 
 use crate::escape::OneLine;
@@ -18,7 +20,7 @@ use crate::notice::Notice;
 /// `Display` prints a few lines without colors:
 ///
 /// ```text
-/// error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+/// error[LB001]: RUST_LOG: `wran` is not a level: `hyper=wran` is ignored
 ///   info,hyper=wran
 ///              ^^^^
 ///   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`

@@ -1,64 +1,69 @@
-//! What happened to every record and every span, counted where it happens and never derived from a sum.
+//! The ledger counts the outcome of every record and every span.
+//!
+//! Each event is counted where it happens and never derived from a sum. These laws hold:
+//!
+//! * At the module stage, `offered = below + passed`.
+//! * For each destination, `passed = below + off + suppressed + unsampled + repeated + accepted`.
+//! * For OTLP, `accepted + adopted = delivered + unconfirmed + rejected + dropped + pending`. Adopted records come from
+//!   the spool of another process.
+//! * For spans, `ended = unsampled + off + accepted`, and `accepted` is divided as for OTLP.
 //!
 //! Constraints:
-//! * `offered = below + passed` at the module stage; for each destination
-//!   `passed = below + off + suppressed + unsampled + repeated + accepted`; for otlp
-//!   `accepted + adopted = delivered + unconfirmed + rejected + dropped + pending`, where what was adopted comes from the
-//!   spool of another process.
-//! * For spans `ended = unsampled + off + accepted`, and accepted as above.
-//! * The callers' counters are sharded by thread: threads do not share a cache line, and most need no atomic addition.
-//! * The ship thread moves records from pending to a fate under one lock, and a snapshot reads under the same lock.
-//!   A snapshot reads fates before entries, so it is exact when no call is in progress, and otherwise off by at most
-//!   the calls that ran while it was taken.
+//!
+//! * The counters of log calls are sharded by thread. Threads do not share a cache line, and most need no atomic
+//!   addition.
+//! * The exporter thread moves records from pending to their outcome under a lock, and a snapshot takes the same lock.
+//! * A snapshot reads outcomes before entries. It is exact if no call is in progress, and otherwise off by at most the
+//!   calls that ran while it was taken.
 
 mod counters;
-mod observed;
+mod delivery_stats;
 mod reason;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use counters::{ConsoleCounters, Counters, OtlpCounters, SpanCounters};
-pub use observed::Requests;
-pub(crate) use observed::{Ended, Observed, Share};
+pub use delivery_stats::Requests;
+pub(crate) use delivery_stats::{DeliveryStats, RequestResult, ScopeCounts};
 pub use reason::{DropReason, RejectReason};
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 use crate::signal::Signal;
 use crate::thread::{EXCLUSIVE, NUMBERS};
 
-/// A counter that a call of the application moves.
+/// An event that a log call or a span of the application counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Count {
-    /// Put into the outbox.
+    /// A record was put into the outbox.
     Appended,
-    /// An attribute of a record beyond the limit.
+    /// An attribute exceeded the limit of its record.
     AttributeLeftOut,
     ConsoleAccepted,
     ConsoleBelow,
     ConsoleFailed,
     ConsoleOff,
     ConsoleSuppressed,
-    /// Written by a thread of the crate itself (hyper's own records, say): not the application's, never shipped.
+    /// A record was logged by one of logbridge's threads, for example by hyper. It is never exported.
     Internal,
     MirrorFailed,
     MirrorWritten,
     ModuleBelow,
     ModulePassed,
-    /// A value of a record that was cut because it nests too deep.
+    /// A value of a record was truncated because it nests too deep.
     NestedTooDeep,
     Offered,
     OtlpAccepted,
     OtlpBelow,
     OtlpOff,
-    /// Similar to more records than may come in a window.
+    /// A record exceeded the limit for similar records.
     OtlpRepeated,
     OtlpSuppressed,
     OtlpUnsampled,
-    /// A value of a record or a span in which something was redacted.
+    /// A part of a value of a record or a span was redacted.
     Redacted,
     SpanAccepted,
-    /// Put into the queue.
+    /// A span was put into the queue.
     SpanAppended,
     SpanEnded,
     SpanEndedAtExit,
@@ -69,54 +74,51 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::SpanUnsampled as usize + 1;
 
-/// One copy of the callers' counters, on cache lines of its own.
+/// The counters of the threads with one number, on their own cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Cells {
+struct ThreadCounters {
     counts: [AtomicU64; COUNTS],
-    /// For each signal.
+    /// Indexed by signal and reason.
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
-    /// What was cut, by number of the cut and by level. Made when the thread has its first.
-    cuts: Placed<Box<[AtomicU64]>>,
+    /// Filtered records by cause and level. Allocated for the first one.
+    filtered: OnceBox<Box<[AtomicU64]>>,
 }
 
-impl Cells {
+impl ThreadCounters {
     fn new() -> Self {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTS],
             dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
-            cuts: Placed::new(),
+            filtered: OnceBox::new(),
         }
     }
-}
 
-impl Cells {
     #[inline]
-    fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
-        let cuts =
-            self.cuts.get_or_make(|| std::iter::repeat_with(AtomicU64::default).take(MAX_CUTS * LEVELS).collect());
-        if let Some(cell) = cuts.get(usize::from(cut) * LEVELS + (level as usize - 1)) {
+    fn count_filtered(&self, thread: usize, cause: u8, level: log::Level) {
+        let allocate = || std::iter::repeat_with(AtomicU64::default).take(MAX_FILTER_CAUSES * LEVELS).collect();
+        if let Some(cell) = self.filtered.get_or_init(allocate).get(filtered_index(cause, level)) {
             add_one(cell, thread);
         }
     }
 }
 
-/// What the ship thread counts for one signal.
+/// The outcomes of one signal, counted by the exporter thread.
 #[derive(Clone, Debug, Default)]
-struct Fates {
-    /// Put into the outbox by another process.
+struct OutcomeCounts {
+    /// Put into the spool by another process.
     adopted: u64,
     delivered: u64,
     unconfirmed: u64,
     rejected: [u64; RejectReason::ALL.len()],
     dropped: [u64; DropReason::ALL.len()],
-    /// Taken out of the outbox: the sum of the fates above, counted on its own.
+    /// Removed from the outbox. It equals the sum of the outcomes but is counted separately.
     removed: u64,
 }
 
-/// What became of a group of records that leaves the outbox.
+/// The outcome of records or spans that leave the outbox.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum ItemOutcome {
     Delivered,
     Dropped(DropReason),
     Rejected(RejectReason),
@@ -126,19 +128,19 @@ pub(crate) enum Fate {
 /// All counters of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    cells: Vec<Cells>,
-    /// For each signal.
-    fates: [Mutex<Fates>; 2],
-    pub(crate) observed: Observed,
+    threads: Vec<ThreadCounters>,
+    /// Indexed by signal.
+    outcomes: [Mutex<OutcomeCounts>; 2],
+    pub(crate) stats: DeliveryStats,
 }
 
-/// How many cuts are told apart: as many as a byte can number, but for one.
-pub(crate) const MAX_CUTS: usize = 255;
-/// How many levels a record may have.
+/// The number of filter causes, which must fit into a byte with one value to spare.
+pub(crate) const MAX_FILTER_CAUSES: usize = 255;
+/// The number of levels of a record.
 const LEVELS: usize = 5;
 
-/// Everything that became of the accepted items of one signal.
-struct Ends {
+/// The outcomes of all accepted items of one signal.
+struct SignalTotals {
     adopted: u64,
     delivered: u64,
     unconfirmed: u64,
@@ -150,56 +152,56 @@ struct Ends {
 impl Ledger {
     pub(crate) fn new() -> Self {
         Self {
-            cells: (0..NUMBERS).map(|_| Cells::new()).collect(),
-            fates: Default::default(),
-            observed: Observed::default(),
+            threads: (0..NUMBERS).map(|_| ThreadCounters::new()).collect(),
+            outcomes: Default::default(),
+            stats: DeliveryStats::default(),
         }
     }
 
-    /// Counts a record that a stage has cut, under the number that `levels` gave the cut.
+    /// Counts a record that a stage filtered, under the number that `levels` gave the cause.
     #[inline]
-    pub(crate) fn count_cut(&self, thread: usize, cut: u8, level: log::Level) {
-        if let Some(cells) = self.cells.get(thread) {
-            cells.count_cut(thread, cut, level);
+    pub(crate) fn count_filtered(&self, thread: usize, cause: u8, level: log::Level) {
+        if let Some(counters) = self.threads.get(thread) {
+            counters.count_filtered(thread, cause, level);
         }
     }
 
-    /// Counts a record that came and was cut by the module stage: what most calls of most programs end in.
+    /// Counts a record that was offered and filtered by the module stage, which is the outcome of most log calls.
     #[inline]
-    pub(crate) fn count_rejected(&self, thread: usize, cut: u8, level: log::Level) {
-        let Some(cells) = self.cells.get(thread) else { return };
-        add_one(&cells.counts[Count::Offered as usize], thread);
-        add_one(&cells.counts[Count::ModuleBelow as usize], thread);
-        cells.count_cut(thread, cut, level);
+    pub(crate) fn count_filtered_by_module(&self, thread: usize, cause: u8, level: log::Level) {
+        let Some(counters) = self.threads.get(thread) else { return };
+        add_one(&counters.counts[Count::Offered as usize], thread);
+        add_one(&counters.counts[Count::ModuleBelow as usize], thread);
+        counters.count_filtered(thread, cause, level);
     }
 
-    /// What was cut: number, level, how often.
-    pub(crate) fn cuts(&self) -> Vec<(u8, log::Level, u64)> {
+    /// Returns the numbers of filtered records by cause and level.
+    pub(crate) fn filtered(&self) -> Vec<(u8, log::Level, u64)> {
         let levels = || log::Level::iter();
-        let all = (0..MAX_CUTS as u8).flat_map(|cut| levels().map(move |level| (cut, level)));
-        all.map(|(cut, level)| {
-            let index = usize::from(cut) * LEVELS + (level as usize - 1);
-            (cut, level, self.cells.iter().filter_map(|cells| cells.cuts.get()).map(|cuts| load(cuts, index)).sum())
+        let all = (0..MAX_FILTER_CAUSES as u8).flat_map(|cause| levels().map(move |level| (cause, level)));
+        all.map(|(cause, level)| {
+            let filtered = self.threads.iter().filter_map(|counters| counters.filtered.get());
+            (cause, level, filtered.map(|filtered| load(filtered, filtered_index(cause, level))).sum())
         })
         .filter(|(_, _, records)| *records > 0)
         .collect()
     }
 
-    /// Counts one event of a call. `thread` is `thread::number`.
+    /// Counts an event. `thread` is the result of `thread::number`.
     #[inline]
     pub(crate) fn count(&self, thread: usize, count: Count) {
-        if let Some(cell) = self.cells.get(thread).and_then(|cells| cells.counts.get(count as usize)) {
+        if let Some(cell) = self.threads.get(thread).and_then(|counters| counters.counts.get(count as usize)) {
             add_one(cell, thread);
         }
     }
 
-    /// Counts so many at once; most often there are none.
+    /// Counts several events at once. In most calls there are none.
     #[inline]
     pub(crate) fn count_many(&self, thread: usize, count: Count, number: u64) {
         if number > 0
-            && let Some(cell) = self.cells.get(thread).and_then(|cells| cells.counts.get(count as usize))
+            && let Some(cell) = self.threads.get(thread).and_then(|counters| counters.counts.get(count as usize))
         {
-            // Also where the number is exclusive: this is no path that has to be fast.
+            // Atomic for exclusive numbers as well, because this path need not be fast.
             cell.fetch_add(number, Ordering::Release);
         }
     }
@@ -207,35 +209,35 @@ impl Ledger {
     /// Counts an accepted item that never reached the outbox.
     #[cold]
     pub(crate) fn count_dropped(&self, thread: usize, signal: Signal, reason: DropReason) {
-        let cells = self.cells.get(thread).and_then(|cells| cells.dropped.get(signal as usize));
-        if let Some(cell) = cells.and_then(|dropped| dropped.get(reason as usize)) {
+        let dropped = self.threads.get(thread).and_then(|counters| counters.dropped.get(signal as usize));
+        if let Some(cell) = dropped.and_then(|dropped| dropped.get(reason as usize)) {
             add_one(cell, thread);
         }
     }
 
-    /// Takes over records that another process has left behind: they are pending.
+    /// Adds pending records that another process left behind.
     pub(crate) fn adopt(&self, records: u64) {
-        self.fates(Signal::Logs).adopted += records;
+        self.outcomes(Signal::Logs).adopted += records;
     }
 
-    /// Moves items from pending to their fates, in one step.
-    pub(crate) fn resolve(&self, signal: Signal, fates: &[(Fate, u64)]) {
-        let mut guard = self.fates(signal);
-        for (fate, items) in fates {
-            match fate {
-                Fate::Delivered => guard.delivered += items,
-                Fate::Dropped(reason) => add(&mut guard.dropped, *reason as usize, *items),
-                Fate::Rejected(reason) => add(&mut guard.rejected, *reason as usize, *items),
-                Fate::Unconfirmed => guard.unconfirmed += items,
+    /// Moves items from pending to their outcomes, in one step.
+    pub(crate) fn resolve(&self, signal: Signal, outcomes: &[(ItemOutcome, u64)]) {
+        let mut guard = self.outcomes(signal);
+        for (outcome, items) in outcomes {
+            match outcome {
+                ItemOutcome::Delivered => guard.delivered += items,
+                ItemOutcome::Dropped(reason) => add(&mut guard.dropped, *reason as usize, *items),
+                ItemOutcome::Rejected(reason) => add(&mut guard.rejected, *reason as usize, *items),
+                ItemOutcome::Unconfirmed => guard.unconfirmed += items,
             }
             guard.removed += items;
         }
     }
 
-    /// The counters now, by the rule at the head of this module.
+    /// Takes a snapshot. It reads outcomes before entries.
     pub(crate) fn snapshot(&self) -> Counters {
-        let spans = self.ends(Signal::Traces, Count::SpanAppended);
-        let logs = self.ends(Signal::Logs, Count::Appended);
+        let spans = self.totals(Signal::Traces, Count::SpanAppended);
+        let logs = self.totals(Signal::Logs, Count::Appended);
         let console_failed = self.sum(Count::ConsoleFailed);
         let spans = SpanCounters {
             delivered: spans.delivered,
@@ -250,7 +252,7 @@ impl Ledger {
             ended: self.sum(Count::SpanEnded),
             open: 0,
         };
-        // Ends before starts, so that no span seems to have ended without a start.
+        // Starts are read after ends, so that no span seems to have ended without a start.
         let open = self.sum(Count::SpanStarted).saturating_sub(spans.ended);
         let otlp = OtlpCounters {
             delivered: logs.delivered,
@@ -290,53 +292,63 @@ impl Ledger {
         }
     }
 
-    fn ends(&self, signal: Signal, appended: Count) -> Ends {
-        let (fates, appended, dropped_early) = {
-            let guard = self.fates(signal);
+    fn totals(&self, signal: Signal, appended: Count) -> SignalTotals {
+        let (outcomes, appended, dropped_early) = {
+            let guard = self.outcomes(signal);
             let dropped = |reason: usize| {
-                self.cells.iter().filter_map(|cells| cells.dropped.get(signal as usize)).map(move |d| load(d, reason))
+                self.threads
+                    .iter()
+                    .filter_map(|counters| counters.dropped.get(signal as usize))
+                    .map(move |d| load(d, reason))
             };
-            // Nothing is allocated under the lock: an allocator that logs would wait for it.
+            // Allocate nothing under the lock: a global allocator may log.
             let dropped: [u64; DropReason::ALL.len()] = std::array::from_fn(|reason| dropped(reason).sum());
             (guard.clone(), self.sum(appended), dropped)
         };
         let dropped = DropReason::ALL
             .iter()
             .zip(&dropped_early)
-            .map(|(reason, early)| (*reason, early + fates.dropped.get(*reason as usize).copied().unwrap_or(0)))
+            .map(|(reason, early)| (*reason, early + outcomes.dropped.get(*reason as usize).copied().unwrap_or(0)))
             .filter(|(_, items)| *items > 0)
             .collect();
         let rejected = RejectReason::ALL
             .iter()
-            .map(|reason| (*reason, fates.rejected.get(*reason as usize).copied().unwrap_or(0)))
+            .map(|reason| (*reason, outcomes.rejected.get(*reason as usize).copied().unwrap_or(0)))
             .filter(|(_, items)| *items > 0)
             .collect();
-        Ends {
-            adopted: fates.adopted,
-            delivered: fates.delivered,
-            unconfirmed: fates.unconfirmed,
+        SignalTotals {
+            adopted: outcomes.adopted,
+            delivered: outcomes.delivered,
+            unconfirmed: outcomes.unconfirmed,
             rejected,
             dropped,
-            pending: (appended + fates.adopted).saturating_sub(fates.removed),
+            pending: (appended + outcomes.adopted).saturating_sub(outcomes.removed),
         }
     }
 
     fn sum(&self, count: Count) -> u64 {
-        self.cells.iter().map(|cells| load(&cells.counts, count as usize)).sum()
+        self.threads.iter().map(|counters| load(&counters.counts, count as usize)).sum()
     }
 
-    fn fates(&self, signal: Signal) -> MutexGuard<'_, Fates> {
-        let [logs, traces] = &self.fates;
-        let fates = match signal {
+    fn outcomes(&self, signal: Signal) -> MutexGuard<'_, OutcomeCounts> {
+        let [logs, traces] = &self.outcomes;
+        let outcomes = match signal {
             Signal::Logs => logs,
             Signal::Traces => traces,
         };
-        fates.lock().unwrap_or_else(PoisonError::into_inner)
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whoever has an exclusive number is the only one to write the cell: that needs no atomic addition, which costs as much
-/// as the rest of a rejected call.
+#[inline]
+fn filtered_index(cause: u8, level: log::Level) -> usize {
+    usize::from(cause) * LEVELS + (level as usize - 1)
+}
+
+/// Adds one to a cell.
+///
+/// A thread with an exclusive number is the only writer of its cells, so it needs no atomic addition. An atomic
+/// addition costs as much as the rest of a filtered call.
 #[inline]
 fn add_one(cell: &AtomicU64, thread: usize) {
     if thread < EXCLUSIVE {
@@ -374,7 +386,7 @@ mod tests {
         }
     }
 
-    /// Ends the shipper also when an assertion fails, so that the test ends too.
+    /// Ends the exporter even if an assertion fails, so that the test ends.
     struct Finish<'a>(&'a AtomicBool);
 
     impl Drop for Finish<'_> {
@@ -413,8 +425,9 @@ mod tests {
                 while !done.load(Ordering::Relaxed) {
                     let pending = ledger.snapshot().otlp.pending;
                     let half = pending / 2;
-                    let fates = [(Fate::Delivered, half), (Fate::Rejected(RejectReason::Auth), pending - half)];
-                    ledger.resolve(Signal::Logs, &fates);
+                    let outcomes =
+                        [(ItemOutcome::Delivered, half), (ItemOutcome::Rejected(RejectReason::Auth), pending - half)];
+                    ledger.resolve(Signal::Logs, &outcomes);
                 }
             });
             let _finish = Finish(done);
@@ -423,9 +436,9 @@ mod tests {
                 let ended_before = ended.load(Ordering::SeqCst);
                 let otlp = ledger.snapshot().otlp;
                 let begun_after = begun.load(Ordering::SeqCst);
-                let fates = otlp.delivered + otlp.lost() + otlp.pending;
-                assert!(ended_before <= fates, "a call that had ended has no fate: {otlp:?}");
-                assert!(fates <= otlp.accepted, "a fate without an entry: {otlp:?}");
+                let outcomes = otlp.delivered + otlp.lost() + otlp.pending;
+                assert!(ended_before <= outcomes, "an ended call has no outcome: {otlp:?}");
+                assert!(outcomes <= otlp.accepted, "an outcome without an entry: {otlp:?}");
                 assert!(otlp.accepted <= begun_after, "an entry without a call: {otlp:?}");
             }
         });

@@ -1,41 +1,40 @@
-//! Why a record or a span did not arrive: closed sets, each with a sentence for the user.
+//! The reasons why a record or a span was not delivered.
 
 use std::fmt;
 
-/// Why an accepted record or span was dropped before any endpoint answered for it. The set is closed.
+/// Why an accepted record or span was dropped before an endpoint answered for it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// The outbox was full, and no room appeared in the time that a call may block
-    /// ([`Overload::Block`](crate::Overload::Block)).
+    /// The outbox was full for as long as a call may block ([`Overload::Block`](crate::Overload::Block)).
     BlockTimeout,
-    /// It was damaged in the [spool](crate::Spool): on the disk, or by somebody who changed the file.
+    /// It was damaged in the [spool](crate::Spool), by the disk or by another program.
     Damaged,
-    /// It could not be encoded: too large for one request, say.
+    /// It could not be encoded, for example because it is too large for a request.
     Encoding,
-    /// It waited in the outbox, and made room for a record at WARN or above
+    /// The outbox was full, and a record at WARN or above took its place
     /// ([`Overload::DropLeastSevere`](crate::Overload::DropLeastSevere)).
     EvictedLessSevere,
-    /// It waited in the outbox, and made room for a newer record ([`Overload::DropOldest`](crate::Overload::DropOldest)).
+    /// The outbox was full, and a newer record took its place ([`Overload::DropOldest`](crate::Overload::DropOldest)).
     EvictedOldest,
-    /// It could not be delivered within `OTEL_BLRP_EXPORT_TIMEOUT` or `OTEL_BSP_EXPORT_TIMEOUT`, where one is set.
+    /// It was not delivered within `OTEL_BLRP_EXPORT_TIMEOUT` or `OTEL_BSP_EXPORT_TIMEOUT`.
     ExportTimeout,
     /// A value's `Display`, `Debug` or `Serialize` panicked while the record was encoded.
     FormatPanicked,
     /// The outbox was full.
     OutboxFull,
-    /// One of the application's own log processors did not hand the record on.
+    /// A log processor of the application did not pass it on.
     Processor,
     /// The queue of ended spans was full.
     QueueFull,
-    /// It was below WARN, and what is left of the outbox is kept for WARN and above
+    /// It was below WARN, and the rest of the outbox is reserved for WARN and above
     /// ([`Overload::DropLeastSevere`](crate::Overload::DropLeastSevere)).
     RefusedBelowWarn,
-    /// It was written after `shutdown`, or still waiting when `shutdown` ran out of time.
+    /// It was logged after `shutdown`, or was still pending when `shutdown` timed out.
     Shutdown,
-    /// The ship thread could not be started.
+    /// The exporter thread could not be started.
     ThreadLost,
-    /// The record alone is larger than the whole outbox.
+    /// It is larger than the whole outbox.
     TooLarge,
 }
 
@@ -58,7 +57,7 @@ impl DropReason {
         Self::TooLarge,
     ];
 
-    /// Whether records came faster than they left.
+    /// Returns whether records were logged faster than they were exported.
     pub(crate) fn is_overload(self) -> bool {
         matches!(
             self,
@@ -70,9 +69,10 @@ impl DropReason {
         )
     }
 
-    /// The reason in words, as the report says it.
+    /// Returns the reason as text, as the report shows it.
     #[must_use]
     pub fn sentence(self) -> &'static str {
+        // The texts are keys of the JSON report.
         match self {
             Self::BlockTimeout => "the outbox was full, and no room appeared in the time that a call may block",
             Self::Damaged => "it was damaged in the spool",
@@ -98,23 +98,23 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// Why an endpoint did not take a record or a span. The set is closed.
+/// Why an endpoint rejected a record or a span.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// 401 or 403.
+    /// The endpoint refused the credentials (401 or 403).
     Auth,
-    /// 400: the endpoint could not read the request.
+    /// The endpoint could not read the request (400).
     Malformed,
-    /// 404 or 405: nothing takes this signal at that path.
+    /// The endpoint does not accept this signal at that path (404 or 405).
     NotFound,
-    /// Another status that is final.
+    /// The endpoint answered with another status that is not retried.
     OtherStatus,
-    /// The endpoint took the request, but said that it rejected some of its items.
+    /// The endpoint accepted the request but rejected some of its items.
     PartialSuccess,
-    /// A redirect, which is never followed.
+    /// The endpoint redirected the request, and redirects are never followed.
     Redirect,
-    /// 413: the request is too large for the endpoint.
+    /// The request is too large for the endpoint (413).
     TooLarge,
 }
 
@@ -130,9 +130,10 @@ impl RejectReason {
         Self::TooLarge,
     ];
 
-    /// The reason in words, as the report says it.
+    /// Returns the reason as text, as the report shows it.
     #[must_use]
     pub fn sentence(self) -> &'static str {
+        // The texts are keys of the JSON report.
         match self {
             Self::Auth => "the endpoint refused the credentials (401, 403)",
             Self::Malformed => "the endpoint could not read the request (400)",

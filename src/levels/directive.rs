@@ -1,25 +1,27 @@
-//! The grammar of RUST_LOG: `target=level,level,target/message`. It is env_logger's (crate env_filter), except for:
+//! The grammar of filter strings: `target=level,level,target/message`, as in `RUST_LOG`.
 //!
-//! * `warning` is a level (WARN) and `notset` is one (inherit; at the root WARN). There they are no levels.
-//! * A root that is not set means WARN. There a record that no directive names does not pass, and a string without any
-//!   directive means ERROR.
-//! * A space before `=` belongs to nothing. There `app =debug` names a target that ends in a space.
-//! * `=debug` and `debug` both name the root, and the last one counts. There an empty target is a second root, and of
-//!   the two the one that was named first last counts: `info,=debug,warn` is DEBUG there and WARN here.
-//! * Span directives of tracing-subscriber's `EnvFilter` (`target[span{field=value}]=level`) are problems. There they
-//!   are targets or bad levels, cut at each comma.
+//! It is the grammar of env_logger (crate env_filter), with these differences:
 //!
-//! The same as there: two `/` make all of it invalid, `target=` and `target` let everything through, numbers are no
-//! levels, and the same target named twice counts as it was named last.
+//! * `warning` and `notset` are levels. `warning` means WARN. `notset` inherits, and means WARN at the root.
+//! * The root defaults to WARN. In env_logger, a record that no directive matches does not pass, and a string without
+//!   any directive means ERROR.
+//! * Spaces before `=` are ignored. In env_logger, `app =debug` names a target that ends with a space.
+//! * `=debug` and `debug` both set the root, and the last one wins. In env_logger, the empty target is a second root,
+//!   so `info,=debug,warn` means DEBUG there and WARN here.
+//! * Span directives of tracing-subscriber's `EnvFilter` (`target[span{field=value}]=level`) are invalid. In env_logger
+//!   they are split at each comma into targets and invalid levels.
+//!
+//! As in env_logger, two `/` make the whole string invalid, `target=` and `target` let everything through, numbers are
+//! not levels, and the last directive for a target wins.
 
 use std::ops::Range;
 
 use super::threshold::Threshold;
 
-/// One directive: a target (or the root) and its threshold.
+/// A target prefix and its threshold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Directive {
-    /// The prefix it applies to; empty for the root.
+    /// Matches all targets that start with it. Empty for the root.
     pub target: String,
     pub threshold: Threshold,
 }
@@ -30,90 +32,104 @@ impl Directive {
     }
 }
 
-/// What a filter string means, and what in it means nothing.
+/// A parsed filter string.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Parsed {
+pub struct ParsedFilter<'a> {
+    pub(crate) spec: &'a str,
     pub directives: Vec<Directive>,
-    /// Which bytes of the string each directive came from, in the same order.
+    /// The bytes of each directive in the string, in the order of `directives`.
     pub(crate) spans: Vec<Range<usize>>,
-    /// What is behind the `/`: a regular expression that the text of a record must match.
-    pub(crate) message: Option<String>,
-    pub(crate) problems: Vec<Problem>,
+    /// The regular expression after the `/`, which the text of a record must match.
+    pub(crate) message: Option<&'a str>,
+    /// The invalid directives, or the whole string if it has two `/`.
+    pub(crate) problems: Vec<FilterProblem<'a>>,
+    pub(super) has_two_slashes: bool,
 }
 
-impl Parsed {
-    /// The directives with the bytes they came from.
-    pub fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
-        self.directives.iter().zip(&self.spans)
-    }
-}
-
-/// A piece of a filter string that cannot be used.
+/// A part of a filter string that is invalid and therefore ignored.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Problem {
-    /// The piece as it stands in the string.
-    pub(crate) text: String,
-    /// Why it cannot be used.
+pub(crate) struct FilterProblem<'a> {
+    pub(crate) text: &'a str,
     pub(crate) why: &'static str,
-    /// Which bytes of the string it is.
+    /// The bytes of `text` in the string.
     pub(crate) span: Range<usize>,
 }
 
-/// Parses a filter string. One bad directive does not take the others with it.
-pub fn parse(spec: &str) -> Parsed {
-    let mut parsed = Parsed::default();
-    let Some(Pieces { directives, message }) = split(spec) else {
-        let why = "it has more than one `/`, which makes all of it invalid, as in env_logger";
-        parsed.problems.push(Problem { text: spec.to_owned(), why, span: 0..spec.len() });
-        return parsed;
+/// A part of a filter string between two commas, without the spaces around it. It is never empty.
+#[derive(Clone, Debug)]
+pub(super) struct Piece<'p> {
+    pub(super) span: Range<usize>,
+    /// `None` if the piece is invalid.
+    pub(super) directive: Option<&'p Directive>,
+}
+
+impl ParsedFilter<'_> {
+    /// Returns the directives with their bytes in the string.
+    pub fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
+        self.directives.iter().zip(&self.spans)
+    }
+
+    /// Returns all pieces in the order of the string. There are none if the string has two `/`.
+    pub(super) fn pieces(&self) -> Vec<Piece<'_>> {
+        let valid = self.located().map(|(directive, span)| Piece { span: span.clone(), directive: Some(directive) });
+        let invalid = self.problems.iter().filter(|_| !self.has_two_slashes);
+        let invalid = invalid.map(|problem| Piece { span: problem.span.clone(), directive: None });
+        let mut pieces: Vec<Piece<'_>> = valid.chain(invalid).collect();
+        pieces.sort_by_key(|piece| piece.span.start);
+        pieces
+    }
+
+    /// Returns whether a directive for the root is among the directives.
+    pub(super) fn has_root(&self) -> bool {
+        self.directives.iter().any(|directive| directive.target.is_empty())
+    }
+}
+
+/// Parses a filter string. An invalid directive does not affect the others.
+pub(crate) fn parse(spec: &str) -> ParsedFilter<'_> {
+    let mut parsed = ParsedFilter { spec, ..ParsedFilter::default() };
+    let (directives, message) = match spec.split_once('/') {
+        Some((_, message)) if message.contains('/') => {
+            let why = "it has more than one `/`, which makes all of it invalid, as in env_logger";
+            parsed.problems.push(FilterProblem { text: spec, why, span: 0..spec.len() });
+            parsed.has_two_slashes = true;
+            return parsed;
+        }
+        Some((directives, message)) => (directives, Some(message)),
+        None => (spec, None),
     };
-    for span in directives {
-        let piece = &spec[span.clone()];
-        match parse_one(piece) {
+    parsed.message = message;
+    for span in split(directives) {
+        let text = &spec[span.clone()];
+        match parse_directive(text) {
             Ok(directive) => {
                 parsed.directives.push(directive);
                 parsed.spans.push(span);
             }
-            Err(why) => parsed.problems.push(Problem { text: piece.to_owned(), why, span }),
+            Err(why) => parsed.problems.push(FilterProblem { text, why, span }),
         }
-    }
-    if let Some(message) = message {
-        parsed.message = Some(spec[message.clone()].to_owned());
     }
     parsed
 }
 
-/// Which bytes of a filter string are what.
-pub(super) struct Pieces {
-    /// What is between the commas, trimmed and without empty ones.
-    pub(super) directives: Vec<Range<usize>>,
-    /// What is behind the `/`.
-    pub(super) message: Option<Range<usize>>,
-}
-
-/// Cuts a filter string. `None` for more than one `/`.
-pub(super) fn split(spec: &str) -> Option<Pieces> {
-    let end = spec.find('/').unwrap_or(spec.len());
-    let message = (end < spec.len()).then_some(end + 1..spec.len());
-    if message.clone().is_some_and(|message| spec[message].contains('/')) {
-        return None;
-    }
-    let mut directives = Vec::new();
+/// Splits directives at the commas and trims them. Leaves out the empty ones.
+fn split(directives: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
     let mut start = 0;
-    while start <= end {
-        let stop = start + piece_len(&spec[start..end]);
-        let piece = &spec[start..stop];
+    while start <= directives.len() {
+        let stop = start + piece_len(&directives[start..]);
+        let piece = &directives[start..stop];
         let from = stop - piece.trim_start().len();
         let piece = piece.trim();
         if !piece.is_empty() {
-            directives.push(from..from + piece.len());
+            spans.push(from..from + piece.len());
         }
         start = stop + 1;
     }
-    Some(Pieces { directives, message })
+    spans
 }
 
-/// Up to the next comma that is not between the brackets of a span directive.
+/// Returns the bytes up to the next comma that is not between the brackets of a span directive.
 fn piece_len(rest: &str) -> usize {
     let comma = |from: usize| rest[from..].find(',').map_or(rest.len(), |at| from + at);
     let first = comma(0);
@@ -128,17 +144,17 @@ fn opens_span(piece: &str) -> bool {
     piece.split('=').next().is_some_and(|target| target.contains('['))
 }
 
-/// Whether it is written as `EnvFilter`'s directives that name spans or fields.
+/// Returns whether a piece is written like a directive of `EnvFilter` that names a span or a field.
 pub(super) fn is_span_directive(piece: &str) -> bool {
     opens_span(piece) && piece.contains([']', '{'])
 }
 
-pub(super) fn parse_one(piece: &str) -> Result<Directive, &'static str> {
+fn parse_directive(piece: &str) -> Result<Directive, &'static str> {
     if is_span_directive(piece) {
         return Err("directives for spans and fields are not supported");
     }
     let Some((target, level)) = piece.split_once('=') else {
-        // A bare word is a level if it is one, and otherwise a target that lets everything through.
+        // As in env_logger, a bare word that is not a level is a target that lets everything through.
         return Ok(match piece.parse() {
             Ok(threshold) => Directive::new("", threshold),
             Err(_) => Directive::new(piece, Threshold::Trace),
@@ -150,7 +166,7 @@ pub(super) fn parse_one(piece: &str) -> Result<Directive, &'static str> {
     }
     let threshold = match level {
         "" => Threshold::Trace,
-        level => level.parse().map_err(|_| "its level is none of notset, off, error, warn, info, debug, trace")?,
+        level => level.parse().map_err(|_| "its level is not one of notset, off, error, warn, info, debug, trace")?,
     };
     Ok(Directive::new(target, threshold))
 }
@@ -160,11 +176,11 @@ mod tests {
     use super::*;
 
     fn directives(spec: &str) -> Vec<(String, Threshold)> {
-        parse(spec).directives.into_iter().map(|d| (d.target, d.threshold)).collect()
+        parse(spec).directives.into_iter().map(|directive| (directive.target, directive.threshold)).collect()
     }
 
     #[test]
-    fn env_loggers_grammar() {
+    fn the_grammar_is_env_loggers() {
         assert_eq!(
             directives("crate1::mod1=error,crate1::mod2,crate2=debug, info ,crate3="),
             [
@@ -180,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn two_words_more() {
+    fn warning_and_notset_are_levels() {
         assert_eq!(
             directives("warning,a=NOTSET"),
             [(String::new(), Threshold::Warn), ("a".to_owned(), Threshold::NotSet)]
@@ -188,34 +204,37 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_directive_leaves_the_others() {
+    fn an_invalid_directive_does_not_affect_the_others() {
         let parsed = parse("a=inof,b=debug,c=info=warn/regex");
         assert_eq!(parsed.directives, [Directive::new("b", Threshold::Debug)]);
-        assert_eq!(parsed.message.as_deref(), Some("regex"));
-        let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text.as_str()).collect();
+        assert_eq!(parsed.message, Some("regex"));
+        let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text).collect();
         assert_eq!(texts, ["a=inof", "c=info=warn"]);
     }
 
     #[test]
-    fn each_piece_knows_its_bytes() {
+    fn each_piece_has_its_bytes() {
         let spec = " info ,é = debug,, x=?,[s{a=1,b=2}]=info,[{f}],a[b/r";
         let parsed = parse(spec);
         let located: Vec<_> =
             parsed.located().map(|(directive, span)| (directive.target.as_str(), &spec[span.clone()])).collect();
         assert_eq!(located, [("", "info"), ("é", "é = debug"), ("a[b", "a[b")]);
         for problem in &parsed.problems {
-            assert_eq!(problem.text, spec[problem.span.clone()]);
+            assert_eq!(problem.text, &spec[problem.span.clone()]);
         }
-        let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text.as_str()).collect();
+        let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text).collect();
         assert_eq!(texts, ["x=?", "[s{a=1,b=2}]=info", "[{f}]"]);
+        let pieces: Vec<_> = parsed.pieces().into_iter().map(|piece| &spec[piece.span]).collect();
+        assert_eq!(pieces, ["info", "é = debug", "x=?", "[s{a=1,b=2}]=info", "[{f}]", "a[b"]);
     }
 
     #[test]
-    fn two_slashes_make_all_of_it_invalid() {
+    fn two_slashes_make_the_whole_string_invalid() {
         let parsed = parse("debug/a/b");
         assert_eq!((parsed.directives.as_slice(), parsed.message), (&[][..], None));
+        assert!(parsed.has_two_slashes && parsed.pieces().is_empty());
         assert_eq!(parsed.problems.len(), 1);
         assert_eq!(parsed.problems[0].span, 0..9);
-        assert_eq!(parse("info/").message.as_deref(), Some(""));
+        assert_eq!(parse("info/").message, Some(""));
     }
 }

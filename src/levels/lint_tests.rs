@@ -1,7 +1,7 @@
 use super::*;
 use Severity::{Error, Note, Warning};
 
-/// Code, severity, the bytes, and the string as it was meant.
+/// Name, severity, bytes and correction of a finding.
 type Expected<'a> = (&'a str, Severity, Range<usize>, Option<&'a str>);
 
 #[track_caller]
@@ -12,7 +12,7 @@ fn check(spec: &str, expected: &[Expected<'_>]) {
     assert_eq!(found, expected, "{spec:?}");
 }
 
-/// A filter whose root is set, so that `lone-directive` stays away; the finding is about what is behind `warn,`.
+/// Checks one finding about a piece after `warn,`, which sets the root and so avoids `lone-directive`.
 #[track_caller]
 fn one(piece: &str, code: &str, severity: Severity, position: Range<usize>, corrected: Option<&str>) {
     let corrected = corrected.map(|corrected| format!("warn,{corrected}"));
@@ -20,18 +20,18 @@ fn one(piece: &str, code: &str, severity: Severity, position: Range<usize>, corr
 }
 
 #[test]
-fn a_filter_of_many_mistakes_makes_a_bounded_number_of_findings() {
+fn the_number_of_findings_is_bounded() {
     for piece in ["a=b,", "a=info,", "x\"y,"] {
         let found = lint(&piece.repeat(20_000));
         assert!(!found.is_empty() || piece == "a=info,", "{piece}");
-        assert!(found.len() <= MOST_FOUND + 1, "{piece}: {}", found.len());
+        assert!(found.len() <= MAX_FINDINGS + 1, "{piece}: {}", found.len());
     }
     let many: String = (0..5_000).map(|number| format!("crate_{number}=info,")).collect();
-    assert!(lint(&format!("warn,{many}")).len() <= MOST_FOUND);
+    assert!(lint(&format!("warn,{many}")).len() <= MAX_FINDINGS);
 }
 
 #[test]
-fn nothing_to_say() {
+fn valid_filters_have_no_findings() {
     for spec in [
         "",
         " ",
@@ -71,9 +71,9 @@ fn unknown_levels() {
         ("x", None),
         ("mydebugs", None),
     ] {
-        let mended = meant.map(|meant| format!("app={meant},db=debug"));
+        let corrected = meant.map(|meant| format!("app={meant},db=debug"));
         let end = 4 + level.len();
-        one(&format!("app={level},db=debug"), "unknown-level", Error, 4..end, mended.as_deref());
+        one(&format!("app={level},db=debug"), "unknown-level", Error, 4..end, corrected.as_deref());
     }
     check("app=inof", &[("unknown-level", Error, 4..8, Some("app=info"))]);
     one("app = inof", "unknown-level", Error, 6..10, Some("app = info"));
@@ -94,13 +94,13 @@ fn levels_as_targets() {
         if meant.is_some() {
             check(word, &[("level-as-target", Warning, 0..word.len(), meant)]);
         }
-        let mended = meant.map(|meant| format!("{meant},app=debug"));
-        one(&format!("{word},app=debug"), "level-as-target", Warning, 0..word.len(), mended.as_deref());
+        let corrected = meant.map(|meant| format!("{meant},app=debug"));
+        one(&format!("{word},app=debug"), "level-as-target", Warning, 0..word.len(), corrected.as_deref());
     }
 }
 
 #[test]
-fn separators_that_are_none() {
+fn wrong_separators() {
     check("app=info;db=debug", &[("separator", Error, 8..9, Some("app=info,db=debug"))]);
     one("app=info;db=debug", "separator", Error, 8..9, Some("app=info,db=debug"));
     check("info db=debug", &[("separator", Warning, 4..5, Some("info,db=debug"))]);
@@ -125,7 +125,7 @@ fn quotes() {
 }
 
 #[test]
-fn targets_of_no_module() {
+fn targets_that_no_module_has() {
     one("my-app=debug", "hyphen", Warning, 0..6, Some("my_app=debug"));
     one("my-app::a-b", "hyphen", Warning, 0..11, Some("my_app::a_b"));
     one("MyApp::Db=debug", "uppercase", Note, 0..5, Some("myapp::Db=debug"));
@@ -172,7 +172,10 @@ fn stars() {
 #[test]
 fn the_root_and_other_directives() {
     check("app=debug", &[("lone-directive", Note, 0..0, Some("warn,app=debug"))]);
-    assert!(lint_at("LOGBRIDGE_OTLP_LEVEL", "app=debug").is_empty(), "not set means something else there");
+    assert!(
+        lint_parsed("LOGBRIDGE_OTLP_LEVEL", &parse("app=debug")).is_empty(),
+        "an unset root has another meaning there"
+    );
     one("opentelemetry=off,opentelemetry_demo=debug", "prefix", Note, 0..13, None);
     one("app=off,app=debug", "repeated", Note, 0..7, Some("app=debug"));
     check("info,debug,app", &[("repeated", Note, 0..4, Some("debug,app"))]);
@@ -183,11 +186,11 @@ fn the_root_and_other_directives() {
 }
 
 #[test]
-fn what_is_compiled_out() {
-    let found = lint_for("filter", "info,app=debug,db", LevelFilter::Info);
+fn compiled_out_levels() {
+    let found = lint_with_max("filter", &parse("info,app=debug,db"), LevelFilter::Info);
     let found: Vec<_> = found.iter().map(|f| (f.name, f.severity, f.position.clone(), &f.corrected)).collect();
     assert_eq!(found, [("compiled-out", Warning, 9..14, &None)]);
-    assert_eq!(lint_for("filter", "trace", LevelFilter::Debug)[0].position, 0..5);
+    assert_eq!(lint_with_max("filter", &parse("trace"), LevelFilter::Debug)[0].position, 0..5);
 }
 
 #[test]
@@ -202,17 +205,17 @@ fn filters_on_messages() {
 }
 
 #[test]
-fn findings_are_whole() {
+fn a_finding_has_all_parts() {
     let finding = &lint("warn,app=inof")[0];
     assert_eq!(
         finding.to_string(),
-        "error[LB001]: filter: `inof` is no level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
+        "error[LB001]: filter: `inof` is not a level: `app=inof` is ignored\n  warn,app=inof\n           ^^^^\n  \
          help: the levels are off, error, warn, info, debug, trace and notset: `warn,app=info`"
     );
-    assert_eq!(lint_at("RUST_LOG", "warn,a=b=c")[0].place, "RUST_LOG");
+    assert_eq!(lint_parsed("RUST_LOG", &parse("warn,a=b=c"))[0].place, "RUST_LOG");
 }
 
-/// Text of pieces that matter here, and of some that come from anywhere.
+/// Returns random text, mostly of pieces that have a meaning in filters.
 fn random(rng: &mut fastrand::Rng) -> String {
     const PIECES: [&str; 36] = [
         ",", ",", ",", "=", "=", ":", "::", ";", "|", " ", "\n", "/", "*", "\"", "'", "[", "]", "{", "}", "-", "é",
@@ -227,9 +230,9 @@ fn random(rng: &mut fastrand::Rng) -> String {
 }
 
 #[test]
-fn any_text_can_be_looked_at_and_mended() {
+fn any_text_can_be_linted_and_corrected() {
     let mut rng = fastrand::Rng::with_seed(7);
-    let mut mended = 0;
+    let mut corrections = 0;
     for _ in 0..30_000 {
         let spec = random(&mut rng);
         let found = lint(&spec);
@@ -241,7 +244,7 @@ fn any_text_can_be_looked_at_and_mended() {
         for pair in found.windows(2) {
             assert!((pair[0].name, &pair[0].position) != (pair[1].code, &pair[1].position), "{spec:?}");
         }
-        // What is ignored is said.
+        // Each ignored piece has a finding.
         for problem in parse(&spec).problems.iter().filter(|problem| !problem.text.starts_with('/')) {
             let covers = |f: &Finding| f.position.start < problem.span.end && problem.span.start < f.position.end;
             assert!(found.iter().any(|f| f.severity == Error && covers(f)), "{spec:?} {problem:?} {found:?}");
@@ -250,9 +253,9 @@ fn any_text_can_be_looked_at_and_mended() {
         if let [only] = bad.as_slice()
             && let Some(corrected) = &only.corrected
         {
-            mended += 1;
+            corrections += 1;
             assert!(lint(corrected).iter().all(|f| f.name != only.code), "{spec:?} {corrected:?} {only:?}");
         }
     }
-    assert!(mended > 1_000, "{mended}");
+    assert!(corrections > 1_000, "{corrections}");
 }

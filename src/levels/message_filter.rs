@@ -1,5 +1,6 @@
-//! What stands behind the `/` of a filter string: a regular expression that the text of a record must match, as in
-//! env_logger. Needs the feature `regex`, so that nobody else pays for the crate.
+//! The regular expression after the `/` of a filter string, which the text of a record must match, as in env_logger.
+//!
+//! It needs the feature `regex`.
 
 #[cfg(not(feature = "regex"))]
 #[path = "message_filter/disabled.rs"]
@@ -10,8 +11,8 @@ mod variant;
 
 pub(crate) use variant::MessageFilter;
 
-/// What decided about a record that it cut, behind the name of the variable.
-pub const ON_TEXT: &str = "a filter on the text";
+/// Names this filter in the cause of a filtered record, after the name of the variable.
+pub(crate) const ON_TEXT: &str = "a filter on the text";
 
 #[cfg(test)]
 mod tests {
@@ -19,7 +20,7 @@ mod tests {
 
     #[cfg(feature = "regex")]
     #[test]
-    fn it_looks_anywhere_in_the_text() {
+    fn it_matches_anywhere_in_the_text() {
         let filter = MessageFilter::new(r"(?i)PAID \d+").unwrap();
         assert!(filter.is_match("order 7: paid 12 euro"));
         assert!(!filter.is_match("paid nothing"));
@@ -28,14 +29,14 @@ mod tests {
 
     #[cfg(feature = "regex")]
     #[test]
-    fn a_bad_expression_says_why_in_one_line() {
+    fn an_invalid_expression_is_explained_in_one_line() {
         assert_eq!(MessageFilter::new("a(b").unwrap_err(), "unclosed group");
         assert!(!MessageFilter::new(&"(a{1000}){1000}".repeat(9)).unwrap_err().contains('\n'));
     }
 
     #[cfg(not(feature = "regex"))]
     #[test]
-    fn without_the_feature_it_names_it() {
+    fn the_missing_feature_is_named() {
         assert_eq!(MessageFilter::new("a").unwrap_err(), "the feature `regex` of logbridge is off");
     }
 }

@@ -1,28 +1,30 @@
-//! Which records pass: thresholds, the grammar that names them, and the tables that are asked on each call.
+//! Levels: thresholds, the grammar of filter strings, and the tables that decide which records pass.
 
-mod advice;
-mod cross;
-mod cuts;
 mod directive;
+mod filter_causes;
+mod guess;
+mod level_findings;
 mod lint;
-mod live;
+mod lookup_cache;
 mod message_filter;
+mod seen_targets;
 mod stage;
+mod state;
+mod suggestions;
 mod table;
 mod threshold;
 mod versions;
 
-pub(crate) use advice::{FilterVariable, Variables};
-pub(crate) use cross::is_refuted;
-pub(crate) use cuts::CutName;
-pub use directive::parse;
+pub(crate) use directive::{Directive, ParsedFilter, parse};
+pub(crate) use filter_causes::FilterCause;
+pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
-pub use lint::lint_at;
-pub(crate) use live::{Exhausted, LevelSets, Live, Look};
-pub(crate) use message_filter::MessageFilter;
-pub use message_filter::ON_TEXT;
+pub(crate) use lint::{lint_at, lint_parsed};
+pub(crate) use lookup_cache::CachedLevels;
+pub(crate) use message_filter::{MessageFilter, ON_TEXT};
 pub use stage::Stage;
-pub use table::Origin;
-pub(crate) use table::{LevelSet, Row};
+pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
+pub(crate) use suggestions::{FilterVariable, LevelVariables};
+pub(crate) use table::{LevelSet, NOT_SET, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};

@@ -1,28 +1,30 @@
-//! The stages that a record passes, each with thresholds of its own, and the spans.
+//! The stages that have thresholds.
 
 use std::fmt;
 
-/// Something that has thresholds.
+/// A stage with its own thresholds.
+///
+/// A record first passes the module stage, and then the stage of each destination.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// What every record passes first: RUST_LOG, `Builder::filter_module`.
+    /// The first stage of every record. Set by `RUST_LOG` or `Builder::filter_module`.
     Module,
-    /// The way to the OTLP endpoint: LOGBRIDGE_OTLP_LEVEL, `Otlp::level`.
+    /// The OTLP destination. Set by `LOGBRIDGE_OTLP_LEVEL` or `Otlp::level`.
     Otlp,
-    /// The console: LOGBRIDGE_CONSOLE_LEVEL, `Console::level`.
+    /// The console destination. Set by `LOGBRIDGE_CONSOLE_LEVEL` or `Console::level`.
     Console,
-    /// Which tracing spans become OpenTelemetry spans: LOGBRIDGE_SPAN_LEVEL, `Builder::span_level`.
+    /// The tracing spans that become OpenTelemetry spans. Set by `LOGBRIDGE_SPAN_LEVEL` or `Builder::span_level`.
     Span,
 }
 
 impl Stage {
     pub(crate) const ALL: [Self; 4] = [Self::Module, Self::Otlp, Self::Console, Self::Span];
 
-    /// Those that records pass.
-    pub(crate) const OF_RECORDS: [Self; 3] = [Self::Module, Self::Otlp, Self::Console];
+    /// The stages of records.
+    pub(crate) const FOR_RECORDS: [Self; 3] = [Self::Module, Self::Otlp, Self::Console];
 
-    /// Where its thresholds are set.
+    /// Returns the environment variable that sets the thresholds of this stage.
     pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Module => "RUST_LOG",

@@ -1,5 +1,6 @@
-//! The thresholds of one stage: as they were named, and compiled. The longest matching prefix with a threshold of its own
-//! decides.
+//! The thresholds of one stage: as they were set, and compiled into a table.
+//!
+//! The longest target prefix with a threshold decides.
 
 use std::fmt;
 
@@ -10,14 +11,14 @@ use super::stage::Stage;
 use super::threshold::Threshold;
 use crate::escape::{OneLine, WIDEST_COLUMN};
 
-/// Who named a threshold. Where several name one for the same target, the later variant wins.
+/// The source of a threshold. If several sources set one for the same target, the later variant wins.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// `Env::default_filter_or` and other `default_*` setters.
     Default,
-    /// A variable, RUST_LOG or one of our own.
+    /// An environment variable.
     Environment,
-    /// A call on the builder.
+    /// A call of the builder.
     Code,
     /// The levels file.
     File,
@@ -25,66 +26,65 @@ pub enum Origin {
     RunTime,
 }
 
-/// A threshold as it was named.
+/// A threshold as it was set.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Named {
-    /// The prefix it applies to; empty for the root.
+struct SetThreshold {
+    /// The prefix of the targets; empty for the root.
     target: String,
     threshold: Threshold,
     origin: Origin,
-    /// By what, in words: `RUST_LOG`, `code`, a file with its line.
+    /// The source as text: `RUST_LOG`, `code`, or a file with its line.
     by: String,
 }
 
-/// The thresholds of one stage as they were named, in order.
+/// The thresholds of one stage as they were set, in order.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct LevelSet {
-    named: Vec<Named>,
+    thresholds: Vec<SetThreshold>,
 }
 
 impl LevelSet {
-    /// Names a threshold. The same target named again by the same origin: the last one counts.
-    pub(crate) fn name(&mut self, target: &str, threshold: Threshold, origin: Origin, by: impl Into<String>) {
-        self.named.retain(|named| named.target != target || named.origin != origin);
-        self.named.push(Named { target: target.to_owned(), threshold, origin, by: by.into() });
+    /// Sets a threshold. It replaces the one of the same target and origin.
+    pub(crate) fn set(&mut self, target: &str, threshold: Threshold, origin: Origin, by: impl Into<String>) {
+        self.thresholds.retain(|set| set.target != target || set.origin != origin);
+        self.thresholds.push(SetThreshold { target: target.to_owned(), threshold, origin, by: by.into() });
     }
 
     pub(crate) fn extend(&mut self, directives: Vec<Directive>, origin: Origin, by: &str) {
         for directive in directives {
-            self.name(&directive.target, directive.threshold, origin, by);
+            self.set(&directive.target, directive.threshold, origin, by);
         }
     }
 
-    /// Takes back what this origin named for the target; says whether there was anything.
-    pub(crate) fn unname(&mut self, target: &str, origin: Origin) -> bool {
-        let before = self.named.len();
-        self.named.retain(|named| named.target != target || named.origin != origin);
-        before != self.named.len()
+    /// Removes the threshold of a target and an origin. Returns whether there was one.
+    pub(crate) fn remove(&mut self, target: &str, origin: Origin) -> bool {
+        let before = self.thresholds.len();
+        self.thresholds.retain(|set| set.target != target || set.origin != origin);
+        before != self.thresholds.len()
     }
 
-    /// Takes back all that this origin named.
+    /// Removes all thresholds of an origin.
     pub(crate) fn clear(&mut self, origin: Origin) {
-        self.named.retain(|named| named.origin != origin);
+        self.thresholds.retain(|set| set.origin != origin);
     }
 
-    /// Whether nobody has named anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.named.is_empty()
+        self.thresholds.is_empty()
     }
 
-    /// Compiles what was named. `root` stands for a root that is not set.
+    /// Compiles the thresholds into a table. `root` is the default threshold of the root.
     pub(crate) fn compile(&self, stage: Stage, root: Threshold) -> Table {
-        let mut winners: Vec<&Named> = Vec::new();
-        for candidate in &self.named {
+        let mut winners: Vec<&SetThreshold> = Vec::new();
+        for candidate in &self.thresholds {
             match winners.iter_mut().find(|winner| winner.target == candidate.target) {
                 Some(winner) if winner.origin <= candidate.origin => *winner = candidate,
                 Some(_) => {}
                 None => winners.push(candidate),
             }
         }
-        // A target that is not set inherits, which is what no row does.
-        winners.retain(|named| !named.threshold.is_not_set());
-        let root = match winners.iter().position(|named| named.target.is_empty()) {
+        // A target without a row inherits.
+        winners.retain(|winner| !winner.threshold.is_not_set());
+        let root = match winners.iter().position(|winner| winner.target.is_empty()) {
             Some(place) => Row::of(winners.remove(place)),
             None => Row { target: String::new(), threshold: root, by: None, origin: None },
         };
@@ -94,45 +94,48 @@ impl LevelSet {
     }
 }
 
-/// One threshold of a table.
+/// How [`Row::describe`] begins for a root that is not set.
+pub(crate) const NOT_SET: &str = "not set";
+
+/// A row of a table: the threshold of all targets with a prefix.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Row {
     /// Empty for the root.
     pub(crate) target: String,
     pub(crate) threshold: Threshold,
-    /// Who set it; `None` for a root that nobody set.
+    /// The source as text; `None` for the default of the root.
     pub(crate) by: Option<String>,
     pub(crate) origin: Option<Origin>,
 }
 
 impl Row {
-    fn of(named: &Named) -> Self {
+    fn of(set: &SetThreshold) -> Self {
         Self {
-            target: named.target.clone(),
-            threshold: named.threshold,
-            by: Some(named.by.clone()),
-            origin: Some(named.origin),
+            target: set.target.clone(),
+            threshold: set.threshold,
+            by: Some(set.by.clone()),
+            origin: Some(set.origin),
         }
     }
 
-    /// The most that it lets through. What is not set lets everything through.
+    /// Returns the most verbose level that passes. If no threshold is set, everything passes.
     pub(crate) fn filter(&self) -> LevelFilter {
         self.threshold.filter().unwrap_or(LevelFilter::Trace)
     }
 
-    /// The directive that it stands for, or what a root that nobody set means.
+    /// Returns the source with its directive, or the meaning of a root that is not set.
     pub(crate) fn describe(&self, stage: Stage) -> String {
         match (&self.by, self.target.as_str(), self.threshold) {
-            (None, _, Threshold::NotSet) => "not set, so the module stage decides".to_owned(),
-            (None, _, threshold) if stage == Stage::Span => format!("not set, so it is {threshold}"),
-            (None, _, threshold) => format!("not set by anything: at the root, NOTSET means {threshold}"),
+            (None, _, Threshold::NotSet) => format!("{NOT_SET}, so the module stage decides"),
+            (None, _, threshold) if stage == Stage::Span => format!("{NOT_SET}, so it is {threshold}"),
+            (None, _, threshold) => format!("{NOT_SET}: at the root, NOTSET means {threshold}"),
             (Some(by), "", threshold) => format!("{by}: {threshold}"),
             (Some(by), target, threshold) => format!("{by}: {target}={threshold}"),
         }
     }
 }
 
-/// The thresholds of one stage, ready to be asked.
+/// The compiled thresholds of one stage.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Table {
     stage: Stage,
@@ -142,24 +145,24 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The row that decides about a target.
+    /// Returns the row that decides about a target.
     #[inline]
     pub(crate) fn decide(&self, target: &str) -> &Row {
         self.rows.iter().find(|row| target.starts_with(row.target.as_str())).unwrap_or(&self.root)
     }
 
-    /// Whether a record passes. A stage whose root is not set lets through what no row decides.
+    /// Returns whether a record passes.
     #[inline]
     pub(crate) fn allows(&self, target: &str, level: Level) -> bool {
         level <= self.decide(target).filter()
     }
 
-    /// The most that any target lets through.
+    /// Returns the most verbose level that passes for any target.
     pub(crate) fn max(&self) -> LevelFilter {
         self.rows.iter().map(Row::filter).fold(self.root.filter(), Ord::max)
     }
 
-    /// The root first, then by target.
+    /// Returns the root, then the other rows in the order of their targets.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by(|a, b| a.target.cmp(&b.target));
@@ -228,23 +231,23 @@ mod tests {
         let origins = [Origin::RunTime, Origin::File, Origin::Code, Origin::Environment, Origin::Default];
         let thresholds = [Threshold::Trace, Threshold::Debug, Threshold::Info, Threshold::Warn, Threshold::Error];
         for (origin, threshold) in origins.into_iter().zip(thresholds) {
-            set.name("app", threshold, origin, format!("{origin:?}"));
+            set.set("app", threshold, origin, format!("{origin:?}"));
         }
-        set.name("app::db", Threshold::Off, Origin::Default, "default");
+        set.set("app::db", Threshold::Off, Origin::Default, "default");
         for (origin, threshold) in origins.into_iter().zip(thresholds) {
             let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
             let row = table.decide("app");
             assert_eq!((row.threshold, row.by.as_deref()), (threshold, Some(format!("{origin:?}").as_str())));
             assert!(!table.allows("app::db", Level::Error), "the longest target wins first");
-            assert!(set.unname("app", origin) && !set.unname("app", origin));
+            assert!(set.remove("app", origin) && !set.remove("app", origin));
         }
     }
 
     #[test]
-    fn of_one_origin_the_last_word_counts() {
+    fn the_last_threshold_of_an_origin_wins() {
         let mut set = LevelSet::default();
-        set.name("app", Threshold::Trace, Origin::Code, "code");
-        set.name("app", Threshold::Warn, Origin::Code, "code");
+        set.set("app", Threshold::Trace, Origin::Code, "code");
+        set.set("app", Threshold::Warn, Origin::Code, "code");
         let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
         assert!(table.allows("app", Level::Warn) && !table.allows("app", Level::Info));
     }
@@ -257,10 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_who_set_what() {
+    fn the_table_shows_the_source_of_each_row() {
         assert_eq!(
             module_stage("shop::db=debug").to_string(),
-            "  (root)    WARN    not set by anything: at the root, NOTSET means WARN\n  \
+            "  (root)    WARN    not set: at the root, NOTSET means WARN\n  \
              shop::db  DEBUG   RUST_LOG: shop::db=DEBUG\n"
         );
     }

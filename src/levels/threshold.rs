@@ -1,18 +1,18 @@
-//! A threshold: not set, off, or a level. Never a bare `Option`.
+//! Thresholds: not set, off, or a level.
 
 use std::fmt;
 use std::str::FromStr;
 
 use log::{Level, LevelFilter};
 
-/// How much of a target is let through.
+/// The least severe level of a target that passes.
 ///
-/// `NotSet` is not "everything" and not "nothing": at the module stage it inherits from the next shorter target, and
-/// at the root it means WARN; at a destination it means "whatever the module stage let through".
+/// `NotSet` means neither everything nor nothing. At the module stage, a target inherits from the next shorter target,
+/// and the root means WARN. At a destination, everything passes that passed the module stage.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[allow(clippy::exhaustive_enums)] // A level more would be another scale, not another variant.
+#[allow(clippy::exhaustive_enums)] // Another level would be another scale.
 pub enum Threshold {
-    /// No threshold of its own.
+    /// No threshold is set.
     #[default]
     NotSet,
     /// Nothing passes.
@@ -30,22 +30,22 @@ pub enum Threshold {
 }
 
 impl Threshold {
-    /// What `NotSet` means at the root of the module stage.
+    /// The meaning of `NotSet` at the root of the module stage.
     pub const ROOT_NOT_SET: Self = Self::Warn;
 
-    /// Whether this is [`Threshold::NotSet`].
+    /// Returns `true` if this is [`Threshold::NotSet`].
     #[must_use]
     pub fn is_not_set(self) -> bool {
         self == Self::NotSet
     }
 
-    /// Whether a record of that level passes; `None` where the threshold is not set.
+    /// Returns whether a record of this level passes, or `None` if the threshold is not set.
     #[must_use]
     pub fn allows(self, level: Level) -> Option<bool> {
         self.filter().map(|filter| level <= filter)
     }
 
-    /// The same as `log` says it; `None` where the threshold is not set.
+    /// Returns the threshold as a filter of `log`, or `None` if it is not set.
     #[must_use]
     pub fn filter(self) -> Option<LevelFilter> {
         match self {
@@ -74,14 +74,14 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// The text is no level word.
+/// The error of parsing a [`Threshold`] from text that is not a level.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ParseThresholdError;
 
 impl fmt::Display for ParseThresholdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no level: the levels are notset, off, error, warn, info, debug and trace")
+        f.write_str("not a level: the levels are notset, off, error, warn, info, debug and trace")
     }
 }
 
@@ -90,7 +90,7 @@ impl std::error::Error for ParseThresholdError {}
 impl FromStr for Threshold {
     type Err = ParseThresholdError;
 
-    /// Knows env_logger's words in any case, and `warning` and `notset`.
+    /// Parses the levels of env_logger in any case, and `warning` and `notset`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.eq_ignore_ascii_case("notset") {
             return Ok(Self::NotSet);
@@ -136,7 +136,7 @@ impl From<tracing_core::LevelFilter> for Threshold {
     }
 }
 
-/// tracing's level as `log`'s.
+/// Converts a level of tracing to one of `log`.
 pub(crate) fn from_tracing(level: tracing_core::Level) -> Level {
     match level {
         tracing_core::Level::ERROR => Level::Error,
@@ -147,7 +147,7 @@ pub(crate) fn from_tracing(level: tracing_core::Level) -> Level {
     }
 }
 
-/// `log`'s filter as tracing's.
+/// Converts a filter of `log` to one of tracing.
 pub(crate) fn to_tracing(filter: LevelFilter) -> tracing_core::LevelFilter {
     match filter {
         LevelFilter::Off => tracing_core::LevelFilter::OFF,
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_in_any_case_and_two_more_than_env_logger() {
+    fn levels_parse_in_any_case() {
         for (word, threshold) in [
             ("OFF", Threshold::Off),
             ("error", Threshold::Error),

@@ -1,28 +1,31 @@
-//! Values that are replaced while others read them: readers take no lock and count nothing.
+//! A value that is replaced while other threads read it, without locks or reference counts.
 //!
-//! No version is ever freed, since a reader may hold it. Equal versions are one: a program that switches back and forth
-//! holds two. No lock here and no `Once`: a forked child would inherit it in whatever state it was.
+//! No version is ever freed, because a reader may hold it. Equal versions are stored once, so a program that switches
+//! back and forth between two versions stores two. The module uses neither locks nor `Once`, because a forked child
+//! would inherit them in any state.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::os::Placed;
+use crate::os::OnceBox;
 
 const CHUNKS: usize = 16;
 const FIRST: usize = 8;
-/// How many versions there may be. The page of `LEVELS_UNCHANGED` has the number.
+/// The number of versions that fit. The page of the finding `LEVELS_UNCHANGED` quotes it.
 #[cfg(test)]
-const MOST: usize = FIRST * ((1 << CHUNKS) - 1);
+const MAX_VERSIONS: usize = FIRST * ((1 << CHUNKS) - 1);
 
+/// All versions of a value, in chunks of doubling size, and the number of the current one.
 #[derive(Debug)]
 pub(super) struct Versions<T: Send + Sync> {
-    chunks: [Placed<Vec<Placed<T>>>; CHUNKS],
+    chunks: [OnceBox<Vec<OnceBox<T>>>; CHUNKS],
     current: AtomicU32,
 }
 
-/// There is no room for another version.
+/// The error of publishing more versions than fit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted;
+pub(super) struct VersionsExhausted;
 
+/// Returns the chunk of a version and its place in the chunk.
 fn place(index: u32) -> (usize, usize) {
     let shifted = index as usize / FIRST + 1;
     let chunk = shifted.ilog2() as usize;
@@ -31,19 +34,19 @@ fn place(index: u32) -> (usize, usize) {
 
 impl<T: Eq + Send + Sync> Versions<T> {
     pub(super) fn new(first: T) -> Self {
-        let versions = Self { chunks: [const { Placed::new() }; CHUNKS], current: AtomicU32::new(0) };
+        let versions = Self { chunks: [const { OnceBox::new() }; CHUNKS], current: AtomicU32::new(0) };
         let _there_is_room = versions.publish(first);
         versions
     }
 
-    /// The version that counts, with its number.
+    /// Returns the current version with its number.
     #[inline]
     pub(super) fn current(&self) -> Option<(u32, &T)> {
         let index = self.current.load(Ordering::Acquire);
         Some((index, self.get(index)?))
     }
 
-    /// The number of the version that counts.
+    /// Returns the number of the current version.
     #[inline]
     pub(super) fn number(&self) -> u32 {
         self.current.load(Ordering::Acquire)
@@ -55,18 +58,17 @@ impl<T: Eq + Send + Sync> Versions<T> {
         self.chunks.get(chunk)?.get()?.get(offset)?.get()
     }
 
-    /// From now on this one counts. One at a time: of two threads that publish in the same moment, either may have the last
-    /// word.
-    pub(super) fn publish(&self, mut version: T) -> Result<(), Exhausted> {
+    /// Makes a version the current one. If two threads publish at the same time, either version may become current.
+    pub(super) fn publish(&self, mut version: T) -> Result<(), VersionsExhausted> {
         for index in 0.. {
             match self.get(index) {
                 Some(known) if *known != version => continue,
                 Some(_) => {}
                 None => {
                     let (number, offset) = place(index);
-                    let empty = || std::iter::repeat_with(Placed::new).take(FIRST << number).collect();
-                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(Exhausted)?.get_or_make(empty);
-                    if let Err(back) = chunk.get(offset).ok_or(Exhausted)?.set(version) {
+                    let empty = || std::iter::repeat_with(OnceBox::new).take(FIRST << number).collect();
+                    let chunk: &Vec<_> = self.chunks.get(number).ok_or(VersionsExhausted)?.get_or_init(empty);
+                    if let Err(back) = chunk.get(offset).ok_or(VersionsExhausted)?.set(version) {
                         version = back;
                         continue;
                     }
@@ -75,7 +77,7 @@ impl<T: Eq + Send + Sync> Versions<T> {
             self.current.store(index, Ordering::Release);
             return Ok(());
         }
-        Err(Exhausted)
+        Err(VersionsExhausted)
     }
 }
 
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_version_has_its_place_and_equal_ones_share_it() {
+    fn each_version_has_a_place_and_equal_versions_share_it() {
         let versions = Versions::new(0_u32);
         for round in 0..2 {
             for number in 0..1_000 {
@@ -98,10 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_the_one_that_its_page_tells() {
+    fn the_finding_page_quotes_the_bound() {
         let page = crate::finding::kind::LEVELS_UNCHANGED.cause;
-        assert!((500_000..550_000).contains(&MOST) && page.contains("half a million"), "{MOST}: {page}");
-        assert_eq!(place(MOST as u32 - 1), (CHUNKS - 1, (FIRST << (CHUNKS - 1)) - 1));
-        assert_eq!(place(MOST as u32).0, CHUNKS, "no chunk has it");
+        assert!(
+            (500_000..550_000).contains(&MAX_VERSIONS) && page.contains("half a million"),
+            "{MAX_VERSIONS}: {page}"
+        );
+        assert_eq!(place(MAX_VERSIONS as u32 - 1), (CHUNKS - 1, (FIRST << (CHUNKS - 1)) - 1));
+        assert_eq!(place(MAX_VERSIONS as u32).0, CHUNKS, "no chunk holds it");
     }
 }

@@ -1,5 +1,5 @@
-//! The allocator of the library's own tests: it counts what each thread allocates and frees, so that tests can tell where
-//! nothing must be.
+//! A global allocator for unit tests that counts the allocations of each thread, so tests can assert that code
+//! allocates nothing.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -14,7 +14,7 @@ thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often this thread has allocated or freed something.
+/// Returns how often this thread has allocated or freed memory.
 pub(crate) fn of_this_thread() -> u64 {
     CALLS.get()
 }
@@ -23,11 +23,12 @@ fn count() {
     CALLS.set(CALLS.get() + 1);
 }
 
-// SAFETY: everything is handed to the system's allocator as it is. A cell without a destructor allocates nothing.
+// SAFETY: all calls are forwarded unchanged to the system allocator. The thread-local cell has no destructor, so using
+// it does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller keeps the promises of this call.
+        // SAFETY: the caller upholds the contract of this call.
         unsafe { System.alloc(layout) }
     }
 

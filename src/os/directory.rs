@@ -1,5 +1,7 @@
-//! A directory by its descriptor: what is opened, renamed and removed through it lies in that directory, whatever becomes
-//! of its path meanwhile. No name that is looked up in it follows a symbolic link.
+//! Directories by descriptor.
+//!
+//! Files are opened, renamed and removed relative to the open directory, even if its path changes meanwhile. Lookups in
+//! it never follow symbolic links.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -10,13 +12,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{FileFacts, FileId};
+use super::types::{FileFacts, FileId};
 
 /// An open directory.
 #[derive(Debug)]
 pub(crate) struct Directory(OwnedFd);
 
-/// `errno` of what is no regular file, or belongs to somebody else, is not told from here: the text says it.
+/// Creates the error for a file that was rejected before it was opened.
 fn refused(text: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text.into())
 }
@@ -26,7 +28,7 @@ fn c_string(bytes: &[u8]) -> io::Result<CString> {
 }
 
 impl Directory {
-    /// Opens a directory. `follow` says whether its path may be a symbolic link itself.
+    /// Opens a directory. `follow` sets whether `path` may be a symbolic link.
     pub(crate) fn open(path: &Path, follow: bool) -> io::Result<Self> {
         count();
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | if follow { 0 } else { libc::O_NOFOLLOW };
@@ -39,18 +41,22 @@ impl Directory {
     fn open_at(&self, name: &CStr, flags: libc::c_int, mode: libc::c_uint) -> io::Result<File> {
         count();
         let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        // SAFETY: the descriptor is open and `name` is a live C string; the mode is read where a file is made.
+        // SAFETY: the descriptor is open and `name` is a live C string. The mode is only used to create a file.
         let descriptor = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags, mode) };
         Ok(File::from(owned(descriptor)?))
     }
 
-    /// Makes a file that only the user of this process can read, and that nobody has made before.
+    /// Creates a file with mode 0600. Fails if the file exists.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         self.open_at(&c_string(name.as_bytes())?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     }
 
-    /// Opens a file that is there, for reading or for both. What is refused is an error with that text, and is not even
-    /// opened: a pipe would keep us waiting for ever, and a device may act on it.
+    /// Opens an existing file for reading, or for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// If `refusal` returns a text, the file is not opened and the text becomes the error. Opening a pipe could block
+    /// forever, and opening a device may have effects.
     pub(crate) fn open_unless(
         &self,
         refusal: impl Fn(&FileFacts) -> Option<String>,
@@ -61,13 +67,13 @@ impl Directory {
         check(&self.look_at(name)?)?;
         let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
         let file = self.open_at(&c_string(name.as_bytes())?, access | libc::O_NONBLOCK, 0)?;
-        // Somebody may have put something else there since.
+        // Checked again: the file may have been replaced meanwhile.
         let facts = facts_of(&file)?;
         check(&facts)?;
         Ok((file, facts))
     }
 
-    /// What stands there; a symbolic link is not followed.
+    /// Returns the metadata of a file. Symbolic links are not followed.
     pub(crate) fn look_at(&self, name: &str) -> io::Result<FileFacts> {
         count();
         let name = c_string(name.as_bytes())?;
@@ -82,12 +88,12 @@ impl Directory {
         Ok(facts(&unsafe { stat.assume_init() }))
     }
 
-    /// What the directory itself is.
+    /// Returns the metadata of the directory.
     pub(crate) fn facts(&self) -> io::Result<FileFacts> {
         stat(&self.0)
     }
 
-    /// Removes a file, or a link itself.
+    /// Removes a file or a symbolic link.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         count();
         let name = c_string(name.as_bytes())?;
@@ -95,7 +101,7 @@ impl Directory {
         done(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
-    /// Gives a file another name in this directory.
+    /// Renames a file within this directory.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         count();
         let (from, to) = (c_string(from.as_bytes())?, c_string(to.as_bytes())?);
@@ -104,14 +110,15 @@ impl Directory {
         done(unsafe { libc::renameat(directory, from.as_ptr(), directory, to.as_ptr()) })
     }
 
-    /// Calls `each` with the name of every entry, as long as it wants more. Names that are no UTF-8 are empty.
+    /// Calls `each` with the name of every entry until it returns `false`. Names that are not UTF-8 are passed as
+    /// empty.
     pub(crate) fn list(&self, mut each: impl FnMut(&str) -> bool) -> io::Result<()> {
         count();
-        // Of its own opening, since the position in a directory belongs to that.
+        // Opened again, because descriptors of the same opening share the read position.
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: the descriptor is open, and the name is a C string that lives for ever.
+        // SAFETY: the descriptor is open, and the name is a static C string.
         let descriptor = owned(unsafe { libc::openat(self.0.as_raw_fd(), c".".as_ptr(), flags) })?;
-        // SAFETY: the descriptor is open and of a directory. Where the call succeeds, the stream owns it.
+        // SAFETY: the descriptor is open and refers to a directory. If the call succeeds, the stream owns it.
         let stream = unsafe { libc::fdopendir(descriptor.as_raw_fd()) };
         if stream.is_null() {
             return Err(io::Error::last_os_error());
@@ -120,7 +127,7 @@ impl Directory {
         let _closed_at_the_end = Stream(stream);
         loop {
             #[cfg(target_os = "linux")]
-            // SAFETY: the stream is open, and used by this thread only.
+            // SAFETY: the stream is open, and only this thread uses it.
             let entry = unsafe { libc::readdir64(stream) };
             #[cfg(not(target_os = "linux"))]
             // SAFETY: as above.
@@ -128,8 +135,9 @@ impl Directory {
             if entry.is_null() {
                 return Ok(());
             }
-            // SAFETY: an entry has a name that ends in NUL, and lives until the next one is read. Its address is taken
-            // without a reference to the whole entry, of which the system may give less than the struct's size.
+            // SAFETY: the name of an entry ends in NUL and lives until the next entry is read. Its address is taken
+            // without a reference to the whole entry, because the system may provide less memory than the struct's
+            // size.
             let name = unsafe { CStr::from_ptr((&raw const (*entry).d_name).cast()) };
             if name == c"." || name == c".." {
                 continue;
@@ -140,9 +148,9 @@ impl Directory {
         }
     }
 
-    /// Writes the names in it to the disk.
+    /// Writes the entries of the directory to disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        // SAFETY: the descriptor is open; the call touches no memory.
+        // SAFETY: the descriptor is open, and the call touches no memory.
         done(unsafe { libc::fsync(self.0.as_raw_fd()) })
     }
 }
@@ -151,7 +159,7 @@ struct Stream(*mut libc::DIR);
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: the stream is open, and nobody uses it any more.
+        // SAFETY: the stream is open and no longer used.
         unsafe {
             libc::closedir(self.0);
         }
@@ -162,7 +170,7 @@ fn owned(descriptor: libc::c_int) -> io::Result<OwnedFd> {
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the call that made it has succeeded, so it is open and nobody else's.
+    // SAFETY: the call that returned it succeeded, so it is open and not owned by other code.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -170,7 +178,7 @@ fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What an open file is.
+/// Returns the metadata of an open file.
 pub(crate) fn facts_of(file: &File) -> io::Result<FileFacts> {
     stat(file)
 }
@@ -212,29 +220,32 @@ fn kind(mode: libc::mode_t) -> &'static str {
         libc::S_IFIFO => "a named pipe",
         libc::S_IFSOCK => "a socket",
         libc::S_IFCHR | libc::S_IFBLK => "a device",
-        _ => "no regular file",
+        _ => "not a regular file",
     }
 }
 
-/// The user whose rights this process has.
+/// Returns the effective user id of this process.
 pub(crate) fn effective_user() -> u32 {
-    // SAFETY: the call only answers.
+    // SAFETY: the call only returns a number.
     unsafe { libc::geteuid() }
 }
 
-/// What a path leads to, in words.
+/// Returns the kind of file that a path leads to, in words.
 #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)] // The type differs between systems.
 pub(crate) fn kind_of(path: &Path) -> io::Result<&'static str> {
     use std::os::unix::fs::MetadataExt as _;
     Ok(kind(std::fs::metadata(path)?.mode() as libc::mode_t))
 }
 
-/// Opens a file that a user has named, for reading. Links are followed. Anything but a regular file is an error, and is
-/// not waited for.
+/// Opens a file that a user has named for reading. Symbolic links are followed.
+///
+/// # Errors
+///
+/// Returns an error of kind `InvalidInput` if it is not a regular file. Never blocks.
 pub fn open_named(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let check = |kind| if kind == FileFacts::REGULAR { Ok(()) } else { Err(refused(format!("it is {kind}"))) };
-    // Before it is opened: a device may act on that.
+    // Checked first: opening a device may have effects.
     check(kind_of(path)?)?;
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     check(facts_of(&file)?.kind)?;
@@ -254,7 +265,7 @@ fn count() {
     CALLS.set(CALLS.get() + 1);
 }
 
-/// How many files this thread has opened, looked at, renamed and removed through directories so far.
+/// Returns how many file operations this thread has made through directories.
 #[cfg(test)]
 pub(crate) fn calls() -> usize {
     CALLS.get()
@@ -265,11 +276,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_looked_up_in_the_directory_that_was_opened_and_links_are_not_followed() {
+    fn names_are_looked_up_in_the_open_directory_and_links_are_not_followed() {
         let path = std::env::temp_dir().join(format!("logbridge-directory-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory");
         let directory = Directory::open(&path, true).expect("it is there");
-        let file = directory.create("one").expect("nobody made it");
+        let file = directory.create("one").expect("a new file");
         assert!(directory.create("one").is_err(), "it is there");
         assert_eq!(facts_of(&file).expect("facts"), directory.look_at("one").expect("facts"));
         std::os::unix::fs::symlink(path.join("one"), path.join("link")).expect("a link");
@@ -277,9 +288,9 @@ mod tests {
         let irregular = |facts: &FileFacts| (!facts.is_regular()).then(|| format!("it is {}", facts.kind));
         let why = |name| directory.open_unless(irregular, name, true).expect_err(name).to_string();
         assert_eq!([why("link"), why("..")], ["it is a symbolic link", "it is a directory"]);
-        assert!(directory.open_unless(|_| None, "link", true).is_err(), "also where nobody looks");
+        assert!(directory.open_unless(|_| None, "link", true).is_err(), "even if nothing is refused");
         assert!(directory.open_unless(irregular, "one", true).is_ok());
-        // Whatever becomes of the path.
+        // The path may change.
         let moved = path.with_extension("moved");
         std::fs::rename(&path, &moved).expect("it moves");
         std::os::unix::fs::symlink(std::env::temp_dir(), &path).expect("a link");

@@ -1,137 +1,146 @@
-//! What a fork waits for: a thread that is in the middle of something which its copy in the child could never finish, with
-//! a lock of somebody else's in its hands.
-//!
-//! Constraints:
-//! * A fork waits for a moment at most, and then happens all the same: a writer may be stuck for ever.
-//! * Who forks inside of such a thing does not wait for itself.
-//! * Forks that the C library does not know of wait for nothing.
+//! Detects forks and numbers the generations of processes.
+#![allow(unsafe_code)]
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::fork_generation;
+use super::fork_gate;
+use super::imp::page_size;
 
-/// How long a fork waits for others, and others for a fork.
-const PATIENCE: Duration = Duration::from_millis(100);
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+/// A word in a page that the kernel wipes in a forked child. Null if there is no such page.
+///
+/// The page also reveals forks by raw system calls, for which the C library runs no handlers.
+static WIPED: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+static SALT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-/// Who is inside, and who wants to fork.
-struct Turns {
-    /// Threads that are inside.
-    inside: AtomicUsize,
-    /// Threads that are about to fork.
-    forking: AtomicUsize,
+/// The values of the word.
+mod word {
+    /// The page was wiped, and the fork is not counted yet.
+    pub(super) const WIPED: u64 = 0;
+    pub(super) const COUNTED: u64 = 1;
+    /// A thread of this process is counting the fork.
+    pub(super) const BEING_COUNTED: u64 = 2;
 }
 
-static TURNS: Turns = Turns { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
-
-thread_local! {
-    /// How deep this thread stands inside. Without a destructor, so that it works in one.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
-
-fn wait_until(done: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !done() && since.elapsed() < PATIENCE {
-        std::thread::yield_now();
-    }
-}
-
-/// Of this thread.
-fn share() -> usize {
-    usize::from(DEPTH.get() > 0)
-}
-
-struct Leave<'a>(&'a Turns);
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
-        if DEPTH.get() == 0 {
-            self.0.inside.fetch_sub(1, Ordering::SeqCst);
+#[inline]
+pub(super) fn fork_generation() -> u64 {
+    let page = WIPED.load(Ordering::Acquire);
+    if !page.is_null() {
+        // SAFETY: not null, so it is the aligned word that `watch_wiped_page` mapped and never unmaps.
+        let word = unsafe { &*page };
+        if word.load(Ordering::Acquire) != word::COUNTED {
+            note_missed_fork(word);
         }
     }
+    GENERATION.load(Ordering::Relaxed)
 }
 
-impl Turns {
-    fn run<T>(&self, run: impl FnOnce() -> T) -> T {
-        if DEPTH.get() == 0 {
-            self.inside.fetch_add(1, Ordering::SeqCst);
-            if self.forking.load(Ordering::SeqCst) > 0 {
-                // Who forks goes first: otherwise, threads that write in turn would never let it.
-                self.inside.fetch_sub(1, Ordering::SeqCst);
-                wait_until(|| self.forking.load(Ordering::SeqCst) == 0);
-                self.inside.fetch_add(1, Ordering::SeqCst);
+/// Counts a fork in the child, on the first thread that notices it.
+///
+/// Other threads wait for the few instructions this takes. With the parent's number, they would write into the parent's
+/// outbox.
+#[cold]
+fn note_missed_fork(word: &AtomicU64) {
+    loop {
+        // If this process forks meanwhile, the page of the grandchild is wiped again.
+        match word.compare_exchange(word::WIPED, word::BEING_COUNTED, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => {
+                count_fork();
+                // Stored last, so a thread that reads COUNTED also reads the new number.
+                return word.store(word::COUNTED, Ordering::Release);
             }
+            Err(word::COUNTED) => return,
+            Err(_) => std::thread::yield_now(),
         }
-        DEPTH.set(DEPTH.get() + 1);
-        let _leave = Leave(self);
-        run()
     }
+}
 
-    fn before(&self) {
-        self.forking.fetch_add(1, Ordering::SeqCst);
-        wait_until(|| self.inside.load(Ordering::SeqCst) <= share());
+fn count_fork() {
+    renew_salt();
+    fork_gate::begin_child();
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(target_os = "linux")]
+fn watch_wiped_page() {
+    if !WIPED.load(Ordering::Acquire).is_null() {
+        return;
     }
+    let length = page_size();
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), length, access, kind, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return;
+    }
+    // SAFETY: the range was just mapped and is not shared.
+    let is_wiped = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) } == 0;
+    if is_wiped {
+        // SAFETY: as above. A page is aligned for a word and large enough.
+        unsafe { (*page.cast::<AtomicU64>()).store(word::COUNTED, Ordering::Relaxed) };
+    }
+    let null = std::ptr::null_mut();
+    if !is_wiped || WIPED.compare_exchange(null, page.cast(), Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        // SAFETY: the range was mapped above and was not published.
+        unsafe { libc::munmap(page, length) };
+    }
+}
 
-    fn after(&self) {
-        self.forking.fetch_sub(1, Ordering::SeqCst);
+#[cfg(not(target_os = "linux"))]
+fn watch_wiped_page() {}
+
+pub(super) fn watch_forks() {
+    // Not a `Once`: a forked child would wait forever for a thread of its parent inside it. If two threads get here at
+    // the same time, the handlers are registered twice, and without a wiped page a fork counts twice. That is harmless.
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    watch_wiped_page();
+    if !WATCHED.load(Ordering::Acquire) {
+        // SAFETY: the handlers are static `extern "C"` functions that do not unwind. The child handler reads the clock
+        // and the process id and stores to atomics, which is allowed in the child of a multithreaded process. The other
+        // handlers store to atomics and yield.
+        unsafe {
+            libc::pthread_atfork(
+                Some(fork_gate::before_fork),
+                Some(fork_gate::after_in_parent),
+                Some(after_fork_in_child),
+            );
+        }
+        WATCHED.store(true, Ordering::Release);
+    }
+}
+
+/// Mixes the process id, which differs between concurrent processes, and the clock, which differs between later ones.
+fn renew_salt() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let mut state = now ^ u64::from(std::process::id()).rotate_left(40);
+    for word in &SALT {
+        // One step of SplitMix64, which spreads every bit over the whole word.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word.store(mixed ^ mixed >> 31, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn fork_salt() -> [u8; 16] {
+    let words = [0, 1].map(|word: usize| SALT.get(word).map_or(0, |word| word.load(Ordering::Relaxed)));
+    let [low, high] = words.map(u128::from);
+    (high << 64 | low).to_le_bytes()
+}
+
+extern "C" fn after_fork_in_child() {
+    // With a wiped page, `fork_generation` counts the fork.
+    if WIPED.load(Ordering::Acquire).is_null() {
+        count_fork();
+    } else {
+        fork_generation();
     }
 }
 
 pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
-    // In a child whose fork was not counted yet, the number is that of the parent's threads.
+    // Counts a fork that was not noticed yet. Until then, the gate holds the number of the parent's threads.
     fork_generation();
-    TURNS.run(run)
-}
-
-pub(super) extern "C" fn before() {
-    TURNS.before();
-}
-
-pub(super) extern "C" fn after_in_parent() {
-    TURNS.after();
-}
-
-/// Only this thread is left.
-pub(super) fn begin_child() {
-    TURNS.forking.store(0, Ordering::SeqCst);
-    TURNS.inside.store(share(), Ordering::SeqCst);
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-
-    #[test]
-    fn a_fork_waits_for_others_and_not_for_itself_and_not_for_ever() {
-        let turns = Turns { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) };
-        let since = Instant::now();
-        turns.run(|| turns.run(|| turns.before()));
-        assert!(since.elapsed() < PATIENCE, "it stands inside itself");
-        turns.after();
-        let (inside, done) = (Barrier::new(2), AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                turns.run(|| {
-                    inside.wait();
-                    while turns.forking.load(Ordering::SeqCst) == 0 {
-                        std::thread::yield_now();
-                    }
-                    done.store(true, Ordering::SeqCst);
-                });
-            });
-            inside.wait();
-            turns.before();
-            assert!(done.load(Ordering::SeqCst));
-            // And this one waits for the fork, but not for ever.
-            let since = Instant::now();
-            turns.run(|| assert!(since.elapsed() >= PATIENCE));
-            turns.after();
-        });
-        assert_eq!((turns.inside.into_inner(), turns.forking.into_inner()), (0, 0));
-    }
+    fork_gate::run(run)
 }

@@ -1,10 +1,9 @@
-//! Files as memory: what is written there outlives the process, since the page cache belongs to the kernel.
+//! Files mapped into memory. What is written there survives the process, because the page cache belongs to the kernel.
 //!
-//! Constraints:
-//! * A mapping is of a file that this crate has created, locked or reserved; nobody else of good faith changes its length.
-//!   Where somebody truncates it all the same, or the device fails, the kernel sends SIGBUS: no handler of ours hides that.
-//! * A forked child does not inherit it (`MADV_DONTFORK`), so that it can neither write into its parent's file nor keep a
-//!   lock that its parent has lost by dying. It must not touch it, and dropping it there does nothing.
+//! * Only files that this crate has created, locked or reserved are mapped. No cooperating process resizes them. If
+//!   another program truncates one, or the device fails, the kernel sends SIGBUS, and no handler hides that.
+//! * A forked child does not inherit a mapping (`MADV_DONTFORK`), so it can neither write to its parent's file nor keep
+//!   the lock of a parent that has ended. It must not access the mapping. Dropping the mapping there does nothing.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -13,35 +12,37 @@ use std::os::fd::AsRawFd as _;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fork_generation;
+use super::forks::fork_generation;
+use super::imp::page_size;
 
-/// A file's first bytes, shared with the kernel.
+/// The first bytes of a file, shared with the kernel.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<u8>,
     length: usize,
-    /// The process it belongs to.
+    /// The fork generation of the process that owns the mapping.
     generation: u64,
-    /// Where a mapping alone does not keep the lock of its file.
+    /// Keeps the lock of the file, which the mapping does only on Linux.
     #[cfg(not(target_os = "linux"))]
     _file: File,
 }
 
-// SAFETY: the memory belongs to the process and not to a thread, and access follows the borrow of `Mapping`.
+// SAFETY: the memory belongs to the process, not to a thread, and access follows the borrow of `Mapping`.
 unsafe impl Send for Mapping {}
 // SAFETY: a shared reference only reads.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the first `length` bytes of a file that is at least as long.
+    /// Maps the first `length` bytes of a file, which must be at least that long.
     ///
-    /// A lock on the file stays while the mapping does, on Linux also when the descriptor is closed.
+    /// A lock on the file is held as long as the mapping exists. On Linux, this holds even after the descriptor is
+    /// closed.
     pub(crate) fn new(file: File, length: usize) -> io::Result<Self> {
         if length == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory; the descriptor is open.
+        // SAFETY: the kernel chooses the address, so the new mapping touches no existing memory. The descriptor is open.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         let Some(start) = NonNull::new(start.cast::<u8>()).filter(|_| start != libc::MAP_FAILED) else {
             return Err(io::Error::last_os_error());
@@ -59,7 +60,7 @@ impl Mapping {
 
     #[cfg(target_os = "linux")]
     fn advise_no_fork(&self) -> io::Result<()> {
-        // SAFETY: the range is the mapping's own; the advice changes only what a fork copies.
+        // SAFETY: the range belongs to this mapping, and the advice only changes what a fork copies.
         match unsafe { libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTFORK) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -77,52 +78,54 @@ impl Mapping {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the range is mapped for reading as long as `self` lives, and changes only through `&mut self`.
+        // SAFETY: the range is mapped for reading as long as `self` lives, and it changes only through `&mut self`.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 
     #[inline]
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, mapped for writing too, and borrowed exclusively.
+        // SAFETY: as above. It is also mapped for writing, and borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
-    /// Writes eight bytes in one piece, little endian, after everything that was written before: whoever finds the value in
-    /// the file finds that too. Does nothing where `at` is not a multiple of eight inside the mapping.
+    /// Writes a little-endian `u64` atomically, with release ordering.
+    ///
+    /// A reader of the file that sees the value also sees everything written before it. Does nothing unless `at` is a
+    /// multiple of eight inside the mapping.
     #[inline]
     pub(crate) fn publish(&mut self, at: usize, value: u64) {
         if !at.is_multiple_of(8) || at.checked_add(8).is_none_or(|end| end > self.length) {
             return;
         }
-        // SAFETY: in bounds and aligned (a mapping starts at a page), and borrowed exclusively, so that no other reference
-        // to the word exists while it is written atomically.
+        // SAFETY: the word is in bounds and aligned, because a mapping starts at a page boundary. The exclusive borrow
+        // rules out other references to it while it is written atomically.
         let word = unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(at).cast()) };
         word.store(value.to_le(), Ordering::Release);
     }
 
-    /// Has the kernel give all pages now, where it can.
+    /// Allocates all pages with a single system call, if possible.
     pub(crate) fn populate(&mut self) {
         #[cfg(target_os = "linux")]
-        // SAFETY: the range is the mapping's own; the call gives it memory without changing what is in it.
+        // SAFETY: the range belongs to this mapping. The call allocates memory without changing its contents.
         unsafe {
             libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_POPULATE_WRITE);
         }
     }
 
-    /// Lets go of the memory; what was written stays in the file, and is read back where it is asked for.
-    pub(crate) fn let_go_of_pages(&self) {
-        // SAFETY: of a shared mapping of a file this drops only the process's view of the page cache, not what is in it.
+    /// Releases the memory. The contents stay in the file and are read back on access.
+    pub(crate) fn release_pages(&self) {
+        // SAFETY: for a shared file mapping, this only drops the process's view of the page cache, not its contents.
         unsafe {
             libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTNEED);
         }
     }
 
-    /// Unmaps what is behind `length` bytes, rounded up to whole pages. Returns how long it is now.
+    /// Unmaps everything after `length` bytes, rounded up to whole pages. Returns the new length.
     pub(crate) fn shrink(&mut self, length: usize) -> usize {
         let keep = length.max(1).next_multiple_of(page_size());
         if keep < self.length {
-            // SAFETY: the range is the end of the mapping's own; `&mut self` says that nothing borrows from it, and from
-            // here on `length` excludes it.
+            // SAFETY: the range is the end of this mapping. `&mut self` rules out borrows, and `length` excludes the
+            // range from here on.
             let unmapped = unsafe { libc::munmap(self.start.as_ptr().add(keep).cast(), self.length - keep) };
             if unmapped == 0 {
                 self.length = keep;
@@ -134,9 +137,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // A child never had it: what is there now is somebody else's.
+        // A forked child does not have the mapping; its address range may be in use by other code.
         if self.generation == fork_generation() {
-            // SAFETY: the range is the mapping's own, and nothing can borrow from it any more.
+            // SAFETY: the range belongs to this mapping, and nothing borrows from it any more.
             unsafe {
                 libc::munmap(self.start.as_ptr().cast(), self.length);
             }
@@ -144,24 +147,18 @@ impl Drop for Mapping {
     }
 }
 
-pub(crate) fn page_size() -> usize {
-    // SAFETY: sysconf only answers.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
-        .ok()
-        .filter(|size| size.is_power_of_two())
-        .unwrap_or(4096)
-}
-
-/// Takes the file's lock, unless somebody else has it: then `false`. It is held until the last descriptor of this opening
-/// of the file, and on Linux its last mapping, is gone; so it ends with the process, however that ends.
+/// Locks the file. Returns `false` if another process holds the lock.
+///
+/// The lock is released when the last descriptor of this opening is closed and, on Linux, its last mapping is gone. It
+/// therefore ends with the process, however that ends.
 pub(crate) fn lock(file: &File) -> io::Result<bool> {
     flock(file, libc::LOCK_EX)
 }
 
-/// `false` where somebody else has a lock that does not go with it.
+/// Calls flock(2) without waiting. Returns `false` if another process holds a conflicting lock.
 fn flock(file: &File, operation: libc::c_int) -> io::Result<bool> {
     loop {
-        // SAFETY: the descriptor is open; flock touches no memory.
+        // SAFETY: the descriptor is open, and flock touches no memory.
         if unsafe { libc::flock(file.as_raw_fd(), operation | libc::LOCK_NB) } == 0 {
             return Ok(true);
         }
@@ -174,26 +171,29 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody has the file's lock. To find out, it is shared for a moment, in which [`lock`] fails for others.
+/// Returns whether another process holds the file's lock.
+///
+/// To find out, the lock is shared for a moment, in which [`lock`] fails for other processes.
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     let is_shared = flock(file, libc::LOCK_SH)?;
     if is_shared {
-        // Where it fails, the lock ends with the descriptor.
+        // If this fails, the lock ends with the descriptor.
         let _ends_anyway = flock(file, libc::LOCK_UN);
     }
     Ok(!is_shared)
 }
 
-/// Makes the file that long, with all its blocks, so that a full disk is an error now and not a SIGBUS later.
+/// Extends the file to `length` with all its blocks, so that a full disk is an error now instead of a SIGBUS later.
 pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
     let end = libc::off_t::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-    if length as u64 > most_bytes_of_a_file() {
-        // The call would raise SIGXFSZ, which ends a process that does not expect it.
+    if length as u64 > max_file_size() {
+        // The call would raise SIGXFSZ, which by default ends the process.
         return Err(io::Error::from_raw_os_error(libc::EFBIG));
     }
     loop {
         #[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"))]
-        // SAFETY: the descriptor is open; the call changes the file only. It returns the error instead of setting errno.
+        // SAFETY: the descriptor is open, and the call only changes the file. It returns the error instead of setting
+        // errno.
         let error = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, end) };
         #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
         let error = write_zeros(file, end as u64);
@@ -205,19 +205,19 @@ pub(crate) fn reserve(file: &File, length: usize) -> io::Result<()> {
     }
 }
 
-/// What `ulimit -f` allows.
-fn most_bytes_of_a_file() -> u64 {
+/// Returns the maximum file size, as set by `ulimit -f`.
+fn max_file_size() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a live struct that getrlimit writes.
     match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } {
-        // Not 64 bits everywhere.
+        // The width of the limit differs between systems.
         #[allow(clippy::unnecessary_cast)]
         0 if limit.rlim_cur != libc::RLIM_INFINITY => limit.rlim_cur as u64,
         _ => u64::MAX,
     }
 }
 
-/// For systems without such a call.
+/// Reserves blocks on systems without posix_fallocate(3).
 #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
 fn write_zeros(file: &File, end: u64) -> libc::c_int {
     use std::os::unix::fs::FileExt as _;
@@ -246,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_in_the_file_and_what_is_let_go_of_comes_back() {
+    fn written_bytes_are_in_the_file_and_survive_a_release_of_pages() {
         let (path, handle) = file("write", 3 * page_size());
         let mut mapping = Mapping::new(handle, 3 * page_size()).expect("a mapping");
         mapping.populate();
         mapping.bytes_mut()[100..105].copy_from_slice(b"hello");
         mapping.publish(8, 0x0102_0304_0506_0708);
-        mapping.let_go_of_pages();
+        mapping.release_pages();
         assert_eq!(&mapping.bytes()[100..105], b"hello");
         // Not aligned, and out of bounds: nothing happens.
         mapping.publish(9, 1);

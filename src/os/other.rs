@@ -1,11 +1,11 @@
-//! Platforms without Unix calls: std's streams, no `atexit` and no fork.
+//! Platforms without Unix calls: the streams of std, and no `atexit`.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::Stream;
+use super::types::Stream;
 
 pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     match stream {
@@ -19,22 +19,22 @@ pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Nothing here says whether a write will wait.
-pub(super) fn write_at_once(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
+/// Always fails, because std cannot tell whether a write would wait.
+pub(super) fn write_nonblocking(_stream: Stream, _bytes: &[u8]) -> io::Result<usize> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Nor here: a write may wait all the same.
+/// Returns `true`, although a write may still wait.
 pub(super) fn wait_writable(_stream: Stream, _timeout: Duration) -> bool {
     true
 }
 
-/// Not known here.
+/// Always returns `None`: the platform provides no file identity.
 pub(super) fn stream_of(_file: &Metadata) -> Option<Stream> {
     None
 }
 
-pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+pub(super) fn open_nonblocking(path: &Path) -> io::Result<File> {
     File::options().write(true).truncate(true).open(path)
 }
 
@@ -43,40 +43,30 @@ pub(super) fn stdout_is_stderr() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
-/// No such handler here: call `Bridge::flush` before the program ends.
+/// Always fails: programs have to call `Bridge::flush` before they end.
 pub(super) fn at_exit(_handler: extern "C" fn()) -> bool {
     false
 }
 
-pub(super) fn fork_generation() -> u64 {
-    0
-}
-
-pub(super) fn fork_salt() -> [u8; 16] {
-    [0; 16]
-}
-
-pub(super) fn watch_forks() {}
-
-/// Not known here.
+/// Detects nothing on this platform.
 #[derive(Debug)]
-pub(super) struct OwnDescriptor;
+pub(super) struct DescriptorSentinel;
 
-impl OwnDescriptor {
+impl DescriptorSentinel {
     pub(super) fn new() -> Self {
         Self
     }
 
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn was_closed(&self) -> bool {
         false
     }
 }
 
-pub(super) fn without_forks<T>(run: impl FnOnce() -> T) -> T {
-    run()
+pub(super) fn page_size() -> usize {
+    4096
 }
 
-/// Not known here.
+/// Always returns `None`.
 pub(super) fn process_started(_pid: u32) -> Option<u64> {
     None
 }
@@ -85,19 +75,19 @@ pub(super) fn host_name() -> Option<String> {
     None
 }
 
-/// Not known here.
+/// Always returns `true`, so no process is mistaken for one that has ended.
 pub(super) fn is_running(_pid: u32) -> bool {
     true
 }
 
 pub(super) fn populate(_memory: &mut [std::mem::MaybeUninit<u8>]) {}
 
-/// There are none here.
-pub(super) fn pass_signal(_pid: u32, _signal: i32) -> bool {
+/// Always returns `false`: there are no signals.
+pub(super) fn send_signal(_pid: u32, _signal: i32) -> bool {
     false
 }
 
-/// Whoever presses ^C in a console reaches all processes in it.
+/// Always returns `true`: ^C reaches all processes of a console.
 pub(super) fn is_in_foreground() -> bool {
     true
 }

@@ -1,21 +1,21 @@
-//! Platforms without Unix signals: nothing is caught.
+//! Platforms without Unix signals, where no signal is caught.
 
 use std::io;
 
-use super::{Caught, SignalWish};
+use super::types::{CaughtSignals, SignalRequest};
 
-pub(super) fn begin_watching() -> io::Result<bool> {
+pub(super) fn begin_signal_watch() -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(super) fn give_up_watching() {}
+pub(super) fn abort_signal_watch() {}
 
-pub(super) fn catch_signals(_caught: Caught) -> io::Result<()> {
+pub(super) fn catch_signals(_caught: CaughtSignals) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn await_signal() -> SignalWish {
-    SignalWish::Flush
+pub(super) fn wait_for_signal() -> SignalRequest {
+    SignalRequest::Flush
 }
 
-pub(super) fn end_by(_signal: i32) {}
+pub(super) fn die_by_signal(_signal: i32) {}

@@ -1,45 +1,45 @@
-//! Values that a forked child never waits for: they are put in place in one step, so that no fork finds them half made.
+//! Lock-free cells that are safe to use in forked children.
 //!
-//! A `Once`, a `OnceLock` and a mutex that another thread of the parent was in at the moment of the fork stay that way in
-//! the child, and whoever waits for them there waits for ever. Here nobody waits: a value is made outside of any lock
-//! and published by exchanging one pointer. Two threads may make one at the same time; then the first one counts.
+//! If a thread of the parent is inside a `Once`, a `OnceLock` or a mutex during a fork, the lock stays taken in the
+//! child, and waiting for it never ends. These cells never wait: a value is created outside of any lock and published
+//! by exchanging one pointer. If two threads create a value at the same time, the first one published is used.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::fork_generation;
+use super::forks::fork_generation;
 
-/// A place for one value, which is never replaced.
-pub(crate) struct Placed<T>(AtomicPtr<T>);
+/// A cell that can be set once.
+pub(crate) struct OnceBox<T>(AtomicPtr<T>);
 
-// All of it asks for `Send + Sync`: the value is made on one thread, shared with others, and dropped by any of them.
-impl<T: Send + Sync> Placed<T> {
+// `Send + Sync` is required because any thread may create, share and drop the value.
+impl<T: Send + Sync> OnceBox<T> {
     pub(crate) const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
-        // SAFETY: null, or a leaked box that `set` published with Release. It is freed only where `self` is dropped,
-        // which the borrow rules out; nobody ever borrows it mutably.
+        // SAFETY: null, or a leaked box that `set` published with Release. It is freed only when `self` is dropped,
+        // which the borrow rules out, and it is never borrowed mutably.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Puts a value in place. `Err` gives it back where there is one already.
+    /// Sets the value. Returns it as an error if the cell is already set.
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         let made = Box::into_raw(Box::new(value));
         match self.0.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
-            // SAFETY: it comes from `Box::into_raw` above, and was not published.
+            // SAFETY: the pointer comes from `Box::into_raw` above and was not published.
             Err(_) => Err(*unsafe { Box::from_raw(made) }),
         }
     }
 
-    /// The value; made here where there is none. Others may make one too: the first one counts.
+    /// Returns the value, creating it if necessary. `make` may run on several threads; the first value is used.
     #[inline]
-    pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl Fn() -> T) -> &T {
         match self.get() {
             Some(value) => value,
             None => self.make(make),
@@ -49,7 +49,7 @@ impl<T: Send + Sync> Placed<T> {
     #[cold]
     fn make(&self, make: impl Fn() -> T) -> &T {
         loop {
-            let _another_one_was_first = self.set(make());
+            let _another_thread_was_first = self.set(make());
             if let Some(value) = self.get() {
                 return value;
             }
@@ -57,31 +57,32 @@ impl<T: Send + Sync> Placed<T> {
     }
 }
 
-impl<T> Drop for Placed<T> {
+impl<T> Drop for OnceBox<T> {
     fn drop(&mut self) {
         let value = *self.0.get_mut();
         if !value.is_null() {
-            // SAFETY: it comes from `Box::into_raw`, and nobody borrows it any more, since `self` is borrowed mutably.
+            // SAFETY: the pointer comes from `Box::into_raw`, and the mutable borrow of `self` rules out other borrows.
             drop(unsafe { Box::from_raw(value) });
         }
     }
 }
 
-impl<T: Send + Sync> Default for Placed<T> {
+impl<T: Send + Sync> Default for OnceBox<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: fmt::Debug + Send + Sync> fmt::Debug for Placed<T> {
+impl<T: fmt::Debug + Send + Sync> fmt::Debug for OnceBox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Placed").field(&self.get()).finish()
+        f.debug_tuple("OnceBox").field(&self.get()).finish()
     }
 }
 
-/// A value that each process of a chain of forks has for itself. Those of its ancestors stay as they were.
+/// A cell with one value per process. A forked child starts without a value, and the values of its ancestors stay
+/// unchanged.
 ///
-/// Forks are told apart from the first [`watch_forks`](super::watch_forks) on.
+/// Forks are noticed only after the first [`watch_forks`](super::watch_forks).
 pub(crate) struct PerProcess<T> {
     newest: AtomicPtr<Node<T>>,
 }
@@ -89,11 +90,10 @@ pub(crate) struct PerProcess<T> {
 struct Node<T> {
     generation: u64,
     value: T,
-    /// That of the nearest ancestor which had one; null where none had.
+    /// The value of the nearest ancestor that had one, or null.
     older: *mut Node<T>,
 }
 
-// As above.
 impl<T: Send + Sync> PerProcess<T> {
     pub(crate) const fn new() -> Self {
         Self { newest: AtomicPtr::new(ptr::null_mut()) }
@@ -101,19 +101,19 @@ impl<T: Send + Sync> PerProcess<T> {
 
     #[inline]
     fn newest(&self) -> Option<&Node<T>> {
-        // SAFETY: null, or a leaked box that `set` published with Release. It is freed only where `self` is dropped,
-        // which the borrow rules out; nobody ever borrows it mutably.
+        // SAFETY: null, or a leaked box that `set` published with Release. It is freed only when `self` is dropped,
+        // which the borrow rules out, and it is never borrowed mutably.
         unsafe { self.newest.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The value of this process, where it has one.
+    /// Returns the value of this process, if it is set.
     #[inline]
     pub(crate) fn existing(&self) -> Option<&T> {
         let generation = fork_generation();
         self.newest().filter(|node| node.generation == generation).map(|node| &node.value)
     }
 
-    /// Gives this process a value. `Err` gives it back where there is one already.
+    /// Sets the value of this process. Returns it as an error if it is already set.
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         let mut node = Box::new(Node { generation: fork_generation(), value, older: ptr::null_mut() });
         loop {
@@ -126,16 +126,17 @@ impl<T: Send + Sync> PerProcess<T> {
             let made = Box::into_raw(node);
             match self.newest.compare_exchange(older, made, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
-                // SAFETY: it comes from `Box::into_raw` above, and was not published.
+                // SAFETY: the pointer comes from `Box::into_raw` above and was not published.
                 Err(_) => node = unsafe { Box::from_raw(made) },
             }
         }
     }
 
-    /// The value of this process; made here, from that of its nearest ancestor, where it has none. Others may make one
-    /// too: the first one counts.
+    /// Returns the value of this process, creating it if necessary from the value of the nearest ancestor.
+    ///
+    /// `make` may run on several threads; the first value is used.
     #[inline]
-    pub(crate) fn get_or_make(&self, make: impl Fn(Option<&T>) -> T) -> &T {
+    pub(crate) fn get_or_init(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         match self.existing() {
             Some(value) => value,
             None => self.make(make),
@@ -145,26 +146,26 @@ impl<T: Send + Sync> PerProcess<T> {
     #[cold]
     fn make(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         loop {
-            let _another_one_was_first = self.set(make(self.newest().map(|node| &node.value)));
+            let _another_thread_was_first = self.set(make(self.newest().map(|node| &node.value)));
             if let Some(value) = self.existing() {
                 return value;
             }
         }
     }
 
-    /// All values, that of this process first, then those of its ancestors, the nearest one first.
+    /// Returns the values of this process and its ancestors, newest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
-        // SAFETY: as in `newest`; `older` was published before the node that has it, and is freed with `self` too.
+        // SAFETY: as in `newest`. An older node was published before the newer one and is also freed with `self`.
         let nodes = std::iter::successors(self.newest(), |node| unsafe { node.older.as_ref() });
         nodes.map(|node| &node.value)
     }
 }
 
 impl<T: Default + Send + Sync> PerProcess<T> {
-    /// The value of this process, which begins with the default.
+    /// Returns the value of this process, which starts as the default.
     #[inline]
     pub(crate) fn get(&self) -> &T {
-        self.get_or_make(|_| T::default())
+        self.get_or_init(|_| T::default())
     }
 }
 
@@ -172,8 +173,8 @@ impl<T> Drop for PerProcess<T> {
     fn drop(&mut self) {
         let mut next = *self.newest.get_mut();
         while !next.is_null() {
-            // SAFETY: each node comes from `Box::into_raw` and is in the list once; nobody borrows any of them, since
-            // `self` is borrowed mutably.
+            // SAFETY: each node comes from `Box::into_raw` and is in the list once. The mutable borrow of `self` rules
+            // out other borrows.
             let node = unsafe { Box::from_raw(next) };
             next = node.older;
         }
@@ -199,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts those that live.
+    /// Counts its live instances.
     #[derive(Debug)]
     struct Alive(Arc<AtomicUsize>);
 
@@ -217,16 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn of_several_threads_one_value_counts_and_the_others_are_dropped() {
+    fn concurrent_threads_share_one_value_and_the_others_are_dropped() {
         let count = Arc::new(AtomicUsize::new(0));
-        let (placed, process) = (Placed::new(), PerProcess::new());
+        let (placed, process) = (OnceBox::new(), PerProcess::new());
         let barrier = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     barrier.wait();
-                    placed.get_or_make(|| Alive::new(&count));
-                    process.get_or_make(|_| Alive::new(&count));
+                    placed.get_or_init(|| Alive::new(&count));
+                    process.get_or_init(|_| Alive::new(&count));
                 });
             }
         });

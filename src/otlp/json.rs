@@ -1,24 +1,26 @@
-//! One record as a line of OTLP/JSON, `{"resourceLogs":[…]}`, by the OTLP/JSON rules: lower camel case, ids in
-//! hexadecimal, 64-bit integers as text, enums as numbers, bytes in base64.
+//! Writes OTLP/JSON.
+//!
+//! The format is that of the OTLP specification: lower camel case, ids in hexadecimal, 64-bit integers as strings,
+//! enums as numbers, bytes in Base64.
 
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
-use super::reader::{Hex, RecordView, ScopeView, Value, read_resource};
+use super::view::{Hex, RecordView, ScopeView, ValueView, read_resource};
 use crate::escape;
 
-/// Writes the line of a record, without a line break.
-pub(crate) fn write_line(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
+/// Writes a request with one record as a line, `{"resourceLogs":[…]}`, without a line break.
+pub(crate) fn write_record_json(out: &mut String, resource_fields: &[u8], scope_fields: &[u8], record: &[u8]) {
     let names = ["resourceLogs", "scopeLogs", "logRecords"];
-    within(out, names, resource_fields, &ScopeView::read(scope_fields), |out| {
+    write_single_item(out, names, resource_fields, &ScopeView::read(scope_fields), |out| {
         write_record(out, &RecordView::read(record));
     });
 }
 
-/// Writes one item with its resource and scope around it; the names are those of the three lists.
-pub(super) fn within(
+/// Writes a request with one item in one scope of one resource. The array has the keys of the three nested lists.
+pub(super) fn write_single_item(
     out: &mut String,
     [resources, scopes, items]: [&str; 3],
     resource_fields: &[u8],
@@ -43,27 +45,27 @@ pub(super) fn write_resource(
     let _infallible = write!(out, r#"}},"{scopes}":["#);
     write_scopes(out);
     out.push(']');
-    schema(out, &schema_url);
+    write_schema_url(out, &schema_url);
     out.push('}');
 }
 
 /// Writes a scope with its list of items.
 pub(super) fn write_scope(out: &mut String, scope: &ScopeView<'_>, items: &str, write_items: impl FnOnce(&mut String)) {
     out.push_str(r#"{"scope":{"#);
-    let mut fields = Fields::new(out);
-    fields.text("name", &scope.name);
-    fields.text("version", &scope.version);
+    let mut object = JsonObject::new(out);
+    object.text("name", &scope.name);
+    object.text("version", &scope.version);
     if !scope.attributes.is_empty() {
-        fields.attributes(&scope.attributes);
+        object.attributes(&scope.attributes);
     }
     let _infallible = write!(out, r#"}},"{items}":["#);
     write_items(out);
     out.push(']');
-    schema(out, &scope.schema_url);
+    write_schema_url(out, &scope.schema_url);
     out.push('}');
 }
 
-fn schema(out: &mut String, url: &str) {
+fn write_schema_url(out: &mut String, url: &str) {
     if !url.is_empty() {
         out.push_str(r#","schemaUrl":"#);
         string(out, url);
@@ -72,40 +74,39 @@ fn schema(out: &mut String, url: &str) {
 
 pub(super) fn write_record(out: &mut String, record: &RecordView<'_>) {
     out.push('{');
-    let mut fields = Fields::new(out);
-    fields.raw("timeUnixNano", format_args!("\"{}\"", record.time));
-    fields.raw("observedTimeUnixNano", format_args!("\"{}\"", record.observed_time));
-    fields.raw("severityNumber", format_args!("{}", record.severity_number));
-    fields.text("severityText", &record.severity_text);
-    if record.body != Value::Empty {
-        fields.key("body");
-        value(fields.out, &record.body);
+    let mut object = JsonObject::new(out);
+    object.raw("timeUnixNano", format_args!("\"{}\"", record.time));
+    object.raw("observedTimeUnixNano", format_args!("\"{}\"", record.observed_time));
+    object.raw("severityNumber", format_args!("{}", record.severity_number));
+    object.text("severityText", &record.severity_text);
+    if record.body != ValueView::Empty {
+        object.key("body");
+        value(object.out, &record.body);
     }
-    fields.attributes(&record.attributes);
-    fields.number("droppedAttributesCount", record.dropped_attributes);
-    fields.number("flags", record.flags);
+    object.attributes(&record.attributes);
+    object.number("droppedAttributesCount", record.dropped_attributes);
+    object.number("flags", record.flags);
     if !record.trace_id.is_empty() {
-        fields.raw("traceId", format_args!("\"{}\"", Hex(record.trace_id)));
-        fields.raw("spanId", format_args!("\"{}\"", Hex(record.span_id)));
+        object.raw("traceId", format_args!("\"{}\"", Hex(record.trace_id)));
+        object.raw("spanId", format_args!("\"{}\"", Hex(record.span_id)));
     }
-    fields.text("eventName", &record.event_name);
+    object.text("eventName", &record.event_name);
     out.push('}');
 }
 
-/// The fields of an object, with the commas between them.
-pub(super) struct Fields<'a> {
+/// A writer for the members of a JSON object, which separates them by commas. The caller writes the braces.
+pub(super) struct JsonObject<'a> {
     pub(super) out: &'a mut String,
-    any: bool,
+    has_members: bool,
 }
 
-impl<'a> Fields<'a> {
-    /// Behind the opening brace.
+impl<'a> JsonObject<'a> {
     pub(super) fn new(out: &'a mut String) -> Self {
-        Self { out, any: false }
+        Self { out, has_members: false }
     }
 
     fn separate(&mut self) {
-        if std::mem::replace(&mut self.any, true) {
+        if std::mem::replace(&mut self.has_members, true) {
             self.out.push(',');
         }
     }
@@ -115,12 +116,13 @@ impl<'a> Fields<'a> {
         let _infallible = write!(self.out, "\"{key}\":");
     }
 
+    /// Writes a value that is JSON already.
     pub(super) fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
         self.key(key);
         let _infallible = self.out.write_fmt(value);
     }
 
-    /// A text, where it is not empty.
+    /// Writes a string, unless it is empty.
     pub(super) fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.key(key);
@@ -128,20 +130,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A number, where it is not 0.
+    /// Writes a number, unless it is 0.
     pub(super) fn number(&mut self, key: &str, value: u64) {
         if value > 0 {
             self.raw(key, format_args!("{value}"));
         }
     }
 
-    pub(super) fn attributes(&mut self, attributes: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+    pub(super) fn attributes(&mut self, attributes: &[(std::borrow::Cow<'_, str>, ValueView<'_>)]) {
         self.separate();
         key_values(self.out, "attributes", attributes);
     }
 }
 
-fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str>, Value<'_>)]) {
+fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str>, ValueView<'_>)]) {
     let _infallible = write!(out, "\"{name}\":[");
     for (index, (key, item)) in entries.iter().enumerate() {
         out.push_str(if index > 0 { r#",{"key":"# } else { r#"{"key":"# });
@@ -153,9 +155,9 @@ fn key_values(out: &mut String, name: &str, entries: &[(std::borrow::Cow<'_, str
     out.push(']');
 }
 
-fn value(out: &mut String, item: &Value<'_>) {
+fn value(out: &mut String, item: &ValueView<'_>) {
     let _infallible = match item {
-        Value::Array(values) => {
+        ValueView::Array(values) => {
             out.push_str(r#"{"arrayValue":{"values":["#);
             for (index, item) in values.iter().enumerate() {
                 out.push_str(if index > 0 { "," } else { "" });
@@ -163,21 +165,21 @@ fn value(out: &mut String, item: &Value<'_>) {
             }
             out.write_str("]}}")
         }
-        Value::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
-        Value::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, BASE64.encode(bytes)),
-        Value::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
-        Value::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
-        Value::Double(number) => {
+        ValueView::Bool(flag) => write!(out, r#"{{"boolValue":{flag}}}"#),
+        ValueView::Bytes(bytes) => write!(out, r#"{{"bytesValue":"{}"}}"#, BASE64.encode(bytes)),
+        ValueView::Double(number) if number.is_finite() => write!(out, r#"{{"doubleValue":{number:?}}}"#),
+        ValueView::Double(number) if number.is_nan() => out.write_str(r#"{"doubleValue":"NaN"}"#),
+        ValueView::Double(number) => {
             write!(out, r#"{{"doubleValue":"{}Infinity"}}"#, if *number < 0.0 { "-" } else { "" })
         }
-        Value::Empty => out.write_str("{}"),
-        Value::Int(number) => write!(out, r#"{{"intValue":"{number}"}}"#),
-        Value::Map(entries) => {
+        ValueView::Empty => out.write_str("{}"),
+        ValueView::Int(number) => write!(out, r#"{{"intValue":"{number}"}}"#),
+        ValueView::Map(entries) => {
             out.push_str(r#"{"kvlistValue":{"#);
             key_values(out, "values", entries);
             out.write_str("}}")
         }
-        Value::Text(text) => {
+        ValueView::Text(text) => {
             out.push_str(r#"{"stringValue":"#);
             string(out, text);
             out.write_str("}")
@@ -186,6 +188,6 @@ fn value(out: &mut String, item: &Value<'_>) {
 }
 
 fn string(out: &mut String, text: &str) {
-    // Serialising a `&str` cannot fail; were it to, an empty text keeps the line readable.
+    // Serializing a `&str` cannot fail. If it did, an empty string would keep the line valid.
     out.push_str(&serde_json::to_string(text).map_or_else(|_| "\"\"".to_owned(), escape::json));
 }

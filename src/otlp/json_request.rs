@@ -1,11 +1,12 @@
-//! A whole request in protobuf as the same request in OTLP/JSON.
+//! Converts an encoded request from protobuf to OTLP/JSON.
 
-use super::json::{Fields, write_record, write_resource, write_scope};
-use super::reader::{Hex, RecordView, ScopeView, key_value};
-use super::wire::Reader;
+use super::json::{JsonObject, write_record, write_resource, write_scope};
+use super::schema::{export_request, resource_items, scope_items, span, span_event, span_link, span_status};
+use super::view::{Hex, RecordView, ScopeView, read_key_value};
+use super::wire::{Field, Reader, repeated};
 use crate::signal::Signal;
 
-/// The request in JSON. Bytes that make no sense are left out, as by every reader of protobuf.
+/// Returns the request in OTLP/JSON. Invalid bytes and unknown fields are left out.
 pub fn request_to_json(signal: Signal, request: &[u8]) -> String {
     let (resources, scopes, items, write_item) = match signal {
         Signal::Logs => (
@@ -16,13 +17,15 @@ pub fn request_to_json(signal: Signal, request: &[u8]) -> String {
         ),
         Signal::Traces => ("resourceSpans", "scopeSpans", "spans", write_span as WriteItem),
     };
-    // JSON takes about twice the room.
+    // JSON takes about twice the space.
     let mut out = String::with_capacity(2 * request.len() + 64);
     out.push_str(&format!(r#"{{"{resources}":["#));
-    each(&mut out, request, 1, |out, resource| {
+    write_list(&mut out, request, export_request::RESOURCES, |out, resource| {
         write_resource(out, resource, scopes, |out| {
-            each(out, resource, 2, |out, scope| {
-                write_scope(out, &ScopeView::read(scope), items, |out| each(out, scope, 2, write_item));
+            write_list(out, resource, resource_items::SCOPES, |out, scope| {
+                write_scope(out, &ScopeView::read(scope), items, |out| {
+                    write_list(out, scope, scope_items::ITEMS, write_item)
+                });
             });
         });
     });
@@ -32,68 +35,72 @@ pub fn request_to_json(signal: Signal, request: &[u8]) -> String {
 
 type WriteItem = fn(&mut String, &[u8]);
 
-/// The messages of one field, with the commas between them.
-fn each<'a>(out: &mut String, message: &'a [u8], field: u64, mut write: impl FnMut(&mut String, &'a [u8])) {
+/// Writes the messages of one repeated field, separated by commas.
+fn write_list<'a>(out: &mut String, message: &'a [u8], field: u64, mut write: impl FnMut(&mut String, &'a [u8])) {
     let mut separator = "";
-    for (_, item) in Reader::new(message).filter(|(number, _)| *number == field) {
+    for item in repeated(message, field) {
         out.push_str(separator);
         write(out, item.bytes());
         separator = ",";
     }
 }
 
-fn write_span(out: &mut String, span: &[u8]) {
+fn write_span(out: &mut String, message: &[u8]) {
     out.push('{');
-    let mut fields = Fields::new(out);
-    for (field, value) in singular(span) {
+    let mut object = JsonObject::new(out);
+    for (field, value) in singular_fields(message) {
         match field {
-            1 => id(&mut fields, "traceId", value.bytes()),
-            2 => id(&mut fields, "spanId", value.bytes()),
-            3 => fields.text("traceState", &value.text()),
-            4 => id(&mut fields, "parentSpanId", value.bytes()),
-            5 => fields.text("name", &value.text()),
-            6 => fields.number("kind", value.number()),
-            7 => fields.raw("startTimeUnixNano", format_args!("\"{}\"", value.number())),
-            8 => fields.raw("endTimeUnixNano", format_args!("\"{}\"", value.number())),
-            10 => fields.number("droppedAttributesCount", value.number()),
-            12 => fields.number("droppedEventsCount", value.number()),
-            14 => fields.number("droppedLinksCount", value.number()),
-            15 => status(&mut fields, value.bytes()),
-            16 => fields.number("flags", value.number()),
+            span::TRACE_ID => id(&mut object, "traceId", value.bytes()),
+            span::SPAN_ID => id(&mut object, "spanId", value.bytes()),
+            span::TRACE_STATE => object.text("traceState", &value.text()),
+            span::PARENT_SPAN_ID => id(&mut object, "parentSpanId", value.bytes()),
+            span::NAME => object.text("name", &value.text()),
+            span::KIND => object.number("kind", value.number()),
+            span::START_TIME => object.raw("startTimeUnixNano", format_args!("\"{}\"", value.number())),
+            span::END_TIME => object.raw("endTimeUnixNano", format_args!("\"{}\"", value.number())),
+            span::DROPPED_ATTRIBUTES => object.number("droppedAttributesCount", value.number()),
+            span::DROPPED_EVENTS => object.number("droppedEventsCount", value.number()),
+            span::DROPPED_LINKS => object.number("droppedLinksCount", value.number()),
+            span::STATUS => status(&mut object, value.bytes()),
+            span::FLAGS => object.number("flags", value.number()),
             _ => {}
         }
     }
-    attributes(&mut fields, span, 9);
-    list(&mut fields, "events", span, 11, |fields, event| {
-        for (field, value) in singular(event) {
-            match field {
-                1 => fields.raw("timeUnixNano", format_args!("\"{}\"", value.number())),
-                2 => fields.text("name", &value.text()),
-                4 => fields.number("droppedAttributesCount", value.number()),
-                _ => {}
-            }
-        }
-        attributes(fields, event, 3);
-    });
-    list(&mut fields, "links", span, 13, |fields, link| {
-        for (field, value) in singular(link) {
-            match field {
-                1 => id(fields, "traceId", value.bytes()),
-                2 => id(fields, "spanId", value.bytes()),
-                3 => fields.text("traceState", &value.text()),
-                5 => fields.number("droppedAttributesCount", value.number()),
-                6 => fields.number("flags", value.number()),
-                _ => {}
-            }
-        }
-        attributes(fields, link, 4);
-    });
+    attributes(&mut object, message, span::ATTRIBUTES);
+    object_list(&mut object, "events", message, span::EVENTS, write_event);
+    object_list(&mut object, "links", message, span::LINKS, write_link);
     out.push('}');
 }
 
-/// Each field once, with the last of its values, as protobuf has it.
-fn singular(message: &[u8]) -> Vec<(u64, super::wire::Field<'_>)> {
-    let mut all: Vec<(u64, super::wire::Field<'_>)> = Vec::new();
+fn write_event(object: &mut JsonObject<'_>, message: &[u8]) {
+    for (field, value) in singular_fields(message) {
+        match field {
+            span_event::TIME => object.raw("timeUnixNano", format_args!("\"{}\"", value.number())),
+            span_event::NAME => object.text("name", &value.text()),
+            span_event::DROPPED_ATTRIBUTES => object.number("droppedAttributesCount", value.number()),
+            _ => {}
+        }
+    }
+    attributes(object, message, span_event::ATTRIBUTES);
+}
+
+fn write_link(object: &mut JsonObject<'_>, message: &[u8]) {
+    for (field, value) in singular_fields(message) {
+        match field {
+            span_link::TRACE_ID => id(object, "traceId", value.bytes()),
+            span_link::SPAN_ID => id(object, "spanId", value.bytes()),
+            span_link::TRACE_STATE => object.text("traceState", &value.text()),
+            span_link::DROPPED_ATTRIBUTES => object.number("droppedAttributesCount", value.number()),
+            span_link::FLAGS => object.number("flags", value.number()),
+            _ => {}
+        }
+    }
+    attributes(object, message, span_link::ATTRIBUTES);
+}
+
+/// Returns each field once. As protobuf requires, the last value of a singular field wins.
+fn singular_fields(message: &[u8]) -> Vec<(u64, Field<'_>)> {
+    let mut all: Vec<(u64, Field<'_>)> = Vec::new();
     for (field, value) in Reader::new(message) {
         match all.iter_mut().find(|(known, _)| *known == field) {
             Some(known) => known.1 = value,
@@ -103,46 +110,52 @@ fn singular(message: &[u8]) -> Vec<(u64, super::wire::Field<'_>)> {
     all
 }
 
-fn id(fields: &mut Fields<'_>, key: &str, id: &[u8]) {
+fn id(object: &mut JsonObject<'_>, key: &str, id: &[u8]) {
     if !id.is_empty() {
-        fields.raw(key, format_args!("\"{}\"", Hex(id)));
+        object.raw(key, format_args!("\"{}\"", Hex(id)));
     }
 }
 
-fn status(fields: &mut Fields<'_>, message: &[u8]) {
-    fields.key("status");
-    fields.out.push('{');
-    let mut status = Fields::new(fields.out);
-    for (field, value) in singular(message) {
+fn status(object: &mut JsonObject<'_>, message: &[u8]) {
+    object.key("status");
+    object.out.push('{');
+    let mut status = JsonObject::new(object.out);
+    for (field, value) in singular_fields(message) {
         match field {
-            2 => status.text("message", &value.text()),
-            3 => status.number("code", value.number()),
+            span_status::MESSAGE => status.text("message", &value.text()),
+            span_status::CODE => status.number("code", value.number()),
             _ => {}
         }
     }
-    fields.out.push('}');
+    object.out.push('}');
 }
 
-fn attributes(fields: &mut Fields<'_>, message: &[u8], field: u64) {
-    let all: Vec<_> = Reader::new(message).filter(|(number, _)| *number == field).collect();
+fn attributes(object: &mut JsonObject<'_>, message: &[u8], field: u64) {
+    let all: Vec<_> = repeated(message, field).map(|pair| read_key_value(pair.bytes())).collect();
     if !all.is_empty() {
-        fields.attributes(&all.iter().map(|(_, pair)| key_value(pair.bytes())).collect::<Vec<_>>());
+        object.attributes(&all);
     }
 }
 
-/// A list of objects, where there are any.
-fn list(fields: &mut Fields<'_>, key: &str, message: &[u8], field: u64, write: impl Fn(&mut Fields<'_>, &[u8])) {
-    if !Reader::new(message).any(|(number, _)| number == field) {
+/// Writes a list of objects, unless it is empty.
+fn object_list(
+    object: &mut JsonObject<'_>,
+    key: &str,
+    message: &[u8],
+    field: u64,
+    write: impl Fn(&mut JsonObject<'_>, &[u8]),
+) {
+    if repeated(message, field).next().is_none() {
         return;
     }
-    fields.key(key);
-    fields.out.push('[');
-    each(fields.out, message, field, |out, item| {
+    object.key(key);
+    object.out.push('[');
+    write_list(object.out, message, field, |out, item| {
         out.push('{');
-        write(&mut Fields::new(out), item);
+        write(&mut JsonObject::new(out), item);
         out.push('}');
     });
-    fields.out.push(']');
+    object.out.push(']');
 }
 
 #[cfg(all(test, feature = "testing"))]

@@ -1,4 +1,4 @@
-//! Against the official types: what they read from the JSON is what they read from the protobuf.
+//! Checks against the official types: they must decode the same message from the JSON as from the protobuf.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

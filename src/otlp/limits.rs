@@ -1,65 +1,63 @@
-//! Limits of attributes: a record that was encoded already is written again without what is too much, and a span that has
-//! ended is cut. Only where somebody asked for limits.
+//! Attribute limits for encoded records and ended spans, as the OpenTelemetry specification defines them.
 //!
-//! By the specification a length is one of characters, or of bytes for bytes; each value of a list and of a map is measured
-//! by itself, and body, resource and scope have no limits.
+//! The length of text is in characters, that of a byte string in bytes. Each value in a list or map is measured by
+//! itself. The body, the resource and the scope have no limits.
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::record::fields as record_fields;
-use super::value::fields as value_fields;
+use super::schema::{any_value, array_value, key_value, key_value_list, log_record};
 use super::wire::{Reader, WireType, begin, end, put_bytes, put_varint, tag};
 
-/// How much the attributes of one record may hold.
+/// The limits for the attributes of one record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct AttributeLimits {
     pub(crate) count: Option<usize>,
-    /// Of a text, in characters; of bytes, in bytes.
+    /// In characters for text, in bytes for byte strings.
     pub(crate) value_length: Option<usize>,
 }
 
 impl AttributeLimits {
-    /// The record within the limits, and how many attributes were left out of it.
+    /// Returns the record within the limits, with the number of attributes that were dropped.
     pub(crate) fn apply(self, record: &[u8]) -> (Vec<u8>, u64) {
         let mut limited = Vec::with_capacity(record.len());
-        let (mut kept, mut left_out, mut dropped) = (0, 0, 0_u64);
+        let (mut kept, mut newly_dropped, mut dropped) = (0, 0, 0_u64);
         let mut reader = Reader::new(record);
         loop {
             let before = reader.rest();
             let Some((field, value)) = reader.next() else { break };
             let raw = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
-            match u8::try_from(field).unwrap_or(0) {
-                record_fields::ATTRIBUTES if self.count.is_some_and(|count| kept >= count) => left_out += 1,
-                record_fields::ATTRIBUTES => {
+            match field {
+                log_record::ATTRIBUTES if self.count.is_some_and(|count| kept >= count) => newly_dropped += 1,
+                log_record::ATTRIBUTES => {
                     kept += 1;
-                    let pair = begin(&mut limited, tag(record_fields::ATTRIBUTES, WireType::Length));
+                    let pair = begin(&mut limited, tag(log_record::ATTRIBUTES, WireType::Length));
                     self.key_value(&mut limited, value.bytes());
                     end(&mut limited, pair);
                 }
-                record_fields::DROPPED_ATTRIBUTES => dropped += value.number(),
+                log_record::DROPPED_ATTRIBUTES => dropped += value.number(),
                 _ => limited.extend_from_slice(raw),
             }
         }
-        dropped += left_out;
+        dropped += newly_dropped;
         if dropped > 0 {
-            limited.push(tag(record_fields::DROPPED_ATTRIBUTES, WireType::Varint));
+            limited.push(tag(log_record::DROPPED_ATTRIBUTES, WireType::Varint));
             put_varint(&mut limited, dropped);
         }
-        (limited, left_out)
+        (limited, newly_dropped)
     }
 
     fn key_value(self, out: &mut Vec<u8>, pair: &[u8]) {
         for (field, value) in Reader::new(pair) {
             match field {
-                1 => put_bytes(out, tag(1, WireType::Length), value.bytes()),
-                2 => self.nested(out, 2, value.bytes(), Self::any_value),
+                key_value::KEY => put_bytes(out, tag(key_value::KEY, WireType::Length), value.bytes()),
+                key_value::VALUE => self.nested(out, key_value::VALUE, value.bytes(), Self::any_value),
                 _ => {}
             }
         }
     }
 
-    fn nested(self, out: &mut Vec<u8>, field: u8, message: &[u8], write: fn(Self, &mut Vec<u8>, &[u8])) {
+    fn nested(self, out: &mut Vec<u8>, field: u64, message: &[u8], write: fn(Self, &mut Vec<u8>, &[u8])) {
         let nested = begin(out, tag(field, WireType::Length));
         write(self, out, message);
         end(out, nested);
@@ -67,59 +65,59 @@ impl AttributeLimits {
 
     fn any_value(self, out: &mut Vec<u8>, value: &[u8]) {
         let Some((field, content)) = Reader::new(value).next() else { return };
-        match u8::try_from(field).unwrap_or(0) {
-            value_fields::STRING => {
+        match field {
+            any_value::STRING => {
                 let text = content.text();
-                let cut = self.value_length.map_or(text.as_ref(), |most| first_chars(&text, most));
-                put_bytes(out, tag(value_fields::STRING, WireType::Length), cut.as_bytes());
+                let short = self.value_length.map_or(text.as_ref(), |most| first_chars(&text, most));
+                put_bytes(out, tag(any_value::STRING, WireType::Length), short.as_bytes());
             }
-            value_fields::BYTES => {
+            any_value::BYTES => {
                 let bytes = content.bytes();
-                let cut = self.value_length.and_then(|most| bytes.get(..most)).unwrap_or(bytes);
-                put_bytes(out, tag(value_fields::BYTES, WireType::Length), cut);
+                let short = self.value_length.and_then(|most| bytes.get(..most)).unwrap_or(bytes);
+                put_bytes(out, tag(any_value::BYTES, WireType::Length), short);
             }
-            value_fields::ARRAY => self.nested(out, value_fields::ARRAY, content.bytes(), Self::array),
-            value_fields::KVLIST => self.nested(out, value_fields::KVLIST, content.bytes(), Self::map),
+            any_value::ARRAY => self.nested(out, any_value::ARRAY, content.bytes(), Self::array),
+            any_value::KVLIST => self.nested(out, any_value::KVLIST, content.bytes(), Self::map),
             _ => out.extend_from_slice(value),
         }
     }
 
     fn array(self, out: &mut Vec<u8>, array: &[u8]) {
         for (_, value) in Reader::new(array) {
-            self.nested(out, 1, value.bytes(), Self::any_value);
+            self.nested(out, array_value::VALUES, value.bytes(), Self::any_value);
         }
     }
 
     fn map(self, out: &mut Vec<u8>, map: &[u8]) {
         for (_, pair) in Reader::new(map) {
-            self.nested(out, 1, pair.bytes(), Self::key_value);
+            self.nested(out, key_value_list::VALUES, pair.bytes(), Self::key_value);
         }
     }
 }
 
-/// Cuts the texts in the attributes of a span, which the SDK limits by number only.
-pub(crate) fn cut_texts(span: &mut SpanData, most: usize) {
-    let cut = |text: &mut StringValue| {
+/// Truncates text in the attributes of a span to `most` characters. The SDK itself limits only their number.
+pub(crate) fn truncate_span_texts(span: &mut SpanData, most: usize) {
+    let truncate = |text: &mut StringValue| {
         let short = first_chars(text.as_str(), most);
         if short.len() < text.as_str().len() {
             *text = short.to_owned().into();
         }
     };
-    let cut_all = |attributes: &mut [KeyValue]| {
+    let truncate_all = |attributes: &mut [KeyValue]| {
         for pair in attributes {
             match &mut pair.value {
-                Value::String(text) => cut(text),
-                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(cut),
+                Value::String(text) => truncate(text),
+                Value::Array(Array::String(texts)) => texts.iter_mut().for_each(truncate),
                 _ => {}
             }
         }
     };
-    cut_all(&mut span.attributes);
-    span.events.events.iter_mut().for_each(|event| cut_all(&mut event.attributes));
-    span.links.links.iter_mut().for_each(|link| cut_all(&mut link.attributes));
+    truncate_all(&mut span.attributes);
+    span.events.events.iter_mut().for_each(|event| truncate_all(&mut event.attributes));
+    span.links.links.iter_mut().for_each(|link| truncate_all(&mut link.attributes));
 }
 
-/// The first characters of a text: never a part of one.
+/// Returns the first `most` characters of a text.
 fn first_chars(text: &str, most: usize) -> &str {
     let end = text.char_indices().nth(most).map(|(end, _)| end);
     end.and_then(|end| text.get(..end)).unwrap_or(text)
@@ -127,13 +125,13 @@ fn first_chars(text: &str, most: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::{RecordView, Value};
-    use super::super::record::{Head, RecordWriter, Scratch};
+    use super::super::record::{RecordHeader, RecordWriter, Scratch};
+    use super::super::view::{RecordView, ValueView};
     use super::*;
 
     fn record() -> Vec<u8> {
         let mut scratch = Scratch::default();
-        let head = Head {
+        let head = RecordHeader {
             time: 1,
             observed_time: 2,
             severity_number: 9,
@@ -163,7 +161,7 @@ mod tests {
         let shown: Vec<String> = view.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(shown, ["text=grün", "bytes=01020304", "list=[\"abcd\"]", "map={\"key\":\"abcd\"}"]);
         assert_eq!((view.dropped_attributes, view.time, view.severity_number), (3, 1, 9));
-        assert_eq!(view.body, Value::Text("a long message stays whole".into()));
+        assert_eq!(view.body, ValueView::Text("a long message stays whole".into()));
         let (nothing, left_out) = AttributeLimits { count: Some(0), value_length: None }.apply(&record);
         assert_eq!((RecordView::read(&nothing).dropped_attributes, left_out), (7, 5));
     }

@@ -1,21 +1,24 @@
-//! OTLP messages: written at the call site, gathered on the ship thread, read back by the debug mirror. Pure: no I/O,
-//! no clock, no globals.
+//! OTLP messages: records are encoded at the call site, batched on the exporter thread, and read back for the debug
+//! mirror.
+//!
+//! The module is pure: it does no I/O, reads no clock and has no global state.
 
-mod cut;
+mod captured_value;
+mod exception;
 mod json;
 mod json_request;
 mod limits;
-mod reader;
 mod record;
-mod recorded;
 mod redact;
 mod request;
-mod request_with;
+mod request_items;
 mod resource;
 #[cfg(feature = "grpc")]
 mod retry_info;
+mod schema;
 mod serde_value;
-mod span_view;
+mod single_record;
+mod span_json;
 #[cfg(not(feature = "traces"))]
 #[path = "spans/disabled.rs"]
 mod spans;
@@ -23,25 +26,26 @@ mod spans;
 #[path = "spans/enabled.rs"]
 mod spans;
 mod value;
+mod view;
 mod wire;
 
-pub(crate) use cut::{ItemSketch, cut, sketch};
-pub(crate) use json::write_line as write_json_line;
+pub(crate) use captured_value::CapturedValue;
+pub(crate) use exception::{causes, error_type};
+pub(crate) use json::write_record_json;
 pub use json_request::request_to_json;
-pub(crate) use limits::{AttributeLimits, cut_texts};
-pub(crate) use reader::read_resource;
-pub(crate) use reader::{Hex, RecordView, ScopeView, Value as View};
-pub(crate) use record::{
-    Head, RecordWriter, Scratch, TraceIds, causes, encode_attribute, error_type, set_time, severity_number, text_of,
-};
-pub(crate) use recorded::Recorded;
+pub(crate) use limits::{AttributeLimits, truncate_span_texts};
+pub(crate) use record::{RecordHeader, RecordWriter, Scratch, TraceIds, encode_attribute, set_time, severity_number};
 pub(crate) use redact::{REDACTED, Redaction};
-pub(crate) use request::{Response, gathered_len, put_record, put_scope, read_response};
-pub use request_with::request_with;
+pub(crate) use request::{
+    ExportResponse, nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header, read_export_response,
+};
+pub(crate) use request_items::{ItemSummary, retain_items, summarize_first_item};
 pub(crate) use resource::{encode_resource, encode_scope, encode_scope_name};
 #[cfg(feature = "grpc")]
 pub(crate) use retry_info::read_retry_info;
-pub(crate) use serde_value::write as write_serde;
-pub(crate) use span_view::{attributes_of, status_of, write_span_line};
+pub(crate) use serde_value::write_serde;
+pub use single_record::single_record_request;
+pub(crate) use span_json::{attribute_views, status_code_and_message, write_span_json};
 pub(crate) use spans::SpanEncoder;
-pub(crate) use value::ValueWriter;
+pub(crate) use value::{ValueWriter, text_of};
+pub(crate) use view::{Hex, RecordView, ScopeView, ValueView, read_resource};

@@ -1,46 +1,50 @@
-//! `ExportLogsServiceRequest` gathered from parts that are encoded already, and the answer to it.
+//! `ExportLogsServiceRequest`, assembled from encoded records, and the response to it.
 
-use super::wire::{Reader, WireType, put_varint, tag, varint_len};
+use super::schema::{export_request, export_response, partial_success, resource_items, scope_items};
+use super::wire::{Reader, put_message_header, varint_len};
 
-/// How many bytes a nested message of that length takes, with its one-byte tag.
-pub(crate) const fn gathered_len(length: usize) -> usize {
+/// Returns the size of a nested message including its one-byte tag and its length.
+pub(crate) const fn nested_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
 
-/// A field of type message with a length that is known: field 1 of the request (`ResourceLogs`) and field 2 of
-/// `ResourceLogs` (`ScopeLogs`).
-pub(crate) fn put_scope(buf: &mut Vec<u8>, field: u8, length: usize) {
-    buf.push(tag(field, WireType::Length));
-    put_varint(buf, length as u64);
+/// Writes the tag and length of a `ResourceLogs` in the request; its `length` bytes follow.
+pub(crate) fn put_resource_logs_header(buf: &mut Vec<u8>, length: usize) {
+    put_message_header(buf, export_request::RESOURCES, length);
 }
 
-/// One encoded `LogRecord` as field 2 of `ScopeLogs`.
-pub(crate) fn put_record(buf: &mut Vec<u8>, record: &[u8]) {
-    put_scope(buf, 2, record.len());
+/// Writes the tag and length of a `ScopeLogs` in its `ResourceLogs`; its `length` bytes follow.
+pub(crate) fn put_scope_logs_header(buf: &mut Vec<u8>, length: usize) {
+    put_message_header(buf, resource_items::SCOPES, length);
+}
+
+/// Writes an encoded `LogRecord` into its `ScopeLogs`.
+pub(crate) fn put_log_record(buf: &mut Vec<u8>, record: &[u8]) {
+    put_message_header(buf, scope_items::ITEMS, record.len());
     buf.extend_from_slice(record);
 }
 
-/// What an `ExportLogsServiceResponse` says.
+/// A decoded `ExportLogsServiceResponse` or `ExportTraceServiceResponse`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Response {
+pub(crate) struct ExportResponse {
     pub(crate) rejected: u64,
     pub(crate) message: String,
 }
 
-/// Reads the answer in protobuf; `None` where the bytes are no such message.
-pub(crate) fn read_response(body: &[u8]) -> Option<Response> {
-    let mut response = Response::default();
+/// Decodes a response in protobuf. Returns `None` if the bytes are not such a message.
+pub(crate) fn read_export_response(body: &[u8]) -> Option<ExportResponse> {
+    let mut response = ExportResponse::default();
     let mut reader = Reader::new(body);
     for (field, value) in &mut reader {
-        if field != 1 {
+        if field != export_response::PARTIAL_SUCCESS {
             continue;
         }
         let mut partial = Reader::new(value.bytes());
         for (field, value) in &mut partial {
             match field {
-                // Less than none says nothing.
-                1 => response.rejected = u64::try_from(value.number() as i64).ok()?,
-                2 => response.message = value.text().into_owned(),
+                // A negative number is invalid.
+                partial_success::REJECTED => response.rejected = u64::try_from(value.number() as i64).ok()?,
+                partial_success::ERROR_MESSAGE => response.message = value.text().into_owned(),
                 _ => {}
             }
         }
@@ -54,19 +58,19 @@ pub(crate) fn read_response(body: &[u8]) -> Option<Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::wire::put_bytes;
+    use crate::otlp::wire::{WireType, put_bytes, tag};
 
     #[test]
     fn answers() {
-        assert_eq!(read_response(b""), Some(Response::default()));
+        assert_eq!(read_export_response(b""), Some(ExportResponse::default()));
         let mut partial = vec![tag(1, WireType::Varint), 3];
         put_bytes(&mut partial, tag(2, WireType::Length), b"too old");
         let mut body = Vec::new();
         put_bytes(&mut body, tag(1, WireType::Length), &partial);
-        assert_eq!(read_response(&body), Some(Response { rejected: 3, message: "too old".to_owned() }));
+        assert_eq!(read_export_response(&body), Some(ExportResponse { rejected: 3, message: "too old".to_owned() }));
         let negative = [&[tag(1, WireType::Length), 11, tag(1, WireType::Varint)][..], &[0xff; 9], &[1]].concat();
-        assert_eq!(read_response(&negative), None);
-        assert_eq!(read_response(b"<html>sign in</html>"), None);
-        assert_eq!(read_response(&[0xff, 0xfe, 0x6e]), None);
+        assert_eq!(read_export_response(&negative), None);
+        assert_eq!(read_export_response(b"<html>sign in</html>"), None);
+        assert_eq!(read_export_response(&[0xff, 0xfe, 0x6e]), None);
     }
 }

@@ -1,64 +1,64 @@
-//! Writes whatever implements `serde::Serialize` as an OTLP `AnyValue`, without an owned value in between.
+//! Writes a `serde::Serialize` value as an OTLP `AnyValue`, without an intermediate owned value.
 //!
-//! The mapping is the official appender's: structs are maps, newtypes vanish, unit variants are text, variants with
-//! data are a map with one entry, none and unit leave no value.
+//! The mapping is that of the official appenders. Structs become maps, newtypes become their content, and unit variants
+//! become text. A variant with data becomes a map with one entry. `None` and unit have no value.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::record::text_of;
-use super::value::{ArrayWriter, Depth, MapWriter, ValueWriter};
+use super::value::{ArrayWriter, Depth, MapWriter, ValueWriter, text_of};
+use super::view::ValueView;
 
-/// Writes the value. An error of the value's own leaves what was written before it.
-pub(crate) fn write(value: &(impl Serialize + ?Sized), writer: ValueWriter<'_>) {
-    let _kept = value.serialize(AnySerializer { writer });
+/// Writes the value. If its `Serialize` fails, the parts written until then remain.
+pub(crate) fn write_serde(value: &(impl Serialize + ?Sized), writer: ValueWriter<'_>) {
+    let _kept = value.serialize(AnyValueSerializer { writer });
 }
 
-/// An error of the value's own `Serialize`. Its text goes nowhere: the rest of the record is still good.
+/// An error of a value's `Serialize`. Its text is discarded, and the rest of the record is still exported.
 #[derive(Debug)]
-pub(super) struct ValueError;
+pub(super) struct SerializeError;
 
-impl fmt::Display for ValueError {
+impl fmt::Display for SerializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value could not be serialised")
+        f.write_str("the value could not be serialized")
     }
 }
 
-impl std::error::Error for ValueError {}
+impl std::error::Error for SerializeError {}
 
-impl ser::Error for ValueError {
+impl ser::Error for SerializeError {
     fn custom<T: fmt::Display>(_message: T) -> Self {
         Self
     }
 }
 
-type Done = Result<(), ValueError>;
+type SerializeResult = Result<(), SerializeError>;
 
-struct AnySerializer<'a> {
+struct AnyValueSerializer<'a> {
     writer: ValueWriter<'a>,
 }
 
-impl AnySerializer<'_> {
-    /// What lies in a wrapper that leaves no trace.
-    fn unwrapped<T: Serialize + ?Sized>(self, value: &T) -> Done {
+impl AnyValueSerializer<'_> {
+    /// Writes the content of a `Some` or a newtype.
+    fn unwrapped<T: Serialize + ?Sized>(self, value: &T) -> SerializeResult {
         match self.writer.unwrapped() {
-            Some(writer) => value.serialize(AnySerializer { writer }),
+            Some(writer) => value.serialize(AnyValueSerializer { writer }),
             None => Ok(()),
         }
     }
 }
 
-/// Values that come one by one are kept as small closures' results: serde drives the visit, so a list or map is
-/// buffered as encoded bytes and written when it ends.
-struct Sequence<'a> {
+/// A list in progress. serde calls for one item at a time, so items are buffered as encoded bytes until the list ends.
+struct ListSerializer<'a> {
     writer: ValueWriter<'a>,
     items: Vec<Vec<u8>>,
     variant: Option<&'static str>,
     depth: Depth<'a>,
 }
 
-struct Mapping<'a> {
+/// A map in progress, whose entries are buffered like the items of a [`ListSerializer`].
+struct MapSerializer<'a> {
     writer: ValueWriter<'a>,
     entries: Vec<(String, Vec<u8>)>,
     key: Option<String>,
@@ -66,9 +66,9 @@ struct Mapping<'a> {
     depth: Depth<'a>,
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T, depth: Depth<'_>) -> Result<Vec<u8>, ValueError> {
+fn encode<T: Serialize + ?Sized>(value: &T, depth: Depth<'_>) -> Result<Vec<u8>, SerializeError> {
     let mut bytes = Vec::new();
-    value.serialize(AnySerializer { writer: ValueWriter::at_depth(&mut bytes, depth) })?;
+    value.serialize(AnyValueSerializer { writer: ValueWriter::at_depth(&mut bytes, depth) })?;
     Ok(bytes)
 }
 
@@ -84,21 +84,21 @@ fn fill_map(map: &mut MapWriter<'_>, entries: &[(String, Vec<u8>)]) {
     }
 }
 
-impl<'a> Sequence<'a> {
-    fn new(serializer: AnySerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
+impl<'a> ListSerializer<'a> {
+    fn new(serializer: AnyValueSerializer<'a>, variant: Option<&'static str>) -> Self {
+        let depth = serializer.writer.depth().deeper(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, items: Vec::new(), variant, depth }
     }
 
-    fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        // Deeper values are not visited at all: the writer would only write a placeholder.
+    fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> SerializeResult {
+        // Items that are too deep are not visited, since the writer would only write a placeholder.
         if !self.depth.is_too_deep() {
             self.items.push(encode(value, self.depth)?);
         }
         Ok(())
     }
 
-    fn finish(self) -> Done {
+    fn finish(self) -> SerializeResult {
         let items = &self.items;
         match self.variant {
             None => self.writer.array(|list| fill_array(list, items)),
@@ -110,21 +110,21 @@ impl<'a> Sequence<'a> {
     }
 }
 
-impl<'a> Mapping<'a> {
-    fn new(serializer: AnySerializer<'a>, variant: Option<&'static str>) -> Self {
-        let depth = serializer.writer.depth().below(1 + u8::from(variant.is_some()));
+impl<'a> MapSerializer<'a> {
+    fn new(serializer: AnyValueSerializer<'a>, variant: Option<&'static str>) -> Self {
+        let depth = serializer.writer.depth().deeper(1 + u8::from(variant.is_some()));
         Self { writer: serializer.writer, entries: Vec::new(), key: None, variant, depth }
     }
 
-    fn push<T: Serialize + ?Sized>(&mut self, key: String, value: &T) -> Done {
-        // As for a list.
+    fn push<T: Serialize + ?Sized>(&mut self, key: String, value: &T) -> SerializeResult {
+        // As for the items of a list.
         if !self.depth.is_too_deep() {
             self.entries.push((key, encode(value, self.depth)?));
         }
         Ok(())
     }
 
-    fn finish(self) -> Done {
+    fn finish(self) -> SerializeResult {
         let entries = &self.entries;
         match self.variant {
             None => self.writer.map(|map| fill_map(map, entries)),
@@ -138,23 +138,23 @@ impl<'a> Mapping<'a> {
 
 macro_rules! scalars {
     ($($method:ident($type:ty) => $writer:ident),+ $(,)?) => {
-        $(fn $method(self, value: $type) -> Done {
+        $(fn $method(self, value: $type) -> SerializeResult {
             self.writer.$writer(value.into());
             Ok(())
         })+
     };
 }
 
-impl<'a> ser::Serializer for AnySerializer<'a> {
+impl<'a> ser::Serializer for AnyValueSerializer<'a> {
     type Ok = ();
-    type Error = ValueError;
-    type SerializeSeq = Sequence<'a>;
-    type SerializeTuple = Sequence<'a>;
-    type SerializeTupleStruct = Sequence<'a>;
-    type SerializeTupleVariant = Sequence<'a>;
-    type SerializeMap = Mapping<'a>;
-    type SerializeStruct = Mapping<'a>;
-    type SerializeStructVariant = Mapping<'a>;
+    type Error = SerializeError;
+    type SerializeSeq = ListSerializer<'a>;
+    type SerializeTuple = ListSerializer<'a>;
+    type SerializeTupleStruct = ListSerializer<'a>;
+    type SerializeTupleVariant = ListSerializer<'a>;
+    type SerializeMap = MapSerializer<'a>;
+    type SerializeStruct = MapSerializer<'a>;
+    type SerializeStructVariant = MapSerializer<'a>;
 
     scalars! {
         serialize_bool(bool) => bool,
@@ -169,63 +169,63 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
         serialize_f64(f64) => double,
     }
 
-    fn serialize_u64(self, value: u64) -> Done {
+    fn serialize_u64(self, value: u64) -> SerializeResult {
         self.writer.wide(value);
         Ok(())
     }
 
-    fn serialize_i128(self, value: i128) -> Done {
+    fn serialize_i128(self, value: i128) -> SerializeResult {
         self.writer.wide(value);
         Ok(())
     }
 
-    fn serialize_u128(self, value: u128) -> Done {
+    fn serialize_u128(self, value: u128) -> SerializeResult {
         self.writer.wide(value);
         Ok(())
     }
 
-    /// What was captured by its `Display` or `Debug`. serde's own version panics where that returns an error.
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Done {
+    /// Writes a value that was captured by its `Display` or `Debug`. serde's default panics if that fails.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> SerializeResult {
         self.writer.display(&value);
         Ok(())
     }
 
-    fn serialize_char(self, value: char) -> Done {
+    fn serialize_char(self, value: char) -> SerializeResult {
         self.writer.str(value.encode_utf8(&mut [0; 4]));
         Ok(())
     }
 
-    fn serialize_str(self, value: &str) -> Done {
+    fn serialize_str(self, value: &str) -> SerializeResult {
         self.writer.str(value);
         Ok(())
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Done {
+    fn serialize_bytes(self, value: &[u8]) -> SerializeResult {
         self.writer.bytes(value);
         Ok(())
     }
 
-    fn serialize_none(self) -> Done {
+    fn serialize_none(self) -> SerializeResult {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> SerializeResult {
         self.unwrapped(value)
     }
 
-    fn serialize_unit(self) -> Done {
+    fn serialize_unit(self) -> SerializeResult {
         Ok(())
     }
 
-    fn serialize_unit_struct(self, name: &'static str) -> Done {
+    fn serialize_unit_struct(self, name: &'static str) -> SerializeResult {
         self.serialize_str(name)
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Done {
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> SerializeResult {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Done {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> SerializeResult {
         self.unwrapped(value)
     }
 
@@ -235,22 +235,22 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
         _index: u32,
         variant: &'static str,
         value: &T,
-    ) -> Done {
-        let mut map = Mapping::new(self, None);
+    ) -> SerializeResult {
+        let mut map = MapSerializer::new(self, None);
         map.push(variant.to_owned(), value)?;
         map.finish()
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Sequence<'a>, ValueError> {
-        Ok(Sequence::new(self, None))
+    fn serialize_seq(self, _len: Option<usize>) -> Result<ListSerializer<'a>, SerializeError> {
+        Ok(ListSerializer::new(self, None))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<Sequence<'a>, ValueError> {
-        Ok(Sequence::new(self, None))
+    fn serialize_tuple(self, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
+        Ok(ListSerializer::new(self, None))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Sequence<'a>, ValueError> {
-        Ok(Sequence::new(self, None))
+    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<ListSerializer<'a>, SerializeError> {
+        Ok(ListSerializer::new(self, None))
     }
 
     fn serialize_tuple_variant(
@@ -259,16 +259,16 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<Sequence<'a>, ValueError> {
-        Ok(Sequence::new(self, Some(variant)))
+    ) -> Result<ListSerializer<'a>, SerializeError> {
+        Ok(ListSerializer::new(self, Some(variant)))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Mapping<'a>, ValueError> {
-        Ok(Mapping::new(self, None))
+    fn serialize_map(self, _len: Option<usize>) -> Result<MapSerializer<'a>, SerializeError> {
+        Ok(MapSerializer::new(self, None))
     }
 
-    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Mapping<'a>, ValueError> {
-        Ok(Mapping::new(self, None))
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<MapSerializer<'a>, SerializeError> {
+        Ok(MapSerializer::new(self, None))
     }
 
     fn serialize_struct_variant(
@@ -277,22 +277,22 @@ impl<'a> ser::Serializer for AnySerializer<'a> {
         _index: u32,
         variant: &'static str,
         _len: usize,
-    ) -> Result<Mapping<'a>, ValueError> {
-        Ok(Mapping::new(self, Some(variant)))
+    ) -> Result<MapSerializer<'a>, SerializeError> {
+        Ok(MapSerializer::new(self, Some(variant)))
     }
 }
 
 macro_rules! sequences {
     ($($trait:ident::$method:ident),+ $(,)?) => {
-        $(impl ser::$trait for Sequence<'_> {
+        $(impl ser::$trait for ListSerializer<'_> {
             type Ok = ();
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> SerializeResult {
                 self.push(value)
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> SerializeResult {
                 self.finish()
             }
         })+
@@ -308,15 +308,15 @@ sequences!(
 
 macro_rules! structs {
     ($($trait:ident),+ $(,)?) => {
-        $(impl ser::$trait for Mapping<'_> {
+        $(impl ser::$trait for MapSerializer<'_> {
             type Ok = ();
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Done {
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> SerializeResult {
                 self.push(key.to_owned(), value)
             }
 
-            fn end(self) -> Done {
+            fn end(self) -> SerializeResult {
                 self.finish()
             }
         })+
@@ -325,27 +325,27 @@ macro_rules! structs {
 
 structs!(SerializeStruct, SerializeStructVariant);
 
-impl ser::SerializeMap for Mapping<'_> {
+impl ser::SerializeMap for MapSerializer<'_> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> SerializeResult {
         self.key = Some(key_text(key));
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> SerializeResult {
         let key = self.key.take().unwrap_or_default();
         self.push(key, value)
     }
 
-    fn end(self) -> Done {
+    fn end(self) -> SerializeResult {
         self.finish()
     }
 }
 
-/// A map's key as text: OTLP has no other keys.
+/// Returns a key as text, since OTLP has no other keys.
 fn key_text<T: Serialize + ?Sized>(key: &T) -> String {
     let Ok(bytes) = encode(key, Depth::default()) else { return String::new() };
-    super::reader::Value::from_any_value(&bytes).map(|value| text_of(&value)).unwrap_or_default()
+    ValueView::from_any_value(&bytes).map(|value| text_of(&value)).unwrap_or_default()
 }

@@ -4,50 +4,41 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
-use super::wire::{Text, WireType, begin, end, put_bytes, put_fixed64, put_varint, tag};
+use super::schema::{any_value, array_value, key_value, key_value_list};
+use super::wire::{FmtBuffer, WireType, begin, end, put_bytes, put_fixed64, put_varint, tag};
 
-pub(crate) mod fields {
-    //! Field numbers of `opentelemetry.proto.common.v1.AnyValue`.
-    pub(crate) const STRING: u8 = 1;
-    pub(crate) const BOOL: u8 = 2;
-    pub(crate) const INT: u8 = 3;
-    pub(crate) const DOUBLE: u8 = 4;
-    pub(crate) const ARRAY: u8 = 5;
-    pub(crate) const KVLIST: u8 = 6;
-    pub(crate) const BYTES: u8 = 7;
-}
-
-/// How deep lists and maps may nest. Decoders stop at 100 nested messages. A level of a map takes three of them, and what
-/// stands around an attribute takes five: 31 levels would just do, and leave nothing to whoever wraps the request once more.
+/// The maximum nesting depth of lists and maps.
+///
+/// Decoders stop at 100 nested messages. One level of a map takes three messages, and five enclose an attribute. So 31
+/// levels would fit; the margin is for receivers that wrap the request in messages of their own.
 pub(crate) const MAX_DEPTH: u8 = 24;
-/// How many `Some` and newtypes may lie around each other. They are no level on the wire, but each is one on the stack.
+/// The maximum number of nested `Some` and newtype wrappers. They add no level on the wire, but each uses stack.
 const MAX_WRAPPERS: u8 = 128;
-/// Stands for what lies deeper.
+/// The text that replaces values nested deeper than [`MAX_DEPTH`].
 pub(crate) const TOO_DEEP: &str = "<nested too deep>";
-/// From this many keys of a map on, they are looked up in a set.
-const MANY: usize = 32;
+/// The number of keys from which a map's keys are looked up in a set.
+const KEY_SET_THRESHOLD: usize = 32;
 
-/// How deep a value lies, and where those that lie too deep are counted.
+/// The nesting depth of a value, with a counter of values that were replaced by [`TOO_DEEP`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Depth<'a> {
     level: u8,
     wrappers: u8,
-    cut: Option<&'a Cell<u32>>,
+    replaced: Option<&'a Cell<u32>>,
 }
 
 impl Depth<'_> {
-    /// So many levels of lists and maps deeper.
-    pub(crate) fn below(self, levels: u8) -> Self {
+    /// Returns the depth `levels` lists or maps deeper.
+    pub(crate) fn deeper(self, levels: u8) -> Self {
         Self { level: self.level.saturating_add(levels), ..self }
     }
 
-    /// Whether what lies here is left out.
     pub(crate) fn is_too_deep(self) -> bool {
         self.level > MAX_DEPTH
     }
 }
 
-/// Writes one value, once. Where nothing is written, there is no value.
+/// Writes a single value. If nothing is written, there is no value.
 #[derive(Debug)]
 pub(crate) struct ValueWriter<'a> {
     buf: &'a mut Vec<u8>,
@@ -60,13 +51,13 @@ impl<'a> ValueWriter<'a> {
         Self { buf, depth: Depth::default() }
     }
 
-    /// The same, which counts in `cut` what lies too deep.
+    /// Creates a writer that counts in `replaced` the values that are nested too deep.
     #[inline]
-    pub(crate) fn counting(buf: &'a mut Vec<u8>, cut: &'a Cell<u32>) -> Self {
-        Self { buf, depth: Depth { cut: Some(cut), ..Depth::default() } }
+    pub(crate) fn counting(buf: &'a mut Vec<u8>, replaced: &'a Cell<u32>) -> Self {
+        Self { buf, depth: Depth { replaced: Some(replaced), ..Depth::default() } }
     }
 
-    /// For a value that is encoded by itself and placed later.
+    /// Creates a writer for a value that is encoded separately and inserted at `depth` later.
     pub(crate) fn at_depth(buf: &'a mut Vec<u8>, depth: Depth<'a>) -> Self {
         Self { buf, depth }
     }
@@ -75,8 +66,8 @@ impl<'a> ValueWriter<'a> {
         self.depth
     }
 
-    /// The writer for what lies in a `Some` or a newtype; `None`, with the placeholder written, where there are too many
-    /// around it.
+    /// Returns the writer for the content of a `Some` or a newtype. If there are too many of them, writes [`TOO_DEEP`]
+    /// and returns `None`.
     pub(crate) fn unwrapped(mut self) -> Option<Self> {
         if self.depth.wrappers >= MAX_WRAPPERS {
             self.too_deep();
@@ -88,30 +79,30 @@ impl<'a> ValueWriter<'a> {
 
     #[cold]
     fn too_deep(self) {
-        if let Some(cut) = self.depth.cut {
-            cut.set(cut.get().saturating_add(1));
+        if let Some(replaced) = self.depth.replaced {
+            replaced.set(replaced.get().saturating_add(1));
         }
         self.str(TOO_DEEP);
     }
 
-    /// A value that was encoded before.
+    /// Writes the fields of an `AnyValue` that is encoded already.
     pub(crate) fn encoded(self, any_value: &[u8]) {
         self.buf.extend_from_slice(any_value);
     }
 
     #[inline]
     pub(crate) fn bool(self, value: bool) {
-        self.buf.push(tag(fields::BOOL, WireType::Varint));
+        self.buf.push(tag(any_value::BOOL, WireType::Varint));
         self.buf.push(u8::from(value));
     }
 
     #[inline]
     pub(crate) fn int(self, value: i64) {
-        self.buf.push(tag(fields::INT, WireType::Varint));
+        self.buf.push(tag(any_value::INT, WireType::Varint));
         put_varint(self.buf, value as u64);
     }
 
-    /// An integer of any width; what does not fit into 64 bits with a sign becomes decimal text.
+    /// Writes an integer of any width. If it does not fit into `i64`, writes it as decimal text.
     #[inline]
     pub(crate) fn wide<T: TryInto<i64> + fmt::Display + Copy>(self, value: T) {
         match value.try_into() {
@@ -122,16 +113,16 @@ impl<'a> ValueWriter<'a> {
 
     #[inline]
     pub(crate) fn double(self, value: f64) {
-        put_fixed64(self.buf, tag(fields::DOUBLE, WireType::Fixed64), value.to_bits());
+        put_fixed64(self.buf, tag(any_value::DOUBLE, WireType::Fixed64), value.to_bits());
     }
 
     #[inline]
     pub(crate) fn str(self, value: &str) {
-        put_bytes(self.buf, tag(fields::STRING, WireType::Length), value.as_bytes());
+        put_bytes(self.buf, tag(any_value::STRING, WireType::Length), value.as_bytes());
     }
 
     pub(crate) fn bytes(self, value: &[u8]) {
-        put_bytes(self.buf, tag(fields::BYTES, WireType::Length), value);
+        put_bytes(self.buf, tag(any_value::BYTES, WireType::Length), value);
     }
 
     #[inline]
@@ -145,30 +136,30 @@ impl<'a> ValueWriter<'a> {
     }
 
     fn args(self, args: fmt::Arguments<'_>) {
-        let text = begin(self.buf, tag(fields::STRING, WireType::Length));
-        // An error here is the value's own; what it wrote before is kept.
-        let _kept = Text(self.buf).write_fmt(args);
+        let text = begin(self.buf, tag(any_value::STRING, WireType::Length));
+        // Only the value's own `fmt` can fail. The text written until then is kept.
+        let _kept = FmtBuffer(self.buf).write_fmt(args);
         end(self.buf, text);
     }
 
-    /// A list; `fill` writes its values.
+    /// Writes a list whose values `fill` writes.
     pub(crate) fn array(self, fill: impl FnOnce(&mut ArrayWriter<'_>)) {
-        let depth = self.depth.below(1);
+        let depth = self.depth.deeper(1);
         if depth.is_too_deep() {
             return self.too_deep();
         }
-        let list = begin(self.buf, tag(fields::ARRAY, WireType::Length));
+        let list = begin(self.buf, tag(any_value::ARRAY, WireType::Length));
         fill(&mut ArrayWriter { buf: self.buf, depth });
         end(self.buf, list);
     }
 
-    /// A map; `fill` writes its entries. A key that comes twice keeps its first value.
+    /// Writes a map whose entries `fill` writes. A repeated key keeps its first value.
     pub(crate) fn map(self, fill: impl FnOnce(&mut MapWriter<'_>)) {
-        let depth = self.depth.below(1);
+        let depth = self.depth.deeper(1);
         if depth.is_too_deep() {
             return self.too_deep();
         }
-        let map = begin(self.buf, tag(fields::KVLIST, WireType::Length));
+        let map = begin(self.buf, tag(any_value::KVLIST, WireType::Length));
         fill(&mut MapWriter { buf: self.buf, depth, keys: Keys::default() });
         end(self.buf, map);
     }
@@ -182,9 +173,9 @@ pub(crate) struct ArrayWriter<'a> {
 }
 
 impl ArrayWriter<'_> {
-    /// One value. Where nothing is written, the list has an empty value there, so that places keep their meaning.
+    /// Adds a value. If `write` writes nothing, adds an empty value, so that the other values keep their positions.
     pub(crate) fn value(&mut self, write: impl FnOnce(ValueWriter<'_>)) {
-        let any = begin(self.buf, tag(1, WireType::Length));
+        let any = begin(self.buf, tag(array_value::VALUES, WireType::Length));
         write(ValueWriter { buf: self.buf, depth: self.depth });
         end(self.buf, any);
     }
@@ -198,40 +189,40 @@ pub(crate) struct MapWriter<'a> {
     keys: Keys,
 }
 
-/// The keys of a map so far.
+/// The keys of a map so far: a list, and a set from [`KEY_SET_THRESHOLD`] keys on.
 #[derive(Debug, Default)]
 struct Keys {
-    few: Vec<String>,
-    /// All of them, once there are many: comparing each with all would take seconds for a hundred thousand.
-    many: HashSet<String>,
+    list: Vec<String>,
+    /// Without a set, 100,000 keys would take seconds to compare with each other.
+    set: HashSet<String>,
 }
 
 impl Keys {
-    fn has(&self, key: &str) -> bool {
-        if self.many.is_empty() { self.few.iter().any(|taken| taken == key) } else { self.many.contains(key) }
+    fn contains(&self, key: &str) -> bool {
+        if self.set.is_empty() { self.list.iter().any(|known| known == key) } else { self.set.contains(key) }
     }
 
-    fn add(&mut self, key: &str) {
-        if self.many.is_empty() && self.few.len() < MANY {
-            self.few.push(key.to_owned());
+    fn insert(&mut self, key: &str) {
+        if self.set.is_empty() && self.list.len() < KEY_SET_THRESHOLD {
+            self.list.push(key.to_owned());
         } else {
-            self.many.extend(self.few.drain(..));
-            self.many.insert(key.to_owned());
+            self.set.extend(self.list.drain(..));
+            self.set.insert(key.to_owned());
         }
     }
 }
 
 impl MapWriter<'_> {
-    /// One entry; nothing where the key is taken or the value is none.
+    /// Adds an entry, unless the key is already in the map or `write` writes nothing.
     pub(crate) fn entry(&mut self, key: &str, write: impl FnOnce(ValueWriter<'_>)) {
         let key = if key.is_empty() { "_" } else { key };
-        if self.keys.has(key) {
+        if self.keys.contains(key) {
             return;
         }
         let start = self.buf.len();
-        let pair = begin(self.buf, tag(1, WireType::Length));
-        put_bytes(self.buf, tag(1, WireType::Length), key.as_bytes());
-        let any = begin(self.buf, tag(2, WireType::Length));
+        let pair = begin(self.buf, tag(key_value_list::VALUES, WireType::Length));
+        put_bytes(self.buf, tag(key_value::KEY, WireType::Length), key.as_bytes());
+        let any = begin(self.buf, tag(key_value::VALUE, WireType::Length));
         let empty = self.buf.len();
         write(ValueWriter { buf: self.buf, depth: self.depth });
         if self.buf.len() == empty {
@@ -239,12 +230,12 @@ impl MapWriter<'_> {
         } else {
             end(self.buf, any);
             end(self.buf, pair);
-            self.keys.add(key);
+            self.keys.insert(key);
         }
     }
 }
 
-/// Writes a field that holds an `AnyValue` with text: both lengths at once, since a message is often 128 bytes or more.
+/// Writes a field that holds an `AnyValue` with text.
 #[inline]
 pub(crate) fn put_text(buf: &mut Vec<u8>, tag_byte: u8, args: fmt::Arguments<'_>) {
     let any = begin(buf, tag_byte);
@@ -254,4 +245,11 @@ pub(crate) fn put_text(buf: &mut Vec<u8>, tag_byte: u8, args: fmt::Arguments<'_>
         ValueWriter::new(buf).args(args);
     }
     end(buf, any);
+}
+
+/// Formats a value. If its `Display` fails, returns the text written until then, where `to_string` would panic.
+pub(crate) fn text_of(value: &dyn fmt::Display) -> String {
+    let mut text = String::new();
+    let _kept = write!(text, "{value}");
+    text
 }

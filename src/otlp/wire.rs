@@ -1,11 +1,11 @@
-//! Protobuf's wire format: what is needed to write and read OTLP messages, and no more.
+//! The protobuf wire format, as far as OTLP messages need it.
 //!
-//! Writing constraint: the length of a nested message is not known before it is written. One byte is reserved for it;
-//! where the message turns out to be 128 bytes or longer, it is moved up to make room. Most are shorter.
+//! The length of a nested message is unknown until it is written. One byte is reserved for it, since most messages are
+//! shorter than 128 bytes. A longer message is moved up to make room for its length.
 
 use std::fmt;
 
-/// How a field's value is laid out.
+/// The layout of a field's value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WireType {
     Fixed32 = 5,
@@ -14,9 +14,10 @@ pub(crate) enum WireType {
     Varint = 0,
 }
 
-/// The one-byte tag of a field below 16.
-pub(crate) const fn tag(field: u8, wire: WireType) -> u8 {
-    field << 3 | wire as u8
+/// Returns the tag of a field. Only numbers below 16 have a tag of one byte.
+pub(crate) const fn tag(field: u64, wire: WireType) -> u8 {
+    debug_assert!(field < 16);
+    (field << 3) as u8 | wire as u8
 }
 
 #[inline]
@@ -28,7 +29,7 @@ pub(crate) fn put_varint(buf: &mut Vec<u8>, mut value: u64) {
     buf.push(value as u8);
 }
 
-/// How many bytes a varint takes.
+/// Returns the length of a varint in bytes.
 #[inline]
 pub(crate) const fn varint_len(value: u64) -> usize {
     ((64 - (value | 1).leading_zeros()) as usize).div_ceil(7)
@@ -53,14 +54,21 @@ pub(crate) fn put_fixed32(buf: &mut Vec<u8>, tag: u8, value: u32) {
     buf.extend_from_slice(&value.to_le_bytes());
 }
 
-/// A nested message that was begun and not yet ended.
+/// Writes the tag and length of a nested message whose `length` bytes follow.
+#[inline]
+pub(crate) fn put_message_header(buf: &mut Vec<u8>, field: u64, length: usize) {
+    buf.push(tag(field, WireType::Length));
+    put_varint(buf, length as u64);
+}
+
+/// The start of a nested message that has not been ended yet.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a nested message must be ended"]
 pub(crate) struct Nested {
     start: usize,
 }
 
-/// Begins a nested message or a text of unknown length.
+/// Begins a nested message or a string of unknown length.
 #[inline]
 pub(crate) fn begin(buf: &mut Vec<u8>, tag: u8) -> Nested {
     buf.push(tag);
@@ -68,7 +76,7 @@ pub(crate) fn begin(buf: &mut Vec<u8>, tag: u8) -> Nested {
     Nested { start: buf.len() }
 }
 
-/// Ends it: the length goes in front of what was written since.
+/// Ends a nested message by writing its length in front of it.
 #[inline]
 pub(crate) fn end(buf: &mut Vec<u8>, nested: Nested) {
     let length = buf.len() - nested.start;
@@ -91,10 +99,10 @@ pub(crate) fn end(buf: &mut Vec<u8>, nested: Nested) {
     }
 }
 
-/// Lets `write!` append to a byte buffer.
-pub(crate) struct Text<'a>(pub(crate) &'a mut Vec<u8>);
+/// An adapter that lets `write!` append to a byte buffer.
+pub(crate) struct FmtBuffer<'a>(pub(crate) &'a mut Vec<u8>);
 
-impl fmt::Write for Text<'_> {
+impl fmt::Write for FmtBuffer<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
@@ -102,7 +110,7 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-/// One field of a message that is read.
+/// The value of a field as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Field<'a> {
     Bytes(&'a [u8]),
@@ -132,7 +140,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Reads the fields of a message in order. Ends at the first byte that makes no sense.
+/// An iterator over the fields of a message: numbers and values in wire order. It ends at the first invalid byte.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -144,12 +152,12 @@ impl<'a> Reader<'a> {
         Self { rest: message, broken: false }
     }
 
-    /// What has not been read yet.
+    /// Returns the bytes that have not been read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether reading ended at a byte that makes no sense.
+    /// Returns whether reading ended at an invalid byte.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
@@ -173,15 +181,19 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&mut self) -> Option<(u64, Field<'a>)> {
+        const VARINT: u64 = WireType::Varint as u64;
+        const FIXED64: u64 = WireType::Fixed64 as u64;
+        const LENGTH: u64 = WireType::Length as u64;
+        const FIXED32: u64 = WireType::Fixed32 as u64;
         let key = self.varint()?;
         let value = match key & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => Field::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
-            2 => {
+            VARINT => Field::Varint(self.varint()?),
+            FIXED64 => Field::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
+            LENGTH => {
                 let length = usize::try_from(self.varint()?).ok()?;
                 Field::Bytes(self.take(length)?)
             }
-            5 => Field::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().ok()?)),
+            FIXED32 => Field::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().ok()?)),
             _ => return None,
         };
         (key >> 3 != 0).then_some((key >> 3, value))
@@ -199,6 +211,11 @@ impl<'a> Iterator for Reader<'a> {
         self.broken = field.is_none();
         field
     }
+}
+
+/// Returns the values of one field of a message, in wire order.
+pub(crate) fn repeated(message: &[u8], field: u64) -> impl Iterator<Item = Field<'_>> {
+    Reader::new(message).filter(move |(number, _)| *number == field).map(|(_, value)| value)
 }
 
 #[cfg(test)]

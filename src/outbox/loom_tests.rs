@@ -13,7 +13,7 @@ use loom::thread;
 
 use super::tests::{frame_of, recycle};
 use super::*;
-use crate::ledger::{Count, Fate};
+use crate::ledger::{Count, ItemOutcome};
 use crate::signal::Signal;
 
 /// Nearly all errors need no more, and three take many minutes.
@@ -183,7 +183,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
             let rig = Arc::clone(&rig);
             thread::spawn(move || {
                 let Some(group) = rig.outbox.take_sealed() else { return };
-                rig.ledger.resolve(Signal::Logs, &[(Fate::Delivered, group.records())]);
+                rig.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, group.records())]);
                 recycle(&rig.outbox, group);
             })
         };

@@ -16,7 +16,7 @@ use super::spool::Directory;
 use super::tests::{frame_of, offer, recycle};
 use super::*;
 use crate::config::SpoolConfig;
-use crate::ledger::Fate;
+use crate::ledger::ItemOutcome;
 use crate::signal::Signal;
 
 const RESOURCE: &[u8] = b"resource";
@@ -173,7 +173,7 @@ impl Life {
     }
 
     fn deliver(&self, records: u64) {
-        self.ledger.resolve(Signal::Logs, &[(Fate::Delivered, records)]);
+        self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, records)]);
         self.outbox.release(records);
     }
 

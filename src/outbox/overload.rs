@@ -19,7 +19,7 @@ use super::segment::{LOW, Segment};
 use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, wait_timeout};
 use super::{Outbox, Wake};
 use crate::config::Overload;
-use crate::ledger::{DropReason, Fate};
+use crate::ledger::{DropReason, ItemOutcome};
 use crate::signal::Signal;
 
 /// How often a record may lose the room it made to other threads.
@@ -141,7 +141,7 @@ impl Outbox {
         let Some(victims) = self.choose(length, only_low) else { return false };
         let records = victims.iter().map(|(_, segment)| segment.records).sum();
         if records > 0 {
-            self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(reason), records)]);
+            self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(reason), records)]);
             self.release(records);
         }
         // They have left only now that they are counted.

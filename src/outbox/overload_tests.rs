@@ -61,7 +61,7 @@ impl Rig {
     /// What the ship thread does.
     fn deliver(&self, groups: VecDeque<Group>) {
         let records = groups.iter().map(Group::records).sum();
-        self.ledger.resolve(Signal::Logs, &[(Fate::Delivered, records)]);
+        self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, records)]);
         self.outbox.release(records);
         groups.into_iter().for_each(|group| recycle(&self.outbox, group));
         self.outbox.made_room();

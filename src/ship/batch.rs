@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::ledger::Share;
-use crate::otlp::{gathered_len, put_record, put_scope};
+use crate::ledger::ScopeCounts;
+use crate::otlp::{nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header};
 use crate::outbox::{InOrder, Offsets, Segment};
 
 /// The start of the queue, as one request.
@@ -17,7 +17,7 @@ pub(super) struct Batch {
     /// Where the next request begins in the group after those.
     pub(super) offsets: Offsets,
     /// What is in it of each scope.
-    pub(super) shares: Vec<(Box<[u8]>, Share)>,
+    pub(super) shares: Vec<(Box<[u8]>, ScopeCounts)>,
 }
 
 struct Group<'a> {
@@ -46,7 +46,7 @@ pub(super) fn gather<'a>(
     let mut last: usize = usize::MAX;
     'queue: for lanes in queue {
         for (lane, frame) in InOrder::from(lanes, batch.offsets) {
-            let length = gathered_len(frame.record.len());
+            let length = nested_len(frame.record.len());
             let is_full = batch.records >= max_records || total + length + frame.scope.len() + 16 > max_bytes;
             if batch.records > 0 && is_full {
                 break 'queue;
@@ -71,20 +71,20 @@ pub(super) fn gather<'a>(
         batch.groups += 1;
         batch.offsets = [0; 2];
     }
-    let resource_logs = resource.len() + groups.iter().map(|group| gathered_len(group.length)).sum::<usize>();
+    let resource_logs = resource.len() + groups.iter().map(|group| nested_len(group.length)).sum::<usize>();
     body.clear();
-    body.reserve(gathered_len(resource_logs));
-    put_scope(&mut body, 1, resource_logs);
+    body.reserve(nested_len(resource_logs));
+    put_resource_logs_header(&mut body, resource_logs);
     body.extend_from_slice(resource);
     for group in &groups {
-        put_scope(&mut body, 2, group.length);
+        put_scope_logs_header(&mut body, group.length);
         body.extend_from_slice(group.scope);
         for record in &group.records {
-            put_record(&mut body, record);
+            put_log_record(&mut body, record);
         }
     }
     batch.body = body;
-    let share = |group: &Group<'_>| Share { records: group.records.len() as u64, traced: group.traced };
+    let share = |group: &Group<'_>| ScopeCounts { records: group.records.len() as u64, traced: group.traced };
     batch.shares = groups.iter().map(|group| (group.scope.into(), share(group))).collect();
     batch
 }

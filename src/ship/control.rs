@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::voice::Failure;
 use crate::config::bounded;
-use crate::thread::quietly;
+use crate::thread::catch_expected_panic;
 
 /// How often a worker that sleeps looks whether it was called in vain: before the end of a process has had its time.
 const LOOK: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ impl Control {
     /// everything it does not know): a log call must not. The thread then looks when its time is up.
     pub(super) fn wake(&self) {
         self.called.store(true, Ordering::Release);
-        if quietly(|| self.wake.notify_one()).is_none() {
+        if catch_expected_panic(|| self.wake.notify_one()).is_none() {
             self.is_deaf.store(true, Ordering::Relaxed);
         }
     }

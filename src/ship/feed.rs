@@ -5,7 +5,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::voice::Failure;
-use crate::ledger::{DropReason, Fate};
+use crate::ledger::{DropReason, ItemOutcome};
 use crate::signal::Signal;
 
 /// One request, ready to be sent any number of times.
@@ -45,10 +45,10 @@ pub(super) trait Feed: Send {
 
     /// Some items of the last request have met these fates. The others stay until [`settle`](Feed::settle), which comes
     /// before the next request is asked for.
-    fn settle_some(&mut self, fates: &[(Fate, u64)]);
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]);
 
     /// The items of the last request, but for those that were settled before, have met these fates.
-    fn settle(&mut self, fates: &[(Fate, u64)]);
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]);
 
     /// Takes a request back that is not being sent any more: its memory may serve again.
     fn take_back(&mut self, request: Request);
@@ -58,7 +58,7 @@ pub(super) trait Feed: Send {
 
     /// The last request will not be sent again, and so many of its items have not met their fates.
     fn give_up(&mut self, rest: u64) {
-        self.settle(&[(Fate::Dropped(DropReason::Shutdown), rest)]);
+        self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
     }
 
     /// Everything that is left is dropped and counted.

@@ -50,7 +50,7 @@ impl Keeper {
         // Starting a thread allocates, and an allocator may log, which may lead here.
         drop(state);
         let spawned = std::thread::Builder::new().name("logbridge-keeper".to_owned()).spawn(move || {
-            thread::mark_own();
+            thread::mark_internal();
             while let Some(owner) = owner.upgrade() {
                 let next = owner.keep();
                 if !owner.keeper().wait(next) {

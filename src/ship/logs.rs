@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::batch::gather;
 use super::feed::{Feed, Request};
 use super::overload::OverloadVoice;
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::finding::kind;
-use crate::ledger::{DropReason, Fate, Ledger, Share};
+use crate::ledger::{DropReason, ItemOutcome, Ledger, ScopeCounts};
 use crate::notice::{self, Notice};
-use crate::otlp::gathered_len;
+use crate::otlp::nested_len;
 use crate::outbox::{Group, InOrder, Offsets, Outbox, Spool};
 use crate::signal::Signal;
 
@@ -34,7 +34,7 @@ pub(super) struct LogFeed {
     /// Groups that the last request used up, and where the next one begins in the group after those.
     sent: (usize, Offsets),
     /// What is in the last request of each scope.
-    shares: Vec<(Box<[u8]>, Share)>,
+    shares: Vec<(Box<[u8]>, ScopeCounts)>,
     /// When the current segments are handed over although they are not full.
     seal_at: Option<Instant>,
     /// The buffer of the last request, to be used again.
@@ -43,7 +43,7 @@ pub(super) struct LogFeed {
 }
 
 impl LogFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &Delivery) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &LogDelivery) -> Self {
         Self {
             ledger,
             outbox,
@@ -70,7 +70,7 @@ impl LogFeed {
     fn fill(&mut self) {
         let room = self.room();
         let measure = |group: &Group, offsets: Offsets| {
-            let frames = InOrder::from(group.lanes(), offsets).map(|(_, frame)| (gathered_len(frame.record.len()), 1));
+            let frames = InOrder::from(group.lanes(), offsets).map(|(_, frame)| (nested_len(frame.record.len()), 1));
             frames.fold((0, 0), |sum: (usize, u64), frame| (sum.0 + frame.0, sum.1 + frame.1))
         };
         let (mut bytes, mut records) = (0, 0);
@@ -147,15 +147,15 @@ impl Feed for LogFeed {
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
         self.outbox.release(fates.iter().map(|(_, records)| records).sum());
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.settle_some(fates);
         for (scope, share) in self.shares.drain(..) {
-            self.ledger.observed.sent(&scope, share);
+            self.ledger.stats.count_sent(&scope, share);
         }
         let (groups, offsets) = self.sent;
         for group in self.groups.drain(..groups.min(self.groups.len())) {
@@ -180,7 +180,7 @@ impl Feed for LogFeed {
     fn give_up(&mut self, rest: u64) {
         // What is in files stays there as a whole: no part of a request that was being taken apart is noted in them.
         if !self.groups.iter().all(Group::is_in_files) {
-            self.settle(&[(Fate::Dropped(DropReason::Shutdown), rest)]);
+            self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
         }
     }
 
@@ -204,7 +204,7 @@ impl Feed for LogFeed {
             spool.leave_run();
         }
         if left > 0 {
-            self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Shutdown), left)]);
+            self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
             self.outbox.release(left);
         }
     }
@@ -262,7 +262,7 @@ fn tell_trouble(spool: &Spool, memory: usize) {
         let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {trouble}"), text)
             .note(format!("records wait in memory (up to {bound}) until it can: if the process is killed, they are lost"))
             .help("see to it that this user can write there and that the disk has room, or name another LOGBRIDGE_SPOOL_DIR");
-        notice::say(&notice);
+        notice::emit(&notice);
     }
 }
 

@@ -40,12 +40,12 @@ use voice::Voice;
 pub(crate) use voice::{Failure, clock_finding};
 use worker::Worker;
 
-use crate::config::{Delivery, Route, SpanDelivery};
+use crate::config::{LogDelivery, Route, SpanDelivery};
 use crate::error::{Error, Kind, Undelivered};
 use crate::finding::kind;
 use crate::ledger::Ledger;
 use crate::notice::{self, Notice};
-use crate::os::{self, Placed};
+use crate::os::{self, OnceBox};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
@@ -69,7 +69,7 @@ const THREAD_NAME: &str = "logbridge";
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) logs: Option<(Arc<Outbox>, Delivery)>,
+    pub(crate) logs: Option<(Arc<Outbox>, LogDelivery)>,
     pub(crate) resource: Resource,
     pub(crate) spans: Option<(Arc<SpanQueue>, SpanDelivery)>,
 }
@@ -143,7 +143,7 @@ impl Ship {
         std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || {
-                thread::mark_own();
+                thread::mark_internal();
                 let ended = Ended(controls.clone());
                 run(&controls, load);
                 drop(ended);
@@ -196,7 +196,7 @@ impl Ship {
 
     fn order(&self, timeout: Duration, ending: bool, stop: bool) -> Flushed {
         // On our own thread nobody would answer.
-        if thread::is_own() {
+        if thread::is_internal() {
             return Flushed::Not { timed_out: false, failures: Vec::new() };
         }
         let until = control::until(timeout);
@@ -233,7 +233,7 @@ impl Ship {
     }
 }
 
-static TICK: Placed<fn()> = Placed::new();
+static TICK: OnceBox<fn()> = OnceBox::new();
 
 /// From now on, this is done about once a second on the ship thread, while there is anything to ship.
 pub(crate) fn each_second(task: fn()) {
@@ -250,7 +250,7 @@ fn tick() {
 /// subscriber is in force, which no thread of the application can promise.
 pub(crate) fn on_own_thread(task: fn()) {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         task();
     });
     match spawned {
@@ -270,7 +270,7 @@ pub(crate) fn on_own_thread(task: fn()) {
 /// Asks something on a thread of the crate's own; `None` where there is no thread to be had, or it panicked.
 pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         ask()
     });
     spawned.ok()?.join().ok()
@@ -283,7 +283,7 @@ pub(crate) fn ask_own_thread_within<T: Send + 'static>(
 ) -> Option<T> {
     let (answer, wait) = std::sync::mpsc::channel();
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         let _nobody_waits = answer.send(ask());
     });
     spawned.ok()?;
@@ -293,7 +293,7 @@ pub(crate) fn ask_own_thread_within<T: Send + 'static>(
 /// Runs a task on a thread of the crate's own, some time soon. It is not run where there is no thread to be had.
 pub(crate) fn soon_on_own_thread(task: fn()) {
     let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-        thread::mark_own();
+        thread::mark_internal();
         task();
     });
 }
@@ -337,7 +337,7 @@ fn run(controls: &[Arc<Control>], load: Load) {
             // Descriptors that somebody closed may be somebody else's by now: what used them is not dropped.
             std::mem::forget(worker.transport.replace(transport));
         }
-        let canary = os::OwnDescriptor::new();
+        let canary = os::DescriptorSentinel::new();
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
             // A resolver call may hang: nobody waits for it.
@@ -350,8 +350,8 @@ fn run(controls: &[Arc<Control>], load: Load) {
             Err(ref panic) => panicked(&**panic),
         };
         std::mem::forget(runtime);
-        ledger.observed.restarted();
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
+        ledger.stats.count_restart();
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if ran.is_err() && control::wait_in_vain(controls, &failure, PANIC_RETRY) {
             workers.iter_mut().for_each(|worker| worker.drop_all());
             return;
@@ -394,12 +394,12 @@ fn workers(controls: &[Arc<Control>], load: Load) -> (Vec<Worker>, Vec<Route>) {
 ///
 /// Constraint: a panic comes out of here only from where descriptors that somebody closed make tokio panic: as the thread
 /// goes to sleep, or as a timer wakes it.
-async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::OwnDescriptor) -> Ran {
+async fn run_all(workers: &mut [Worker], routes: &[Route], canary: &os::DescriptorSentinel) -> Ran {
     let run = |(worker, route)| Box::pin(run_again_and_again(worker, route)) as Pin<Box<dyn Future<Output = ()> + '_>>;
     let mut running: Vec<_> = workers.iter_mut().zip(routes).map(run).collect();
     std::future::poll_fn(|context| {
         // Before any other descriptor is used: a debug build of std aborts where an owned one was closed by somebody else.
-        if canary.is_gone() {
+        if canary.was_closed() {
             // What they hold may be open connections.
             running.drain(..).for_each(std::mem::forget);
             return Poll::Ready(Ran::UntilClosed);
@@ -427,7 +427,7 @@ async fn run_again_and_again(worker: &mut Worker, route: &Route) {
     while let Err(panic) = caught(worker.run()).await {
         let failure = panicked(&*panic);
         worker.restarted();
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "ship panic", failure.text.clone()).help(failure.help));
         if !worker.rest(failure, PANIC_RETRY).await {
             return worker.drop_all();
         }
@@ -468,7 +468,7 @@ fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime>
         let built = Builder::new_current_thread()
             .enable_all()
             .thread_name(THREAD_NAME)
-            .on_thread_start(thread::mark_own)
+            .on_thread_start(thread::mark_internal)
             .build();
         controls.iter().for_each(|control| control.update(|state| state.started = true));
         let error = match built {
@@ -485,7 +485,7 @@ fn start_runtime(controls: &[Arc<Control>], was_closed: bool) -> Option<Runtime>
                 "check the limits of the process (ulimit -n)",
             ),
         };
-        notice::say(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
+        notice::emit(&Notice::new(kind::WORKER_ENDED.code, "runtime", text.clone()).help(help));
         if control::wait_in_vain(controls, &Failure { text, help }, RUNTIME_RETRY) {
             return None;
         }

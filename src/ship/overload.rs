@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::logs::Size;
-use crate::config::{Delivery, Overload};
+use crate::config::{LogDelivery, Overload};
 use crate::finding::kind;
 use crate::ledger::{DropReason, Ledger, OtlpCounters};
 use crate::notice::{self, Notice};
@@ -70,7 +70,7 @@ pub(super) struct OverloadVoice {
 }
 
 impl OverloadVoice {
-    pub(super) fn new(delivery: &Delivery) -> Self {
+    pub(super) fn new(delivery: &LogDelivery) -> Self {
         Self {
             max_bytes: delivery.max_bytes,
             variable: MEMORY,
@@ -97,7 +97,7 @@ impl OverloadVoice {
         if self.samples.back().is_none_or(|last| now - last.at >= WINDOW / SAMPLES) {
             self.sample(Sample::new(now, &ledger.snapshot().otlp));
             if let Some(notice) = self.growing(now, outbox.use_and_bound()) {
-                notice::say(&notice);
+                notice::emit(&notice);
             }
             super::tick();
         }
@@ -116,8 +116,8 @@ impl OverloadVoice {
             let notices = [(KEY, self.notice(now, &otlp, &losses)), (TOO_LARGE_KEY, self.too_large(&otlp, &losses))];
             for (key, notice) in notices {
                 let Some(notice) = notice else { continue };
-                notice::forget(key);
-                notice::say(&notice);
+                notice::reset_limit(key);
+                notice::emit(&notice);
                 self.told_at = Some(now);
             }
         }

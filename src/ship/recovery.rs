@@ -22,9 +22,9 @@ use super::batch::gather;
 use super::control::Control;
 use super::feed::{Feed, Request};
 use super::logs::Size;
-use crate::config::Delivery;
+use crate::config::LogDelivery;
 use crate::finding::kind;
-use crate::ledger::{DropReason, Fate, Ledger};
+use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::notice::{self, Notice};
 use crate::outbox::{Adopted, Found, Left, Offsets, Outbox, Scout, Segment, Spool};
 use crate::signal::Signal;
@@ -131,7 +131,7 @@ impl RecoveryFeed {
         ledger: Arc<Ledger>,
         outbox: Arc<Outbox>,
         spool: Arc<Spool>,
-        delivery: &Delivery,
+        delivery: &LogDelivery,
         control: Arc<Control>,
     ) -> Self {
         let now = Instant::now();
@@ -196,7 +196,7 @@ impl RecoveryFeed {
         let seen = Arc::<Mutex<_>>::default();
         let (slot, control) = (Arc::clone(&seen), Arc::clone(&self.control));
         let looked = move || {
-            thread::mark_own();
+            thread::mark_internal();
             let seen = look();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
             control.wake();
@@ -287,7 +287,7 @@ impl RecoveryFeed {
                     self.read += records;
                     self.ledger.adopt(records + damaged);
                     if damaged > 0 {
-                        self.ledger.resolve(Signal::Logs, &[(Fate::Dropped(DropReason::Damaged), damaged)]);
+                        self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(DropReason::Damaged), damaged)]);
                     }
                     if records == 0 {
                         self.finish(left);
@@ -324,7 +324,7 @@ impl RecoveryFeed {
                     path.display()
                 );
                 let notice = Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).error();
-                notice::say(&notice.help("delete it when nobody wants to look at it any more"));
+                notice::emit(&notice.help("delete it when nobody wants to look at it any more"));
             }
             _ => self.spool.freed(length),
         }
@@ -339,7 +339,7 @@ impl RecoveryFeed {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));
             let directory = self.spool.directory().display();
             let text = format!("{records} that other processes left in {directory} have been sent");
-            notice::say(&Notice::information("spool sent", text));
+            notice::emit(&Notice::information("spool sent", text));
         }
     }
 }
@@ -356,7 +356,7 @@ impl Feed for RecoveryFeed {
             if soon || is_due {
                 if self.outbox.look_after_spool() {
                     let text = format!("the spool in {} can be used again", self.spool.directory().display());
-                    notice::say(&Notice::information("spool is back", text));
+                    notice::emit(&Notice::information("spool is back", text));
                 }
                 self.look(true);
             } else {
@@ -418,11 +418,11 @@ impl Feed for RecoveryFeed {
         (items > 0).then(|| Request { body: Bytes::from(body), encoding: None, items })
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.ledger.resolve(Signal::Logs, fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.settle_some(fates);
         let (groups, offsets) = self.sent;
         let used: Vec<LeftGroup> = self.groups.drain(..groups.min(self.groups.len())).collect();

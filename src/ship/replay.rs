@@ -20,9 +20,9 @@ use super::feed::{Feed, Request};
 use super::recovery::RecoveryFeed;
 use super::voice::{Failure, Voice};
 use super::worker::Worker;
-use crate::config::{Delivery, SpoolConfig};
+use crate::config::{LogDelivery, SpoolConfig};
 use crate::error::{Error, Kind};
-use crate::ledger::{Fate, Ledger, OtlpCounters};
+use crate::ledger::{ItemOutcome, Ledger, OtlpCounters};
 use crate::otlp::encode_resource;
 use crate::outbox::{Outbox, Spool};
 use crate::signal::Signal;
@@ -37,7 +37,7 @@ pub struct Replay {
     pub directory: PathBuf,
     /// What other users have written too.
     pub any_owner: bool,
-    pub delivery: Delivery,
+    pub delivery: LogDelivery,
     /// After this time in which no record met its fate, it gives up.
     pub patience: Duration,
     /// How many records there are, about.
@@ -132,7 +132,7 @@ impl Replay {
     }
 
     fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>, control: &Arc<Control>) -> ReplayFeed {
-        let Delivery { max_bytes, max_request, .. } = self.delivery;
+        let LogDelivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
         // Nothing is written there, so how much may be does not matter.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };
@@ -200,11 +200,11 @@ impl Feed for ReplayFeed {
         self.left.request()
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.left.settle_some(fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.left.settle(fates);
     }
 

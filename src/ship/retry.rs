@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_garbled_answer_is_hopeless_at_exit_when_it_comes_again() {
         let mut retry = Retry::new(None);
-        assert!(retry.is_hopeless_at_exit(CauseKind::Refused));
+        assert!(retry.is_hopeless_at_exit(CauseKind::ConnectionRefused));
         assert!(!retry.is_hopeless_at_exit(CauseKind::Protocol));
         assert!(retry.is_hopeless_at_exit(CauseKind::Protocol));
         retry.reset();

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::otlp::cut;
+use crate::otlp::retain_items;
 
 /// So many times in a row both halves of something were called malformed: it seems to be the endpoint.
 const STRIKES: u32 = 2;
@@ -44,7 +44,7 @@ impl Part {
 
     /// Some of its items; `None` where the bytes cannot be cut.
     fn cut(&self, range: Range<u64>) -> Option<Self> {
-        let body = Bytes::from(cut(&self.body, &range)?);
+        let body = Bytes::from(retain_items(&self.body, &range)?);
         Some(Self { body, items: range.end - range.start, offset: self.offset + range.start })
     }
 

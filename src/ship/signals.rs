@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::catch_unwind;
 
-use crate::os::{self, Caught, SignalWish};
+use crate::os::{self, CaughtSignals, SignalRequest};
 
 /// What comes after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,22 +27,22 @@ pub(crate) struct Deeds {
 ///
 /// The thread is not marked as one of our own: what it flushes is the application's, processors included. It inherits the
 /// signal mask of the caller, so that a signal which the application waits for with `sigwait` is not taken from it.
-pub(crate) fn watch_signals(caught: Caught, deeds: Deeds) -> io::Result<()> {
-    if os::begin_watching()? {
+pub(crate) fn watch_signals(caught: CaughtSignals, deeds: Deeds) -> io::Result<()> {
+    if os::begin_signal_watch()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
             loop {
-                match os::await_signal() {
-                    SignalWish::Flush => quietly(|| (deeds.flush)(After::Life)),
-                    SignalWish::Report => quietly(deeds.report),
-                    SignalWish::End(signal) => {
+                match os::wait_for_signal() {
+                    SignalRequest::Flush => quietly(|| (deeds.flush)(After::Life)),
+                    SignalRequest::Report => quietly(deeds.report),
+                    SignalRequest::End(signal) => {
                         quietly(|| (deeds.flush)(After::End));
-                        os::end_by(signal);
+                        os::die_by_signal(signal);
                     }
                 }
             }
         });
         if let Err(error) = spawned {
-            os::give_up_watching();
+            os::abort_signal_watch();
             return Err(error);
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::feed::{Feed, Request};
 use crate::finding::kind;
-use crate::ledger::{DropReason, Fate, Ledger};
+use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::notice::{self, Notice};
 use crate::otlp::SpanEncoder;
 use crate::outbox::SpanQueue;
@@ -60,7 +60,7 @@ impl SpanFeed {
         }
     }
 
-    fn leave(&mut self, fates: &[(Fate, u64)]) {
+    fn leave(&mut self, fates: &[(ItemOutcome, u64)]) {
         let spans = fates.iter().map(|(_, spans)| spans).sum::<u64>();
         self.ledger.resolve(Signal::Traces, fates);
         self.queue.release(spans as usize);
@@ -84,8 +84,8 @@ impl SpanFeed {
             Err(why) => {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-                notice::say(&Notice::new(kind::OVERLOAD.code, "encode spans", text).error().help(help));
-                self.leave(&[(Fate::Dropped(DropReason::Encoding), items)]);
+                notice::emit(&Notice::new(kind::OVERLOAD.code, "encode spans", text).error().help(help));
+                self.leave(&[(ItemOutcome::Dropped(DropReason::Encoding), items)]);
                 None
             }
         }
@@ -131,11 +131,11 @@ impl Feed for SpanFeed {
         self.current.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.leave(fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.current = None;
         self.leave(fates);
     }
@@ -154,7 +154,7 @@ impl Feed for SpanFeed {
         let left =
             std::mem::take(&mut self.sealed).len() as u64 + self.current.take().map_or(0, |request| request.items);
         if left > 0 {
-            self.leave(&[(Fate::Dropped(DropReason::Shutdown), left)]);
+            self.leave(&[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
         }
     }
 

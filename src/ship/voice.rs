@@ -12,9 +12,9 @@ use super::logs::Size;
 use super::search::Hopeless;
 use crate::config::Endpoint;
 use crate::finding::{Finding, Kind, Severity, kind};
-use crate::ledger::{Ended, Ledger};
+use crate::ledger::{Ledger, RequestResult};
 use crate::notice::{self, Notice};
-use crate::otlp::ItemSketch;
+use crate::otlp::ItemSummary;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome};
 
@@ -75,27 +75,27 @@ impl Voice {
 
     /// What does the work has ended by a panic, and begins anew.
     pub(super) fn restarted(&self) {
-        self.ledger.observed.restarted();
+        self.ledger.stats.count_restart();
     }
 
     /// A request has ended. `clock_offset` is by how many seconds the endpoint's clock is ahead.
     pub(super) fn heard(&mut self, outcome: &Outcome, clock_offset: Option<i64>) {
         let (ended, trouble) = match outcome {
-            Outcome::Delivered => (Ended::Confirmed, None),
+            Outcome::Delivered => (RequestResult::Confirmed, None),
             Outcome::Partial { rejected, message } => {
-                (Ended::Confirmed, Some(format!("it rejected {rejected}: \"{message}\"")))
+                (RequestResult::Confirmed, Some(format!("it rejected {rejected}: \"{message}\"")))
             }
-            Outcome::Refused { cause, .. } => (Ended::Refused, Some(cause.to_string())),
-            Outcome::Retry { cause, .. } => (Ended::Failed, Some(cause.to_string())),
-            Outcome::Unconfirmed { cause } => (Ended::Unconfirmed, Some(cause.to_string())),
+            Outcome::Rejected { cause, .. } => (RequestResult::Refused, Some(cause.to_string())),
+            Outcome::Retry { cause, .. } => (RequestResult::Failed, Some(cause.to_string())),
+            Outcome::Unconfirmed { cause } => (RequestResult::Unconfirmed, Some(cause.to_string())),
         };
         self.health.ended();
-        self.ledger.observed.ended(self.signal, ended, trouble.as_deref(), clock_offset);
+        self.ledger.stats.count_request(self.signal, ended, trouble.as_deref(), clock_offset);
         if !self.told_clock
             && let Some(finding) = clock_offset.and_then(|offset| clock_finding(&self.endpoint.to_string(), offset))
         {
             self.told_clock = true;
-            finding.notice().map(|notice| notice::say(&notice));
+            finding.notice().map(|notice| notice::emit(&notice));
         }
     }
 
@@ -115,7 +115,7 @@ impl Voice {
             self.lost_before = self.lost();
         }
         if is_news && !ending {
-            notice::say(
+            notice::emit(
                 &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
                     .note(format!("waiting {waiting}"))
                     .help(failure.help),
@@ -132,8 +132,8 @@ impl Voice {
             Some(News::Flapped(counts, passed)) => self.say_flapped(counts, passed),
             Some(News::StillFailing(counts, passed)) => {
                 if let Some((key, failure)) = &self.last_failure {
-                    notice::forget(key);
-                    notice::say(
+                    notice::reset_limit(key);
+                    notice::emit(
                         &Notice::new(kind::CANNOT_DELIVER.code, key.clone(), failure.text.clone())
                             .note(self.failed_of(counts, passed))
                             .help(failure.help),
@@ -161,7 +161,7 @@ impl Voice {
         if let Some((_, failure)) = &self.last_failure {
             notice = notice.note(format!("the last failure: {}", failure.text)).help(failure.help);
         }
-        notice::say(&notice);
+        notice::emit(&notice);
     }
 
     fn lost(&self) -> u64 {
@@ -195,7 +195,7 @@ impl Voice {
                 self.taken();
                 let key = self.key("warned", "");
                 let text = format!("{} took {} and warns: \"{message}\"", self.endpoint, self.signal.count(items));
-                notice::say(
+                notice::emit(
                     &Notice::new(kind::REFUSED.code, key, text).help("they arrived; its message says what to mend"),
                 );
             }
@@ -205,11 +205,11 @@ impl Voice {
                 let said = if message.is_empty() { String::new() } else { format!(": \"{message}\"") };
                 let text = format!("{} rejected {rejected} of {}{said}", self.endpoint, self.signal.count(items));
                 let key = self.key("partial", "");
-                notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(
+                notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(
                     "its message is all it says of them, and they are lost: look at the endpoint's own log and limits",
                 ));
             }
-            Outcome::Refused { cause, .. } => {
+            Outcome::Rejected { cause, .. } => {
                 let text = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
                 self.say(&kind::REFUSED, cause, text);
             }
@@ -227,11 +227,11 @@ impl Voice {
 
     /// One item was refused when it was alone; it is named where it can be read. Those of the same kind are told once a
     /// minute.
-    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSketch>) {
+    pub(super) fn refused_alone(&self, cause: &Cause, items: u64, sketch: Option<&ItemSummary>) {
         let lost = format!("lost: {}, which {} refused: {cause}", self.signal.count(items), self.endpoint);
-        let Some(ItemSketch { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
+        let Some(ItemSummary { kind, detail }) = sketch else { return self.say(&kind::REFUSED, cause, lost) };
         let key = self.key("refused", &format!("{} {kind}", cause.key()));
-        notice::say(
+        notice::emit(
             &Notice::new(kind::REFUSED.code, key, format!("{lost}; it is {kind}: {detail}"))
                 .error()
                 .help(cause.kind.help()),
@@ -249,7 +249,7 @@ impl Voice {
         };
         let text = format!("lost: {items} one by one, which {} refused: {cause}{more}", self.endpoint);
         let key = self.key("one by one", &cause.key());
-        notice::say(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
+        notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
     }
 
     /// The endpoint refuses whatever it is sent: this many items at once.
@@ -277,7 +277,7 @@ impl Voice {
             self.endpoint,
             self.signal.plural(),
         );
-        notice::say(&Notice::information(format!("limit {}", self.endpoint), text));
+        notice::emit(&Notice::information(format!("limit {}", self.endpoint), text));
     }
 
     /// The time for one request with its tries is over.
@@ -293,20 +293,20 @@ impl Voice {
 
     fn say(&self, kind: &'static Kind, cause: &Cause, text: String) {
         let key = self.key(kind.code, &cause.key());
-        notice::say(&Notice::new(kind.code, key, text).error().help(cause.kind.help()));
+        notice::emit(&Notice::new(kind.code, key, text).error().help(cause.kind.help()));
     }
 
     /// The endpoint took a request.
     fn taken(&mut self) {
         if self.health.taken(Instant::now()) {
             // The next failure is news again.
-            self.last_failure.as_ref().inspect(|(key, _)| notice::forget(key));
+            self.last_failure.as_ref().inspect(|(key, _)| notice::reset_limit(key));
             self.say_recovered();
         }
     }
 
     fn say_recovered(&self) {
         let text = format!("{} reach {} again", self.signal.plural(), self.endpoint);
-        notice::say(&Notice::information(self.key("recovered", ""), text));
+        notice::emit(&Notice::information(self.key("recovered", ""), text));
     }
 }

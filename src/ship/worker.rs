@@ -21,8 +21,8 @@ use super::limit::Limit;
 use super::retry::Retry;
 use super::search::{Part, Refusal, Search, Step, Verdict};
 use super::voice::{Failure, Voice};
-use crate::ledger::{DropReason, Fate, RejectReason};
-use crate::otlp::sketch;
+use crate::ledger::{DropReason, ItemOutcome, RejectReason};
+use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
@@ -188,7 +188,7 @@ impl Worker {
                 return self.retry.reset();
             }
             let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
-            let outcome = Outcome::Refused { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
+            let outcome = Outcome::Rejected { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
             self.feed.take_back(request);
             return self.settle(&outcome, items);
         }
@@ -232,21 +232,21 @@ impl Worker {
             Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
             Step::RejectRest { .. } if self.halts() => {}
             Step::Reject { part, refusal } => {
-                self.feed.settle_some(&[(Fate::Rejected(refusal.reason()), part.items)]);
+                self.feed.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
                 if let Some(dissected) = &mut self.dissected {
                     dissected.rejected += part.items;
-                    let sketch = sketch(&part.body, self.signal).filter(|_| part.items == 1);
+                    let sketch = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
                     self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
                 }
             }
             Step::RejectUntried { items } => {
-                self.feed.settle_some(&[(Fate::Rejected(RejectReason::TooLarge), items)]);
+                self.feed.settle_some(&[(ItemOutcome::Rejected(RejectReason::TooLarge), items)]);
                 if let Some(dissected) = &mut self.dissected {
                     dissected.untried += items;
                 }
             }
             Step::RejectRest { items, why } => {
-                self.feed.settle_some(&[(Fate::Rejected(RejectReason::Malformed), items)]);
+                self.feed.settle_some(&[(ItemOutcome::Rejected(RejectReason::Malformed), items)]);
                 if let Some(dissected) = &self.dissected {
                     self.voice.refused_all(&dissected.cause, items, why);
                 }
@@ -278,7 +278,7 @@ impl Worker {
     /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
     fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
         let cause = match outcome {
-            Outcome::Refused { cause, .. } if refusal_of(outcome).is_none() => cause,
+            Outcome::Rejected { cause, .. } if refusal_of(outcome).is_none() => cause,
             Outcome::Unconfirmed { cause } => cause,
             _ => return false,
         };
@@ -319,7 +319,7 @@ impl Worker {
             return true;
         }
         let items = self.dissected.take().map_or(items, |dissected| dissected.search.rest());
-        self.feed.settle(&[(Fate::Dropped(DropReason::ExportTimeout), items)]);
+        self.feed.settle(&[(ItemOutcome::Dropped(DropReason::ExportTimeout), items)]);
         self.retry.reset();
         self.voice.gave_up(cause, items);
         true
@@ -351,7 +351,7 @@ impl Worker {
             };
             if let Some(outcome) = answered {
                 self.voice.heard(&outcome, transport.clock_offset());
-                return Some(if self.feed.keeps() { outcome.waited_out() } else { outcome });
+                return Some(if self.feed.keeps() { outcome.retry_endpoint_faults() } else { outcome });
             }
         }
     }
@@ -380,24 +380,27 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 /// What became of the items of a request with this outcome.
-fn fates(outcome: &Outcome, items: u64) -> Vec<(Fate, u64)> {
+fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     match outcome {
-        Outcome::Delivered => vec![(Fate::Delivered, items)],
+        Outcome::Delivered => vec![(ItemOutcome::Delivered, items)],
         Outcome::Partial { rejected, .. } => {
             let rejected = (*rejected).min(items);
-            vec![(Fate::Rejected(RejectReason::PartialSuccess), rejected), (Fate::Delivered, items - rejected)]
+            vec![
+                (ItemOutcome::Rejected(RejectReason::PartialSuccess), rejected),
+                (ItemOutcome::Delivered, items - rejected),
+            ]
         }
-        Outcome::Refused { reason, .. } => vec![(Fate::Rejected(*reason), items)],
+        Outcome::Rejected { reason, .. } => vec![(ItemOutcome::Rejected(*reason), items)],
         Outcome::Retry { .. } => Vec::new(),
-        Outcome::Unconfirmed { .. } => vec![(Fate::Unconfirmed, items)],
+        Outcome::Unconfirmed { .. } => vec![(ItemOutcome::Unconfirmed, items)],
     }
 }
 
 /// A refusal that may be that of some items only.
 fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
     match outcome {
-        Outcome::Refused { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
-        Outcome::Refused { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
+        Outcome::Rejected { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
+        Outcome::Rejected { reason: RejectReason::TooLarge, cause } => Some((Refusal::TooLarge, cause)),
         _ => None,
     }
 }

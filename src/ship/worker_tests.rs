@@ -10,7 +10,7 @@ use crate::notice;
 
 const LONG: Duration = Duration::from_secs(20);
 
-type Fates = Arc<Mutex<Vec<(Fate, u64)>>>;
+type Fates = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
 
 /// One request, and what became of it.
 #[derive(Debug)]
@@ -48,11 +48,11 @@ impl Feed for OneRequest {
         self.request.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(Fate, u64)]) {
+    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fates);
     }
 
-    fn settle(&mut self, fates: &[(Fate, u64)]) {
+    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
         self.settle_some(fates);
         self.request = None;
     }
@@ -137,12 +137,13 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
                 for (worker, transport) in workers.iter_mut().zip(Transport::for_routes(&routes)) {
                     worker.transport = Some(transport);
                 }
-                let _to_the_end = crate::ship::run_all(&mut workers, &routes, &crate::os::OwnDescriptor::new()).await;
+                let _to_the_end =
+                    crate::ship::run_all(&mut workers, &routes, &crate::os::DescriptorSentinel::new()).await;
             });
         });
         let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
-        assert_eq!(other, [(Fate::Delivered, 1)]);
-        assert_eq!(panicking, if delivered { vec![(Fate::Delivered, 1)] } else { vec![] });
+        assert_eq!(other, [(ItemOutcome::Delivered, 1)]);
+        assert_eq!(panicking, if delivered { vec![(ItemOutcome::Delivered, 1)] } else { vec![] });
         let failure = controls[0].look().last_failure.expect("it is said why");
         assert!(failure.text.contains("panicked") && failure.text.ends_with("as somebody wished"), "{}", failure.text);
     }
@@ -174,7 +175,7 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
             server.join().expect("no panic")
         });
         assert_eq!(encoding, "gzip");
-        assert_eq!(*fates.lock().expect("no panic"), [(Fate::Rejected(reason), 9)]);
+        assert_eq!(*fates.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
         let said = notice::history().into_iter().find(|notice| notice.contains(&url)).expect("a notice");
         assert!(said.contains("lost: 9 spans") && said.ends_with("so that it cannot be sent in parts"), "{said}");
     }

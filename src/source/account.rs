@@ -4,18 +4,18 @@ use log::Level;
 
 use super::pipeline::Pipeline;
 use crate::ledger::Counters;
-use crate::levels::{CutName, Stage};
+use crate::levels::{FilterCause, Stage};
 use crate::outbox::Loss;
 
 impl Pipeline {
     /// What was cut, most often cut first.
-    pub(crate) fn cuts(&self) -> Vec<(CutName, Level, u64)> {
+    pub(crate) fn cuts(&self) -> Vec<(FilterCause, Level, u64)> {
         let Some(engine) = self.engines.existing() else { return Vec::new() };
-        let names = self.levels.cuts.names();
-        let others = |by: &str| CutName { stage: Stage::Module, target: String::new(), by: by.to_owned() };
+        let names = self.levels.causes.all();
+        let others = |by: &str| FilterCause { stage: Stage::Module, target: String::new(), by: by.to_owned() };
         let mut cuts: Vec<_> = engine
             .ledger
-            .cuts()
+            .filtered()
             .into_iter()
             .map(|(number, level, records)| {
                 let name = usize::from(number).checked_sub(1).and_then(|index| names.get(index)).cloned();

@@ -11,7 +11,7 @@ use opentelemetry::trace::TraceContextExt as _;
 
 use super::record_id::RecordIds;
 use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
-use crate::thread::{self, quietly};
+use crate::thread::{self, catch_expected_panic};
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
@@ -46,14 +46,14 @@ impl ThreadAttributes {
 
     #[inline]
     pub(super) fn write(&self, writer: &mut RecordWriter<'_>) {
-        if writer.own_encoded("thread.", &self.encoded) {
+        if writer.builtin_encoded("thread.", &self.encoded) {
             return;
         }
         if let Some(id) = self.id {
-            writer.own_attribute("thread.id", |value| value.int(id));
+            writer.builtin_attribute("thread.id", |value| value.int(id));
         }
         if let Some(name) = &self.name {
-            writer.own_attribute("thread.name", |value| value.str(name));
+            writer.builtin_attribute("thread.name", |value| value.str(name));
         }
     }
 }
@@ -87,15 +87,15 @@ impl Callsites {
     #[inline]
     pub(super) fn write(&mut self, writer: &mut RecordWriter<'_>, location: Location<'_>) {
         if let (Some(file), Some(line), true) = (location.file, location.line, location.lasting)
-            && writer.own_encoded("code.", self.encoded(file, line))
+            && writer.builtin_encoded("code.", self.encoded(file, line))
         {
             return;
         }
         if let Some(file) = location.file {
-            writer.own_attribute("code.file.path", |value| value.str(file));
+            writer.builtin_attribute("code.file.path", |value| value.str(file));
         }
         if let Some(line) = location.line {
-            writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
+            writer.builtin_attribute("code.line.number", |value| value.int(i64::from(line)));
         }
     }
 
@@ -140,7 +140,7 @@ fn may_be_made() -> bool {
 /// panics, and there is no other way to find out.
 fn made_on_first_use() -> Buffers {
     MADE.set(true);
-    let made = quietly(|| {
+    let made = catch_expected_panic(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
     });

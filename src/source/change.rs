@@ -9,12 +9,12 @@ use log::Level;
 
 use super::lifecycle;
 use super::pipeline::Pipeline;
-use crate::config::{LevelsFile, Looked, POLL, bounded};
+use crate::config::{LevelsFile, LevelsFileUpdate, POLL_INTERVAL, bounded};
 use crate::finding::kind;
 use crate::installed;
-use crate::levels::{Exhausted, LevelSets, Origin, Stage};
+use crate::levels::{LevelSets, Origin, Stage, VersionsExhausted};
 use crate::notice::{self, Notice};
-use crate::os::{self, PerProcess, Placed};
+use crate::os::{self, OnceBox, PerProcess};
 use crate::ship::{self, HasKeeper, Keeper, Keeps};
 
 /// tracing has locks of its own for that, which no forked child is to inherit from us.
@@ -32,7 +32,7 @@ impl Appointments {
     fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Stage, String)>> {
         // A thread that does not exist here may hold the parent's lock, for ever: then nothing goes back in this process.
         let inherited = |due: &Mutex<Vec<_>>| due.try_lock().map(|due| due.clone()).unwrap_or_default();
-        let due = self.due.get_or_make(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
+        let due = self.due.get_or_init(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
         due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -41,7 +41,7 @@ impl Pipeline {
     /// Takes part in deciding how far `log` and tracing are open: this pipeline is the installed one.
     pub(crate) fn own_facades(&self) {
         self.owns_facades.store(true, Ordering::Relaxed);
-        self.opening.begin(self.levels.facades());
+        self.opening.begin(self.levels.facade_filter());
         self.open_facades();
         ship::each_second(|| {
             if let Some(pipeline) = installed::pipeline() {
@@ -54,7 +54,7 @@ impl Pipeline {
     ///
     /// `None` where there have been more different levels than can be kept, half a million, which is said.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
-        let _one_at_a_time = self.levels.changing();
+        let _one_at_a_time = self.levels.lock_changes();
         let sets = self.levels.sets();
         let mut changed = sets.clone();
         let result = change(&mut changed);
@@ -64,7 +64,7 @@ impl Pipeline {
         // A child that is forked in the middle would have new levels behind old facades.
         if os::without_forks(|| self.publish(sets, changed)).is_err() {
             let text = "the levels stay as they are: there have been more different ones than can be kept";
-            notice::say(
+            notice::emit(
                 &Notice::new(kind::LEVELS_UNCHANGED.code, "levels exhausted", text)
                     .help("set levels for modules, not for single requests"),
             );
@@ -73,11 +73,11 @@ impl Pipeline {
         Some(result)
     }
 
-    fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), Exhausted> {
-        let before = (self.levels.facades(), self.levels.max_span(), sets.span);
+    fn publish(&self, sets: LevelSets, changed: LevelSets) -> Result<(), VersionsExhausted> {
+        let before = (self.levels.facade_filter(), self.levels.max_span(), sets.span);
         let span = changed.span.clone();
         self.levels.publish(changed)?;
-        let after = (self.levels.facades(), self.levels.max_span(), span);
+        let after = (self.levels.facade_filter(), self.levels.max_span(), span);
         // Still under the lock, so that of two changes the later one has the last word. An event is judged by the tables
         // when it comes; what its callsite remembers matters only where the facades open, close, or spans change.
         self.opening.note(after.0);
@@ -116,7 +116,7 @@ impl Pipeline {
 
     /// Takes the levels of a file, and looks at it from now on.
     pub(crate) fn watch_levels_file(self: &Arc<Self>, mut file: LevelsFile) {
-        let looked = file.first();
+        let looked = file.load();
         self.take_levels_of(&file, looked);
         let _the_first_one_stays = self.levels_file.path.set(file.path().to_owned());
         let _the_first_one_stays = self.levels_file.seen.set(Mutex::new(file));
@@ -126,25 +126,25 @@ impl Pipeline {
     /// Says whether there is a file to look at.
     fn look_at_file(&self) -> bool {
         let Some(path) = self.levels_file.path.get() else { return false };
-        let seen = self.levels_file.seen.get_or_make(|parents| {
+        let seen = self.levels_file.seen.get_or_init(|parents| {
             let inherited = parents.and_then(|file| Some(file.try_lock().ok()?.clone()));
             Mutex::new(inherited.unwrap_or_else(|| LevelsFile::new(path.clone())))
         });
         let mut file = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked = file.look();
+        let looked = file.poll();
         self.take_levels_of(&file, looked);
         true
     }
 
-    fn take_levels_of(&self, file: &LevelsFile, looked: Looked) {
+    fn take_levels_of(&self, file: &LevelsFile, looked: LevelsFileUpdate) {
         match looked {
-            Looked::Same => {}
-            Looked::News(levels) => {
+            LevelsFileUpdate::Unchanged => {}
+            LevelsFileUpdate::Changed(levels) => {
                 self.change_levels(|sets| levels.apply(file.path(), sets));
             }
-            Looked::Bad(finding) => {
+            LevelsFileUpdate::Rejected(finding) => {
                 if let Some(notice) = finding.notice() {
-                    notice::say(&notice);
+                    notice::emit(&notice);
                 }
             }
         }
@@ -157,7 +157,7 @@ impl Pipeline {
     }
 
     fn open_facades(&self) {
-        log::set_max_level(self.levels.facades());
+        log::set_max_level(self.levels.facade_filter());
         ship::on_own_thread(rebuild_interest_cache);
     }
 
@@ -170,17 +170,17 @@ impl Pipeline {
             true => "LOGBRIDGE_FIRST_CUT=false",
             false => "Builder::first_cut_notice(false)",
         };
-        notice::say(
+        notice::emit(
             &Notice::information(
                 "first cut",
                 format!("a record of {target} at {level} was cut, and so are all below WARN: no level is set anywhere"),
             )
             .note("at the root, NOTSET means WARN; this is said once")
-            .help(format!("{}; {silence} says nothing", variables.first(module, level))),
+            .help(format!("{}; {silence} says nothing", variables.for_all_and_module(module, level))),
         );
-        self.opening.note(self.levels.facades());
+        self.opening.note(self.levels.facade_filter());
         if self.owns_facades.load(Ordering::Relaxed) {
-            log::set_max_level(self.levels.facades());
+            log::set_max_level(self.levels.facade_filter());
             // Nobody waits for it: this is a log call, and it may come from anywhere.
             ship::soon_on_own_thread(rebuild_interest_cache);
         }
@@ -190,7 +190,7 @@ impl Pipeline {
 /// The file that levels are taken from. A forked child looks at it for itself; its parent may be in the middle of that.
 #[derive(Debug, Default)]
 pub(super) struct WatchedFile {
-    path: Placed<PathBuf>,
+    path: OnceBox<PathBuf>,
     seen: PerProcess<Mutex<LevelsFile>>,
 }
 
@@ -199,10 +199,10 @@ impl Keeps for Pipeline {
         let now = Instant::now();
         let due: Vec<_> = self.appointments.lock().extract_if(.., |(at, _, _)| *at <= now).collect();
         for (_, stage, target) in due {
-            self.change_levels(|sets| sets.of(stage).unname(&target, Origin::RunTime));
+            self.change_levels(|sets| sets.of(stage).remove(&target, Origin::RunTime));
         }
         let next = self.appointments.lock().iter().map(|(at, _, _)| *at).min();
-        let poll = self.look_at_file().then(|| now + POLL);
+        let poll = self.look_at_file().then(|| now + POLL_INTERVAL);
         // Whichever comes first.
         next.into_iter().chain(poll).chain(self.keep_windows(now)).min()
     }

@@ -13,7 +13,7 @@ use super::record_id::{self, Ulid};
 use crate::clock::nanos;
 use crate::ledger::Count;
 pub(super) use crate::otlp::severity_number;
-use crate::otlp::{AttributeLimits, Head, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time};
+use crate::otlp::{AttributeLimits, RecordHeader, RecordView, RecordWriter, Redaction, Scratch, TraceIds, set_time};
 
 /// A clock that is set back by more than this was wrong before, and is right now.
 const CORRECTION: Duration = Duration::from_secs(60);
@@ -29,8 +29,8 @@ thread_local! {
 #[inline]
 pub(super) fn keep_time_in_order(scratch: &mut Scratch, scope_end: usize) {
     let last = LAST_TIME.get();
-    if scratch.own_time >= last {
-        LAST_TIME.set(scratch.own_time);
+    if scratch.assigned_time >= last {
+        LAST_TIME.set(scratch.assigned_time);
     } else {
         correct_time(scratch, scope_end, last);
     }
@@ -38,7 +38,7 @@ pub(super) fn keep_time_in_order(scratch: &mut Scratch, scope_end: usize) {
 
 #[cold]
 fn correct_time(scratch: &mut Scratch, scope_end: usize, last: u64) {
-    match scratch.own_time {
+    match scratch.assigned_time {
         0 => {}
         time if last - time > CORRECTION.as_nanos() as u64 => LAST_TIME.set(time),
         _ => scratch.buf.get_mut(scope_end..).into_iter().for_each(|record| set_time(record, last)),
@@ -54,7 +54,7 @@ pub(super) fn apply_limits(limits: AttributeLimits, buf: &mut Vec<u8>, scope_end
 /// Takes out of an encoded record what is redacted. Returns how many values that changed.
 #[cold]
 fn redact(redaction: &Redaction, buf: &mut Vec<u8>, scope_end: usize) -> u64 {
-    rewrite(buf, scope_end, |record| redaction.record(record))
+    rewrite(buf, scope_end, |record| redaction.redact_record(record))
 }
 
 fn rewrite(buf: &mut Vec<u8>, scope_end: usize, change: impl FnOnce(&[u8]) -> (Vec<u8>, u64)) -> u64 {
@@ -87,7 +87,7 @@ impl Pipeline {
 #[inline]
 pub(super) fn write_id(writer: &mut RecordWriter<'_>, id: Option<Ulid>) {
     if let Some(id) = id {
-        writer.own_attribute(record_id::KEY, |value| value.str(id.as_str()));
+        writer.builtin_attribute(record_id::KEY, |value| value.str(id.as_str()));
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) fn write_record<S: Source + ?Sized>(
     with_id: bool,
 ) {
     let now = nanos(SystemTime::now());
-    let head = Head {
+    let head = RecordHeader {
         time: now,
         observed_time: now,
         severity_number: source.severity_number(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::flush::Told;
 use super::repetition::Windows;
-use crate::config::{Config, Delivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
+use crate::config::{Config, LogDelivery, Mirror, RepetitionLimit, ResourceConfig, SpanDelivery, defaults};
 use crate::error::Error;
 use crate::finding::kind;
 use crate::ledger::Ledger;
@@ -39,7 +39,7 @@ pub(crate) struct Engine {
 /// How engines of this pipeline are made.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    delivery: Option<Delivery>,
+    delivery: Option<LogDelivery>,
     spans: Option<SpanDelivery>,
     shows_spans: bool,
     pub(super) repetition: Option<RepetitionLimit>,
@@ -101,7 +101,7 @@ impl Plan {
     /// An engine in any case: where the thread cannot be started, it counts what is lost.
     fn start_or_count(&self) -> Engine {
         self.start().unwrap_or_else(|error| {
-            notice::say(&Notice::new(
+            notice::emit(&Notice::new(
                 kind::WORKER_ENDED.code,
                 "engine",
                 format!("nothing can be delivered: {error:?}"),
@@ -196,7 +196,7 @@ impl Engines {
                 std::thread::yield_now();
             }
         }
-        self.engines.get_or_make(|_| {
+        self.engines.get_or_init(|_| {
             if process > 1
                 && let Some(InChild(begin)) = self.plan.in_child.get()
             {

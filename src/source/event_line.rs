@@ -8,7 +8,7 @@ use log::kv::{self, Key, Value, VisitSource};
 use tracing_core::field::{Field, Value as FieldValue, Visit};
 use tracing_core::{Event, Metadata};
 
-use crate::console::{Printed, Terminal};
+use crate::console::{PrintResult, Terminal};
 use crate::escape::{Lines, OneLine, is_unsafe};
 use crate::levels::from_tracing;
 use crate::otlp::{REDACTED, text_of};
@@ -27,7 +27,7 @@ pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
 ///
 /// A custom format gets the texts as they are. env_logger's own has no rule for tracing's fields, so that a line break in one
 /// would begin a line of its own.
-pub(super) fn print(metadata: &Metadata<'static>, fields: &OwnedFields, terminal: &Terminal) -> Printed {
+pub(super) fn print(metadata: &Metadata<'static>, fields: &OwnedFields, terminal: &Terminal) -> PrintResult {
     let escaped = if terminal.has_custom_format() { None } else { fields.escaped() };
     let fields = escaped.as_ref().unwrap_or(fields);
     let message = match fields.message() {

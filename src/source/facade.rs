@@ -9,7 +9,7 @@ use tracing_core::callsite::Identifier;
 use super::buffers::{self, Location};
 use super::encode::severity_number;
 use super::repetition::Similar;
-use crate::console::{Printed, Terminal};
+use crate::console::{PrintResult, Terminal};
 use crate::otlp::{RecordWriter, TraceIds};
 
 /// What a facade lends for one record.
@@ -47,7 +47,7 @@ pub(super) trait Source {
         false
     }
     /// Prints it as env_logger does.
-    fn print(&self, terminal: &Terminal) -> Printed;
+    fn print(&self, terminal: &Terminal) -> PrintResult;
     fn location(&self) -> Location<'_>;
     /// tracing's own idea of where it was written.
     fn callsite(&self) -> Option<Identifier> {

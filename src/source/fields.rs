@@ -11,7 +11,7 @@ pub(super) fn error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error
     // Under keys of ours, what is to be redacted would be told all the same.
     if !writer.has("exception.message") && !writer.hides(key) {
         if let Some(name) = error_type(error) {
-            writer.own_attribute("exception.type", |value| value.str(name));
+            writer.builtin_attribute("exception.type", |value| value.str(name));
         }
         let chain: Vec<String> = causes(error).map(|cause| text_of(&cause)).collect();
         if !chain.is_empty() {

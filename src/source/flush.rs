@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::pipeline::Pipeline;
-use crate::error::{Error, Kind, Numbers, Undelivered};
+use crate::error::{Error, Kind, Undelivered, UndeliveredCounts};
 use crate::ledger::Counters;
 use crate::ship::Flushed;
 use crate::thread::Call;
@@ -24,13 +24,13 @@ impl Told {
     ///
     /// Since the call began, and not since another one that ran at the same time told it: they may have waited for the
     /// same records, and none of them may say Ok then.
-    fn tell(&mut self, before: Self, now: Self, pending: u64) -> Numbers {
+    fn tell(&mut self, before: Self, now: Self, pending: u64) -> UndeliveredCounts {
         *self = Self {
             rejected: self.rejected.max(now.rejected),
             dropped: self.dropped.max(now.dropped),
             unconfirmed: self.unconfirmed.max(now.unconfirmed),
         };
-        Numbers {
+        UndeliveredCounts {
             rejected: now.rejected.saturating_sub(before.rejected),
             dropped: now.dropped.saturating_sub(before.dropped),
             unconfirmed: now.unconfirmed.saturating_sub(before.unconfirmed),

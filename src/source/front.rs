@@ -16,7 +16,7 @@ use super::encode::write_record;
 use super::official::Official;
 use super::pipeline::Source;
 use super::tracing::EventSource;
-use crate::otlp::{RecordView, Redaction, TraceIds, View};
+use crate::otlp::{RecordView, Redaction, TraceIds, ValueView};
 
 /// What stands in front of the encoder.
 #[derive(Debug)]
@@ -96,19 +96,19 @@ fn time(nanos: u64) -> SystemTime {
 }
 
 /// The SDK's value. It has none for "no value", which can stand in a list only: that becomes an empty text.
-fn any_value(value: &View<'_>) -> AnyValue {
+fn any_value(value: &ValueView<'_>) -> AnyValue {
     match value {
-        View::Array(values) => AnyValue::ListAny(Box::new(values.iter().map(any_value).collect())),
-        View::Bool(value) => AnyValue::Boolean(*value),
-        View::Bytes(bytes) => AnyValue::Bytes(Box::new(bytes.to_vec())),
-        View::Double(value) => AnyValue::Double(*value),
-        View::Empty => AnyValue::String("".into()),
-        View::Int(value) => AnyValue::Int(*value),
-        View::Map(entries) => AnyValue::Map(Box::new(
+        ValueView::Array(values) => AnyValue::ListAny(Box::new(values.iter().map(any_value).collect())),
+        ValueView::Bool(value) => AnyValue::Boolean(*value),
+        ValueView::Bytes(bytes) => AnyValue::Bytes(Box::new(bytes.to_vec())),
+        ValueView::Double(value) => AnyValue::Double(*value),
+        ValueView::Empty => AnyValue::String("".into()),
+        ValueView::Int(value) => AnyValue::Int(*value),
+        ValueView::Map(entries) => AnyValue::Map(Box::new(
             entries.iter().map(|(key, value)| (Key::new(key.to_string()), any_value(value))).collect(),
         )),
-        View::Text(Cow::Borrowed(text)) => AnyValue::String((*text).to_owned().into()),
-        View::Text(Cow::Owned(text)) => AnyValue::String(text.clone().into()),
+        ValueView::Text(Cow::Borrowed(text)) => AnyValue::String((*text).to_owned().into()),
+        ValueView::Text(Cow::Owned(text)) => AnyValue::String(text.clone().into()),
     }
 }
 

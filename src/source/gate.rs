@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::pipeline::{Pipeline, Source};
 use super::repetition::Similar;
 use crate::ledger::Count;
-use crate::levels::{Look, Stage};
+use crate::levels::{CachedLevels, Stage};
 use crate::thread;
 
 /// What the gate decided for one record.
@@ -55,7 +55,7 @@ impl Pipeline {
         engine: &Engine,
         shard: usize,
         source: &S,
-        look: Look,
+        look: CachedLevels,
         may_enter: bool,
     ) -> Verdict {
         let ledger = &engine.ledger;
@@ -64,9 +64,9 @@ impl Pipeline {
         ledger.count(shard, Count::ModulePassed);
         let (console, counted) = match &self.terminal {
             None => (false, Count::ConsoleOff),
-            Some(_) if source.skips_console() || shard == thread::OWN => (false, Count::ConsoleOff),
+            Some(_) if source.skips_console() || shard == thread::INTERNAL => (false, Count::ConsoleOff),
             Some(_) if !look.allows(Stage::Console, level) => {
-                ledger.count_cut(shard, self.levels.cut(look, Stage::Console, target), level);
+                ledger.count_filtered(shard, self.levels.cause(look, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
             }
             Some(_) if !may_enter => (false, Count::ConsoleSuppressed),
@@ -80,7 +80,8 @@ impl Pipeline {
                 repeated: false,
             };
             // The canary repeats itself, and is meant to.
-            circumstances.or_repeated(|| shard != thread::OWN && self.is_repeated(engine, shard, || source.similar()))
+            circumstances
+                .or_repeated(|| shard != thread::INTERNAL && self.is_repeated(engine, shard, || source.similar()))
         });
         Verdict { console, otlp: reach.otlp, mirror: reach.mirror }
     }
@@ -92,7 +93,7 @@ impl Pipeline {
         &self,
         engine: &Engine,
         shard: usize,
-        look: Look,
+        look: CachedLevels,
         target: &str,
         level: Level,
         circumstances: impl FnOnce() -> Circumstances,
@@ -103,7 +104,7 @@ impl Pipeline {
         let counted = match () {
             () if !self.otlp_on => Count::OtlpOff,
             () if !passes => {
-                engine.ledger.count_cut(shard, self.levels.cut(look, Stage::Otlp, target), level);
+                engine.ledger.count_filtered(shard, self.levels.cause(look, Stage::Otlp, target), level);
                 Count::OtlpBelow
             }
             () if suppressed => Count::OtlpSuppressed,
@@ -127,14 +128,14 @@ impl Pipeline {
     ) -> Option<Reach> {
         let engine = self.engines.current();
         let (ledger, shard) = (&engine.ledger, thread::number());
-        if thread::is_own() {
+        if thread::is_internal() {
             ledger.count(shard, Count::Internal);
             return None;
         }
         ledger.count(shard, Count::Offered);
         ledger.count(shard, Count::ModulePassed);
         ledger.count(shard, Count::ConsoleOff);
-        let look = self.levels.look(target);
+        let look = self.levels.lookup(target);
         let reach = self.gate_otlp(engine, shard, look, target, level, || {
             let unsampled = self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0);
             let circumstances = Circumstances { unsampled, ..Circumstances::default() };

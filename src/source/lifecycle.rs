@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::pipeline::Pipeline;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
-use crate::os::{Caught, PerProcess};
+use crate::os::{CaughtSignals, PerProcess};
 use crate::ship::{self, After, Deeds, Flushed};
 use crate::signal::Signal;
 use crate::{installed, os, output, thread};
@@ -94,7 +94,7 @@ extern "C" fn at_exit() {
 
 /// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.
 fn drain(deadline: &PerProcess<Instant>) {
-    if thread::is_own() {
+    if thread::is_internal() {
         return;
     }
     output::drain(deadline.existing().copied().unwrap_or_else(Instant::now));
@@ -124,9 +124,9 @@ fn for_each(run: impl Fn(&Pipeline)) {
 /// From now on, SIGTERM and SIGINT flush. Idempotent.
 pub(crate) fn flush_on_signals() {
     ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Endings, DEEDS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Termination, DEEDS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
-        notice::say(
+        notice::emit(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
                 .help("call `Bridge::flush` where the program is asked to end"),
         );
@@ -146,9 +146,9 @@ pub(super) fn flush_on_signals_in_child() {
 /// From now on, SIGUSR1 gives the report. Idempotent.
 pub(crate) fn report_on_signals() {
     REPORTS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(Caught::Report, DEEDS) {
+    if let Err(error) = ship::watch_signals(CaughtSignals::Report, DEEDS) {
         let text = format!("SIGUSR1 gives no report: {error}");
-        notice::say(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
+        notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
     }
 }
 
@@ -177,11 +177,11 @@ pub(super) fn flush_at_end(pipeline: &Pipeline) {
 
 /// Of several pipelines, the first one sets the deadline.
 fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
-    if thread::is_own() {
+    if thread::is_internal() {
         return;
     }
     let now = Instant::now();
-    let until = *deadline.get_or_make(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
+    let until = *deadline.get_or_init(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     deliver_until(pipeline, until);
     // Before a report counts the lines that could not be written.
     output::drain(until);
@@ -234,5 +234,5 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
         notice = notice.note(failure.text).help(failure.help);
     }
     let waited = format!("the exit waited {:?}; LOGBRIDGE_EXIT_TIMEOUT changes that", pipeline.exit_timeout);
-    notice::say(&if timed_out { notice.note(waited) } else { notice });
+    notice::emit(&if timed_out { notice.note(waited) } else { notice });
 }

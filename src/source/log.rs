@@ -10,9 +10,9 @@ use log::{Level, Record};
 use super::buffers::Location;
 use super::fields;
 use super::pipeline::Source;
-use crate::console::{Printed, Terminal};
-use crate::otlp::{RecordWriter, Recorded, text_of, write_serde};
-use crate::thread::guarded;
+use crate::console::{PrintResult, Terminal};
+use crate::otlp::{CapturedValue, RecordWriter, text_of, write_serde};
+use crate::thread::catch_panic;
 
 /// A `log` record, with the texts of its values once more than one destination needs them.
 pub(super) struct LogSource<'a> {
@@ -34,7 +34,7 @@ enum Rendered {
     /// An error, with its text.
     Error(String),
     /// `None` if its own `Serialize` failed.
-    Value(Option<Recorded>),
+    Value(Option<CapturedValue>),
 }
 
 impl<'a> LogSource<'a> {
@@ -59,13 +59,13 @@ impl<'a> LogSource<'a> {
             let _kept = text.write_fmt(*self.record.args());
             text
         };
-        self.message.get_or_init(|| guarded(formatted)).as_deref().map(Cow::Borrowed)
+        self.message.get_or_init(|| catch_panic(formatted)).as_deref().map(Cow::Borrowed)
     }
 
     /// Formats the key-values, unless that was done before.
     fn pairs(&self) -> Option<&[Pair<'a>]> {
         let pairs = self.pairs.get_or_init(|| {
-            guarded(|| {
+            catch_panic(|| {
                 let mut pairs = Vec::new();
                 // One that a source returns leaves the pairs before it.
                 let _kept = self.record.key_values().visit(&mut Render(&mut pairs));
@@ -110,10 +110,10 @@ impl Source for LogSource<'_> {
         matches!(self.message.get(), Some(None)) || matches!(self.pairs.get(), Some(None))
     }
 
-    fn print(&self, terminal: &Terminal) -> Printed {
+    fn print(&self, terminal: &Terminal) -> PrintResult {
         match self.pairs() {
             Some(_) => self.with_rendered(terminal.has_custom_format(), |record| terminal.print(record)),
-            None => Printed::Panicked,
+            None => PrintResult::Panicked,
         }
     }
 
@@ -166,7 +166,7 @@ impl Pair<'_> {
         match &self.rendered {
             // Who formats for himself may want the sources of an error.
             Rendered::Error(_) if keeps_errors => self.value.clone(),
-            Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_shown(&self.value),
+            Rendered::Value(Some(recorded)) if recorded.as_text().is_none() => recorded.to_display_value(&self.value),
             Rendered::Error(_) | Rendered::Value(_) => Value::from_display(self),
         }
     }
@@ -207,7 +207,7 @@ impl<'a> VisitSource<'a> for Render<'_, 'a> {
     fn visit_pair(&mut self, key: Key<'a>, value: Value<'a>) -> Result<(), kv::Error> {
         let rendered = match value.to_borrowed_error() {
             Some(error) => Rendered::Error(text_of(&error)),
-            None => Rendered::Value(Recorded::new(&value)),
+            None => Rendered::Value(CapturedValue::new(&value)),
         };
         self.0.push(Pair { key, value, rendered });
         Ok(())

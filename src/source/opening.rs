@@ -66,7 +66,7 @@ impl Opening {
                 "log::max_level() is {max}, and the levels need {needed} from now on: what is below {max} does not come to the \
                  composed logger"
             );
-            notice::say(
+            notice::emit(
                 &Notice::new(kind::MAX_LEVEL_OFF.code, "max level", text)
                     .help("call `log::set_max_level(bridge.logger().filter())` where the logger is set"),
             );

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::lifecycle;
 use crate::config::Overload;
-use crate::console::is_in_pipe;
+use crate::console::is_in_custom_writer;
 use crate::ledger::DropReason;
 use crate::outbox::{Outbox, Refused, Wake};
 use crate::ship::Ship;
@@ -50,5 +50,5 @@ pub(super) fn overflow(engine: &Engine, outbox: &Outbox, ship: &Ship, record: Ov
 
 /// Whether the calling thread may be held up: not where it would wait for itself, or hold up others with a lock of ours.
 fn may_wait() -> bool {
-    !thread::is_own() && !thread::is_nested() && !is_in_pipe() && !lifecycle::is_exiting_here()
+    !thread::is_internal() && !thread::is_nested() && !is_in_custom_writer() && !lifecycle::is_exiting_here()
 }

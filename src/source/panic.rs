@@ -10,7 +10,7 @@ use opentelemetry::trace::{Status, TraceContextExt as _};
 
 use super::buffers::{self, Location};
 use super::pipeline::{Pipeline, Source};
-use crate::console::{Printed, Terminal};
+use crate::console::{PrintResult, Terminal};
 use crate::otlp::RecordWriter;
 use crate::{installed, thread};
 
@@ -29,7 +29,7 @@ pub(crate) fn install_hook() {
     }
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if thread::is_quiet() {
+        if thread::expects_panic() {
             return;
         }
         record(info);
@@ -46,7 +46,7 @@ pub(crate) fn install_hook() {
 
 fn record(info: &PanicHookInfo<'_>) {
     let Some(pipeline) = installed::pipeline() else { return };
-    if thread::is_own() {
+    if thread::is_internal() {
         return;
     }
     static TAKEN: AtomicU32 = AtomicU32::new(0);
@@ -59,7 +59,7 @@ fn record(info: &PanicHookInfo<'_>) {
         line: info.location().map(std::panic::Location::line),
         column: info.location().map(std::panic::Location::column),
         backtrace: backtrace.map(|backtrace| backtrace.to_string()),
-        fatal: cfg!(panic = "abort") || (!thread::is_guarded() && std::thread::current().name() == Some("main")),
+        fatal: cfg!(panic = "abort") || (!thread::catches_panic() && std::thread::current().name() == Some("main")),
     };
     mark_span(pipeline, &source.message);
     pipeline.take(&source, |front| front.own_record(&source));
@@ -117,8 +117,8 @@ impl Source for PanicSource {
         None
     }
 
-    fn print(&self, _terminal: &Terminal) -> Printed {
-        Printed::Whole
+    fn print(&self, _terminal: &Terminal) -> PrintResult {
+        PrintResult::Whole
     }
 
     fn location(&self) -> Location<'_> {
@@ -130,13 +130,13 @@ impl Source for PanicSource {
             (Some(file), Some(line)) => writer.body(format_args!("panicked at {file}:{line}: {}", self.message)),
             _ => writer.body(format_args!("panicked: {}", self.message)),
         }
-        writer.own_attribute("exception.type", |value| value.str("panic"));
-        writer.own_attribute("exception.message", |value| value.str(&self.message));
+        writer.builtin_attribute("exception.type", |value| value.str("panic"));
+        writer.builtin_attribute("exception.message", |value| value.str(&self.message));
         if let Some(backtrace) = &self.backtrace {
-            writer.own_attribute("exception.stacktrace", |value| value.str(backtrace));
+            writer.builtin_attribute("exception.stacktrace", |value| value.str(backtrace));
         }
         if let Some(column) = self.column {
-            writer.own_attribute("code.column.number", |value| value.int(i64::from(column)));
+            writer.builtin_attribute("code.column.number", |value| value.int(i64::from(column)));
         }
     }
 }

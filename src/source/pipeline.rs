@@ -20,20 +20,20 @@ use super::probe::{self, Reached};
 use super::processor::{Came, expecting};
 use super::state::AfterShutdown;
 use crate::config::{Config, ReportConfig, ReportTo, Setting};
-use crate::console::{MirrorPrinter, Printed, Terminal};
+use crate::console::{MirrorPrinter, PrintResult, Terminal};
 use crate::finding::Finding;
 use crate::ledger::{Count, DropReason};
-use crate::levels::{Live, Look, MessageFilter, ON_TEXT, Stage};
+use crate::levels::{CachedLevels, LevelState, MessageFilter, ON_TEXT, Stage};
 use crate::otlp::{AttributeLimits, Redaction, TraceIds, encode_scope_name};
 use crate::outbox::{HEADER, Wake, begin_frame, end_frame};
 use crate::ship::Keeper;
 use crate::signal::Signal;
-use crate::thread::{self, Call, guarded};
+use crate::thread::{self, Call, catch_panic};
 
 /// One way from facades to destinations, shared by all handles.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    pub(crate) levels: Live,
+    pub(crate) levels: LevelState,
     /// What the text of a record must match, and who said so.
     pub(super) message_filter: Option<(MessageFilter, String)>,
     /// Whether records are sent.
@@ -95,16 +95,16 @@ pub(super) struct Admitted<'a> {
     engine: &'a Engine,
     /// The number of the thread.
     shard: usize,
-    look: Look,
+    look: CachedLevels,
 }
 
 impl Pipeline {
     pub(crate) fn new(config: &Config, engines: Engines, front: Front, has_module_stage: bool) -> Self {
-        let levels =
-            Live::new(config.levels.clone(), has_module_stage, config.count_below).read_from(&config.variables);
+        let levels = LevelState::new(config.levels.clone(), has_module_stage, config.count_below)
+            .with_variables(&config.variables);
         Self {
             message_filter: config.message_filter.clone().filter(|_| has_module_stage),
-            opening: Opening::new(levels.facades()),
+            opening: Opening::new(levels.facade_filter()),
             levels,
             otlp_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
@@ -179,17 +179,17 @@ impl Pipeline {
     pub(super) fn admit(&self, target: &str, level: Level) -> Option<Admitted<'_>> {
         let engine = self.engines.current();
         let shard = thread::number();
-        if shard == thread::OWN {
+        if shard == thread::INTERNAL {
             if !probe::is_probing() {
                 engine.ledger.count(shard, Count::Internal);
                 return None;
             }
             probe::note(Reached::Gate);
         }
-        let look = self.levels.look(target);
+        let look = self.levels.lookup(target);
         if !look.allows(Stage::Module, level) {
-            engine.ledger.count_rejected(shard, self.levels.cut(look, Stage::Module, target), level);
-            if self.levels.is_first_cut(level) {
+            engine.ledger.count_filtered_by_module(shard, self.levels.cause(look, Stage::Module, target), level);
+            if self.levels.is_first_filtered(level) {
                 self.tell_first_cut(target, level);
             }
             return None;
@@ -210,9 +210,9 @@ impl Pipeline {
             && source.text().is_some_and(|text| !filter.is_match(&text))
         {
             let by = || format!("{by}: {ON_TEXT}");
-            let cut = self.levels.cuts.number(Stage::Module, source.target(), by).unwrap_or_default();
-            engine.ledger.count_rejected(shard, cut, source.level());
-            if shard == thread::OWN {
+            let cut = self.levels.causes.number(Stage::Module, source.target(), by).unwrap_or_default();
+            engine.ledger.count_filtered_by_module(shard, cut, source.level());
+            if shard == thread::INTERNAL {
                 probe::note(Reached::TextFilter);
             }
             return;
@@ -220,7 +220,7 @@ impl Pipeline {
         // The text is made by user code, which may fork.
         let mut engine = if engine.is_of_this_process() { engine } else { self.engines.current() };
         let verdict = self.gate(engine, shard, source, look, call.is_some());
-        if shard == thread::OWN {
+        if shard == thread::INTERNAL {
             probe::note(if verdict.otlp { Reached::Accepted } else { Reached::Destination });
         }
         let goes_on = verdict.otlp || verdict.mirror;
@@ -247,7 +247,7 @@ impl Pipeline {
         // Last: a console that nobody reads may hold the caller, but not the record.
         if verdict.console
             && let Some(terminal) = &self.terminal
-            && source.print(terminal) != Printed::Whole
+            && source.print(terminal) != PrintResult::Whole
         {
             // Formatting may have forked.
             self.engines.current().ledger.count(shard, Count::ConsoleFailed);
@@ -258,7 +258,7 @@ impl Pipeline {
     #[inline]
     fn encode<S: Source + ?Sized>(&self, engine: &Engine, shard: usize, source: &S, verdict: Verdict) {
         buffers::with(|buffers| {
-            let written = guarded(|| {
+            let written = catch_panic(|| {
                 begin_frame(&mut buffers.scratch);
                 encode_scope_name(&mut buffers.scratch.buf, source.target());
                 let scope_end = buffers.scratch.buf.len();
@@ -293,7 +293,7 @@ impl Pipeline {
     ) {
         let mut panicked = false;
         let came = expecting(verdict.otlp, verdict.mirror, || {
-            panicked = guarded(|| self.front.emit(source, official)).is_none();
+            panicked = catch_panic(|| self.front.emit(source, official)).is_none();
         });
         let reason = match came {
             Came::Through => return,
@@ -363,7 +363,7 @@ impl Pipeline {
         };
         if let Some(wake) = taken {
             engine.ledger.count(shard, Count::Appended);
-            if shard == thread::OWN {
+            if shard == thread::INTERNAL {
                 probe::note(Reached::Outbox);
             }
             lifecycle::arm_if_exiting();

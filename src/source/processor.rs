@@ -19,7 +19,7 @@ use super::pipeline::Pipeline;
 use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::os;
-use crate::otlp::{Head, RecordWriter, TraceIds, ValueWriter, encode_scope};
+use crate::otlp::{RecordHeader, RecordWriter, TraceIds, ValueWriter, encode_scope};
 use crate::outbox::begin_frame;
 use crate::thread::{self, Call};
 
@@ -203,7 +203,7 @@ fn encode(
         let scope_end = buffers.scratch.buf.len();
         write(buffers, record, severity, pipeline.root, pipeline.record_ids);
         if record.timestamp().is_some_and(|time| Some(nanos(time)) != our_time) {
-            buffers.scratch.own_time = 0;
+            buffers.scratch.assigned_time = 0;
         }
         pipeline.finish_sdk(buffers, scope_end, severity, reach.otlp, reach.mirror);
     });
@@ -216,7 +216,7 @@ fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, root
         span_id: trace.span_id.to_bytes(),
         flags: trace.trace_flags.map_or(0, TraceFlags::to_u8),
     });
-    let head = Head {
+    let head = RecordHeader {
         // Without an event time, the time it was seen: 0 becomes 1970 in the store.
         time: nanos(record.timestamp().or(record.observed_timestamp()).unwrap_or(now)),
         observed_time: nanos(record.observed_timestamp().unwrap_or(now)),
@@ -225,7 +225,8 @@ fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, root
         trace: own.or(root),
         event_name: record.event_name().filter(|name| !name.is_empty()),
     };
-    let head = Head { trace: head.trace.filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]), ..head };
+    let head =
+        RecordHeader { trace: head.trace.filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]), ..head };
     let id = with_id.then(|| buffers.ids.next(nanos(now)));
     let mut writer = RecordWriter::begin(&mut buffers.scratch, &head);
     if let Some(body) = record.body() {

@@ -25,7 +25,7 @@ use super::pipeline::Pipeline;
 use crate::clock::nanos;
 use crate::config::RepetitionLimit;
 use crate::ledger::Count;
-use crate::otlp::{Head, RecordWriter, encode_scope_name};
+use crate::otlp::{RecordHeader, RecordWriter, encode_scope_name};
 use crate::outbox::begin_frame;
 use crate::thread;
 
@@ -308,7 +308,7 @@ impl Pipeline {
             encode_scope_name(&mut buffers.scratch.buf, &summary.target);
             let scope_end = buffers.scratch.buf.len();
             let now = nanos(SystemTime::now());
-            let head = Head {
+            let head = RecordHeader {
                 time: now,
                 observed_time: now,
                 severity_number: summary.severity_number,
@@ -331,10 +331,10 @@ impl Summary {
         writer.body(format_args!("{} similar {records} suppressed", self.suppressed));
         writer.attribute(SUPPRESSED, |value| value.wide(self.suppressed));
         if let Some(file) = &self.file {
-            writer.own_attribute("code.file.path", |value| value.str(file));
+            writer.builtin_attribute("code.file.path", |value| value.str(file));
         }
         if let Some(line) = self.line {
-            writer.own_attribute("code.line.number", |value| value.int(i64::from(line)));
+            writer.builtin_attribute("code.line.number", |value| value.int(i64::from(line)));
         }
     }
 }

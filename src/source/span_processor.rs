@@ -19,7 +19,7 @@ use super::processor::{FLUSH, result};
 use crate::finding::kind;
 use crate::ledger::{Count, DropReason};
 use crate::notice::{self, Notice};
-use crate::otlp::cut_texts;
+use crate::otlp::truncate_span_texts;
 use crate::outbox::{Queued, SpanQueue, Wake};
 use crate::signal::Signal;
 use crate::{installed, ship, thread};
@@ -91,7 +91,7 @@ fn closing(end: impl FnOnce()) {
 impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, _context: &Context) {
         // What our own transport does is nobody's business.
-        if thread::is_own() {
+        if thread::is_internal() {
             return;
         }
         let Some(pipeline) = self.pipeline() else { return };
@@ -142,10 +142,10 @@ impl Pipeline {
         }
         // Whatever looks at it from here on.
         if let Some(redaction) = &self.redaction {
-            ledger.count_many(shard, Count::Redacted, redaction.span(&mut span));
+            ledger.count_many(shard, Count::Redacted, redaction.redact_span(&mut span));
         }
         if let Some(most) = self.span_value_length {
-            cut_texts(&mut span, most);
+            truncate_span_texts(&mut span, most);
         }
         if let Some(mirror) = &self.span_mirror {
             let shown = mirror.print_span(&engine.resource, &span);
@@ -184,7 +184,7 @@ impl Pipeline {
     fn say_full(&self, queue: &SpanQueue) {
         let text = format!("spans are lost: the queue of {} is full", Signal::Traces.count(queue.max_queue() as u64));
         let endpoint = self.span_endpoint.as_deref().unwrap_or_default();
-        notice::say(
+        notice::emit(
             &Notice::new(kind::OVERLOAD.code, "span queue", text)
                 .error()
                 .note(format!("they end faster than {endpoint} takes them; `Bridge::report` counts them"))

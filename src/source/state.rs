@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use crate::finding::{Finding, Severity, kind};
 use crate::levels::to_tracing;
 use crate::notice::{self, Notice};
-use crate::os::Placed;
+use crate::os::OnceBox;
 use ::log::LevelFilter;
 
 /// Records that came when nothing was taken any more.
@@ -17,7 +17,7 @@ use ::log::LevelFilter;
 pub(super) struct AfterShutdown {
     records: AtomicU64,
     /// Who called `Bridge::shutdown`; nobody where a provider did.
-    by: Placed<&'static Location<'static>>,
+    by: OnceBox<&'static Location<'static>>,
 }
 
 impl AfterShutdown {
@@ -36,7 +36,7 @@ impl AfterShutdown {
                 "shut the provider down behind the last record; to wait for delivery, use its `force_flush`",
             ),
         };
-        notice::say(
+        notice::emit(
             &Notice::new(
                 kind::AFTER_SHUTDOWN.code,
                 "after shutdown",
@@ -70,13 +70,13 @@ impl Pipeline {
         if self.levels.are_settled()
             && let Some(notice) = self.lowered().and_then(|finding| finding.notice())
         {
-            notice::say(&notice);
+            notice::emit(&notice);
         }
     }
 
     /// That `log` keeps records back that the levels let through, and somebody has lowered its maximum.
     pub(crate) fn lowered(&self) -> Option<Finding> {
-        let (max, wanted) = (::log::max_level(), self.levels.facades());
+        let (max, wanted) = (::log::max_level(), self.levels.facade_filter());
         if !self.owns_facades() || max >= wanted {
             return None;
         }
@@ -88,7 +88,7 @@ impl Pipeline {
 
     /// The same where a logger of ours was composed, and whoever did that has opened `log` less far than the levels need.
     pub(crate) fn not_opened(&self) -> Option<Finding> {
-        let (max, wanted) = (::log::max_level(), self.levels.facades());
+        let (max, wanted) = (::log::max_level(), self.levels.facade_filter());
         if self.owns_facades() || max >= wanted {
             return None;
         }
@@ -177,6 +177,6 @@ impl Pipeline {
 
     /// How far the facades have to be open.
     pub(crate) fn max_level(&self) -> LevelFilter {
-        self.levels.facades()
+        self.levels.facade_filter()
     }
 }

@@ -22,10 +22,10 @@ use super::event_line::{self, OwnedFields};
 use super::fields;
 use super::pipeline::{Pipeline, Source};
 use super::probe::{came_to, is_asking, is_probing};
-use crate::console::{Printed, Terminal};
+use crate::console::{PrintResult, Terminal};
 use crate::levels::{from_tracing, to_tracing};
 use crate::otlp::{RecordWriter, TraceIds, text_of};
-use crate::thread::{Call, guarded};
+use crate::thread::{Call, catch_panic};
 use crate::{installed, thread};
 
 /// Receives tracing's events.
@@ -70,7 +70,7 @@ impl EventLayer {
     /// exporter that writes about exporting would fill the application's own log. `note` is done there where somebody asks.
     #[inline]
     fn is_heard(note: impl FnOnce()) -> bool {
-        if !thread::is_own() {
+        if !thread::is_internal() {
             return true;
         }
         note();
@@ -85,7 +85,7 @@ impl EventLayer {
             return pipeline.levels.allows_span(metadata.target(), level);
         }
         if metadata.is_event() && !is_probe(metadata) {
-            return level <= pipeline.levels.facades();
+            return level <= pipeline.levels.facade_filter();
         }
         pipeline.is_enabled(metadata.target(), level)
     }
@@ -130,7 +130,7 @@ where
         match (&self.role, self.pipeline()) {
             (Role::Guest(pipeline), _) => Self::is_heard(|| came_to(pipeline)),
             (Role::Root, Some(pipeline)) => {
-                (!thread::is_own() || is_probing())
+                (!thread::is_internal() || is_probing())
                     && (!metadata.is_span() || buffers::may_make_spans())
                     && Self::allows(pipeline, metadata)
             }
@@ -148,7 +148,7 @@ where
             (Role::Guest(_), _) => None,
             (Role::Root, Some(pipeline)) => {
                 // The wider of both: RUST_LOG=warn must not take the ids away from the warnings.
-                Some(to_tracing(pipeline.levels.facades().max(pipeline.levels.max_span())))
+                Some(to_tracing(pipeline.levels.facade_filter().max(pipeline.levels.max_span())))
             }
             (Role::Root, None) => Some(LevelFilter::OFF),
         }
@@ -187,7 +187,7 @@ where
     /// Sets the status of the event's span to Error, with the text of the error in it, if there is one.
     #[cold]
     fn mark_span(&self, pipeline: &Pipeline) {
-        if thread::is_own() {
+        if thread::is_internal() {
             return;
         }
         let Some(context) = Source::otel_context(self) else { return };
@@ -207,7 +207,7 @@ where
 
     /// Formats the fields, unless that was done before.
     fn fields(&self) -> Option<&OwnedFields> {
-        self.fields.get_or_init(|| guarded(|| OwnedFields::of(self.event))).as_ref()
+        self.fields.get_or_init(|| catch_panic(|| OwnedFields::of(self.event))).as_ref()
     }
 
     /// The context of an explicit parent, or of its nearest ancestor that tracing-opentelemetry knows.
@@ -272,10 +272,10 @@ where
         matches!(self.fields.get(), Some(None))
     }
 
-    fn print(&self, terminal: &Terminal) -> Printed {
+    fn print(&self, terminal: &Terminal) -> PrintResult {
         match self.fields() {
             Some(fields) => event_line::print(self.event.metadata(), fields, terminal),
-            None => Printed::Panicked,
+            None => PrintResult::Panicked,
         }
     }
 

@@ -1,4 +1,5 @@
-//! tracing-opentelemetry behind a gate: spans only, no events, and nothing in a thread that is ending.
+//! A layer around tracing-opentelemetry that forwards spans but not events, and does nothing on a thread that is
+//! ending.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -17,17 +18,17 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::root;
-use super::tracer::LateTracer;
+use super::inherited_context;
+use super::tracer::DeferredTracer;
 use crate::source::{Pipeline, touch_thread};
-use crate::thread::quietly;
+use crate::thread::catch_expected_panic;
 use crate::{installed, os};
 
-/// Forwards what concerns spans. Events are not forwarded: they are logs already, not span events as well.
+/// Forwards spans to tracing-opentelemetry. Events are exported as log records, so they do not become span events too.
 pub(crate) struct SpanGate<S> {
-    layer: OpenTelemetryLayer<S, LateTracer>,
-    /// The same without attributes of the span that repeat an error under keys of their own.
-    without_exceptions: OpenTelemetryLayer<S, LateTracer>,
+    layer: OpenTelemetryLayer<S, DeferredTracer>,
+    /// Used if an error must be redacted: does not copy the error into `exception.*` attributes.
+    without_exceptions: OpenTelemetryLayer<S, DeferredTracer>,
 }
 
 impl<S> fmt::Debug for SpanGate<S> {
@@ -36,9 +37,9 @@ impl<S> fmt::Debug for SpanGate<S> {
     }
 }
 
-/// Spans of tracing that are open, with the process they were made in.
+/// The open tracing spans, each with the fork generation of its process.
 ///
-/// A lock is only tried for: in a forked child, a thread that does not exist there may hold it.
+/// Locks are only tried: in a forked child, a thread that does not exist there may hold one.
 static OPEN: [Mutex<BTreeMap<u64, u64>>; 16] = [const { Mutex::new(BTreeMap::new()) }; 16];
 
 fn with_open(id: u64, run: impl FnOnce(&mut BTreeMap<u64, u64>)) {
@@ -52,8 +53,8 @@ fn with_open(id: u64, run: impl FnOnce(&mut BTreeMap<u64, u64>)) {
     }
 }
 
-/// Ends the spans of tracing that are open in this process, with all that was recorded on them. Their own handles end
-/// nothing any more.
+/// Ends all open tracing spans of this process with the values recorded so far. Dropping their handles later has no
+/// effect.
 pub(crate) fn end_open_spans() {
     let generation = os::fork_generation();
     let mut ids: Vec<u64> = Vec::new();
@@ -64,9 +65,9 @@ pub(crate) fn end_open_spans() {
     }
     dispatcher::get_default(|dispatch| {
         for id in &ids {
-            // A span that closes at this very moment panics here, which is nobody's business.
-            let _closed_by_itself = quietly(|| {
-                // Kept, so that nobody closes it meanwhile.
+            // tracing-opentelemetry panics if the span closes at the same moment. The span has then ended anyway.
+            let _closed_by_itself = catch_expected_panic(|| {
+                // Keeps the span open meanwhile.
                 let id = dispatch.clone_span(&Id::from_u64(*id));
                 if let Some(context) = tracing_opentelemetry::get_otel_context(&id, dispatch) {
                     context.span().end();
@@ -84,12 +85,12 @@ impl Drop for Alive {
 
 thread_local! {
     static ENTERED: Cell<bool> = const { Cell::new(false) };
-    /// Made after the first span was entered, so it dies before tracing-opentelemetry's own thread-locals, which panic
-    /// when they are used afterwards.
+    /// Initialised after the first span was entered, so it is dropped before the thread-locals of
+    /// tracing-opentelemetry, which panic if they are used after their drop.
     static ALIVE: Alive = const { Alive };
 }
 
-/// Whether a span may be entered or left on this thread.
+/// Returns whether a span may be entered or exited on this thread.
 fn may_enter() -> bool {
     !ENTERED.get() || ALIVE.try_with(|_| ()).is_ok()
 }
@@ -106,21 +107,24 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     pub(crate) fn new() -> Self {
-        let layer =
-            || tracing_opentelemetry::layer().with_tracer(LateTracer).with_tracked_inactivity(false).with_target(false);
+        let layer = || {
+            tracing_opentelemetry::layer().with_tracer(DeferredTracer).with_tracked_inactivity(false).with_target(false)
+        };
         let without_exceptions = layer().with_error_fields_to_exceptions(false).with_error_records_to_exceptions(false);
         Self { layer: layer(), without_exceptions }
     }
 }
 
-/// Looks for an error in a field that is to be redacted: tracing-opentelemetry writes its text as `exception.message` and
-/// `exception.stacktrace` too, where nothing tells which field it came from.
-struct HiddenError<'a> {
+/// Finds an error in a field that must be redacted.
+///
+/// tracing-opentelemetry also writes the error's text to `exception.message` and `exception.stacktrace`, which no
+/// longer show the name of the field.
+struct RedactedError<'a> {
     pipeline: &'a Pipeline,
     found: bool,
 }
 
-impl Visit for HiddenError<'_> {
+impl Visit for RedactedError<'_> {
     fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 
     fn record_error(&mut self, field: &Field, _value: &(dyn Error + 'static)) {
@@ -128,12 +132,12 @@ impl Visit for HiddenError<'_> {
     }
 }
 
-/// Whether there is such an error.
-fn hides_error(record: impl FnOnce(&mut dyn Visit)) -> bool {
+/// Returns whether a field with an error must be redacted.
+fn has_redacted_error(record: impl FnOnce(&mut dyn Visit)) -> bool {
     let Some(pipeline) = installed::pipeline().filter(|pipeline| pipeline.redacts()) else { return false };
-    let mut hidden = HiddenError { pipeline, found: false };
-    record(&mut hidden);
-    hidden.found
+    let mut visitor = RedactedError { pipeline, found: false };
+    record(&mut visitor);
+    visitor.found
 }
 
 impl<S> Layer<S> for SpanGate<S>
@@ -145,11 +149,15 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        // tracing-opentelemetry asks the current context for the parent of a span that has none. It does not for one that was
-        // meant to have none (`parent: None`), which no tracer could tell apart.
-        let _under_root =
-            root::is_installed().then(|| OtelContext::map_current(root::under_root)).flatten().map(OtelContext::attach);
-        let layer = if hides_error(|visit| attributes.record(visit)) { &self.without_exceptions } else { &self.layer };
+        // tracing-opentelemetry takes the parent of a span without one from the current context, except for explicit
+        // roots (`parent: None`). Attaching the inherited context here keeps that difference, which a tracer could not
+        // see.
+        let _inherited = inherited_context::is_installed()
+            .then(|| OtelContext::map_current(inherited_context::with_inherited_parent))
+            .flatten()
+            .map(OtelContext::attach);
+        let layer =
+            if has_redacted_error(|visit| attributes.record(visit)) { &self.without_exceptions } else { &self.layer };
         layer.on_new_span(attributes, id, context);
         let id = id.into_u64();
         with_open(id, |open| {
@@ -158,7 +166,8 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let layer = if hides_error(|visit| values.record(visit)) { &self.without_exceptions } else { &self.layer };
+        let layer =
+            if has_redacted_error(|visit| values.record(visit)) { &self.without_exceptions } else { &self.layer };
         layer.on_record(id, values, context);
     }
 
@@ -189,14 +198,14 @@ where
         self.layer.on_close(id, context);
     }
 
-    // The one listed exception to "unsafe only in `os`": without it, `set_parent` and explicit parents do not find
-    // tracing-opentelemetry behind the gate.
+    // The only unsafe code outside of `os`: without it, `set_parent` and explicit parents would not find
+    // tracing-opentelemetry inside this layer.
     //
-    // SAFETY: the pointer comes from the wrapped layer, which lives exactly as long as `self`; its own implementation
-    // upholds the contract that the pointer is valid for the type asked for.
+    // SAFETY: the pointer comes from the wrapped layer, which lives as long as `self`. Its own implementation
+    // guarantees that the pointer is valid for the requested type.
     #[allow(unsafe_code)]
     unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
-        // SAFETY: the caller's contract is passed on unchanged.
+        // SAFETY: the caller upholds the same contract.
         unsafe { Layer::<S>::downcast_raw(&self.layer, id) }
     }
 }

@@ -1,15 +1,17 @@
-//! Spans: tracing-opentelemetry makes an OpenTelemetry span of each tracing span, so that records carry its ids, and the
-//! provider's processors export it.
+//! Spans and trace context.
+//!
+//! tracing-opentelemetry creates an OpenTelemetry span for each tracing span, so records carry its ids. The processors
+//! of the tracer provider export the spans.
 
-mod carry;
-mod command;
+mod carry_context;
+mod carry_to_command;
 mod gate;
+mod inherited_context;
 mod provider;
-mod root;
 mod tracer;
 
-pub use carry::carry_context;
-pub use command::carry_context_to;
+pub use carry_context::carry_context;
+pub use carry_to_command::carry_context_to;
 pub(crate) use gate::{SpanGate, end_open_spans};
-pub(crate) use root::{install_root, read_root};
+pub(crate) use inherited_context::{extract_inherited_context, set_inherited_context};
 pub(crate) use tracer::{TracerChoice, install as install_tracer, is_given as tracer_is_given, scope};

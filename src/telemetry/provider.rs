@@ -1,5 +1,4 @@
-//! The tracer provider of our own: our ids, our processor, what the configuration says of sampling and limits; and the
-//! propagators.
+//! logbridge's own tracer provider and the global propagators.
 
 use std::time::Duration;
 
@@ -15,13 +14,13 @@ use crate::config::{Propagator, SpanConfig};
 use crate::os;
 use crate::thread::in_span_processor;
 
-/// The provider that makes spans where nobody else's does. `processors` are called in this order.
+/// Builds the tracer provider that is used unless the application has one. `processors` are called in order.
 pub(super) fn build(
     config: &SpanConfig,
     resource: Resource,
     processors: Vec<Box<dyn SpanProcessor>>,
 ) -> SdkTracerProvider {
-    // Everything that the SDK would read from the environment by itself is named.
+    // Everything is set explicitly, because the SDK would read missing values from the environment.
     let builder = SdkTracerProvider::builder()
         .with_resource(resource)
         .with_id_generator(SaltedIds::default())
@@ -30,7 +29,7 @@ pub(super) fn build(
     processors.into_iter().fold(builder, |builder, processor| builder.with_span_processor(Boxed(processor))).build()
 }
 
-/// Sets the global propagators, unless somebody has.
+/// Sets the global propagators unless the application has set them.
 pub(super) fn install_propagators(wanted: &[Propagator]) {
     let is_set = global::get_text_map_propagator(|propagator| propagator.fields().next().is_some());
     if is_set || wanted.is_empty() {
@@ -49,7 +48,7 @@ pub(super) fn propagators(wanted: &[Propagator]) -> Vec<Box<dyn TextMapPropagato
         .collect()
 }
 
-/// A processor of any type.
+/// A boxed span processor.
 #[derive(Debug)]
 struct Boxed(Box<dyn SpanProcessor>);
 
@@ -75,8 +74,9 @@ impl SpanProcessor for Boxed {
     }
 }
 
-/// Random ids that a forked child does not share with its parent and its siblings: the SDK's generator keeps its state
-/// in memory that a fork copies.
+/// An id generator whose ids differ between forked processes.
+///
+/// A fork copies the state of the SDK's generator, so parent and child would otherwise generate the same ids.
 #[derive(Debug, Default)]
 struct SaltedIds(RandomIdGenerator);
 
@@ -85,7 +85,7 @@ impl IdGenerator for SaltedIds {
         let id = self.0.new_trace_id();
         let mut bytes = id.to_bytes();
         bytes.iter_mut().zip(os::fork_salt()).for_each(|(byte, salt)| *byte ^= salt);
-        // All zeros is no id.
+        // An id of all zeros is invalid.
         if bytes == [0; 16] { id } else { TraceId::from_bytes(bytes) }
     }
 

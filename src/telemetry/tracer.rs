@@ -1,4 +1,5 @@
-//! Which tracer makes the spans: the one given, else the global one, else an SDK provider of ours.
+//! Selects the tracer that creates spans: the one set on the builder, the global one, or one of logbridge's own
+//! provider.
 
 use opentelemetry::global::{BoxedSpan, BoxedTracer, ObjectSafeTracer};
 use opentelemetry::trace::noop::NoopTracer;
@@ -10,17 +11,17 @@ use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 
+use super::inherited_context::{self, InheritingProvider};
 use super::provider;
-use super::root::{self, UnderRoot};
 use crate::config::SpanConfig;
-use crate::os::Placed;
+use crate::os::OnceBox;
 
-static TRACER: Placed<(BoxedTracer, Option<SdkTracerProvider>)> = Placed::new();
+static TRACER: OnceBox<(BoxedTracer, Option<SdkTracerProvider>)> = OnceBox::new();
 
-/// A tracer of the user's, of whatever type.
+/// A tracer of the application, of any type.
 pub(crate) type GivenTracer = Box<dyn ObjectSafeTracer + Send + Sync>;
 
-/// What the builder knows about tracers.
+/// The tracer set on the builder.
 #[derive(Default)]
 pub(crate) enum TracerChoice {
     Given(GivenTracer),
@@ -37,12 +38,12 @@ impl std::fmt::Debug for TracerChoice {
     }
 }
 
-/// The scope that spans of the bridge carry.
+/// Returns the instrumentation scope of spans.
 pub(crate) fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION")).build()
 }
 
-/// Decides on the tracer, once. Where nobody has a provider, ours is made and set globally; propagators likewise.
+/// Selects the tracer, once. If the application has no provider, builds one and sets it globally, with propagators.
 pub(crate) fn install(
     choice: TracerChoice,
     config: &SpanConfig,
@@ -53,12 +54,12 @@ pub(crate) fn install(
         TracerChoice::Given(tracer) => (BoxedTracer::new(tracer), None),
         TracerChoice::GlobalOrOwn => {
             let tracer = global::tracer_with_scope(scope());
-            if makes_spans(&tracer) {
+            if creates_spans(&tracer) {
                 (tracer, None)
             } else {
                 let provider = provider::build(config, resource(), processors);
-                if root::is_installed() {
-                    global::set_tracer_provider(UnderRoot(provider.clone()));
+                if inherited_context::is_installed() {
+                    global::set_tracer_provider(InheritingProvider(provider.clone()));
                 } else {
                     global::set_tracer_provider(provider.clone());
                 }
@@ -70,15 +71,15 @@ pub(crate) fn install(
     let _first_wins = TRACER.set((tracer, provider));
 }
 
-/// Whether spans are made, and so exported, by a provider of the application's.
+/// Returns whether a provider of the application creates, and so exports, the spans.
 pub(crate) fn is_given() -> bool {
     TRACER.get().is_some_and(|(_, own)| own.is_none())
 }
 
-/// Whether the global provider was set: the no-op tracer gives a child the ids of its parent, any other does not.
+/// Returns whether the global provider is set: only the no-op tracer gives a child the ids of its parent.
 ///
-/// Telemetry is suppressed in the probe's context, so that the SDK makes an empty span of it, which nobody exports.
-fn makes_spans(tracer: &BoxedTracer) -> bool {
+/// Telemetry is suppressed in the probe's context, so the SDK creates an empty span that is not exported.
+fn creates_spans(tracer: &BoxedTracer) -> bool {
     let parent = SpanContext::new(
         TraceId::from_bytes([0xff; 16]),
         SpanId::from_bytes([0xff; 8]),
@@ -92,11 +93,11 @@ fn makes_spans(tracer: &BoxedTracer) -> bool {
     probe.span_context().span_id() != parent_id
 }
 
-/// The tracer of the root subscriber, which exists before the tracer is decided on.
+/// The tracer of the root subscriber. It exists before the actual tracer is selected.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LateTracer;
+pub(crate) struct DeferredTracer;
 
-impl Tracer for LateTracer {
+impl Tracer for DeferredTracer {
     type Span = BoxedSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {

@@ -1,4 +1,4 @@
-//! HTTP clients by hyper-util, one for all routes that can share their connections.
+//! HTTP clients of hyper-util. Routes with an equal [`ConnectionKey`] share one.
 
 use std::future::Future;
 
@@ -9,47 +9,47 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client as Legacy, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::connect::{Connector, IDLE};
+use super::connect::{Connector, IDLE_TIMEOUT};
 use super::tls::{self, TlsConnector};
 use crate::config::{Protocol, Proxy, Route, Tls};
 
-/// One for each signal.
-const MAX_IDLE: usize = 2;
+/// The maximum number of idle connections: one for each signal.
+const MAX_IDLE_CONNECTIONS: usize = 2;
 
-/// How long the head of an answer over HTTP/2 may be: a status of gRPC with a long message is one.
+/// The maximum size of the headers of a response over HTTP/2. A gRPC status with a long message is a header.
 #[cfg(feature = "grpc")]
-const HEAD_BYTES: u32 = 256 << 10;
+const MAX_HEADER_BYTES: u32 = 256 << 10;
 
 /// A client that sends bodies of one type.
 #[derive(Debug)]
 pub(super) enum Client<B> {
     Plain(Legacy<Connector, B>),
     Tls(Legacy<TlsConnector, B>),
-    /// There is no TLS: said with each request.
-    Broken(String),
+    /// TLS cannot be set up. Each request fails with this reason.
+    NoTls(String),
 }
 
-// Derived, it would ask the same of the body.
+// A derived implementation would require `B: Clone`.
 impl<B> Clone for Client<B> {
     fn clone(&self) -> Self {
         match self {
             Self::Plain(client) => Self::Plain(client.clone()),
             Self::Tls(client) => Self::Tls(client.clone()),
-            Self::Broken(why) => Self::Broken(why.clone()),
+            Self::NoTls(reason) => Self::NoTls(reason.clone()),
         }
     }
 }
 
-/// What routes have in common that may share connections.
+/// The properties that routes must have in common to share connections.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Kind<'a> {
+pub(super) struct ConnectionKey<'a> {
     is_http2: bool,
     proxy: Option<&'a Proxy>,
-    /// Where there is TLS to be done.
+    /// Set if the endpoint is `https`.
     tls: Option<&'a Tls>,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> ConnectionKey<'a> {
     pub(super) fn of(route: &'a Route) -> Self {
         Self {
             is_http2: route.protocol == Protocol::Grpc,
@@ -58,7 +58,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Whether a proxy reads the requests, and not only the name of the endpoint.
+    /// Returns whether a proxy forwards the requests instead of opening a tunnel.
     pub(super) fn is_forwarded(&self) -> bool {
         self.proxy.is_some() && self.tls.is_none() && !self.is_http2
     }
@@ -69,20 +69,27 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(kind: &Kind<'_>) -> Self {
-        let connector = Connector::new(kind.proxy, kind.tls.is_some() || kind.is_http2);
+    pub(super) fn new(key: &ConnectionKey<'_>) -> Self {
+        let connector = Connector::new(key.proxy, key.tls.is_some() || key.is_http2);
         let mut builder = Legacy::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MAX_IDLE);
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
         #[cfg(feature = "grpc")]
-        builder.http2_only(kind.is_http2).http2_max_header_list_size(HEAD_BYTES);
-        let Some(tls) = kind.tls else { return Self::Plain(builder.build(connector)) };
-        match tls::connector(connector, tls, kind.is_http2) {
+        builder.http2_only(key.is_http2).http2_max_header_list_size(MAX_HEADER_BYTES);
+        let Some(tls) = key.tls else { return Self::Plain(builder.build(connector)) };
+        match tls::connector(connector, tls, key.is_http2) {
             Ok(connector) => Self::Tls(builder.build(connector)),
-            Err(why) => Self::Broken(why),
+            Err(reason) => Self::NoTls(reason),
         }
     }
 
-    /// Sends a request; a client without TLS sends nothing and says why.
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if TLS cannot be set up.
     pub(super) fn request(
         &self,
         request: Request<B>,
@@ -90,7 +97,7 @@ where
         match self {
             Self::Plain(client) => Ok(client.request(request)),
             Self::Tls(client) => Ok(client.request(request)),
-            Self::Broken(why) => Err(why.clone()),
+            Self::NoTls(reason) => Err(reason.clone()),
         }
     }
 }

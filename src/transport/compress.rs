@@ -1,15 +1,19 @@
-//! Compression of requests, where somebody asks for it.
+//! Compression of request bodies.
 
+use std::fmt;
 use std::io;
 
 use http::HeaderValue;
 
+use super::outcome::Outcome;
 use crate::config::Compression;
+use crate::finding::kind;
+use crate::notice::{self, Notice};
 
-/// More than any request has that is worth reading.
-const PLAIN_BYTES: u64 = 256 << 20;
+/// The limit for decompressed bodies. A few compressed bytes can stand for very many.
+const MAX_DECOMPRESSED_BYTES: u64 = 256 << 20;
 
-/// The name of a content encoding, and of a gRPC encoding.
+/// Returns the name of a compression as HTTP and gRPC spell it.
 pub(super) fn encoding(compression: Compression) -> Option<HeaderValue> {
     match compression {
         Compression::Gzip => Some(HeaderValue::from_static("gzip")),
@@ -18,12 +22,12 @@ pub(super) fn encoding(compression: Compression) -> Option<HeaderValue> {
     }
 }
 
-/// The body, compressed. Configurations name no compression that is not compiled in.
+/// Compresses a body. The configuration admits only compressions that are compiled in.
 pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<u8>> {
     match compression {
         #[cfg(feature = "gzip")]
         Compression::Gzip => {
-            // Text that repeats itself gains little from more effort.
+            // Telemetry is repetitive, so higher levels gain little.
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             io::Write::write_all(&mut encoder, body)?;
             encoder.finish()
@@ -34,26 +38,40 @@ pub(super) fn compress(compression: Compression, body: &[u8]) -> io::Result<Vec<
     }
 }
 
-/// The body, compressed, and what its header says.
+/// Compresses a body. Returns it with its content encoding.
 pub fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, HeaderValue)> {
     Some((compress(compression, body).ok()?, encoding(compression)?))
 }
 
-/// What was compressed, plain. `Unsupported` where that encoding is not compiled in, `FileTooLarge` where it is longer than
-/// [`PLAIN_BYTES`]: a few bytes can stand for very many.
+/// Decompresses a body of at most [`MAX_DECOMPRESSED_BYTES`].
+///
+/// # Errors
+///
+/// Returns `Unsupported` if the encoding is not compiled in, and `FileTooLarge` if the result is too long.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
 pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => bounded(flate2::read::GzDecoder::new(body), PLAIN_BYTES),
+        "gzip" => read_bounded(flate2::read::GzDecoder::new(body), MAX_DECOMPRESSED_BYTES),
         #[cfg(feature = "zstd")]
-        "zstd" => bounded(zstd::Decoder::new(body)?, PLAIN_BYTES),
-        other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is compressed by {other} already"))),
+        "zstd" => read_bounded(zstd::Decoder::new(body)?, MAX_DECOMPRESSED_BYTES),
+        other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is already compressed with {other}"))),
     }
 }
 
+/// Reports that the endpoint rejects compressed requests, so that requests are uncompressed from now on.
+pub(super) fn report_rejected_compression(compression: Compression, endpoint: impl fmt::Display, outcome: &Outcome) {
+    let answer = outcome.cause().map_or_else(String::new, |cause| format!(": {cause}"));
+    let text = format!(
+        "{endpoint} rejects requests compressed with {compression} and accepts uncompressed ones, which are sent from \
+         now on{answer}"
+    );
+    let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or use a receiver that supports it";
+    notice::emit(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
+}
+
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn bounded(compressed: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
+fn read_bounded(compressed: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(compressed, most + 1), &mut plain)?;
     if plain.len() as u64 > most {
@@ -68,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compressed_can_be_read_again() {
+    fn compressed_bodies_can_be_read_again() {
         let body = b"a body that repeats itself, a body that repeats itself".repeat(20);
         for compression in [Compression::Gzip, Compression::Zstd] {
             let compressed = compress(compression, &body).expect("compressed");
@@ -81,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fill_the_memory_is_refused() {
-        let nothing = vec![0; (PLAIN_BYTES + 1) as usize];
+    fn a_body_that_would_fill_memory_is_rejected() {
+        let nothing = vec![0; (MAX_DECOMPRESSED_BYTES + 1) as usize];
         for compression in [Compression::Gzip, Compression::Zstd] {
             let compressed = compress(compression, &nothing).expect("compressed");
             let refused = decompress(&compression.to_string(), &compressed).expect_err("too long");

@@ -1,4 +1,4 @@
-//! Connections: straight to the endpoint, or by way of a proxy.
+//! Connections to the endpoint, direct or through a proxy.
 
 use std::error::Error;
 use std::future::Future;
@@ -18,40 +18,40 @@ use tower_service::Service;
 
 use crate::config::Proxy;
 
-/// Shorter than what load balancers wait before they close an idle connection.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept: shorter than load balancers do.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Makes the connections of a client.
+/// Opens the connections of a client.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     http: HttpConnector,
-    way: Way,
+    proxy_mode: ProxyMode,
 }
 
 #[derive(Clone, Debug)]
-enum Way {
+enum ProxyMode {
     Direct,
-    /// The proxy is asked for the URL: plain HTTP/1.1.
+    /// The proxy forwards each request. It must be HTTP/1.1 without TLS.
     Forward(Uri),
-    /// The proxy is asked for a connection: whatever else is spoken.
+    /// The proxy opens a tunnel to the endpoint with `CONNECT`.
     Tunnel(Proxy),
 }
 
 impl Connector {
-    /// `tunnels` where a proxy could not read the requests: they are encrypted, or HTTP/2.
-    pub(super) fn new(proxy: Option<&Proxy>, tunnels: bool) -> Self {
+    /// Creates a connector. `needs_tunnel` says that a proxy cannot forward the requests: they use TLS or HTTP/2.
+    pub(super) fn new(proxy: Option<&Proxy>, needs_tunnel: bool) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
-        http.set_keepalive(Some(IDLE));
+        http.set_keepalive(Some(IDLE_TIMEOUT));
         http.enforce_http(false);
-        let way = match proxy {
-            None => Way::Direct,
-            Some(proxy) if tunnels => Way::Tunnel(proxy.clone()),
-            Some(proxy) => Way::Forward(proxy.uri.clone()),
+        let proxy_mode = match proxy {
+            None => ProxyMode::Direct,
+            Some(proxy) if needs_tunnel => ProxyMode::Tunnel(proxy.clone()),
+            Some(proxy) => ProxyMode::Forward(proxy.uri.clone()),
         };
-        Self { http, way }
+        Self { http, proxy_mode }
     }
 }
 
@@ -66,12 +66,12 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let mut http = self.http.clone();
-        match self.way.clone() {
-            Way::Direct => Box::pin(async move { Ok(Stream { io: http.call(to).await?, is_forwarded: false }) }),
-            Way::Forward(proxy) => {
+        match self.proxy_mode.clone() {
+            ProxyMode::Direct => Box::pin(async move { Ok(Stream { io: http.call(to).await?, is_forwarded: false }) }),
+            ProxyMode::Forward(proxy) => {
                 Box::pin(async move { Ok(Stream { io: http.call(proxy).await?, is_forwarded: true }) })
             }
-            Way::Tunnel(proxy) => {
+            ProxyMode::Tunnel(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri, http);
                 if let Some(authorization) = proxy.authorization {
                     tunnel = tunnel.with_auth(authorization);
@@ -82,7 +82,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A tunnel takes the port of HTTPS where the URL names none.
+/// Adds port 80 to an `http` URL without a port, for which a tunnel would use the port of HTTPS.
 fn with_port(uri: Uri) -> Uri {
     if uri.port().is_some() || uri.scheme_str() != Some("http") {
         return uri;
@@ -93,7 +93,7 @@ fn with_port(uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
-/// A connection that knows whether a proxy reads the requests on it: those have the whole URL in their first line.
+/// A connection that knows whether a proxy forwards its requests, which then need the whole URL in the request line.
 #[derive(Debug)]
 pub(super) struct Stream {
     io: TokioIo<TcpStream>,

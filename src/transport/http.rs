@@ -1,7 +1,6 @@
-//! OTLP/HTTP, with bodies in protobuf or JSON, over hyper.
+//! OTLP/HTTP with bodies in protobuf or JSON, over hyper.
 //!
-//! Constraints: redirects are not followed, one connection is kept alive for each signal, and the whole request
-//! with its answer has one deadline.
+//! Redirects are not followed. One connection per signal is kept alive. The request and its response share one timeout.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
@@ -11,17 +10,17 @@ use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValu
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 
-use super::answer;
-use super::cause;
-use super::client::{Client, Kind};
-use super::compress;
+use super::client::{Client, ConnectionKey};
+use super::client_error;
+use super::compress::{self, report_rejected_compression};
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{ANSWER_BYTES, headers, refuses};
+use super::request::{add_headers, without_credentials};
+use super::response::{self, MAX_RESPONSE_BYTES};
 use crate::config::{Compression, Protocol, Route};
 use crate::otlp::request_to_json;
 use crate::signal::Signal;
 
-/// A client of one endpoint.
+/// An OTLP/HTTP client for one endpoint.
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client<Full<Bytes>>,
@@ -30,18 +29,18 @@ pub(super) struct Http {
     timeout: Duration,
     signal: Signal,
     is_json: bool,
-    /// None once the endpoint has refused it.
+    /// Becomes `None` when the endpoint rejects compressed requests.
     compression: Cell<Compression>,
     clock_offset: Cell<Option<i64>>,
 }
 
-/// What came back, and whether it was refused as something that cannot be read.
-struct Answered {
+/// The result of one exchange. `is_unreadable` says that the endpoint could not read the request.
+struct Exchange {
     outcome: Outcome,
     is_unreadable: bool,
 }
 
-impl From<Outcome> for Answered {
+impl From<Outcome> for Exchange {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, is_unreadable: false }
     }
@@ -54,9 +53,9 @@ impl Http {
         let mut all = HeaderMap::new();
         all.insert(CONTENT_TYPE, format.clone());
         all.insert(ACCEPT, format);
-        headers(route, &mut all);
+        add_headers(route, &mut all);
         let authorization = route.proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
-        if let Some(authorization) = authorization.filter(|_| Kind::of(route).is_forwarded()) {
+        if let Some(authorization) = authorization.filter(|_| ConnectionKey::of(route).is_forwarded()) {
             all.insert(PROXY_AUTHORIZATION, authorization);
         }
         Self {
@@ -75,7 +74,7 @@ impl Http {
         self.clock_offset.get()
     }
 
-    /// Sends one request, within its timeout. `encoding` says how the body is compressed, if it is.
+    /// Sends one request, at most for the timeout. `encoding` names the compression of the body, if there is any.
     pub(super) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         match tokio::time::timeout(self.timeout, self.try_compressed(body, encoding)).await {
             Ok(outcome) => outcome,
@@ -83,7 +82,7 @@ impl Http {
         }
     }
 
-    /// Compressed, where that is asked for, and once more plain where the endpoint cannot read that.
+    /// Sends the request compressed if configured. Sends it again uncompressed if the endpoint cannot read it.
     async fn try_compressed(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let (body, encoding) = match self.formatted(body, encoding) {
             Ok(formatted) => formatted,
@@ -102,28 +101,28 @@ impl Http {
             return first.outcome;
         }
         let second = self.exchange(body, None).await;
-        if second.outcome.is_taken() {
+        if second.outcome.is_accepted() {
             self.compression.set(Compression::None);
-            refuses(compression, &self.uri, &first.outcome);
+            report_rejected_compression(compression, &self.uri, &first.outcome);
         }
         second.outcome
     }
 
-    /// The body in the format of the protocol.
+    /// Converts the body to the format of the protocol.
     fn formatted(&self, body: Bytes, encoding: Option<HeaderValue>) -> Result<(Bytes, Option<HeaderValue>), Outcome> {
         if !self.is_json {
             return Ok((body, encoding));
         }
         let body = match &encoding {
             None => body,
-            Some(encoding) => {
-                compress::decompress(encoding.to_str().unwrap_or_default(), &body).map_err(Outcome::not_plain)?.into()
-            }
+            Some(encoding) => compress::decompress(encoding.to_str().unwrap_or_default(), &body)
+                .map_err(Outcome::cannot_decompress)?
+                .into(),
         };
         Ok((request_to_json(self.signal, &body).into(), None))
     }
 
-    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Answered {
+    async fn exchange(&self, body: Bytes, encoding: Option<HeaderValue>) -> Exchange {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -133,44 +132,36 @@ impl Http {
         }
         let answered = match self.client.request(request) {
             Ok(answer) => answer.await,
-            Err(why) => {
-                let cause = Cause::new(CauseKind::TlsSetUp, why);
+            Err(reason) => {
+                let cause = Cause::new(CauseKind::TlsSetup, reason);
                 return Outcome::Retry { cause, after: None }.into();
             }
         };
         let (parts, body) = match answered {
             Ok(answer) => answer.into_parts(),
-            Err(error) => return cause::outcome(&error).into(),
+            Err(error) => return client_error::classify(&error).into(),
         };
-        self.clock_offset.set(answer::clock_offset(&parts.headers, SystemTime::now()).or(self.clock_offset.get()));
+        self.clock_offset.set(response::clock_offset(&parts.headers, SystemTime::now()).or(self.clock_offset.get()));
         let outcome = if parts.status.is_success() {
-            match Limited::new(body, ANSWER_BYTES).collect().await {
-                Ok(body) => answer::outcome(parts.status, &parts.headers, &body.to_bytes()),
+            match Limited::new(body, MAX_RESPONSE_BYTES).collect().await {
+                Ok(body) => response::classify(parts.status, &parts.headers, &body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    answer::outcome(parts.status, &parts.headers, &OVERSIZED)
+                    response::classify(parts.status, &parts.headers, &OVERSIZED)
                 }
-                // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
-                Err(error) => cause::outcome(&*error),
+                // It is unknown whether the records were stored. The protocol asks the client to retry.
+                Err(error) => client_error::classify(&*error),
             }
         } else {
-            answer::outcome(parts.status, &parts.headers, &answer::words(body, self.timeout).await.to_bytes())
+            response::classify(
+                parts.status,
+                &parts.headers,
+                &response::read_error_body(body, self.timeout).await.to_bytes(),
+            )
         };
         let is_unreadable = matches!(parts.status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        Answered { outcome, is_unreadable }
+        Exchange { outcome, is_unreadable }
     }
 }
 
-/// Stands for an answer that is too long to be read: no OTLP answer either.
+/// Stands for a response that is too long to read. It is not a valid OTLP response either.
 const OVERSIZED: [u8; 65] = [b'<'; 65];
-
-/// hyper would send them nowhere, but they would stand in the `Host` header's source.
-pub(super) fn without_credentials(uri: &Uri) -> Uri {
-    let host = uri
-        .authority()
-        .map(|authority| authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host).to_owned());
-    let mut parts = uri.clone().into_parts();
-    if let Some(authority) = host.and_then(|host| host.parse().ok()) {
-        parts.authority = Some(authority);
-    }
-    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
-}

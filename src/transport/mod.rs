@@ -1,8 +1,9 @@
-//! From bytes to an [`Outcome`]. The only module that opens sockets of its own accord.
+//! Sends encoded requests to an endpoint and turns each result into an [`Outcome`].
+//!
+//! This is the only module of the library that opens sockets for export.
 
-mod answer;
-mod cause;
 mod client;
+mod client_error;
 mod compress;
 mod connect;
 #[cfg(feature = "grpc")]
@@ -11,6 +12,8 @@ mod http;
 mod outcome;
 #[cfg(feature = "_cli")]
 mod relay;
+mod request;
+mod response;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/disabled.rs"]
 mod tls;
@@ -18,28 +21,21 @@ mod tls;
 #[path = "tls/enabled.rs"]
 mod tls;
 
-use std::fmt;
-
-use ::http::header::{HeaderMap, HeaderValue, USER_AGENT};
+use ::http::header::HeaderValue;
 use bytes::Bytes;
 
-use self::client::{Client, Kind};
+use self::client::{Client, ConnectionKey};
 pub use self::compress::compressed;
 pub use self::outcome::Cause;
 pub use self::outcome::CauseKind;
 pub use self::outcome::Outcome;
 #[cfg(feature = "_cli")]
-pub use self::relay::{Relay, Relayed};
+pub use self::relay::{Relay, RelayedResponse};
 #[cfg(feature = "grpc")]
 use crate::config::Protocol;
-use crate::config::{Compression, Proxy, Route};
-use crate::finding::kind;
-use crate::notice::{self, Notice};
+use crate::config::{Proxy, Route};
 
-/// The specification's bound for an answer.
-const ANSWER_BYTES: usize = 4 << 20;
-
-/// A client of one endpoint, in the protocol that the route names.
+/// A client for one endpoint, in the protocol of its route.
 #[derive(Debug)]
 pub struct Transport {
     client: AnyClient,
@@ -54,11 +50,11 @@ enum AnyClient {
 }
 
 impl Transport {
-    /// A client for each of these routes. Those that can share their connections do.
+    /// Creates a client for each route. Routes share connections if possible.
     pub fn for_routes(routes: &[Route]) -> Vec<Self> {
-        let mut http = Shared::default();
+        let mut http = ClientCache::default();
         #[cfg(feature = "grpc")]
-        let mut grpc = Shared::default();
+        let mut grpc = ClientCache::default();
         let mut all = Vec::new();
         for route in routes {
             let client = match route.protocol {
@@ -71,7 +67,8 @@ impl Transport {
         all
     }
 
-    /// By how many seconds the endpoint's `Date` was ahead of the clock here, in its last answer that had one.
+    /// Returns the number of seconds by which the endpoint's clock is ahead of the local one, according to the last
+    /// `Date` header.
     pub(crate) fn clock_offset(&self) -> Option<i64> {
         match &self.client {
             #[cfg(feature = "grpc")]
@@ -80,8 +77,9 @@ impl Transport {
         }
     }
 
-    /// Sends one request, within its timeout. The body is an `Export…ServiceRequest` in protobuf; `encoding` says how it is
-    /// compressed, if it is.
+    /// Sends one request and waits for its outcome, at most for the timeout of the route.
+    ///
+    /// The body is an `Export…ServiceRequest` in protobuf. `encoding` names its compression, if there is any.
     pub async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let outcome = match &self.client {
             #[cfg(feature = "grpc")]
@@ -89,51 +87,33 @@ impl Transport {
             AnyClient::Http(client) => client.send(body, encoding).await,
         };
         match &self.proxy {
-            Some(proxy) => outcome.by_way_of(proxy),
+            Some(proxy) => outcome.via_proxy(proxy),
             None => outcome,
         }
     }
 }
 
-/// Clients that were made already.
-struct Shared<'a, B>(Vec<(Kind<'a>, Client<B>)>);
+/// The clients created so far, by what their routes must have in common.
+struct ClientCache<'a, B>(Vec<(ConnectionKey<'a>, Client<B>)>);
 
-impl<B> Default for Shared<'_, B> {
+impl<B> Default for ClientCache<'_, B> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<'a, B> Shared<'a, B>
+impl<'a, B> ClientCache<'a, B>
 where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn client(&mut self, route: &'a Route) -> Client<B> {
-        let kind = Kind::of(route);
-        if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == kind) {
+        let key = ConnectionKey::of(route);
+        if let Some((_, client)) = self.0.iter().find(|(known, _)| *known == key) {
             return client.clone();
         }
-        let client = Client::new(&kind);
-        self.0.push((kind, client.clone()));
+        let client = Client::new(&key);
+        self.0.push((key, client.clone()));
         client
     }
-}
-
-/// The headers that every request has: who sends it, and what the configuration says.
-fn headers(route: &Route, into: &mut HeaderMap) {
-    let agent = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " logbridge");
-    into.insert(USER_AGENT, HeaderValue::from_static(agent));
-    for header in &route.headers {
-        into.insert(header.name.clone(), header.value.clone());
-    }
-}
-
-/// Says that requests are plain from now on.
-fn refuses(compression: Compression, endpoint: impl fmt::Display, outcome: &Outcome) {
-    let answer = outcome.cause().map_or_else(String::new, |cause| format!(": {cause}"));
-    let text =
-        format!("{endpoint} refuses requests in {compression} and takes them plain, as they are from now on{answer}");
-    let help = "unset OTEL_EXPORTER_OTLP_COMPRESSION, or look for a receiver that reads it";
-    notice::say(&Notice::new(kind::NO_EFFECT.code, "compression", text).help(help));
 }

@@ -14,6 +14,8 @@ use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Console, DropReason, Error, LevelFilter, Otlp, OtlpCounters, RejectReason};
 
+use crate::undelivered::undelivered;
+
 /// Enough for everything that ends well; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(30);
 /// What is waited for in vain.
@@ -102,8 +104,9 @@ fn play(fault: &Fault, patience: Duration) -> Played {
     let flush = otlp(&bridge);
     assert_eq!(flushed.is_ok(), flush.delivered == fault.records, "{flushed:?}: {flush:?}");
     if let Err(error) = &flushed {
-        assert_eq!(flush.delivered + error.pending() + error.lost() + error.unconfirmed(), fault.records, "{error:?}");
-        assert_eq!(error.is_timeout(), error.pending() > 0, "{error:?}");
+        let logs = undelivered(error).logs;
+        assert_eq!(flush.delivered + logs.pending + logs.lost() + logs.unconfirmed, fault.records, "{error:?}");
+        assert_eq!(error.is_timeout(), logs.pending > 0, "{error:?}");
     }
     let shut = in_time(patience, || bridge.shutdown(patience));
     let end = otlp(&bridge);
@@ -292,7 +295,7 @@ fn refused_for_ever() {
         (400, RejectReason::Malformed, "it answered 400 Bad Request (it could not read the request)", 4),
         (401, RejectReason::Auth, "it answered 401 Unauthorized (it refused the credentials)", 1),
         (403, RejectReason::Auth, "it answered 403 Forbidden (it refused the credentials)", 1),
-        (404, RejectReason::NotFound, "it answered 404 Not Found (nothing takes this signal at this path)", 1),
+        (404, RejectReason::NotFound, "it answered 404 Not Found (no receiver for this signal at this path)", 1),
         (413, RejectReason::TooLarge, "it answered 413 Payload Too Large (the request is too large for it)", 18),
         (415, RejectReason::OtherStatus, "it answered 415 Unsupported Media Type", 1),
         (500, RejectReason::OtherStatus, "it answered 500 Internal Server Error", 1),
@@ -383,13 +386,13 @@ fn an_oversized_answer() {
 fn a_garbage_answer() {
     confirms_nothing(
         &Fault::answers([Answer::Garbage]),
-        "it answered 200 with application/x-protobuf and a body that is no OTLP answer",
+        "it answered 200 with application/x-protobuf and a body that is not an OTLP response",
     );
 }
 
 #[test]
 fn a_sign_in_page() {
-    confirms_nothing(&Fault::answers([Answer::Html]), "it answered 200 with text/html, which is no OTLP answer");
+    confirms_nothing(&Fault::answers([Answer::Html]), "it answered 200 with text/html, which is not an OTLP response");
 }
 
 #[test]
@@ -452,7 +455,7 @@ fn an_answer_whose_head_is_too_large() {
     let head = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(1 << 20));
     let played = play(&answering(head.leak().as_bytes()), LONG);
     assert_eq!((played.flush.unconfirmed, played.flush.lost()), (RECORDS, 0));
-    assert_said(&played, &["perhaps lost: ", "the head of its answer is too large to be read"]);
+    assert_said(&played, &["perhaps lost: ", "the header of its answer is too large"]);
 }
 
 #[test]

@@ -11,6 +11,8 @@ use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Console, DropReason, Error, LevelFilter, Otlp, OtlpCounters};
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 
+use crate::undelivered::undelivered;
+
 const LONG: Duration = Duration::from_secs(20);
 /// What is waited for in vain.
 const SHORT: Duration = Duration::from_millis(300);
@@ -154,10 +156,14 @@ fn everywhere_a_flush_and_a_shutdown_return_in_time_from_a_dead_and_from_a_hangi
             let inside = bridge.clone();
             let error = call(place, SHORT, move || inside.flush(SHORT)).expect_err(name);
             assert!(error.is_timeout() && !error.is_lost() && !error.is_unconfirmed(), "{name}: {error:?}");
-            assert_eq!((error.pending(), error.lost()), (RECORDS, 0), "{name}");
+            assert_eq!((undelivered(&error).logs.pending, undelivered(&error).logs.lost()), (RECORDS, 0), "{name}");
             let inside = bridge.clone();
             let error = call(place, SHORT, move || inside.shutdown(SHORT)).expect_err(name);
-            assert_eq!((error.pending(), error.dropped(), error.rejected()), (0, RECORDS, 0), "{name}: {error:?}");
+            assert_eq!(
+                (undelivered(&error).logs.pending, undelivered(&error).logs.dropped, undelivered(&error).logs.rejected),
+                (0, RECORDS, 0),
+                "{name}: {error:?}"
+            );
             assert_eq!(otlp(&bridge).dropped, [(DropReason::Shutdown, RECORDS)], "{name}");
         }
     }
@@ -173,7 +179,7 @@ fn everywhere_a_lying_endpoint_is_no_delivery() {
         let inside = bridge.clone();
         let error = call(place, LONG, move || inside.flush(LONG)).expect_err(name);
         assert!(error.is_unconfirmed() && !error.is_timeout() && !error.is_lost(), "{name}: {error:?}");
-        assert_eq!((error.unconfirmed(), error.pending()), (RECORDS, 0), "{name}");
+        assert_eq!((undelivered(&error).logs.unconfirmed, undelivered(&error).logs.pending), (RECORDS, 0), "{name}");
     }
 }
 
@@ -187,7 +193,9 @@ fn no_time_at_all_is_enough_where_nothing_waits() {
     // Nobody could have sent them in no time, but that is for the machine to say: what it says is true.
     match bridge.flush(Duration::ZERO) {
         Ok(()) => assert_eq!(otlp(&bridge).delivered, RECORDS),
-        Err(error) => assert!(error.is_timeout() && error.pending() > 0 && !error.is_lost(), "{error:?}"),
+        Err(error) => {
+            assert!(error.is_timeout() && undelivered(&error).logs.pending > 0 && !error.is_lost(), "{error:?}")
+        }
     }
     assert!(start.elapsed() < SLACK);
     // It has asked for them all the same.
@@ -205,9 +213,10 @@ fn no_time_at_all_for_a_shutdown_drops_and_tells() {
     let start = Instant::now();
     let error = bridge.shutdown(Duration::ZERO).expect_err("nobody took them");
     assert!(start.elapsed() < SLACK);
-    assert_eq!(error.pending() + error.dropped(), RECORDS, "{error:?}");
+    assert_eq!(undelivered(&error).logs.pending + undelivered(&error).logs.dropped, RECORDS, "{error:?}");
     // The thread has ended by then, or does so soon; each record is told once.
-    let told = error.dropped() + bridge.flush(LONG).err().map_or(0, |error| error.dropped());
+    let told =
+        undelivered(&error).logs.dropped + bridge.flush(LONG).err().map_or(0, |error| undelivered(&error).logs.dropped);
     assert_eq!((told, otlp(&bridge).dropped), (RECORDS, vec![(DropReason::Shutdown, RECORDS)]));
 }
 
@@ -224,7 +233,7 @@ fn two_flushes_at_a_time_both_return_in_time_and_both_tell_the_loss_that_they_wa
             let start = Instant::now();
             let flushed = bridge.flush(LONG);
             assert!(start.elapsed() < LONG);
-            flushed.err().map_or(0, |error| error.lost() + error.unconfirmed())
+            flushed.err().map_or(0, |error| undelivered(&error).logs.lost() + undelivered(&error).logs.unconfirmed)
         };
         let told: Vec<u64> = std::thread::scope(|scope| {
             let flushes = [scope.spawn(flush), scope.spawn(flush)];
@@ -249,9 +258,9 @@ fn a_short_flush_is_not_held_up_by_a_long_one() {
         assert!(bridge.flush(SHORT).is_err_and(|error| error.is_timeout()));
         assert!(start.elapsed() < SHORT + SLACK);
         // The end of the pipeline ends the long one too.
-        assert!(bridge.shutdown(SHORT).is_err_and(|error| error.dropped() == RECORDS));
+        assert!(bridge.shutdown(SHORT).is_err_and(|error| undelivered(&error).logs.dropped == RECORDS));
         assert!(
-            long.join().expect("no panic").is_err_and(|error| error.dropped() == RECORDS),
+            long.join().expect("no panic").is_err_and(|error| undelivered(&error).logs.dropped == RECORDS),
             "it has waited for them"
         );
         assert!(start.elapsed() < 2 * SHORT + 2 * SLACK);

@@ -11,3 +11,4 @@ mod server;
 mod split;
 mod tls;
 mod transports;
+mod undelivered;

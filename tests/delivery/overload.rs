@@ -10,6 +10,8 @@ use log::{Level, Log as _};
 use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, Otlp, OtlpCounters, Overload};
 
+use crate::undelivered::undelivered;
+
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 /// Longer than a test lasts.
@@ -114,10 +116,10 @@ fn drop_newest_keeps_the_first() {
     write(&bridge, Level::Info, 0..3_000);
     let receiver = begin(port);
     let error = bridge.flush(LONG).expect_err("some are lost");
-    assert_eq!(error.lost(), dropped(&bridge, DropReason::OutboxFull));
+    assert_eq!(undelivered(&error).logs.lost(), dropped(&bridge, DropReason::OutboxFull));
     let numbers = arrived(&receiver, "INFO");
     assert!(numbers.len() > 300 && numbers[..300] == (0..300).collect::<Vec<_>>(), "{numbers:?}");
-    assert_eq!(otlp(&bridge).delivered + error.lost(), 3_000);
+    assert_eq!(otlp(&bridge).delivered + undelivered(&error).logs.lost(), 3_000);
     assert_balanced(&bridge);
 }
 
@@ -127,12 +129,12 @@ fn drop_oldest_keeps_the_last_and_flush_tells_what_it_cost() {
     write(&bridge, Level::Info, 0..3_000);
     let receiver = begin(port);
     let error = bridge.flush(LONG).expect_err("some are lost");
-    assert!(error.is_lost() && !error.is_timeout() && error.pending() == 0, "{error:?}");
-    assert_eq!(error.lost(), dropped(&bridge, DropReason::EvictedOldest));
+    assert!(error.is_lost() && !error.is_timeout() && undelivered(&error).logs.pending == 0, "{error:?}");
+    assert_eq!(undelivered(&error).logs.lost(), dropped(&bridge, DropReason::EvictedOldest));
     let numbers = arrived(&receiver, "INFO");
-    assert_eq!(numbers.len() as u64 + error.lost(), 3_000, "each record once");
+    assert_eq!(numbers.len() as u64 + undelivered(&error).logs.lost(), 3_000, "each record once");
     assert!(numbers.ends_with(&(2_800..3_000).collect::<Vec<_>>()), "the newest are there: {numbers:?}");
-    assert!(error.lost() > 1_000, "{error:?}");
+    assert!(undelivered(&error).logs.lost() > 1_000, "{error:?}");
     assert_balanced(&bridge);
     write(&bridge, Level::Info, 0..10);
     bridge.flush(LONG).expect("the loss was told by the flush before");
@@ -154,7 +156,7 @@ fn drop_least_severe_lets_every_warning_in() {
     assert_eq!(arrived(&receiver, "ERROR"), (150..300).collect::<Vec<_>>());
     let evicted = dropped(&bridge, DropReason::EvictedLessSevere);
     assert_eq!(arrived(&receiver, "INFO").len() as u64 + refused + evicted, 2_000);
-    assert_eq!(error.lost(), refused + evicted);
+    assert_eq!(undelivered(&error).logs.lost(), refused + evicted);
     assert_balanced(&bridge);
     assert!(
         bridge.report().dropped.iter().all(|loss| loss.level == Some(Level::Info)),
@@ -179,8 +181,8 @@ fn warnings_make_room_for_themselves_while_the_endpoint_is_dead() {
     assert!(shown.contains("overload::test at DEBUG"), "{shown}");
     // The dropped ones do not hold a flush up, and what is left is what it waits for.
     let error = bridge.flush(SHORT).expect_err("nobody listens");
-    assert_eq!(error.lost(), otlp(&bridge).dropped_total());
-    assert_eq!(error.pending(), 2_400 - error.lost());
+    assert_eq!(undelivered(&error).logs.lost(), otlp(&bridge).dropped_total());
+    assert_eq!(undelivered(&error).logs.pending, 2_400 - undelivered(&error).logs.lost());
 }
 
 #[test]
@@ -240,7 +242,7 @@ fn eight_threads_at_a_dead_endpoint_with_each_policy() {
         assert!(otlp.pending > 100 && otlp.pending < 2_000, "{overload}: {otlp:?}");
         assert_balanced(&bridge);
         let error = bridge.shutdown(SHORT).expect_err("nothing was delivered");
-        assert_eq!(error.lost(), 8_000, "{overload}: {error:?}");
+        assert_eq!(undelivered(&error).logs.lost(), 8_000, "{overload}: {error:?}");
         assert_balanced(&bridge);
     }
 }

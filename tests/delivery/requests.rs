@@ -11,6 +11,8 @@ use log::Log as _;
 use logbridge::testing::{Answer, Receiver};
 use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, Otlp, OtlpCounters, RejectReason};
 
+use crate::undelivered::undelivered;
+
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -82,7 +84,7 @@ fn refusals_are_final_counted_by_reason_and_no_flush_says_ok() {
     ] {
         let (receiver, bridge, flushed) = after_one_answer(Answer::status(code));
         let error = flushed.expect_err("three records are lost");
-        assert!(error.is_lost() && !error.is_timeout() && error.lost() == 3, "{code}: {error:?}");
+        assert!(error.is_lost() && !error.is_timeout() && undelivered(&error).logs.lost() == 3, "{code}: {error:?}");
         assert_eq!(otlp(&bridge).rejected, vec![(reason, 3)], "{code}");
         assert_eq!(receiver.requests().len(), requests, "{code}: a final answer is not tried again");
     }
@@ -105,7 +107,7 @@ fn partial_success_rejects_what_it_says_and_never_more() {
     for (rejected, lost) in [(1, 1), (3, 3), (99, 3)] {
         let message = "timestamp too old".to_owned();
         let (_, bridge, flushed) = after_one_answer(Answer::PartialSuccess { rejected, message });
-        assert_eq!(flushed.expect_err("some are lost").lost(), lost);
+        assert_eq!(undelivered(&flushed.expect_err("some are lost")).logs.lost(), lost);
         let otlp = otlp(&bridge);
         assert_eq!((otlp.delivered, otlp.rejected), (3 - lost, vec![(RejectReason::PartialSuccess, lost)]));
     }
@@ -174,7 +176,7 @@ fn a_flush_at_a_dead_or_hanging_endpoint_returns_in_time_with_the_numbers() {
         let start = Instant::now();
         let error = bridge.flush(SHORT).expect_err("nothing was delivered");
         assert!(start.elapsed() < SHORT + Duration::from_secs(5), "{:?}", start.elapsed());
-        assert!(error.is_timeout() && !error.is_lost() && error.pending() == 5, "{error:?}");
+        assert!(error.is_timeout() && !error.is_lost() && undelivered(&error).logs.pending == 5, "{error:?}");
         assert_balanced(&bridge);
         let error = bridge.shutdown(SHORT).expect_err("what is left is dropped");
         assert!(error.is_lost(), "{error:?}");
@@ -199,7 +201,7 @@ fn a_collector_that_starts_late_gets_everything() {
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let bridge = builder(&format!("http://127.0.0.1:{port}")).build().expect("builds");
     write(&bridge, 1_000);
-    assert!(bridge.flush(SHORT).is_err_and(|error| error.is_timeout() && error.pending() == 1_000));
+    assert!(bridge.flush(SHORT).is_err_and(|error| error.is_timeout() && undelivered(&error).logs.pending == 1_000));
     let receiver = Receiver::builder().port(port).start().expect("the port is still free");
     bridge.flush(LONG).expect("everything arrives");
     assert_eq!(receiver.logs().len(), 1_000);

@@ -11,6 +11,8 @@ use logbridge::{Bridge, Builder, Console, DropReason, LevelFilter, Otlp, OtlpCou
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use crate::undelivered::undelivered;
+
 const LONG: Duration = Duration::from_secs(20);
 
 /// Nothing is sent before a flush asks for it, so that it is known what is in a request.
@@ -110,7 +112,11 @@ fn one_record_that_is_too_large_is_lost_alone_and_named() {
     write(&bridge, &"large ".repeat(10_000));
     write_numbers(&bridge, 5..10);
     let error = bridge.flush(LONG).expect_err("one is lost");
-    assert_eq!((error.lost(), error.rejected(), error.dropped()), (1, 1, 0), "{error:?}");
+    assert_eq!(
+        (undelivered(&error).logs.lost(), undelivered(&error).logs.rejected, undelivered(&error).logs.dropped),
+        (1, 1, 0),
+        "{error:?}"
+    );
     assert_arrived(&receiver, 0..10);
     assert_eq!(otlp(&bridge).rejected, [(RejectReason::TooLarge, 1)]);
     let notices = notices(&bridge, &receiver);
@@ -130,7 +136,7 @@ fn a_poison_record_is_found_dropped_and_named_and_all_others_arrive() {
         write_numbers(&bridge, 0..300);
         write(&bridge, "a bad one");
         write_numbers(&bridge, 300..1_000);
-        assert_eq!(bridge.flush(LONG).expect_err("one is lost").rejected(), 1);
+        assert_eq!(undelivered(&bridge.flush(LONG).expect_err("one is lost")).logs.rejected, 1);
         assert_arrived(&receiver, 0..1_000);
         assert_eq!(otlp(&bridge).rejected, [(RejectReason::Malformed, 1)]);
         let empty = receiver.requests().iter().filter(|request| request.body_bytes == 0).count();
@@ -150,7 +156,7 @@ fn an_endpoint_that_refuses_everything_is_not_asked_about_each_record() {
     warm_up(&bridge);
     receiver.answer_always(Answer::status(400));
     write_numbers(&bridge, 0..1_000);
-    assert_eq!(bridge.flush(LONG).expect_err("all are lost").rejected(), 1_000);
+    assert_eq!(undelivered(&bridge.flush(LONG).expect_err("all are lost")).logs.rejected, 1_000);
     assert!(receiver.requests().len() <= 12, "{}", receiver.requests().len());
     assert_eq!(otlp(&bridge).rejected, [(RejectReason::Malformed, 1_000)]);
     let notices = notices(&bridge, &receiver);
@@ -170,7 +176,7 @@ fn what_may_pass_in_the_middle_delays_the_search_and_nothing_is_sent_twice() {
         let bridge = bridge(&receiver);
         write_numbers(&bridge, 0..50);
         write(&bridge, "a bad one");
-        assert_eq!(bridge.flush(LONG).expect_err("one is lost").lost(), 1);
+        assert_eq!(undelivered(&bridge.flush(LONG).expect_err("one is lost")).logs.lost(), 1);
         assert_arrived(&receiver, 0..50);
         assert_eq!((otlp(&bridge).delivered, otlp(&bridge).pending), (50, 0));
     }
@@ -185,12 +191,16 @@ fn a_shutdown_in_the_middle_counts_what_was_delivered_as_delivered() {
     let bad = Answer::status(400);
     receiver.answer_with([bad.clone(), Answer::Ok, bad, busy()]);
     write_numbers(&bridge, 0..100);
-    assert!(bridge.flush(Duration::from_millis(300)).is_err_and(|error| error.is_timeout() && error.pending() == 50));
+    assert!(
+        bridge
+            .flush(Duration::from_millis(300))
+            .is_err_and(|error| error.is_timeout() && undelivered(&error).logs.pending == 50)
+    );
     assert_eq!((otlp(&bridge).delivered, otlp(&bridge).pending), (51, 50), "counted as soon as it is confirmed");
     let start = Instant::now();
     let error = bridge.shutdown(Duration::from_millis(300)).expect_err("half of it is lost");
     assert!(start.elapsed() < Duration::from_secs(5));
-    assert_eq!((error.dropped(), error.rejected()), (50, 0), "{error:?}");
+    assert_eq!((undelivered(&error).logs.dropped, undelivered(&error).logs.rejected), (50, 0), "{error:?}");
     assert_eq!((otlp(&bridge).delivered, otlp(&bridge).dropped), (51, vec![(DropReason::Shutdown, 50)]));
     assert_arrived(&receiver, 0..50);
 }
@@ -208,7 +218,10 @@ fn records_written_during_a_search_wait_for_their_turn() {
         write_numbers(&bridge, 20..40);
         let lost = [flush.join().expect("no panic"), bridge.flush(LONG)];
         assert_eq!(
-            lost.iter().filter_map(|flushed| flushed.as_ref().err()).map(logbridge::Error::lost).sum::<u64>(),
+            lost.iter()
+                .filter_map(|flushed| flushed.as_ref().err())
+                .map(|error| undelivered(error).logs.lost())
+                .sum::<u64>(),
             1
         );
     });
@@ -222,7 +235,7 @@ fn a_partial_success_of_a_half_counts_its_rejected() {
     receiver.answer_with([Answer::status(413), partial, Answer::Ok]);
     let bridge = bridge(&receiver);
     write_numbers(&bridge, 0..100);
-    assert_eq!(bridge.flush(LONG).expect_err("three are lost").rejected(), 3);
+    assert_eq!(undelivered(&bridge.flush(LONG).expect_err("three are lost")).logs.rejected, 3);
     assert_eq!((otlp(&bridge).delivered, otlp(&bridge).rejected), (97, vec![(RejectReason::PartialSuccess, 3)]));
     assert_arrived(&receiver, 0..100);
 }
@@ -245,7 +258,7 @@ fn spans_are_split_and_searched_as_records_are() {
     receiver.answer_traces_always(poison());
     (600..700).for_each(|number| span(format!("span {number}")));
     span("a bad one".to_owned());
-    assert_eq!(bridge.flush(LONG).expect_err("one is lost").rejected_spans(), 1);
+    assert_eq!(undelivered(&bridge.flush(LONG).expect_err("one is lost")).spans.rejected, 1);
     let mut arrived: Vec<String> = receiver.spans().into_iter().map(|span| span.name).collect();
     arrived.sort();
     let mut expected: Vec<String> = (0..700).map(|number| format!("span {number}")).collect();
@@ -283,7 +296,7 @@ fn an_endpoint_that_nothing_fits_is_soon_done_with() {
     let bridge = bridge(&receiver);
     write_numbers(&bridge, 0..3_000);
     let start = Instant::now();
-    assert_eq!(bridge.flush(LONG).expect_err("all are lost").rejected(), 3_000);
+    assert_eq!(undelivered(&bridge.flush(LONG).expect_err("all are lost")).logs.rejected, 3_000);
     assert!(start.elapsed() < LONG);
     assert_eq!(otlp(&bridge).rejected, [(RejectReason::TooLarge, 3_000)]);
     // A record is longer than the next one only where its number is: halves, and a few single ones.
@@ -307,6 +320,6 @@ fn a_bad_record_is_found_where_no_empty_request_is_taken() {
     let bridge = bridge(&receiver);
     write_numbers(&bridge, 0..499);
     write(&bridge, "a bad one");
-    assert_eq!(bridge.flush(LONG).expect_err("one is lost").rejected(), 1);
+    assert_eq!(undelivered(&bridge.flush(LONG).expect_err("one is lost")).logs.rejected, 1);
     assert_arrived(&receiver, 0..499);
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::grpc::{EMPTY, Exactly, GrpcServer, Says, runtime};
+use crate::undelivered::undelivered;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -76,7 +77,7 @@ fn a_refusal_by_grpc_is_final_and_in_words() {
         (Says::Status(12, "unknown service"), RejectReason::NotFound, "it answered UNIMPLEMENTED"),
         (Says::Status(8, "quota"), RejectReason::OtherStatus, "it answered RESOURCE_EXHAUSTED"),
         (Says::Status(13, "oops"), RejectReason::OtherStatus, "it answered INTERNAL"),
-        (Says::Page, RejectReason::OtherStatus, "it does not answer as a gRPC server does"),
+        (Says::Page, RejectReason::OtherStatus, "it does not answer like a gRPC server"),
     ] {
         let (error, rejected) = refused(says.clone());
         assert_eq!(rejected, [(reason, 1)], "{says:?}: {error}");
@@ -170,7 +171,11 @@ fn ok_without_a_message_that_can_be_read_confirms_nothing() {
         write(&bridge, "perhaps");
         let error = bridge.flush(LONG).expect_err("not confirmed");
         let report = bridge.report().to_string();
-        assert_eq!((error.unconfirmed(), error.lost()), (1, 0), "{exactly:?}: {report}");
+        assert_eq!(
+            (undelivered(&error).logs.unconfirmed, undelivered(&error).logs.lost()),
+            (1, 0),
+            "{exactly:?}: {report}"
+        );
         assert!(report.contains(words), "{exactly:?}: {report}");
         assert_eq!(server.seen().len(), 1, "it is not sent again");
     }
@@ -191,7 +196,7 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
         bridge.flush(LONG).unwrap_or_else(|error| panic!("{exactly:?}: {error}"));
         assert_eq!(server.seen().len(), 2, "{exactly:?}");
         let said = bridge.report().to_string();
-        assert!(!said.contains("does not speak HTTP/2"), "{said}");
+        assert!(!said.contains("speak HTTP/2"), "{said}");
     }
 }
 
@@ -204,8 +209,12 @@ fn a_long_message_is_read_and_an_endless_head_confirms_nothing() {
     write(&bridge, "huge");
     let error = bridge.flush(LONG).expect_err("not confirmed");
     let report = bridge.report().to_string();
-    assert_eq!((error.unconfirmed(), error.lost(), server.seen().len()), (1, 0, 1), "{report}");
-    assert!(report.contains("the head of its answer is too large to be read"), "{report}");
+    assert_eq!(
+        (undelivered(&error).logs.unconfirmed, undelivered(&error).logs.lost(), server.seen().len()),
+        (1, 0, 1),
+        "{report}"
+    );
+    assert!(report.contains("the header of its answer is too large"), "{report}");
 }
 
 #[test]
@@ -315,7 +324,7 @@ fn the_other_protocols_port_is_named() {
     let grpc = bridge(Otlp::to(endpoint).protocol(Protocol::Grpc).traces_off());
     write(&grpc, "gRPC to an HTTP port");
     let error = format!("{:?}", grpc.shutdown(Duration::from_secs(2)).expect_err("not delivered"));
-    assert!(error.contains("the port does not speak HTTP/2"), "{error}");
+    assert!(error.contains("the port does not seem to speak HTTP/2"), "{error}");
 }
 
 #[test]
@@ -474,31 +483,31 @@ fn a_proxy_that_refuses_is_named_as_the_one_who_does() {
             "https://collector.invalid",
             "HTTPS_PROXY",
             "HTTP/1.1 407 Proxy Authentication Required\r\nconnection: close\r\n\r\n",
-            "the proxy gives no connection to the endpoint: tunnel error: proxy authorization required",
+            "the proxy did not connect to the endpoint: tunnel error: proxy authorization required",
         ),
         (
             "https://collector.invalid",
             "HTTPS_PROXY",
             "HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n",
-            "the proxy gives no connection to the endpoint",
+            "the proxy did not connect to the endpoint",
         ),
         (
             "http://collector.invalid",
             "HTTP_PROXY",
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            "the proxy wants other credentials",
+            "the proxy refused the credentials",
         ),
     ] {
         let proxy = Proxy::start(1, Some(answer));
         let (delivered, said) = run_child(endpoint, &[(variable, &format!("http://{}", proxy.addr))]);
         assert!(!delivered);
         assert!(said.contains(words), "{said}");
-        assert!(said.contains(&format!("by way of the proxy http://{}", proxy.addr)), "{said}");
+        assert!(said.contains(&format!("through the proxy http://{}", proxy.addr)), "{said}");
     }
     // Nothing listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
     let (delivered, said) = run_child("http://collector.invalid", &[("ALL_PROXY", &format!("http://{port}"))]);
-    assert!(!delivered && said.contains("connection refused") && said.contains("by way of the proxy"), "{said}");
+    assert!(!delivered && said.contains("connection refused") && said.contains("through the proxy"), "{said}");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn nonsense_is_said_and_ignored() {
         let receiver = receiver();
         let child = Child::new("job").to(&receiver).env("OTEL_SERVICE_NAME", "job").env(ASKED, "yes");
         let child = child.env("TRACEPARENT", nonsense).run().success().warned(1).within(SLACK);
-        let child = child.said("logbridge: error[LB042]: TRACEPARENT: `").said("is no W3C trace context");
+        let child = child.said("logbridge: error[LB042]: TRACEPARENT: `").said("is not a W3C trace context");
         assert_alone(&receiver, &child);
     }
     let receiver = receiver();

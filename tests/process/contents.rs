@@ -73,8 +73,8 @@ fn what_cannot_be_used_is_said_and_the_rest_counts() {
     let receiver = receiver();
     let child = Child::new("write_secrets").to(&receiver).env("LOGBRIDGE_REDACT_KEYS", "password");
     let child = child.env("LOGBRIDGE_REDACT_VALUES", "hunter2(").env("LOGBRIDGE_REPETITION", "often").run();
-    let child = child.success().warned(2).said("LOGBRIDGE_REDACT_VALUES: it cannot be used").said("unclosed group");
-    let child = child.said("LOGBRIDGE_REPETITION: `often` is no number of records in a time");
+    let child = child.success().warned(2).said("LOGBRIDGE_REDACT_VALUES: it is invalid").said("unclosed group");
+    let child = child.said("LOGBRIDGE_REPETITION: `often` is not a number of records per duration");
     assert_eq!(child.count("hunter2"), 0, "an expression may be a secret: {child}");
     assert!(receiver.logs().iter().any(|log| log.attribute("password") == Some(&"[redacted]".into())), "{child}");
 }

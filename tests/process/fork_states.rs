@@ -449,7 +449,7 @@ fn end_of_child(way: &str) -> ! {
     let bridge = logbridge::bridge().expect("installed");
     let result = bridge.flush(Duration::from_secs(20));
     let otlp = bridge.report().counters.otlp;
-    let flushed = result.map_err(|error| error.dropped());
+    let flushed = result.map_err(|error| error.undelivered().expect("numbers").logs.dropped);
     let numbers = (flushed, otlp.accepted, otlp.delivered, otlp.lost());
     let expected = if way == "panic" { (Err(1), 1, 0, 1) } else { (Ok(()), 1, 1, 0) };
     if numbers != expected {
@@ -492,7 +492,7 @@ fn lose_in_parent_and_child(_: &[String]) {
     let bridge = logbridge::try_init().expect("both slots are free");
     let lose = |records: u64| {
         (0..records).for_each(|_| log::info!("nobody takes it"));
-        bridge.flush(Duration::from_secs(20)).map_err(|error| error.rejected())
+        bridge.flush(Duration::from_secs(20)).map_err(|error| error.undelivered().expect("numbers").logs.rejected)
     };
     assert_eq!(lose(3), Err(3));
     assert_eq!(lose(0), Ok(()), "it was reported");

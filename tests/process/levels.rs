@@ -173,7 +173,7 @@ fn a_file_is_watched_and_half_written_ones_never_count() {
     let child = child.env("LOGBRIDGE_LEVELS_FILE", path.display().to_string()).run().success();
     std::fs::remove_file(&path).expect("removed");
     assert!(child.stdout.contains(&format!("{}:2: app=DEBUG", path.display())), "{child}");
-    child.said(":1: `app=inof`: its level is none of").said("cannot be read").warned(2);
+    child.said(":1: `app=inof`: its level is not one of").said("cannot be read").warned(2);
 }
 
 fn first_cut(arguments: &[String]) {

@@ -74,9 +74,7 @@ fn what_was_lost_is_told_at_the_end() {
 fn the_policy_is_read_and_shown() {
     let dead = dead_end();
     let child = small(Child::new("fill").towards(&dead.url), "oldest").run().success();
-    child
-        .said("LOGBRIDGE_OVERLOAD: `oldest` is not a policy for an overload; drop-newest is used")
-        .said("`drop-oldest`");
+    child.said("LOGBRIDGE_OVERLOAD: `oldest` is not an overload policy; drop-newest is used").said("`drop-oldest`");
 }
 
 fn fill_and_wait_for_notice(_: &[String]) {

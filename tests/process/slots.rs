@@ -90,7 +90,7 @@ fn init_twice(_: &[String]) {
 fn init_twice_panics_and_names_the_first_place() {
     let receiver = receiver();
     let child = Child::new("init_twice").to(&receiver).run().code(101).quiet();
-    let place = format!("logbridge was already initialised at {}:{}:", file!(), child.numbers().get("first"));
+    let place = format!("logbridge was already initialized at {}:{}:", file!(), child.numbers().get("first"));
     let child = child.said(&place).said("`logbridge::bridge()` elsewhere");
     let logs = receiver.logs();
     assert_eq!((arrived(&logs, "in between"), logs.len()), (1, 2), "{child}");

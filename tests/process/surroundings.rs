@@ -128,7 +128,11 @@ fn no_descriptors_at_first(_: &[String]) {
     limit_descriptors(3);
     let bridge = logbridge::try_init().expect("the thread starts, its runtime cannot yet");
     log::info!("written without descriptors");
-    assert!(bridge.flush(Duration::from_millis(100)).is_err_and(|error| error.pending() == 1));
+    assert!(
+        bridge
+            .flush(Duration::from_millis(100))
+            .is_err_and(|error| error.undelivered().expect("numbers").logs.pending == 1)
+    );
     limit_descriptors(256);
     bridge.flush(Duration::from_secs(10)).expect("sent as soon as there are some");
 }

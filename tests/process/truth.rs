@@ -265,7 +265,7 @@ fn met_hyphen(_: &[String]) {
     let bridge = logbridge::try_init().expect("installs");
     says(
         bridge.report(),
-        &["warning[LB011]: RUST_LOG: `my-target` has a `-`: it reaches only records whose target is written so"],
+        &["warning[LB011]: RUST_LOG: `my-target` has a `-`: it matches only records whose target is written so"],
     );
     log::debug!(target: "my-target", "it has met it");
     assert!(bridge.report().findings.iter().all(|finding| finding.code != "LB011"), "{}", bridge.report());

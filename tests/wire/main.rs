@@ -10,3 +10,5 @@ mod record;
 mod records;
 mod redaction;
 mod repetition;
+#[path = "../delivery/undelivered.rs"]
+mod undelivered;

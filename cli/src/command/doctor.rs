@@ -1,4 +1,4 @@
-//! `logbridge doctor`: what keeps logs from arriving.
+//! `logbridge doctor`: checks for causes of missing logs.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -8,96 +8,94 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::terminal::{self, Look, paint, plain, print};
-use super::{Problem, Verdict, findings};
+use super::exit_status::{CommandError, ExitStatus};
+use super::findings;
+use super::terminal::{self, Style, paint, print, sanitize};
 use crate::doctor::{StageReport, endpoint, environment, project};
 use logbridge::internals::config::Environment;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Looks for what keeps logs from arriving: in a project, in the environment, at an endpoint.
+/// Check a project, its environment and its endpoint for causes of missing logs
 ///
-/// project: what Cargo.toml, the features of all dependencies and the project's own source say. It is for projects with
-/// logbridge and for those with the stock SDK of OpenTelemetry. It leaves the project as it was: cargo is asked without
-/// the network, and the Cargo.lock that it writes where there is none is removed. It runs nothing of the project:
-/// `cargo metadata` and `rustc` of an installed toolchain only, outside of the project, without the compiler, wrappers,
-/// variables and toolchain that its `.cargo/config.toml` and `rust-toolchain.toml` name. Nothing is compiled.
+/// Works for projects with logbridge and for projects with the stock OpenTelemetry SDK.
 ///
-/// environment: RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxies, as a program that is started here sees them.
+/// Nothing of the project is compiled or run, and its files are left unchanged. Cargo and rustc are run offline and
+/// outside the project, so that its compiler, wrappers, environment variables and toolchain settings have no effect.
+/// Keys, headers and passwords are never printed.
 ///
-/// endpoint: name, address, TLS, protocol, path, key, and a request without records, where the environment or --endpoint
-/// says; records are sent with --send, and to this machine.
-///
-/// No key, header or password is printed. Exits with 0 where nothing is found but notes, with 1 where something is, with 2
-/// where it was asked in the wrong way. `logbridge explain LB045` tells more about a code.
+/// Exits with 0 if there are no findings other than notes, and with 1 otherwise. `logbridge explain LB045` explains a
+/// finding.
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
-    /// What to look at [default: all of them]
+    /// What to check [default: everything]
     #[arg(value_enum)]
     stages: Vec<Stage>,
-    /// The Cargo.toml of the project [default: that of this folder, or of one above it]
+    /// Path to Cargo.toml [default: searched for in this directory and its parents]
     #[arg(long, value_name = "PATH")]
     manifest_path: Option<PathBuf>,
-    /// Only this package of a workspace
+    /// Check only this package of a workspace
     #[arg(long, short, value_name = "NAME")]
     package: Option<String>,
-    /// Only release builds [default: debug and release]
+    /// Check only release builds [default: debug and release]
     #[arg(long, conflicts_with = "profile")]
     release: bool,
-    /// Only builds of this profile
+    /// Check only builds with this profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// The features that are switched on, separated by commas
+    /// Comma-separated list of features to activate
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     features: Vec<String>,
-    /// All features are switched on
+    /// Activate all features
     #[arg(long)]
     all_features: bool,
-    /// The default features are switched off
+    /// Do not activate the default features
     #[arg(long)]
     no_default_features: bool,
-    /// The endpoint: a base URL, or one that ends in /v1/logs [default: as the environment says]
+    /// Endpoint: a base URL, or one that ends in /v1/logs [default: from the environment]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Use no network
+    /// Do not use the network
     #[arg(long)]
     offline: bool,
-    /// Send one record, and a large request, to an endpoint on another machine too
+    /// Also send a record and a large request to an endpoint on another machine
     #[arg(long)]
     send: bool,
-    /// Print one JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Stage {
+    /// Cargo.toml, the features of all dependencies, and the source code
     Project,
+    /// RUST_LOG, OTEL_*, HYPERDX_*, LOGBRIDGE_* and the proxy variables
     Environment,
+    /// Name, address, TLS, protocol, path and key, by an empty request; an endpoint on this machine also gets a record
     Endpoint,
 }
 
-/// What the stage `project` has loaded.
+/// A project with its source code.
 struct Project {
     loaded: project::Loaded,
     sources: project::Sources,
 }
 
 impl Doctor {
-    /// Looks at everything, and prints what was found.
     #[must_use]
-    pub(crate) fn run(self) -> Verdict {
-        terminal::listen();
+    pub(crate) fn run(self) -> ExitStatus {
+        terminal::divert_notices();
         let environment = Environment::process();
-        match self.examine(&environment) {
-            Ok(checkups) => {
-                let has_only_notes = checkups.iter().all(StageReport::has_only_notes);
+        match self.check(&environment) {
+            Ok(reports) => {
+                let is_success = reports.iter().all(StageReport::has_only_notes);
                 print(&match self.json {
-                    true => terminal::json(&format!("{:#}\n", as_json(&checkups))),
-                    false => checkups.iter().map(text).chain([summary(&checkups)]).collect::<String>(),
+                    true => terminal::json(&format!("{:#}\n", as_json(&reports))),
+                    false => reports.iter().map(text).chain([summary(&reports)]).collect::<String>(),
                 });
-                Verdict::good_if(has_only_notes)
+                ExitStatus::success_if(is_success)
             }
-            Err(problem) => problem.tell(),
+            Err(error) => error.report(),
         }
     }
 
@@ -105,9 +103,9 @@ impl Doctor {
         self.stages.is_empty() || self.stages.contains(&stage)
     }
 
-    fn examine(&self, environment: &Environment) -> Result<Vec<StageReport>, Problem> {
+    fn check(&self, environment: &Environment) -> Result<Vec<StageReport>, CommandError> {
         let spinner = Spinner::new(environment.get("TERM") == Some("dumb"));
-        spinner.says("reading the project");
+        spinner.set_message("reading the project");
         let project = self.load(environment)?;
         let features = project::FeatureSelection {
             all: self.all_features,
@@ -119,36 +117,36 @@ impl Doctor {
             let Project { loaded, sources } = project;
             project::Facts::new(&loaded.graph, &loaded.profiles, profile, sources, environment, &features)
         });
-        let mut checkups = Vec::new();
+        let mut reports = Vec::new();
         if self.wants(Stage::Project) {
-            checkups.push(match (&project, &facts) {
+            reports.push(match (&project, &facts) {
                 (Ok(project), Some(facts)) => self.project(project, facts),
                 (Err(why), _) => skipped("project", why.clone()),
                 _ => skipped("project", String::new()),
             });
         }
-        let decided = environment::check(environment, self.endpoint.as_deref(), facts.as_ref());
-        if let Some(problem) = decided.endpoint_error {
-            return Err(Problem::usage(problem, "write a URL such as http://localhost:4318"));
+        let environment_report = environment::check(environment, self.endpoint.as_deref(), facts.as_ref());
+        if let Some(why) = environment_report.endpoint_error {
+            return Err(CommandError::usage(why, "write a URL such as http://localhost:4318"));
         }
-        // What decides the URL belongs to the endpoint, too, where the variables are not looked at.
-        let of_url = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
-        let mut of_endpoint = decided.report.findings.clone();
-        of_endpoint.retain(|finding| of_url.contains(&finding.code));
+        // Findings about the URL are shown with the endpoint if the environment is not checked.
+        let url_codes = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
+        let mut url_findings = environment_report.report.findings.clone();
+        url_findings.retain(|finding| url_codes.contains(&finding.code));
         if self.wants(Stage::Environment) {
-            checkups.push(decided.report);
-            of_endpoint.clear();
+            reports.push(environment_report.report);
+            url_findings.clear();
         }
         if self.wants(Stage::Endpoint) {
-            spinner.says("asking the endpoint");
+            spinner.set_message("checking the endpoint");
             let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
-            // A project that sends nothing may have others beside it that do.
-            let read = match stock {
+            // A project without the stock SDK may send nothing itself. The variables are then meant for other programs.
+            let effective = match stock {
                 Some(facts) => environment::effective_environment(environment, Some(facts)),
                 None => environment.clone(),
             };
-            let asked = endpoint::EndpointOptions {
-                environment: &read,
+            let options = endpoint::EndpointOptions {
+                environment: &effective,
                 named: self.endpoint.as_deref(),
                 is_explicit: self.stages.contains(&Stage::Endpoint),
                 may_send: self.send,
@@ -157,25 +155,25 @@ impl Doctor {
                     (project::endpoint_in_code(facts), facts.uses.grpc && !facts.uses.http)
                 }),
             };
-            let mut checkup = match self.offline {
-                true => skipped("endpoint", "--offline says so".to_owned()),
-                false => endpoint::check(&asked)
-                    .map_err(|why| Problem::usage(why, "write a URL such as http://localhost:4318"))?,
+            let mut report = match self.offline {
+                true => skipped("endpoint", "--offline is set".to_owned()),
+                false => endpoint::check(&options)
+                    .map_err(|why| CommandError::usage(why, "write a URL such as http://localhost:4318"))?,
             };
-            checkup.findings.splice(0..0, of_endpoint);
-            checkups.push(checkup);
+            report.findings.splice(0..0, url_findings);
+            reports.push(report);
         }
-        Ok(checkups)
+        Ok(reports)
     }
 
-    /// The project; the inner error says why there is none to look at.
-    fn load(&self, environment: &Environment) -> Result<Result<Project, String>, Problem> {
-        // Who asks for nothing else asks for the project.
+    /// Loads the project. The inner error is why there is none, if the user did not ask for one explicitly.
+    fn load(&self, environment: &Environment) -> Result<Result<Project, String>, CommandError> {
+        // Without any stage or endpoint, the project is required.
         let is_all = self.stages.is_empty() && self.endpoint.is_none();
         let is_named = self.manifest_path.is_some() || self.package.is_some();
         let is_explicit = is_all || is_named || self.stages.contains(&Stage::Project);
         let none = |why: String, help: &str| match is_explicit {
-            true => Err(Problem::usage(why, help)),
+            true => Err(CommandError::usage(why, help)),
             false => Ok(Err(why)),
         };
         let manifest = match &self.manifest_path {
@@ -186,8 +184,8 @@ impl Doctor {
                 match found {
                     Some(found) => found,
                     None => {
-                        let help = "name one by --manifest-path, or ask for `environment` or `endpoint` alone";
-                        return none("there is no Cargo.toml here or above".to_owned(), help);
+                        let help = "pass --manifest-path, or check only `environment` or `endpoint`";
+                        return none("no Cargo.toml in this directory or its parents".to_owned(), help);
                     }
                 }
             }
@@ -197,23 +195,29 @@ impl Doctor {
             Ok(loaded) => loaded,
             Err(why) => {
                 let help = match () {
-                    () if why.contains("is no TOML") => "mend that line of it",
+                    () if why.contains("is not valid TOML") => "fix that line",
                     () if why.contains("`cargo metadata` failed") => {
-                        "run `cargo fetch` where there is a network: the doctor uses none for it"
+                        "run `cargo fetch` with network access: the doctor reads the project offline"
                     }
-                    () => "name a Cargo.toml by --manifest-path",
+                    () => "pass the path of a Cargo.toml with --manifest-path",
                 };
                 return none(why, help);
             }
         };
         if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.contains(profile)) {
-            return Err(Problem::usage(format!("there is no profile `{profile}`"), "name one that Cargo.toml has"));
+            return Err(CommandError::usage(
+                format!("unknown profile `{profile}`"),
+                "use a built-in profile or one from Cargo.toml",
+            ));
         }
         if let Some(name) = &self.package {
             let graph = &mut loaded.graph;
             graph.members.retain(|at| graph.packages.get(*at).is_some_and(|package| package.name == *name));
             if graph.members.is_empty() {
-                return Err(Problem::usage(format!("the project has no package `{name}`"), "name one of its members"));
+                return Err(CommandError::usage(
+                    format!("the project has no package `{name}`"),
+                    "use the name of a workspace member",
+                ));
             }
         }
         let has = |name: &String| {
@@ -223,27 +227,27 @@ impl Doctor {
         };
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            let mut there: Vec<&str> = members.flat_map(|p| p.features.keys().map(String::as_str)).collect();
-            // Cargo's convention: features with an underscore are nobody else's business.
-            there.retain(|name| !name.starts_with('_'));
-            there.sort_unstable();
-            there.dedup();
-            let help = match there.is_empty() {
-                true => "leave --features out: its Cargo.toml has none".to_owned(),
-                false => format!("there are: {}", there.join(", ")),
+            let mut available: Vec<&str> = members.flat_map(|p| p.features.keys().map(String::as_str)).collect();
+            // By Cargo's convention, a feature with an underscore is private.
+            available.retain(|name| !name.starts_with('_'));
+            available.sort_unstable();
+            available.dedup();
+            let help = match available.is_empty() {
+                true => "remove --features: the project declares no features".to_owned(),
+                false => format!("available features: {}", available.join(", ")),
             };
-            return Err(Problem::usage(format!("the project has no feature `{name}`"), help));
+            return Err(CommandError::usage(format!("the project has no feature `{name}`"), help));
         }
         let sources = project::Sources::read(&loaded.graph);
         Ok(Ok(Project { loaded, sources }))
     }
 
     fn project(&self, project: &Project, facts: &project::Facts<'_>) -> StageReport {
-        let mut seen = project::observations(facts, &project.loaded.graph.root);
+        let mut observations = project::observations(facts, &project.loaded.graph.root);
         if let Some(why) = &project.loaded.cargo_failed {
-            seen.push(format!("Cargo.lock was read instead, since `cargo metadata` failed: {why}"));
+            observations.push(format!("Cargo.lock was read instead because `cargo metadata` failed: {why}"));
         }
-        StageReport { stage: "project", observations: seen, findings: project::check(facts), skipped: None }
+        StageReport { stage: "project", observations, findings: project::check(facts), skipped: None }
     }
 }
 
@@ -251,60 +255,60 @@ fn skipped(stage: &'static str, why: String) -> StageReport {
     StageReport { stage, skipped: Some(why), ..StageReport::default() }
 }
 
-fn text(checkup: &StageReport) -> String {
-    let mut text = format!("{}\n", paint(Look::Bold, checkup.stage));
-    if let Some(why) = &checkup.skipped {
-        text.push_str(&format!("  {}\n", paint(Look::Dim, &format!("not looked at: {}", plain(why)))));
+fn text(report: &StageReport) -> String {
+    let mut text = format!("{}\n", paint(Style::Bold, report.stage));
+    if let Some(why) = &report.skipped {
+        text.push_str(&format!("  {}\n", paint(Style::Dim, &format!("not checked: {}", sanitize(why)))));
     }
-    for line in &checkup.observations {
-        text.push_str(&format!("  {}\n", paint(Look::Dim, &plain(line))));
+    for line in &report.observations {
+        text.push_str(&format!("  {}\n", paint(Style::Dim, &sanitize(line))));
     }
-    for finding in &checkup.findings {
-        for line in findings::shown(finding).lines() {
+    for finding in &report.findings {
+        for line in findings::render(finding).lines() {
             text.push_str(&format!("  {line}\n"));
         }
     }
-    if checkup.findings.is_empty() && checkup.skipped.is_none() {
-        text.push_str(&format!("  {}\n", paint(Look::Good, "nothing found")));
+    if report.findings.is_empty() && report.skipped.is_none() {
+        text.push_str(&format!("  {}\n", paint(Style::Success, "no findings")));
     }
     text.push('\n');
     text
 }
 
-/// Errors, warnings and notes.
-fn counts(checkups: &[StageReport]) -> [usize; 3] {
-    let all = || checkups.iter().flat_map(|checkup| &checkup.findings);
+/// Returns the numbers of errors, warnings and notes.
+fn counts(reports: &[StageReport]) -> [usize; 3] {
+    let all = || reports.iter().flat_map(|report| &report.findings);
     [Severity::Error, Severity::Warning, Severity::Note]
         .map(|severity| all().filter(|finding| finding.severity == severity).count())
 }
 
-fn summary(checkups: &[StageReport]) -> String {
-    let counted = counts(checkups);
+fn summary(reports: &[StageReport]) -> String {
+    let counted = counts(reports);
     let words = ["error", "warning", "note"].into_iter().zip(counted).filter(|(_, number)| *number > 0);
     let words: Vec<String> =
         words.map(|(word, number)| format!("{number} {word}{}", if number == 1 { "" } else { "s" })).collect();
-    // The first of the worst.
-    let findings = checkups.iter().flat_map(|checkup| &checkup.findings);
+    // The first of the most severe findings.
+    let findings = reports.iter().flat_map(|report| &report.findings);
     match findings.min_by_key(|finding| std::cmp::Reverse(finding.severity)) {
-        Some(worst) => format!("{}; `logbridge explain {}` tells more about a code\n", words.join(", "), worst.code),
+        Some(worst) => format!("{}; `logbridge explain {}` explains a finding\n", words.join(", "), worst.code),
         None => String::new(),
     }
 }
 
-fn as_json(checkups: &[StageReport]) -> Value {
-    let [errors, warnings, notes] = counts(checkups);
-    let stages = checkups.iter().map(|checkup| {
+fn as_json(reports: &[StageReport]) -> Value {
+    let [errors, warnings, notes] = counts(reports);
+    let stages = reports.iter().map(|report| {
         json!({
-            "stage": checkup.stage,
-            "skipped": checkup.skipped,
-            "seen": checkup.observations,
-            "findings": checkup.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+            "stage": report.stage,
+            "skipped": report.skipped,
+            "seen": report.observations,
+            "findings": report.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         })
     });
     json!({ "stages": stages.collect::<Vec<_>>(), "errors": errors, "warnings": warnings, "notes": notes })
 }
 
-/// Says on a terminal what goes on.
+/// A spinner with a message, shown on terminals only.
 struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
@@ -318,7 +322,7 @@ impl Spinner {
         Self(bar)
     }
 
-    fn says(&self, text: &'static str) {
+    fn set_message(&self, text: &'static str) {
         if let Some(bar) = &self.0 {
             bar.set_message(text);
         }

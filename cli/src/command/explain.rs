@@ -1,86 +1,87 @@
-//! `logbridge explain`: what a filter does to a record.
+//! `logbridge explain`: what a filter does to a record, or what a finding code means.
 
 use clap::Args;
 use log::Level;
 
-use super::terminal::{Look, paint, plain, print};
-use super::{Problem, Verdict, findings, level};
+use super::arguments::level;
+use super::exit_status::{CommandError, ExitStatus};
+use super::findings;
+use super::terminal::{Style, paint, print, sanitize};
 use logbridge::internals::diagnose::explain_filter;
 use logbridge::internals::escape::Lines;
 use logbridge::internals::finding::Kind;
 
-/// Says whether a filter lets a record through, and which directive decides; or what the code of a finding means.
+/// Explain what a filter does to a record, or what a finding code means
 ///
-/// With the code of a finding, such as LB001: prints its page. With three words, a filter, a target and a level:
+/// With a filter, a target and a level, prints whether the record passes, which directive decides and what is
+/// suspicious in the filter. Exits with 0 if the record passes and with 1 if it is filtered.
 ///
-/// The filter is read as RUST_LOG is, and nothing else is asked: neither the environment, nor what code says, nor the
-/// levels of a destination, which may be stricter. What in the filter cannot be used, or was probably meant otherwise, is
-/// told with its place. Exits with 0 where the record passes, with 1 where it is cut.
+/// With a finding code such as LB001, prints its page.
 ///
-/// A running program says more: `bridge.explain(target, level)`.
+/// The filter is read like RUST_LOG. The environment, levels set in code and the levels of destinations are not
+/// considered; in a running program, `bridge.explain(target, level)` considers all of them.
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
-    /// Directives, as in RUST_LOG: 'info,shop::db=debug,hyper=warn'; or a code, such as LB001
+    /// Directives as in RUST_LOG: 'info,shop::db=debug,hyper=warn'; or a finding code: LB001
     #[arg(allow_hyphen_values = true, required_unless_present_any = ["list", "markdown"])]
     filter: Option<String>,
-    /// The target of the record, which is the module that logs unless it says otherwise: shop::db::pool
+    /// Target of the record, by default the module that logs it: shop::db::pool
     #[arg(requires = "level")]
     target: Option<String>,
-    /// The level of the record: error, warn, info, debug or trace
+    /// Level of the record: error, warn, info, debug or trace
     #[arg(value_parser = level)]
     level: Option<Level>,
-    /// Lists all codes, a line each
+    /// List all finding codes
     #[arg(long, conflicts_with = "filter")]
     list: bool,
-    /// Prints all pages as Markdown
+    /// Print the pages of all findings as Markdown
     #[arg(long, conflicts_with_all = ["filter", "list"])]
     markdown: bool,
 }
 
 impl Explain {
-    /// Prints what the filter does, or what the code means.
     #[must_use]
-    pub(crate) fn run(self) -> Verdict {
+    pub(crate) fn run(self) -> ExitStatus {
         match (self.filter, self.target, self.level) {
             (Some(filter), Some(target), Some(level)) => explain_record(&filter, &target, level),
             (Some(code), ..) => explain_code(&code),
             _ if self.markdown => {
                 print(&Kind::markdown());
-                Verdict::good_if(true)
+                ExitStatus::Success
             }
             _ => {
                 let line =
-                    |kind: &Kind| format!("{}  {:<24}  {}\n", paint(Look::Bold, kind.code), kind.name, kind.title);
+                    |kind: &Kind| format!("{}  {:<24}  {}\n", paint(Style::Bold, kind.code), kind.name, kind.title);
                 print(&Kind::all().map(line).collect::<String>());
-                Verdict::good_if(true)
+                ExitStatus::Success
             }
         }
     }
 }
 
-fn explain_code(code: &str) -> Verdict {
+fn explain_code(code: &str) -> ExitStatus {
     let Some(kind) = Kind::of(code) else {
-        let help = "a code is LB001 to LB099, or its name: `logbridge explain --list` lists them. A filter needs a target and \
-                    a level behind it: logbridge explain 'info,shop=debug' shop::db debug";
-        return Problem::usage(format!("`{}` is no code of a finding", plain(code)), help).tell();
+        let help = "`logbridge explain --list` lists the codes and their names; to explain a filter, add a target and \
+                    a level: logbridge explain 'info,shop=debug' shop::db debug";
+        return CommandError::usage(format!("unknown finding code `{}`", sanitize(code)), help).report();
     };
     let head = format!("{} {}", kind.code, kind.name);
-    print(&kind.to_string().replacen(&head, &paint(Look::Bold, &head), 1));
-    Verdict::good_if(true)
+    print(&kind.to_string().replacen(&head, &paint(Style::Bold, &head), 1));
+    ExitStatus::Success
 }
 
-fn explain_record(filter: &str, target: &str, level: Level) -> Verdict {
+fn explain_record(filter: &str, target: &str, level: Level) -> ExitStatus {
     let explanation = explain_filter(filter, target, level);
     let passes = explanation.passes();
     let mut shown = String::new();
     for line in Lines(&explanation.to_string()).to_string().lines() {
-        let line = line.replacen("  pass  ", &format!("  {}  ", paint(Look::Good, "pass")), 1);
-        shown.push_str(&line.replacen("  STOP  ", &format!("  {}  ", paint(Look::Bad, "STOP")), 1));
+        let line = line.replacen("  pass  ", &format!("  {}  ", paint(Style::Success, "pass")), 1);
+        shown.push_str(&line.replacen("  STOP  ", &format!("  {}  ", paint(Style::Error, "STOP")), 1));
         shown.push('\n');
     }
     for finding in explanation.findings {
-        shown.push_str(&format!("\n{}", findings::shown(&finding)));
+        shown.push_str(&format!("\n{}", findings::render(&finding)));
     }
     print(&shown);
-    Verdict::good_if(passes)
+    ExitStatus::success_if(passes)
 }

@@ -1,23 +1,23 @@
-//! Findings as the command prints them.
+//! Findings as the subcommands print them.
 
-use super::terminal::{Look, paint, plain};
+use super::terminal::{Style, paint, sanitize};
 use logbridge::internals::escape::Lines;
 use logbridge::internals::finding::{Finding, Severity};
 
-/// A few lines, the word of its severity painted. What it quotes cannot forge a line.
-pub(super) fn shown(finding: &Finding) -> String {
+/// Formats a finding in a few lines, with its severity painted. Quoted text cannot add lines.
+pub(super) fn render(finding: &Finding) -> String {
     let mut finding = finding.clone();
-    finding.place = plain(&finding.place);
-    finding.text = plain(&finding.text);
-    finding.help = finding.help.as_deref().map(plain);
-    finding.corrected = finding.corrected.as_deref().map(plain);
+    finding.place = sanitize(&finding.place);
+    finding.text = sanitize(&finding.text);
+    finding.help = finding.help.as_deref().map(sanitize);
+    finding.corrected = finding.corrected.as_deref().map(sanitize);
     let word = finding.severity.to_string();
-    let look = match finding.severity {
-        Severity::Error => Look::Bad,
-        Severity::Warning => Look::Warning,
-        _ => Look::Bold,
+    let style = match finding.severity {
+        Severity::Error => Style::Error,
+        Severity::Warning => Style::Warning,
+        _ => Style::Bold,
     };
-    // The evidence has a mark below it, which is where it belongs only if nothing in between is moved.
-    let said = Lines(&finding.to_string()).to_string();
-    format!("{}{}\n", paint(look, &word), said.strip_prefix(&word).unwrap_or_default())
+    // `sanitize` would move the quoted evidence away from the marks below it, so its lines are only escaped.
+    let lines = Lines(&finding.to_string()).to_string();
+    format!("{}{}\n", paint(style, &word), lines.strip_prefix(&word).unwrap_or_default())
 }

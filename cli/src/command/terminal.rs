@@ -1,4 +1,4 @@
-//! Where a verb writes: stdout, stderr, and the bar that stands on stderr while something goes on.
+//! Output of the subcommands: stdout, stderr, and the progress bar on stderr.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,47 +10,50 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 use logbridge::internals::escape::{OneLine, WIDEST_COLUMN, is_unsafe};
 use logbridge::internals::notice;
 
-/// How often something is said of what goes on, where no bar can stand.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// How often progress is printed if no bar can be shown.
+const PROGRESS_LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// The bar that stands on stderr, if one does.
+/// The progress bar on stderr, which [`eprint()`] must not write into.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// How a piece of text looks, where colours are wanted.
+/// A style for terminals.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Look {
-    Bad,
+pub(super) enum Style {
     Bold,
     Dim,
-    Good,
+    Error,
+    Success,
     Warning,
 }
 
-/// The text with its look, which is taken out again where it is not wanted.
-pub(super) fn paint(look: Look, text: &str) -> String {
-    let code = match look {
-        Look::Bad => "1;31",
-        Look::Bold => "1",
-        Look::Dim => "2",
-        Look::Good => "1;32",
-        Look::Warning => "1;33",
+/// Wraps the text in the escape sequences of a style.
+///
+/// [`print()`] and [`eprint()`] remove them if the output has no colours.
+pub(super) fn paint(style: Style, text: &str) -> String {
+    let code = match style {
+        Style::Bold => "1",
+        Style::Dim => "2",
+        Style::Error => "1;31",
+        Style::Success => "1;32",
+        Style::Warning => "1;33",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// Text from outside, on one line and unable to do anything to a terminal.
-pub(super) fn plain(text: &str) -> String {
+/// Puts untrusted text on one line and escapes characters that control a terminal.
+pub(super) fn sanitize(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }).collect();
     OneLine(&spaced).to_string()
 }
 
-/// Returns a JSON document that is safe to show on a terminal: unsafe characters, which only its strings can contain, are
-/// escaped as `\uXXXX`.
+/// Makes a JSON document safe to show on a terminal: unsafe characters are escaped as `\uXXXX`.
+///
+/// Only strings can contain unsafe characters, so the value of the document does not change.
 pub(super) fn json(document: &str) -> String {
     let mut shown = String::with_capacity(document.len());
     for character in document.chars() {
         match is_unsafe(character) && character != '\n' {
-            // None of them is beyond the first plane.
+            // All unsafe characters are in the first plane, so one escape is enough.
             true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
             false => shown.push(character),
         }
@@ -58,16 +61,16 @@ pub(super) fn json(document: &str) -> String {
     shown
 }
 
-/// Writes what was asked for. A pipe that nobody reads any more is nobody's trouble.
+/// Writes the result of a subcommand to stdout. A closed pipe is not an error.
 pub(super) fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    let _nobody_reads = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _closed_pipe = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Writes what is to be said beside it, above the bar.
-pub(super) fn say(text: &str) {
+/// Writes a message to stderr, above the progress bar.
+pub(super) fn eprint(text: &str) {
     let write = || {
-        let _nobody_reads = anstream::stderr().lock().write_all(text.as_bytes());
+        let _closed_pipe = anstream::stderr().lock().write_all(text.as_bytes());
     };
     let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match bar {
@@ -76,13 +79,13 @@ pub(super) fn say(text: &str) {
     }
 }
 
-/// What logbridge says of itself, it says to those who write programs.
-fn to_a_user(text: &str) -> String {
+/// Replaces advice to change code by the option of this command.
+fn for_the_command(text: &str) -> String {
     text.replace("`Otlp::to` in code", "--endpoint")
 }
 
-/// How long something took, in at most three digits.
-pub(super) fn lasted(time: Duration) -> String {
+/// Formats a duration in at most three digits.
+pub(super) fn format_duration(time: Duration) -> String {
     let (seconds, millis) = (time.as_secs_f64(), time.as_millis());
     match time.as_secs() {
         0 if millis == 0 => "less than 1 ms".to_owned(),
@@ -93,18 +96,18 @@ pub(super) fn lasted(time: Duration) -> String {
     }
 }
 
-/// Says what cannot be done, and what to change.
+/// Prints an error on stderr. An empty `help` is not shown.
 pub(super) fn error(text: &str, help: &str) {
-    let help = to_a_user(help);
-    let mut said = format!("{} {}\n", paint(Look::Bad, "error:"), plain(text));
+    let help = for_the_command(help);
+    let mut lines = format!("{} {}\n", paint(Style::Error, "error:"), sanitize(text));
     if !help.is_empty() {
-        let _infallible = writeln!(said, "  {} {}", paint(Look::Bold, "help:"), plain(&help));
+        let _infallible = writeln!(lines, "  {} {}", paint(Style::Bold, "help:"), sanitize(&help));
     }
-    say(&said);
+    eprint(&lines);
 }
 
-/// A table, with so many columns to the left, the others to the right, and the heading dimmed.
-pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
+/// Formats a table with a dimmed heading. Columns after the first `left_aligned` ones are aligned to the right.
+pub(super) fn table(rows: &[Vec<String>], left_aligned: usize) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
     for (index, row) in rows.iter().enumerate() {
@@ -112,52 +115,52 @@ pub(super) fn table(rows: &[Vec<String>], left: usize) -> String {
         for (column, cell) in row.iter().enumerate() {
             let width = width(column).unwrap_or(0).min(WIDEST_COLUMN);
             let _infallible =
-                if column < left { write!(line, "  {cell:<width$}") } else { write!(line, "  {cell:>width$}") };
+                if column < left_aligned { write!(line, "  {cell:<width$}") } else { write!(line, "  {cell:>width$}") };
         }
         let line = line.trim_end();
         let _infallible = match index {
-            0 => writeln!(text, "{}", paint(Look::Dim, line)),
+            0 => writeln!(text, "{}", paint(Style::Dim, line)),
             _ => writeln!(text, "{line}"),
         };
     }
     text
 }
 
-/// From now on, what logbridge says of itself is said above the bar.
-pub(super) fn listen() {
-    notice::divert(|lines| {
-        let lines = to_a_user(lines.strip_prefix("logbridge: ").unwrap_or(lines));
-        let looks = [("error", Look::Bad), ("warning", Look::Warning), ("note", Look::Bold)];
-        let painted = looks.into_iter().find_map(|(word, look)| {
+/// Prints the notices of the library above the progress bar from now on.
+pub(super) fn divert_notices() {
+    notice::redirect(|lines| {
+        let lines = for_the_command(lines.strip_prefix("logbridge: ").unwrap_or(lines));
+        let styles = [("error", Style::Error), ("warning", Style::Warning), ("note", Style::Bold)];
+        let painted = styles.into_iter().find_map(|(word, style)| {
             let (head, rest) = lines.split_once(':').filter(|(head, _)| head.starts_with(word))?;
-            Some(format!("{}{rest}", paint(look, &format!("{head}:"))))
+            Some(format!("{}{rest}", paint(style, &format!("{head}:"))))
         });
-        say(painted.as_deref().unwrap_or(&lines));
+        eprint(painted.as_deref().unwrap_or(&lines));
     });
 }
 
-/// Shows how far something is: by a bar on a terminal, and else by a line now and then.
+/// Shows progress in records: with a bar on a terminal, otherwise with a line every ten seconds.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    all: u64,
-    said_at: Instant,
+    total: u64,
+    printed_at: Instant,
 }
 
 impl Progress {
-    /// Of so many records, about. `is_dumb`: the terminal cannot move its cursor.
-    pub(super) fn new(all: u64, is_dumb: bool) -> Self {
-        let bar = (io::stderr().is_terminal() && !is_dumb && all > 0).then(|| {
+    /// Starts at zero of about `total` records. `is_dumb`: the terminal cannot move its cursor.
+    pub(super) fn new(total: u64, is_dumb: bool) -> Self {
+        let bar = (io::stderr().is_terminal() && !is_dumb && total > 0).then(|| {
             let choice = anstream::AutoStream::choice(&io::stderr());
             let colours = !matches!(choice, anstream::ColorChoice::Never);
-            let look = if colours { ".cyan/dim" } else { "" };
-            let template = format!("  {{bar:32{look}}} {{human_pos}} of {{human_len}} records  {{rate}}{{to_go}}");
-            let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
+            let colour = if colours { ".cyan/dim" } else { "" };
+            let template = format!("  {{bar:32{colour}}} {{human_pos}} of {{human_len}} records  {{rate}}{{to_go}}");
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 let rate = |state: &ProgressState, out: &mut dyn Write| {
                     let _infallible = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
                 };
-                // Nobody knows before something was sent.
+                // No estimate is possible before the first record is sent.
                 let to_go = |state: &ProgressState, out: &mut dyn Write| {
                     if state.pos() > 0 {
                         let _infallible = write!(out, "  {:#} to go", HumanDuration(state.eta()));
@@ -168,21 +171,21 @@ impl Progress {
             bar
         });
         *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar.clone();
-        Self { bar, all, said_at: Instant::now() }
+        Self { bar, total, printed_at: Instant::now() }
     }
 
-    pub(super) fn at(&mut self, records: u64) {
+    pub(super) fn set(&mut self, records: u64) {
         if let Some(bar) = &self.bar {
-            // There were more than the heads of the files said.
-            if records > self.all {
-                self.all = records;
+            // The total comes from file headers, which may be out of date.
+            if records > self.total {
+                self.total = records;
                 bar.set_length(records);
             }
             return bar.set_position(records);
         }
-        if self.said_at.elapsed() >= PLAIN_EVERY {
-            self.said_at = Instant::now();
-            say(&format!("{} of about {} records\n", HumanCount(records), HumanCount(self.all)));
+        if self.printed_at.elapsed() >= PROGRESS_LINE_EVERY {
+            self.printed_at = Instant::now();
+            eprint(&format!("{} of about {} records\n", HumanCount(records), HumanCount(self.total)));
         }
     }
 }
@@ -203,10 +206,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_shown_can_do_anything_and_json_stays_what_it_is() {
+    fn shown_text_controls_no_terminal_and_json_keeps_its_value() {
         for character in ('\0'..=char::MAX).filter(|character| is_unsafe(*character)) {
             let text = format!("a{character}\n\"b\\");
-            assert!(!plain(&text).contains(is_unsafe), "{character:?}");
+            assert!(!sanitize(&text).contains(is_unsafe), "{character:?}");
             let document = format!("{:#}\n", value!({ &text: [&text] }));
             let shown = json(&document);
             assert!(!shown.replace('\n', "").contains(is_unsafe), "{character:?}");

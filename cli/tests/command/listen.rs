@@ -1,4 +1,4 @@
-//! `logbridge listen`: what it shows of what comes in, what it answers, and what it says at the end.
+//! `logbridge listen`: its output, its responses, and its summary.
 
 #![cfg(unix)]
 #![allow(clippy::expect_used)] // A test may panic.
@@ -28,7 +28,7 @@ fn bridge(endpoint: String, protocol: Protocol) -> Bridge {
         .expect("builds")
 }
 
-/// One record by our crate, and what the flush says of it.
+/// Sends one record with logbridge and returns the result of the flush.
 fn send(endpoint: String, protocol: Protocol, text: &str) -> Result<(), Error> {
     let bridge = bridge(endpoint, protocol);
     let record = &mut log::Record::builder();
@@ -39,7 +39,7 @@ fn send(endpoint: String, protocol: Protocol, text: &str) -> Result<(), Error> {
 }
 
 #[test]
-fn what_our_crate_sends_is_shown_in_every_protocol() {
+fn records_of_logbridge_are_shown_in_every_protocol() {
     let mut listening = Listening::start(&[]);
     for (protocol, name) in
         [(Protocol::HttpProtobuf, "protobuf"), (Protocol::HttpJson, "json"), (Protocol::Grpc, "grpc")]
@@ -53,11 +53,11 @@ fn what_our_crate_sends_is_shown_in_every_protocol() {
     let ended = listening.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("3 requests: 3 log records, 0 spans, 0 data points"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("came in at port"), "each came in at its own door: {}", ended.stderr);
+    assert!(!ended.stderr.contains("received OTLP/"), "each was sent to its own port: {}", ended.stderr);
 }
 
 #[test]
-fn what_the_stock_exporter_sends_is_shown() {
+fn records_of_the_stock_exporter_are_shown() {
     let mut listening = Listening::start(&[]);
     let endpoint = format!("{}/v1/logs", listening.http_endpoint());
     let runtime =
@@ -86,11 +86,15 @@ fn what_the_stock_exporter_sends_is_shown() {
     let line = listening.stdout.wait_for("by the stock exporter");
     assert!(line.contains(" INFO ") && line.contains(" stock by the stock exporter"), "{line}");
     let ended = listening.end();
-    assert!(ended.stderr.contains("  1  item of `unknown_service`: set OTEL_SERVICE_NAME [LB096]"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("  1  log record with the observed time only: "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("  1  item with the service.name `unknown_service`: set OTEL_SERVICE_NAME [LB096]"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("  1  log record with only an observed time: "), "{}", ended.stderr);
 }
 
-/// A gauge in OTLP/JSON.
+/// A gauge and a histogram in OTLP/JSON.
 const METRIC: &str = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"depth","unit":"By","gauge":{"dataPoints":
     [{"asDouble":2.5,"timeUnixNano":"1700000000000000000"}]}},{"name":"took","histogram":{"dataPoints":[{"count":"3",
     "sum":1.5,"bucketCounts":["1","2"],"explicitBounds":[1.0],"timeUnixNano":"1700000000000000000"}],
@@ -118,7 +122,7 @@ fn spans_and_metrics_are_shown_too() {
 }
 
 #[test]
-fn what_cannot_be_read_is_answered_as_a_collector_does_and_told() {
+fn invalid_requests_are_refused_as_by_a_collector_and_reported() {
     let mut listening = Listening::start(&[]);
     let http = listening.http;
     assert_eq!(ask(http, "POST", "/v1/log", PROTOBUF, b"").status, 404);
@@ -126,25 +130,25 @@ fn what_cannot_be_read_is_answered_as_a_collector_does_and_told() {
     assert_eq!(ask(http, "POST", "/v1/logs", "text/plain", b"x").status, 415);
     assert_eq!(ask(http, "POST", "/v1/logs", PROTOBUF, b"\xff").status, 400);
     assert_eq!(ask(http, "POST", "/v1/traces", JSON, b"[").status, 400);
-    listening.stderr.wait_for("not read  404 POST /v1/log: nothing at `/v1/log`");
+    listening.stderr.wait_for("invalid  404 POST /v1/log: nothing at `/v1/log`");
     listening.stderr.wait_for("`GET` is no way to send log records; POST is");
     listening.stderr.wait_for("content-type `text/plain` is neither");
-    listening.stderr.wait_for("not read  400 POST /v1/logs: not OTLP protobuf: ");
-    listening.stderr.wait_for("not read  400 POST /v1/traces: not OTLP JSON: ");
-    // TLS, by its first bytes: the client is told in plain text, which it knows by that.
+    listening.stderr.wait_for("invalid  400 POST /v1/logs: not OTLP protobuf: ");
+    listening.stderr.wait_for("invalid  400 POST /v1/traces: not OTLP JSON: ");
+    // The first bytes of TLS. The receiver responds in plain text.
     let tls = ask(http, "\u{16}\u{3}\u{1}", "/", PROTOBUF, b"");
     assert_eq!(tls.status, 400, "{tls:?}");
     listening.stderr.wait_for("connection  the client speaks TLS");
     let ended = listening.end();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
-    let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
+    let (_, summary) = ended.stderr.split_once("nothing received").expect("a summary");
     for row in ["  1  404: nothing at", "  1  405: ", "  1  415: ", "  1  the client speaks TLS"] {
         assert!(summary.contains(row), "{row}: {summary}");
     }
 }
 
 #[test]
-fn the_other_protocol_is_served_and_told() {
+fn the_wrong_port_is_served_and_reported() {
     let mut listening = Listening::start(&[]);
     send(listening.http_endpoint(), Protocol::Grpc, "crossed").expect("delivered");
     send(listening.http_endpoint(), Protocol::Grpc, "crossed again").expect("delivered");
@@ -152,11 +156,11 @@ fn the_other_protocol_is_served_and_told() {
     let (http, grpc) = (listening.http, listening.grpc);
     listening
         .stderr
-        .wait_for(&format!("OTLP/gRPC came in at port {http}, which is meant for OTLP/HTTP; gRPC goes to {grpc}"));
+        .wait_for(&format!("received OTLP/gRPC on port {http}, which is for OTLP/HTTP; the port for gRPC is {grpc}"));
     assert_eq!(ask(grpc, "POST", "/v1/logs", JSON, one_record("a", "b", 9, "c", "").as_bytes()).status, 200);
-    listening.stderr.wait_for(&format!("OTLP/HTTP came in at port {grpc}"));
+    listening.stderr.wait_for(&format!("received OTLP/HTTP on port {grpc}"));
     let ended = listening.end();
-    assert_eq!(ended.stderr.matches("OTLP/gRPC came in at port").count(), 1, "said once: {}", ended.stderr);
+    assert_eq!(ended.stderr.matches("received OTLP/gRPC on port").count(), 1, "said once: {}", ended.stderr);
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn json_is_one_request_a_line_that_can_be_sent_again() {
     let record = &lines[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
     assert_eq!(record["body"]["stringValue"], "kept <&> \u{e9}");
     assert_eq!(record["timeUnixNano"], "1700000000000000000");
-    // A receiver reads it.
+    // A receiver accepts the output.
     let receiver = Receiver::start().expect("a receiver");
     for (line, path) in ended.stdout.lines().zip(["/v1/logs", "/v1/traces"]) {
         assert_eq!(ask(receiver.port(), "POST", path, JSON, line.as_bytes()).status, 200, "{line}");
@@ -217,14 +221,14 @@ fn json_is_one_request_a_line_that_can_be_sent_again() {
 }
 
 #[test]
-fn traces_are_trees_with_their_logs() {
+fn traces_are_printed_as_trees_with_their_logs() {
     let mut listening = Listening::start(&["--group-by-trace", "--quiet", "1ms"]);
     let post = |path: &str, body: String| {
         assert_eq!(ask(listening.http, "POST", path, JSON, body.as_bytes()).status, 200);
     };
     post("/v1/logs", one_record("shop", "shop::cart", 9, "alone", ""));
     post("/v1/traces", one_span("shop", "checkout", TRACE));
-    // Of this one nobody waits for more.
+    // The record without a trace is printed at once.
     listening.stdout.wait_for(" INFO shop shop::cart alone");
     listening.stdout.wait_for(&format!("trace {TRACE}"));
     listening.stdout.wait_for("└─ shop checkout 1ms");
@@ -237,20 +241,20 @@ fn traces_are_trees_with_their_logs() {
     post("/v1/logs", one_record("shop", "shop::cart", 9, "order placed", TRACE));
     post("/v1/traces", one_span("shop", "checkout", TRACE));
     let tree = format!("trace {TRACE}\n└─ shop checkout 1ms\n   └─ INFO  shop::cart order placed");
-    // What still waits is shown at the end.
+    // Waiting traces are printed at the end.
     assert_eq!(listening.end().stdout, tree);
 }
 
 #[test]
-fn what_is_forwarded_is_the_same_bytes_and_so_is_the_answer() {
+fn requests_and_responses_are_forwarded_unchanged() {
     let upstream = Receiver::start().expect("a receiver");
     let mut listening = Listening::start(&["--forward", &upstream.endpoint()]);
     send(listening.http_endpoint(), Protocol::HttpProtobuf, "by http").expect("delivered");
     send(listening.grpc_endpoint(), Protocol::Grpc, "by grpc").expect("delivered");
-    listening.stderr.wait_for("upstream  200 taken  log records in ");
+    listening.stderr.wait_for("upstream  200 accepted  log records in ");
     assert_eq!(upstream.logs().iter().map(|log| log.message()).collect::<Vec<_>>(), ["by http", "by grpc"]);
 
-    // What is not ours: a header of the client, and a body with a field that nobody knows.
+    // Headers of the client and unknown fields are forwarded unchanged.
     let odd = [one_record("odd", "odd", 9, "odd", "").trim_end_matches('}'), ",\"unknown\": [1]}"].concat();
     assert_eq!(ask(listening.http, "POST", "/v1/logs", "application/json; charset=utf-8", odd.as_bytes()).status, 200);
     let requests = upstream.requests();
@@ -274,19 +278,19 @@ fn what_is_forwarded_is_the_same_bytes_and_so_is_the_answer() {
     send(listening.grpc_endpoint(), Protocol::Grpc, "refused").expect_err("refused");
     listening.stderr.wait_for("it answered PERMISSION_DENIED");
     let ended = listening.end();
-    assert!(ended.stderr.contains("answers of the upstream"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("responses of the upstream endpoint"), "{}", ended.stderr);
 }
 
 #[test]
-fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
-    // A port that is never given away, where nothing listens.
+fn an_unreachable_upstream_is_reported_once_and_the_client_can_retry() {
+    // Nothing listens on port 1, and the system never assigns it.
     let dead = "127.0.0.1:1";
     let mut listening = Listening::start(&["--forward", &format!("http://{dead}/v1/logs")]);
     for _ in 0..3 {
         let body = one_record("a", "b", 9, "c", "");
         let reply = ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes());
         assert_eq!(reply.status, 503, "{reply:?}");
-        assert!(reply.text.contains("logbridge could not pass this on: "), "{reply:?}");
+        assert!(reply.text.contains("logbridge could not forward this request: "), "{reply:?}");
     }
     listening.stderr.wait_for("upstream  ");
     listening.stdout.wait_for(" b c");
@@ -297,12 +301,12 @@ fn an_upstream_that_is_dead_is_said_once_and_the_client_may_try_again() {
     assert_eq!(grpc.as_deref(), Some("14"), "UNAVAILABLE");
     let ended = listening.end();
     assert_eq!(ended.stderr.matches("\nupstream  ").count(), 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains("name another endpoint with --forward\n"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose another endpoint with --forward\n"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("OTEL_EXPORTER_OTLP_ENDPOINT, or"), "{}", ended.stderr);
     assert!(ended.stderr.contains("  4  "), "all four are counted: {}", ended.stderr);
 }
 
-/// A client of gRPC that says which status came.
+/// A gRPC client that returns the status of each response.
 struct Grpc(hyper::client::conn::http2::SendRequest<http_body_util::Full<bytes::Bytes>>);
 
 async fn tonic_like(port: u16) -> Grpc {
@@ -318,12 +322,12 @@ async fn tonic_like(port: u16) -> Grpc {
 }
 
 impl Grpc {
-    /// The `grpc-status` of an export of this message.
+    /// Exports a message and returns its `grpc-status`.
     async fn export(&mut self, message: &[u8]) -> Option<String> {
         self.export_to("localhost", message).await
     }
 
-    /// The same of a server that is called so.
+    /// Exports a message with this host in the request.
     async fn export_to(&mut self, host: &str, message: &[u8]) -> Option<String> {
         use http_body_util::BodyExt as _;
         let mut framed = vec![0];
@@ -344,7 +348,7 @@ impl Grpc {
 }
 
 #[test]
-fn grpc_that_cannot_be_read_is_refused_and_told() {
+fn invalid_grpc_is_refused_and_reported() {
     let mut listening = Listening::start(&[]);
     let status =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
@@ -352,7 +356,7 @@ fn grpc_that_cannot_be_read_is_refused_and_told() {
             [client.export(b"\xff").await, client.export(b"").await]
         });
     assert_eq!(status, [Some("3".to_owned()), Some("0".to_owned())]);
-    // Records of two bytes, too many of them: RESOURCE_EXHAUSTED, by which clients know to send fewer.
+    // Too many records of two bytes: RESOURCE_EXHAUSTED makes clients send fewer.
     let field = |inside: Vec<u8>, number: u8| {
         let length = inside.len();
         let length = [length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8];
@@ -367,7 +371,7 @@ fn grpc_that_cannot_be_read_is_refused_and_told() {
     assert_eq!(status, [Some("8".to_owned()), Some("0".to_owned())]);
     listening
         .stderr
-        .wait_for("not read  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");
+        .wait_for("invalid  400 POST /opentelemetry.proto.collector.logs.v1.LogsService/Export: not OTLP protobuf: ");
 }
 
 #[test]
@@ -408,7 +412,7 @@ fn each_fault_is_answered_as_planned() {
 }
 
 #[test]
-fn a_client_that_waits_for_ever_does_not_hold_up_the_end() {
+fn a_waiting_client_does_not_delay_the_end() {
     let mut listening = Listening::start(&["--fault", "hang"]);
     let port = listening.http;
     let waiting = std::thread::spawn(move || {
@@ -420,7 +424,7 @@ fn a_client_that_waits_for_ever_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_ends_it_quietly() {
+fn a_closed_pipe_ends_the_command_quietly() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
     command.env_clear().args(["listen", "--http-port", "0", "--grpc-port", "0"]);
     let mut listening = Listening::spawn(command);
@@ -428,7 +432,7 @@ fn a_pipe_that_nobody_reads_ends_it_quietly() {
     assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes()).status, 200);
     listening.stdout.wait_for("xxx");
     listening.close_stdout();
-    // One is read, after which the pipe is closed; the next one finds that.
+    // The pipe is closed after the first record; writing the next one fails.
     let http = listening.http;
     let sending = std::thread::spawn(move || {
         while let Ok(stream) = TcpStream::connect(("127.0.0.1", http)) {
@@ -438,13 +442,13 @@ fn a_pipe_that_nobody_reads_ends_it_quietly() {
     });
     let (code, stderr) = listening.wait();
     assert_eq!(code, Some(0), "{stderr}");
-    // It could not connect any more, or was cut off.
+    // It fails to connect, or its connection breaks.
     let _ended = sending.join();
     assert!(!stderr.contains("panicked") && !stderr.contains("error:"), "{stderr}");
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_what_to_change() {
+fn a_port_in_use_is_reported_with_its_option() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     for option in ["--http-port", "--grpc-port"] {
@@ -453,13 +457,13 @@ fn a_port_that_is_taken_is_told_with_what_to_change() {
         let output = command.env_clear().args(["listen", option, &port, other, "0"]).output().expect("the command");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.starts_with(&format!("error: port {port} is taken")), "{stderr}");
-        assert!(stderr.contains(&format!("name another port with {option}")), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: port {port} is in use")), "{stderr}");
+        assert!(stderr.contains(&format!("choose another port with {option}")), "{stderr}");
     }
 }
 
 #[test]
-fn it_does_not_pass_on_to_itself() {
+fn the_command_does_not_forward_to_itself() {
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         free.local_addr().expect("an address").port().to_string()
@@ -469,22 +473,22 @@ fn it_does_not_pass_on_to_itself() {
     command.env_clear().args(["listen", "--grpc-port", "0", "--http-port", &port, "--forward", &url]);
     let output = command.output().expect("the command");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    // Somebody may have taken the port meanwhile, which is told too.
+    // Another program may have taken the port in the meantime.
     let is_taken = stderr.starts_with("error: port ") && output.status.code() == Some(1);
     let is_told = stderr.contains("this command listens there itself") && output.status.code() == Some(2);
     assert!(is_told || is_taken, "{:?}: {stderr}", output.status);
 }
 
 #[test]
-fn wrong_usage_is_told_with_its_place() {
+fn incorrect_usage_is_reported() {
     for (arguments, said) in [
         (&["--fault", "503,nope"][..], "  503,nope\n      ^^^^"),
-        (&["--host", "nowhere"], "write an address such as 127.0.0.1"),
-        (&["--forward", "nope"], "error: --forward: `nope` has no http:// or https:// in front"),
+        (&["--host", "nowhere"], "expected an IP address such as 127.0.0.1"),
+        (&["--forward", "nope"], "error: --forward: `nope` does not start with http:// or https://"),
         (&["--level", "loud"], "error, warn, info, debug or trace"),
         (&["--json", "--group-by-trace"], "cannot be used with"),
-        (&["--quiet", "5"], "it has no unit: write 5s for seconds, or 5ms for milliseconds"),
-        (&["--fault", "429:retry=1"], "write 1s for seconds, or 1ms for milliseconds"),
+        (&["--quiet", "5"], "missing unit: write 5s for seconds or 5ms for milliseconds"),
+        (&["--fault", "429:retry=1"], "write 1s for seconds or 1ms for milliseconds"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
         command.env_clear().args(["listen", "--http-port", "0", "--grpc-port", "0"]).args(arguments);
@@ -495,7 +499,7 @@ fn wrong_usage_is_told_with_its_place() {
     }
 }
 
-/// A request with these headers, on a connection of its own.
+/// Sends a request with these headers on a new connection.
 #[track_caller]
 fn ask_with(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
@@ -512,7 +516,7 @@ fn ask_with(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body:
 }
 
 #[test]
-fn requests_without_records_are_told_with_the_reason() {
+fn empty_requests_are_reported_with_the_reason() {
     let mut listening = Listening::start(&[]);
     let record = one_record("shop", "shop", 9, "order placed", "");
     let snake = record.replace("resourceLogs", "resource_logs");
@@ -532,14 +536,16 @@ fn requests_without_records_are_told_with_the_reason() {
     listening.stdout.wait_for("order placed");
     let ended = listening.end();
     assert!(
-        ended.stderr.contains("read, and not understood\n  2  request without records: unknown key `resource_logs`"),
+        ended
+            .stderr
+            .contains("empty requests and unknown keys\n  2  request without records: unknown key `resource_logs`"),
         "{}",
         ended.stderr
     );
 }
 
 #[test]
-fn only_names_of_this_machine_lead_here() {
+fn only_names_of_this_machine_are_accepted() {
     let body = one_record("shop", "shop", 9, "order placed", "");
     let mut listening = Listening::start(&["--allow-host", "box.internal"]);
     let post =
@@ -557,13 +563,13 @@ fn only_names_of_this_machine_lead_here() {
     assert_eq!(grpc, [Some("0".to_owned()), Some("7".to_owned())], "PERMISSION_DENIED");
     listening
         .stderr
-        .wait_for("not read  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
+        .wait_for("invalid  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
     let ended = listening.end();
     assert_eq!(ended.stdout.matches("order placed").count(), 4, "{}", ended.stdout);
 }
 
 #[test]
-fn what_a_request_calls_itself_is_cut_and_its_rows_are_few() {
+fn long_values_of_requests_are_shortened_and_their_rows_are_limited() {
     let listening = Listening::start(&[]);
     let long = "e".repeat(50_000);
     let (place, answers) = (format!("/{long}"), |headers: &[(&str, &str)], path: &str| {
@@ -579,14 +585,14 @@ fn what_a_request_calls_itself_is_cut_and_its_rows_are_few() {
         assert_eq!(answers(&[("host", "localhost"), ("content-type", JSON)], &format!("/v{number}")), 404);
     }
     let ended = listening.end();
-    let (_, summary) = ended.stderr.split_once("nothing came in").expect("a summary");
+    let (_, summary) = ended.stderr.split_once("nothing received").expect("a summary");
     assert!(ended.stderr.lines().all(|line| line.chars().count() < 700), "{}", ended.stderr);
     assert_eq!(summary.lines().filter(|line| line.starts_with("  1  ")).count(), 20, "{summary}");
     assert!(summary.trim_end().ends_with("\n  and 24 others"), "{summary}");
 }
 
 #[test]
-fn pages_of_this_machine_may_send_and_others_may_not() {
+fn only_pages_of_this_machine_may_send() {
     let upstream = Receiver::start().expect("a receiver");
     let listening = Listening::start(&["--forward", &upstream.endpoint(), "--allow-origin", "https://shop.example"]);
     let body = one_record("shop", "shop", 9, "order placed", "");
@@ -626,7 +632,7 @@ fn pages_of_this_machine_may_send_and_others_may_not() {
 }
 
 #[test]
-fn what_is_for_the_next_neighbour_only_is_not_passed_on() {
+fn hop_by_hop_headers_are_not_forwarded() {
     let upstream = Receiver::start().expect("a receiver");
     let listening = Listening::start(&["--forward", &upstream.endpoint()]);
     let headers = [
@@ -649,7 +655,7 @@ fn what_is_for_the_next_neighbour_only_is_not_passed_on() {
 }
 
 #[test]
-fn where_in_a_program_it_was_is_shown_where_that_is_asked_for() {
+fn source_locations_are_shown_with_all() {
     let send = |listening: &Listening| {
         let body = one_record("shop", "shop", 9, "order placed", "").replace(
             "\"severityNumber\"",
@@ -667,8 +673,8 @@ fn where_in_a_program_it_was_is_shown_where_that_is_asked_for() {
 }
 
 #[test]
-fn nothing_that_arrives_can_do_anything_to_a_terminal() {
-    // C0, DEL, C1, the separators of lines and the marks of direction, in every place where there may be text.
+fn received_text_cannot_control_a_terminal() {
+    // C0, DEL, C1, line separators and direction marks in every text field.
     let hostile = "a\u{1b}[2J\u{7f}\u{9b}1m\n\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{200f}b";
     let is_unsafe = |c: char| {
         (c.is_control() && c != '\n')
@@ -691,7 +697,7 @@ fn nothing_that_arrives_can_do_anything_to_a_terminal() {
             let reply = ask(listening.http, "POST", path, JSON, body.to_string().as_bytes());
             assert_eq!(reply.status, 200, "{reply:?}");
         }
-        // Also what cannot be read.
+        // Also in invalid requests.
         let odd = serde_json::json!({ hostile: 1 }).to_string();
         assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, odd.as_bytes()).status, 200);
         assert_eq!(ask(listening.http, "POST", "/\u{9b}\u{202e}", JSON, b"").status, 404);

@@ -1,4 +1,4 @@
-//! A `logbridge listen` that runs, and what it says.
+//! A running `logbridge listen` and its output.
 
 #![allow(dead_code, unreachable_pub)] // Each test that has it uses its part.
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub const LONG: Duration = Duration::from_secs(20);
 
-/// The lines of a stream, as they come.
+/// The lines of a stream as they arrive.
 #[derive(Debug)]
 pub struct Lines {
     coming: Receiver<String>,
@@ -59,7 +59,7 @@ impl Lines {
     }
 }
 
-/// A process that is killed with its test.
+/// A process that is killed if its test ends first.
 #[derive(Debug)]
 pub struct Listening {
     child: Child,
@@ -69,7 +69,7 @@ pub struct Listening {
     pub stderr: Lines,
 }
 
-/// What it said, and how it ended.
+/// The output and exit code of the process.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -100,7 +100,7 @@ impl Listening {
         };
         let (http, grpc) = (port("OTLP/HTTP"), port("OTLP/gRPC"));
         // The last line of the greeting: it can be asked to end from now on.
-        stderr.wait_for("^C ends it");
+        stderr.wait_for("press ^C to stop");
         Self { child, http, grpc, stdout, stderr }
     }
 
@@ -141,14 +141,14 @@ impl Drop for Listening {
     }
 }
 
-/// What a server answered, or nothing where it hung up.
+/// The response of a server. The status is 0 if it closed the connection.
 #[derive(Debug, Default)]
 pub struct Reply {
     pub status: u16,
     pub text: String,
 }
 
-/// One request by hand, on a connection of its own.
+/// Sends a request on a new connection.
 #[track_caller]
 pub fn ask(port: u16, method: &str, path: &str, content_type: &str, body: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
@@ -159,7 +159,7 @@ pub fn ask(port: u16, method: &str, path: &str, content_type: &str, body: &[u8])
     );
     stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
     let mut answer = Vec::new();
-    // A reset is one way to answer.
+    // A fault plan may reset the connection.
     let _reset = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();

@@ -1,5 +1,6 @@
-//! The page of `logbridge run --report` in a browser: that it has its pictures, that nothing in it runs, and that nothing of it
-//! is loaded from anywhere. `LOGBRIDGE_TEST_CHROMIUM` names the browser.
+//! The page of `logbridge run --report` in a browser: it shows its pictures, runs no script and loads nothing.
+//!
+//! `LOGBRIDGE_TEST_CHROMIUM` is the path of the browser.
 
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
@@ -9,10 +10,10 @@ use std::process::{Command, Stdio};
 
 use crate::listening::Lines;
 
-/// What would run, were it not escaped: each leaves a mark in the title.
+/// Markup that would change the title if it were not escaped.
 const HOSTILE: &str = r#"<script>document.title='pwned'</script><img src=x onerror="document.title='pwned'">"#;
 
-/// A directory that is removed at the end.
+/// A directory that is removed on drop.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -21,7 +22,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A page with hostile text in every place that comes from outside.
+/// Creates a page with hostile text in every untrusted place.
 fn page(directory: &Path) -> PathBuf {
     let body = serde_json::json!({"resourceLogs": [{
         "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": HOSTILE}}]},
@@ -59,16 +60,16 @@ fn page(directory: &Path) -> PathBuf {
     path
 }
 
-/// What the browser does, seen from outside.
+/// What the browser did with a page.
 struct Seen {
     dom: String,
     log: String,
-    /// What it asked the network for, but for its own makers.
+    /// The URLs that it requested, except for its own services.
     asked: Vec<String>,
 }
 
 impl Seen {
-    /// What it says of the page on its console.
+    /// Messages of the page on the console of the browser.
     fn complaints(&self) -> Vec<&str> {
         self.log.lines().filter(|line| line.contains(":CONSOLE")).collect()
     }
@@ -84,7 +85,7 @@ fn browse(chromium: &str, directory: &Path, arguments: &[&str], url: &str) -> Se
         "--v=0",
         "--hide-scrollbars",
     ]);
-    // What it would load by name, it could not.
+    // No host name can be resolved.
     command.args(["--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--disable-background-networking"]);
     command.arg(format!("--user-data-dir={}", directory.join("profile").display()));
     command.arg(format!("--log-net-log={}", directory.join("net.json").display()));
@@ -101,7 +102,7 @@ fn browse(chromium: &str, directory: &Path, arguments: &[&str], url: &str) -> Se
     assert!(child.wait().expect("an end").success());
     let network = std::fs::read_to_string(directory.join("net.json")).expect("an account of the network");
     let asked = network.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next());
-    // On its own behalf it asks these, whatever the page is.
+    // Services of the browser itself, requested for every page.
     let is_own = |url: &str| {
         let host = url.split('/').nth(2).unwrap_or_default();
         ["google.com", "googleapis.com", "gvt1.com"].iter().any(|own| host.ends_with(own))
@@ -122,19 +123,19 @@ fn a_browser_shows_it_runs_nothing_and_loads_nothing() {
     let seen = browse(&chromium, &scratch.0, &["--dump-dom"], &url);
     assert_eq!(seen.dom.matches("<svg").count(), 2, "{}", seen.dom);
     assert!(seen.dom.contains("class=\"band ") && seen.dom.contains("class=\"node level-error\""), "{}", seen.dom);
-    // Had the text become markup, there would be elements.
+    // Unescaped text would become elements.
     assert!(!seen.dom.contains("<script") && !seen.dom.contains("<img"), "{}", seen.dom);
-    assert!(seen.dom.contains("<title>Where the records of bash") && !seen.dom.contains("<title>pwned"));
+    assert!(seen.dom.contains("<title>Report of bash") && !seen.dom.contains("<title>pwned"));
     assert_eq!((seen.complaints(), seen.asked.as_slice()), (Vec::new(), &[][..]));
 
-    // A page that is none of ours shows that both would be seen.
+    // Another page shows that scripts and requests would be noticed.
     let twin = scratch.0.join("twin.html");
     std::fs::write(&twin, "<script>nobody()</script><img src='http://127.0.0.1:9/x'>").expect("written");
     let seen = browse(&chromium, &scratch.0, &["--dump-dom"], &format!("file://{}", twin.display()));
     assert!(seen.complaints().iter().any(|line| line.contains("nobody is not defined")), "{}", seen.log);
     assert!(seen.asked.contains(&"http://127.0.0.1:9/x".to_owned()), "{:?}", seen.asked);
 
-    // In the light and in the dark it looks otherwise.
+    // The page has a light and a dark colour scheme.
     let shot = |name: &str, scheme: &str| {
         let path = scratch.0.join(name);
         let to = format!("--screenshot={}", path.display());

@@ -1,7 +1,7 @@
-//! `logbridge run`: the program's streams, signals and exit code are its own; what it sends is passed on; and the account at
-//! the end is right.
+//! `logbridge run`: streams, signals and exit code are those of the program, its telemetry is forwarded, and the report is
+//! correct.
 //!
-//! The programs are shells, and this program itself: [`program`] is what it does then.
+//! The programs are shells and this test executable itself, as [`program`].
 
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and reads what it was told.
@@ -17,10 +17,10 @@ use serde_json::Value;
 
 use crate::listening::{LONG, Lines};
 
-/// Which program this process is to be.
+/// The variable with the name of the program that this process runs.
 const PROGRAM: &str = "LOGBRIDGE_TEST_PROGRAM";
 
-/// What `logbridge run` said, and how it ended.
+/// The output and exit code of `logbridge run`.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -45,7 +45,7 @@ fn shell(script: &str) -> Ended {
     end(logbridge(&[], &["sh", "-c", script]))
 }
 
-/// This program as another one.
+/// A run of this executable as the named program.
 fn program_named(name: &str, arguments: &[&str]) -> Command {
     let own = std::env::current_exe().expect("the path of this program");
     let mut run = logbridge(
@@ -56,7 +56,7 @@ fn program_named(name: &str, arguments: &[&str]) -> Command {
     run
 }
 
-/// The JSON behind what the program prints.
+/// Returns the JSON after the output of the program.
 fn account(mut command: Command) -> (Value, Ended) {
     let ended = end({
         command.env("NO_COLOR", "1");
@@ -72,7 +72,7 @@ fn codes(account: &Value) -> Vec<&str> {
     findings.iter().map(|finding| finding["code"].as_str().expect("a code")).collect()
 }
 
-/// Not a test: what runs inside of `logbridge run`.
+/// Not a test, but the program that the tests run.
 #[test]
 #[ignore = "it is run by the other tests"]
 fn program() {
@@ -128,7 +128,7 @@ fn the_exit_code_is_that_of_the_program() {
     assert!(missing.stderr.starts_with("error: `/no/such/program` was not found\n"), "{}", missing.stderr);
     let forbidden = end(logbridge(&[], &["/etc/passwd"]));
     assert_eq!(forbidden.code, Some(126));
-    assert!(forbidden.stderr.starts_with("error: `/etc/passwd` may not be executed\n"), "{}", forbidden.stderr);
+    assert!(forbidden.stderr.starts_with("error: no permission to execute `/etc/passwd`\n"), "{}", forbidden.stderr);
     let mut unusable = logbridge(&[], &["true"]);
     unusable.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[");
     let unusable = end(unusable);
@@ -168,7 +168,7 @@ fn signals_reach_the_program() {
 }
 
 #[test]
-fn the_program_sees_an_endpoint_here_and_its_headers_stay() {
+fn the_endpoint_of_the_program_is_replaced_and_its_headers_are_kept() {
     let script = "env | grep -E '^(OTEL|LOGBRIDGE_REPORT|NO_PROXY)'; ls -ld \"$LOGBRIDGE_REPORT\"";
     let mut run = logbridge(&["--no-forward"], &["sh", "-c", script]);
     run.envs([
@@ -190,7 +190,7 @@ fn the_program_sees_an_endpoint_here_and_its_headers_stay() {
 }
 
 #[test]
-fn what_arrives_is_counted_and_passed_on() {
+fn received_telemetry_is_counted_and_forwarded() {
     let upstream = Receiver::start().expect("a receiver");
     for protocol in ["http/protobuf", "http/json", "grpc"] {
         upstream.clear();
@@ -210,7 +210,7 @@ fn what_arrives_is_counted_and_passed_on() {
         let messages: Vec<String> = upstream.logs().iter().map(|log| log.message()).collect();
         assert_eq!(messages, ["order 0", "order 1", "order 2"], "{protocol}");
     }
-    // Without an upstream, or where it is not wanted.
+    // Without an upstream endpoint, and with --no-forward.
     upstream.clear();
     let (alone, _) = account(program_named("healthy", &["--json"]));
     let mut kept = program_named("healthy", &["--json", "--no-forward"]);
@@ -222,27 +222,31 @@ fn what_arrives_is_counted_and_passed_on() {
 }
 
 #[test]
-fn what_the_endpoint_answers_is_told_and_reaches_the_program() {
+fn responses_of_the_endpoint_are_reported_and_reach_the_program() {
     let upstream = Receiver::start().expect("a receiver");
     upstream.answer_always(Answer::Status { code: 401, retry_after: None, body: "no such key".to_owned() });
     let mut run = program_named("refused", &[]);
     run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint());
     let ended = end(run);
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert!(ended.stderr.contains("\nanswers of http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\nresponses of http://127.0.0.1:"), "{}", ended.stderr);
     assert!(ended.stderr.contains("it answered 401 Unauthorized (it refused the credentials): \"no such key\""));
     assert!(ended.stderr.contains("  shop     shop::cart     1  "), "{}", ended.stderr);
-    assert!(ended.stderr.contains("error[LB082]: the endpoint: http://127.0.0.1:"), "{}", ended.stderr);
-    assert!(ended.stderr.contains(" took none of 1 log record (it answered 401"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("1 log record sent by the program, none taken by the endpoint"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error[LB082]: endpoint: http://127.0.0.1:"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(" accepted none of 1 log record (it answered 401"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("1 log record sent by the program, none accepted by the endpoint"),
+        "{}",
+        ended.stderr
+    );
 }
 
-/// The terminal, the JSON and the page say the same of an endpoint that is not there.
+/// The text, the JSON and the page agree about an unreachable endpoint.
 #[test]
-fn an_endpoint_that_takes_nothing_is_a_finding_everywhere() {
+fn an_unreachable_endpoint_is_a_finding_in_every_format() {
     let directory = Scratch::new("dead");
     let page = directory.0.join("page.html");
-    // The same request three times, as exporters try again; and a span.
+    // The same request three times, like retries of an exporter, and a span.
     let script = r#"
         body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"shop"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"lost"}}]}]}]}'
         span='{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"shop"},"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"00f067aa0ba902b7","name":"checkout","kind":1,"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000001000000"}]}]}]}'
@@ -259,23 +263,23 @@ fn an_endpoint_that_takes_nothing_is_a_finding_everywhere() {
     let (json, ended) = account(run);
     assert_eq!(codes(&json).first(), Some(&"LB081"), "{json}{}", ended.stderr);
     let text = json["findings"][0]["text"].as_str().expect("a text");
-    assert!(text.starts_with("http://127.0.0.1:1 took none of 1 log record and 1 span ("), "{text}");
-    assert!(text.ends_with(", 4 tries)"), "{text}");
+    assert!(text.starts_with("http://127.0.0.1:1 accepted none of 1 log record and 1 span ("), "{text}");
+    assert!(text.ends_with(", 4 times)"), "{text}");
     assert_eq!((&json["log_records"], &json["not_taken"]["spans"]), (&1.into(), &1.into()), "{json}");
     let page = std::fs::read_to_string(&page).expect("a page");
     for part in [
-        "1 log record and 1 span sent by the program, none taken by the endpoint",
-        "took none of 1 log record and 1 span",
+        "1 log record and 1 span sent by the program, none accepted by the endpoint",
+        "accepted none of 1 log record and 1 span",
         "<dt>log records arrived</dt><dd>0</dd>",
         "<dt>refused or dropped</dt><dd>1</dd>",
-        "<dt>spans not taken</dt><dd>1</dd>",
+        "<dt>spans not accepted</dt><dd>1</dd>",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(!page.contains("all is as it should be"), "{page}");
+    assert!(!page.contains("No findings."), "{page}");
 }
 
-/// Neither what the endpoint repeats of a request's key, nor what the command line says of one.
+/// A response may quote a key of the request, and a command line may contain one.
 #[test]
 fn no_secret_is_shown() {
     let upstream = Receiver::start().expect("a receiver");
@@ -304,7 +308,7 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn a_program_that_sends_nothing_is_told_why_that_may_be() {
+fn a_program_that_sends_nothing_gets_a_likely_reason() {
     let (silent, _) = account(logbridge(&["--json"], &["true"]));
     assert_eq!(codes(&silent), ["LB091"]);
     let text = silent["findings"][0]["text"].as_str().expect("a text");
@@ -320,7 +324,7 @@ fn a_program_that_sends_nothing_is_told_why_that_may_be() {
 }
 
 #[test]
-fn what_programs_say_of_themselves_is_in_the_account() {
+fn reports_of_programs_are_included() {
     let script = r#"
         echo '{"pid": 1, "service": "shop", "offered": 10, "below": 6, "passed": 4, "otlp": {"accepted": 4, "delivered": 3,
             "dropped": {"overflow": 1}}, "cuts": [{"stage": "module", "target": "hyper", "level": "DEBUG", "records": 6,
@@ -347,7 +351,7 @@ fn what_programs_say_of_themselves_is_in_the_account() {
 }
 
 #[test]
-fn a_program_with_logbridge_says_what_became_of_its_records() {
+fn a_program_with_logbridge_reports_the_outcome_of_its_records() {
     let (healthy, ended) = account(program_named("healthy", &["--json"]));
     let program = &healthy["programs"][0];
     assert_eq!(healthy["programs"].as_array().map(Vec::len), Some(1), "{}", ended.stderr);
@@ -367,7 +371,7 @@ fn a_program_with_logbridge_says_what_became_of_its_records() {
 }
 
 #[test]
-fn what_a_text_filter_stops_is_not_said_to_be_below_a_level() {
+fn records_stopped_by_a_text_filter_are_not_counted_as_below_a_level() {
     let run = |arguments: &[&str]| {
         let mut run = program_named("unmatched", arguments);
         run.env("RUST_LOG", "info/zzz").env("NO_COLOR", "1");
@@ -377,7 +381,7 @@ fn what_a_text_filter_stops_is_not_said_to_be_below_a_level() {
     let text = json["findings"][0]["text"].as_str().expect("a text");
     assert!(text.contains("4 records did not match the text filter"), "{text}{}", ended.stderr);
     assert!(
-        json["findings"][0]["help"].as_str().is_some_and(|help| help.contains("behind the `/` in RUST_LOG")),
+        json["findings"][0]["help"].as_str().is_some_and(|help| help.contains("after the `/` in RUST_LOG")),
         "{json}"
     );
     assert_eq!((&json["programs"][0]["below"], &json["programs"][0]["unmatched"]), (&0.into(), &4.into()), "{json}");
@@ -388,7 +392,7 @@ fn what_a_text_filter_stops_is_not_said_to_be_below_a_level() {
 }
 
 #[test]
-fn the_words_of_a_request_are_cut_in_the_account() {
+fn long_values_of_requests_are_shortened_in_the_report() {
     let long = "e".repeat(50_000);
     let (directory, run) = posting("long", "{}", "", &["--json"]);
     let script = POST.replacen("localhost", "'\"$(cat host)\"'", 1).replacen("/v1/logs", "/v1/log", 1);
@@ -406,7 +410,7 @@ fn the_words_of_a_request_are_cut_in_the_account() {
 }
 
 #[test]
-fn a_program_that_calls_exec_is_told_of() {
+fn a_program_that_calls_exec_is_a_finding() {
     let text = |finding: &Value| finding["text"].as_str().expect("a text").to_owned();
     let reports = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("replaced-{}", std::process::id()));
     std::fs::create_dir_all(&reports).expect("a directory");
@@ -415,8 +419,8 @@ fn a_program_that_calls_exec_is_told_of() {
     let (json, ended) = account(replaced);
     assert_eq!((codes(&json), ended.code), (vec!["LB086"], Some(0)), "{json}");
     let said = text(&json["findings"][0]);
-    assert!(said.contains("called `exec`") && said.contains("what it had not flushed by then is lost"), "{said}");
-    // And so does the next program itself.
+    assert!(said.contains("called `exec`") && said.contains("records that it had not flushed are lost"), "{said}");
+    // The next program reports the same.
     let reported: Vec<String> = std::fs::read_dir(&reports)
         .expect("the directory")
         .map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).expect("a report"))
@@ -428,16 +432,16 @@ fn a_program_that_calls_exec_is_told_of() {
     );
     assert_eq!(json["programs"][0]["delivered"], 3, "{json}");
 
-    // One that nobody hears of again.
+    // The next program is not one with logbridge.
     let (json, ended) = account(program_named("replaced by another", &["--json"]));
     assert_eq!((codes(&json), ended.code), (vec!["LB091", "LB086"], Some(0)), "{json}");
     assert!(json["findings"].as_array().expect("findings").iter().all(|one| text(one).contains("`exec`")), "{json}");
-    // Whoever comes to an end is not told of.
+    // A program that ends normally has no such finding.
     assert_eq!(codes(&account(program_named("healthy", &["--json"])).0), Vec::<&str>::new());
 }
 
 #[test]
-fn the_level_of_the_destination_is_named_where_that_is_what_stopped_records() {
+fn the_level_of_the_destination_is_named_if_it_stopped_records() {
     let mut split = program_named("split", &["--json"]);
     split.envs([
         ("RUST_LOG", "info"),
@@ -455,7 +459,7 @@ fn the_level_of_the_destination_is_named_where_that_is_what_stopped_records() {
     assert_eq!(fates.sum::<u64>(), split["programs"][0]["offered"].as_u64().expect("a number"), "{split}");
 }
 
-/// Posts what is in the file `body` to `/v1/logs`, by bash.
+/// A bash script that posts the file `body` to `/v1/logs`.
 const POST: &str = r#"
     exec 3<>/dev/tcp/127.0.0.1/${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
     printf 'POST /v1/logs HTTP/1.1\r\nhost: localhost\r\n%bcontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n' "$1" "$(wc -c < body)" >&3
@@ -464,7 +468,7 @@ const POST: &str = r#"
     echo
 "#;
 
-/// A program that posts this, with these headers.
+/// A run of a program that posts this body with these headers.
 fn posting(name: &str, body: &str, headers: &str, arguments: &[&str]) -> (Scratch, Command) {
     let directory = Scratch::new(name);
     std::fs::write(directory.0.join("body"), body).expect("written");
@@ -474,7 +478,7 @@ fn posting(name: &str, body: &str, headers: &str, arguments: &[&str]) -> (Scratc
 }
 
 #[test]
-fn requests_without_records_are_the_reason_why_nothing_arrived() {
+fn empty_requests_are_the_reason_why_nothing_arrived() {
     for (name, body, said) in [
         (
             "snake",
@@ -492,14 +496,14 @@ fn requests_without_records_are_the_reason_why_nothing_arrived() {
         assert_eq!(codes(&account), ["LB091"], "{account}");
         let text = account["findings"][0]["text"].as_str().expect("a text");
         assert!(
-            text.starts_with("nothing arrived: a request came that nobody understands: ") && text.contains(said),
+            text.starts_with("nothing arrived: a request could not be understood: ") && text.contains(said),
             "{text}"
         );
     }
 }
 
 #[test]
-fn pages_of_others_may_not_send_to_a_program_that_runs() {
+fn pages_of_other_origins_may_not_send() {
     let origin = "origin: https://evil.example\\r\\n";
     let (_directory, run) = posting("origin", "{}", origin, &[]);
     let ended = end(run);
@@ -510,7 +514,7 @@ fn pages_of_others_may_not_send_to_a_program_that_runs() {
 }
 
 #[test]
-fn nothing_that_arrives_can_do_anything_to_a_terminal_or_to_a_page() {
+fn received_text_cannot_control_a_terminal_or_a_page() {
     let hostile = "a\u{1b}[2J\u{7f}\u{9b}1m\n\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}\u{200f}b";
     let is_unsafe = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t' | '\r'))
@@ -535,7 +539,7 @@ fn nothing_that_arrives_can_do_anything_to_a_terminal_or_to_a_page() {
 }
 
 #[test]
-fn a_page_is_written_and_one_that_cannot_be_is_told() {
+fn a_page_is_written_or_an_error_is_reported() {
     let directory = Scratch::new("page");
     let path = directory.0.join("report.html");
     let mut run = logbridge(&["--report", path.to_str().expect("a readable path")], &["sh", "-c", "exit 3"]);
@@ -546,11 +550,11 @@ fn a_page_is_written_and_one_that_cannot_be_is_told() {
     assert!(page.contains("exited with 3") && page.contains("LB091"), "{page}");
     let ended = end(logbridge(&["--report", "/no/such/directory/report.html"], &["echo", "started"]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(125), ""), "before the program starts");
-    assert!(ended.stderr.contains("error: /no/such/directory/report.html cannot be written"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: cannot write /no/such/directory/report.html"), "{}", ended.stderr);
 }
 
 #[test]
-fn an_endpoint_that_is_none_is_told_and_nothing_is_passed_on() {
+fn an_invalid_endpoint_is_a_finding_and_nothing_is_forwarded() {
     let mut run = program_named("healthy", &["--json"]);
     run.env("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense");
     let (json, ended) = account(run);
@@ -559,24 +563,24 @@ fn an_endpoint_that_is_none_is_told_and_nothing_is_passed_on() {
     assert_eq!(json["findings"][0]["place"], "OTEL_EXPORTER_OTLP_ENDPOINT", "{json}");
     let text = json["findings"][0]["text"].as_str().expect("a text");
     assert!(
-        text.starts_with("`nonsense` has no http:// or https:// in front") && text.contains("nothing is passed on")
+        text.starts_with("`nonsense` does not start with http:// or https://") && text.contains("nothing is forwarded")
     );
 }
 
-/// What switches a program's logs off is no reason not to run it.
+/// A variable that disables the logs of a program does not prevent its run.
 #[test]
-fn a_program_that_sends_no_logs_is_run_all_the_same() {
+fn a_program_with_disabled_logs_is_run() {
     let upstream = Receiver::start().expect("a receiver");
     let mut run = logbridge(&["--json"], &["true"]);
     run.env("OTEL_EXPORTER_OTLP_ENDPOINT", upstream.endpoint()).env("OTEL_SDK_DISABLED", "true");
     let (json, ended) = account(run);
     assert_eq!((ended.code, codes(&json)), (Some(0), vec!["LB091"]), "{}", ended.stderr);
     let text = json["findings"][0]["text"].as_str().expect("a text");
-    assert!(text.contains("OTEL_SDK_DISABLED=true switches sending off"), "{text}");
+    assert!(text.contains("OTEL_SDK_DISABLED=true disables sending"), "{text}");
 }
 
 #[test]
-fn reports_that_somebody_wants_are_kept() {
+fn reports_are_copied_to_logbridge_report() {
     let directory = Scratch::new("reports");
     let file = directory.0.join("own.json");
     let script = "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\"";
@@ -594,10 +598,14 @@ fn reports_that_somebody_wants_are_kept() {
     let mut run = logbridge(&[], &["true"]);
     run.env("LOGBRIDGE_REPORT", "stderr");
     let ended = end(run);
-    assert!(ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: for this run the report"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("note: LOGBRIDGE_REPORT=stderr: the report of the program is shown above"),
+        "{}",
+        ended.stderr
+    );
 }
 
-/// Runs it, and kills it where it does not end by itself.
+/// Runs a command and fails if it does not end by itself.
 #[track_caller]
 fn ends_by_itself(mut run: Command) -> Ended {
     run.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -619,12 +627,12 @@ fn ends_by_itself(mut run: Command) -> Ended {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_report_is_not_waited_for() {
+fn a_pipe_instead_of_a_report_does_not_block() {
     let directory = Scratch::new("pipes");
     let pipe = directory.0.join("pipe.json");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     let pipe = pipe.to_str().expect("a readable path");
-    // Among the reports of programs: what else is there is read.
+    // A pipe among the reports of programs. The other reports are read.
     let script = r#"
         mkfifo "$LOGBRIDGE_REPORT/report-1.json"
         echo '{"pid": 7}' > "$LOGBRIDGE_REPORT/report-7.json"
@@ -637,22 +645,22 @@ fn a_pipe_in_the_place_of_a_report_is_not_waited_for() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let json: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(json["programs"].as_array().map(Vec::len), Some(1), "{json}");
-    assert!(ended.stderr.contains("the report cannot be copied there: it is a named pipe"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot copy the report there: it is a named pipe"), "{}", ended.stderr);
     assert!(directory.0.join("report-7.json").is_file(), "one that cannot be copied keeps no other back");
-    // Where the report is wanted.
+    // A pipe in LOGBRIDGE_REPORT.
     let mut run = logbridge(&[], &["sh", "-c", "echo '{\"pid\": 7}' > \"$LOGBRIDGE_REPORT/report-7.json\""]);
     run.env("LOGBRIDGE_REPORT", pipe);
     let ended = ends_by_itself(run);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let nobody = "it is a pipe or a socket that nobody reads";
-    assert!(ended.stderr.contains(&format!("the report cannot be copied there: {nobody}")), "{}", ended.stderr);
-    // Where the page is wanted.
+    let nobody = "it is a pipe or a socket without a reader";
+    assert!(ended.stderr.contains(&format!("cannot copy the report there: {nobody}")), "{}", ended.stderr);
+    // A pipe in --report.
     let ended = ends_by_itself(logbridge(&["--report", pipe], &["echo", "started"]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "started"), "{}", ended.stderr);
-    assert!(ended.stderr.contains(&format!("error: {pipe} cannot be written: {nobody}")), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&format!("error: cannot write {pipe}: {nobody}")), "{}", ended.stderr);
 }
 
-/// A directory that is removed at the end.
+/// A directory that is removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -669,12 +677,12 @@ impl Drop for Scratch {
     }
 }
 
-/// That requests under way are waited for: the program is gone when its last one is answered.
+/// The report waits for the last request, which is answered after the end of the program.
 #[test]
-fn a_request_that_is_still_passed_on_when_the_program_ends_is_counted() {
+fn a_request_still_in_flight_when_the_program_ends_is_counted() {
     let upstream = Receiver::start().expect("a receiver");
     upstream.answer_always(Answer::Hang(Duration::from_millis(400)));
-    // It writes a request and does not wait for the answer.
+    // A program that does not wait for the response to its request.
     let script = r#"
         port=${OTEL_EXPORTER_OTLP_ENDPOINT##*:}
         body='{"resourceLogs":[{"scopeLogs":[{"scope":{"name":"late"},"logRecords":[{"timeUnixNano":"1700000000000000000","severityNumber":9,"body":{"stringValue":"late"}}]}]}]}'

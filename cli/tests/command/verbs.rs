@@ -1,5 +1,4 @@
-//! The command `logbridge`: what it prints, and the code it exits with. What it sends is tested with whole processes, in
-//! `tests/process/replay.rs`.
+//! Output and exit status of the subcommands that do not receive telemetry. `tests/replay` tests what `replay` sends.
 
 #![allow(clippy::expect_used)] // A test may panic.
 
@@ -31,7 +30,7 @@ fn explain(filter: &str, target: &str, level: &str) -> Ended {
 }
 
 #[test]
-fn a_filter_that_cuts_is_explained_with_what_decides_and_what_to_change() {
+fn a_filtered_record_is_explained_with_the_directive_and_the_change() {
     let ended = explain("info,hyper=warn,shop::db=debug", "hyper::proto", "info");
     let expected = r#"hyper::proto at INFO
   STOP  module stage  RUST_LOG: hyper=WARN
@@ -39,14 +38,14 @@ fn a_filter_that_cuts_is_explained_with_what_decides_and_what_to_change() {
              ^^^^^^^^^^ decides
              change:  add hyper::proto=info to RUST_LOG
                  or:  in code: Builder::filter_module("hyper::proto", LevelFilter::Info)
-                 or:  while it runs: bridge.levels().set("hyper::proto", LevelFilter::Info)
+                 or:  at run time: bridge.levels().set("hyper::proto", LevelFilter::Info)
   it is filtered
 "#;
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), (expected, "", Some(1)));
 }
 
 #[test]
-fn a_filter_that_lets_through_is_explained_and_what_is_wrong_in_it_is_told_with_its_place() {
+fn a_passing_record_is_explained_with_the_mistakes_in_the_filter() {
     let ended = explain("info,hyper=wran", "shop", "WARNING");
     let expected = "shop at WARN
   pass  module stage  RUST_LOG: INFO
@@ -54,7 +53,7 @@ fn a_filter_that_lets_through_is_explained_and_what_is_wrong_in_it_is_told_with_
         ^^^^ decides
   it passes
 
-error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
+error[LB001]: RUST_LOG: `wran` is not a level: `hyper=wran` is ignored
   info,hyper=wran
              ^^^^
   help: the levels are off, error, warn, info, debug, trace and notset: `info,hyper=warn`
@@ -63,9 +62,9 @@ error[LB001]: RUST_LOG: `wran` is no level: `hyper=wran` is ignored
 }
 
 #[test]
-fn a_root_that_nobody_set_is_told() {
+fn an_unset_root_level_is_reported() {
     let ended = explain("", "shop", "info");
-    assert!(ended.stdout.contains("not set by anything: at the root, NOTSET means WARN"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not set: at the root, NOTSET means WARN"), "{}", ended.stdout);
     assert_eq!(ended.code, Some(1));
     let ended = explain("shop=debug/paid", "shop::db", "debug");
     assert!(ended.stdout.contains("  it passes if its text matches `paid`\n"), "{}", ended.stdout);
@@ -73,7 +72,7 @@ fn a_root_that_nobody_set_is_told() {
 }
 
 #[test]
-fn a_filter_can_forge_nothing() {
+fn a_filter_cannot_forge_output() {
     let ended = explain("info,\u{1b}[2Jx\n=warn", "a\u{1b}[2J\nb", "info");
     assert!(!ended.stdout.contains('\u{1b}'), "{:?}", ended.stdout);
     assert!(ended.stdout.starts_with("a\\u{1b}[2J\\nb at INFO\n"), "{:?}", ended.stdout);
@@ -94,19 +93,19 @@ fn colours_follow_the_variables() {
 }
 
 #[test]
-fn wrong_usage_is_told_and_exits_with_2() {
+fn incorrect_usage_exits_with_2() {
     let temp = std::env::temp_dir();
     let directory = temp.to_str().expect("a readable name");
     for (arguments, said) in [
         (&[][..], "Usage: logbridge <COMMAND>"),
-        (&["explain", "info"], "`info` is no code of a finding"),
-        (&["explain", "info", "shop", "off"], "a record is error, warn, info, debug or trace"),
-        (&["explain", "info", "shop", "inof"], "a record is error, warn, info, debug or trace"),
+        (&["explain", "info"], "unknown finding code `info`"),
+        (&["explain", "info", "shop", "off"], "expected error, warn, info, debug or trace"),
+        (&["explain", "info", "shop", "inof"], "expected error, warn, info, debug or trace"),
         (&["replay"], "<DIRECTORY>"),
-        (&["replay", directory, "--timeout", "soon"], "write a time such as 500ms, 30s or 5m"),
-        (&["replay", directory, "--timeout", "5h"], "`h` is no unit"),
-        (&["replay", directory, "--timeout", "5"], "it has no unit: write 5s for seconds, or 5ms for milliseconds"),
-        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint cannot be used: `nope` is no URL"),
+        (&["replay", directory, "--timeout", "soon"], "expected a duration such as 500ms, 30s or 5m"),
+        (&["replay", directory, "--timeout", "5h"], "unknown unit `h`"),
+        (&["replay", directory, "--timeout", "5"], "missing unit: write 5s for seconds or 5ms for milliseconds"),
+        (&["replay", directory, "--endpoint", "nope"], "error: --endpoint is invalid: `nope` is not a URL"),
         (&["reply", directory], "replay"),
     ] {
         let ended = run(logbridge(arguments));
@@ -120,7 +119,7 @@ fn wrong_usage_is_told_and_exits_with_2() {
         off
     });
     assert!(
-        ended.stderr.starts_with("error: nothing may be sent: OTEL_SDK_DISABLED is true\n  help: "),
+        ended.stderr.starts_with("error: sending is disabled: OTEL_SDK_DISABLED is true\n  help: "),
         "{}",
         ended.stderr
     );
@@ -135,22 +134,22 @@ fn help_names_the_exit_codes() {
         assert!(ended.stdout.contains("Usage: logbridge"), "{}", ended.stdout);
     }
     let help = run(logbridge(&["--help"])).stdout;
-    for line in ["  0  good\n", "  1  something is wrong with what was asked about\n", "  2  wrong usage\n"] {
+    for line in ["  0  success\n", "  1  a problem was found, or the operation failed\n", "  2  incorrect usage\n"] {
         assert!(help.contains(line), "{help}");
     }
     assert!(run(logbridge(&["--version"])).stdout.contains(env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn a_directory_that_cannot_be_read_is_told_with_what_to_do() {
+fn an_unreadable_directory_is_reported_with_help() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let file = file.to_str().expect("a readable name");
     let nowhere = format!("{file}.d");
     for verb in [&["replay"][..], &["replay", "--dry-run"], &["replay", "--json"]] {
-        for (directory, said) in [(file, "is no directory\n"), (nowhere.as_str(), "is not there\n")] {
+        for (directory, said) in [(file, "is not a directory\n"), (nowhere.as_str(), "does not exist\n")] {
             let ended = run(logbridge(&[verb, &[directory]].concat()));
             assert!(
-                ended.stderr.starts_with(&format!("error: `{directory}` {said}  help: name the directory")),
+                ended.stderr.starts_with(&format!("error: `{directory}` {said}  help: pass the directory")),
                 "{}",
                 ended.stderr
             );
@@ -166,22 +165,22 @@ fn doctor(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
+fn doctor_exits_according_to_its_findings() {
     let silent = run(doctor(&["environment"]));
     assert_eq!((silent.code, silent.stderr.as_str()), (Some(0), ""));
-    assert!(silent.stdout.contains("note[LB054]") && !silent.stdout.contains("nothing found"), "{}", silent.stdout);
+    assert!(silent.stdout.contains("note[LB054]") && !silent.stdout.contains("no findings"), "{}", silent.stdout);
     let mut command = doctor(&["environment"]);
     command.env("OTEL_SERVICE_NAME", "shop");
     let well = run(command);
     assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""));
-    assert!(well.stdout.contains("environment\n") && well.stdout.contains("  nothing found\n"), "{}", well.stdout);
+    assert!(well.stdout.contains("environment\n") && well.stdout.contains("  no findings\n"), "{}", well.stdout);
     let mut command = doctor(&["environment"]);
     command.env("RUST_LOG", "shop=inof");
     let ill = run(command);
     assert_eq!(ill.code, Some(1));
-    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is no level"), "{}", ill.stdout);
+    assert!(ill.stdout.contains("  error[LB001]: RUST_LOG: `inof` is not a level"), "{}", ill.stdout);
     assert!(ill.stdout.contains("1 error") && ill.stdout.contains("`logbridge explain LB001`"), "{}", ill.stdout);
-    // A note alone is no illness.
+    // A note alone is not a failure.
     let mut command = doctor(&["environment"]);
     command.env("RUST_LOG", "shop=info");
     let noted = run(command);
@@ -190,33 +189,29 @@ fn doctor_says_what_it_looked_at_and_exits_with_what_it_found() {
 }
 
 #[test]
-fn doctor_leaves_out_what_is_not_there() {
+fn doctor_skips_missing_stages() {
     let alone = run(doctor(&[]));
     assert_eq!((alone.code, alone.stdout.as_str()), (Some(2), ""), "{}", alone.stderr);
-    assert!(alone.stderr.contains("ask for `environment` or `endpoint` alone"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("check only `environment` or `endpoint`"), "{}", alone.stderr);
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let ended = run(doctor(&["--manifest-path", manifest]));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stdout.contains("not looked at: neither --endpoint nor the environment names one"),
-        "{}",
-        ended.stdout
-    );
+    assert!(ended.stdout.contains("not checked: neither --endpoint nor the environment names one"), "{}", ended.stdout);
 }
 
 #[test]
-fn doctor_is_asked_in_the_wrong_way() {
+fn doctor_reports_incorrect_usage() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     for (arguments, said) in [
-        (&["project"][..], "there is no Cargo.toml here or above"),
+        (&["project"][..], "no Cargo.toml in this directory or its parents"),
         (&["project", "--manifest-path", "/no/Cargo.toml"], "`/no/Cargo.toml`"),
-        (&[], "there is no Cargo.toml here or above"),
-        (&["--manifest-path", manifest, "--profile", "nosuch"], "there is no profile `nosuch`"),
+        (&[], "no Cargo.toml in this directory or its parents"),
+        (&["--manifest-path", manifest, "--profile", "nosuch"], "unknown profile `nosuch`"),
         (&["--manifest-path", manifest, "-p", "nosuch"], "the project has no package `nosuch`"),
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),
-        (&["--manifest-path", manifest, "--features", "nosuch"], "help: there are: default, grpc"),
+        (&["--manifest-path", manifest, "--features", "nosuch"], "help: available features: default, grpc"),
         (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
-        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is no URL"),
+        (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is not a URL"),
         (&["nosuch"], "invalid value 'nosuch'"),
         (&["--release", "--profile", "dev"], "cannot be used with"),
     ] {

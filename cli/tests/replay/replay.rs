@@ -1,4 +1,4 @@
-//! `logbridge replay`: what dead processes have left is sent by hand, and whatever goes wrong, what was not sent stays.
+//! `logbridge replay`: sends the records of exited processes; whatever goes wrong, unsent records stay.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,7 @@ pub(crate) const GROUP: Group = Group {
     scenarios: named![log_and_wait],
 };
 
-/// Logs so many records, and lives on.
+/// Logs the given number of records and keeps running.
 fn log_and_wait(arguments: &[String]) {
     logbridge::init();
     for number in 0..arguments[0].parse::<u32>().expect("a number") {
@@ -48,7 +48,7 @@ fn log_and_wait(arguments: &[String]) {
     wait_for_runner();
 }
 
-/// Leaves so many records, as a process of that service that could not deliver them in time.
+/// Runs a process that cannot deliver its records, so that they stay in the spool.
 fn leave(folder: &Folder, service: &str, records: u32) {
     let nowhere = dead_end();
     let child = Child::new("log_some").arg(records.to_string()).towards(&nowhere.url);
@@ -64,7 +64,7 @@ fn replay_to(folder: &Folder, receiver: &Receiver) -> Child {
     replay(folder).arg("--endpoint").arg(receiver.endpoint())
 }
 
-/// A number for the bytes and the time of change of each file.
+/// Returns a hash of the bytes and modification time of each file.
 fn contents(folder: &Folder) -> BTreeMap<String, u64> {
     let number = |name: &String| {
         let path = Path::new(&folder.spool()).join(name);
@@ -76,8 +76,7 @@ fn contents(folder: &Folder) -> BTreeMap<String, u64> {
     folder.files().into_iter().map(|name| (name.clone(), number(&name))).collect()
 }
 
-/// What counts in the files that hold records: those that are only ready for some may go, and so may what is behind the
-/// frames that are committed.
+/// Returns the committed frames of the files with records. Empty files, and bytes after the committed frames, may change.
 fn held(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
     let held = |path: PathBuf| {
         let mut bytes = fs::read(&path).expect("a file");
@@ -90,7 +89,7 @@ fn held(folder: &Folder) -> BTreeMap<PathBuf, Vec<u8>> {
     segments(folder).into_iter().map(held).collect()
 }
 
-/// The segments that hold records, oldest first.
+/// Returns the segments with records, oldest first.
 fn segments(folder: &Folder) -> Vec<PathBuf> {
     let files = folder.files().into_iter().filter(|name| name.ends_with(".seg"));
     let files = files.map(|name| Path::new(&folder.spool()).join(name));
@@ -103,7 +102,7 @@ fn change(path: &Path, at: usize, byte: impl FnOnce(u8) -> u8) {
     fs::write(path, bytes).expect("it can be written");
 }
 
-/// Nothing that is written to no terminal has a colour or moves a cursor.
+/// Checks that output to a pipe has no colours and moves no cursor.
 #[track_caller]
 fn plain(finished: Finished) -> Finished {
     assert!(!finished.stdout.contains('\u{1b}') && !finished.stderr.contains('\u{1b}'), "{finished}");
@@ -127,13 +126,13 @@ fn what_a_killed_process_left_is_sent_under_its_own_resource() {
     let told = numbers_until_death(writer("run", "kill", 9_999, &nowhere.url, &folder.spool(), "600000"), "kill", 800);
     let told: u32 = told.into_iter().sum();
     let done = plain(replay_to(&folder, &receiver).env("OTEL_SERVICE_NAME", "command").run().success());
-    let done = done.said("sending about ").said(" of 2 dead processes to ");
+    let done = done.said("sending about ").said(" of 2 exited processes to ");
     let logs = receiver.logs();
-    // A thread may have been killed between its record and telling of it.
+    // A thread may have been killed between its record and its report of it.
     assert!((told + 100..=told + 102).contains(&(logs.len() as u32)), "{told} were told, {} came: {done}", logs.len());
     let sent = format!("sent       {} records in ", logs.len());
     assert!(done.stdout.replace(',', "").contains(&sent), "{sent}: {done}");
-    let done = printed(done, "done       2 dead processes\n");
+    let done = printed(done, "done       2 exited processes\n");
     printed(done, &format!("left       nothing in {}\n", folder.spool()));
     let (first, rest) = logs.split_at(100);
     assert!(first.iter().all(|log| log.service_name() == "first"), "oldest first");
@@ -148,12 +147,12 @@ fn a_look_changes_nothing() {
     change(&segments(&folder)[1], 8, |_| 99);
     let before = contents(&folder);
     let seen = plain(replay_to(&folder, &receiver).arg("--dry-run").run().code(1));
-    let seen = printed(seen, &format!("12 records of 1 dead process in {}\n", folder.spool()));
-    let seen = printed(seen, &format!("without --dry-run they are sent to {}/v1/logs\n", receiver.endpoint()));
+    let seen = printed(seen, &format!("12 records of 1 exited process in {}\n", folder.spool()));
+    let seen = printed(seen, &format!("without --dry-run, they are sent to {}/v1/logs\n", receiver.endpoint()));
     let seen = printed(seen, "  PROCESS  ENDED    SERVICE  RECORDS   ON DISK  OLDEST");
     let row = seen.stdout.lines().find(|line| line.contains("  orderly  shop ")).expect("a row");
     assert!(row.contains(" 12  ") && row.contains("Z (") && row.ends_with(" ago)"), "{row}");
-    printed(seen, "it is of version 99 of the layout");
+    printed(seen, "layout version 99: use the `logbridge replay` of the version that wrote it");
     let seen = replay_to(&folder, &receiver).arg("--dry-run").arg("--json").run().code(1);
     let told = json(&seen);
     assert_eq!(told["runs"][0]["service_name"], "shop", "{told}");
@@ -164,7 +163,7 @@ fn a_look_changes_nothing() {
     assert_eq!(receiver.requests().len(), 0);
 }
 
-/// Starts a process that holds so many records, and waits until they are in its spool.
+/// Starts a process with the given number of records and waits until they are in its spool.
 fn start_living(folder: &Folder, url: &str, records: u32) -> Running {
     let child = Child::new("log_and_wait").arg(records.to_string()).towards(url);
     let child = child.env("LOGBRIDGE_SPOOL_DIR", folder.spool()).env("LOGBRIDGE_CONSOLE", "off").start();
@@ -186,18 +185,18 @@ fn start_living(folder: &Folder, url: &str, records: u32) -> Running {
 fn a_live_process_keeps_what_it_has() {
     let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
     let mut living = start_living(&folder, &nowhere.url, 10);
-    // It looks for what dead processes leave, too: not while it is stopped.
+    // Stopped, because a running process would send the records of others itself.
     living.signal(libc::SIGSTOP);
     let before = contents(&folder);
     leave(&folder, "dead", 5);
     let pid = living.pid();
     let done = replay_to(&folder, &receiver).run().success();
     let done = printed(done, "sent       5 records in ");
-    printed(done, &format!("left       about 10 records: process {pid} lives, and sends them itself\n"));
+    printed(done, &format!("left       about 10 records: process {pid} is running and sends them itself\n"));
     assert_eq!(contents(&folder), before);
     assert!(receiver.logs().iter().all(|log| log.service_name() == "dead"));
     let seen = printed(replay(&folder).arg("--dry-run").run().success(), "nothing in ");
-    printed(seen, &format!("left to others\n  about 10 records: process {pid} lives, and sends them itself\n"));
+    printed(seen, &format!("skipped\n  about 10 records: process {pid} is running and sends them itself\n"));
     living.signal(libc::SIGCONT);
     living.release();
     living.finish().success();
@@ -211,11 +210,11 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     let files = segments(&folder);
     let bytes = fs::read(&files[0]).expect("a file");
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
-    // The last byte of the last record, and a head.
+    // Damage the last byte of a record, and a header.
     change(&files[0], word(12) + word(64) - 1, |byte| byte ^ 1);
     change(&files[1], 24, |byte| byte ^ 1);
-    let seen = printed(replay(&folder).arg("--dry-run").run().code(1), "1 record is in it damaged\n");
-    printed(seen, "it is no file of a spool, or its head is damaged\n");
+    let seen = printed(replay(&folder).arg("--dry-run").run().code(1), "1 record is damaged\n");
+    printed(seen, "not a spool file, or its header is damaged\n");
     let done = replay_to(&folder, &receiver).run().code(1);
     let done = done.said("1 record in the spool").said("cannot be sent: it is no file of a spool");
     let done = printed(done, "sent       20 records in ");
@@ -224,8 +223,8 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     assert_eq!(receiver.logs().len(), 20, "{done}");
     let left = folder.files();
     assert_eq!((left.len(), left.iter().filter(|name| name.ends_with(".seg.damaged")).count()), (2, 2), "{left:?}");
-    // The next time they are nothing new.
-    let seen = printed(replay(&folder).arg("--dry-run").run().success(), "it was damaged and set aside before");
+    // The next replay does not report them again.
+    let seen = printed(replay(&folder).arg("--dry-run").run().success(), "damaged and set aside earlier");
     drop(seen);
     replay_to(&folder, &receiver).run().success();
     assert_eq!(folder.files(), left);
@@ -241,7 +240,7 @@ fn a_file_of_another_version_stays() {
     for sent in [3, 0] {
         let done = replay_to(&folder, &receiver).run().code(1).said("is of version 77");
         let done = printed(done, &format!("sent       {sent} records in "));
-        printed(done, &format!("left       {}: it is of version 77 of the layout", foreign.display()));
+        printed(done, &format!("left       {}: layout version 77", foreign.display()));
         assert_eq!(fs::read(&foreign).expect("it is there"), bytes);
     }
     assert_eq!(folder.files().len(), 2, "it and the file of its run");
@@ -256,10 +255,11 @@ fn a_dead_endpoint_is_told_at_once_and_given_up_in_time() {
     let cause = format!("cannot deliver logs to {}/v1/logs: connection refused", nowhere.url);
     let done = plain(done).within(SLACK).said(&format!("warning[LB081]: {cause}"));
     let done = done.said("note: waiting where they are: about 7 records, tried again until 400ms have passed");
-    let done = done.said(&format!("error: gave up: nothing was taken for 400ms: {cause}")).said("or --endpoint)");
+    let done =
+        done.said(&format!("error: gave up: no records were accepted for 400ms: {cause}")).said("or --endpoint)");
     let done = printed(done, "sent       0 records in ");
     let done = printed(done, "left       7 records of process ");
-    printed(done, "next       nothing of what is left is lost: the same command sends it\n");
+    printed(done, "next       run the same command again to send the records that are left\n");
     assert_eq!(held(&folder), before);
 }
 
@@ -280,7 +280,7 @@ fn what_is_no_endpoint_for_them_costs_no_record() {
     for (answer, said) in [
         (Answer::status(401), "401"),
         (Answer::status(404), "404"),
-        (Answer::Html, "text/html, which is no OTLP answer"),
+        (Answer::Html, "text/html, which is not an OTLP response"),
         (elsewhere, "redirect"),
         // To an empty request too, and to all but that.
         (Answer::status(400), "400"),
@@ -327,7 +327,7 @@ fn interrupted_it_leaves_everything_where_it_is() {
     let done = running.finish().code(1).within(SLACK).said("error: interrupted\n");
     printed(done, "left       7 records of process ");
     assert_eq!(held(&folder), before);
-    // And they belong to nobody.
+    // No process owns them.
     receiver.answer_always(Answer::Ok);
     replay_to(&folder, &receiver).run().success();
     assert_eq!((receiver.logs().len(), folder.files()), (7, Vec::new()));
@@ -341,13 +341,13 @@ fn what_has_no_run_file_is_sent_when_it_is_old_enough() {
     let before = held(&folder);
     let done = printed(replay_to(&folder, &receiver).run().code(1), "sent       0 records in ");
     let done = printed(done, "left       7 records: process ");
-    printed(done, "what it wrote may be sent when it is a minute old\n");
+    printed(done, "its records can be sent when they are a minute old\n");
     assert_eq!(held(&folder), before);
     for path in folder.files().into_iter().map(|name| Path::new(&folder.spool()).join(name)) {
         let old = std::time::SystemTime::now() - Duration::from_secs(61);
         fs::File::options().write(true).open(path).and_then(|file| file.set_modified(old)).expect("ours");
     }
-    printed(replay(&folder).arg("--dry-run").run().success(), "7 records of 1 dead process in ");
+    printed(replay(&folder).arg("--dry-run").run().success(), "7 records of 1 exited process in ");
     printed(replay_to(&folder, &receiver).run().success(), "sent       7 records in ");
     assert_eq!((receiver.logs().len(), folder.files()), (7, Vec::new()));
 }
@@ -364,10 +364,7 @@ fn where_to_send_is_said_by_the_argument_then_the_variables_then_the_default() {
     let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
     leave(&folder, "shop", 1);
     let seen = replay(&folder).arg("--dry-run").run().success();
-    printed(
-        seen,
-        "http://localhost:4318/v1/logs (the default: neither --endpoint nor the environment names another)\n",
-    );
+    printed(seen, "http://localhost:4318/v1/logs (default; set neither by --endpoint nor by the environment)\n");
     let full = format!("{}/v1/logs", receiver.endpoint());
     let seen = replay(&folder).args(["--dry-run", "--endpoint", &full]).run().success();
     printed(seen, &format!("are sent to {full}\n"));
@@ -392,9 +389,9 @@ fn nothing_left_is_nothing_wrong() {
     let folder = Folder::new();
     fs::create_dir(folder.spool()).expect("a directory");
     let done = replay(&folder).run().success();
-    assert_eq!(done.stdout, format!("nothing is left in {}\n", folder.spool()));
+    assert_eq!(done.stdout, format!("no records in {}\n", folder.spool()));
     fs::write(Path::new(&folder.spool()).join("notes.txt"), "mine").expect("a file");
-    printed(replay(&folder).run().success(), "none of its files is one of a spool\n");
+    printed(replay(&folder).run().success(), "none of its files belongs to a spool\n");
     assert_eq!(folder.files(), ["notes.txt"]);
     assert_eq!(json(&replay(&folder).arg("--json").run().success())["sent"], 0);
 }
@@ -413,7 +410,7 @@ fn a_directory_that_cannot_be_written_keeps_what_it_has() {
     }
     let before = contents(&folder);
     let done = replay_to(&folder, &receiver).run().code(1);
-    printed(done, "its files could not be taken over: may you write in this directory?\n");
+    printed(done, "its files could not be taken over; check that you can write to the directory\n");
     assert_eq!(contents(&folder), before);
 }
 
@@ -429,7 +426,7 @@ fn colours_are_for_terminals_that_want_them() {
         assert_eq!(count(&text) > 0, wanted, "{look:?}: {text:?}");
         // A bar, where a cursor can be moved.
         assert_eq!(text.contains(" of 7 records  "), look.1 != "dumb", "{look:?}: {text:?}");
-        assert!(text.contains("sending about 7 records of 1 dead process to "), "{text:?}");
+        assert!(text.contains("sending about 7 records of 1 exited process to "), "{text:?}");
     }
 }
 

@@ -226,7 +226,10 @@ pub(crate) fn rows() -> Vec<Row> {
             wait_until(|| bridge.report().counters.otlp.rejected_total() == 1);
             log_one(&bridge);
             let error = bridge.flush(PATIENCE).expect_err("one was lost");
-            assert_eq!((error.rejected(), bridge.report().counters.otlp.delivered), (1, 1));
+            assert_eq!(
+                (error.undelivered().expect("numbers").logs.rejected, bridge.report().counters.otlp.delivered),
+                (1, 1)
+            );
             bridge.flush(PATIENCE).expect("that was told");
         }),
         impossible("D16r", "a forked child", || {

@@ -18,9 +18,18 @@ pub(crate) fn rows() -> Vec<Row> {
                 project.vendor(&format!("dep-{number}"), "1.0.0", "", "")
             });
             let project = project.main("fn main() {}");
-            let start = Instant::now();
-            let said = project.examined(&["project", "environment"]);
-            assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+            let small = Project::new("").main("fn main() {}");
+            let timed = |project: &Project| {
+                let start = Instant::now();
+                (project.examined(&["project", "environment"]), start.elapsed())
+            };
+            // On a loaded machine everything takes longer: without dependencies, it is mostly cargo.
+            let (_, least) = timed(&small);
+            let (said, elapsed) = timed(&project);
+            assert!(
+                elapsed < Duration::from_secs(3).max(10 * least),
+                "{elapsed:?}, and {least:?} without dependencies"
+            );
             assert!(said.codes.is_empty(), "{}", said.text);
         }),
         impossible(

@@ -2,8 +2,8 @@
 
 use super::data::{Configuration, Cut, Dropped, Report, Traced};
 use super::findings::findings;
-use crate::ledger::Share;
-use crate::levels::CutName;
+use crate::ledger::ScopeCounts;
+use crate::levels::FilterCause;
 use crate::otlp::ScopeView;
 use crate::outbox::Loss;
 use crate::signal::Signal;
@@ -22,7 +22,7 @@ impl Report {
         let counters = pipeline.counters();
         let engine = pipeline.engines().existing();
         let requests = |signal, endpoint: &Option<String>| {
-            endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.observed.requests(signal)).unwrap_or_default())
+            endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.stats.requests(signal)).unwrap_or_default())
         };
         let mut report = Self {
             complete_to: pipeline.complete_to(),
@@ -37,17 +37,17 @@ impl Report {
             cuts: pipeline
                 .cuts()
                 .into_iter()
-                .map(|(CutName { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
+                .map(|(FilterCause { stage, target, by }, level, records)| Cut { stage, target, level, records, by })
                 .collect(),
             dropped: pipeline
                 .losses()
                 .into_iter()
                 .map(|Loss { reason, target, level, records }| Dropped { reason, target, level, records })
                 .collect(),
-            traced: engine.map(|engine| traced(engine.ledger.observed.shares())).unwrap_or_default(),
+            traced: engine.map(|engine| traced(engine.ledger.stats.sent_by_scope())).unwrap_or_default(),
             requests: requests(Signal::Logs, &pipeline.endpoint),
             span_requests: requests(Signal::Traces, &pipeline.span_endpoint),
-            restarts: engine.map_or(0, |engine| engine.ledger.observed.restarts()),
+            restarts: engine.map_or(0, |engine| engine.ledger.stats.restarts()),
             elapsed: pipeline.started.elapsed(),
             configuration: Configuration::of(pipeline),
             findings: Vec::new(),
@@ -60,9 +60,9 @@ impl Report {
     }
 }
 
-fn traced(shares: Vec<(Box<[u8]>, Share)>) -> Vec<Traced> {
+fn traced(shares: Vec<(Box<[u8]>, ScopeCounts)>) -> Vec<Traced> {
     let name = |scope: &[u8]| ScopeView::read(scope).name.into_owned();
-    let row = |(scope, share): (Box<[u8]>, Share)| Traced {
+    let row = |(scope, share): (Box<[u8]>, ScopeCounts)| Traced {
         target: name(&scope),
         records: share.records,
         with_trace: share.traced,

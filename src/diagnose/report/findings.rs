@@ -6,7 +6,7 @@ use crate::diagnose::facade_gates::{CANARY_TARGET, compiled_out, subscriber_gate
 use crate::diagnose::setting::{has_key_in_code, how_to_set, how_to_turn_on};
 use crate::finding::{Finding, Impact, Kind, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
-use crate::levels::Stage;
+use crate::levels::{NOT_SET, Stage};
 use crate::ship::clock_finding;
 use crate::signal::Signal;
 use crate::source::{Pipeline, is_exiting_here};
@@ -21,7 +21,7 @@ const SPANS: &str = "spans";
 /// Returns the findings about the configuration, the levels, the facades and the counters, most severe first.
 pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = report.configuration.findings.clone();
-    found.extend(pipeline.levels.without_effect());
+    found.extend(pipeline.levels.findings_without_effect());
     found.extend(facades(pipeline));
     found.extend(switched_off(pipeline, report));
     found.extend(replaced());
@@ -96,8 +96,7 @@ fn switched_off(pipeline: &Pipeline, report: &Report) -> Option<Finding> {
 /// Findings about records that were filtered or suppressed.
 fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     let mut found = Vec::new();
-    let by_unset_root =
-        || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with("not set by anything"));
+    let by_unset_root = || report.cuts.iter().filter(|cut| cut.stage == Stage::Module && cut.by.starts_with(NOT_SET));
     let number: u64 = by_unset_root().map(|cut| cut.records).sum();
     let levels = || by_unset_root().map(|cut| cut.level);
     if let (Some(first), Some(last)) = (levels().min(), levels().max()) {

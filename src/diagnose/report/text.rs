@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::data::Report;
-use crate::config::{Source, settings_table};
+use crate::config::{SettingSource, settings_table};
 use crate::escape::OneLine;
 use crate::ledger::{Counters, DropReason, Requests};
 use crate::levels::Stage;
@@ -73,7 +73,7 @@ impl fmt::Display for Report {
             "lines of notices, reports or the mirror not written: stderr or stdout is blocked or closed",
         )?;
         let (built_in, chosen): (Vec<_>, Vec<_>) =
-            self.configuration.settings.iter().cloned().partition(|setting| setting.source == Source::BuiltIn);
+            self.configuration.settings.iter().cloned().partition(|setting| setting.source == SettingSource::BuiltIn);
         writeln!(
             f,
             "          configuration; {} more settings have built-in values (`Bridge::configuration`)",

@@ -26,7 +26,7 @@ pub(crate) fn write_report(pipeline: &Pipeline, to: &ReportTo) {
             if let Err(error) = written {
                 let text = format!("cannot write the report to {}: {error}", path.display());
                 let help = "set LOGBRIDGE_REPORT to `stderr`, a directory, or a file in an existing directory";
-                notice::say(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
+                notice::emit(&Notice::new(kind::BAD_VALUE.code, "report", text).help(help));
             }
         }
     }
@@ -55,7 +55,7 @@ pub fn write_in_place(path: &Path, text: String) -> io::Result<()> {
     }
     let mut file = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => File::create_new(path),
-        _ => os::open_to_write(path),
+        _ => os::open_nonblocking(path),
     }?;
     file.write_all(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Without the feature `regex` no message is filtered, and nothing here is ever made.
+//! Without the feature `regex`, no message filter can be created.
 
 #[derive(Clone, Debug)]
 pub(crate) enum MessageFilter {}

@@ -1,4 +1,4 @@
-//! Filters messages with the crate `regex`.
+//! The message filter, by the crate `regex`.
 
 use regex::Regex;
 
@@ -9,7 +9,7 @@ pub struct MessageFilter {
 
 impl MessageFilter {
     pub(crate) fn new(expression: &str) -> Result<Self, String> {
-        // regex draws the expression with a caret below it; our findings do that themselves, so the last line is enough.
+        // The other lines draw the expression with a caret below it, which findings do themselves.
         let last_line = |text: String| {
             let line = text.lines().last().unwrap_or_default().trim();
             line.strip_prefix("error: ").unwrap_or(line).to_owned()
@@ -20,7 +20,6 @@ impl MessageFilter {
         }
     }
 
-    /// As it was written.
     pub(crate) fn expression(&self) -> &str {
         self.expression.as_str()
     }

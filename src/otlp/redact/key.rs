@@ -1,10 +1,10 @@
-//! Patterns of keys: words in which a `*` stands for anything, in any case.
+//! Key patterns: case-insensitive globs, in which `*` matches any text.
 
-/// A key in lower case between two dots, so that a pattern finds the ends of its parts.
+/// A reusable buffer for a key in lower case between two dots, which mark the ends of its parts for a pattern.
 #[derive(Debug, Default)]
-pub(super) struct Lowered(String);
+pub(super) struct LowercaseKey(String);
 
-impl Lowered {
+impl LowercaseKey {
     pub(super) fn fill(&mut self, key: &str) -> &str {
         self.0.clear();
         self.0.push('.');
@@ -19,11 +19,13 @@ impl Lowered {
     }
 }
 
-/// One pattern. It matches a whole key, and whole parts of a key with dots in it: `authorization` matches
-/// `http.request.header.authorization` too, and `card` matches `card.number`, as it would match a map of that name.
+/// A pattern that matches a whole key, or whole dotted parts of it.
+///
+/// `authorization` also matches `http.request.header.authorization`. `card` also matches `card.number`, as it would
+/// match a map of that name.
 #[derive(Clone, Debug)]
 pub(super) struct KeyPattern {
-    /// In lower case, what lies between the stars, with the dots that the parts of a key end with.
+    /// The pattern in lower case as `*.pattern.*`.
     glob: String,
 }
 
@@ -36,14 +38,16 @@ impl KeyPattern {
         Ok(Self { glob: format!("*.{}.*", pattern.to_lowercase()) })
     }
 
-    /// Whether it matches a key as [`Lowered`] gives it.
+    /// Returns whether the pattern matches a key prepared by [`LowercaseKey::fill`].
     pub(super) fn matches(&self, lowered: &str) -> bool {
         glob(self.glob.as_bytes(), lowered.as_bytes())
     }
 }
 
-/// Whether the whole text matches, where `*` stands for any number of bytes. When it comes to nothing, only the last star
-/// takes one byte more: what an earlier one could take instead, that one can take too.
+/// Returns whether the whole text matches the pattern.
+///
+/// On a mismatch only the last star takes one more byte. Backtracking to an earlier star is useless: the last one can
+/// match every byte that the earlier one could.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
@@ -73,7 +77,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, key: &str) -> bool {
-        KeyPattern::new(pattern).unwrap().matches(Lowered::default().fill(key))
+        KeyPattern::new(pattern).unwrap().matches(LowercaseKey::default().fill(key))
     }
 
     #[test]

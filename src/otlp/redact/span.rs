@@ -1,4 +1,4 @@
-//! The same for a span of the SDK: name, attributes, events, links and the text of its status.
+//! Redaction of a span of the SDK: its name, attributes, events, links and status description.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use opentelemetry::trace::Status;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{OUR_NUMBERS, Pass, REDACTED, Redaction};
+use super::{BUILTIN_NUMBERS, REDACTED, Redaction, RedactionPass};
 
 impl Redaction {
-    /// Takes out of the span what is redacted. Returns how many values that changed.
-    pub(crate) fn span(&self, span: &mut SpanData) -> u64 {
-        let mut pass = Pass::new(self, Vec::new());
-        pass.cow(&mut span.name);
+    /// Redacts a span in place. Returns the number of changed values.
+    pub(crate) fn redact_span(&self, span: &mut SpanData) -> u64 {
+        let mut pass = RedactionPass::new(self, Vec::new());
+        pass.redact_cow(&mut span.name);
         if let Status::Error { description } = &mut span.status {
-            pass.cow(description);
+            pass.redact_cow(description);
         }
         pass.attributes(&mut span.attributes);
         for event in &mut span.events.events {
-            pass.cow(&mut event.name);
+            pass.redact_cow(&mut event.name);
             pass.attributes(&mut event.attributes);
         }
         span.links.links.iter_mut().for_each(|link| pass.attributes(&mut link.attributes));
@@ -26,9 +26,9 @@ impl Redaction {
     }
 }
 
-impl Pass<'_> {
-    fn cow(&mut self, text: &mut Cow<'static, str>) {
-        if let Some(cleaned) = self.without_matches(text) {
+impl RedactionPass<'_> {
+    fn redact_cow(&mut self, text: &mut Cow<'static, str>) {
+        if let Some(cleaned) = self.redact_text(text) {
             *text = Cow::Owned(cleaned);
         }
     }
@@ -37,15 +37,15 @@ impl Pass<'_> {
         self.changed_keys.clear();
         for pair in attributes {
             let is_hidden = self.hides(pair.key.as_str());
-            let is_ours = OUR_NUMBERS.contains(&pair.key.as_str());
-            if let Some(cleaned) = self.key_without_matches(pair.key.as_str()) {
+            let is_builtin = BUILTIN_NUMBERS.contains(&pair.key.as_str());
+            if let Some(cleaned) = self.redact_key(pair.key.as_str()) {
                 pair.key = cleaned.into();
             }
             if is_hidden {
                 self.redacted += 1;
                 pair.value = Value::String(REDACTED.into());
             } else if !self.redaction.values.is_empty() {
-                self.is_ours = is_ours;
+                self.is_builtin = is_builtin;
                 self.value(&mut pair.value);
             }
         }
@@ -53,26 +53,26 @@ impl Pass<'_> {
 
     fn value(&mut self, value: &mut Value) {
         let cleaned = match value {
-            Value::String(text) => self.without_matches(text.as_str()).map(|text| Value::String(text.into())),
-            Value::I64(number) if !self.is_ours => {
-                self.without_matches(&number.to_string()).map(|text| Value::String(text.into()))
+            Value::String(text) => self.redact_text(text.as_str()).map(|text| Value::String(text.into())),
+            Value::I64(number) if !self.is_builtin => {
+                self.redact_text(&number.to_string()).map(|text| Value::String(text.into()))
             }
-            Value::F64(number) => self.double_without_matches(*number).map(|text| Value::String(text.into())),
+            Value::F64(number) => self.redact_double(*number).map(|text| Value::String(text.into())),
             Value::Array(Array::String(values)) => {
                 let texts: Vec<Cow<'_, str>> = values.iter().map(|text| Cow::Borrowed(text.as_str())).collect();
-                self.list(&texts)
+                self.redact_list(&texts)
             }
             Value::Array(Array::I64(values)) => {
-                self.list(&values.iter().map(|number| number.to_string().into()).collect::<Vec<_>>())
+                self.redact_list(&values.iter().map(|number| number.to_string().into()).collect::<Vec<_>>())
             }
             Value::Array(Array::F64(values)) => {
                 let is_large = |number: &&f64| number.abs() >= 1e16 && number.is_finite();
                 let text = |number: &f64| match is_large(&number) {
-                    // Without an exponent, which would hide digits.
+                    // Without an exponent, which would hide digits from the expressions.
                     true => number.to_string().into(),
                     false => format!("{number:?}").into(),
                 };
-                self.list(&values.iter().map(text).collect::<Vec<_>>())
+                self.redact_list(&values.iter().map(text).collect::<Vec<_>>())
             }
             _ => None,
         };
@@ -81,11 +81,11 @@ impl Pass<'_> {
         }
     }
 
-    /// A list of spans has values of one type only: where one becomes text, all do.
-    fn list(&mut self, texts: &[Cow<'_, str>]) -> Option<Value> {
+    /// Redacts a list. If one value changes, all become text, since a list of a span has values of a single type.
+    fn redact_list(&mut self, texts: &[Cow<'_, str>]) -> Option<Value> {
         let before = self.redacted;
         let cleaned: Vec<StringValue> =
-            texts.iter().map(|text| self.without_matches(text).unwrap_or_else(|| text.to_string()).into()).collect();
+            texts.iter().map(|text| self.redact_text(text).unwrap_or_else(|| text.to_string()).into()).collect();
         (self.redacted > before).then_some(Value::Array(Array::String(cleaned)))
     }
 }

@@ -2,8 +2,8 @@ use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, TraceFlag
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value as ApiValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::super::reader::RecordView;
-use super::super::record::{Head, RecordWriter, Scratch};
+use super::super::record::{RecordHeader, RecordWriter, Scratch};
+use super::super::view::RecordView;
 use super::*;
 
 fn redaction(keys: &[&str], values: &[&str]) -> Redaction {
@@ -15,7 +15,7 @@ fn redaction(keys: &[&str], values: &[&str]) -> Redaction {
 
 fn record(write: impl FnOnce(&mut RecordWriter<'_>)) -> Vec<u8> {
     let mut scratch = Scratch::default();
-    let head = Head {
+    let head = RecordHeader {
         time: 1,
         observed_time: 2,
         severity_number: 9,
@@ -31,7 +31,7 @@ fn record(write: impl FnOnce(&mut RecordWriter<'_>)) -> Vec<u8> {
 
 /// Body and attributes as text, and how many values were changed.
 fn redacted(redaction: &Redaction, record: &[u8]) -> (String, u64) {
-    let (redacted, number) = redaction.record(record);
+    let (redacted, number) = redaction.redact_record(record);
     let (before, after) = (RecordView::read(record), RecordView::read(&redacted));
     assert_eq!((&before.event_name, before.dropped_attributes), (&after.event_name, after.dropped_attributes));
     assert_eq!((before.time, before.severity_number), (after.time, after.severity_number));
@@ -67,7 +67,7 @@ fn values_go_by_their_key_at_every_depth() {
             4
         )
     );
-    let nothing = redaction(&["other"], &[]).record(&record);
+    let nothing = redaction(&["other"], &[]).redact_record(&record);
     assert_eq!(nothing, (record, 0), "not a byte changes where nothing is found");
 }
 
@@ -80,7 +80,7 @@ fn what_is_known_of_the_usual_keys_is_what_the_patterns_say() {
         (&["password"], &[]),
     ] {
         let redaction = redaction(patterns, &[]);
-        let found: Vec<&str> = USUAL.into_iter().filter(|key| redaction.hides(key)).collect();
+        let found: Vec<&str> = COMMON_KEYS.into_iter().filter(|key| redaction.hides(key)).collect();
         assert_eq!(found, hidden, "{patterns:?}");
     }
 }
@@ -90,7 +90,7 @@ fn what_is_known_of_the_usual_keys_is_what_the_patterns_say() {
 fn only_what_matches_goes_out_of_a_value() {
     let record = record(|writer| {
         // The body behind an attribute of ours, whose numbers stay.
-        writer.own_attribute("code.line.number", |value| value.int(4111));
+        writer.builtin_attribute("code.line.number", |value| value.int(4111));
         writer.attribute("card", |value| value.int(4111));
         writer.attribute("big", |value| value.wide(u64::MAX));
         writer.attribute("price", |value| value.double(4111.5));
@@ -111,14 +111,14 @@ fn only_what_matches_goes_out_of_a_value() {
             8
         )
     );
-    assert_eq!(redaction(&[], &["nowhere"]).record(&record), (record, 0));
+    assert_eq!(redaction(&[], &["nowhere"]).redact_record(&record), (record, 0));
 }
 
 #[cfg(feature = "regex")]
 #[test]
 fn keys_that_are_data_are_looked_through_and_stay_apart() {
     let record = record(|writer| {
-        writer.own_attribute("code.file.path", |value| value.str("code"));
+        writer.builtin_attribute("code.file.path", |value| value.str("code"));
         writer.attribute("by card", |value| {
             value.map(|map| {
                 map.entry("4111", |value| value.int(1));
@@ -151,9 +151,9 @@ fn matches_that_overlap_go_together_and_empty_ones_hide_nothing() {
         (&["^a", "z$"], "abz", "[redacted]b[redacted]"),
         (&["ü"], "grün", "gr[redacted]n"),
     ] {
-        assert_eq!(redaction(&[], expressions).without_matches(text).as_deref(), Some(expected), "{expressions:?}");
+        assert_eq!(redaction(&[], expressions).redact_text(text).as_deref(), Some(expected), "{expressions:?}");
     }
-    assert_eq!(redaction(&[], &["x*", r"\b"]).without_matches("abc"), None);
+    assert_eq!(redaction(&[], &["x*", r"\b"]).redact_text("abc"), None);
 }
 
 #[cfg(feature = "regex")]
@@ -209,7 +209,7 @@ fn shown(attributes: &[KeyValue]) -> String {
 #[test]
 fn spans_are_redacted_by_key() {
     let mut span = span();
-    assert_eq!(redaction(&["tok*"], &[]).span(&mut span), 3);
+    assert_eq!(redaction(&["tok*"], &[]).redact_span(&mut span), 3);
     assert!(shown(&span.attributes).starts_with("token=[redacted] query=id=4111"), "{}", shown(&span.attributes));
     assert_eq!(shown(&span.events[0].attributes), "token=[redacted] query=id=4111");
     assert_eq!(shown(&span.links[0].attributes), "token=[redacted] query=id=4111");
@@ -219,7 +219,7 @@ fn spans_are_redacted_by_key() {
 #[test]
 fn spans_are_redacted_by_value() {
     let mut span = span();
-    assert_eq!(redaction(&[], &["4111"]).span(&mut span), 9);
+    assert_eq!(redaction(&[], &["4111"]).redact_span(&mut span), 9);
     assert_eq!(
         shown(&span.attributes),
         "token=c query=id=[redacted] thread.id=4111 ids=[\"[redacted]\",\"5\"] price=[redacted].5 \
@@ -234,7 +234,7 @@ fn spans_are_redacted_by_value() {
 #[test]
 fn texts_of_spans_are_cut() {
     let mut span = span();
-    super::super::cut_texts(&mut span, 4);
+    super::super::truncate_span_texts(&mut span, 4);
     assert_eq!(
         shown(&span.attributes),
         "token=c query=id=4 thread.id=4111 ids=[4111,5] price=4111.5 texts=[\"x411\",\"y\"]"

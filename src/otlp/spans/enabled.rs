@@ -1,5 +1,7 @@
-//! Spans to bytes, by opentelemetry-otlp: its exporter groups and encodes them and hands the request to its HTTP client,
-//! which here keeps the body and sends nothing. What is sent, tried again and understood is the transport's.
+//! Encodes spans by the exporter of opentelemetry-otlp.
+//!
+//! That exporter groups and encodes spans and passes the request to its HTTP client. The client here keeps the body and
+//! sends nothing: sending and retrying are the transport's job.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -18,29 +20,29 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 #[derive(Debug)]
 pub(crate) struct SpanEncoder {
     exporter: SpanExporter,
-    kept: Kept,
+    client: CapturingClient,
 }
 
 /// An encoded `ExportTraceServiceRequest`.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedSpans {
     pub(crate) body: Bytes,
-    /// How the body is compressed, where a program asks opentelemetry-otlp for that by its features and the environment.
+    /// The content encoding, if features and environment make opentelemetry-otlp compress the body.
     pub(crate) encoding: Option<HeaderValue>,
 }
 
-/// The last request of the exporter.
+/// An HTTP client that keeps the last request and answers with an empty success.
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Option<EncodedSpans>>>);
+struct CapturingClient(Arc<Mutex<Option<EncodedSpans>>>);
 
-impl Kept {
+impl CapturingClient {
     fn replace(&self, request: Option<EncodedSpans>) -> Option<EncodedSpans> {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), request)
     }
 }
 
-impl HttpClient for Kept {
-    // As `#[async_trait]` writes it.
+impl HttpClient for CapturingClient {
+    // The signature that `#[async_trait]` generates.
     fn send_bytes<'a, 'b>(
         &'a self,
         request: Request<Bytes>,
@@ -56,30 +58,38 @@ impl HttpClient for Kept {
 }
 
 impl SpanEncoder {
-    /// An encoder for spans of this resource; `Err` says why there is none.
+    /// Creates an encoder for spans of a resource.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if opentelemetry-otlp refuses its configuration.
     pub(crate) fn new(resource: &Resource) -> Result<Self, String> {
-        let kept = Kept::default();
+        let client = CapturingClient::default();
         let mut exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(kept.clone())
-            // Named here, so that no variable decides; the transport has its own.
+            .with_http_client(client.clone())
+            // Set here, so that no environment variable is read. Nothing is sent to this endpoint.
             .with_endpoint("http://localhost")
             .with_protocol(Protocol::HttpBinary)
             .build()
             .map_err(|error| error.to_string())?;
         exporter.set_resource(resource);
-        Ok(Self { exporter, kept })
+        Ok(Self { exporter, client })
     }
 
-    /// Encodes these spans; `Err` says why that cannot be done.
+    /// Encodes spans.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if opentelemetry-otlp fails.
     pub(crate) fn encode(&self, spans: Vec<SpanData>) -> Result<EncodedSpans, String> {
         let mut export = pin!(self.exporter.export(spans));
-        // Nothing in it waits for anything.
+        // The client answers at once, so the future is ready on the first poll.
         let exported = match export.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(exported) => exported.map_err(|error| error.to_string()),
-            Poll::Pending => Err("opentelemetry-otlp waits for something".to_owned()),
+            Poll::Pending => Err("opentelemetry-otlp did not finish at once".to_owned()),
         };
-        let encoded = self.kept.replace(None);
+        let encoded = self.client.replace(None);
         exported.and_then(|()| encoded.ok_or_else(|| "opentelemetry-otlp made no request".to_owned()))
     }
 }

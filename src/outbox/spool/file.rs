@@ -109,7 +109,7 @@ impl SpoolFile {
     /// Lets go of its pages; they are read back where they are asked for.
     pub(crate) fn park(&mut self) {
         if !std::mem::replace(&mut self.parked, true) {
-            self.mapping.let_go_of_pages();
+            self.mapping.release_pages();
         }
     }
 

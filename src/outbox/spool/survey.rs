@@ -13,7 +13,7 @@ use super::directory::{Directory, list, run_file_of};
 use super::format::{Unreadable, VERSION, estimate, read, version_of, word};
 use super::run_file;
 use crate::os;
-use crate::otlp::{RecordView, View, read_resource};
+use crate::otlp::{RecordView, ValueView, read_resource};
 use crate::outbox::frame::read_frame;
 
 /// How closely to look.
@@ -246,7 +246,7 @@ fn service_of(resource: &[u8]) -> String {
     let (attributes, _) = read_resource(resource);
     let name = attributes.into_iter().find(|(key, _)| key == "service.name").map(|(_, value)| value);
     match name {
-        Some(View::Text(text)) => text.into_owned(),
+        Some(ValueView::Text(text)) => text.into_owned(),
         _ => String::new(),
     }
 }

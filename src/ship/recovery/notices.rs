@@ -19,7 +19,7 @@ impl RecoveryFeed {
             let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool exposed", text)
                 .note("whoever can write there can remove records; what other users put there is not sent")
                 .help("use a directory of this user only: chmod 700, or a new one below it, which is made so");
-            notice::say(&notice);
+            notice::emit(&notice);
         }
         if found.foreign > 0 && !std::mem::replace(&mut self.told_foreign, true) {
             let text = format!(
@@ -27,7 +27,7 @@ impl RecoveryFeed {
             );
             let notice = Notice::new(kind::SPOOL_TROUBLE.code, "spool foreign", text)
                 .help("`logbridge replay --any-owner` sends them, where it may open them");
-            notice::say(&notice);
+            notice::emit(&notice);
         }
     }
 
@@ -38,7 +38,7 @@ impl RecoveryFeed {
             Skipped::Unreadable(path, why) => {
                 let text = format!("{} in the spool cannot be sent: {why}", path.display());
                 let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), text);
-                notice::say(&notice.help("delete it when nobody wants to look at it any more"));
+                notice::emit(&notice.help("delete it when nobody wants to look at it any more"));
                 return;
             }
             Skipped::SetAside(path, why) => (
@@ -53,7 +53,7 @@ impl RecoveryFeed {
                 "`logbridge replay` of the version that wrote it sends what is in it",
             ),
         };
-        notice::say(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
+        notice::emit(&Notice::new(kind::SPOOL_TROUBLE.code, text.clone(), text).help(help));
     }
 
     /// Once a minute at most: where processes come and go, this is nothing special.
@@ -83,6 +83,6 @@ impl RecoveryFeed {
         let (records, directory) = (Signal::Logs.count(records), self.spool.directory().display());
         let and_more = if found.has_more { ", and those of the others," } else { "" };
         let text = format!("{who} {ended}: about {records} left in {directory}{and_more} are sent now");
-        notice::say(&Notice::information("spool found", text));
+        notice::emit(&Notice::information("spool found", text));
     }
 }

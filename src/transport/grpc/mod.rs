@@ -1,6 +1,6 @@
-//! OTLP/gRPC by tonic, over our own connections, with a codec that passes bytes through.
+//! OTLP/gRPC by tonic over the connections of this module, with a codec that passes encoded messages through.
 
-mod answer;
+mod response;
 mod status;
 
 use std::cell::{Cell, RefCell};
@@ -16,36 +16,33 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-use self::answer::{Seen, Sight};
-use super::client::{Client, Kind};
-use super::compress;
+use self::response::{ObservedResponse, ResponseObserver};
+use self::status::{MESSAGE_LIMIT, NoTls};
+use super::client::{Client, ConnectionKey};
+use super::compress::{self, report_rejected_compression};
 use super::outcome::{Cause, CauseKind, Outcome};
-use super::{ANSWER_BYTES, headers, refuses};
+use super::request::add_headers;
 use crate::config::{Compression, Route};
 use crate::signal::Signal;
 
-/// One byte more than what servers allow by default: tonic's text for a message that is too long names the limit, and so
-/// tells a request that is too long there from an answer that is too long here.
-const ANSWER_LIMIT: usize = ANSWER_BYTES + 1;
-
-/// A client of one endpoint.
+/// An OTLP/gRPC client for one endpoint.
 #[derive(Debug)]
 pub(super) struct Grpc {
-    /// A new one after each timeout: HTTP/2 would go on with a connection that is dead.
+    /// Replaced after each timeout, since HTTP/2 would reuse a dead connection.
     client: RefCell<Client<Body>>,
     route: Route,
     metadata: MetadataMap,
     path: PathAndQuery,
-    /// None once the endpoint has refused it.
+    /// Becomes `None` when the endpoint rejects compressed requests.
     compression: Cell<Compression>,
-    /// Whether anything that speaks HTTP/2 has ever answered.
+    /// Whether a server that speaks HTTP/2 ever answered.
     has_answered: Cell<bool>,
 }
 
 impl Grpc {
     pub(super) fn new(route: &Route, client: Client<Body>) -> Self {
         let mut all = HeaderMap::new();
-        headers(route, &mut all);
+        add_headers(route, &mut all);
         let path = match route.signal {
             Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -60,24 +57,24 @@ impl Grpc {
         }
     }
 
-    /// Sends one request, within its timeout.
+    /// Sends one request, at most for the timeout. `encoding` names the compression of the body, if there is any.
     pub(super) async fn send(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         match tokio::time::timeout(self.route.timeout, self.try_compressed(body, encoding)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
-                self.client.replace(Client::new(&Kind::of(&self.route)));
+                self.client.replace(Client::new(&ConnectionKey::of(&self.route)));
                 Outcome::timeout(self.route.timeout)
             }
         }
     }
 
-    /// Compressed, where that is asked for, and once more plain where the endpoint cannot read that.
+    /// Sends the request compressed if configured. Sends it again uncompressed if the endpoint cannot read it.
     async fn try_compressed(&self, body: Bytes, encoding: Option<HeaderValue>) -> Outcome {
         let body = match &encoding {
             None => body,
             Some(encoding) => match compress::decompress(encoding.to_str().unwrap_or_default(), &body) {
                 Ok(plain) => plain.into(),
-                Err(error) => return Outcome::not_plain(error),
+                Err(error) => return Outcome::cannot_decompress(error),
             },
         };
         let compression = self.compression.get();
@@ -86,20 +83,20 @@ impl Grpc {
             return first;
         }
         let (second, _) = self.exchange(body, Compression::None).await;
-        if second.is_taken() {
+        if second.is_accepted() {
             self.compression.set(Compression::None);
-            refuses(compression, &self.route.endpoint, &first);
+            report_rejected_compression(compression, &self.route.endpoint, &first);
         }
         second
     }
 
-    /// The outcome, and whether the request was refused as something that cannot be read.
+    /// Returns the outcome, and whether the endpoint could not read the request.
     async fn exchange(&self, body: Bytes, compression: Compression) -> (Outcome, bool) {
-        let sight = Sight::default();
+        let observer = ResponseObserver::default();
         let timeout = self.route.timeout;
-        let service = Service { client: self.client.borrow().clone(), sight: sight.clone(), timeout };
+        let service = Service { client: self.client.borrow().clone(), observer: observer.clone(), timeout };
         let mut client = tonic::client::Grpc::with_origin(service, self.route.endpoint.uri().clone())
-            .max_decoding_message_size(ANSWER_LIMIT)
+            .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(usize::MAX);
         match compression {
             #[cfg(feature = "gzip")]
@@ -111,35 +108,35 @@ impl Grpc {
         let mut request = Request::new(body);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.route.timeout);
-        match client.unary(request, self.path.clone(), Bytewise).await {
-            Ok(answer) => {
+        match client.unary(request, self.path.clone(), BytesCodec).await {
+            Ok(response) => {
                 self.has_answered.set(true);
-                (status::success(&answer.into_inner()), false)
+                (status::success(&response.into_inner()), false)
             }
             Err(status) => {
-                let seen = sight.take();
-                (self.failure(&status, &seen), status::is_unreadable(&status, &seen))
+                let observed = observer.take();
+                (self.failure(&status, &observed), status::is_unreadable(&status, &observed))
             }
         }
     }
 
-    fn failure(&self, status: &Status, seen: &Seen) -> Outcome {
-        let mut outcome = status::failure(status, seen);
+    fn failure(&self, status: &Status, observed: &ObservedResponse) -> Outcome {
+        let mut outcome = status::failure(status, observed);
         let said = outcome.cause().map_or("", |cause| cause.text.as_str());
-        // A server of HTTP/1.1 hangs up in many ways, but never in HTTP/2's words.
-        if seen.has_head || [" error received: ", "stream error"].iter().any(|words| said.contains(words)) {
+        // An HTTP/1.1 server closes the connection in many ways, but never with an error of HTTP/2.
+        if observed.has_head || [" error received: ", "stream error"].iter().any(|words| said.contains(words)) {
             self.has_answered.set(true);
         }
         match &mut outcome {
-            // Before TLS is there, nothing is known of what it would carry.
+            // Nothing is known about the protocol if the TLS handshake failed.
             Outcome::Retry { cause, .. }
                 if cause.kind == CauseKind::Interrupted
                     && !self.has_answered.get()
                     && cause.text != "tls handshake eof" =>
             {
-                // The alert that says so may get lost behind the end of the connection.
+                // The TLS alert about a missing client certificate may be lost when the connection ends.
                 let or = if self.route.endpoint.is_https() { ", or asks for a client certificate" } else { "" };
-                let text = format!("the port does not speak HTTP/2{or}, as it seems: {}", cause.text);
+                let text = format!("the port does not seem to speak HTTP/2{or}: {}", cause.text);
                 *cause = Cause::new(CauseKind::NotGrpc, text);
             }
             Outcome::Retry { cause, .. } if cause.kind != CauseKind::Busy => {}
@@ -149,41 +146,32 @@ impl Grpc {
     }
 }
 
-/// What an answer means that somebody else asked for: its head, its trailers, its framed message.
-pub(super) fn outcome(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
-    let mut found = trailers.filter(|trailers| trailers.contains_key(answer::STATUS)).unwrap_or(head.headers()).clone();
-    // tonic panics where these are not base64.
-    found.remove(answer::DETAILS);
-    let Some(code) = found.get(answer::STATUS).map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned()) else {
-        return super::answer::outcome(head.status(), head.headers(), body);
+/// Returns the outcome of a forwarded request from its head, its trailers and its framed message.
+pub(super) fn classify(head: &http::Response<()>, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
+    let mut found =
+        trailers.filter(|trailers| trailers.contains_key(response::STATUS)).unwrap_or(head.headers()).clone();
+    // tonic panics if they are not Base64.
+    found.remove(response::DETAILS);
+    let Some(code) = found.get(response::STATUS).map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned())
+    else {
+        return super::response::classify(head.status(), head.headers(), body);
     };
     match Status::from_header_map(&found) {
         Some(status) if status.code() != tonic::Code::Ok => {
-            let seen = Seen { status: Some(code), has_head: true, is_grpc: true, ..Seen::default() };
-            status::failure(&status, &seen)
+            let observed =
+                ObservedResponse { status: Some(code), has_head: true, is_grpc: true, ..ObservedResponse::default() };
+            status::failure(&status, &observed)
         }
         _ => status::success(body.get(5..).unwrap_or_default()),
     }
 }
 
-/// The client as tonic calls it, for one request.
+/// The HTTP client as a service for one call of tonic.
 struct Service {
     client: Client<Body>,
-    sight: Sight,
+    observer: ResponseObserver,
     timeout: Duration,
 }
-
-/// What keeps a client from being one.
-#[derive(Debug)]
-struct Broken(String);
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Broken {}
 
 impl tower_service::Service<http::Request<Body>> for Service {
     type Response = http::Response<Body>;
@@ -195,17 +183,17 @@ impl tower_service::Service<http::Request<Body>> for Service {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let answer = self.client.request(request);
-        let (sight, timeout) = (self.sight.clone(), self.timeout);
-        Box::pin(async move { answer::readable(answer.map_err(Broken)?.await?, sight, timeout).await })
+        let response = self.client.request(request);
+        let (observer, timeout) = (self.observer.clone(), self.timeout);
+        Box::pin(async move { response::prepare_for_tonic(response.map_err(NoTls)?.await?, observer, timeout).await })
     }
 }
 
-/// Messages are encoded before and read after: tonic moves bytes.
+/// A codec that passes bytes through, since messages are encoded and decoded outside of tonic.
 #[derive(Clone, Copy, Debug)]
-struct Bytewise;
+struct BytesCodec;
 
-impl Codec for Bytewise {
+impl Codec for BytesCodec {
     type Encode = Bytes;
     type Decode = Bytes;
     type Encoder = Self;
@@ -220,7 +208,7 @@ impl Codec for Bytewise {
     }
 }
 
-impl Encoder for Bytewise {
+impl Encoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 
@@ -230,7 +218,7 @@ impl Encoder for Bytewise {
     }
 }
 
-impl Decoder for Bytewise {
+impl Decoder for BytesCodec {
     type Item = Bytes;
     type Error = Status;
 

@@ -1,63 +1,81 @@
-//! What an answer of gRPC means, and its status in words.
+//! Classifies gRPC responses by their status.
 
 use std::error::Error;
 
 use http::StatusCode;
 use tonic::{Code, Status};
 
-use super::super::cause;
-use super::super::outcome::{Cause, CauseKind, Outcome, server_words};
-use super::answer::Seen;
-use super::{ANSWER_LIMIT, Broken};
+use super::super::client_error;
+use super::super::outcome::{Cause, CauseKind, Outcome, server_text};
+use super::super::response::MAX_RESPONSE_BYTES;
+use super::response::ObservedResponse;
 use crate::ledger::RejectReason;
-use crate::otlp::{read_response, read_retry_info};
+use crate::otlp::{read_export_response, read_retry_info};
+
+/// The size at which tonic rejects a response.
+///
+/// It is one byte more than servers allow for requests by default. tonic's text for a message that is too long contains
+/// the limit, so a request that is too long for the server differs from a response that is too long here.
+pub(super) const MESSAGE_LIMIT: usize = MAX_RESPONSE_BYTES + 1;
+
+/// The error of a client whose TLS cannot be set up.
+#[derive(Debug)]
+pub(super) struct NoTls(pub(super) String);
+
+impl std::fmt::Display for NoTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NoTls {}
 
 /// The status of a success.
 const OK: &str = "0";
-/// The status that says nothing.
+/// The status of an unknown error.
 const UNKNOWN: &str = "2";
-/// tonic's words for an answer that ends too early.
+/// The texts of tonic for a response that ends too early.
 const TRUNCATED: [&str; 2] = ["missing grpc-status trailer", "Unexpected EOF"];
 
-/// What a message says that came with the status OK.
-pub(super) fn success(answer: &[u8]) -> Outcome {
-    match read_response(answer) {
+/// Returns the outcome of a response with the status OK.
+pub(super) fn success(message: &[u8]) -> Outcome {
+    match read_export_response(message) {
         Some(response) => Outcome::confirmed(response),
         None => {
-            let text = "it answered OK with a message that is no OTLP answer".to_owned();
+            let text = "it answered OK with a message that is not an OTLP response".to_owned();
             Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text) }
         }
     }
 }
 
-/// What any other answer means, and why there is none.
-pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
-    if let Some((_, outcome)) = &seen.refusal {
+/// Returns the outcome of a response with another status, or of a request without a response.
+pub(super) fn failure(status: &Status, observed: &ObservedResponse) -> Outcome {
+    if let Some((_, outcome)) = &observed.http_error {
         return outcome.clone();
     }
-    // What never reached a gRPC server: the connection, TLS, another protocol.
+    // The request did not reach a gRPC server: the connection or TLS failed, or it is another protocol.
     if let Some(error) = status.source() {
-        if let Some(broken) = chain(error).find_map(|error| error.downcast_ref::<Broken>()) {
-            return Outcome::Retry { cause: Cause::new(CauseKind::TlsSetUp, &broken.0), after: None };
+        if let Some(no_tls) = chain(error).find_map(|error| error.downcast_ref::<NoTls>()) {
+            return Outcome::Retry { cause: Cause::new(CauseKind::TlsSetup, &no_tls.0), after: None };
         }
         if chain(error).any(|error| error.is::<hyper_util::client::legacy::Error>() || error.is::<hyper::Error>()) {
-            return cause::outcome(error);
+            return client_error::classify(error);
         }
     }
-    let Some(code) = seen.status.as_deref().filter(|code| *code != OK) else { return unreadable(status, seen) };
+    let Some(code) = observed.status.as_deref().filter(|code| *code != OK) else { return unreadable(status, observed) };
     let cause = |kind, what: &str| Cause::new(kind, describe(status, code, what)).with_status(code.parse().ok());
-    let refused = |reason, kind, what: &str| Outcome::Refused { reason, cause: cause(kind, what) };
-    let too_large = || refused(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it");
+    let rejected = |reason, kind, what: &str| Outcome::Rejected { reason, cause: cause(kind, what) };
+    let too_large = || rejected(RejectReason::TooLarge, CauseKind::TooLarge, "the request is too large for it");
     let said = status.message();
-    let after = read_retry_info(&seen.details);
+    let after = read_retry_info(&observed.details);
     match status.code() {
-        // The servers of Go and of tonic have no code of their own for it.
+        // Servers in Go and servers with tonic use these codes for a request that is too large.
         Code::ResourceExhausted if said.contains("larger than max") => too_large(),
         Code::OutOfRange if said.contains("message length too large") => too_large(),
-        Code::ResourceExhausted if after.is_none() => refused(
+        Code::ResourceExhausted if after.is_none() => rejected(
             RejectReason::OtherStatus,
-            CauseKind::Exhausted,
-            "it has no room, and does not say that this passes",
+            CauseKind::ResourceExhausted,
+            "it is out of resources and gives no retry delay",
         ),
         Code::Cancelled
         | Code::DeadlineExceeded
@@ -66,64 +84,66 @@ pub(super) fn failure(status: &Status, seen: &Seen) -> Outcome {
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => Outcome::Retry { cause: cause(CauseKind::Busy, "try again later"), after },
-        Code::InvalidArgument => refused(RejectReason::Malformed, CauseKind::Final, "it could not read the request"),
+        Code::InvalidArgument => {
+            rejected(RejectReason::Malformed, CauseKind::Rejected, "it could not read the request")
+        }
         Code::Unauthenticated | Code::PermissionDenied => {
-            refused(RejectReason::Auth, CauseKind::Auth, "it refused the credentials")
+            rejected(RejectReason::Auth, CauseKind::Auth, "it refused the credentials")
         }
         Code::Unimplemented => {
-            refused(RejectReason::NotFound, CauseKind::Unimplemented, "nothing takes this signal there")
+            rejected(RejectReason::NotFound, CauseKind::Unimplemented, "no receiver for this signal")
         }
-        _ => refused(RejectReason::OtherStatus, CauseKind::Final, "it refused"),
+        _ => rejected(RejectReason::OtherStatus, CauseKind::Rejected, "it refused"),
     }
 }
 
-/// Whether the endpoint refused the request as one that it cannot read, which may be due to its compression.
-pub(super) fn is_unreadable(status: &Status, seen: &Seen) -> bool {
-    match &seen.refusal {
+/// Returns whether the endpoint could not read the request, possibly because of its compression.
+pub(super) fn is_unreadable(status: &Status, observed: &ObservedResponse) -> bool {
+    match &observed.http_error {
         Some((status, _)) => matches!(*status, StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        None => seen.status.is_some() && status.code() == Code::Unimplemented,
+        None => observed.status.is_some() && status.code() == Code::Unimplemented,
     }
 }
 
-/// The server has said nothing, or OK, and tonic says what it could not read.
-fn unreadable(status: &Status, seen: &Seen) -> Outcome {
+/// Returns the outcome if tonic cannot read a response with the status OK or without a status.
+fn unreadable(status: &Status, observed: &ObservedResponse) -> Outcome {
     let said = status.message();
     let unconfirmed = |text: String| Outcome::Unconfirmed { cause: Cause::new(CauseKind::NotOtlp, text) };
-    if said.contains(&format!("the limit is: {ANSWER_LIMIT} bytes")) {
-        return unconfirmed("it answered with more than 4 MiB, which is no OTLP answer".to_owned());
+    if said.contains(&format!("the limit is: {MESSAGE_LIMIT} bytes")) {
+        return unconfirmed("it answered with more than 4 MiB, which is not an OTLP response".to_owned());
     }
-    match &seen.status {
+    match &observed.status {
         Some(_) if said.contains("Missing response message") => {
             unconfirmed("it answered OK without a message".to_owned())
         }
-        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", server_words(said))),
-        None if !seen.is_grpc => {
-            let text = format!("it does not answer as a gRPC server does: {}", server_words(said));
-            Outcome::Refused { reason: RejectReason::OtherStatus, cause: Cause::new(CauseKind::Protocol, text) }
+        Some(_) => unconfirmed(format!("it answered OK with a message that cannot be read: {}", server_text(said))),
+        None if !observed.is_grpc => {
+            let text = format!("it does not answer like a gRPC server: {}", server_text(said));
+            Outcome::Rejected { reason: RejectReason::OtherStatus, cause: Cause::new(CauseKind::Protocol, text) }
         }
-        // Whether the records were stored is unknown, and the protocol leaves nothing but to send them again.
+        // It is unknown whether the records were stored. The protocol asks the client to retry.
         None if TRUNCATED.iter().any(|words| said.contains(words)) => {
-            let text = "the answer broke off before its status".to_owned();
+            let text = "the answer ended before its status".to_owned();
             Outcome::Retry { cause: Cause::new(CauseKind::Interrupted, text), after: None }
         }
-        None => unconfirmed(format!("its answer cannot be read: {}", server_words(said))),
+        None => unconfirmed(format!("its answer cannot be read: {}", server_text(said))),
     }
 }
 
-/// Code, what it means, and the server's own words.
+/// Returns the code, its meaning, and the text of the server.
 fn describe(status: &Status, code: &str, what: &str) -> String {
-    let said = server_words(status.message());
+    let said = server_text(status.message());
     let said = if said.is_empty() { String::new() } else { format!(": \"{said}\"") };
     match status.code() {
-        // What tonic makes of every code that it does not know.
+        // tonic replaces every code that it does not know by this one.
         Code::Unknown if code != UNKNOWN => {
-            format!("it answered with the status {} ({what}){said}", server_words(code))
+            format!("it answered with the status {} ({what}){said}", server_text(code))
         }
         known => format!("it answered {} ({what}){said}", name(known)),
     }
 }
 
-/// The specification's name of a code.
+/// Returns the name of a code in the specification.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -156,15 +176,16 @@ mod tests {
 
     use super::*;
 
-    /// What the server says.
-    fn of(code: Code, said: &str) -> Outcome {
-        of_details(code, said, &[])
+    /// Returns the outcome for a status of the server.
+    fn outcome_of(code: Code, said: &str) -> Outcome {
+        outcome_of_details(code, said, &[])
     }
 
-    fn of_details(code: Code, said: &str, details: &[u8]) -> Outcome {
+    fn outcome_of_details(code: Code, said: &str, details: &[u8]) -> Outcome {
         let status = Some((code as i32).to_string());
-        let seen = Seen { status, details: details.to_vec(), is_grpc: true, has_head: true, refusal: None };
-        failure(&Status::new(code, said), &seen)
+        let observed =
+            ObservedResponse { status, details: details.to_vec(), is_grpc: true, has_head: true, http_error: None };
+        failure(&Status::new(code, said), &observed)
     }
 
     #[test]
@@ -177,7 +198,7 @@ mod tests {
             Code::Unavailable,
             Code::DataLoss,
         ] {
-            assert!(matches!(of(code, "busy"), Outcome::Retry { after: None, .. }), "{code:?}");
+            assert!(matches!(outcome_of(code, "busy"), Outcome::Retry { after: None, .. }), "{code:?}");
         }
         for (code, reason) in [
             (Code::InvalidArgument, RejectReason::Malformed),
@@ -188,7 +209,7 @@ mod tests {
             (Code::Internal, RejectReason::OtherStatus),
             (Code::Unknown, RejectReason::OtherStatus),
         ] {
-            assert!(matches!(of(code, "no"), Outcome::Refused { reason: r, .. } if r == reason), "{code:?}");
+            assert!(matches!(outcome_of(code, "no"), Outcome::Rejected { reason: r, .. } if r == reason), "{code:?}");
         }
     }
 
@@ -201,13 +222,14 @@ mod tests {
                 "Error, decoded message length too large: found 5000000 bytes, the limit is: 4194304 bytes",
             ),
         ] {
-            let outcome = of(code, said);
-            assert!(matches!(outcome, Outcome::Refused { reason: RejectReason::TooLarge, .. }), "{outcome:?}");
+            let outcome = outcome_of(code, said);
+            assert!(matches!(outcome, Outcome::Rejected { reason: RejectReason::TooLarge, .. }), "{outcome:?}");
         }
-        let here =
-            format!("Error, decoded message length too large: found 5000000 bytes, the limit is: {ANSWER_LIMIT} bytes");
-        let outcome = failure(&Status::new(Code::OutOfRange, here), &Seen::default());
-        assert!(matches!(outcome, Outcome::Unconfirmed { .. }), "the answer was");
+        let here = format!(
+            "Error, decoded message length too large: found 5000000 bytes, the limit is: {MESSAGE_LIMIT} bytes"
+        );
+        let outcome = failure(&Status::new(Code::OutOfRange, here), &ObservedResponse::default());
+        assert!(matches!(outcome, Outcome::Unconfirmed { .. }), "the response was too large");
     }
 
     #[test]
@@ -221,7 +243,7 @@ mod tests {
         any.extend_from_slice(&delay);
         let mut details = vec![0x1a, any.len() as u8];
         details.extend_from_slice(&any);
-        let outcome = of_details(Code::ResourceExhausted, "slow down", &details);
+        let outcome = outcome_of_details(Code::ResourceExhausted, "slow down", &details);
         let Outcome::Retry { after, cause } = outcome else { panic!("retry") };
         assert_eq!(after, Some(Duration::from_millis(2500)));
         assert_eq!(cause.text, "it answered RESOURCE_EXHAUSTED (try again later): \"slow down\"");

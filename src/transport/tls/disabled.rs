@@ -1,4 +1,4 @@
-//! Without the feature `tls`, an `https://` endpoint cannot be reached, and each request says so.
+//! Placeholder without the feature `tls`: each request to an `https://` endpoint fails.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! TLS by rustls, with ring and the platform's roots, or those that somebody names.
+//! TLS by rustls and ring, with the root certificates of the platform or of the configuration.
 
 use std::error::Error;
 use std::io;
@@ -10,12 +10,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::Connector;
-use super::outcome::{Cause, CauseKind, server_words};
+use super::outcome::{Cause, CauseKind, server_text};
 use crate::config::Tls;
 
 pub(super) type TlsConnector = HttpsConnector<Connector>;
 
-/// Wraps the connector; `Err` says why there is no TLS.
+/// Adds TLS to a connector.
+///
+/// # Errors
+///
+/// Returns the reason if TLS cannot be set up.
 pub(super) fn connector(connector: Connector, tls: &Tls, is_http2: bool) -> Result<TlsConnector, String> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(config(tls)?).https_only();
     Ok(match is_http2 {
@@ -26,7 +30,7 @@ pub(super) fn connector(connector: Connector, tls: &Tls, is_http2: bool) -> Resu
 }
 
 fn config(tls: &Tls) -> Result<ClientConfig, String> {
-    // Named explicitly: with two providers compiled in, rustls's own choice panics.
+    // Named explicitly, since rustls panics when it must choose between two providers.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -43,10 +47,10 @@ fn config(tls: &Tls) -> Result<ClientConfig, String> {
         Some((chain, key)) => {
             let chain = certificates(chain, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")?;
             let key = PrivateKeyDer::from_pem_slice(key)
-                .map_err(|error| format!("the file of OTEL_EXPORTER_OTLP_CLIENT_KEY has no key in it: {error}"))?;
+                .map_err(|error| format!("the file of OTEL_EXPORTER_OTLP_CLIENT_KEY contains no key: {error}"))?;
             builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| format!("the client certificate and its key cannot be used: {error}"))
+                .map_err(|error| format!("the client certificate and its key are invalid: {error}"))
         }
     }
 }
@@ -56,30 +60,30 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     for certificate in certificates(pem, "OTEL_EXPORTER_OTLP_CERTIFICATE")? {
         roots
             .add(certificate)
-            .map_err(|error| format!("a certificate of OTEL_EXPORTER_OTLP_CERTIFICATE cannot be used: {error}"))?;
+            .map_err(|error| format!("a certificate of OTEL_EXPORTER_OTLP_CERTIFICATE is invalid: {error}"))?;
     }
     Ok(roots)
 }
 
-/// The certificates of a file, of which there must be one.
+/// Returns the certificates in a PEM file, which must contain at least one.
 fn certificates(pem: &[u8], variable: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
-        Ok(_) => Err(format!("the file of {variable} has no certificate in it")),
-        Err(error) => Err(format!("the file of {variable} cannot be read as PEM: {error}")),
+        Ok(_) => Err(format!("the file of {variable} contains no certificate")),
+        Err(error) => Err(format!("the file of {variable} is not valid PEM: {error}")),
     }
 }
 
-/// The cause, where the error is rustls's.
+/// Returns the cause if the error is, or wraps, an error of rustls.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<Cause> {
     Some(match tls_error(error)? {
         rustls::Error::InvalidMessage(_) => Cause::new(CauseKind::NotTls, "this port does not speak TLS"),
-        error => Cause::new(CauseKind::Tls, format!("TLS: {}", server_words(&error.to_string()))),
+        error => Cause::new(CauseKind::Tls, format!("TLS: {}", server_text(&error.to_string()))),
     })
 }
 
-/// rustls's error, which an `io::Error` (or one inside another) may wrap without naming it as its source.
+/// Returns the rustls error that an `io::Error`, possibly inside another one, wraps. `source` skips such an error.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls);

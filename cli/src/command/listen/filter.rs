@@ -1,56 +1,57 @@
-//! What is shown of what comes in.
+//! The filter that decides which received items are shown.
 
 use log::Level;
 
 use logbridge_receiver::internals::{Message, ReceivedLog, ReceivedPoint, ReceivedSpan};
 
-/// What is shown; everything by default.
+/// Conditions for showing an item. By default, every item is shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) service: Option<String>,
-    /// How the target begins.
+    /// A prefix of the target.
     pub(super) target: Option<String>,
     /// The lowest level.
     pub(super) level: Option<Level>,
-    /// How the trace id begins, in lower case.
+    /// A prefix of the trace id, in lower case.
     pub(super) trace: Option<String>,
-    /// What stands in the line.
+    /// A substring of the line.
     pub(super) text: Option<String>,
 }
 
 impl Filter {
     pub(super) fn log(&self, log: &ReceivedLog) -> bool {
-        // One that does not say how severe it is may be severe.
-        let is_severe = |level: &Level| log.severity_number == 0 || log.severity_number >= lowest(*level);
-        self.level.as_ref().is_none_or(is_severe)
-            && self.of(log.service_name(), log.target(), Some(&log.trace_id))
-            && self.line(log)
+        // A record without a severity may be severe, so it is shown.
+        let is_severe_enough =
+            |level: &Level| log.severity_number == 0 || log.severity_number >= lowest_severity(*level);
+        self.level.as_ref().is_none_or(is_severe_enough)
+            && self.matches(log.service_name(), log.target(), Some(&log.trace_id))
+            && self.line_contains(log)
     }
 
     pub(super) fn span(&self, span: &ReceivedSpan) -> bool {
-        self.of(span.service_name(), &span.scope.name, Some(&span.trace_id)) && self.line(span)
+        self.matches(span.service_name(), &span.scope.name, Some(&span.trace_id)) && self.line_contains(span)
     }
 
     pub(super) fn point(&self, point: &ReceivedPoint) -> bool {
-        self.of(point.service_name(), &point.scope.name, None)
+        self.matches(point.service_name(), &point.scope.name, None)
             && self.text.as_ref().is_none_or(|text| {
                 point.name.contains(text) || point.value.contains(text) || point.attributes.to_string().contains(text)
             })
     }
 
-    fn of(&self, service: &str, target: &str, trace: Option<&String>) -> bool {
+    fn matches(&self, service: &str, target: &str, trace: Option<&String>) -> bool {
         self.service.as_ref().is_none_or(|wanted| wanted == service)
             && self.target.as_ref().is_none_or(|wanted| target.starts_with(wanted))
             && self.trace.as_ref().is_none_or(|wanted| trace.is_some_and(|trace| trace.starts_with(wanted)))
     }
 
-    fn line(&self, item: &impl std::fmt::Display) -> bool {
+    fn line_contains(&self, item: &impl std::fmt::Display) -> bool {
         self.text.as_ref().is_none_or(|text| item.to_string().contains(text))
     }
 }
 
-/// The lowest severity number of a level.
-fn lowest(level: Level) -> i32 {
+/// Returns the lowest OTLP severity number of a level.
+fn lowest_severity(level: Level) -> i32 {
     match level {
         Level::Trace => 1,
         Level::Debug => 5,
@@ -60,7 +61,7 @@ fn lowest(level: Level) -> i32 {
     }
 }
 
-/// Leaves of a request what is to be shown, given for each item in order; says whether anything is left.
+/// Removes the items that are not shown, given for each item in order. Returns whether any item is left.
 pub(super) fn retain(message: &mut Message, shown: &[bool]) -> bool {
     let mut each = shown.iter().copied();
     let mut next = move || each.next().unwrap_or(false);
@@ -85,7 +86,7 @@ pub(super) fn retain(message: &mut Message, shown: &[bool]) -> bool {
             request.resource_spans.retain(|group| !group.scope_spans.is_empty());
             !request.resource_spans.is_empty()
         }
-        // Points are not taken apart: a request is shown whole where any of it is.
+        // Metrics are not split: a request is shown whole if any of its points is.
         Message::Metrics(_) => shown.contains(&true),
     }
 }

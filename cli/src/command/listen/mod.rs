@@ -1,191 +1,191 @@
-//! `logbridge listen`: a receiver that shows what comes in.
+//! `logbridge listen`: a local OTLP receiver that prints what it receives.
 
-mod desk;
-mod fault;
+mod fault_plan;
 mod filter;
-mod group;
-mod screen;
+mod service;
+mod stdout;
 mod summary;
+mod trace_groups;
 
-use std::future::Future as _;
+use std::future::Future;
 use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use clap::Args;
 use log::Level;
+use tokio::sync::mpsc::Receiver;
 
-use self::desk::{Desk, Form};
-use self::fault::Faults;
+use self::fault_plan::FaultPlan;
 use self::filter::Filter;
-use self::screen::Screen;
-use super::inlet::{Doors, Senders, Upstream, asked_to_end, below, host};
-use super::terminal::{Look, listen, paint, plain, say};
-use super::{Problem, Verdict, level, time};
+use self::service::{ListenOptions, ListenService, OutputFormat};
+use self::stdout::Stdout;
+use super::arguments::{duration, level, listen_host};
+use super::exit_status::{CommandError, ExitStatus};
+use super::intake::{AllowedSenders, ListenAddrs, Upstream, shutdown_signal, signal_url};
+use super::terminal::{Style, divert_notices, eprint, paint, sanitize};
 use logbridge::internals::config::{Environment, redact_url};
 use logbridge_receiver::internals::{Content, Paint, Places};
 
-/// How often to look whether a trace is complete.
+/// The interval at which traces are checked for completion.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Receives OTLP on this machine, and prints logs, spans and metrics as they come in.
+const FAULT_PLANS: &str = "\
+Fault plans:
+  A plan is a comma-separated list of responses, such as 503*3,ok. Each response is sent once, or N
+  times with `*N`. The last one is repeated.
+
+  ok                 accept the request
+  503                respond with a status; 429:retry=1s adds Retry-After
+  hang, hang=5s      respond late
+  reset              reset the connection
+  drop               close the connection without a response
+  html               respond with an HTML login page
+  empty              respond with an empty body
+  garbage            respond with an invalid body
+  json               respond with JSON, also to protobuf
+  redirect=URL       redirect to URL
+  partial=N:MESSAGE  accept the request, but reject N records
+  max-bytes=N        respond with 413 to requests longer than N bytes
+  poison=TEXT        respond with 400 to requests that contain TEXT";
+
+/// Receive OTLP on this machine and print logs, spans and metrics
 ///
-/// Each is one line on stdout; what became of a request that could not be read, or was passed on, is on stderr, and so is a
-/// summary at the end (^C). Both ports take OTLP/HTTP (protobuf and JSON) and OTLP/gRPC. Nothing is kept: it may run for days.
+/// Each item is printed on stdout in one line. Invalid requests, responses of the --forward endpoint and a final
+/// summary are printed on stderr. Both ports accept OTLP/HTTP (protobuf and JSON) and OTLP/gRPC. Nothing is stored, so
+/// the command can run for days.
 ///
-/// Requests that cannot be read are answered as a collector answers them, and shown with the reason. With --forward, the
-/// others go to another endpoint, byte by byte, and its answer is what the client gets; with --fault, they are answered as a
-/// broken receiver would.
+/// Invalid requests get the response that a collector would send. Other requests are accepted, forwarded unchanged with
+/// --forward, or answered according to --fault.
 ///
-/// A plan of faults is a list of answers, each once or so many times (`*3`), and the last one for ever: 503*3,ok. There are:
-/// ok; a status, with a time to wait (503, 429:retry=1s); hang or hang=5s; reset; drop (no answer); html (a login page);
-/// empty; garbage; json; redirect=URL; partial=N:MESSAGE (so many are rejected); max-bytes=N (413 for what is longer);
-/// poison=TEXT (400 for what contains it).
-///
-/// Exits with 0 when it was asked to end (^C, SIGTERM), or when nobody reads its output any more; with 1 where it cannot
-/// listen.
+/// Exits with 0 on ^C, on SIGTERM, or if stdout is closed, and with 1 if it cannot listen.
 #[derive(Args, Debug)]
+#[command(after_long_help = FAULT_PLANS)]
 pub(crate) struct Listen {
-    /// The port for OTLP/gRPC; 0 is a free one
+    /// Port for OTLP/gRPC; 0 is any free port
     #[arg(long, value_name = "PORT", default_value_t = 4317)]
     grpc_port: u16,
-    /// The port for OTLP/HTTP; 0 is a free one
+    /// Port for OTLP/HTTP; 0 is any free port
     #[arg(long, value_name = "PORT", default_value_t = 4318)]
     http_port: u16,
-    /// The address to listen at; 0.0.0.0 lets other machines in
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
+    /// Address to listen on; 0.0.0.0 accepts other machines
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = listen_host)]
     host: IpAddr,
     #[command(flatten)]
-    senders: Senders,
-    /// Show only what this service sends
-    #[arg(long, value_name = "NAME", help_heading = "What is shown")]
+    senders: AllowedSenders,
+    /// Show only items of this service
+    #[arg(long, value_name = "NAME", help_heading = "Filter options")]
     service: Option<String>,
-    /// Show only what has a target (the name of its scope) that begins so
-    #[arg(long, value_name = "PREFIX", help_heading = "What is shown")]
+    /// Show only items whose target (scope name) starts with this prefix
+    #[arg(long, value_name = "PREFIX", help_heading = "Filter options")]
     target: Option<String>,
-    /// Show log records of this level and above; spans and metrics stay
-    #[arg(long, value_name = "LEVEL", value_parser = level, help_heading = "What is shown")]
+    /// Show only log records of this level and above; spans and metrics are always shown
+    #[arg(long, value_name = "LEVEL", value_parser = level, help_heading = "Filter options")]
     level: Option<Level>,
-    /// Show only the trace whose id begins so
-    #[arg(long, value_name = "ID", help_heading = "What is shown")]
+    /// Show only traces whose id starts with this prefix
+    #[arg(long, value_name = "ID", help_heading = "Filter options")]
     trace: Option<String>,
-    /// Show only what has this text in its line
-    #[arg(long, value_name = "TEXT", help_heading = "What is shown")]
+    /// Show only items whose line contains this text
+    #[arg(long, value_name = "TEXT", help_heading = "Filter options")]
     grep: Option<String>,
-    /// Print each trace as a tree with its logs, once nothing more of it comes in
-    #[arg(long, conflicts_with = "json", help_heading = "How it is shown")]
+    /// Print each completed trace as a tree with its log records
+    #[arg(long, conflicts_with = "json", help_heading = "Output options")]
     group_by_trace: bool,
-    /// With --group-by-trace: how long nothing of a trace comes in before it is printed (SDKs send spans every 5 s)
-    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = time, help_heading = "How it is shown")]
+    /// With --group-by-trace, complete a trace after this time without new items; SDKs send spans every 5 s
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = duration, help_heading = "Output options")]
     quiet: Duration,
-    /// Print OTLP/JSON instead of lines: one request a line, as a collector's file receiver reads it
-    #[arg(long, help_heading = "How it is shown")]
+    /// Print each request as a line of OTLP/JSON, which a collector's file receiver can read
+    #[arg(long, help_heading = "Output options")]
     json: bool,
-    /// Print all attributes, also those that only say where in the program it was: code.* and thread.*
-    #[arg(long, help_heading = "How it is shown")]
+    /// Print all attributes, including code.* and thread.*
+    #[arg(long, help_heading = "Output options")]
     all: bool,
-    /// Print whole trace and span ids also on a terminal
-    #[arg(long, help_heading = "How it is shown")]
+    /// Do not shorten trace and span ids on a terminal
+    #[arg(long, help_heading = "Output options")]
     full_ids: bool,
-    /// Pass everything on to this endpoint, and its answers back
-    #[arg(long, value_name = "URL", conflicts_with = "fault", help_heading = "What is done")]
+    /// Forward requests to this endpoint and return its responses
+    #[arg(long, value_name = "URL", conflicts_with = "fault", help_heading = "Response options")]
     forward: Option<String>,
-    /// Pass what comes over gRPC on to this one [default: that of --forward]
-    #[arg(long, value_name = "URL", requires = "forward", help_heading = "What is done")]
+    /// Forward gRPC requests to this endpoint [default: the URL of --forward]
+    #[arg(long, value_name = "URL", requires = "forward", help_heading = "Response options")]
     forward_grpc: Option<String>,
-    /// Answer as a broken receiver would: 503*3,ok
-    #[arg(long, value_name = "PLAN", value_parser = Faults::parse, help_heading = "What is done")]
-    fault: Option<Faults>,
+    /// Respond like a faulty endpoint, such as 503*3,ok; see --help for all plans
+    #[arg(long, value_name = "PLAN", value_parser = FaultPlan::parse, help_heading = "Response options")]
+    fault: Option<FaultPlan>,
 }
 
 impl Listen {
-    /// Receives until it is asked to end.
     #[must_use]
-    pub(crate) fn run(self) -> Verdict {
-        listen();
+    pub(crate) fn run(self) -> ExitStatus {
+        divert_notices();
         match self.try_run() {
-            Ok(()) => Verdict::Good,
-            Err(problem) => problem.tell(),
+            Ok(()) => ExitStatus::Success,
+            Err(error) => error.report(),
         }
     }
 
-    fn try_run(self) -> Result<(), Problem> {
-        let environment = Environment::process();
-        let upstreams = self.upstreams(&environment)?;
+    fn try_run(self) -> Result<(), CommandError> {
         let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| no_start(&error))?;
-        let form = match (self.json, self.group_by_trace) {
-            (true, _) => Form::Json,
-            (_, true) => Form::Traces { quiet: self.quiet },
-            _ => Form::Lines,
-        };
-        let doors = Doors { host: self.host, grpc: self.grpc_port, http: self.http_port };
-        let forward = self.forward.clone();
-        let places = if self.all { Places::Shown } else { Places::Hidden };
-        let short_ids = io::stdout().is_terminal() && !self.full_ids;
-        let look = Paint { colours: true, service: true, short_ids, places };
-        let (screen, mut nobody_reads) = Screen::new();
-        let desk = Arc::new(Desk::new(
-            form,
-            look,
-            self.filter(),
-            self.senders.guard(self.host),
-            self.fault,
-            upstreams,
-            screen,
-        ));
-        // Before anybody hears of the ports: whoever does may ask it to end at once.
-        let mut asked = pin!({
-            let _inside = runtime.enter();
-            asked_to_end().map_err(|error| no_start(&error))?
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot_start(&error))?;
+        let (stdout, mut stdout_closed) = Stdout::new();
+        let service = Arc::new(ListenService::new(self.options(&Environment::process(), stdout)?));
+        // The signals are caught before the ports are printed, because a script may send one as soon as it reads them.
+        let mut shutdown = pin!({
+            let _runtime = runtime.enter();
+            shutdown_signal().map_err(|error| cannot_start(&error))?
         });
-        let (server, addresses) = doors.open(Arc::clone(&desk))?;
-        desk.opened(addresses);
-        for (url, option) in [(&self.forward, "--forward"), (&self.forward_grpc, "--forward-grpc")] {
-            if let Some(url) = url.as_ref().filter(|url| is_here(url, addresses)) {
-                let text = format!("{option} {}: this command listens there itself", redact_url(url));
-                return Err(Problem::usage(text, "name the endpoint behind it, or listen elsewhere: --http-port 0"));
-            }
-        }
-        say(&greeting(addresses, forward.as_deref()));
+        let listen_addrs = ListenAddrs { host: self.host, grpc: self.grpc_port, http: self.http_port };
+        let (server, addresses) = listen_addrs.serve(Arc::clone(&service))?;
+        service.set_addresses(addresses);
+        self.reject_own_address(addresses)?;
+        eprint(&greeting(addresses, self.forward.as_deref()));
         runtime.block_on(async {
-            loop {
-                let mut tick = pin!(tokio::time::sleep(TICK));
-                let has_ended = std::future::poll_fn(|context| {
-                    if asked.as_mut().poll(context).is_ready() || nobody_reads.poll_recv(context).is_ready() {
-                        return Poll::Ready(true);
-                    }
-                    tick.as_mut().poll(context).map(|()| false)
-                });
-                if has_ended.await {
-                    return;
-                }
-                desk.tick();
+            while !ended_within_tick(shutdown.as_mut(), &mut stdout_closed).await {
+                service.tick();
             }
         });
-        // Nothing comes in any more.
         drop(server);
-        desk.close();
-        say(&summary::text(&desk.tally()));
+        service.close();
+        eprint(&summary::text(&service.tally()));
         Ok(())
     }
 
-    fn upstreams(&self, environment: &Environment) -> Result<Option<[Upstream; 2]>, Problem> {
+    fn options(&self, environment: &Environment, stdout: Stdout) -> Result<ListenOptions, CommandError> {
+        let format = match (self.json, self.group_by_trace) {
+            (true, _) => OutputFormat::Json,
+            (_, true) => OutputFormat::Traces { quiet: self.quiet },
+            _ => OutputFormat::Lines,
+        };
+        let places = if self.all { Places::Shown } else { Places::Hidden };
+        let short_ids = io::stdout().is_terminal() && !self.full_ids;
+        Ok(ListenOptions {
+            format,
+            paint: Paint { colours: true, service: true, short_ids, places },
+            filter: self.filter(),
+            guard: self.senders.guard(self.host),
+            fault_plan: self.fault.clone(),
+            upstreams: self.upstreams(environment)?,
+            stdout,
+        })
+    }
+
+    /// Returns the upstream endpoints for gRPC and HTTP.
+    fn upstreams(&self, environment: &Environment) -> Result<Option<[Upstream; 2]>, CommandError> {
         let Some(forward) = &self.forward else { return Ok(None) };
         let grpc = self.forward_grpc.as_ref().map_or((forward, "--forward"), |url| (url, "--forward-grpc"));
-        let to = |(url, option): (&String, &'static str)| {
-            // Here it is quoted as it was written, without a path.
+        let upstream = |(url, option): (&String, &'static str)| {
+            // Checked here to quote the URL as the user wrote it, without the path of a signal.
             if !["http://", "https://"].iter().any(|scheme| starts_with(url, scheme)) {
-                let text = format!("{option}: `{}` has no http:// or https:// in front", redact_url(url));
-                return Err(Problem::usage(text, "write a URL such as http://localhost:4318"));
+                let text = format!("{option}: `{}` does not start with http:// or https://", redact_url(url));
+                return Err(CommandError::usage(text, "write a URL such as http://localhost:4318"));
             }
-            let urls = Content::ALL.map(|content| (content, below(url, content)));
+            let urls = Content::ALL.map(|content| (content, signal_url(url, content)));
             Upstream::new(&urls, Some(option), environment)
         };
-        Ok(Some([to(grpc)?, to((forward, "--forward"))?]))
+        Ok(Some([upstream(grpc)?, upstream((forward, "--forward"))?]))
     }
 
     fn filter(&self) -> Filter {
@@ -197,34 +197,57 @@ impl Listen {
             text: self.grep.clone(),
         }
     }
+
+    /// Returns an error if requests would be forwarded to this command itself.
+    fn reject_own_address(&self, addresses: [SocketAddr; 2]) -> Result<(), CommandError> {
+        for (url, option) in [(&self.forward, "--forward"), (&self.forward_grpc, "--forward-grpc")] {
+            if let Some(url) = url.as_ref().filter(|url| is_own_address(url, addresses)) {
+                let text = format!("{option} {}: this command listens there itself", redact_url(url));
+                let help = "set the URL of another endpoint, or listen on another port: --http-port 0";
+                return Err(CommandError::usage(text, help));
+            }
+        }
+        Ok(())
+    }
 }
 
-fn no_start(error: &io::Error) -> Problem {
-    Problem::new(format!("nothing can be received: {error}"), "check the limits of the process (ulimit -n)")
+/// Waits for one tick. Returns `true` early on a shutdown signal or if stdout is closed.
+async fn ended_within_tick(mut shutdown: Pin<&mut impl Future<Output = ()>>, stdout_closed: &mut Receiver<()>) -> bool {
+    let mut tick = pin!(tokio::time::sleep(TICK));
+    std::future::poll_fn(|context| {
+        if shutdown.as_mut().poll(context).is_ready() || stdout_closed.poll_recv(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        tick.as_mut().poll(context).map(|()| false)
+    })
+    .await
 }
 
-/// Whether this URL leads back here, as far as it says so itself.
-fn is_here(url: &str, addresses: [SocketAddr; 2]) -> bool {
+fn cannot_start(error: &io::Error) -> CommandError {
+    CommandError::new(format!("cannot start the receiver: {error}"), "check the process limits (ulimit -n)")
+}
+
+/// Returns whether a URL names one of these addresses. Names other than `localhost` are not resolved.
+fn is_own_address(url: &str, addresses: [SocketAddr; 2]) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
-    let is_here = |address: &SocketAddr| {
+    let is_own = |address: &SocketAddr| {
         let is_loopback = address.ip().is_loopback() || address.ip().is_unspecified();
         uri.port_u16() == Some(address.port())
             && (host == address.ip().to_string() || (is_loopback && matches!(host, "localhost" | "127.0.0.1")))
     };
-    addresses.iter().any(is_here)
+    addresses.iter().any(is_own)
 }
 
 fn starts_with(url: &str, scheme: &str) -> bool {
     url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
-/// Where it listens, and what to set.
+/// Formats the addresses and the variables to set in programs.
 fn greeting([grpc, http]: [SocketAddr; 2], forward: Option<&str>) -> String {
-    let ready = paint(Look::Good, "listening");
-    let dim = |text: &str| paint(Look::Dim, text);
-    let mut text = format!("{ready}  OTLP/HTTP http://{http}   OTLP/gRPC http://{grpc}\n");
-    // `0.0.0.0` is everywhere, and nowhere to send to.
+    let listening = paint(Style::Success, "listening");
+    let mut text = format!("{listening}  OTLP/HTTP http://{http}   OTLP/gRPC http://{grpc}\n");
+    // An unspecified address, such as 0.0.0.0, is not one to send to.
     let reachable = |address: SocketAddr| match address.ip().is_unspecified() {
         true => format!("http://localhost:{}", address.port()),
         false => format!("http://{address}"),
@@ -233,8 +256,8 @@ fn greeting([grpc, http]: [SocketAddr; 2], forward: Option<&str>) -> String {
     let grpc = format!("  or  OTEL_EXPORTER_OTLP_ENDPOINT={} OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n", reachable(grpc));
     text.push_str(&grpc);
     if let Some(forward) = forward {
-        text.push_str(&format!("  everything is passed on to {}\n", plain(&redact_url(forward))));
+        text.push_str(&format!("  forwarding to {}\n", sanitize(&redact_url(forward))));
     }
-    text.push_str(&format!("  {}\n", dim("^C ends it, with a summary")));
+    text.push_str(&format!("  {}\n", paint(Style::Dim, "press ^C to stop and print a summary")));
     text
 }

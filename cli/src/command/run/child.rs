@@ -1,4 +1,4 @@
-//! The program: how it is started, which signals reach it, and how it ended.
+//! Starts the program, forwards signals to it, and waits for its end.
 
 use std::ffi::OsString;
 use std::future::Future as _;
@@ -13,9 +13,9 @@ use tokio::process::{Child, Command};
 use super::environment::Changes;
 use logbridge::internals::os;
 
-/// What a shell exits with where a program is there and cannot be started.
+/// The exit code of shells if a program cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
-/// And where there is none.
+/// The exit code of shells if a program was not found.
 const NOT_FOUND: u8 = 127;
 
 /// How the program ended.
@@ -27,7 +27,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// As a shell says it.
+    /// Returns the exit code that a shell would return.
     pub(super) fn exit_code(&self) -> u8 {
         match (self.code, self.signal) {
             (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
@@ -36,7 +36,7 @@ impl Ended {
         }
     }
 
-    /// In words.
+    /// Formats how the program ended, as the predicate of a sentence.
     pub(super) fn words(&self) -> String {
         match (self.code, self.signal) {
             (Some(code), _) => format!("exited with {code}"),
@@ -46,7 +46,7 @@ impl Ended {
     }
 }
 
-/// The usual name of a signal.
+/// Returns the usual name of a signal.
 pub(super) fn signal_name(signal: i32) -> String {
     let name = match signal {
         1 => "SIGHUP",
@@ -64,21 +64,23 @@ pub(super) fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// Why a program could not be started, as a shell's exit code and in words.
-pub(super) fn cannot_start(program: &str, error: &io::Error) -> (u8, String, &'static str) {
+/// Describes why a program could not be started: the exit code of a shell, the error, and help.
+pub(super) fn describe_start_error(program: &str, error: &io::Error) -> (u8, String, &'static str) {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            let help = "write the command as you would without logbridge: logbridge run -- cargo run";
+            let help = "pass the program and its arguments after `--`: logbridge run -- cargo run";
             (NOT_FOUND, format!("`{program}` was not found"), help)
         }
-        io::ErrorKind::PermissionDenied => {
-            (NOT_EXECUTABLE, format!("`{program}` may not be executed"), "chmod +x, if it is a program")
-        }
+        io::ErrorKind::PermissionDenied => (
+            NOT_EXECUTABLE,
+            format!("no permission to execute `{program}`"),
+            "make it executable with chmod +x if it is a program",
+        ),
         _ => (NOT_EXECUTABLE, format!("`{program}` cannot be started: {error}"), ""),
     }
 }
 
-/// Starts the program, with the streams of this process.
+/// Starts the program with the standard streams of this process.
 pub(super) fn start(command: &[OsString], changes: &Changes) -> io::Result<Child> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
     let mut command = Command::new(program);
@@ -92,16 +94,16 @@ pub(super) fn start(command: &[OsString], changes: &Changes) -> io::Result<Child
     command.spawn()
 }
 
-/// Waits until the program ends, and passes on to it what this process is sent meanwhile.
+/// Waits until the program ends. Signals that this process receives in the meantime are forwarded.
 pub(super) async fn wait(mut child: Child, mut signals: Signals, since: Instant) -> io::Result<Ended> {
     let pid = child.id();
     let mut ended = pin!(child.wait());
     let status = std::future::poll_fn(|context| {
         while let Poll::Ready(signal) = signals.poll(context) {
-            // A terminal has sent its own to the program as well: once is enough.
-            let is_from_keys = Signals::OF_A_TERMINAL.contains(&signal) && os::is_in_foreground();
-            if let Some(pid) = pid.filter(|_| !is_from_keys) {
-                let _it_may_have_ended = os::pass_signal(pid, signal);
+            // The terminal sends these signals to the whole process group, so the program has received them already.
+            let is_from_terminal = Signals::FROM_TERMINAL.contains(&signal) && os::is_in_foreground();
+            if let Some(pid) = pid.filter(|_| !is_from_terminal) {
+                let _may_have_ended = os::send_signal(pid, signal);
             }
         }
         ended.as_mut().poll(context)
@@ -120,7 +122,7 @@ fn signal_of(_status: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Those signals that are meant for the program. None of them ends this process any more.
+/// The signals that are forwarded to the program. They no longer end this process.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct Signals(Vec<(i32, tokio::signal::unix::Signal)>);
@@ -128,7 +130,7 @@ pub(super) struct Signals(Vec<(i32, tokio::signal::unix::Signal)>);
 #[cfg(unix)]
 impl Signals {
     /// SIGHUP, SIGINT, SIGQUIT.
-    const OF_A_TERMINAL: [i32; 3] = [1, 2, 3];
+    const FROM_TERMINAL: [i32; 3] = [1, 2, 3];
 
     pub(super) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -143,17 +145,17 @@ impl Signals {
     }
 }
 
-/// There are none here but ^C, which reaches the program by itself.
+/// A handler for ^C, which the system sends to the program as well.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub(super) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    const OF_A_TERMINAL: [i32; 0] = [];
+    const FROM_TERMINAL: [i32; 0] = [];
 
     pub(super) fn new() -> io::Result<Self> {
-        // Taken, so that this process outlives it.
+        // Handled so that ^C does not end this process before the program.
         tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
         Ok(Self)
     }

@@ -1,53 +1,52 @@
-//! The command as somebody would write it in a shell, without what nobody else should see: it stands in pages that are
-//! passed around.
+//! Formats a command line as in a shell, without its secrets, because reports are shared with others.
 
 use std::ffi::OsString;
 
-use logbridge::internals::config::{HIDDEN, redact_url};
+use logbridge::internals::config::{MASK, redact_url};
 
-/// A name with one of these in it is that of a secret.
-const SECRET: [&str; 8] =
+/// Words in the names of secrets.
+const SECRET_WORDS: [&str; 8] =
     ["token", "password", "passwd", "passphrase", "secret", "credential", "authorization", "apikey"];
 
-/// And one that ends with such a word.
-const SECRET_ENDS: [&str; 4] = ["auth", "headers", "key", "pass"];
+/// Last words in the names of secrets.
+const SECRET_LAST_WORDS: [&str; 4] = ["auth", "headers", "key", "pass"];
 
-/// Behind these, curl takes a user with a password.
-const USER: [&str; 4] = ["-u", "--user", "-U", "--proxy-user"];
+/// Options of curl before a user with a password.
+const USER_OPTIONS: [&str; 4] = ["-u", "--user", "-U", "--proxy-user"];
 
-/// The whole command, quoted where a shell would need it.
-pub(super) fn shown(words: &[OsString]) -> String {
-    let (mut expects, mut names_user) = (false, false);
+/// Formats a command with the quotes that a shell needs. Secrets are replaced by `…`.
+pub(super) fn without_secrets(words: &[OsString]) -> String {
+    let (mut expects_secret, mut expects_user) = (false, false);
     let mut all = Vec::new();
     for word in words {
         let word = word.to_string_lossy();
-        let is_secret = expects && !word.starts_with("--");
+        let is_secret = expects_secret && !word.starts_with("--");
         let masked = if is_secret {
-            expects = false;
-            HIDDEN.to_owned()
+            expects_secret = false;
+            MASK.to_owned()
         } else {
             let masked;
-            (masked, expects) = match word.contains(char::is_whitespace) {
-                true => (script(&word), false),
-                false => piece(&word),
+            (masked, expects_secret) = match word.contains(char::is_whitespace) {
+                true => (mask_script(&word), false),
+                false => mask_word(&word),
             };
             masked
         };
-        let masked = match masked.split_once(':').filter(|_| names_user) {
-            Some((user, _)) => format!("{user}:{HIDDEN}"),
+        let masked = match masked.split_once(':').filter(|_| expects_user) {
+            Some((user, _)) => format!("{user}:{MASK}"),
             None => masked,
         };
-        names_user = USER.contains(&word.as_ref());
+        expects_user = USER_OPTIONS.contains(&word.as_ref());
         all.push(quoted(&masked));
     }
     all.join(" ")
 }
 
-/// A word of several words: a line for a shell, a header.
-fn script(text: &str) -> String {
+/// Masks an argument of several words, such as a shell script or a header.
+fn mask_script(text: &str) -> String {
     let mut shown = String::new();
     let mut expects = false;
-    // Of a secret that has blanks within its quotes.
+    // The quote of a secret that contains white space.
     let mut open: Option<char> = None;
     for part in text.split_inclusive(char::is_whitespace) {
         let word = part.trim_end();
@@ -59,17 +58,17 @@ fn script(text: &str) -> String {
             }
             continue;
         }
-        let is_scheme = ["bearer", "basic"].contains(&bare(word).to_lowercase().as_str());
+        let is_scheme = ["bearer", "basic"].contains(&without_quotes(word).to_lowercase().as_str());
         let is_secret = expects && !is_scheme && !word.is_empty();
         let masked = if is_secret {
             expects = false;
-            HIDDEN.to_owned()
+            MASK.to_owned()
         } else {
-            let (masked, next) = piece(word);
+            let (masked, next) = mask_word(word);
             expects = next || (expects && (is_scheme || word.is_empty()));
             masked
         };
-        if masked.ends_with(HIDDEN) {
+        if masked.ends_with(MASK) {
             let value = if is_secret { word } else { word.split_once(['=', ':']).map_or("", |(_, value)| value) };
             open = value.chars().next().filter(|first| ['\'', '"'].contains(first));
             open = open.filter(|quote| value.matches(*quote).count() == 1);
@@ -82,20 +81,20 @@ fn script(text: &str) -> String {
     shown
 }
 
-/// A word without blanks, and whether a secret follows it.
-fn piece(word: &str) -> (String, bool) {
-    let bare_word = bare(word);
+/// Masks a word without white space. Also returns whether the next word is a secret.
+fn mask_word(word: &str) -> (String, bool) {
+    let bare_word = without_quotes(word);
     if bare_word.eq_ignore_ascii_case("bearer") {
         return (word.to_owned(), true);
     }
     let is_pair = |(name, _): &(&str, &str)| is_secret(name) && !name.contains("://");
     if let Some((name, value)) = word.split_once('=').filter(is_pair) {
-        return (if value.is_empty() { word.to_owned() } else { format!("{name}={HIDDEN}") }, false);
+        return (if value.is_empty() { word.to_owned() } else { format!("{name}={MASK}") }, false);
     }
     if let Some((name, value)) = word.split_once(':').filter(is_pair) {
-        // `authorization:` has its value behind it.
-        let is_all = value.is_empty();
-        return (if is_all { word.to_owned() } else { format!("{name}:{HIDDEN}") }, is_all);
+        // The value of `authorization:` is in the next word.
+        let is_in_next = value.is_empty();
+        return (if is_in_next { word.to_owned() } else { format!("{name}:{MASK}") }, is_in_next);
     }
     if word.contains("://") {
         return (redact_url(word), false);
@@ -103,14 +102,14 @@ fn piece(word: &str) -> (String, bool) {
     (word.to_owned(), bare_word.starts_with('-') && is_secret(bare_word))
 }
 
-fn bare(word: &str) -> &str {
+fn without_quotes(word: &str) -> &str {
     word.trim_matches(['\'', '"'])
 }
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let last = name.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    SECRET.iter().any(|word| name.contains(word)) || SECRET_ENDS.contains(&last)
+    SECRET_WORDS.iter().any(|word| name.contains(word)) || SECRET_LAST_WORDS.contains(&last)
 }
 
 fn quoted(word: &str) -> String {
@@ -126,11 +125,11 @@ mod tests {
     use super::*;
 
     fn of(words: &[&str]) -> String {
-        shown(&words.iter().map(OsString::from).collect::<Vec<_>>())
+        without_secrets(&words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
-    fn secrets_are_left_out() {
+    fn secrets_are_masked() {
         for (words, expected) in [
             (&["app", "--token=sEcret", "--port=80"][..], "app --token=… --port=80"),
             (&["app", "--password", "sEcret", "serve"], "app --password … serve"),
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_stays_and_is_quoted_as_in_a_shell() {
+    fn other_words_are_kept_and_quoted_as_in_a_shell() {
         assert_eq!(of(&["sh", "-c", "exit 3"]), "sh -c 'exit 3'");
         assert_eq!(of(&["echo", "it's", ""]), r"echo 'it'\''s' ''");
         assert_eq!(of(&["app", "token", "list", "--keyboard=de"]), "app token list --keyboard=de");

@@ -1,317 +1,290 @@
-//! What deserves a look in what arrived, and in what did not.
-
-use std::collections::BTreeMap;
+//! Findings about what arrived from the program, and about what did not.
 
 use indicatif::HumanCount;
 
-use super::account::Account;
-use super::environment::switched_off;
-use super::evidence::Odd;
+use super::context::RunContext;
 use super::gates;
-use super::silence;
-use super::text::{listed, many};
-use crate::command::inlet::{Levels, UNKNOWN_KEY};
-use logbridge::internals::config::Environment;
+use super::nothing_arrived::{Reason, most_likely_reason};
+use super::observations::RecordAnomalies;
+use super::report::RunReport;
+use super::wording::join;
+use crate::command::intake::{LevelCounts, UNKNOWN_KEY};
+use crate::command::wording::plural;
 use logbridge::internals::finding::kind;
 use logbridge::internals::finding::{Finding, Impact, Kind};
 
-/// So many records of one sort are no accident.
+/// The number of records of one sort that is not a coincidence.
 const MANY: u64 = 20;
 
-/// So many different answers are told; all are in the list of answers.
-const MOST_TROUBLES: usize = 5;
+/// Limits the findings of one sort. The report lists all invalid requests and all responses.
+const MAX_OF_ONE_SORT: usize = 5;
 
-/// From outside the program.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Circumstances {
-    pub(super) rust_log: Option<String>,
-    /// The variable that keeps records in the program.
-    pub(super) switched_off: Option<String>,
-    /// Variables that name no endpoint that anything can be passed on to, with their values.
-    pub(super) unusable: BTreeMap<&'static str, String>,
-    /// Where requests come in.
-    pub(super) ports: [u16; 2],
-}
-
-impl Circumstances {
-    pub(super) fn of(environment: &Environment, unusable: BTreeMap<&'static str, String>, ports: [u16; 2]) -> Self {
-        Self {
-            unusable,
-            rust_log: environment.get("RUST_LOG").map(str::to_owned),
-            switched_off: switched_off(environment),
-            ports,
-        }
-    }
-}
-
-/// What deserves a look, the worst first.
-pub(super) fn judge(account: &Account, circumstances: &Circumstances) -> Vec<Finding> {
+/// Returns the findings of a run, the most severe first.
+pub(super) fn find(report: &RunReport, context: &RunContext) -> Vec<Finding> {
     let mut found = Vec::new();
-    let [logs, spans, points] = account.evidence.tally.items();
+    let [logs, spans, points] = report.observations.tally.items();
     if logs == 0 {
-        found.push(nothing(account, circumstances, spans + points));
+        found.push(nothing_arrived(report, context, spans + points));
     } else {
-        found.extend(only_severe(account, circumstances, logs));
+        found.extend(only_severe(report, context, logs));
     }
-    found.extend(without_an_end(account));
-    found.extend(unusable(circumstances));
-    found.extend(not_taken(account));
-    found.extend(not_read(account));
+    found.extend(not_flushed(report));
+    found.extend(invalid_endpoints(context));
+    found.extend(not_accepted(report));
+    found.extend(invalid_requests(report));
     if logs > 0 {
-        found.extend(not_understood(account));
+        found.extend(unknown_keys(report));
     }
-    found.extend(in_records(&account.evidence.odd, spans));
+    found.extend(anomalies(&report.observations.anomalies, spans));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }
 
 fn finding(kind: &'static Kind, impact: Impact, text: String) -> Finding {
-    Finding::new(kind, impact.severity(), "what arrived", text)
+    Finding::new(kind, impact.severity(), "telemetry", text)
 }
 
-/// No log record arrived, and why that may be.
-fn nothing(account: &Account, circumstances: &Circumstances, others: u64) -> Finding {
-    let (why, help) = silence::likeliest(account, circumstances);
-    let (impact, what) = match others {
+/// No log record arrived.
+fn nothing_arrived(report: &RunReport, context: &RunContext, other_items: u64) -> Finding {
+    let Reason { text, help } = most_likely_reason(report, context);
+    let (impact, what) = match other_items {
         0 => (Impact::Lost, "nothing arrived"),
-        _ => (Impact::AtRisk, "no log record arrived, while other telemetry did"),
+        _ => (Impact::AtRisk, "no log record arrived, although other telemetry did"),
     };
-    Finding::new(&kind::NOTHING_ARRIVED, impact.severity(), "the program", format!("{what}: {why}")).help(help)
+    Finding::new(&kind::NOTHING_ARRIVED, impact.severity(), "program", format!("{what}: {text}")).help(help)
 }
 
-/// Programs that were replaced by another one, or ended in a way that no exit handler sees.
-fn without_an_end(account: &Account) -> Vec<Finding> {
-    let told = |pid: u32, what: &str| {
-        let text = format!("process {pid} {what}: what it had not flushed by then is lost, unless a spool has it");
-        // It may have flushed everything: that is not known here.
-        Finding::new(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "the program", text)
+/// Programs with logbridge that `exec` replaced, or that ended without running their exit handlers.
+fn not_flushed(report: &RunReport) -> Vec<Finding> {
+    let found = |pid: u32, what: &str| {
+        let text =
+            format!("process {pid} {what}: records that it had not flushed are lost, unless they are in a spool");
+        // A note, because the program may have flushed everything.
+        Finding::new(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "program", text)
             .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
     };
-    let replaced = account.replaced().map(|images| told(images.pid, "called `exec` without an end of its own"));
-    let unfinished = account.unfinished().map(|images| told(images.pid, "called `exec` or `_exit`, or was killed"));
-    replaced.chain(unfinished).take(MOST_TROUBLES).collect()
+    let replaced = report.replaced().map(|images| found(images.pid, "called `exec` before shutting down"));
+    let unfinished = report.unfinished().map(|images| found(images.pid, "called `exec` or `_exit`, or was killed"));
+    replaced.chain(unfinished).take(MAX_OF_ONE_SORT).collect()
 }
 
-/// Endpoints that are none, though the program was given one that works: here.
-fn unusable(circumstances: &Circumstances) -> Vec<Finding> {
-    let told = circumstances.unusable.iter().map(|(variable, value)| {
-        let text =
-            format!("`{value}` has no http:// or https:// in front: it cannot be used, and nothing is passed on to it");
+/// Endpoint variables without a URL. Under this command the program sends here, so it does not notice.
+fn invalid_endpoints(context: &RunContext) -> Vec<Finding> {
+    let found = context.invalid_endpoints.iter().map(|(variable, value)| {
+        let text = format!("`{value}` does not start with http:// or https://, so nothing is forwarded to it");
         Finding::new(&kind::BAD_URL, Impact::Lost.severity(), *variable, text)
-            .help(format!("write a whole URL: {variable}=http://localhost:4318"))
+            .help(format!("write a complete URL: {variable}=http://localhost:4318"))
     });
-    told.collect()
+    found.collect()
 }
 
-/// What the endpoint did not take.
-fn not_taken(account: &Account) -> Vec<Finding> {
-    let endpoint = account.upstream.as_deref().unwrap_or("the endpoint");
-    let sent = account.evidence.sent_and_lost();
-    let troubles = account.evidence.troubles.iter().map(|(said, trouble)| {
-        let (impact, what) = match trouble.empty == trouble.tries {
-            true => (Impact::AtRisk, "did not take requests, and there was nothing in them".to_owned()),
-            false => outcome(trouble.items, sent),
+/// Requests that the endpoint did not accept in full.
+fn not_accepted(report: &RunReport) -> Vec<Finding> {
+    let endpoint = report.upstream.as_deref().unwrap_or("the endpoint");
+    let sent = report.observations.sent_and_lost();
+    let found = report.observations.upstream_failures.iter().map(|(response, failure)| {
+        let (impact, what) = match failure.empty == failure.attempts {
+            true => (Impact::AtRisk, "did not accept empty requests".to_owned()),
+            false => describe_loss(failure.items, sent),
         };
-        let tries = if trouble.tries == 1 { String::new() } else { format!(", {} tries", HumanCount(trouble.tries)) };
-        let text = format!("{endpoint} {what} ({said}{tries})");
-        let found = Finding::new(trouble.kind.unwrap_or(&kind::REFUSED), impact.severity(), "the endpoint", text);
-        if trouble.help.is_empty() { found } else { found.help(trouble.help.clone()) }
+        let times = match failure.attempts {
+            1 => String::new(),
+            attempts => format!(", {} times", HumanCount(attempts)),
+        };
+        let text = format!("{endpoint} {what} ({response}{times})");
+        let found = Finding::new(failure.kind.unwrap_or(&kind::REFUSED), impact.severity(), "endpoint", text);
+        if failure.help.is_empty() { found } else { found.help(failure.help.clone()) }
     });
-    let mut troubles: Vec<Finding> = troubles.collect();
-    troubles.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    troubles.truncate(MOST_TROUBLES);
-    troubles
+    let mut found: Vec<Finding> = found.collect();
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found.truncate(MAX_OF_ONE_SORT);
+    found
 }
 
-/// What could not be read here, which a collector would not read either. What broke off says nothing of the program.
-fn not_read(account: &Account) -> Vec<Finding> {
-    let came: u64 = account.evidence.tally.requests.values().sum();
-    let impact = if came == 0 { Impact::Lost } else { Impact::AtRisk };
-    let told = account.evidence.tally.malformed.iter().filter_map(|(what, number)| {
-        let (kind, help) = match what.get(..4) {
+/// Requests that a collector would refuse, too. Broken connections are left out: programs often end that way.
+fn invalid_requests(report: &RunReport) -> Vec<Finding> {
+    let received: u64 = report.observations.tally.requests.values().sum();
+    let impact = if received == 0 { Impact::Lost } else { Impact::AtRisk };
+    let found = report.observations.tally.malformed.iter().filter_map(|(reason, number)| {
+        let (kind, help) = match reason.get(..4) {
             Some("404 ") => (
                 &kind::WRONG_PATH,
-                "/v1/logs and /v1/traces are appended to OTEL_EXPORTER_OTLP_ENDPOINT and to nothing else: look at the path in code",
+                "check the path in code: /v1/logs and /v1/traces are appended only to OTEL_EXPORTER_OTLP_ENDPOINT",
             ),
             Some("413 ") => (&kind::NOT_TAKEN, "send smaller requests"),
-            Some("400 " | "405 " | "415 ") => (
-                &kind::NOT_TAKEN,
-                "look at what it sends: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, http/protobuf or http/json",
-            ),
+            Some("400 " | "405 " | "415 ") => {
+                (&kind::NOT_TAKEN, "check OTEL_EXPORTER_OTLP_PROTOCOL, which is grpc, http/protobuf or http/json")
+            }
             _ => return None,
         };
-        let verb = if *number == 1 { "was" } else { "were" };
-        let text = format!("{} {verb} not read, nor would a collector: {what}", many(*number, "request"));
+        let (verb, them) = if *number == 1 { ("was", "it") } else { ("were", "them") };
+        let requests = plural(*number, "request");
+        let text = format!("{requests} {verb} invalid, and a collector would refuse {them}: {reason}");
         Some(finding(kind, impact, text).help(help))
     });
-    told.take(MOST_TROUBLES).collect()
+    found.take(MAX_OF_ONE_SORT).collect()
 }
 
-/// Keys without a meaning, in what came beside log records.
-fn not_understood(account: &Account) -> Vec<Finding> {
-    let remarks = account.evidence.tally.remarks.iter().filter(|(remark, _)| remark.contains(UNKNOWN_KEY));
-    let told = remarks.map(|(remark, number)| {
+/// Requests with keys that OTLP does not define.
+fn unknown_keys(report: &RunReport) -> Vec<Finding> {
+    let remarks = report.observations.tally.remarks.iter().filter(|(remark, _)| remark.contains(UNKNOWN_KEY));
+    let found = remarks.map(|(remark, number)| {
         let verb = if *number == 1 { "was" } else { "were" };
-        let text = format!("{} {verb} not understood, at least in part: {remark}", many(*number, "request"));
-        let help = "send OTLP/JSON as the specification has it: lowerCamelCase keys, and each signal to its own path";
+        let text = format!("{} {verb} not fully understood: {remark}", plural(*number, "request"));
+        let help = "send OTLP/JSON as specified: keys in lowerCamelCase, and each signal to its own path";
         finding(&kind::NOT_TAKEN, Impact::AtRisk, text).help(help)
     });
-    told.take(MOST_TROUBLES).collect()
+    found.take(MAX_OF_ONE_SORT).collect()
 }
 
-/// What it did not take of what was sent, as the end of a sentence, and how bad that is.
-fn outcome(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Impact, String) {
+/// Describes what the endpoint did not accept, as the predicate of a sentence.
+fn describe_loss(lost: [u64; 3], sent: [[u64; 2]; 3]) -> (Impact, String) {
     let kinds = || lost.into_iter().zip(sent).zip(["log record", "span", "data point"]);
     let kinds = || kinds().filter(|((lost, _), _)| *lost > 0);
     if kinds().next().is_none() {
-        return (Impact::Fine, "took everything in the end, and not at once".to_owned());
+        return (Impact::Fine, "accepted everything, but only after retries".to_owned());
     }
     if kinds().all(|((lost, [sent, _]), _)| lost == sent) {
-        let parts: Vec<String> = kinds().map(|((lost, _), what)| many(lost, what)).collect();
-        return (Impact::Lost, format!("took none of {}", listed(&parts).unwrap_or_default()));
+        let parts: Vec<String> = kinds().map(|((lost, _), noun)| plural(lost, noun)).collect();
+        return (Impact::Lost, format!("accepted none of {}", join(&parts).unwrap_or_default()));
     }
     let parts: Vec<String> =
-        kinds().map(|((lost, [sent, _]), what)| format!("{} of {}", HumanCount(lost), many(sent, what))).collect();
-    (Impact::Lost, format!("did not take {}", listed(&parts).unwrap_or_default()))
+        kinds().map(|((lost, [sent, _]), noun)| format!("{} of {}", HumanCount(lost), plural(sent, noun))).collect();
+    (Impact::Lost, format!("did not accept {}", join(&parts).unwrap_or_default()))
 }
 
-/// Nothing below WARN.
-fn only_severe(account: &Account, circumstances: &Circumstances, logs: u64) -> Option<Finding> {
-    let below_warn = 1..=3;
-    let is_below = account.evidence.tally.services.values().any(|service| {
-        service
-            .levels
-            .0
-            .iter()
-            .enumerate()
-            .any(|(level, number)| *number > 0 && (below_warn.contains(&level) || level == 0))
-    });
+/// Only records of WARN and above arrived.
+fn only_severe(report: &RunReport, context: &RunContext, logs: u64) -> Option<Finding> {
+    // No level, TRACE, DEBUG and INFO.
+    let below_warn = 0..=3;
+    let services = &report.observations.tally.services;
+    let is_below = services.values().any(|service| below_warn.clone().any(|level| service.levels.get(level) > 0));
     if logs == 0 || is_below {
         return None;
     }
-    let filter = circumstances.rust_log.as_deref();
-    let gate = gates::below_warn(&account.programs);
+    let filter = context.rust_log.as_deref();
+    let gate = gates::below_warn(&report.programs);
     let is_known = gate.is_some();
-    let (why, help) = match (filter, gate) {
-        (_, Some(gate)) => (gate.what, gate.help),
-        (None, None) if account.evidence.is_rust => {
+    let (reason, help) = match (filter, gate) {
+        (_, Some(gate)) => (gate.text, gate.help),
+        (None, None) if report.observations.is_rust => {
             ("RUST_LOG is not set, which means WARN".to_owned(), "RUST_LOG=info".to_owned())
         }
-        (None, None) => ("a usual default is WARN".to_owned(), "set the level of the root logger".to_owned()),
-        (Some(filter), None) if gates::lets_info_through(filter) => {
-            let why = format!("RUST_LOG={filter} lets more through, so it logs no more, or something else stops it");
-            (why, "look for a level in its code, or for LOGBRIDGE_OTLP_LEVEL".to_owned())
-        }
+        (None, None) => ("WARN is a common default".to_owned(), "set the level of the root logger".to_owned()),
+        (Some(filter), None) if gates::lets_info_through(filter) => (
+            format!("RUST_LOG={filter} lets more pass, so nothing else is logged, or another setting stops it"),
+            "check for a level in the code or in LOGBRIDGE_OTLP_LEVEL".to_owned(),
+        ),
         (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info".to_owned()),
     };
-    // Somebody who asks for WARN gets it, and of few records that may be all there is.
-    let is_asked_for = filter.is_some_and(|filter| !gates::lets_info_through(filter));
-    let is_sure = !is_asked_for && (is_known || (filter.is_none() && account.evidence.is_rust && logs >= MANY));
+    // WARN and above may be all that the user wants, or all that a short run logs.
+    let is_intended = filter.is_some_and(|filter| !gates::lets_info_through(filter));
+    let is_sure = !is_intended && (is_known || (filter.is_none() && report.observations.is_rust && logs >= MANY));
     let impact = if is_sure { Impact::AtRisk } else { Impact::Fine };
     let text = match logs {
-        1 => format!("the only log record that arrived is {}: {why}", lowest(account)),
-        number => format!("all {number} log records that arrived are {} or above: {why}", lowest(account)),
+        1 => format!("the only log record that arrived is {}: {reason}", lowest_level(report)),
+        number => format!("all {number} log records that arrived are {} or above: {reason}", lowest_level(report)),
     };
     Some(finding(&kind::ONLY_SEVERE, impact, text).help(help))
 }
 
-fn lowest(account: &Account) -> String {
-    let levels =
-        |level: &usize| account.evidence.tally.services.values().any(|service| service.levels.0.get(*level) > Some(&0));
-    let lowest = (4..Levels::NAMES.len()).find(levels).and_then(|level| Levels::NAMES.get(level));
+/// Returns the lowest level of WARN and above that arrived.
+fn lowest_level(report: &RunReport) -> String {
+    let has = |level: &usize| report.observations.tally.services.values().any(|service| service.levels.get(*level) > 0);
+    let lowest = (4..LevelCounts::NAMES.len()).find(has).and_then(|level| LevelCounts::NAMES.get(level));
     lowest.copied().unwrap_or("warn").to_uppercase()
 }
 
-/// What is odd about records.
-fn in_records(odd: &Odd, spans: u64) -> Vec<Finding> {
+/// Records that are probably not as their sender intended.
+fn anomalies(anomalies: &RecordAnomalies, spans: u64) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |applies: bool, kind: &'static Kind, impact: Impact, text: String, help: &str| {
         if applies {
             found.push(finding(kind, impact, text).help(help));
         }
     };
-    let Odd { logs, with_trace, .. } = *odd;
-    // One has, two have.
-    let records = |number: u64, one: &str, more: &str| {
-        format!("{} of {} {}", HumanCount(number), many(logs, "log record"), if number == 1 { one } else { more })
+    let RecordAnomalies { logs, with_trace, .. } = *anomalies;
+    let records = |number: u64, singular: &str, plural_verb: &str| {
+        let verb = if number == 1 { singular } else { plural_verb };
+        format!("{} of {} {verb}", HumanCount(number), plural(logs, "log record"))
     };
     let have = |number: u64, what: &str| records(number, &format!("has {what}"), &format!("have {what}"));
     add(
         spans > 0 && logs > 0 && with_trace == 0,
         &kind::LOGS_WITHOUT_TRACE,
         Impact::AtRisk.seen_in(logs),
-        format!("{} came, and none of {} has a trace id", many(spans, "span"), many(logs, "log record")),
-        "log inside of spans: `#[tracing::instrument]`, `.instrument(span)` on futures; one `init` for logs and spans",
+        format!("{} arrived, but none of {} has a trace id", plural(spans, "span"), plural(logs, "log record")),
+        "log inside spans: `#[tracing::instrument]`, `.instrument(span)` on futures; use one `init` for logs and spans",
     );
     add(
-        odd.without_span > 0,
+        anomalies.without_span > 0,
         &kind::SPAN_MISSING,
         Impact::AtRisk,
-        records(odd.without_span, "names a trace of which no span came", "name a trace of which no span came"),
-        "end spans and shut the tracer provider down before the process ends",
+        have(anomalies.without_span, "the id of a trace from which no span arrived"),
+        "end spans and shut down the tracer provider before the process ends",
     );
     add(
-        odd.without_time > 0,
+        anomalies.without_time > 0,
         &kind::TIME_ZERO,
         Impact::AtRisk,
-        have(odd.without_time, "no time, which many stores take for 1970"),
+        have(anomalies.without_time, "no time, which many backends store as 1970"),
         "set the event time in the sender, or copy the observed time in the collector",
     );
     add(
-        odd.only_observed > 0,
+        anomalies.only_observed > 0,
         &kind::TIME_ZERO,
         Impact::Fine,
         have(
-            odd.only_observed,
-            "the observed time only: the official tracing appender leaves the time to the receiver",
+            anomalies.only_observed,
+            "only an observed time: the official tracing appender does not set the event time",
         ),
-        "have the collector copy observed_time where time is 0",
+        "have the collector copy observed_time if time is 0",
     );
     add(
-        odd.without_service > 0,
+        anomalies.without_service > 0,
         &kind::SERVICE_UNKNOWN,
         Impact::AtRisk,
         format!(
-            "{} {} no service.name, or `unknown_service`",
-            many(odd.without_service, "item"),
-            if odd.without_service == 1 { "has" } else { "have" }
+            "{} {} no service.name, or the default `unknown_service`",
+            plural(anomalies.without_service, "item"),
+            if anomalies.without_service == 1 { "has" } else { "have" }
         ),
         "OTEL_SERVICE_NAME=shop logbridge run -- …",
     );
     add(
-        odd.without_message > 0,
+        anomalies.without_message > 0,
         &kind::UNREADABLE_RECORD,
         Impact::AtRisk,
-        have(odd.without_message, "no message"),
+        have(anomalies.without_message, "no message"),
         "give each event a message: info!(user, \"order placed\")",
     );
     add(
-        odd.key_twice > 0,
+        anomalies.duplicate_key > 0,
         &kind::UNREADABLE_RECORD,
         Impact::AtRisk,
-        have(odd.key_twice, "an attribute key twice"),
-        "give each attribute a name of its own",
+        have(anomalies.duplicate_key, "a duplicate attribute key"),
+        "use each attribute key only once per record",
     );
     add(
-        odd.twice > 0,
+        anomalies.duplicates > 0,
         &kind::BRIDGED_TWICE,
         Impact::AtRisk,
-        have(odd.twice, "the message and the time of another one"),
-        "look for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
+        have(anomalies.duplicates, "the message and time of another record"),
+        "check for two bridges or exporters, and for tracing's feature `log-always`: cargo tree -e features -i tracing",
     );
     add(
-        odd.by_log_tracer > 0,
+        anomalies.by_log_tracer > 0,
         &kind::BRIDGED_TWICE,
         Impact::AtRisk,
-        have(odd.by_log_tracer, "the target `log`, and another one in `log.target`"),
-        "remove `tracing_log::LogTracer`: logbridge takes records of `log` itself",
+        have(anomalies.by_log_tracer, "the target `log`, and another target in `log.target`"),
+        "remove `tracing_log::LogTracer`: logbridge receives records of `log` itself",
     );
     add(
-        odd.of_clients >= MANY && odd.of_clients * 2 > logs,
+        anomalies.from_clients >= MANY && anomalies.from_clients * 2 > logs,
         &kind::FEEDBACK_LOOP,
         Impact::AtRisk,
         records(
-            odd.of_clients,
+            anomalies.from_clients,
             "comes from h2, hyper, reqwest, rustls or tonic",
             "come from h2, hyper, reqwest, rustls or tonic",
         ),

@@ -1,23 +1,23 @@
-//! Each finding, beside a twin that is healthy and does not give it.
+//! Each finding, and a similar run without it.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::account::Fate;
-use super::super::child::Ended;
-use super::super::evidence::Evidence;
-use super::super::reports::{Cut, Program};
-use super::super::text::sums;
 use super::*;
-use crate::command::inlet::Passed;
+use crate::command::intake::UpstreamReply;
+use crate::command::run::child::Ended;
+use crate::command::run::observations::Observations;
+use crate::command::run::outcomes::{RecordOutcome, flows};
+use crate::command::run::program_reports::{ProgramReport, StoppedRecords};
+use crate::command::run::wording::totals;
 use logbridge::internals::finding::Severity;
 use logbridge_receiver::internals::{Content, Message, Reply, decode};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// What a request holds.
+/// Decodes a request.
 fn read(content: Content, request: &str) -> Message {
     let head = http::Request::post(content.path()).header("content-type", "application/json").body(()).expect("a head");
     let head = head.into_parts().0;
@@ -25,13 +25,13 @@ fn read(content: Content, request: &str) -> Message {
     runtime.block_on(decode(&head, request.to_owned().into(), &Content::ALL)).expect("a request").message
 }
 
-/// A request as it comes in, taken.
-fn take(evidence: &mut Evidence, content: Content, request: &Value) {
+/// Adds a request that is accepted.
+fn take(observations: &mut Observations, content: Content, request: &Value) {
     let request = request.to_string();
-    evidence.add(&read(content, &request), request.as_bytes(), None);
+    observations.add(&read(content, &request), request.as_bytes(), None);
 }
 
-/// A record with everything that it should have, but for what `change` does to it.
+/// A complete record, changed by `change`.
 fn record(number: usize, change: impl Fn(&mut Value)) -> Value {
     let mut record = json!({
         "timeUnixNano": (1_700_000_000_000_000_000 + number).to_string(), "severityNumber": 9,
@@ -59,32 +59,37 @@ fn span(trace: &str) -> Value {
     }]})
 }
 
-fn account(fill: impl Fn(&mut Evidence)) -> Account {
-    let mut evidence = Evidence::new();
-    fill(&mut evidence);
-    Account::new("shop".to_owned(), Ended { code: Some(0), took: Duration::from_secs(9), signal: None }, None, evidence)
+fn report(fill: impl Fn(&mut Observations)) -> RunReport {
+    let mut observations = Observations::new();
+    fill(&mut observations);
+    RunReport::new(
+        "shop".to_owned(),
+        Ended { code: Some(0), took: Duration::from_secs(9), signal: None },
+        None,
+        observations,
+    )
 }
 
-fn codes(account: &Account) -> Vec<&'static str> {
-    judge(account, &Circumstances::default()).into_iter().map(|finding| finding.code).collect()
+fn codes(report: &RunReport) -> Vec<&'static str> {
+    find(report, &RunContext::default()).into_iter().map(|finding| finding.code).collect()
 }
 
-/// What is found in five records, each changed so, and a span.
+/// The codes of the findings in five changed records and a span.
 fn found(target: &str, change: impl Fn(&mut Value)) -> Vec<&'static str> {
-    codes(&account(|evidence| {
-        take(evidence, Content::Traces, &span(TRACE));
+    codes(&report(|observations| {
+        take(observations, Content::Traces, &span(TRACE));
         let records = (0..5).map(|number| record(number, &change)).collect();
-        take(evidence, Content::Logs, &logs("shop", target, records));
+        take(observations, Content::Logs, &logs("shop", target, records));
     }))
 }
 
 #[test]
-fn what_is_healthy_gives_none() {
+fn a_healthy_run_has_no_findings() {
     assert_eq!(found("shop::cart", |_| {}), [""; 0]);
 }
 
 #[test]
-fn records_are_told_by_what_is_odd_about_them() {
+fn each_anomaly_has_its_finding() {
     for (code, target, change) in [
         ("LB092", "shop", (|record| record["severityNumber"] = json!(13)) as fn(&mut Value)),
         ("LB093", "shop", |record| record["traceId"] = json!("")),
@@ -102,88 +107,87 @@ fn records_are_told_by_what_is_odd_about_them() {
     ] {
         assert_eq!(found(target, change), [code], "{target}");
     }
-    // The target alone is no sign of a second bridge, nor is the attribute.
+    // Neither the target nor the attribute alone is a sign of a second bridge.
     assert_eq!(found("log", |_| {}), [""; 0]);
 }
 
 #[test]
-fn that_the_time_is_left_to_the_receiver_is_a_note() {
+fn a_missing_event_time_is_a_note_if_the_observed_time_is_set() {
     let judged = |observed: &str| {
-        let account = account(|evidence| {
+        let report = report(|observations| {
             let change = |record: &mut Value| {
                 record["timeUnixNano"] = json!("0");
                 record["observedTimeUnixNano"] = json!(observed);
             };
-            take(evidence, Content::Logs, &logs("shop", "shop", vec![record(1, change)]));
+            take(observations, Content::Logs, &logs("shop", "shop", vec![record(1, change)]));
         });
-        told(&account)
+        texts(&report)
     };
-    let text =
-        "1 of 1 log record has the observed time only: the official tracing appender leaves the time to the receiver";
+    let text = "1 of 1 log record has only an observed time: the official tracing appender does not set the event time";
     assert_eq!(judged("1700000000000000001"), [("LB095", Severity::Note, text.to_owned())]);
-    let text = "1 of 1 log record has no time, which many stores take for 1970";
+    let text = "1 of 1 log record has no time, which many backends store as 1970";
     assert_eq!(judged("0"), [("LB095", Severity::Warning, text.to_owned())]);
 }
 
 #[test]
-fn a_service_without_a_name_is_told() {
+fn a_missing_service_name_is_found() {
     for (service, expected) in [("", &["LB096"][..]), ("unknown_service:shop", &["LB096"]), ("shop", &[])] {
-        let account =
-            account(|evidence| take(evidence, Content::Logs, &logs(service, "shop", vec![record(1, |_| {})])));
-        assert_eq!(codes(&account), expected, "{service}");
+        let report =
+            report(|observations| take(observations, Content::Logs, &logs(service, "shop", vec![record(1, |_| {})])));
+        assert_eq!(codes(&report), expected, "{service}");
     }
 }
 
 #[test]
-fn a_loop_of_feedback_is_told_when_most_records_are_of_clients() {
+fn a_feedback_loop_is_found_if_most_records_are_from_clients() {
     let of = |clients: usize, own: usize| {
-        codes(&account(|evidence| {
+        codes(&report(|observations| {
             take(
-                evidence,
+                observations,
                 Content::Logs,
                 &logs("shop", "hyper_util::client", (0..clients).map(|n| record(n, |_| {})).collect()),
             );
             take(
-                evidence,
+                observations,
                 Content::Logs,
                 &logs("shop", "hyperactive", (0..own).map(|n| record(1000 + n, |_| {})).collect()),
             );
         }))
     };
     assert_eq!(of(30, 10), ["LB099"]);
-    // Much of something else, little of them, or little at all.
+    // Mostly other records, only other records, or too few records.
     assert_eq!([of(30, 40), of(0, 40), of(15, 1)], [const { Vec::<&str>::new() }; 3]);
 }
 
-/// What the endpoint answers: words, and how many are rejected; the words are empty where it takes everything.
-fn passed(kind: Option<&'static Kind>, said: &str, rejected: u64) -> Passed {
-    Passed {
+/// A response of the endpoint.
+fn reply(kind: Option<&'static Kind>, text: &str, rejected: u64) -> UpstreamReply {
+    UpstreamReply {
         ending: Reply::refusal(http::StatusCode::OK, String::new()).ending,
-        is_taken: kind.is_none(),
+        is_accepted: kind.is_none(),
         is_final: kind.is_none() || rejected > 0,
         rejected,
-        is_dead: false,
+        is_unreachable: false,
         kind,
-        said: said.to_owned(),
+        text: text.to_owned(),
         help: String::new(),
         took: Duration::ZERO,
     }
 }
 
-/// An account of requests that were passed on, each with its answer.
-fn forwarded(requests: &[(Content, Value, Passed)]) -> Account {
-    let mut account = account(|evidence| {
-        for (content, request, passed) in requests {
+/// A report of requests that were forwarded, each with its response.
+fn forwarded(requests: &[(Content, Value, UpstreamReply)]) -> RunReport {
+    let mut report = report(|observations| {
+        for (content, request, reply) in requests {
             let request = request.to_string();
-            evidence.add(&read(*content, &request), request.as_bytes(), Some(passed));
+            observations.add(&read(*content, &request), request.as_bytes(), Some(reply));
         }
     });
-    account.upstream = Some("http://up".to_owned());
-    account
+    report.upstream = Some("http://up".to_owned());
+    report
 }
 
-fn told(account: &Account) -> Vec<(&'static str, Severity, String)> {
-    let found = judge(account, &Circumstances::default());
+fn texts(report: &RunReport) -> Vec<(&'static str, Severity, String)> {
+    let found = find(report, &RunContext::default());
     found.into_iter().map(|found| (found.code, found.severity, found.text)).collect()
 }
 
@@ -192,273 +196,291 @@ fn some_logs(numbers: std::ops::Range<usize>) -> Value {
 }
 
 #[test]
-fn what_the_endpoint_does_not_take_is_told_as_what_it_is() {
+fn each_failure_of_the_endpoint_keeps_its_kind() {
     for kind in [&kind::CANNOT_DELIVER, &kind::REFUSED, &kind::UNCONFIRMED] {
-        let account = forwarded(&[
-            (Content::Logs, some_logs(0..1), passed(Some(kind), "no", 0)),
-            (Content::Logs, some_logs(1..3), passed(None, "200 taken", 0)),
+        let report = forwarded(&[
+            (Content::Logs, some_logs(0..1), reply(Some(kind), "no", 0)),
+            (Content::Logs, some_logs(1..3), reply(None, "200 accepted", 0)),
         ]);
-        let text = "http://up did not take 1 of 3 log records (no)".to_owned();
-        assert_eq!(told(&account), [(kind.code, Severity::Error, text)]);
-        assert_eq!(sums(&account), "3 log records sent by the program, 2 log records taken by the endpoint");
+        let text = "http://up did not accept 1 of 3 log records (no)".to_owned();
+        assert_eq!(texts(&report), [(kind.code, Severity::Error, text)]);
+        assert_eq!(totals(&report), "3 log records sent by the program, 2 log records accepted by the endpoint");
     }
-    let healthy = forwarded(&[(Content::Logs, some_logs(0..1), passed(None, "200 taken", 0))]);
+    let healthy = forwarded(&[(Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0))]);
     assert_eq!(
-        (told(&healthy), sums(&healthy).as_str()),
-        (vec![], "1 log record sent by the program, all taken by the endpoint")
+        (texts(&healthy), totals(&healthy).as_str()),
+        (vec![], "1 log record sent by the program, all accepted by the endpoint")
     );
 }
 
 #[test]
-fn what_is_sent_again_is_counted_once() {
-    let refused = || passed(Some(&kind::CANNOT_DELIVER), "connection refused", 0);
+fn a_retried_request_is_counted_once() {
+    let refused = || reply(Some(&kind::CANNOT_DELIVER), "connection refused", 0);
     let dead = forwarded(&[
         (Content::Logs, some_logs(0..1), refused()),
         (Content::Logs, some_logs(0..1), refused()),
         (Content::Traces, span(TRACE), refused()),
         (Content::Logs, some_logs(0..1), refused()),
     ]);
-    let text = "http://up took none of 1 log record and 1 span (connection refused, 4 tries)".to_owned();
-    assert_eq!(told(&dead), [("LB081", Severity::Error, text)]);
-    assert_eq!(sums(&dead), "1 log record and 1 span sent by the program, none taken by the endpoint");
-    // It is taken in the end.
+    let text = "http://up accepted none of 1 log record and 1 span (connection refused, 4 times)".to_owned();
+    assert_eq!(texts(&dead), [("LB081", Severity::Error, text)]);
+    assert_eq!(totals(&dead), "1 log record and 1 span sent by the program, none accepted by the endpoint");
+    // The last attempt is accepted.
     let late = forwarded(&[
         (Content::Logs, some_logs(0..2), refused()),
         (Content::Logs, some_logs(0..2), refused()),
-        (Content::Logs, some_logs(0..2), passed(None, "200 taken", 0)),
+        (Content::Logs, some_logs(0..2), reply(None, "200 accepted", 0)),
     ]);
-    let text = "http://up took everything in the end, and not at once (connection refused, 2 tries)".to_owned();
-    assert_eq!(told(&late), [("LB081", Severity::Note, text)]);
-    assert_eq!(sums(&late), "2 log records sent by the program, all taken by the endpoint");
+    let text = "http://up accepted everything, but only after retries (connection refused, 2 times)".to_owned();
+    assert_eq!(texts(&late), [("LB081", Severity::Note, text)]);
+    assert_eq!(totals(&late), "2 log records sent by the program, all accepted by the endpoint");
     let empty = forwarded(&[(Content::Logs, json!({}), refused()), (Content::Logs, json!({}), refused())]);
-    let text =
-        "http://up did not take requests, and there was nothing in them (connection refused, 2 tries)".to_owned();
-    assert!(told(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", told(&empty));
-    let scope = &late.evidence.services["shop"]["shop"];
-    assert_eq!((scope.taken.all(), scope.refused.all()), (2, 0));
-    // What was taken and comes again is there twice.
+    let text = "http://up did not accept empty requests (connection refused, 2 times)".to_owned();
+    assert!(texts(&empty).contains(&("LB081", Severity::Warning, text)), "{:?}", texts(&empty));
+    let scope = &late.observations.services["shop"]["shop"];
+    assert_eq!((scope.accepted.total(), scope.refused.total()), (2, 0));
+    // An accepted request that arrives again is a duplicate.
     let twice = forwarded(&[
-        (Content::Logs, some_logs(0..1), passed(None, "200 taken", 0)),
-        (Content::Logs, some_logs(0..1), passed(None, "200 taken", 0)),
+        (Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0)),
+        (Content::Logs, some_logs(0..1), reply(None, "200 accepted", 0)),
     ]);
-    assert_eq!(told(&twice).first().map(|found| found.0), Some("LB098"));
+    assert_eq!(texts(&twice).first().map(|found| found.0), Some("LB098"));
 }
 
 #[test]
-fn what_language_it_is_written_in_is_known_of_what_was_refused_too() {
+fn the_language_is_known_from_refused_records_too() {
     let mut request = some_logs(0..1);
     request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["severityNumber"] = json!(17);
     let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
     attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": "rust"}}));
-    let account = forwarded(&[(Content::Logs, request, passed(Some(&kind::REFUSED), "no", 0))]);
+    let report = forwarded(&[(Content::Logs, request, reply(Some(&kind::REFUSED), "no", 0))]);
     let text = "the only log record that arrived is ERROR: RUST_LOG is not set, which means WARN".to_owned();
-    assert!(told(&account).contains(&("LB092", Severity::Note, text)), "{:?}", told(&account));
+    assert!(texts(&report).contains(&("LB092", Severity::Note, text)), "{:?}", texts(&report));
 }
 
 #[test]
-fn what_is_rejected_in_part_is_subtracted() {
-    let said = "partial success: 2 rejected: \"too old\"";
-    let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), passed(Some(&kind::REFUSED), said, 2))]);
+fn partial_rejections_are_subtracted() {
+    let response = "partial success: 2 rejected: \"too old\"";
+    let part = |all: usize| forwarded(&[(Content::Logs, some_logs(0..all), reply(Some(&kind::REFUSED), response, 2))]);
     let some = part(5);
-    let text = format!("http://up did not take 2 of 5 log records ({said})");
-    assert_eq!(told(&some), [("LB082", Severity::Error, text)]);
-    assert_eq!(some.flows().iter().map(|flow| (&flow.fate, flow.records)).collect::<Vec<_>>(), [(&Fate::Partly, 5)]);
+    let text = format!("http://up did not accept 2 of 5 log records ({response})");
+    assert_eq!(texts(&some), [("LB082", Severity::Error, text)]);
+    assert_eq!(
+        flows(&some).iter().map(|flow| (&flow.outcome, flow.records)).collect::<Vec<_>>(),
+        [(&RecordOutcome::Partly, 5)]
+    );
     assert_eq!(some.rejected_in_part(), 2);
-    // All of it: nothing was taken.
+    // The endpoint rejects all records.
     let all = part(2);
-    assert_eq!(told(&all), [("LB082", Severity::Error, format!("http://up took none of 2 log records ({said})"))]);
-    assert_eq!((all.flows()[0].fate.class(), all.rejected_in_part()), ("refused", 0));
+    assert_eq!(
+        texts(&all),
+        [("LB082", Severity::Error, format!("http://up accepted none of 2 log records ({response})"))]
+    );
+    assert_eq!(
+        (&flows(&all)[0].outcome, all.rejected_in_part()),
+        (&RecordOutcome::Refused("by the endpoint".to_owned()), 0)
+    );
 }
 
 #[test]
-fn what_could_not_be_read_is_told() {
+fn invalid_requests_are_found() {
     let judged = |what: &str| {
-        told(&account(|evidence| {
-            take(evidence, Content::Logs, &some_logs(0..1));
-            evidence.tally.malformed(what);
+        texts(&report(|observations| {
+            take(observations, Content::Logs, &some_logs(0..1));
+            observations.tally.malformed(what);
         }))
     };
     for (what, code) in
         [("404 to POST /v1/log: nothing there", "LB069"), ("400 to POST /v1/logs: not OTLP JSON: key", "LB074")]
     {
-        let text = format!("1 request was not read, nor would a collector: {what}");
+        let text = format!("1 request was invalid, and a collector would refuse it: {what}");
         assert_eq!(judged(what), [(code, Severity::Warning, text)]);
     }
-    // A connection that broke is the end of a program, as often as not.
+    // Programs often end by breaking a connection.
     assert_eq!(judged("request cut short: connection reset"), []);
 }
 
 #[test]
-fn that_only_severe_records_came_is_a_warning_only_where_nobody_asked_for_it() {
+fn only_severe_records_are_a_warning_unless_the_filter_asks_for_them() {
     let severe = |number: usize, language: &str| {
-        account(|evidence| {
+        report(|observations| {
             let severe =
                 (0..number).map(|number| record(number, |record| record["severityNumber"] = json!(17))).collect();
             let mut request = logs("shop", "shop", severe);
             let attributes = request["resourceLogs"][0]["resource"]["attributes"].as_array_mut().expect("a list");
             attributes.push(json!({"key": "telemetry.sdk.language", "value": {"stringValue": language}}));
-            take(evidence, Content::Logs, &request);
+            take(observations, Content::Logs, &request);
         })
     };
-    let said = |account: &Account, rust_log: Option<&str>| {
-        let circumstances = Circumstances { rust_log: rust_log.map(str::to_owned), ..Circumstances::default() };
-        let found = judge(account, &circumstances);
+    let found = |report: &RunReport, rust_log: Option<&str>| {
+        let context = RunContext { rust_log: rust_log.map(str::to_owned), ..RunContext::default() };
+        let found = find(report, &context);
         found.into_iter().map(|finding| (finding.severity, finding.text)).collect::<Vec<_>>()
     };
-    let many = |why: &str| format!("all 20 log records that arrived are ERROR or above: {why}");
+    let all_are = |why: &str| format!("all 20 log records that arrived are ERROR or above: {why}");
     let rust = severe(20, "rust");
-    assert_eq!(said(&rust, None), [(Severity::Warning, many("RUST_LOG is not set, which means WARN"))]);
-    assert_eq!(said(&rust, Some("error")), [(Severity::Note, many("RUST_LOG=error"))]);
-    assert_eq!(said(&severe(20, "python"), None), [(Severity::Note, many("a usual default is WARN"))]);
-    assert_eq!(said(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
+    assert_eq!(found(&rust, None), [(Severity::Warning, all_are("RUST_LOG is not set, which means WARN"))]);
+    assert_eq!(found(&rust, Some("error")), [(Severity::Note, all_are("RUST_LOG=error"))]);
+    assert_eq!(found(&severe(20, "python"), None), [(Severity::Note, all_are("WARN is a common default"))]);
+    assert_eq!(found(&severe(1, "rust"), None)[0].0, Severity::Note, "one record is no proof");
     let mut cut = severe(1, "rust");
-    cut.programs.push(Program { below: 7, ..Program::default() });
+    cut.programs.push(ProgramReport { below: 7, ..ProgramReport::default() });
     let text = "the only log record that arrived is ERROR: 7 records were below their level".to_owned();
-    assert_eq!(said(&cut, None), [(Severity::Warning, text)]);
-    let why = "RUST_LOG=info lets more through, so it logs no more, or something else stops it";
-    assert_eq!(said(&rust, Some("info")), [(Severity::Note, many(why))]);
+    assert_eq!(found(&cut, None), [(Severity::Warning, text)]);
+    let why = "RUST_LOG=info lets more pass, so nothing else is logged, or another setting stops it";
+    assert_eq!(found(&rust, Some("info")), [(Severity::Note, all_are(why))]);
 }
 
 #[test]
-fn the_level_that_stopped_records_is_named_and_no_other() {
-    let mut severe = account(|evidence| {
+fn the_level_that_stopped_records_is_named() {
+    let mut severe = report(|observations| {
         let severe = |number| record(number, |record| record["severityNumber"] = json!(17));
-        take(evidence, Content::Logs, &logs("shop", "shop", vec![severe(1)]));
+        take(observations, Content::Logs, &logs("shop", "shop", vec![severe(1)]));
     });
-    let cut = |stage: &str, by: &str, records: u64| Cut {
+    let cut = |stage: &str, by: &str, records: u64| StoppedRecords {
         stage: stage.to_owned(),
         level: "info".to_owned(),
         by: by.to_owned(),
         records,
-        ..Cut::default()
+        ..StoppedRecords::default()
     };
-    let cuts = vec![cut("console", "LOGBRIDGE_CONSOLE_LEVEL: off", 9), cut("otlp", "LOGBRIDGE_OTLP_LEVEL: error", 3)];
-    let mut program = Program { offered: 4, cuts, ..Program::default() };
+    let filtered =
+        vec![cut("console", "LOGBRIDGE_CONSOLE_LEVEL: off", 9), cut("otlp", "LOGBRIDGE_OTLP_LEVEL: error", 3)];
+    let mut program = ProgramReport { offered: 4, filtered, ..ProgramReport::default() };
     program.otlp.below = 3;
     severe.programs.push(program.clone());
-    let circumstances = Circumstances { rust_log: Some("info".to_owned()), ..Circumstances::default() };
-    let found = judge(&severe, &circumstances);
+    let context = RunContext { rust_log: Some("info".to_owned()), ..RunContext::default() };
+    let found = find(&severe, &context);
     let [found] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((found.code, found.help.as_deref()), ("LB092", Some("LOGBRIDGE_OTLP_LEVEL=info")));
     assert!(found.text.ends_with("3 records were below their level, most of them by LOGBRIDGE_OTLP_LEVEL: error"));
-    // The same where nothing arrived at all.
-    let mut silent = account(|_| {});
+    // The same if nothing arrived at all.
+    let mut silent = report(|_| {});
     silent.programs.push(program);
-    assert!(why(silent, &circumstances).ends_with("by LOGBRIDGE_OTLP_LEVEL: error | LOGBRIDGE_OTLP_LEVEL=info"));
+    assert!(why(silent, &context).ends_with("by LOGBRIDGE_OTLP_LEVEL: error | LOGBRIDGE_OTLP_LEVEL=info"));
 }
 
 #[test]
-fn what_the_console_left_out_is_counted_once() {
-    let mut told = account(|evidence| take(evidence, Content::Logs, &some_logs(0..4)));
-    let cut = |stage: &str, records: u64| Cut {
+fn records_filtered_by_the_console_are_counted_once() {
+    let mut run = report(|observations| take(observations, Content::Logs, &some_logs(0..4)));
+    let cut = |stage: &str, records: u64| StoppedRecords {
         stage: stage.to_owned(),
         target: "shop".to_owned(),
         level: "info".to_owned(),
         records,
-        ..Cut::default()
+        ..StoppedRecords::default()
     };
-    let cuts = vec![cut("console", 4), cut("module stage", 2)];
-    told.programs.push(Program { offered: 6, below: 2, cuts, ..Program::default() });
-    let flows: Vec<(Fate, u64)> = told.flows().into_iter().map(|flow| (flow.fate, flow.records)).collect();
-    assert_eq!(flows, [(Fate::Arrived, 4), (Fate::Below, 2)], "as many as were offered");
+    let filtered = vec![cut("console", 4), cut("module stage", 2)];
+    run.programs.push(ProgramReport { offered: 6, below: 2, filtered, ..ProgramReport::default() });
+    let flows: Vec<(RecordOutcome, u64)> = flows(&run).into_iter().map(|flow| (flow.outcome, flow.records)).collect();
+    assert_eq!(flows, [(RecordOutcome::Arrived, 4), (RecordOutcome::Below, 2)], "as many as were offered");
 }
 
 #[test]
-fn requests_that_nobody_understands_are_told() {
+fn unknown_keys_are_found() {
     let remark = "request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`";
-    let silent = account(|evidence| evidence.tally.remark(remark));
-    assert!(why(silent, &Circumstances::default()).contains(remark));
-    let beside = account(|evidence| {
-        take(evidence, Content::Logs, &some_logs(0..1));
-        evidence.tally.remark(remark);
-        evidence.tally.remark("request without records");
+    let silent = report(|observations| observations.tally.remark(remark));
+    assert!(why(silent, &RunContext::default()).contains(remark));
+    let beside = report(|observations| {
+        take(observations, Content::Logs, &some_logs(0..1));
+        observations.tally.remark(remark);
+        observations.tally.remark("request without records");
     });
-    let text = format!("1 request was not understood, at least in part: {remark}");
-    assert_eq!(told(&beside), [("LB074", Severity::Warning, text)]);
+    let text = format!("1 request was not fully understood: {remark}");
+    assert_eq!(texts(&beside), [("LB074", Severity::Warning, text)]);
 }
 
-/// The text and the help where nothing arrived.
-fn why(account: Account, circumstances: &Circumstances) -> String {
-    let found = judge(&account, circumstances);
+/// The text and the help of the only finding, LB091.
+fn why(report: RunReport, context: &RunContext) -> String {
+    let found = find(&report, context);
     assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["LB091"]);
     format!("{} | {}", found[0].text, found[0].help.as_deref().unwrap_or_default())
 }
 
 #[test]
-fn that_nothing_arrived_is_told_with_the_likeliest_reason() {
-    let plain = Circumstances::default();
-    let with = |program: Program| {
-        let mut account = account(|_| {});
-        account.programs.push(program);
-        account
+fn nothing_arrived_names_the_most_likely_reason() {
+    let plain = RunContext::default();
+    let with = |program: ProgramReport| {
+        let mut report = report(|_| {});
+        report.programs.push(program);
+        report
     };
     let ended = |ended: Ended| {
-        let mut account = account(|_| {});
-        account.ended = ended;
-        account
+        let mut report = report(|_| {});
+        report.ended = ended;
+        report
     };
-    let off = Circumstances { switched_off: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
-    assert!(why(account(|_| {}), &off).contains("OTEL_SDK_DISABLED=true switches sending off | unset it"));
-    let malformed = account(|evidence| evidence.tally.malformed("the client hung up"));
-    assert!(why(malformed, &plain).contains("what came could not be read"));
+    let off = RunContext { disabled_by: Some("OTEL_SDK_DISABLED=true".to_owned()), ..plain.clone() };
+    assert!(why(report(|_| {}), &off).contains("OTEL_SDK_DISABLED=true disables sending | unset it"));
+    let malformed = report(|observations| observations.tally.malformed("the client hung up"));
+    assert!(why(malformed, &plain).contains("the requests were invalid"));
     let sending_to = |endpoint: &str| {
-        let mut program = Program::default();
+        let mut program = ProgramReport::default();
         program.otlp.endpoint = endpoint.to_owned();
         with(program)
     };
-    let ports = Circumstances { ports: [17, 18], ..plain.clone() };
+    let ports = RunContext { ports: [17, 18], ..plain.clone() };
     for elsewhere in ["https://in.example.com", "http://127.0.0.1:4318/v1/logs"] {
         assert!(
-            why(sending_to(elsewhere), &ports).contains(&format!("it sends to {elsewhere}, which stands in its code"))
+            why(sending_to(elsewhere), &ports)
+                .contains(&format!("the program sends to {elsewhere}, which is set in its code"))
         );
     }
     assert!(why(sending_to("http://127.0.0.1:18/v1/logs"), &ports).contains("no record was offered to it"));
-    let cut = Cut { by: "root NOTSET".to_owned(), records: 9, ..Cut::default() };
-    let below = Program { offered: 9, below: 9, cuts: vec![cut], ..Program::default() };
+    let cut = StoppedRecords { by: "root NOTSET".to_owned(), records: 9, ..StoppedRecords::default() };
+    let below = ProgramReport { offered: 9, below: 9, filtered: vec![cut], ..ProgramReport::default() };
     assert!(
         why(with(below), &plain)
             .contains("9 records were below their level, most of them by root NOTSET | RUST_LOG=info")
     );
-    assert!(why(with(Program::default()), &plain).contains("logbridge is in it, and no record was offered to it"));
-    let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
-    let said = why(ended(killed), &plain);
     assert!(
-        said.contains("it was killed by SIGKILL") && !said.contains("FLUSH_ON_SIGNALS") && !said.contains("RUST_LOG"),
-        "{said}"
+        why(with(ProgramReport::default()), &plain)
+            .contains("the program uses logbridge, but no record was offered to it")
+    );
+    let killed = Ended { signal: Some(9), took: Duration::from_secs(60), code: None };
+    let found = why(ended(killed), &plain);
+    assert!(
+        found.contains("the program was killed by SIGKILL")
+            && !found.contains("FLUSH_ON_SIGNALS")
+            && !found.contains("RUST_LOG"),
+        "{found}"
     );
     let asked = Ended { signal: Some(15), took: Duration::from_secs(60), code: None };
-    let said = why(ended(asked), &plain);
-    assert!(said.contains("sends what waits at SIGTERM with LOGBRIDGE_FLUSH_ON_SIGNALS=true"), "{said}");
+    let found = why(ended(asked), &plain);
+    assert!(found.contains("logbridge flushes on SIGTERM if LOGBRIDGE_FLUSH_ON_SIGNALS=true is set"), "{found}");
     let soon = Ended { code: Some(0), took: Duration::from_millis(1200), signal: None };
-    let said = why(ended(soon), &plain);
-    assert!(said.contains("it ended after 1.2 s") && said.ends_with("RUST_LOG=info, which is not set"), "{said}");
-    for (filter, through) in [
+    let found = why(ended(soon), &plain);
+    assert!(
+        found.contains("the program ended after 1.2 s") && found.ends_with("RUST_LOG=info, which is not set"),
+        "{found}"
+    );
+    for (filter, passing) in [
         ("off", "nothing"),
         ("ERROR", "only ERROR"),
         ("shop=error,off", "only ERROR"),
         ("warn/x", "only WARN and ERROR"),
     ] {
-        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
-        let expected = format!("RUST_LOG={filter} lets through {through} | try RUST_LOG=info logbridge run -- …");
-        assert!(why(account(|_| {}), &filtered).contains(&expected), "{filter}");
-        // Also of a program that would say it itself, had it been asked to count.
-        assert!(why(with(Program::default()), &filtered).contains(&expected), "{filter}");
+        let filtered = RunContext { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        let expected = format!("RUST_LOG={filter} lets {passing} pass | try RUST_LOG=info logbridge run -- …");
+        assert!(why(report(|_| {}), &filtered).contains(&expected), "{filter}");
+        // Also if the program has a report without counts.
+        assert!(why(with(ProgramReport::default()), &filtered).contains(&expected), "{filter}");
     }
     for filter in ["info", "error,shop=info", "shop", ""] {
-        let filtered = Circumstances { rust_log: Some(filter.to_owned()), ..plain.clone() };
-        assert!(!why(account(|_| {}), &filtered).contains("lets through"), "{filter}");
+        let filtered = RunContext { rust_log: Some(filter.to_owned()), ..plain.clone() };
+        assert!(!why(report(|_| {}), &filtered).contains(" pass "), "{filter}");
     }
-    assert!(why(account(|_| {}), &plain).contains("it has no exporter"));
+    assert!(why(report(|_| {}), &plain).contains("the program has no exporter"));
     let failed = Ended { code: Some(1), took: Duration::from_secs(1), signal: None };
-    assert!(why(ended(failed), &plain).contains("it exited with 1, perhaps before it sent anything"));
+    assert!(why(ended(failed), &plain).contains("the program exited with 1, perhaps before it sent anything"));
 }
 
 #[test]
-fn that_spans_came_and_no_records_is_told() {
-    let spans = account(|evidence| take(evidence, Content::Traces, &span(TRACE)));
-    let found = judge(&spans, &Circumstances::default());
+fn spans_without_log_records_are_found() {
+    let spans = report(|observations| take(observations, Content::Traces, &span(TRACE)));
+    let found = find(&spans, &RunContext::default());
     assert_eq!((found.len(), found[0].code, found[0].severity), (1, "LB091", Severity::Warning));
     assert!(
-        found[0].text.starts_with("no log record arrived, while other telemetry did: it has an exporter for these")
+        found[0].text.starts_with("no log record arrived, although other telemetry did: the program has no exporter")
     );
 }

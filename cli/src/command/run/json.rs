@@ -1,22 +1,23 @@
-//! The account for programs.
+//! The report as JSON. Its keys are a stable interface.
 
 use serde_json::{Value, json};
 
-use super::account::Account;
-use crate::command::inlet::Levels;
+use super::outcomes::flows;
+use super::report::RunReport;
+use crate::command::intake::LevelCounts;
 use logbridge::internals::finding::Finding;
 
-pub(super) fn of(account: &Account) -> Value {
-    let Account { command, ended, upstream, evidence, programs, findings, .. } = account;
-    let tally = &evidence.tally;
+pub(super) fn to_json(report: &RunReport) -> Value {
+    let RunReport { command, ended, upstream, observations, programs, findings, .. } = report;
+    let tally = &observations.tally;
     let [logs, spans, points] = tally.items();
-    let lost = evidence.sent_and_lost().map(|[_, lost]| lost);
-    let arrived = evidence.services.iter().flat_map(|(service, scopes)| {
+    let lost = observations.sent_and_lost().map(|[_, lost]| lost);
+    let arrived = observations.services.iter().flat_map(|(service, scopes)| {
         scopes.iter().map(move |(scope, numbers)| {
             json!({
                 "service": service,
                 "scope": scope,
-                "taken": levels(&numbers.taken),
+                "taken": levels(&numbers.accepted),
                 "refused": levels(&numbers.refused),
                 "taken_in_part": levels(&numbers.partly),
                 "spans": numbers.spans,
@@ -38,12 +39,13 @@ pub(super) fn of(account: &Account) -> Value {
             "rejected": counted(&otlp.rejected),
             "dropped": counted(&otlp.dropped),
             "pending": otlp.pending,
-            "cuts": program.cuts.iter().map(|cut| json!({
-                "stage": cut.stage, "target": cut.target, "level": cut.level, "records": cut.records, "by": cut.by,
+            "cuts": program.filtered.iter().map(|stopped| json!({
+                "stage": stopped.stage, "target": stopped.target, "level": stopped.level, "records": stopped.records,
+                "by": stopped.by,
             })).collect::<Vec<_>>(),
         })
     });
-    let flows = account.flows();
+    let flows = flows(report);
     json!({
         "command": command,
         "exit_code": ended.code,
@@ -59,14 +61,14 @@ pub(super) fn of(account: &Account) -> Value {
         "not_taken": { "log_records": lost[0], "spans": lost[1], "data_points": lost[2] },
         "programs": programs.collect::<Vec<_>>(),
         "flows": flows.iter().map(|flow| json!({
-            "target": flow.target, "level": flow.level, "fate": flow.fate.words(), "records": flow.records,
+            "target": flow.target, "level": flow.level, "fate": flow.outcome.words(), "records": flow.records,
         })).collect::<Vec<_>>(),
         "findings": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
     })
 }
 
-fn levels(levels: &Levels) -> Value {
-    let named = Levels::NAMES.into_iter().zip(levels.0).filter(|(_, number)| *number > 0);
+fn levels(levels: &LevelCounts) -> Value {
+    let named = LevelCounts::NAMES.into_iter().zip(levels.0).filter(|(_, number)| *number > 0);
     named.map(|(name, number)| (name.to_owned(), json!(number))).collect::<serde_json::Map<_, _>>().into()
 }
 

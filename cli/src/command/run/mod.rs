@@ -1,193 +1,204 @@
-//! `logbridge run`: runs a program, and says where its records went.
+//! `logbridge run`: runs a program and reports what happened to its telemetry.
 
-mod account;
 mod child;
 mod command_line;
+mod context;
 mod environment;
-mod evidence;
 mod findings;
 mod gates;
-mod gather;
 mod json;
+mod nothing_arrived;
+mod observations;
+mod outcomes;
 mod page;
-mod reports;
-mod silence;
+mod program_reports;
+mod report;
+mod service;
 mod text;
+mod timeline;
+mod wording;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use self::account::Account;
-use self::child::{Signals, cannot_start};
-use self::environment::Endpoints;
-use self::evidence::Evidence;
-use self::findings::Circumstances;
-use self::gather::Gather;
-use self::reports::Directory;
-use super::Problem;
-use super::inlet::{Doors, Senders, Upstream};
-use super::terminal::{self, Look, error, listen, paint, plain, print, say};
+use self::child::{Ended, Signals, describe_start_error};
+use self::context::RunContext;
+use self::environment::{Changes, Endpoints};
+use self::program_reports::ReportDirectory;
+use self::report::RunReport;
+use self::service::RunService;
+use super::exit_status::CommandError;
+use super::intake::{AllowedSenders, ListenAddrs, Upstream};
+use super::terminal::{self, Style, divert_notices, eprint, error, paint, print, sanitize};
 use logbridge::internals::config::{Environment, redact_url};
 use logbridge::internals::diagnose::{read_image_log, write_in_place};
 use logbridge_receiver::internals::Server;
 
-/// What `logbridge run` exits with where it could not even try, as `env` and `timeout` do.
-const NOT_RUN: u8 = 125;
+/// The exit code if this command itself fails, as in `env` and `timeout`.
+const COMMAND_FAILED: u8 = 125;
 
-/// How often to look whether the last requests are answered.
-const LOOK: Duration = Duration::from_millis(10);
+/// The interval at which to check whether the last requests are answered.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Whoever else is connected when the program has ended (a child of its own) has so long to send something.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// The time that clients still connected after the end of the program, such as its children, have to send a request.
+const MAX_IDLE: Duration = Duration::from_millis(300);
 
-/// Requests that are passed on when the program has ended are waited for, but not for ever.
-const LAST_ANSWERS: Duration = Duration::from_secs(12);
+/// The time to wait for the last requests after the end of the program.
+const MAX_WAIT: Duration = Duration::from_secs(12);
 
-/// Runs a program with its telemetry sent through here, and says where its records went.
+/// Run a program and report what happened to its telemetry
 ///
-/// The program gets an OTEL_EXPORTER_OTLP_ENDPOINT that is this command. What comes in is passed on, byte by byte, to the
-/// endpoint that the environment had named, if it had, with the program's own headers; the program gets that endpoint's
-/// answers. Its streams are those of this command, and signals reach it.
+/// The program's OTEL_EXPORTER_OTLP_ENDPOINT is set to this command. If the environment named an endpoint, requests are
+/// forwarded to it unchanged, with the program's headers, and its responses are returned. The program keeps the
+/// standard streams of this command, and signals are forwarded to it.
 ///
-/// At its end, stderr says what arrived by service, scope and level, what could not be read, what the endpoint answered, for
-/// programs with logbridge what became of every record that was logged, and what in all that deserves a look
-/// (`logbridge explain LB091` tells more of each).
+/// After the program ends, a report is printed on stderr: what arrived by service, scope and level, invalid requests,
+/// responses of the endpoint, and findings. Programs with logbridge add the outcome of every record. `logbridge explain
+/// LB091` explains a finding.
 ///
-/// Where LOGBRIDGE_REPORT names a directory, or a file in .json, reports of programs with logbridge are copied there.
+/// If LOGBRIDGE_REPORT is a directory or a .json file, the reports of programs with logbridge are copied there.
 ///
-/// Exits with what the program exits with: 128 and the number of the signal where one killed it, 127 where it was not found,
-/// 126 where it could not be started; with 125 where this command could not do its part.
+/// Exits with the status of the program: 128 plus the signal number if a signal killed it, 127 if it was not found, and
+/// 126 if it could not be started. Exits with 125 if this command itself fails.
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// Keep what comes in: pass nothing on, whatever the environment names
+    /// Do not forward received data to the configured endpoint
     #[arg(long)]
     no_forward: bool,
-    /// Write a page to look at: where records went, when they came, and what deserves a look
-    #[arg(long, value_name = "FILE.html")]
-    report: Option<PathBuf>,
-    /// Print one JSON object on stdout, behind what the program prints, instead of lines on stderr
+    /// Write the report as an HTML page
+    #[arg(long = "report", value_name = "FILE.html")]
+    page: Option<PathBuf>,
+    /// Print the report as one JSON object on stdout
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    senders: Senders,
-    /// The program with its arguments
+    senders: AllowedSenders,
+    /// Program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 impl Run {
-    /// Runs it, and gives the exit code.
+    /// Runs the program and returns the exit code.
     #[must_use]
     pub(crate) fn run(self) -> u8 {
-        listen();
+        divert_notices();
         match self.try_run(&Environment::process()) {
             Ok(code) => code,
-            Err(problem) => {
-                let _wrong = problem.tell();
-                NOT_RUN
+            Err(error) => {
+                let _status = error.report();
+                COMMAND_FAILED
             }
         }
     }
 
-    fn try_run(&self, environment: &Environment) -> Result<u8, Problem> {
-        if let Some(path) = &self.report {
-            reports::may_be_written(path).map_err(|failed| {
-                let text = format!("{} cannot be written: {failed}", path.display());
-                Problem::new(text, "name another file with --report")
+    fn try_run(&self, environment: &Environment) -> Result<u8, CommandError> {
+        if let Some(path) = &self.page {
+            program_reports::check_writable(path).map_err(|error| {
+                let text = format!("cannot write {}: {error}", path.display());
+                CommandError::new(text, "choose another file with --report")
             })?;
         }
-        let Endpoints { urls, unusable } =
-            if self.no_forward { Endpoints::default() } else { environment::endpoints(environment) };
-        let upstream = match urls.is_empty() {
+        let endpoints = if self.no_forward { Endpoints::default() } else { Endpoints::from_environment(environment) };
+        let upstream = match endpoints.urls.is_empty() {
             true => None,
-            false => Some(Upstream::new(&urls, None, environment)?),
+            false => Some(Upstream::new(&endpoints.urls, None, environment)?),
         };
-        let shown = environment::shown(&urls).map(|url| redact_url(&url));
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| no_start(&error))?;
-        let directory = Directory::new().map_err(|error| {
-            Problem::new(format!("there is no room for the reports of programs: {error}"), "TMPDIR names the directory")
+        let directory = ReportDirectory::new().map_err(|error| {
+            let text = format!("cannot create a directory for the reports of programs: {error}");
+            CommandError::new(text, "set TMPDIR to a writable directory")
         })?;
-        let doors = Doors { host: IpAddr::from([127, 0, 0, 1]), grpc: 0, http: 0 };
-        let gather = Arc::new(Gather::new(self.senders.guard(doors.host), upstream));
-        let (server, addresses) = doors.open(Arc::clone(&gather))?;
-        let changes = environment::changes(environment, addresses, directory.path());
-        let command = command_line::shown(&self.command);
-        let ended = runtime.block_on(async {
-            // First: from here on a signal is for the program.
-            let signals = Signals::new().map_err(|error| no_start(&error))?;
-            let since = Instant::now();
-            let child = match child::start(&self.command, &changes) {
-                Ok(child) => child,
-                Err(failed) => return Ok(Err(failed)),
-            };
-            let ended = child::wait(child, signals, since).await.map_err(|error| no_start(&error))?;
-            last_requests(&server).await;
-            Ok(Ok(ended))
-        })?;
-        drop(server);
-        let ended = match ended {
+        let listen_addrs = ListenAddrs { host: Ipv4Addr::LOCALHOST.into(), grpc: 0, http: 0 };
+        let service = Arc::new(RunService::new(self.senders.guard(listen_addrs.host), upstream));
+        let (server, addresses) = listen_addrs.serve(Arc::clone(&service))?;
+        let ended = match self.run_program(&server, &Changes::new(environment, addresses, directory.path()))? {
             Ok(ended) => ended,
-            Err(failed) => {
+            Err(start_error) => {
                 let program = self.command.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-                let (code, text, help) = cannot_start(&program, &failed);
+                let (code, text, help) = describe_start_error(&program, &start_error);
                 error(&text, help);
                 return Ok(code);
             }
         };
+        drop(server);
         let code = ended.exit_code();
-        let evidence = std::mem::replace(&mut *gather.evidence(), Evidence::new());
-        let account =
-            Account { images: read_image_log(directory.path()), ..Account::new(command, ended, shown, evidence) };
-        let account = account.judged(
-            directory.programs(),
-            &Circumstances::of(environment, unusable, addresses.map(|address| address.port())),
-        );
-        self.tell(&account);
-        let wanted = environment.get("LOGBRIDGE_REPORT").filter(|wanted| *wanted != "off");
-        if let Some((wanted, why)) = wanted.and_then(|wanted| Some((wanted, directory.keep(wanted).err()?))) {
-            let (note, wanted, why) = (paint(Look::Bold, "note:"), plain(wanted), plain(&why));
-            say(&format!("\n{note} LOGBRIDGE_REPORT={wanted}: {why}\n"));
-        }
+        let command = command_line::without_secrets(&self.command);
+        let upstream = endpoints.display_url().map(|url| redact_url(&url));
+        let mut report = RunReport::new(command, ended, upstream, service.take_observations());
+        report.programs = directory.programs();
+        report.images = read_image_log(directory.path());
+        let context = RunContext::new(environment, endpoints.invalid, addresses.map(|address| address.port()));
+        report.findings = findings::find(&report, &context);
+        self.output(&report);
+        keep_reports(&directory, environment);
         Ok(code)
     }
 
-    fn tell(&self, account: &Account) {
+    /// Runs the program until it ends and its last requests are answered. The inner error is that of its start.
+    fn run_program(&self, server: &Server, changes: &Changes) -> Result<io::Result<Ended>, CommandError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot_run(&error))?;
+        runtime.block_on(async {
+            // From here on, signals are for the program and must not end this process.
+            let signals = Signals::new().map_err(|error| cannot_run(&error))?;
+            let since = Instant::now();
+            let child = match child::start(&self.command, changes) {
+                Ok(child) => child,
+                Err(error) => return Ok(Err(error)),
+            };
+            let ended = child::wait(child, signals, since).await.map_err(|error| cannot_run(&error))?;
+            wait_for_last_requests(server).await;
+            Ok(Ok(ended))
+        })
+    }
+
+    /// Prints the report and writes the page.
+    fn output(&self, report: &RunReport) {
         match self.json {
-            true => print(&terminal::json(&format!("{:#}\n", json::of(account)))),
-            false => say(&text::of(account)),
+            true => print(&terminal::json(&format!("{:#}\n", json::to_json(report)))),
+            false => eprint(&text::render(report)),
         }
-        let Some(path) = &self.report else { return };
-        match write_in_place(path, page::of(account)) {
-            Ok(()) => say(&text::written(path)),
+        let Some(path) = &self.page else { return };
+        match write_in_place(path, page::render(report)) {
+            Ok(()) => eprint(&text::page_written(path)),
             Err(failed) => {
-                error(&format!("{} cannot be written: {failed}", path.display()), "name another file with --report");
+                let text = format!("cannot write {}: {failed}", path.display());
+                error(&text, "choose another file with --report");
             }
         }
     }
 }
 
-/// Waits for the requests that the program has made before its end: it may not have waited for their answers.
-async fn last_requests(server: &Server) {
-    let since = Instant::now();
-    // A machine that is busy is slow to accept, but does it in the end.
-    let _accepted = tokio::time::timeout(LAST_ANSWERS, server.all_accepted()).await;
-    let accepted = Instant::now();
-    loop {
-        let is_quiet = !server.has_clients() || accepted.elapsed() > LAST_WORDS;
-        if (is_quiet && !server.is_answering()) || since.elapsed() > LAST_ANSWERS {
-            return;
-        }
-        tokio::time::sleep(LOOK).await;
+/// Copies the reports of programs to the path in LOGBRIDGE_REPORT, which this command has overridden in the program.
+fn keep_reports(directory: &ReportDirectory, environment: &Environment) {
+    let Some(path) = environment.get("LOGBRIDGE_REPORT").filter(|path| *path != "off") else { return };
+    if let Err(reason) = directory.keep(path) {
+        let note = paint(Style::Bold, "note:");
+        eprint(&format!("\n{note} LOGBRIDGE_REPORT={}: {}\n", sanitize(path), sanitize(&reason)));
     }
 }
 
-fn no_start(error: &io::Error) -> Problem {
-    Problem::new(format!("nothing can be run: {error}"), "check the limits of the process (ulimit -n, ulimit -u)")
+/// Waits for requests that the program sent before its end, because it may not have waited for the responses.
+async fn wait_for_last_requests(server: &Server) {
+    let since = Instant::now();
+    // A busy machine may need a while to accept the connections that are already established.
+    let _accepted = tokio::time::timeout(MAX_WAIT, server.all_accepted()).await;
+    let accepted = Instant::now();
+    loop {
+        let is_idle = !server.has_clients() || accepted.elapsed() > MAX_IDLE;
+        if (is_idle && !server.is_answering()) || since.elapsed() > MAX_WAIT {
+            return;
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+fn cannot_run(error: &io::Error) -> CommandError {
+    CommandError::new(format!("cannot run a program: {error}"), "check the process limits (ulimit -n, ulimit -u)")
 }

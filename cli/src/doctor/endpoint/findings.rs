@@ -72,7 +72,7 @@ fn describe(outcome: &Outcome) -> String {
         Outcome::Delivered => "accepted".to_owned(),
         Outcome::Partial { rejected: 0, message } => format!("accepted with the message {message:?}"),
         Outcome::Partial { rejected, message } => format!("accepted, but {rejected} rejected: {message:?}"),
-        Outcome::Refused { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
+        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
             cause.text.clone()
         }
     }
@@ -85,7 +85,7 @@ fn is_accepted(outcome: &Outcome) -> bool {
 fn cause(outcome: &Outcome) -> Option<&Cause> {
     match outcome {
         Outcome::Delivered | Outcome::Partial { .. } => None,
-        Outcome::Refused { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
+        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
     }
 }
 
@@ -251,7 +251,7 @@ impl Diagnosis<'_> {
     fn invalid_certificate(&self, outcome: &Outcome) -> Option<Finding> {
         let (tls, cause) = (self.results.tls.as_ref()?, cause(outcome)?);
         let wants = tls.wants_client_certificate && !self.target.has_identity;
-        if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetUp) {
+        if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetup) {
             return None;
         }
         let own = tls.certificate.as_ref();
@@ -332,17 +332,17 @@ impl Diagnosis<'_> {
                 format!("the endpoint accepts the connection but does not answer: {text}"),
                 "read the collector's own log; the backend behind it may be what hangs",
             ),
-            CauseKind::Proxy | CauseKind::Dns | CauseKind::Refused | CauseKind::Unreachable
+            CauseKind::Proxy | CauseKind::Dns | CauseKind::ConnectionRefused | CauseKind::Unreachable
                 if self.target.proxy.is_some() =>
             {
                 self.error(&kind::BAD_PROXY, text, "check the proxy, or add the endpoint's host to NO_PROXY")
             }
-            CauseKind::Tls | CauseKind::TlsSetUp | CauseKind::NotTls => {
+            CauseKind::Tls | CauseKind::TlsSetup | CauseKind::NotTls => {
                 self.error(&kind::BAD_CERTIFICATE, text, cause.kind.help())
             }
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
             // Some receivers reject a request without records but accept records.
-            CauseKind::Final if requests.record.as_ref().is_some_and(is_accepted) => return None,
+            CauseKind::Rejected if requests.record.as_ref().is_some_and(is_accepted) => return None,
             CauseKind::Busy => self.finding(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
             _ => self.error(&kind::NOT_TAKEN, text, cause.kind.help()),
         })

@@ -50,7 +50,7 @@ fn failed(kind: CauseKind) -> Outcome {
     match kind {
         CauseKind::NotOtlp => Outcome::Unconfirmed { cause },
         CauseKind::Timeout | CauseKind::Interrupted | CauseKind::Busy => Outcome::Retry { cause, after: None },
-        _ => Outcome::Refused { reason: RejectReason::OtherStatus, cause },
+        _ => Outcome::Rejected { reason: RejectReason::OtherStatus, cause },
     }
 }
 
@@ -66,13 +66,13 @@ fn each_failure_has_its_kind() {
     for (kind, name, severity) in [
         (CauseKind::Auth, "credentials-refused", Error),
         (CauseKind::Busy, "not-taken", Warning),
-        (CauseKind::Final, "not-taken", Error),
+        (CauseKind::Rejected, "not-taken", Error),
         (CauseKind::Interrupted, "not-taken", Error),
         (CauseKind::NotFound, "wrong-path", Error),
         (CauseKind::NotOtlp, "not-otlp", Error),
         (CauseKind::Redirect, "wrong-path", Error),
         (CauseKind::Timeout, "no-answer", Error),
-        (CauseKind::TlsSetUp, "bad-certificate", Error),
+        (CauseKind::TlsSetup, "bad-certificate", Error),
     ] {
         assert_eq!(names(&target, &answers(failed(kind))), [(name, severity)], "{kind:?}");
     }
@@ -101,7 +101,7 @@ fn a_closed_address_is_a_note_and_all_closed_is_an_error() {
 #[test]
 fn a_receiver_may_reject_empty_requests_if_it_accepts_records() {
     let target = target("http://collector:4318", 4318);
-    let mut seen = answers(failed(CauseKind::Final));
+    let mut seen = answers(failed(CauseKind::Rejected));
     seen.requests.record = Some(Outcome::Delivered);
     assert_eq!(names(&target, &seen), []);
 }

@@ -22,7 +22,7 @@ use self::plaintext::PlainProtocols;
 use self::requests::RequestOutcomes;
 use self::tls::Handshake;
 use super::{StageReport, otlp_to};
-use logbridge::internals::config::{Compression, Environment, Otlp, Protocol, Route, Secrets, Settings};
+use logbridge::internals::config::{BuilderSettings, Compression, Environment, Otlp, Protocol, Route, Secrets};
 
 /// The timeout of an OTLP request.
 const TIMEOUT: Duration = Duration::from_millis(3500);
@@ -118,7 +118,7 @@ fn route(options: &EndpointOptions<'_>) -> Result<Route, String> {
         (None, None) => Otlp::from_env(),
     };
     let otlp = if *is_grpc { otlp.protocol(Protocol::Grpc) } else { otlp };
-    let settings = Settings { otlp: Some(otlp), ..Settings::default() };
+    let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
     let config = settings.resolve(&environment).map_err(|error| error.to_string())?;
     config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "sending is disabled".to_owned())
 }
@@ -171,11 +171,11 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// Masks secrets in all texts, since a server may repeat the key in its answer.
 fn mask_secrets(report: &mut StageReport, secrets: &Secrets) {
-    let hide = |text: &mut String| secrets.hide(text);
-    report.observations.iter_mut().for_each(hide);
+    let mask = |text: &mut String| secrets.mask(text);
+    report.observations.iter_mut().for_each(mask);
     for finding in &mut report.findings {
-        hide(&mut finding.text);
-        hide(&mut finding.evidence);
-        finding.help.iter_mut().for_each(hide);
+        mask(&mut finding.text);
+        mask(&mut finding.evidence);
+        finding.help.iter_mut().for_each(mask);
     }
 }

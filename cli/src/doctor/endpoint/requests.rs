@@ -11,7 +11,7 @@ use prost::encoding::WireType;
 use super::ProbeTarget;
 use logbridge::internals::clock::nanos;
 use logbridge::internals::config::{Compression, Endpoint, Protocol, Route};
-use logbridge::internals::otlp::request_with;
+use logbridge::internals::otlp::single_record_request;
 use logbridge::internals::signal::Signal;
 use logbridge::internals::transport::{Outcome, Transport, compressed};
 
@@ -144,5 +144,5 @@ fn padding(length: usize) -> Vec<u8> {
 /// Returns a request with one record that describes itself.
 fn test_record() -> Bytes {
     let text = "logbridge doctor: a test record";
-    request_with(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
+    single_record_request(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
 }

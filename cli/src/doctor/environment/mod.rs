@@ -8,9 +8,8 @@ mod stock;
 use self::filter::Grammar;
 use super::project::{Facts, rust_log_unset};
 use super::{StageReport, otlp_to};
-use logbridge::internals::config::{Config, Environment, Settings, Source};
+use logbridge::internals::config::{BuilderSettings, Config, Environment, SettingSource};
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
-use logbridge::internals::levels::Origin;
 
 /// The result of the stage `environment`.
 #[derive(Debug)]
@@ -56,12 +55,12 @@ pub(crate) fn check(
     project: Option<&Facts<'_>>,
 ) -> EnvironmentReport {
     let reader = Reader::of(project);
-    let mut settings = Settings::default();
+    let mut settings = BuilderSettings::default();
     let spec = environment.get("RUST_LOG");
     let grammar = Grammar::of(project);
     let mut filters = Vec::new();
     if let Some(spec) = spec {
-        settings.read_filter("RUST_LOG", spec, Origin::Environment);
+        settings.read_environment_filter("RUST_LOG", spec);
         // The grammar of the project checks the filter instead.
         settings.findings.clear();
         filters = grammar.check(spec, project);
@@ -76,7 +75,7 @@ pub(crate) fn check(
     let config = match settings.resolve(&read) {
         Ok(config) => config,
         Err(error) => {
-            let error = error.to_string().replacen("the OTLP endpoint given in code", "--endpoint", 1);
+            let error = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
             return EnvironmentReport { report, endpoint_error: Some(error) };
         }
     };
@@ -228,7 +227,7 @@ fn observations(
         .filter(|setting| shown.contains(&setting.name) && reader != Reader::FiltersOnly)
         .filter(|setting| !(setting.name == "logs endpoint" && reader == Reader::Stock))
         // Defaults are documented, and the default service name would be that of the doctor.
-        .filter(|setting| setting.name == "logs endpoint" || setting.source != Source::BuiltIn)
+        .filter(|setting| setting.name == "logs endpoint" || setting.source != SettingSource::BuiltIn)
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source));
     lines.extend(settings);
     lines.push(match environment.get("RUST_LOG") {

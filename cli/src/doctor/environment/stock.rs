@@ -3,7 +3,7 @@
 
 use super::{milliseconds, new_finding};
 use crate::doctor::project::{Facts, endpoint_in_code};
-use logbridge::internals::config::{Environment, Otlp, Protocol, Source, redact_url};
+use logbridge::internals::config::{Environment, Otlp, Protocol, SettingSource, redact_url};
 use logbridge::internals::finding::{Finding, Severity, kind};
 
 /// Variables whose value must be a whole number.
@@ -65,10 +65,10 @@ pub(super) fn adapt(mut finding: Finding) -> Finding {
 }
 
 /// Returns a line with the endpoint of logs and where it is set.
-pub(super) fn describe_endpoint(facts: &Facts<'_>, by_variables: Option<(&str, Source)>) -> String {
+pub(super) fn describe_endpoint(facts: &Facts<'_>, by_variables: Option<(&str, SettingSource)>) -> String {
     match (endpoint_in_code(facts), by_variables) {
         (Some(url), _) => format!("logs endpoint: {} (code)", redact_url(&url)),
-        (None, Some((url, source))) if source != Source::BuiltIn => format!("logs endpoint: {url} ({source})"),
+        (None, Some((url, source))) if source != SettingSource::BuiltIn => format!("logs endpoint: {url} ({source})"),
         (None, found) => {
             let url = found.map_or("http://localhost:4318/v1/logs", |(url, _)| url);
             format!("logs endpoint: {url} (the SDK's default; no variable sets one)")
@@ -147,7 +147,7 @@ pub(super) fn check(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding
     for what in ["ENDPOINT", "HEADERS"] {
         let variable = format!("OTEL_EXPORTER_OTLP_LOGS_{what}");
         let general = format!("OTEL_EXPORTER_OTLP_{what}");
-        if environment.is_empty_there(&variable) && environment.get(&general).is_some() {
+        if environment.is_set_but_empty(&variable) && environment.get(&general).is_some() {
             let text = format!("it is empty, which the stock SDK reads as a value: {general} has no effect");
             findings.push(new_finding(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
         }

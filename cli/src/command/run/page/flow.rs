@@ -1,29 +1,35 @@
-//! The picture: bands from targets to levels to fates, each as wide as its number of records.
+//! The picture of the flow of records: bands from targets to levels to outcomes, as wide as their number of records.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 
-use super::super::account::{Fate, Flow, UNKNOWN};
-use super::super::text::many;
-use super::{Escaped, count};
-use crate::command::inlet::Levels;
+use maud::{Markup, html};
 
-/// So many targets have a band of their own.
-const TARGETS: usize = 14;
+use super::markup::{Escaped, count, level_class};
+use crate::command::intake::LevelCounts;
+use crate::command::run::outcomes::{Flow, RecordOutcome, UNKNOWN};
+use crate::command::wording::plural;
 
-/// The picture in its own units, which the page scales.
+/// Limits the number of targets with their own node.
+const MAX_TARGETS: usize = 14;
+
+/// Limits the rows of the table.
+const MAX_ROWS: usize = 240;
+
+/// The width of the picture in its own units, which the page scales.
 const WIDTH: f64 = 1000.0;
+/// The left edges of the columns.
 const COLUMNS: [f64; 3] = [280.0, 505.0, 735.0];
-const NODE: f64 = 12.0;
-/// All bands of a column together, about, for each node of the fullest one, and within these bounds.
-const HEIGHT: f64 = 70.0;
-const HEIGHTS: [f64; 2] = [120.0, 300.0];
-/// A label needs so much room.
+const NODE_WIDTH: f64 = 12.0;
+/// The height of all bands of a column, for each node of the column with the most nodes.
+const HEIGHT_PER_NODE: f64 = 70.0;
+const MIN_HEIGHT: f64 = 120.0;
+const MAX_HEIGHT: f64 = 300.0;
+/// The height that a label needs.
 const LINE: f64 = 24.0;
-/// The least that can be seen.
-const THIN: f64 = 1.5;
-/// A label has room for so many characters.
-const LABEL: usize = 28;
+/// The minimum height of a band, so that it stays visible.
+const MIN_BAND: f64 = 1.5;
+/// Limits the length of a label in characters.
+const MAX_LABEL: usize = 28;
 
 struct Node {
     name: String,
@@ -31,7 +37,7 @@ struct Node {
     records: u64,
     top: f64,
     height: f64,
-    /// How much of its left and right side has bands already.
+    /// The heights that bands occupy on the left and right side.
     filled: [f64; 2],
 }
 
@@ -44,73 +50,72 @@ struct Band {
 
 impl Band {
     fn height(&self, scale: f64) -> f64 {
-        (self.records as f64 * scale).max(THIN)
+        (self.records as f64 * scale).max(MIN_BAND)
     }
 }
 
-/// Draws the picture, and the same as a table behind it.
-pub(super) fn draw(page: &mut String, flows: &[Flow]) -> fmt::Result {
+/// Renders the picture, and a table with the same numbers.
+pub(super) fn render(flows: &[Flow]) -> Markup {
     let (mut columns, bands) = arrange(flows);
     let total: u64 = flows.iter().map(|flow| flow.records).sum();
     let most = columns.iter().map(|nodes| nodes.iter().filter(|node| node.records > 0).count()).max().unwrap_or(0);
-    let [least, greatest] = HEIGHTS;
-    let scale = (most as f64 * HEIGHT).clamp(least, greatest) / total.max(1) as f64;
+    let scale = (most as f64 * HEIGHT_PER_NODE).clamp(MIN_HEIGHT, MAX_HEIGHT) / total.max(1) as f64;
     let height =
         columns.iter_mut().enumerate().map(|(column, nodes)| stack(nodes, column, &bands, scale)).fold(0.0, f64::max);
-    writeln!(
-        page,
-        "<div class=\"wide\"><svg class=\"flow\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\" aria-label=\"Bands from targets over levels to what became of {}\">",
-        height + 36.0,
-        many(total, "log record"),
-    )?;
-    for (x, (words, anchor)) in
-        COLUMNS.into_iter().zip([("target", "end"), ("level", "start"), ("what became of them", "start")])
-    {
-        let x = if anchor == "end" { x - 8.0 } else { x + NODE + 8.0 };
-        writeln!(page, "<text class=\"head\" x=\"{x}\" y=\"14\" text-anchor=\"{anchor}\">{words}</text>")?;
+    let headings = [("target", "end"), ("level", "start"), ("outcome", "start")];
+    html! {
+        div.wide {
+            svg.flow viewBox=(format!("0 0 {WIDTH} {:.0}", height + 36.0)) role="img"
+                aria-label={ "Flow of " (plural(total, "log record")) " from targets to levels to outcomes" } { "\n"
+                @for (x, (heading, anchor)) in COLUMNS.into_iter().zip(headings) {
+                    text.head x=(label_position(x, anchor)) y="14" text-anchor=(anchor) { (heading) } "\n"
+                }
+                g transform="translate(0 28)" { "\n"
+                    @for (column, bands) in bands.iter().enumerate() {
+                        @for band in bands { (render_band(band, column, &mut columns, scale)) }
+                    }
+                    @for (x, nodes) in COLUMNS.into_iter().zip(&columns) {
+                        @for node in nodes { (render_node(node, x)) }
+                    }
+                } "\n"
+            }
+        } "\n"
+        (table(flows))
     }
-    page.push_str("<g transform=\"translate(0 28)\">\n");
-    for (column, bands) in bands.iter().enumerate() {
-        for band in bands {
-            draw_band(page, band, column, &mut columns, scale)?;
-        }
-    }
-    for (column, nodes) in columns.iter().enumerate() {
-        for node in nodes {
-            draw_node(page, node, column)?;
-        }
-    }
-    page.push_str("</g>\n</svg></div>\n");
-    table(page, flows)
 }
 
-/// The nodes of each column in their order, and the bands between each two columns.
+/// Returns where a label starts or ends beside the node at `x`.
+fn label_position(x: f64, anchor: &str) -> f64 {
+    if anchor == "end" { x - 8.0 } else { x + NODE_WIDTH + 8.0 }
+}
+
+/// Returns the nodes of each column in their order, and the bands between adjacent columns.
 fn arrange(flows: &[Flow]) -> ([Vec<Node>; 3], [Vec<Band>; 2]) {
     let mut by_target: BTreeMap<&str, u64> = BTreeMap::new();
     flows.iter().for_each(|flow| *by_target.entry(&flow.target).or_default() += flow.records);
     let mut targets: Vec<(&str, u64)> = by_target.into_iter().collect();
     targets.sort_by_key(|(name, records)| (*name == UNKNOWN, std::cmp::Reverse(*records)));
-    let others = targets.len().saturating_sub(TARGETS);
-    let mut names: Vec<String> = targets.iter().take(TARGETS).map(|(name, _)| (*name).to_owned()).collect();
+    let others = targets.len().saturating_sub(MAX_TARGETS);
+    let mut names: Vec<String> = targets.iter().take(MAX_TARGETS).map(|(name, _)| (*name).to_owned()).collect();
     if others > 0 {
         names.push(format!("({} others)", others));
     }
-    // The most severe on top, and what nobody knows at the bottom.
-    let levels: Vec<&str> = Levels::NAMES.into_iter().rev().chain([UNKNOWN]).collect();
-    let mut fates: Vec<Fate> = flows.iter().map(|flow| flow.fate.clone()).collect();
-    fates.sort();
-    fates.dedup();
+    // The most severe level is on top, and the unknown level at the bottom.
+    let levels: Vec<&str> = LevelCounts::NAMES.into_iter().rev().chain([UNKNOWN]).collect();
+    let mut outcomes: Vec<RecordOutcome> = flows.iter().map(|flow| flow.outcome.clone()).collect();
+    outcomes.sort();
+    outcomes.dedup();
     let place = |flow: &Flow| {
         let target = names.iter().position(|name| *name == flow.target).unwrap_or(names.len() - 1);
         let level = levels.iter().position(|name| *name == flow.level).unwrap_or(levels.len() - 1);
-        let fate = fates.iter().position(|fate| *fate == flow.fate).unwrap_or(0);
-        [target, level, fate]
+        let outcome = outcomes.iter().position(|outcome| *outcome == flow.outcome).unwrap_or(0);
+        [target, level, outcome]
     };
     let node = |name: String, class: String| Node { name, class, records: 0, top: 0.0, height: 0.0, filled: [0.0; 2] };
     let mut columns = [
         names.iter().map(|name| node(name.clone(), "target".to_owned())).collect::<Vec<_>>(),
         levels.iter().map(|level| node((*level).to_owned(), level_class(level))).collect(),
-        fates.iter().map(|fate| node(fate.words(), fate.class().to_owned())).collect(),
+        outcomes.iter().map(|outcome| node(outcome.words(), outcome_class(outcome).to_owned())).collect(),
     ];
     let mut sums: [BTreeMap<(usize, usize), u64>; 2] = Default::default();
     for flow in flows {
@@ -120,14 +125,14 @@ fn arrange(flows: &[Flow]) -> ([Vec<Node>; 3], [Vec<Band>; 2]) {
                 node.records += flow.records;
             }
         }
-        let [target, level, fate] = places;
-        for (sums, ends) in sums.iter_mut().zip([(target, level), (level, fate)]) {
+        let [target, level, outcome] = places;
+        for (sums, ends) in sums.iter_mut().zip([(target, level), (level, outcome)]) {
             *sums.entry(ends).or_default() += flow.records;
         }
     }
     let class = |column: usize, from: usize, to: usize| match column {
         0 => levels.get(to).map(|level| level_class(level)),
-        _ => fates.get(to).map(|fate| fate.class().to_owned()).or(Some(from.to_string())),
+        _ => outcomes.get(to).map(|outcome| outcome_class(outcome).to_owned()).or(Some(from.to_string())),
     };
     let bands = [0, 1].map(|column| {
         let sums = sums.get(column).into_iter().flatten();
@@ -142,14 +147,19 @@ fn arrange(flows: &[Flow]) -> ([Vec<Node>; 3], [Vec<Band>; 2]) {
     (columns, bands)
 }
 
-pub(super) fn level_class(level: &str) -> String {
-    match level {
-        UNKNOWN | "no level" => "level-none".to_owned(),
-        level => format!("level-{level}"),
+/// Returns the CSS class of an outcome.
+fn outcome_class(outcome: &RecordOutcome) -> &'static str {
+    match outcome {
+        RecordOutcome::Arrived => "arrived",
+        RecordOutcome::Refused(_) => "refused",
+        RecordOutcome::Dropped(_) => "dropped",
+        RecordOutcome::Partly | RecordOutcome::Pending => "pending",
+        RecordOutcome::LeftOut(_) => "leftout",
+        RecordOutcome::Below => "below",
     }
 }
 
-/// Gives each node of a column its place; returns how high the column is.
+/// Sets the position and height of the nodes of a column. Returns the height of the column.
 fn stack(nodes: &mut [Node], column: usize, bands: &[Vec<Band>; 2], scale: f64) -> f64 {
     let mut top = 0.0;
     for (index, node) in nodes.iter_mut().enumerate() {
@@ -167,10 +177,10 @@ fn stack(nodes: &mut [Node], column: usize, bands: &[Vec<Band>; 2], scale: f64) 
     top
 }
 
-fn draw_band(page: &mut String, band: &Band, column: usize, columns: &mut [Vec<Node>; 3], scale: f64) -> fmt::Result {
+fn render_band(band: &Band, column: usize, columns: &mut [Vec<Node>; 3], scale: f64) -> Markup {
     let height = band.height(scale);
-    let (Some(left), Some(right)) = (COLUMNS.get(column), COLUMNS.get(column + 1)) else { return Ok(()) };
-    let (left, right) = (left + NODE, *right);
+    let (Some(left), Some(right)) = (COLUMNS.get(column), COLUMNS.get(column + 1)) else { return html! {} };
+    let (left, right) = (left + NODE_WIDTH, *right);
     let mut end = |column: usize, node: usize, side: usize| -> Option<(f64, String)> {
         let node = columns.get_mut(column)?.get_mut(node)?;
         let filled = node.filled.get_mut(side)?;
@@ -179,84 +189,90 @@ fn draw_band(page: &mut String, band: &Band, column: usize, columns: &mut [Vec<N
         Some((at, node.name.clone()))
     };
     let (Some((y0, from)), Some((y1, to))) = (end(column, band.from, 1), end(column + 1, band.to, 0)) else {
-        return Ok(());
+        return html! {};
     };
+    let (y2, y3) = (y0 + height, y1 + height);
     let middle = f64::midpoint(left, right);
-    writeln!(
-        page,
-        "<path class=\"band {class}\" d=\"M{left} {y0:.1}C{middle} {y0:.1} {middle} {y1:.1} {right} {y1:.1}V{y3:.1}C{middle} {y3:.1} \
-         {middle} {y2:.1} {left} {y2:.1}Z\"><title>{from} → {to}: {number}</title></path>",
-        class = band.class,
-        y2 = y0 + height,
-        y3 = y1 + height,
-        from = Escaped(&from),
-        to = Escaped(&to),
-        number = many(band.records, "record"),
-    )
+    let path = format!(
+        "M{left} {y0:.1}C{middle} {y0:.1} {middle} {y1:.1} {right} {y1:.1}V{y3:.1}C{middle} {y3:.1} {middle} {y2:.1} \
+         {left} {y2:.1}Z"
+    );
+    html! {
+        path class={ "band " (band.class) } d=(path) {
+            title { (Escaped(&from)) " → " (Escaped(&to)) ": " (plural(band.records, "record")) }
+        } "\n"
+    }
 }
 
-fn draw_node(page: &mut String, node: &Node, column: usize) -> fmt::Result {
-    let Some(x) = COLUMNS.get(column).filter(|_| node.records > 0) else { return Ok(()) };
+fn render_node(node: &Node, x: f64) -> Markup {
     let Node { name, class, records, top, height, .. } = node;
-    let number = count(*records);
-    let (label, anchor) = if column == 0 { (x - 8.0, "end") } else { (x + NODE + 8.0, "start") };
-    let middle = top + height / 2.0;
-    // Beside a thin node the label must not leave the picture.
-    let middle = middle.max(top + 6.0);
-    writeln!(
-        page,
-        "<rect class=\"node {class}\" x=\"{x}\" y=\"{top:.1}\" width=\"{NODE}\" height=\"{height:.1}\" rx=\"2\"/>\
-         <text class=\"label\" x=\"{label}\" y=\"{middle:.1}\" dy=\".35em\" text-anchor=\"{anchor}\"><title>{full}</title>{short} \
-         <tspan class=\"number\">{number}</tspan></text>",
-        full = Escaped(name),
-        short = Escaped(&shortened(name)),
-    )
+    if *records == 0 {
+        return html! {};
+    }
+    let anchor = if x == COLUMNS[0] { "end" } else { "start" };
+    // The label of a thin node must not leave the picture.
+    let middle = (top + height / 2.0).max(top + 6.0);
+    html! {
+        rect class={ "node " (class) } x=(x) y=(format!("{top:.1}")) width=(NODE_WIDTH) height=(format!("{height:.1}"))
+            rx="2" {}
+        text.label x=(label_position(x, anchor)) y=(format!("{middle:.1}")) dy=".35em" text-anchor=(anchor) {
+            title { (Escaped(name)) }
+            (Escaped(&shortened(name))) " "
+            tspan.number { (count(*records)) }
+        } "\n"
+    }
 }
 
-/// The beginning and the end of what is too long: the ends of paths tell more than their middles.
+/// Removes the middle of a long name, because the ends of a path tell more.
 fn shortened(name: &str) -> String {
     let characters: Vec<char> = name.chars().collect();
-    if characters.len() <= LABEL {
+    if characters.len() <= MAX_LABEL {
         return name.to_owned();
     }
-    let (head, tail) = (LABEL / 3, LABEL - LABEL / 3 - 1);
+    let (head, tail) = (MAX_LABEL / 3, MAX_LABEL - MAX_LABEL / 3 - 1);
     let head: String = characters.iter().take(head).collect();
     let tail: String = characters.iter().skip(characters.len() - tail).collect();
     format!("{head}…{tail}")
 }
 
-/// The same for those who do not see the picture.
-fn table(page: &mut String, flows: &[Flow]) -> fmt::Result {
+/// Renders the same numbers as a table, for readers who do not see the picture.
+fn table(flows: &[Flow]) -> Markup {
     let mut flows: Vec<&Flow> = flows.iter().collect();
     flows.sort_by_key(|flow| std::cmp::Reverse(flow.records));
-    page.push_str("<details><summary>The same as a table</summary><div class=\"wide\"><table>\n<thead><tr><th class=\"n\">Records</th><th>Target</th><th>Level</th><th>What became of them</th></tr></thead>\n<tbody>\n");
-    for Flow { target, level, fate, records } in flows.into_iter().take(super::ROWS * 4) {
-        writeln!(
-            page,
-            "<tr><td class=\"n\">{}</td><td class=\"text\"><code>{}</code></td><td>{}</td><td>{}</td></tr>",
-            count(*records),
-            Escaped(target),
-            Escaped(level),
-            Escaped(&fate.words()),
-        )?;
+    html! {
+        details {
+            summary { "Show as a table" }
+            div.wide { table { "\n"
+                thead { tr { th.n { "Records" } th { "Target" } th { "Level" } th { "Outcome" } } } "\n"
+                tbody { "\n"
+                    @for Flow { target, level, outcome, records } in flows.into_iter().take(MAX_ROWS) {
+                        tr {
+                            td.n { (count(*records)) }
+                            td.text { code { (Escaped(target)) } }
+                            td { (Escaped(level)) }
+                            td { (Escaped(&outcome.words())) }
+                        } "\n"
+                    }
+                }
+            } }
+        }
     }
-    page.push_str("</tbody></table></div></details>\n");
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn flow(target: &str, level: &'static str, fate: Fate, records: u64) -> Flow {
-        Flow { target: target.to_owned(), level, fate, records }
+    fn flow(target: &str, level: &'static str, outcome: RecordOutcome, records: u64) -> Flow {
+        Flow { target: target.to_owned(), level, outcome, records }
     }
 
     #[test]
     fn every_record_is_in_the_picture_once() {
-        let mut flows: Vec<Flow> =
-            (0..20).map(|number| flow(&format!("target{number}"), "info", Fate::Arrived, number + 1)).collect();
-        flows.push(flow(UNKNOWN, UNKNOWN, Fate::Pending, 3));
+        let mut flows: Vec<Flow> = (0..20)
+            .map(|number| flow(&format!("target{number}"), "info", RecordOutcome::Arrived, number + 1))
+            .collect();
+        flows.push(flow(UNKNOWN, UNKNOWN, RecordOutcome::Pending, 3));
         let (columns, bands) = arrange(&flows);
         let all: u64 = flows.iter().map(|flow| flow.records).sum();
         for nodes in &columns {
@@ -265,25 +281,24 @@ mod tests {
         for bands in &bands {
             assert_eq!(bands.iter().map(|band| band.records).sum::<u64>(), all);
         }
-        assert_eq!(columns[0].len(), TARGETS + 1);
+        assert_eq!(columns[0].len(), MAX_TARGETS + 1);
     }
 
     #[test]
     fn nodes_do_not_overlap_however_unequal_they_are() {
         let flows = [
-            flow("loud", "trace", Fate::Below, 10_000_000),
-            flow("<b>", "error", Fate::Arrived, 1),
-            flow("c", "info", Fate::Arrived, 2),
+            flow("loud", "trace", RecordOutcome::Below, 10_000_000),
+            flow("<b>", "error", RecordOutcome::Arrived, 1),
+            flow("c", "info", RecordOutcome::Arrived, 2),
         ];
         let (mut columns, bands) = arrange(&flows);
         for (column, nodes) in columns.iter_mut().enumerate() {
-            stack(nodes, column, &bands, HEIGHTS[1] / 10_000_003.0);
+            stack(nodes, column, &bands, MAX_HEIGHT / 10_000_003.0);
             let shown: Vec<&Node> = nodes.iter().filter(|node| node.records > 0).collect();
             assert!(shown.windows(2).all(|pair| pair[1].top >= pair[0].top + pair[0].height.max(16.0)));
-            assert!(shown.iter().all(|node| node.height >= THIN));
+            assert!(shown.iter().all(|node| node.height >= MIN_BAND));
         }
-        let mut page = String::new();
-        draw(&mut page, &flows).expect("drawn");
+        let page = render(&flows).into_string();
         assert!(!page.contains("<b>") && page.contains("&lt;b&gt;") && !page.contains("NaN"), "{page}");
     }
 }
