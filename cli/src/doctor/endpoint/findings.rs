@@ -16,7 +16,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 /// Returns what was checked, one fact per line.
 pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<String> {
     let default = if target.is_default { " (the default: neither code nor the environment sets one)" } else { "" };
-    let mut lines = vec![format!("{} by {}{default}", target.shown, target.protocol)];
+    let mut lines = vec![format!("{} with {}{default}", target.shown, target.protocol)];
     if let Some(proxy) = &target.proxy {
         lines.push(format!("through the proxy {proxy}"));
     }
@@ -36,13 +36,13 @@ pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<
             ));
         }
     }
-    if let Some(spoken) = &results.spoken {
-        let server = spoken.http1.as_ref().and_then(|head| head.server.clone());
+    if let Some(plaintext) = &results.plaintext {
+        let server = plaintext.http1.as_ref().and_then(|head| head.server.clone());
         let server = server.map_or_else(String::new, |server| format!(" ({server})"));
-        let spoken = [(spoken.http1.is_some(), "HTTP/1.1"), (spoken.is_http2, "HTTP/2")];
-        let spoken: Vec<&str> = spoken.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-        if !spoken.is_empty() {
-            lines.push(format!("speaks {} in plain text{server}", spoken.join(" and ")));
+        let protocols = [(plaintext.http1.is_some(), "HTTP/1.1"), (plaintext.is_http2, "HTTP/2")];
+        let protocols: Vec<&str> = protocols.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+        if !protocols.is_empty() {
+            lines.push(format!("speaks {} in plain text{server}", protocols.join(" and ")));
         }
     }
     let requests = &results.requests;
@@ -158,9 +158,9 @@ impl Diagnosis<'_> {
             false => "check the address; a firewall or a network policy may drop the packets".to_owned(),
         };
         if let Some(open) = connections.other_open_port {
-            let (spoken, protocol) = if open == 4317 { ("gRPC", "grpc") } else { ("HTTP", "http/protobuf") };
+            let (transport, protocol) = if open == 4317 { ("gRPC", "grpc") } else { ("HTTP", "http/protobuf") };
             help = format!(
-                "port {open}, the default for {spoken}, is open: use it and set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
+                "port {open}, the default for {transport}, is open: use it and set OTEL_EXPORTER_OTLP_PROTOCOL={protocol}"
             );
         }
         // ClickStack opens its ports when the first user creates a team.
@@ -200,8 +200,8 @@ impl Diagnosis<'_> {
         if is_accepted(empty) {
             return None;
         }
-        let (tls, spoken) = (self.results.tls.as_ref()?, self.results.spoken.as_ref()?);
-        let is_plain = spoken.http1.is_some() || spoken.is_http2;
+        let (tls, plaintext) = (self.results.tls.as_ref()?, self.results.plaintext.as_ref()?);
+        let is_plain = plaintext.http1.is_some() || plaintext.is_http2;
         if self.target.is_https && !tls.is_tls && is_plain {
             let text = "the endpoint is https, but this port speaks plain text";
             return Some(self.error(
@@ -211,7 +211,7 @@ impl Diagnosis<'_> {
             ));
         }
         // Web servers answer plain text on a TLS port with status 400.
-        if !self.target.is_https && tls.is_tls && spoken.http1.as_ref().is_none_or(|head| head.status == 400) {
+        if !self.target.is_https && tls.is_tls && plaintext.http1.as_ref().is_none_or(|head| head.status == 400) {
             let text = "the endpoint is http, but this port speaks TLS";
             return Some(self.error(&kind::WRONG_SCHEME, text, "write https:// instead of http://"));
         }
@@ -221,7 +221,7 @@ impl Diagnosis<'_> {
         {
             return Some(finding);
         }
-        let speaks_h2_only = (spoken.is_http2 && spoken.http1.is_none())
+        let speaks_h2_only = (plaintext.is_http2 && plaintext.http1.is_none())
             || (tls.is_tls
                 && tls.alpn.as_deref() == Some("h2")
                 && cause(empty).is_some_and(|cause| cause.kind == CauseKind::Protocol));
@@ -233,7 +233,7 @@ impl Diagnosis<'_> {
                 "use the collector's HTTP port, usually 4318, or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
             ));
         }
-        let speaks_http1_only = spoken.http1.is_some() && !spoken.is_http2;
+        let speaks_http1_only = plaintext.http1.is_some() && !plaintext.is_http2;
         let tls_http1_only = tls.is_tls && tls.alpn.as_deref() != Some("h2");
         if self.is_grpc() && (speaks_http1_only || (self.target.is_https && tls_http1_only)) {
             let text = "this port speaks HTTP/1.1, but gRPC (HTTP/2) is sent to it";
@@ -241,7 +241,7 @@ impl Diagnosis<'_> {
                         OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf; a proxy in between must forward HTTP/2";
             return Some(self.error(&kind::WRONG_PROTOCOL, text, help));
         }
-        if let Some(banner) = &spoken.banner {
+        if let Some(banner) = &plaintext.banner {
             let text = format!("this port speaks neither HTTP nor TLS; it answers `{banner}`");
             return Some(self.error(&kind::NOT_OTLP, text, "check the host and port of the collector"));
         }
@@ -330,7 +330,7 @@ impl Diagnosis<'_> {
             CauseKind::Timeout => self.error(
                 &kind::NO_ANSWER,
                 format!("the endpoint accepts the connection but does not answer: {text}"),
-                "read the collector's own log; the backend behind it may be what hangs",
+                "read the collector's own log; the backend behind it may hang",
             ),
             CauseKind::Proxy | CauseKind::Dns | CauseKind::ConnectionRefused | CauseKind::Unreachable
                 if self.target.proxy.is_some() =>
@@ -478,8 +478,8 @@ impl Diagnosis<'_> {
     }
 
     fn clock_skew(&self) -> Option<Finding> {
-        let spoken = self.results.spoken.as_ref()?;
-        let (theirs, ours) = (spoken.http1.as_ref()?.date?, spoken.received_at?);
+        let plaintext = self.results.plaintext.as_ref()?;
+        let (theirs, ours) = (plaintext.http1.as_ref()?.date?, plaintext.received_at?);
         let (skew, word) = match ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),

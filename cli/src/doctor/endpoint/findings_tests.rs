@@ -40,7 +40,7 @@ fn answers(empty: Outcome) -> ProbeResults {
     ProbeResults {
         connections: connections(&["127.0.0.1:4318"], &[]),
         tls: Some(Handshake::default()),
-        spoken: Some(http()),
+        plaintext: Some(http()),
         requests: RequestOutcomes { empty: Some(empty), ..RequestOutcomes::default() },
     }
 }
@@ -137,7 +137,7 @@ fn a_certificate_is_judged_before_what_follows_from_it() {
         ..Handshake::default()
     };
     let mut seen = answers(Outcome::Delivered);
-    seen.spoken = Some(PlainProtocols::default());
+    seen.plaintext = Some(PlainProtocols::default());
     seen.tls = Some(handshake(&certificate));
     assert_eq!(names(&target, &seen), []);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);

@@ -73,7 +73,7 @@ pub(crate) struct ProbeTarget {
 pub(crate) struct ProbeResults {
     pub(crate) connections: Connections,
     pub(crate) tls: Option<Handshake>,
-    pub(crate) spoken: Option<PlainProtocols>,
+    pub(crate) plaintext: Option<PlainProtocols>,
     pub(crate) requests: RequestOutcomes,
 }
 
@@ -157,12 +157,12 @@ async fn probe(target: &ProbeTarget, route: &Route, may_send: bool) -> ProbeResu
         return ProbeResults { connections, ..ProbeResults::default() };
     };
     let may_send = may_send || is_loopback(address.ip());
-    let (tls, spoken, requests) = tokio::join!(
+    let (tls, plaintext, requests) = tokio::join!(
         tls::handshake(address, &target.host),
         plaintext::detect(address, target),
         requests::send_all(route, may_send, target),
     );
-    ProbeResults { connections, tls: Some(tls), spoken: Some(spoken), requests }
+    ProbeResults { connections, tls: Some(tls), plaintext: Some(plaintext), requests }
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -49,7 +49,7 @@ fn filter_in_code(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-/// Finds that RUST_LOG is unset, and what its reader lets through by default.
+/// Finds that RUST_LOG is unset, and names the levels that pass by default.
 pub(crate) fn rust_log_unset(facts: &Facts<'_>) -> Option<Finding> {
     if facts.environment.get("RUST_LOG").is_some() {
         return None;

@@ -154,7 +154,7 @@ impl Graph {
                 break;
             };
             match &activation.through {
-                // A feature of the same package is skipped in favour of what activates it.
+                // Another feature of the same package is not listed, only the package that activates that one.
                 Some(through) if activation.by == current.0 => current = (activation.by, through.clone()),
                 Some(through) => {
                     chain.push(format!("{} (its feature `{through}`)", self.name_and_version(activation.by)));

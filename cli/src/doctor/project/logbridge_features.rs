@@ -5,7 +5,7 @@
 use super::Facts;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Variables, a prefix of their value, the feature that it requires, and what happens without the feature.
+/// Variables, a prefix of their value, the required feature, and the effect without that feature.
 const REQUIREMENTS: [(&[&str], &str, &str, &str); 5] = [
     (
         &["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],

@@ -51,7 +51,7 @@ fn blank(bytes: &mut [u8]) {
     bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
 }
 
-/// Returns the length of the first token, and what it contains if it is not code.
+/// Returns the length of the first token, and its kind if it is not code.
 fn token(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
     let in_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match rest {
