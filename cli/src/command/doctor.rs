@@ -193,16 +193,7 @@ impl Doctor {
         let manifest = std::path::absolute(&manifest).unwrap_or(manifest);
         let mut loaded = match project::load(environment, &manifest) {
             Ok(loaded) => loaded,
-            Err(why) => {
-                let help = match () {
-                    () if why.contains("is not valid TOML") => "fix that line",
-                    () if why.contains("`cargo metadata` failed") => {
-                        "run `cargo fetch` with network access: the doctor reads the project offline"
-                    }
-                    () => "pass the path of a Cargo.toml with --manifest-path",
-                };
-                return none(why, help);
-            }
+            Err(error) => return none(error.text, error.help),
         };
         if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.contains(profile)) {
             return Err(CommandError::usage(

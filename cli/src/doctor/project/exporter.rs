@@ -39,9 +39,9 @@ fn activation(facts: &Facts<'_>, package: &str, feature: &str) -> String {
 fn async_client(facts: &Facts<'_>) -> Option<Finding> {
     let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
     let feature = ["reqwest-client", "hyper-client"].into_iter().find(|feature| has(feature))?;
-    let is_sync_client =
+    let is_client_configured =
         facts.sources.has_any(&[".with_http_client(", "log_processor_with_async_runtime", "runtime::Tokio"]);
-    if is_sync_client
+    if is_client_configured
         || facts.graph.has_feature(
             &facts.build,
             "opentelemetry_sdk",

@@ -31,13 +31,20 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     if length as u64 > MAX_BYTES { Err(invalid()) } else { Ok(text) }
 }
 
-pub(super) fn read_toml(path: &Path) -> Result<Table, String> {
-    let text = read(path)?;
+/// Why a TOML file was not read.
+#[derive(Debug)]
+pub(super) enum TomlError {
+    Unreadable(String),
+    Invalid(String),
+}
+
+pub(super) fn read_toml(path: &Path) -> Result<Table, TomlError> {
+    let text = read(path).map_err(TomlError::Unreadable)?;
     text.parse::<Table>().map_err(|error| {
         let what = error.message().lines().next().unwrap_or_default().to_owned();
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        format!("`{}` is not valid TOML: line {line}: {what}", path.display())
+        TomlError::Invalid(format!("`{}` is not valid TOML: line {line}: {what}", path.display()))
     })
 }
 

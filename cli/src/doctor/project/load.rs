@@ -8,7 +8,7 @@ use semver::{Version, VersionReq};
 use toml::{Table, Value};
 
 use super::cargo;
-use super::files::{find_lock_file, read_toml};
+use super::files::{TomlError, find_lock_file, read_toml};
 use super::graph::{Dependency, Edge, Graph, Package, Target};
 use super::profiles::Profiles;
 use logbridge::internals::config::Environment;
@@ -22,26 +22,48 @@ pub(crate) struct Loaded {
     pub(crate) cargo_failed: Option<String>,
 }
 
+/// Why a project cannot be loaded, and how to fix it.
+#[derive(Debug)]
+pub(crate) struct LoadError {
+    pub(crate) text: String,
+    pub(crate) help: &'static str,
+}
+
+impl LoadError {
+    /// Returns an error with this help, unless the file is not valid TOML.
+    fn of_toml(error: TomlError, help: &'static str) -> Self {
+        match error {
+            TomlError::Unreadable(text) => Self { text, help },
+            TomlError::Invalid(text) => Self { text, help: "fix that line" },
+        }
+    }
+}
+
+const FETCH: &str = "run `cargo fetch` with network access: the doctor reads the project offline";
+
 /// Loads a project without using the network.
-pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, String> {
-    let own = read_toml(manifest)?;
-    let (metadata, cargo_failed) = match cargo::metadata(environment, manifest) {
-        Ok(metadata) => (Some(metadata), None),
-        Err(why) => (None, Some(why)),
-    };
-    let graph = match metadata {
-        Some(metadata) => from_metadata(metadata),
-        None => from_lock(manifest, &own).map_err(|why| match &cargo_failed {
-            Some(cargo) => format!("`cargo metadata` failed ({cargo}), and {why}"),
-            None => why,
-        })?,
+///
+/// # Errors
+///
+/// Returns an error if the manifest is invalid, or if both `cargo metadata` and reading the lock file fail.
+pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, LoadError> {
+    let own = read_toml(manifest)
+        .map_err(|error| LoadError::of_toml(error, "pass the path of a Cargo.toml with --manifest-path"))?;
+    let (graph, cargo_failed) = match cargo::metadata(environment, manifest) {
+        Ok(metadata) => (from_metadata(metadata), None),
+        Err(cargo) => match from_lock(manifest, &own) {
+            Ok(graph) => (graph, Some(cargo)),
+            Err(LoadError { text, help }) => {
+                return Err(LoadError { text: format!("`cargo metadata` failed ({cargo}), and {text}"), help });
+            }
+        },
     };
     let root = read_toml(&graph.root.join("Cargo.toml")).unwrap_or(own);
     Ok(Loaded { graph, profiles: Profiles::from_manifest(&root), cargo_failed })
 }
 
 /// Converts the output of `cargo metadata`.
-pub(crate) fn from_metadata(metadata: Metadata) -> Graph {
+fn from_metadata(metadata: Metadata) -> Graph {
     let index: BTreeMap<_, _> = metadata.packages.iter().enumerate().map(|(at, p)| (p.id.clone(), at)).collect();
     let mut packages: Vec<Package> = metadata.packages.iter().map(package).collect();
     for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
@@ -100,11 +122,12 @@ fn package(package: &cargo_metadata::Package) -> Package {
 }
 
 /// Reads a lock file and the manifests of the members.
-pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
+fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, LoadError> {
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let lock = find_lock_file(manifest).ok_or_else(|| "there is no Cargo.lock".to_owned())?;
+    let lock =
+        find_lock_file(manifest).ok_or_else(|| LoadError { text: "there is no Cargo.lock".to_owned(), help: FETCH })?;
     let root = lock.parent().unwrap_or(folder).to_owned();
-    let locked = read_toml(&lock)?;
+    let locked = read_toml(&lock).map_err(|error| LoadError::of_toml(error, FETCH))?;
     let entries: Vec<&Table> =
         locked.get("package").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table).collect();
     let text = |entry: &Table, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -160,7 +183,10 @@ pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
         graph.members.push(at);
     }
     match graph.members.is_empty() {
-        true => Err(format!("`{}` contains no package of `{}`", lock.display(), manifest.display())),
+        true => {
+            let text = format!("`{}` contains no package of `{}`", lock.display(), manifest.display());
+            Err(LoadError { text, help: FETCH })
+        }
         false => Ok(graph),
     }
 }
