@@ -1,5 +1,6 @@
 //! Resolves the name of the endpoint and connects to each of its addresses.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,6 +31,16 @@ pub(crate) enum ConnectFailure {
     Refused,
     TimedOut,
     Other(String),
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused"),
+            Self::TimedOut => f.write_str("no answer to the connection"),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
 }
 
 impl Connections {

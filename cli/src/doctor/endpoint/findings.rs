@@ -3,91 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use super::connect::ConnectFailure;
+use super::outcome::{cause, describe, is_accepted};
 use super::requests::LARGE;
 use super::{ProbeResults, ProbeTarget};
 use logbridge::internals::config::Protocol;
-use logbridge::internals::escape::OneLine;
 use logbridge::internals::finding::{Finding, Kind, Severity, kind};
-use logbridge::internals::transport::{Cause, CauseKind, Outcome};
+use logbridge::internals::transport::{CauseKind, Outcome};
 
 /// A larger difference hides records from a search of the last minutes.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
-
-/// Returns what was checked, one fact per line.
-pub(super) fn observations(target: &ProbeTarget, results: &ProbeResults) -> Vec<String> {
-    let default = if target.is_default { " (the default: neither code nor the environment sets one)" } else { "" };
-    let mut lines = vec![format!("{} with {}{default}", target.shown, target.protocol)];
-    if let Some(proxy) = &target.proxy {
-        lines.push(format!("through the proxy {proxy}"));
-    }
-    for (address, result) in &results.connections.addresses {
-        lines.push(format!("{address}: {}", result.as_ref().map_or_else(describe_failure, |()| "open".to_owned())));
-    }
-    if let Some(tls) = results.tls.as_ref().filter(|tls| tls.is_tls) {
-        lines.push(format!("speaks TLS{}", tls.version.as_ref().map_or_else(String::new, |v| format!(" ({v})"))));
-        if let Some(certificate) = &tls.certificate {
-            lines.push(format!(
-                "certificate of {}, issued by {}, for {}, valid from {} until {}",
-                certificate.subject,
-                certificate.issuer,
-                certificate.names.join(", "),
-                certificate.shown_from,
-                certificate.shown_until
-            ));
-        }
-    }
-    if let Some(plaintext) = &results.plaintext {
-        let server = plaintext.http1.as_ref().and_then(|head| head.server.clone());
-        let server = server.map_or_else(String::new, |server| format!(" ({server})"));
-        let protocols = [(plaintext.http1.is_some(), "HTTP/1.1"), (plaintext.is_http2, "HTTP/2")];
-        let protocols: Vec<&str> = protocols.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
-        if !protocols.is_empty() {
-            lines.push(format!("speaks {} in plain text{server}", protocols.join(" and ")));
-        }
-    }
-    let requests = &results.requests;
-    let outcomes = [
-        ("empty request", &requests.empty),
-        ("empty request without the key", &requests.without_key),
-        ("compressed request", &requests.compressed),
-        ("request with one record (service logbridge-doctor)", &requests.record),
-    ];
-    lines.extend(
-        outcomes.into_iter().filter_map(|(what, outcome)| Some(format!("{what}: {}", describe(outcome.as_ref()?)))),
-    );
-    // Names, certificates and answers come from the server and may contain control characters.
-    lines.iter().map(|line| OneLine(line).to_string()).collect()
-}
-
-fn describe_failure(failure: &ConnectFailure) -> String {
-    match failure {
-        ConnectFailure::Refused => "connection refused".to_owned(),
-        ConnectFailure::TimedOut => "no answer to the connection".to_owned(),
-        ConnectFailure::Other(why) => why.clone(),
-    }
-}
-
-fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Delivered => "accepted".to_owned(),
-        Outcome::Partial { rejected: 0, message } => format!("accepted with the message {message:?}"),
-        Outcome::Partial { rejected, message } => format!("accepted, but {rejected} rejected: {message:?}"),
-        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
-            cause.text.clone()
-        }
-    }
-}
-
-fn is_accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Delivered | Outcome::Partial { .. })
-}
-
-fn cause(outcome: &Outcome) -> Option<&Cause> {
-    match outcome {
-        Outcome::Delivered | Outcome::Partial { .. } => None,
-        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
-    }
-}
 
 /// Returns the findings about an endpoint.
 pub(super) fn findings(target: &ProbeTarget, results: &ProbeResults) -> Vec<Finding> {
@@ -148,7 +72,7 @@ impl Diagnosis<'_> {
         let each: Vec<String> = connections
             .addresses
             .iter()
-            .map(|(a, r)| format!("{a}: {}", r.as_ref().err().map_or_else(String::new, describe_failure)))
+            .map(|(a, r)| format!("{a}: {}", r.as_ref().err().map_or_else(String::new, ToString::to_string)))
             .collect();
         let is_refused = connections.addresses.iter().any(|(_, result)| *result == Err(ConnectFailure::Refused));
         let text = format!("cannot connect to port {port}: {}", each.join("; "));

@@ -1,11 +1,13 @@
 use super::super::connect::Connections;
 use super::super::http1::Head;
+use super::super::observations::observations;
 use super::super::plaintext::PlainProtocols;
 use super::super::requests::RequestOutcomes;
 use super::super::tls::{Certificate, Handshake};
 use super::*;
 use logbridge::internals::config::Compression;
 use logbridge::internals::ledger::RejectReason;
+use logbridge::internals::transport::Cause;
 
 fn target(url: &str, port: u16) -> ProbeTarget {
     ProbeTarget {

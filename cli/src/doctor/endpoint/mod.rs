@@ -8,6 +8,8 @@
 mod connect;
 mod findings;
 mod http1;
+mod observations;
+mod outcome;
 mod plaintext;
 mod requests;
 mod tls;
@@ -101,7 +103,7 @@ pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String
     let results = runtime.block_on(probe(&target, &route, options.may_send));
     // The resolver may hang on its thread, so the runtime does not wait for it.
     runtime.shutdown_background();
-    report.observations = findings::observations(&target, &results);
+    report.observations = observations::observations(&target, &results);
     report.findings = findings::findings(&target, &results);
     mask_secrets(&mut report, &secrets);
     Ok(report)
