@@ -5,7 +5,7 @@
 //! download. Cargo and rustup search for both files in the working directory and its parents. A `PATH` that contains
 //! `.` finds programs there too.
 //!
-//! * Cargo and rustc are of one installed toolchain, and are called by absolute path from the directory of the first
+//! * Cargo and rustc belong to one installed toolchain. They are called by absolute path, in the directory of the first
 //!   Cargo in `PATH`.
 //! * The configuration of the project is not read, except for the location of its packages, which is passed value by
 //!   value.
@@ -52,7 +52,7 @@ pub(super) fn metadata(environment: &Environment, manifest: &Path) -> Result<Met
     result
 }
 
-/// The programs Cargo and rustc, and how they are run.
+/// An installed toolchain, and how its programs are run.
 #[derive(Debug)]
 struct Toolchain {
     cargo: PathBuf,
@@ -108,8 +108,8 @@ impl Toolchain {
         if rustc.is_file() {
             self.rustc = rustc;
         }
-        let is_of_rustup = sysroot.parent().and_then(Path::file_name).is_some_and(|name| name == "toolchains");
-        self.name = sysroot.file_name().filter(|_| is_of_rustup).map(|name| name.to_string_lossy().into_owned());
+        let is_in_rustup = sysroot.parent().and_then(Path::file_name).is_some_and(|name| name == "toolchains");
+        self.name = sysroot.file_name().filter(|_| is_in_rustup).map(|name| name.to_string_lossy().into_owned());
     }
 
     async fn host(&self) -> Option<String> {

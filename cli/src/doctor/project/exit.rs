@@ -73,7 +73,7 @@ fn process_exits(facts: &Facts<'_>) -> Option<Finding> {
             if file.code.get(at..).is_some_and(|rest| rest.starts_with("process::exit(2)")) {
                 continue;
             }
-            // In `main`, telemetry may not be set up yet, or a called function may set it up and shut it down.
+            // Before any setup in `main`, a called function may set telemetry up and shut it down again.
             let is_main = file.code(function.clone()).contains("fn main");
             if is_main && !mentions_setup(before) {
                 continue;
