@@ -23,7 +23,6 @@ mod env;
 mod error;
 mod escape;
 mod finding;
-mod installed;
 #[cfg(feature = "_cli")]
 #[doc(hidden)]
 pub mod internals;
@@ -138,5 +137,5 @@ pub fn is_own_thread() -> bool {
 /// Returns the handle of the installed logbridge, or `None` if none is installed yet.
 #[must_use]
 pub fn bridge() -> Option<Bridge> {
-    installed::shared().map(Bridge::new)
+    source::installed::shared().map(Bridge::new)
 }

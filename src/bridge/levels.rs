@@ -63,7 +63,7 @@ impl Levels {
     /// [`set_for`](Self::set_for) for the same target is cancelled.
     pub fn set(&self, target: &str, threshold: impl Into<Threshold>) {
         let threshold = threshold.into();
-        self.pipeline.forget_appointment(self.stage, target);
+        self.pipeline.keep_level(self.stage, target);
         self.change(|set| set.set(target, threshold, Origin::RunTime, BY));
     }
 
@@ -73,12 +73,12 @@ impl Levels {
     pub fn set_for(&self, target: &str, threshold: impl Into<Threshold>, time: Duration) {
         let threshold = threshold.into();
         self.change(|set| set.set(target, threshold, Origin::RunTime, format!("{BY}, for {time:?}")));
-        self.pipeline.appoint(self.stage, target, time);
+        self.pipeline.expire_level(self.stage, target, time);
     }
 
     /// Removes the threshold set here for a target. Returns whether there was one.
     pub fn unset(&self, target: &str) -> bool {
-        self.pipeline.forget_appointment(self.stage, target);
+        self.pipeline.keep_level(self.stage, target);
         self.change(|set| set.remove(target, Origin::RunTime)).unwrap_or(false)
     }
 
@@ -97,7 +97,7 @@ impl Levels {
             return Err(Error::configuration("a filter on the text of records cannot be changed at run time")
                 .with_help("remove the `/` and the text after it"));
         }
-        self.pipeline.forget_appointments(self.stage);
+        self.pipeline.keep_levels(self.stage);
         self.change(|set| {
             set.clear(Origin::RunTime);
             set.extend(parsed.directives, Origin::RunTime, BY);

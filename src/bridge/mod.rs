@@ -156,13 +156,21 @@ impl Bridge {
     /// It shares the outbox and counters of this handle.
     #[must_use]
     pub fn log_processor(&self) -> LogProcessor {
-        LogProcessor::beside(Arc::clone(&self.pipeline))
+        LogProcessor::shared(Arc::clone(&self.pipeline))
+    }
+}
+
+impl LogProcessor {
+    /// Returns a handle to flush, to shut down, and to read counters.
+    #[must_use]
+    pub fn bridge(&self) -> Bridge {
+        Bridge::new(Arc::clone(self.pipeline()))
     }
 }
 
 impl fmt::Debug for Bridge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bridge").field("endpoint", &self.pipeline.endpoint).finish_non_exhaustive()
+        f.debug_struct("Bridge").field("endpoint", &self.pipeline.setup.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -436,7 +436,7 @@ impl Builder {
     /// Returns an error if a value set in code is invalid or if the exporter thread cannot be started.
     pub fn build(&mut self) -> Result<Bridge, Error> {
         let pipeline = self.pipeline(true)?;
-        pipeline.engines().start()?;
+        pipeline.processes().start()?;
         Ok(Bridge::new(pipeline))
     }
 

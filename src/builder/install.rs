@@ -15,12 +15,13 @@ use crate::error::{Error, Kind};
 use crate::finding::Finding;
 use crate::notice;
 use crate::os::{self, PerProcess};
+use crate::ship;
 use crate::source::{
-    Chain, Engines, EventLayer, Front, InChild, Last, Pipeline, Plan, SpanProcessor, flush_on_signals, front_of,
-    install_panic_hook, register_built, register_lifecycle, report_on_signals, take_log, trace_of,
+    Assembly, EventLayer, Hooks, Pipeline, ProcessStates, SpanProcessor, assemble, flush_on_signals,
+    install_panic_hook, installed, process_states, register_built, register_lifecycle, report_on_signals, take_log,
+    trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
-use crate::{installed, ship};
 
 /// Serialises `init`, so that a check of a slot still holds when the slot is used.
 static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
@@ -63,14 +64,14 @@ impl Builder {
         }
         let config = self.settings.resolve(&self.environment)?;
         notice::set_verbosity(config.verbosity);
-        // Fallible steps come first, because a slot cannot be released.
-        let engines = Engines::new(Plan::new(&config));
-        engines.start()?;
+        // What can fail for other reasons first: a slot that is taken stays taken.
+        let processes = process_states(&config);
+        processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
-        let pipeline = self.pipeline_of(&config, engines, true);
+        let hooks = Hooks { write_report, end_open_spans: Some(end_open_spans) };
+        let pipeline = self.pipeline_of(&config, processes, hooks, true);
         let resource = config.resource.clone();
-        let _first_wins = pipeline.end_spans.set(end_open_spans);
         let mut processors = std::mem::take(&mut self.span_processors);
         // Added last, so processors of the application can add to a span when it starts.
         if config.span.delivery.is_some() || config.span.mirror != Mirror::Off {
@@ -107,18 +108,23 @@ impl Builder {
         for notice in config.startup_notices() {
             notice::emit(&notice);
         }
-        let pipeline = self.pipeline_of(&config, Engines::new(Plan::new(&config)), has_module_stage);
+        let hooks = Hooks { write_report, end_open_spans: None };
+        let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
         watch_signals(&config);
         Ok(pipeline)
     }
 
-    fn pipeline_of(&mut self, config: &Config, engines: Engines, has_module_stage: bool) -> Arc<Pipeline> {
+    fn pipeline_of(
+        &mut self,
+        config: &Config,
+        processes: ProcessStates,
+        hooks: Hooks,
+        has_module_stage: bool,
+    ) -> Arc<Pipeline> {
         #[cfg(feature = "testing")]
         crate::testing::mark_receiver_threads();
-        let processors = std::mem::take(&mut self.processors);
-        let official = self.official && has_module_stage;
         let handed_down = config
             .trace_context_env
             .as_ref()
@@ -127,27 +133,9 @@ impl Builder {
         if let Some(handed_down) = handed_down {
             set_inherited_context(handed_down);
         }
-        Arc::new_cyclic(|pipeline| {
-            let front = if !has_module_stage || (processors.is_empty() && !official) {
-                Front::Direct
-            } else {
-                let last = Last(pipeline.clone());
-                let chain = Chain::new(config.resource.build(), processors, last, root, config.redaction.clone());
-                front_of(chain, official)
-            };
-            let weak = pipeline.clone();
-            let begin = move || {
-                if let Some(pipeline) = weak.upgrade() {
-                    pipeline.keep_in_child();
-                }
-            };
-            let _only_once = engines.plan().in_child.set(InChild(Box::new(begin)));
-            let mut made = Pipeline::new(config, engines, front, has_module_stage);
-            made.root = root;
-            let _only_once = made.me.set(pipeline.clone());
-            let _only_once = made.give_report.set(write_report);
-            made
-        })
+        let processors = std::mem::take(&mut self.processors);
+        let official_appenders = self.official;
+        assemble(config, processes, Assembly { has_module_stage, processors, official_appenders, root, hooks })
     }
 }
 
@@ -164,7 +152,7 @@ impl Builder {
 /// that shares the spool sends them; the parent does so within a few seconds or at its next flush.
 pub fn post_fork() {
     if let Some(pipeline) = installed::pipeline() {
-        let _engine = pipeline.engines().current();
+        let _started = pipeline.processes().current();
     }
 }
 

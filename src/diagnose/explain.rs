@@ -132,8 +132,8 @@ fn level_gate(name: &'static str, pipeline: &Pipeline, stage: Stage, target: &st
 
 fn otlp_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let mut gates = Vec::new();
-    let endpoint = pipeline.endpoint.as_deref();
-    let why = endpoint.or(pipeline.off_because).unwrap_or("off");
+    let endpoint = pipeline.setup.endpoint.as_deref();
+    let why = endpoint.or(pipeline.setup.off_because).unwrap_or("off");
     gates.push(Gate::new("otlp is on", endpoint.is_some(), why, || how_to_turn_on(pipeline)));
     gates.push(level_gate("otlp's levels", pipeline, Stage::Otlp, target, level));
     let suppressed = is_suppressed();
@@ -160,7 +160,7 @@ fn otlp_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
         ));
     }
     gates.extend(content_gates(pipeline));
-    if let Some(engine) = pipeline.engines().existing().filter(|_| endpoint.is_some()) {
+    if let Some(engine) = pipeline.processes().existing().filter(|_| endpoint.is_some()) {
         gates.extend(engine.outbox.as_ref().map(|outbox| outbox_gate(pipeline, outbox)));
         gates.push(endpoint_gate(&engine.ledger.stats.requests(Signal::Logs)));
     }

@@ -21,7 +21,7 @@ use super::gate::Gate;
 use crate::finding::{Finding, Impact, kind};
 use crate::levels::to_tracing;
 use crate::ship;
-use crate::source::{Answer, EventLayer, Pipeline, address, ask};
+use crate::source::{Answer, EventLayer, Pipeline, ask};
 
 /// The target of the canary's records.
 pub(super) const CANARY_TARGET: &str = "logbridge::canary";
@@ -74,12 +74,12 @@ fn max_level_gate(pipeline: &Pipeline, level: Level) -> Gate {
 fn foreign_logger_gate(pipeline: &Pipeline, target: &str, level: Level) -> Gate {
     const NAME: &str = "log's slot";
     let condition = "the logger in log's slot forwards it to this Bridge's logger";
-    let (pipeline, target) = (address(pipeline), target.to_owned());
+    let (pipeline, target) = (pipeline.address(), target.to_owned());
     let answer = ship::ask_own_thread_within(TIMEOUT, move || {
         ask(pipeline, || log::logger().enabled(&log::Metadata::builder().target(&target).level(level).build()))
     });
     match answer {
-        Some(Answer { came: true, .. }) => {
+        Some(Answer { reached: true, .. }) => {
             Gate::new(NAME, true, "this Bridge's logger, or a logger that asks it", String::new)
         }
         Some(Answer { is_wanted: false, .. }) => {
@@ -123,14 +123,14 @@ pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -
         });
     }
     match ask_subscriber(pipeline, current, target, level) {
-        Some(Answer { is_wanted: true, came: true }) => {
+        Some(Answer { is_wanted: true, reached: true }) => {
             Gate::new(NAME, true, "it forwards events of this target and level to this Bridge's layer", String::new)
         }
         Some(Answer { is_wanted: false, .. }) => {
             let why = "one of its filters rejects the event (a filter that looks at spans may pass it inside a span)";
             Gate::new(NAME, false, why, || "widen the filter of the whole subscriber".to_owned())
         }
-        Some(Answer { came: false, .. }) => {
+        Some(Answer { reached: false, .. }) => {
             Gate::new(NAME, false, "it does not forward the event to this Bridge's layer", || {
                 "add bridge.layer(), without a filter (`with_filter`), to the registry that is active on this thread"
                     .to_owned()
@@ -145,7 +145,7 @@ pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -
 
 /// Asks the subscriber whether it would forward such an event to this pipeline's layer. `None`: no answer in time.
 fn ask_subscriber(pipeline: &Pipeline, subscriber: Dispatch, target: &str, level: Level) -> Option<Answer> {
-    let (pipeline, target) = (address(pipeline), target.to_owned());
+    let (pipeline, target) = (pipeline.address(), target.to_owned());
     ship::ask_own_thread_within(TIMEOUT, move || {
         let fields = FieldSet::new(&["message"], identify_callsite!(&CALLSITE));
         let level = to_tracing_level(level);

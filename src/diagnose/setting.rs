@@ -4,7 +4,7 @@ use crate::config::{Setting, SettingSource};
 use crate::source::Pipeline;
 
 fn source(pipeline: &Pipeline, setting: &str) -> SettingSource {
-    let found = pipeline.settings.iter().rev().find(|kept| kept.name == setting);
+    let found = pipeline.setup.settings.iter().rev().find(|kept| kept.name == setting);
     found.map_or(SettingSource::BuiltIn, |kept| kept.source)
 }
 
@@ -20,7 +20,7 @@ pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, cal
 /// Returns whether code sets the key that requests carry.
 pub(super) fn has_key_in_code(pipeline: &Pipeline) -> bool {
     let is_key = |setting: &&Setting| setting.value.to_ascii_lowercase().starts_with("authorization");
-    let mut headers = pipeline.settings.iter().filter(is_key);
+    let mut headers = pipeline.setup.settings.iter().filter(is_key);
     headers.any(|setting| setting.source == SettingSource::Code)
 }
 

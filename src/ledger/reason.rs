@@ -86,7 +86,7 @@ impl DropReason {
             Self::QueueFull => "the queue of ended spans was full (OTEL_BSP_MAX_QUEUE_SIZE)",
             Self::RefusedBelowWarn => "it was below WARN, and the rest of the outbox is kept for WARN and above",
             Self::Shutdown => "logbridge was shut down",
-            Self::ThreadLost => "the exporter thread could not be started",
+            Self::ThreadLost => "the ship thread could not be started",
             Self::TooLarge => "the record is larger than the whole outbox",
         }
     }

@@ -1,72 +1,74 @@
-//! Appending: the group that a shard fills, and how it leaves.
+//! Appends records to the open group of a shard, and seals open groups.
 
 use std::sync::atomic::Ordering;
 
 use super::block::Block;
-use super::sealed::Sealed;
+use super::open_group::OpenGroup;
+use super::records::{Outbox, Shard};
+use super::sealed_groups::SealedGroups;
 use super::segment::{LOW, Segment};
 use super::sync::lock;
-use super::{Outbox, Shard, Wake};
+use super::wake::Wake;
 use crate::config::Overload;
 use crate::ledger::DropReason;
 
-/// The group that is being filled.
-#[derive(Debug, Default)]
-pub(super) struct Lanes {
-    /// By lane.
-    pub(super) segments: [Option<Segment>; 2],
-    /// How many frames there are in both: the place of the next one.
-    frames: u16,
-    /// Its number among all groups that were ever begun, from 1 on.
-    number: u64,
-}
-
-impl Lanes {
-    /// Appends a frame where the lane's segment has room for it.
+impl Outbox {
+    /// Appends one frame. `thread` selects the shard, `high` the lane.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is no room. The overload policy has not been applied yet.
     #[inline]
-    fn push(&mut self, lane: usize, frame: &[u8], most_records: u64) -> bool {
-        match &mut self.segments[lane] {
-            Some(segment)
-                if segment.room() >= frame.len() && self.frames < u16::MAX && segment.records < most_records =>
-            {
-                segment.push(frame, self.frames);
-                self.frames += 1;
-                true
-            }
-            _ => false,
+    pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+        match self.max_records {
+            None => self.append_to_shard::<false>(thread, high, frame),
+            Some(max) => self.append_counted(max, thread, high, frame),
         }
     }
-}
 
-impl Outbox {
+    /// Appends a frame to an outbox whose number of records is bounded too.
+    #[cold]
+    fn append_counted(&self, max: usize, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
+        let (max, reason) = match self.overload {
+            Overload::DropLeastSevere if !high => (max - max / 4, DropReason::RefusedBelowWarn),
+            _ => (max, DropReason::OutboxFull),
+        };
+        self.records
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |records| (records < max).then_some(records + 1))
+            .map_err(|_| reason)?;
+        self.append_to_shard::<true>(thread, high, frame).inspect_err(|_| self.release(1))
+    }
+
     #[inline]
-    pub(super) fn append_to_shard<const COUNTED: bool>(
+    fn append_to_shard<const COUNTED: bool>(
         &self,
         thread: usize,
         high: bool,
         frame: &[u8],
     ) -> Result<Wake, DropReason> {
         let Some(shard) = self.shards.get(thread & (self.shards.len() - 1)) else { return Ok(Wake::No) };
-        let most_records = if COUNTED { self.segment_records } else { u64::MAX };
-        let mut lanes = lock(&shard.lanes);
-        if lanes.push(usize::from(high), frame, most_records) {
-            return Ok(self.note_waiting());
+        let max_records = if COUNTED { self.segment_records } else { u64::MAX };
+        let mut open = lock(&shard.open);
+        if open.push(usize::from(high), frame, max_records) {
+            return Ok(self.note_unsealed());
         }
-        drop(lanes);
-        self.append_to_new_segment(shard, usize::from(high), frame, most_records)
+        drop(open);
+        self.append_to_new_segment(shard, usize::from(high), frame, max_records)
     }
 
-    /// Under a shard's lock, so that a seal that misses this record has reset the flag before it is looked at.
+    /// Marks that something is unsealed. Called under a shard's lock: a seal resets the flag before it takes that lock,
+    /// so a record that a seal misses sets the flag again.
     #[inline]
-    fn note_waiting(&self) -> Wake {
-        if self.waiting.load(Ordering::Relaxed) {
+    fn note_unsealed(&self) -> Wake {
+        if self.has_unsealed.load(Ordering::Relaxed) {
             return Wake::No;
         }
-        self.waiting.store(true, Ordering::Relaxed);
+        self.has_unsealed.store(true, Ordering::Relaxed);
         Wake::Yes
     }
 
-    /// Where a lane has no segment, or none with room: the block is made outside the lock, and the lane is looked at again.
+    /// Appends a frame to a lane that has no segment with room. The block is made outside the lock, and then the lane
+    /// is looked at again.
     #[cold]
     #[inline(never)]
     fn append_to_new_segment(
@@ -74,46 +76,46 @@ impl Outbox {
         shard: &Shard,
         lane: usize,
         frame: &[u8],
-        most_records: u64,
+        max_records: u64,
     ) -> Result<Wake, DropReason> {
-        // One that fits no usual segment gets one of its own, and a group of its own.
-        let is_large = frame.len() > self.memory.usual();
+        // A frame larger than a standard block gets a segment and a group of its own.
+        let is_large = frame.len() > self.pool.block_bytes();
         let mut spare: Result<Block, DropReason> = self.allocate(frame.len(), lane);
         loop {
-            let mut lanes = lock(&shard.lanes);
+            let mut open = lock(&shard.open);
             // Another thread may have begun a segment meanwhile.
-            if !is_large && lanes.push(lane, frame, most_records) {
-                let wake = self.note_waiting();
-                drop(lanes);
+            if !is_large && open.push(lane, frame, max_records) {
+                let wake = self.note_unsealed();
+                drop(open);
                 if let Ok(block) = spare {
-                    self.memory.recycle(block);
+                    self.pool.recycle(block);
                 }
                 return Ok(wake);
             }
             let block = spare?;
-            let leaves = is_large || lanes.segments[lane].is_some() || lanes.frames == u16::MAX;
-            if leaves && !lock(&self.sealed).has_room(2) {
-                drop(lanes);
-                self.make_queue_longer();
+            let must_seal = is_large || open.segments[lane].is_some() || open.frames == u16::MAX;
+            if must_seal && !lock(&self.sealed).has_room(2) {
+                drop(open);
+                self.grow_queue();
                 spare = Ok(block);
                 continue;
             }
-            let is_full = lanes.segments[lane].is_some();
-            if leaves {
-                self.seal_lanes(&mut lanes);
+            let is_full = open.segments[lane].is_some();
+            if must_seal {
+                self.seal_group(&mut open);
             }
-            self.begin_segment(&mut lanes, lane, block);
-            // There is room: for at least this one the block was made.
-            let _appended = lanes.push(lane, frame, u64::MAX);
+            self.begin_segment(&mut open, lane, block);
+            // The block was made for this frame, so there is room.
+            let _appended = open.push(lane, frame, u64::MAX);
             if is_large {
-                self.seal_lanes(&mut lanes);
+                self.seal_group(&mut open);
             }
-            let wake = self.note_waiting();
-            drop(lanes);
+            let wake = self.note_unsealed();
+            drop(open);
             if is_full {
-                self.memory.want_spare();
+                self.pool.request_spares();
             }
-            if leaves {
+            if must_seal {
                 self.compact();
                 return Ok(Wake::Yes);
             }
@@ -124,44 +126,71 @@ impl Outbox {
     #[cold]
     fn allocate(&self, at_least: usize, lane: usize) -> Result<Block, DropReason> {
         if lane == LOW && self.overload == Overload::DropLeastSevere {
-            let (used, bound) = self.memory.use_and_bound();
+            let (used, bound) = self.pool.use_and_bound();
             if used >= bound - bound / 4 && at_least <= bound {
                 return Err(DropReason::RefusedBelowWarn);
             }
         }
-        self.memory.allocate(at_least)
+        self.pool.allocate(at_least)
     }
 
-    /// Gives a lane that has none an empty segment.
-    fn begin_segment(&self, lanes: &mut Lanes, lane: usize, mut block: Block) {
-        if lanes.segments.iter().all(Option::is_none) {
-            lanes.number = self.groups.fetch_add(1, Ordering::Relaxed) as u64 + 1;
+    /// Puts an empty segment into a lane that has none.
+    fn begin_segment(&self, open: &mut OpenGroup, lane: usize, mut block: Block) {
+        if open.is_empty() {
+            open.number = self.groups.fetch_add(1, Ordering::Relaxed) as u64 + 1;
         }
-        block.begin(lanes.number);
-        lanes.segments[lane] = Some(Segment::new(block));
-        // Under the lock: who looks for what may be dropped, and has not been here, will come.
-        if lane == LOW && self.nothing_low.load(Ordering::Relaxed) {
-            self.nothing_low.store(false, Ordering::Relaxed);
+        block.begin(open.number);
+        open.segments[lane] = Some(Segment::new(block));
+        // Under the shard's lock: a thread that looks for segments to evict, and has not reached this shard, will see
+        // it.
+        if lane == LOW && self.no_low_segments.load(Ordering::Relaxed) {
+            self.no_low_segments.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Both lanes leave the shard. `false` if the queue has to be made longer before.
-    pub(super) fn seal_lanes(&self, lanes: &mut Lanes) -> bool {
-        if lanes.segments.iter().all(Option::is_none) {
+    /// Seals everything that was appended before the call.
+    ///
+    /// Returns the number of groups ever sealed. Once all of them have left the outbox, every record appended before
+    /// the call has an outcome.
+    pub(crate) fn seal(&self) -> u64 {
+        self.has_unsealed.store(false, Ordering::Relaxed);
+        self.seal_shards(|_| true);
+        let total = lock(&self.sealed).total();
+        self.compact();
+        total
+    }
+
+    /// Seals the open groups that `is_wanted` selects.
+    pub(super) fn seal_shards(&self, is_wanted: impl Fn(&OpenGroup) -> bool) {
+        for shard in &self.shards {
+            loop {
+                let mut open = lock(&shard.open);
+                if !is_wanted(&open) || self.seal_group(&mut open) {
+                    break;
+                }
+                drop(open);
+                self.grow_queue();
+            }
+        }
+    }
+
+    /// Moves the open group to the sealed ones. Returns `false` if their queue has to grow first.
+    fn seal_group(&self, open: &mut OpenGroup) -> bool {
+        if open.is_empty() {
             return true;
         }
         let mut sealed = lock(&self.sealed);
         let has_room = sealed.has_room(1);
         if has_room {
-            sealed.push(std::mem::take(lanes).segments);
+            sealed.push(std::mem::take(open).segments);
         }
         has_room
     }
 
-    /// Called without any lock.
-    pub(super) fn make_queue_longer(&self) {
-        let length = lock(&self.sealed).longer();
-        let mut other = Sealed::queue_for(length);
-        lock(&self.sealed).lengthen(&mut other);
+    /// Makes room for more sealed groups. Called without any lock.
+    fn grow_queue(&self) {
+        let capacity = lock(&self.sealed).grown_capacity();
+        let mut larger = SealedGroups::with_capacity(capacity);
+        lock(&self.sealed).move_queue_into(&mut larger);
     }
 }

@@ -1,8 +1,9 @@
-//! What the frames of a segment lie in: memory of the process, or a file of the spool.
+//! Where the frames of a segment lie: memory of the process, or a file of the spool.
 
 use super::frame::set_sequence;
 use super::spool::SpoolFile;
 
+/// Storage for the frames of one segment.
 #[derive(Debug)]
 pub(super) enum Block {
     Heap(Vec<u8>),
@@ -10,7 +11,7 @@ pub(super) enum Block {
 }
 
 impl Block {
-    /// The frames, one behind the other.
+    /// Returns the frames, one after the other.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
@@ -19,7 +20,7 @@ impl Block {
         }
     }
 
-    /// How many bytes of frames it can hold.
+    /// Returns how many bytes of frames fit into the block.
     #[inline]
     pub(super) fn capacity(&self) -> usize {
         match self {
@@ -28,7 +29,7 @@ impl Block {
         }
     }
 
-    /// How many bytes it takes of the bound.
+    /// Returns how many bytes of the bound the block takes.
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Heap(buf) => buf.capacity(),
@@ -36,7 +37,7 @@ impl Block {
         }
     }
 
-    /// Appends a frame that there is room for, as the one with this place in its group.
+    /// Appends a frame that there is room for, with its sequence number in the group.
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], sequence: u16) {
         match self {
@@ -51,7 +52,7 @@ impl Block {
         }
     }
 
-    /// It serves a group of this number from now on, and nothing is in it yet.
+    /// Assigns an empty block to the group with this number.
     pub(super) fn begin(&mut self, group: u64) {
         if let Self::File(file) = self {
             file.begin(group);

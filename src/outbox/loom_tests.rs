@@ -1,10 +1,12 @@
-//! The hand-over between log calls and the ship thread, in every order in which threads may meet:
+//! The hand-over between log calls and the exporter thread, in every order in which threads may meet:
 //! `RUSTFLAGS="--cfg logbridge_loom" cargo test --lib loom`.
 //!
-//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how often a
-//! thread is interrupted where it could go on, which is what takes the time.
+//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how
+//! often a thread is interrupted where it could go on, which is what takes the time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loom::model::Builder;
@@ -13,7 +15,8 @@ use loom::thread;
 
 use super::tests::{frame_of, recycle};
 use super::*;
-use crate::ledger::{Count, ItemOutcome};
+use crate::config::Overload;
+use crate::ledger::{Count, DropReason, ItemOutcome, Ledger};
 use crate::signal::Signal;
 
 /// Nearly all errors need no more, and three take many minutes.
@@ -28,7 +31,7 @@ fn explore(test: impl Fn() + Sync + Send + 'static) {
 struct Rig {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What wakes the ship thread: a permit that is kept until it looks.
+    /// What wakes the exporter thread: a permit that is kept until it looks.
     wake: Notify,
 }
 
@@ -44,7 +47,7 @@ impl Rig {
         let frame = frame_of("loom", 9, &format!("{number}{}", "x".repeat(length)));
         self.ledger.count(shard, Count::OtlpAccepted);
         let appended = match self.outbox.append(shard, high, &frame) {
-            Err(DropReason::OutboxFull) => self.outbox.append_by_dropping(shard, high, &frame),
+            Err(DropReason::OutboxFull) => self.outbox.append_evicting(shard, high, &frame),
             appended => appended.map_err(Refused::from),
         };
         match appended {
@@ -59,11 +62,11 @@ impl Rig {
         appended.is_ok()
     }
 
-    /// What the ship thread does until so many records have come: it looks, and sleeps where there is nothing.
+    /// What the exporter thread does until so many records have come: it looks, and sleeps where there is nothing.
     fn ship(&self, records: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         loop {
-            if self.outbox.is_waiting() {
+            if self.outbox.has_unsealed() {
                 self.outbox.seal();
             }
             while let Some(group) = self.outbox.take_sealed() {
@@ -87,7 +90,7 @@ fn sorted(mut numbers: Vec<u8>) -> Vec<u8> {
     numbers
 }
 
-/// Where a wake-up is lost, the ship thread sleeps for ever, and loom says so.
+/// Where a wake-up is lost, the exporter thread sleeps for ever, and loom says so.
 fn nobody_is_forgotten(shards: [usize; 2]) {
     explore(move || {
         let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
@@ -170,7 +173,7 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
     explore(|| {
         // Four segments of half a kilobyte or less, and each record fills one.
         let rig = Rig::new(2 << 10, 1, Overload::DropOldest);
-        let length = rig.outbox.memory.usual() - 64;
+        let length = rig.outbox.pool.block_bytes() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }
@@ -188,10 +191,10 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
             })
         };
         ship.join().expect("no panic");
-        let left = rig.outbox.left();
+        let left = rig.outbox.oldest_group();
         let otlp = rig.ledger.snapshot().otlp;
         let over = otlp.delivered + otlp.dropped_total();
-        assert!(over >= left.min(barrier), "{left} have left, and {over} have met their fates");
+        assert!(over >= left.min(barrier), "{left} have left, and {over} have an outcome");
         logger.join().expect("no panic");
         assert_eq!(rig.ledger.snapshot().otlp.dropped_total() + rig.ledger.snapshot().otlp.delivered, {
             let waiting: u64 = {
@@ -228,12 +231,12 @@ fn a_thread_finds_its_records_in_order() {
     });
 }
 
-/// Who waits for room is told of it, whenever it appears.
+/// Who waits for room is woken, whenever it appears.
 #[test]
 fn who_waits_for_room_is_not_forgotten() {
     explore(|| {
         let rig = Rig::new(2 << 10, 1, Overload::Block(Duration::from_secs(3_600)));
-        let length = rig.outbox.memory.usual() - 64;
+        let length = rig.outbox.pool.block_bytes() - 64;
         for number in 1..=4 {
             assert!(rig.log(0, false, number, length));
         }
@@ -242,12 +245,12 @@ fn who_waits_for_room_is_not_forgotten() {
             let rig = Arc::clone(&rig);
             thread::spawn(move || {
                 let frame = frame_of("loom", 9, "5");
-                rig.outbox.append_when_there_is_room(0, false, &frame, Duration::from_secs(3_600)).is_ok()
+                rig.outbox.append_blocking(0, false, &frame, Duration::from_secs(3_600)).is_ok()
             })
         };
         let group = rig.outbox.take_sealed().expect("four are there");
         recycle(&rig.outbox, group);
-        rig.outbox.made_room();
+        rig.outbox.notify_waiters();
         assert!(waiter.join().expect("no panic"));
     });
 }

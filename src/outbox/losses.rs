@@ -1,9 +1,9 @@
-//! What an overload has cost, by reason, level and target.
+//! Counts records lost to overload, by reason, level and target.
 //!
 //! Constraints:
-//! * Counted only where a record is dropped, by the thread that does: what is accepted pays nothing.
-//! * Bounded: so many targets are told apart, and all others are counted together.
-//! * Sharded by thread, since under overload every thread counts.
+//! * Only the thread that drops a record counts it. Accepted records cost nothing here.
+//! * Bounded: a shard distinguishes a fixed number of targets and counts all others together.
+//! * Sharded by thread, because under overload every thread counts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::ledger::DropReason;
 use crate::otlp::ScopeView;
 
 const SHARDS: usize = 8;
-/// How many targets a shard tells apart.
+/// How many targets a shard distinguishes.
 const MAX_TARGETS: usize = 100;
-/// A longer target is counted among the others.
+/// Longer targets are counted together.
 const MAX_TARGET_BYTES: usize = 256;
 
 /// Records that were dropped for the same reason, of the same level and target.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Loss {
     pub(crate) reason: DropReason,
-    /// Empty for all that are more than are told apart.
+    /// Empty for the targets that are counted together.
     pub(crate) target: String,
-    /// None where the record had no severity.
+    /// `None` if the records had no severity.
     pub(crate) level: Option<Level>,
     pub(crate) records: u64,
 }
 
-/// Few: one for each reason and level that the target has lost records for.
+/// The losses of one target, by reason and level. They are few.
 type Counts = Vec<(DropReason, Option<Level>, u64)>;
 type Targets = HashMap<Arc<str>, Counts>;
 
@@ -44,46 +44,46 @@ struct Shard {
     targets: Mutex<Targets>,
 }
 
-/// What is missing to count a loss; it is made without the lock.
-enum Lacks<'a> {
-    /// The table. It has a place for all targets that are told apart.
+/// What is missing to count a loss. It is made without the lock.
+enum Missing<'a> {
+    /// The table, with room for all targets that are distinguished.
     Table,
     Target(&'a str),
-    /// Room for one more reason and level.
+    /// Room for this many reasons and levels.
     Counts(usize),
 }
 
-enum Made {
+enum Prepared {
     Table(Targets),
     Target(Arc<str>, Counts),
     Counts(Counts),
 }
 
-/// Counts a loss, where nothing is missing for that.
+/// Counts a loss, or returns what is missing to do so.
 fn try_add<'a>(
     targets: &mut Targets,
-    made: &mut Option<Made>,
+    made: &mut Option<Prepared>,
     target: &'a str,
     what: (DropReason, Option<Level>),
     records: u64,
-) -> Result<(), Lacks<'a>> {
+) -> Result<(), Missing<'a>> {
     match made {
-        // What was there before is freed by the caller.
-        Some(Made::Table(table)) if targets.capacity() == 0 => std::mem::swap(targets, table),
-        _ if targets.capacity() == 0 => return Err(Lacks::Table),
+        // The caller frees the old table.
+        Some(Prepared::Table(table)) if targets.capacity() == 0 => std::mem::swap(targets, table),
+        _ if targets.capacity() == 0 => return Err(Missing::Table),
         _ => {}
     }
-    // Another thread may have taken the last place.
+    // Another thread may have added the last target.
     let target = if targets.contains_key(target) || targets.len() < MAX_TARGETS { target } else { "" };
     let Some(counts) = targets.get_mut(target) else {
         return match made.take() {
-            Some(Made::Target(name, counts)) if *name == *target && targets.len() < targets.capacity() => {
-                let _there_is_none = targets.insert(name, counts);
+            Some(Prepared::Target(name, counts)) if *name == *target && targets.len() < targets.capacity() => {
+                targets.insert(name, counts);
                 try_add(targets, made, target, what, records)
             }
             other => {
                 *made = other;
-                Err(Lacks::Target(target))
+                Err(Missing::Target(target))
             }
         };
     };
@@ -93,11 +93,11 @@ fn try_add<'a>(
     }
     if counts.len() == counts.capacity() {
         match made {
-            Some(Made::Counts(longer)) if longer.capacity() > counts.len() => {
+            Some(Prepared::Counts(longer)) if longer.capacity() > counts.len() => {
                 longer.append(counts);
                 std::mem::swap(longer, counts);
             }
-            _ => return Err(Lacks::Counts(counts.len() + 1)),
+            _ => return Err(Missing::Counts(counts.len() + 1)),
         }
     }
     counts.push((what.0, what.1, records));
@@ -107,21 +107,21 @@ fn try_add<'a>(
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     shards: [Shard; SHARDS],
-    /// Something was counted that nobody has told yet.
-    untold: AtomicBool,
+    /// A loss has not been reported yet.
+    unreported: AtomicBool,
 }
 
 impl Losses {
-    /// Counts one record that was not taken. Returns whether that is the first that nobody has told.
+    /// Counts one record that was not accepted. Returns whether it is the first loss since the last report.
     pub(super) fn count(&self, thread: usize, reason: DropReason, frame: Frame<'_>) -> bool {
         let scope = ScopeView::read(frame.scope);
         self.add(thread, &scope.name, reason, level(frame.severity), 1);
-        self.note()
+        self.note_unreported()
     }
 
-    /// Counts the records of a segment that made room.
+    /// Counts the records of an evicted segment.
     pub(super) fn count_segment(&self, thread: usize, reason: DropReason, segment: &Segment) {
-        // Neighbours mostly have the same scope and level: they are counted together.
+        // Neighbours mostly have the same scope and level, so they are counted together.
         let mut run: Option<(&[u8], u8, u64)> = None;
         let mut add = |(scope, severity, records): (&[u8], u8, u64)| {
             self.add(thread, &ScopeView::read(scope).name, reason, level(severity), records);
@@ -135,35 +135,37 @@ impl Losses {
             }
         }
         run.into_iter().for_each(add);
-        let _whoever_evicts_wakes_anyway = self.note();
+        // Its result is not needed: an eviction wakes the exporter thread anyway.
+        self.note_unreported();
     }
 
-    fn note(&self) -> bool {
-        !self.untold.load(Ordering::Relaxed) && !self.untold.swap(true, Ordering::Relaxed)
+    /// Returns whether this is the first loss since the last report.
+    fn note_unreported(&self) -> bool {
+        !self.unreported.load(Ordering::Relaxed) && !self.unreported.swap(true, Ordering::Relaxed)
     }
 
     fn add(&self, thread: usize, target: &str, reason: DropReason, level: Option<Level>, records: u64) {
         let Some(shard) = self.shards.get(thread % SHARDS) else { return };
         let target = if target.len() <= MAX_TARGET_BYTES { target } else { "" };
-        let make = |lacks| match lacks {
-            Lacks::Table => Made::Table(HashMap::with_capacity(MAX_TARGETS + 1)),
-            Lacks::Target(name) => Made::Target(name.into(), Vec::with_capacity(4)),
-            Lacks::Counts(number) => Made::Counts(Vec::with_capacity(2 * number)),
+        let make = |missing| match missing {
+            Missing::Table => Prepared::Table(HashMap::with_capacity(MAX_TARGETS + 1)),
+            Missing::Target(name) => Prepared::Target(name.into(), Vec::with_capacity(4)),
+            Missing::Counts(number) => Prepared::Counts(Vec::with_capacity(2 * number)),
         };
         lock_with(&shard.targets, make, |targets, made| try_add(targets, made, target, (reason, level), records));
     }
 
-    /// Whether there is something to tell.
-    pub(super) fn is_untold(&self) -> bool {
-        self.untold.load(Ordering::Relaxed)
+    /// Whether a loss has not been reported yet.
+    pub(super) fn is_unreported(&self) -> bool {
+        self.unreported.load(Ordering::Relaxed)
     }
 
-    /// It is being told now: the next loss is news again.
-    pub(super) fn told(&self) {
-        self.untold.store(false, Ordering::Relaxed);
+    /// Marks all losses so far as reported.
+    pub(super) fn mark_reported(&self) {
+        self.unreported.store(false, Ordering::Relaxed);
     }
 
-    /// All losses, the largest first.
+    /// Returns all losses, the largest first.
     pub(super) fn all(&self) -> Vec<Loss> {
         let mut found: Vec<(Arc<str>, DropReason, Option<Level>, u64)> = Vec::new();
         for shard in &self.shards {
@@ -198,7 +200,7 @@ impl Losses {
     }
 }
 
-/// The level whose range a severity lies in.
+/// Returns the level whose range contains the severity number.
 fn level(severity: u8) -> Option<Level> {
     match severity {
         0 => None,
@@ -227,8 +229,8 @@ mod tests {
         let losses = Losses::default();
         let news: Vec<bool> = [0, 1, 0, 9].map(|thread| count(&losses, thread, "a", 9)).to_vec();
         assert_eq!(news, [true, false, false, false]);
-        losses.told();
-        assert!(!losses.is_untold() && count(&losses, 2, "b", 0) && losses.is_untold());
+        losses.mark_reported();
+        assert!(!losses.is_unreported() && count(&losses, 2, "b", 0) && losses.is_unreported());
         let loss = |target: &str, level, records| Loss {
             reason: DropReason::OutboxFull,
             target: target.to_owned(),

@@ -1,363 +1,51 @@
-//! Accepted records on their way to the ship thread: bounded in bytes, sharded by thread.
+//! The outbox: accepted records and ended spans that wait for the exporter thread.
+//!
+//! Records lie encoded in an [`Outbox`], which is sharded by thread and bounded in bytes. Spans lie in a [`SpanQueue`],
+//! which is bounded by number.
 //!
 //! Constraints:
-//! * A record is encoded before any lock is taken; under a shard's lock it is only copied.
-//! * A global allocator may log. So nothing is allocated or freed under a lock, no file is made there, and no code of the
-//!   application runs: what is needed is made outside, and the lock is taken again ([`sync::lock`] checks that in tests).
-//! * A shard has two lanes, WARN and above and below WARN, so that an overload policy can drop whole segments of the
-//!   less severe lane without compacting.
-//! * Order: a thread always writes to the same shard. Each frame has its place among those of both lanes. Both lanes
-//!   leave the shard together, as one group, in the order in which groups were begun. So the exporter thread can put the
-//!   records of a thread into the order in which they were written.
-//! * Memory is bounded: segments that exist, full, waiting or in the pool, never exceed their share of the bound.
-//! * The ship thread takes sealed groups only for the request it is about to send. The others stay here, where an
-//!   overload policy may drop their segments; so they do not always leave in order, and are numbered.
-//! * Only std locks: a forked child never touches them, since it starts an outbox of its own.
-//! * The first record after silence wakes the ship thread, and so does a segment that is full; others wake nobody.
+//! * A record is encoded before any lock is taken. Under a shard's lock it is only copied.
+//! * Under a lock nothing is allocated or freed, no file is created, and no application code runs. A global allocator
+//!   may log, and its log call would wait for the same lock. What is missing is made outside, and the lock is taken
+//!   again. Tests check this (`sync::lock`).
+//! * A shard has two lanes: WARN and above, and below WARN. So an overload policy can drop whole segments of the less
+//!   severe lane without compacting.
+//! * Order: a thread always writes to the same shard. Each frame has a sequence number across both lanes. Both lanes
+//!   leave the shard together, as one group, in the order in which the groups were begun. From this the exporter thread
+//!   restores the order in which a thread wrote its records.
+//! * Memory is bounded: all segments together, free ones included, never exceed the bound.
+//! * The exporter thread takes sealed groups only for the request it is about to send. The others stay here, where an
+//!   overload policy may drop their segments. Groups are numbered, because they do not always leave in order.
+//! * All locks are those of std. A forked child never touches them, because it starts its own outbox.
+//! * The first record after a silence wakes the exporter thread, and so does a full segment. Other records do not.
 
 mod append;
 mod block;
+mod block_pool;
 mod frame;
 mod losses;
-mod memory;
+mod maintenance;
+mod open_group;
 mod overload;
-mod sealed;
+mod records;
+mod sealed_groups;
 mod segment;
+mod space_waiters;
 mod spans;
 mod spool;
 mod sync;
+mod wake;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use append::Lanes;
-pub(crate) use frame::{HEADER, begin_frame, end_frame};
+pub(crate) use frame::FrameBuffer;
 pub(crate) use losses::Loss;
-use losses::Losses;
-use memory::Memory;
 pub(crate) use overload::Refused;
-use overload::Room;
-use sealed::Sealed;
+pub(crate) use records::Outbox;
 pub(crate) use segment::{Group, InOrder, Offsets, Segment};
-pub(crate) use spans::{Queued, SpanQueue};
+pub(crate) use spans::{PushResult, SpanQueue};
 pub use spool::Ending;
 pub use spool::survey;
-pub(crate) use spool::{Adopted, Found, Left, Scout, Skipped, Spool};
-use sync::{AtomicBool, AtomicUsize, Mutex, lock};
-
-use crate::config::Overload;
-use crate::ledger::{DropReason, Ledger};
-use crate::os;
-
-/// Requests hold at most this many bytes, unless a single record is larger.
-const REQUEST_BYTES: usize = 4 << 20;
-const SEGMENT_BYTES: usize = 1 << 20;
-/// A spool has no more segments than this: each is a mapping, of which a process may have some ten thousands.
-const MOST_FILES: usize = 8192;
-/// So many sealed segments stay in memory although they are in files: they are sent soon, most often.
-const NOT_PARKED: usize = 8;
-/// More shards than this spread memory thinner than they save waiting.
-const MAX_SHARDS: usize = 16;
-
-/// What the caller has to tell the ship thread.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "the ship thread sleeps until it is told"]
-pub(crate) enum Wake {
-    No,
-    Yes,
-}
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard {
-    lanes: Mutex<Lanes>,
-}
-
-/// The outbox of one pipeline in one process.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    shards: Vec<Shard>,
-    sealed: Mutex<Sealed>,
-    /// How many groups were ever begun.
-    groups: AtomicUsize,
-    memory: Memory,
-    request_bytes: usize,
-    /// Something was appended since the last [`Outbox::seal`].
-    waiting: AtomicBool,
-    /// How many records may wait, where somebody asked for that, and how many do.
-    max_records: Option<usize>,
-    records: AtomicUsize,
-    /// How many records a segment holds at most, where the number of records is bounded.
-    segment_records: u64,
-    overload: Overload,
-    /// Where what makes room for others is counted.
-    ledger: Arc<Ledger>,
-    losses: Losses,
-    room: Room,
-    /// Somebody found no room since the ship thread looked last.
-    pressed: AtomicBool,
-    /// Nothing below WARN is here that could make room; as long as no segment is begun for it.
-    nothing_low: AtomicBool,
-}
-
-impl Outbox {
-    /// An outbox for `max_bytes`, requests included. What makes room for other records is counted in the ledger.
-    pub(crate) fn new(max_bytes: usize, threads: usize, ledger: Arc<Ledger>) -> Self {
-        let shards = threads.next_power_of_two().clamp(1, MAX_SHARDS);
-        let request_bytes = REQUEST_BYTES.min(max_bytes / 4);
-        let bound = max_bytes - request_bytes;
-        Self {
-            memory: Memory::new(bound, SEGMENT_BYTES.min(bound / (4 * shards))),
-            shards: std::iter::repeat_with(Shard::default).take(shards).collect(),
-            sealed: Mutex::default(),
-            groups: AtomicUsize::new(0),
-            request_bytes,
-            waiting: AtomicBool::new(false),
-            max_records: None,
-            records: AtomicUsize::new(0),
-            segment_records: u64::MAX,
-            overload: Overload::default(),
-            ledger,
-            losses: Losses::default(),
-            room: Room::default(),
-            pressed: AtomicBool::new(false),
-            nothing_low: AtomicBool::new(false),
-        }
-    }
-
-    /// Bounds a request: by a quarter of the whole at most.
-    pub(crate) fn with_max_request(mut self, bytes: usize) -> Self {
-        let max_bytes = self.max_bytes();
-        self.request_bytes = bytes.min(max_bytes / 4);
-        self.memory.bound = max_bytes - self.request_bytes;
-        self
-    }
-
-    /// Keeps records in files, which outlive the process.
-    pub(crate) fn with_spool(mut self, spool: Arc<Spool>) -> Self {
-        let (page, bound) = (os::page_size(), spool.max_bytes());
-        let most = (bound / (4 * self.shards.len())).max(1);
-        let length = SEGMENT_BYTES.max(bound / MOST_FILES).min(most).next_multiple_of(page);
-        self.memory = self.memory.with_spool(spool, length);
-        self
-    }
-
-    /// What keeps records in files, where something does.
-    pub(crate) fn spool(&self) -> Option<&Arc<Spool>> {
-        self.memory.spool()
-    }
-
-    /// Whether frames are to have checksums.
-    #[inline]
-    pub(crate) fn is_checked(&self) -> bool {
-        self.memory.spool().is_some()
-    }
-
-    /// Bounds the number of records too.
-    pub(crate) fn with_max_records(mut self, max_records: Option<usize>) -> Self {
-        // What an overload policy drops at a time, and what is sent before the schedule says so.
-        const PARTS: usize = 8;
-        self.segment_records = max_records.map_or(u64::MAX, |most| (most / PARTS).max(1) as u64);
-        self.max_records = max_records;
-        self
-    }
-
-    /// What happens where there is no room.
-    pub(crate) fn with_overload(mut self, overload: Overload) -> Self {
-        self.overload = overload;
-        self
-    }
-
-    /// So many records have met their fates.
-    pub(crate) fn release(&self, records: u64) {
-        if self.max_records.is_some() {
-            self.records.fetch_sub(records as usize, Ordering::Relaxed);
-        }
-    }
-
-    /// For an outbox that is bounded in records too.
-    #[cold]
-    fn append_counted(&self, most: usize, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
-        let (most, reason) = match self.overload {
-            Overload::DropLeastSevere if !high => (most - most / 4, DropReason::RefusedBelowWarn),
-            _ => (most, DropReason::OutboxFull),
-        };
-        self.records
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |records| (records < most).then_some(records + 1))
-            .map_err(|_| reason)?;
-        self.append_to_shard::<true>(thread, high, frame).inspect_err(|_| self.release(1))
-    }
-
-    /// How large a request may become.
-    pub(crate) fn request_bytes(&self) -> usize {
-        self.request_bytes
-    }
-
-    /// Appends one frame. `thread` picks the shard, `high` the lane. Where there is no room, the overload policy has not
-    /// been asked yet.
-    #[inline]
-    pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
-        match self.max_records {
-            None => self.append_to_shard::<false>(thread, high, frame),
-            Some(most) => self.append_counted(most, thread, high, frame),
-        }
-    }
-
-    /// Whether anything was appended since the last seal.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Seals everything that was appended before the call. Returns how many groups were ever sealed: when so many have
-    /// met their fates, all records of before have.
-    pub(crate) fn seal(&self) -> u64 {
-        self.waiting.store(false, Ordering::Relaxed);
-        self.seal_shards(|_| true);
-        let total = lock(&self.sealed).total();
-        self.compact();
-        total
-    }
-
-    /// Seals the shards of which the lanes are wanted.
-    fn seal_shards(&self, is_wanted: impl Fn(&Lanes) -> bool) {
-        for shard in &self.shards {
-            loop {
-                let mut lanes = lock(&shard.lanes);
-                if !is_wanted(&lanes) || self.seal_lanes(&mut lanes) {
-                    break;
-                }
-                drop(lanes);
-                self.make_queue_longer();
-            }
-        }
-    }
-
-    /// How many of the groups that were ever sealed, counted from the first one, have left the outbox: all with a
-    /// smaller number have been taken over, or were dropped and counted.
-    pub(crate) fn left(&self) -> u64 {
-        lock(&self.sealed).first()
-    }
-
-    /// While memory is scarce, lets sealed segments that are mostly empty have no more than they need, so that little
-    /// content does not hold much while an endpoint fails.
-    fn compact(&self) {
-        let mut has_freed = false;
-        while self.memory.is_half_full() {
-            let sparse = lock(&self.sealed).next_sparse(false);
-            let Some((place, length)) = sparse else { break };
-            let Some(small) = self.memory.allocate_exactly(length) else { continue };
-            let unneeded = lock(&self.sealed).move_into(place, small);
-            self.memory.recycle(unneeded);
-            has_freed = true;
-        }
-        if has_freed {
-            self.made_room();
-        }
-    }
-
-    /// The same for those in files: only on the exporter thread, which therefore never finds one of them away.
-    fn shrink_files(&self) {
-        let Some(spool) = self.memory.spool() else { return };
-        let mut has_freed = false;
-        // As long as there is room, a file is worth more whole: it is used again.
-        while spool.in_use() > spool.max_bytes() / 2 {
-            let sparse = lock(&self.sealed).next_sparse(true);
-            let Some((place, _)) = sparse else { break };
-            let borrowed = lock(&self.sealed).borrow(place);
-            let Some(mut segment) = borrowed else { continue };
-            segment.shrink(spool);
-            lock(&self.sealed).put_back(place, segment);
-            has_freed = true;
-        }
-        if has_freed {
-            self.made_room();
-        }
-    }
-
-    /// How many bytes are in use, and how many may be.
-    pub(crate) fn use_and_bound(&self) -> (usize, usize) {
-        self.memory.use_and_bound()
-    }
-
-    /// Whether a sealed group is there to be taken over.
-    pub(crate) fn has_sealed(&self) -> bool {
-        lock(&self.sealed).has_segments()
-    }
-
-    /// Hands over the oldest sealed group.
-    pub(crate) fn take_sealed(&self) -> Option<Group> {
-        lock(&self.sealed).take()
-    }
-
-    /// Takes back the memory of a segment whose records have met their fates. Those who wait for room hear of it by
-    /// [`made_room`](Self::made_room).
-    pub(crate) fn recycle(&self, segment: Segment) {
-        self.memory.recycle(segment.block);
-    }
-
-    /// While segments fill up, gets some ready, and lets go of the memory of those that wait long in files.
-    pub(crate) fn prepare(&self) {
-        self.memory.prepare();
-        if self.memory.spool().is_some() {
-            self.shrink_files();
-            lock(&self.sealed).segments_mut().skip(NOT_PARKED).for_each(Segment::park);
-        }
-    }
-
-    /// Frees what the pool holds: called after a while of silence, so that a burst does not keep its memory.
-    pub(crate) fn trim(&self) {
-        if self.memory.spool().is_some() { self.memory.trim_to_spare() } else { self.memory.trim() }
-    }
-
-    /// Somebody has looked at what others have in the spool's directory.
-    pub(crate) fn note_others_in_spool(&self, bytes: usize) {
-        if let Some(spool) = self.memory.spool() {
-            spool.note_others(bytes);
-            self.memory.trim_where_scarce();
-        }
-    }
-
-    /// Whether some of the records wait in memory, which ends with the process.
-    pub(crate) fn holds_memory(&self) -> bool {
-        self.memory.holds_memory()
-    }
-
-    /// The process ends, and nothing waits: no file is to stay behind. More records begin a new run.
-    pub(crate) fn retire(&self) {
-        if let Some(spool) = self.memory.spool() {
-            self.memory.trim();
-            spool.end_run();
-        }
-    }
-
-    /// The spool's directory is looked after: what was made in one that is gone is not used again. Says whether it can be
-    /// used again since the last time.
-    pub(crate) fn look_after_spool(&self) -> bool {
-        self.memory.spool().is_some_and(|spool| {
-            let is_back = spool.look_after(self.memory.usual_file(spool), || {
-                self.memory.trim();
-                self.seal();
-            });
-            if is_back {
-                // What is in memory goes on to the endpoint; what comes from now on is in files.
-                self.seal();
-                self.memory.want_spare();
-            }
-            is_back
-        })
-    }
-
-    /// The bound in bytes, requests included.
-    pub(crate) fn max_bytes(&self) -> usize {
-        self.memory.bound + self.request_bytes
-    }
-
-    /// Bytes of all segments that exist in memory, and how many there may be.
-    #[cfg(test)]
-    fn memory(&self) -> (usize, usize) {
-        (self.memory.allocated(), self.memory.bound)
-    }
-}
+pub(crate) use spool::{RecoveredRun, RecoveredSegment, RunScanner, ScanResult, SkippedFile, Spool};
+pub(crate) use wake::Wake;
 
 #[cfg(all(test, logbridge_loom))]
 mod loom_tests;

@@ -1,13 +1,15 @@
-//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none is
-//! lost but those that lay in memory, or in a file that was damaged or removed, when their process died. The records of a
-//! thread are in order wherever they are.
+//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none
+//! is lost but those that lay in memory, or in a file that was damaged or removed, when their process died. The records
+//! of a thread are in order wherever they are.
 //!
-//! Each sequence follows from its number, which is named where it fails: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
+//! Each sequence follows from its number, which a failure names: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
@@ -15,8 +17,9 @@ use fastrand::Rng;
 use super::spool::Directory;
 use super::tests::{frame_of, offer, recycle};
 use super::*;
-use crate::config::SpoolConfig;
-use crate::ledger::ItemOutcome;
+use crate::config::{Overload, SpoolConfig};
+use crate::ledger::{DropReason, ItemOutcome, Ledger};
+use crate::os;
 use crate::signal::Signal;
 
 const RESOURCE: &[u8] = b"resource";
@@ -32,7 +35,7 @@ enum Place {
     Waiting,
     /// In a file of a process that has died.
     Left(PathBuf),
-    /// It has met its fate: delivered, dropped and counted, or lost in a way that nothing can help.
+    /// It has got its outcome: delivered, dropped and counted, or lost in a way that nothing can help.
     Over,
 }
 
@@ -49,10 +52,10 @@ struct Known {
 struct Life {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What the ship thread has taken over, and how far the first one is delivered.
+    /// What the exporter thread has taken over, and how far the first one is delivered.
     taken: VecDeque<Group>,
     offsets: Offsets,
-    /// Somebody has taken the directory away, and the ship thread has not looked yet.
+    /// Somebody has taken the directory away, and the exporter thread has not looked yet.
     unnoticed: bool,
     /// How many segments a flush waited for, and how many records there were then.
     barriers: Vec<(u64, usize)>,
@@ -76,7 +79,7 @@ struct Model {
     /// Files that were changed after their process had died, and whether in their heads: what that hides, nobody knows.
     damaged: HashMap<PathBuf, bool>,
     /// Files of which it was said that something is lost.
-    told: HashSet<PathBuf>,
+    reported: HashSet<PathBuf>,
 }
 
 impl Config {
@@ -100,8 +103,8 @@ impl Config {
         if let Some(max_bytes) = self.spool_bytes {
             let config = SpoolConfig { directory: folder.to_owned(), max_bytes, sync: None };
             let spool = Arc::new(Spool::new(config, RESOURCE.to_vec()));
-            if let Ok(found) = Directory::at(folder.to_owned()).adopt() {
-                spool.note_others(found.bytes.unwrap_or(0));
+            if let Ok(found) = Directory::at(folder.to_owned()).recover_all() {
+                spool.set_total_bytes(found.bytes.unwrap_or(0));
             }
             outbox = outbox.with_spool(spool);
         }
@@ -134,7 +137,7 @@ impl Life {
         sealed.groups().for_each(|group| visit(group.lanes(), [0; 2]));
         drop(sealed);
         for shard in &self.outbox.shards {
-            let lanes = shard.lanes.lock().expect("no panic");
+            let lanes = shard.open.lock().expect("no panic");
             visit(lanes.segments.each_ref().map(Option::as_ref), [0; 2]);
         }
     }
@@ -166,9 +169,9 @@ impl Life {
         all
     }
 
-    /// As the ship thread finds what a flush waits for.
+    /// As the exporter thread finds what a flush waits for.
     fn settled(&self) -> u64 {
-        let left = self.outbox.left();
+        let left = self.outbox.oldest_group();
         self.taken.front().map_or(left, |group| group.number().min(left))
     }
 
@@ -183,26 +186,26 @@ impl Life {
 
     /// A refusal for want of room is true.
     fn assert_full(&self, length: usize, config: &Config) {
-        let memory = &self.outbox.memory;
+        let pool = &self.outbox.pool;
         let records = self.outbox.records.load(Ordering::Relaxed);
         if config.max_records.is_some_and(|most| records >= most) {
             return;
         }
         let (used, bound) = self.used_and_bound();
-        assert!(used + memory.cost(length) > bound, "{length} bytes fit: {used} of {bound} are in use");
+        assert!(used + pool.cost(length) > bound, "{length} bytes fit: {used} of {bound} are in use");
     }
 
     fn used_and_bound(&self) -> (usize, usize) {
-        match self.outbox.spool().filter(|_| self.outbox.memory.is_in_files()) {
+        match self.outbox.spool().filter(|_| self.outbox.pool.uses_files()) {
             Some(spool) => (spool.in_use(), spool.max_bytes()),
-            None => self.outbox.memory(),
+            None => self.outbox.allocated_and_bound(),
         }
     }
 
     /// It would not fit if nothing else were there, but for what a file has beside its frames.
     fn assert_too_large(&self, length: usize) {
         let (_, bound) = self.used_and_bound();
-        assert!(self.outbox.memory.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
+        assert!(self.outbox.pool.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
     }
 }
 
@@ -212,7 +215,7 @@ impl Model {
         let config = Config::of(&mut rng);
         let folder = std::env::temp_dir().join(format!("logbridge-model-{}-{seed}", std::process::id()));
         let life = config.begin(&folder);
-        Self { rng, config, folder, life, known: Vec::new(), damaged: HashMap::new(), told: HashSet::new() }
+        Self { rng, config, folder, life, known: Vec::new(), damaged: HashMap::new(), reported: HashSet::new() }
     }
 
     fn step(&mut self) {
@@ -227,7 +230,7 @@ impl Model {
             27 => self.retire(),
             28 => self.look(),
             29 => self.remove_directory(),
-            30 => self.adopt(),
+            30 => self.recover(),
             _ => self.crash(),
         }
         self.check();
@@ -236,7 +239,7 @@ impl Model {
     fn append(&mut self) {
         for _ in 0..self.rng.usize(1..20) {
             let (thread, high) = (self.rng.usize(..self.config.threads), self.rng.u8(..4) == 0);
-            let usual = self.life.outbox.memory.usual();
+            let usual = self.life.outbox.pool.block_bytes();
             let length = match self.rng.u8(..24) {
                 0 => usual + self.rng.usize(..2 * usual),
                 1 => usual - self.rng.usize(..100),
@@ -270,12 +273,12 @@ impl Model {
 
     /// A call that has returned has committed its record, where the directory can be used as far as is known.
     fn assert_durable(&self, number: usize, thread: usize, high: bool) {
-        if !self.life.outbox.memory.is_in_files() || self.life.unnoticed {
+        if !self.life.outbox.pool.uses_files() || self.life.unnoticed {
             return;
         }
         let is_here = |segment: &&Segment| numbers(segment, 0).last() == Some(&number);
         let is_durable = |segment: &Segment| segment.file().is_some_and(|path| path.exists());
-        let lanes = self.life.outbox.shards[thread].lanes.lock().expect("no panic");
+        let lanes = self.life.outbox.shards[thread].open.lock().expect("no panic");
         let sealed = self.life.outbox.sealed.lock().expect("no panic");
         let lane = usize::from(high);
         let last = || sealed.groups().last().and_then(|group| group.lanes()[lane]).filter(is_here);
@@ -351,24 +354,24 @@ impl Model {
         self.over(&delivered);
         self.life.deliver(delivered.len() as u64);
         recycle(&self.life.outbox, group);
-        self.life.outbox.made_room();
+        self.life.outbox.notify_waiters();
     }
 
-    /// As the ship thread does when a process that has nothing left ends.
+    /// As the exporter thread does when a process that has nothing left ends.
     fn retire(&mut self) {
-        if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.is_waiting() {
+        if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.has_unsealed() {
             self.life.outbox.retire();
         }
     }
 
-    /// The ship thread looks after the directory until it can be used.
+    /// The exporter thread looks after the directory until it can be used.
     fn look(&mut self) {
         let Some(spool) = self.life.outbox.spool().cloned() else { return };
         for _ in 0..3 {
             spool.try_again_now();
-            self.life.outbox.look_after_spool();
+            self.life.outbox.check_spool();
         }
-        assert!(spool.is_usable(), "nothing stands in the way: {:?}", spool.untold_trouble());
+        assert!(spool.is_usable(), "nothing stands in the way: {:?}", spool.take_unreported_error());
         self.life.unnoticed = false;
     }
 
@@ -421,7 +424,7 @@ impl Model {
         files
     }
 
-    /// Segments whose run's file is gone are adopted only when nobody can be copying them any more.
+    /// Segments whose run's file is gone are recovered only when nobody can be copying them any more.
     fn age_files(&self) {
         for path in self.files(&["seg"]) {
             let file = fs::File::options().write(true).open(path).expect("a file");
@@ -457,12 +460,12 @@ impl Model {
         range
     }
 
-    /// What dead processes have left behind is sent, unless this process dies in the middle of that.
-    fn adopt(&mut self) {
-        let Ok(found) = Directory::at(self.folder.clone()).adopt() else { return };
+    /// What ended processes have left behind is sent, unless this process dies in the middle of that.
+    fn recover(&mut self) {
+        let Ok(found) = Directory::at(self.folder.clone()).recover_all() else { return };
         let spool = self.life.outbox.spool().cloned();
         if let Some(spool) = &spool {
-            spool.note_others(found.bytes.unwrap_or(0));
+            spool.set_total_bytes(found.bytes.unwrap_or(0));
         }
         let mut stops_after = if self.rng.u8(..3) == 0 { self.rng.usize(..4) } else { usize::MAX };
         for mut run in found.runs {
@@ -470,7 +473,7 @@ impl Model {
             while let Some(next) = run.next() {
                 if stops_after == 0 {
                     if let Ok(left) = next {
-                        self.adopt_part(left);
+                        self.recover_part(left);
                     }
                     return;
                 }
@@ -482,19 +485,23 @@ impl Model {
                             Some((group, lanes)) if *group == left.group => lanes.extend(frames),
                             _ => sent.push((left.group, frames.collect())),
                         }
-                        self.adopt_whole(left)
+                        self.recover_whole(left)
                     }
-                    Err(Skipped::Empty(length)) => length,
-                    Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _) | Skipped::Version(path, _)) => {
+                    Err(SkippedFile::Empty(length)) => length,
+                    Err(
+                        SkippedFile::SetAside(path, _)
+                        | SkippedFile::Unreadable(path, _)
+                        | SkippedFile::Version(path, _),
+                    ) => {
                         let was = path.with_extension("");
                         let was = if was.extension().is_some() { was } else { path };
                         assert!(self.damaged.contains_key(&was), "nobody damaged {}", was.display());
-                        self.told.insert(was);
+                        self.reported.insert(was);
                         0
                     }
                 };
                 if let Some(spool) = &spool {
-                    spool.freed(freed);
+                    spool.note_freed(freed);
                 }
             }
             let _keeps_what_it_cannot_read = run.finish();
@@ -505,14 +512,14 @@ impl Model {
                 self.assert_in_order(numbers);
             }
         }
-        self.check_adopted();
+        self.check_recovered();
     }
 
-    fn adopt_whole(&mut self, left: Left) -> usize {
+    fn recover_whole(&mut self, left: RecoveredSegment) -> usize {
         let numbers = numbers(&left.segment, 0);
         self.delivered_later(&numbers);
         if left.damage.is_some() {
-            self.told.insert(left.path());
+            self.reported.insert(left.path());
         }
         let length = left.length;
         left.finish();
@@ -520,7 +527,7 @@ impl Model {
     }
 
     /// Some of it is sent, and then this process dies too.
-    fn adopt_part(&mut self, left: Left) {
+    fn recover_part(&mut self, left: RecoveredSegment) {
         let numbers = numbers(&left.segment, 0);
         let part = self.rng.usize(..=numbers.len());
         left.consume(part as u64);
@@ -540,11 +547,11 @@ impl Model {
         }
     }
 
-    /// Nothing is left to be adopted.
-    fn check_adopted(&mut self) {
+    /// Nothing is left to be recovered.
+    fn check_recovered(&mut self) {
         for (number, known) in self.known.iter_mut().enumerate() {
             if let Place::Left(file) = &known.place {
-                let is_known = self.damaged.get(file).is_some_and(|is_head| *is_head || self.told.contains(file));
+                let is_known = self.damaged.get(file).is_some_and(|is_head| *is_head || self.reported.contains(file));
                 assert!(is_known, "record {number} was left in {}, and nobody says that it is lost", file.display());
                 known.place = Place::Over;
             }
@@ -564,8 +571,8 @@ impl Model {
         self.assert_in_order(self.life.in_order());
         let mut found = self.life.waiting();
         found.sort_unstable();
-        let is_waiting = |number: &usize| self.known[*number].place == Place::Waiting;
-        let expected: Vec<usize> = (0..self.known.len()).filter(is_waiting).collect();
+        let has_unsealed = |number: &usize| self.known[*number].place == Place::Waiting;
+        let expected: Vec<usize> = (0..self.known.len()).filter(has_unsealed).collect();
         assert_eq!(found, expected, "each record is in one place");
         let otlp = self.life.ledger.snapshot().otlp;
         assert_eq!(otlp.pending, found.len() as u64, "{otlp:?}");
@@ -573,7 +580,7 @@ impl Model {
             assert_eq!(self.life.outbox.records.load(Ordering::Relaxed), found.len(), "the bound in records");
             assert!(found.len() <= MOST_RECORDS, "{}", found.len());
         }
-        let (allocated, bound) = self.life.outbox.memory();
+        let (allocated, bound) = self.life.outbox.allocated_and_bound();
         assert!(allocated <= bound, "{allocated} of {bound} bytes");
         if let Some(max_bytes) = self.config.spool_bytes {
             let length = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -587,7 +594,7 @@ impl Model {
         }
     }
 
-    /// Everything goes: what the ship thread can send, and then what the files hold.
+    /// Everything goes: what the exporter thread can send, and then what the files hold.
     fn end(&mut self) {
         if self.rng.bool() {
             self.life.outbox.seal();
@@ -604,7 +611,7 @@ impl Model {
         self.crash();
         // One of them may stop in the middle.
         while self.known.iter().any(|known| matches!(known.place, Place::Left(_))) {
-            self.adopt();
+            self.recover();
         }
         self.check();
     }

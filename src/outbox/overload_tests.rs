@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use super::super::Group;
 use super::super::tests::{frame, frame_of, offer, records, recycle, seal};
@@ -58,13 +59,13 @@ impl Rig {
         numbers
     }
 
-    /// What the ship thread does.
+    /// What the exporter thread does.
     fn deliver(&self, groups: VecDeque<Group>) {
         let records = groups.iter().map(Group::records).sum();
         self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, records)]);
         self.outbox.release(records);
         groups.into_iter().for_each(|group| recycle(&self.outbox, group));
-        self.outbox.made_room();
+        self.outbox.notify_waiters();
     }
 
     fn otlp(&self) -> OtlpCounters {
@@ -79,8 +80,8 @@ impl Rig {
     fn assert_accounts(&self) {
         let otlp = self.otlp();
         assert_eq!(otlp.accepted, otlp.delivered + otlp.dropped_total() + otlp.pending, "{otlp:?}");
-        let told: u64 = self.outbox.losses().iter().map(|loss| loss.records).sum();
-        assert_eq!(told, otlp.dropped_total(), "{otlp:?}");
+        let counted: u64 = self.outbox.losses().iter().map(|loss| loss.records).sum();
+        assert_eq!(counted, otlp.dropped_total(), "{otlp:?}");
     }
 }
 
@@ -105,7 +106,7 @@ fn the_oldest_go_by_segments_and_what_stays_is_in_order() {
     let rig = Rig::new(64 << 10, Overload::DropOldest);
     for number in 0..RECORDS {
         assert_eq!(rig.offer(0, number % 2 == 0, &numbered(number, number % 2 == 0)), Ok(()));
-        let (allocated, bound) = rig.outbox.memory();
+        let (allocated, bound) = rig.outbox.allocated_and_bound();
         assert!(allocated <= bound, "{allocated} {bound}");
     }
     let evicted = rig.dropped(DropReason::EvictedOldest);
@@ -158,14 +159,14 @@ fn what_is_in_flight_stays_and_the_newest_goes() {
 #[test]
 fn a_large_record_costs_what_it_needs_or_nothing() {
     let rig = Rig::new(1 << 20, Overload::DropOldest);
-    let (mut number, bound) = (0, rig.outbox.memory.bound);
+    let (mut number, bound) = (0, rig.outbox.pool.bound);
     while rig.dropped(DropReason::EvictedOldest) == 0 {
         rig.offer(0, false, &numbered(number, false)).expect("the oldest make room");
         number += 1;
     }
     let before = rig.dropped(DropReason::EvictedOldest);
     // Larger than two segments.
-    let large = frame(&"x".repeat(rig.outbox.memory.usual() * 2));
+    let large = frame(&"x".repeat(rig.outbox.pool.block_bytes() * 2));
     assert_eq!(rig.offer(0, false, &large), Ok(()));
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
@@ -187,7 +188,7 @@ fn a_large_record_may_have_the_memory_of_the_pool() {
     let rig = Rig::new(1 << 20, Overload::DropNewest);
     rig.fill(false, 0);
     rig.numbers();
-    let half = frame(&"x".repeat(rig.outbox.memory.bound / 2));
+    let half = frame(&"x".repeat(rig.outbox.pool.bound / 2));
     assert_eq!(rig.offer(0, false, &half), Ok(()), "nothing waits, and the pool is no reason to refuse it");
 }
 
@@ -202,10 +203,10 @@ fn segments_that_go_out_of_order_do_not_count_for_those_before_them() {
     while rig.dropped(DropReason::EvictedLessSevere) < low {
         rig.offer(0, true, &numbered(0, true)).expect("what is below makes room");
     }
-    assert_eq!(rig.outbox.left(), 0, "the first one is still here");
+    assert_eq!(rig.outbox.oldest_group(), 0, "the first one is still here");
     let first = rig.outbox.take_sealed().expect("the first one");
     assert_eq!((first.number(), first.records()), (0, 1));
-    assert!(rig.outbox.left() >= sealed, "all that were dropped");
+    assert!(rig.outbox.oldest_group() >= sealed, "all that were dropped");
     rig.deliver([first].into());
 }
 
@@ -265,7 +266,7 @@ fn who_waits_gets_in_when_there_is_room() {
             })
             .collect();
         let start = Instant::now();
-        while rig.outbox.room.waiting.load(Ordering::SeqCst) < 8 {
+        while rig.outbox.waiters.count() < 8 {
             assert!(start.elapsed() < DEADLINE, "they wait");
             std::thread::yield_now();
         }
@@ -277,7 +278,7 @@ fn who_waits_gets_in_when_there_is_room() {
         assert!(start.elapsed() < DEADLINE, "they are woken, and do not find it out at their deadline");
     });
     assert_eq!(rig.numbers().len(), 8);
-    assert_eq!(rig.outbox.room.waiting.load(Ordering::SeqCst), 0);
+    assert_eq!(rig.outbox.waiters.count(), 0);
     rig.assert_accounts();
 }
 
@@ -307,7 +308,7 @@ fn who_waits_is_let_go_when_the_outbox_closes() {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| rig.fill(false, 0));
         let start = Instant::now();
-        while rig.outbox.room.waiting.load(Ordering::SeqCst) == 0 {
+        while rig.outbox.waiters.count() == 0 {
             assert!(start.elapsed() < DEADLINE, "it waits");
             std::thread::yield_now();
         }
@@ -354,7 +355,7 @@ fn storm(overload: Overload, max_records: Option<usize>) {
             while !done.load(Ordering::Relaxed) {
                 let batch: VecDeque<Group> = std::iter::from_fn(|| rig.outbox.take_sealed()).take(2).collect();
                 rig.deliver(batch);
-                settled.store(rig.outbox.left(), Ordering::SeqCst);
+                settled.store(rig.outbox.oldest_group(), Ordering::SeqCst);
                 std::thread::yield_now();
             }
         });
@@ -369,10 +370,10 @@ fn storm(overload: Overload, max_records: Option<usize>) {
                 std::thread::yield_now();
             }
             let otlp = rig.otlp();
-            let fates = otlp.delivered + otlp.dropped_total();
-            assert!(fates >= before, "{overload}: a record of before has no fate: {fates} {before}");
-            assert!(fates + otlp.pending <= otlp.accepted, "{overload}: {otlp:?}");
-            let (allocated, bound) = rig.outbox.memory();
+            let outcomes = otlp.delivered + otlp.dropped_total();
+            assert!(outcomes >= before, "{overload}: a record of before has no outcome: {outcomes} {before}");
+            assert!(outcomes + otlp.pending <= otlp.accepted, "{overload}: {otlp:?}");
+            let (allocated, bound) = rig.outbox.allocated_and_bound();
             assert!(allocated <= bound, "{overload}: {allocated} {bound}");
             if before == all {
                 break;
@@ -388,7 +389,7 @@ impl Rig {
         assert_eq!((otlp.accepted as usize, otlp.pending), (accepted, 0), "{otlp:?}");
         self.assert_accounts();
         assert_eq!(self.outbox.records.load(Ordering::Relaxed), 0);
-        assert_eq!(self.outbox.memory.use_and_bound().0, 0, "no segment is lost");
+        assert_eq!(self.outbox.pool.use_and_bound().0, 0, "no segment is lost");
     }
 }
 

@@ -1,10 +1,10 @@
-//! Segments: frames that lie together, and groups: the segments of both lanes of a shard that leave it together.
+//! Segments and groups. A segment holds the frames of one lane. A group holds the segments of both lanes of a shard,
+//! which leave the shard together.
 
 use super::block::Block;
 use super::frame::{Frame, read_frame};
-use super::spool::Spool;
 
-/// A run of frames that is handed over as a whole.
+/// Consecutive frames of one lane, in one block.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(super) block: Block,
@@ -16,71 +16,67 @@ pub(super) const LOW: usize = 0;
 /// The lane of WARN and above.
 pub(super) const HIGH: usize = 1;
 
-/// How far each lane of a group is used up.
+/// For each lane of a group, the offset of the first frame that still has no outcome.
 pub(crate) type Offsets = [usize; 2];
 
-/// What was in both lanes of a shard when it was sealed. Its frames are in order by their sequence.
+/// The segments of both lanes of a shard when it was sealed. Sequence numbers order the frames of both.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// Its place among all that were ever sealed, from 0 on.
+    /// The number of this group among all groups ever sealed, from 0 on.
     pub(super) number: u64,
     /// By lane.
     pub(super) segments: [Option<Segment>; 2],
 }
 
 impl Group {
-    /// Its place among all groups that were ever sealed, from 0 on.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// What there is, by lane.
+    /// Returns the segments by lane.
     pub(crate) fn lanes(&self) -> [Option<&Segment>; 2] {
         self.segments.each_ref().map(Option::as_ref)
     }
 
-    /// The segments that there are.
     fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().flatten()
     }
 
-    /// The same, to be let go of.
     pub(crate) fn into_segments(self) -> impl Iterator<Item = Segment> {
         self.segments.into_iter().flatten()
     }
 
-    /// The same, each with how far it is used up.
+    /// Returns each segment with the offset of its lane.
     pub(crate) fn into_segments_from(self, offsets: Offsets) -> impl Iterator<Item = (Segment, usize)> {
         self.segments.into_iter().zip(offsets).filter_map(|(segment, offset)| Some((segment?, offset)))
     }
 
-    /// The records in front of these offsets have met their fates.
+    /// Marks the records before these offsets as done.
     pub(crate) fn consume(&mut self, offsets: Offsets) {
         for (segment, offset) in self.segments.iter_mut().zip(offsets).filter(|(_, offset)| *offset > 0) {
             segment.iter_mut().for_each(|segment| segment.consume(offset));
         }
     }
 
-    /// How many records there are.
     #[cfg(test)]
     pub(super) fn records(&self) -> u64 {
         self.segments().map(Segment::records).sum()
     }
 
-    /// Whether all of it outlives the process.
+    /// Whether all records of the group outlive the process.
     pub(crate) fn is_in_files(&self) -> bool {
         self.segments().all(Segment::is_in_file)
     }
 }
 
-/// The frames of both lanes of a group, in the order in which they were appended, each with its lane.
+/// Iterates over the frames of both lanes of a group in the order in which they were appended, each with its lane.
 pub(crate) struct InOrder<'a> {
     rest: [&'a [u8]; 2],
     next: [Option<Frame<'a>>; 2],
 }
 
 impl<'a> InOrder<'a> {
-    /// Those that begin at these offsets or behind them.
+    /// Starts at these offsets.
     pub(crate) fn from(lanes: [Option<&'a Segment>; 2], offsets: Offsets) -> Self {
         let [low, high] = lanes.map(|segment| segment.map(Segment::bytes).unwrap_or_default());
         let rest = [low.get(offsets[LOW]..).unwrap_or_default(), high.get(offsets[HIGH]..).unwrap_or_default()];
@@ -109,12 +105,12 @@ impl Segment {
         Self { block, records: 0 }
     }
 
-    /// Of frames that somebody else has written.
+    /// Creates a segment of frames that were read from a file.
     pub(super) fn of_frames(frames: Vec<u8>, records: u64) -> Self {
         Self { block: Block::Heap(frames), records }
     }
 
-    /// The frames from `offset` on.
+    /// Iterates over the frames from `offset` on.
     pub(crate) fn frames_from(&self, offset: usize) -> impl Iterator<Item = Frame<'_>> {
         let mut rest = self.bytes().get(offset..).unwrap_or_default();
         std::iter::from_fn(move || {
@@ -132,20 +128,19 @@ impl Segment {
         self.records
     }
 
-    /// How many records begin at `offset` or behind it.
+    /// Counts the records from `offset` on.
     pub(crate) fn records_from(&self, offset: usize) -> u64 {
         self.frames_from(offset).count() as u64
     }
 
-    /// The records in front of `offset` have met their fates: whoever finds the file after this process does not send
-    /// them again.
+    /// Marks the records before `offset` as done, so that a process that finds the file later does not send them again.
     pub(crate) fn consume(&mut self, offset: usize) {
         if let Block::File(file) = &mut self.block {
             file.consume(offset);
         }
     }
 
-    /// Whether it outlives the process.
+    /// Whether the segment outlives the process.
     pub(crate) fn is_in_file(&self) -> bool {
         self.block.is_file()
     }
@@ -161,21 +156,13 @@ impl Segment {
         self.records += 1;
     }
 
-    /// Gives back the blocks of its file that it does not use.
-    pub(super) fn shrink(&mut self, spool: &Spool) {
-        if let Block::File(file) = &mut self.block {
-            spool.shrink(file);
-        }
-    }
-
-    /// Lets go of memory that the kernel has elsewhere.
+    /// Releases the pages of a segment in a file. The kernel reads them back when needed.
     pub(super) fn park(&mut self) {
         if let Block::File(file) = &mut self.block {
             file.park();
         }
     }
 
-    /// The file it is in.
     #[cfg(test)]
     pub(super) fn file(&self) -> Option<std::path::PathBuf> {
         match &self.block {

@@ -1,10 +1,10 @@
-//! Spans: those that are open, and those that have ended and wait for the ship thread.
+//! Open spans, and ended spans that wait for the exporter thread.
 //!
 //! Constraints:
-//! * Bounded by number; what does not fit is dropped and counted.
-//! * A span that is not in the table of open spans when it ends is not ours: the parent of a forked child has it, or it
+//! * Bounded by number. A span that does not fit is dropped and counted.
+//! * A span that is not in the table of open spans when it ends is ignored: the parent of a forked child has it, or it
 //!   was ended when the process ended. So each span is exported once.
-//! * Only std locks. No code of the application runs under them, and nothing is allocated or freed there.
+//! * All locks are those of std. No application code runs under them, and nothing is allocated or freed there.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -15,21 +15,22 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::Wake;
 use super::sync::{AtomicBool, AtomicUsize, Mutex, lock, lock_with};
+use super::wake::Wake;
 
 const SHARDS: usize = 16;
 
-/// The attribute of a span that was still open when the process ended, and was ended then.
+/// The attribute of a span that was ended because the process ended.
 const ENDED_AT_EXIT: &str = "logbridge.ended_at_exit";
 
-/// What became of a span that has ended.
+/// Whether an ended span was queued.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Queued {
-    /// It waits.
-    Yes(Wake),
-    /// There is no room; `news` where there was some before.
-    Full { news: bool },
+pub(crate) enum PushResult {
+    Queued(Wake),
+    /// The queue is full. `is_first` for the first refusal since there was room.
+    Full {
+        is_first: bool,
+    },
 }
 
 /// Trace id and span id.
@@ -39,13 +40,13 @@ fn key(span: &SpanContext) -> Key {
     (u128::from_be_bytes(span.trace_id().to_bytes()), u64::from_be_bytes(span.span_id().to_bytes()))
 }
 
-/// Ids are random: they are hash enough.
+/// Uses the ids themselves, because they are random.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
-        // The table looks at the highest bits too, which ids made up by a test may lack.
+        // The table uses the highest bits too, which ids made up by a test may lack.
         self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
@@ -67,7 +68,7 @@ type Open = HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    /// As they were when they started. Boxed, so that growing the table moves little, and the box serves again when the
+    /// Open spans, as they started. Boxed, so that growing the table moves little, and the box is used again when the
     /// span ends.
     open: Open,
     #[allow(clippy::vec_box)] // The boxes are those of `open`.
@@ -75,9 +76,9 @@ struct Shard {
 }
 
 #[derive(Debug, Default)]
-struct Sealed {
+struct SealedSpans {
     queue: VecDeque<Box<SpanData>>,
-    /// How many there ever were.
+    /// Spans ever sealed.
     total: u64,
 }
 
@@ -85,19 +86,19 @@ struct Sealed {
 #[derive(Debug)]
 pub(crate) struct SpanQueue {
     shards: [Mutex<Shard>; SHARDS],
-    sealed: Mutex<Sealed>,
-    /// Spans that wait or are on their way.
+    sealed: Mutex<SealedSpans>,
+    /// Spans that wait or are being sent.
     queued: AtomicUsize,
-    /// Of these, those that are in the shards.
+    /// Those of them that are in the shards.
     unsealed: AtomicUsize,
-    /// There was no room, and none has been made since.
+    /// A span was refused, and no room has been made since.
     full: AtomicBool,
     max_batch: usize,
     max_queue: usize,
 }
 
 impl SpanQueue {
-    /// A queue for so many spans that wake the ship thread when a batch is full.
+    /// Creates a queue for `max_queue` spans. It wakes the exporter thread when a batch is full.
     pub(crate) fn new(max_queue: usize, max_batch: usize) -> Self {
         Self {
             shards: Default::default(),
@@ -116,7 +117,7 @@ impl SpanQueue {
         self.shards.get(usize::from(last) % SHARDS).unwrap_or(first)
     }
 
-    /// Notes a span that has started.
+    /// Adds a span that has started.
     pub(crate) fn start(&self, span: SpanData) {
         let (shard, key) = (self.shard(&span.span_context), key(&span.span_context));
         let mut span = Some(Box::new(span));
@@ -125,7 +126,7 @@ impl SpanQueue {
             let open = &mut shard.open;
             if open.len() == open.capacity() {
                 match larger {
-                    // The old one is freed by the caller.
+                    // The caller frees the old table.
                     Some(larger) if larger.capacity() > open.len() => {
                         larger.extend(open.drain());
                         std::mem::swap(larger, open);
@@ -137,10 +138,10 @@ impl SpanQueue {
         });
     }
 
-    /// The span as it ended; `None` where this queue has not seen it start, or has seen it end before.
+    /// Returns the span as it ended. Returns `None` if this queue has not seen it start, or has seen it end before.
     pub(crate) fn end(&self, span: SpanData) -> Option<Box<SpanData>> {
         let mut ended = lock(self.shard(&span.span_context)).open.remove(&key(&span.span_context))?;
-        // What it was is freed outside the lock.
+        // Frees the span as it started, outside the lock.
         *ended = span;
         Some(ended)
     }
@@ -150,7 +151,7 @@ impl SpanQueue {
         self.shards.iter().any(|shard| !lock(shard).open.is_empty())
     }
 
-    /// Ends all spans that are open, now.
+    /// Ends all open spans.
     #[allow(clippy::vec_box)] // They are pushed as they are.
     pub(crate) fn end_open(&self) -> Vec<Box<SpanData>> {
         let now = SystemTime::now();
@@ -163,18 +164,18 @@ impl SpanQueue {
         .collect()
     }
 
-    /// Says on the span that it was ended because the process was.
+    /// Adds an attribute that says the span was ended because the process ended.
     pub(crate) fn mark_ended_at_exit(span: &mut SpanData) {
         span.attributes.push(KeyValue::new(ENDED_AT_EXIT, true));
     }
 
-    /// Queues a span that has ended.
-    pub(crate) fn push(&self, span: Box<SpanData>) -> Queued {
+    /// Queues an ended span.
+    pub(crate) fn push(&self, span: Box<SpanData>) -> PushResult {
         let reserved = self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
             (queued < self.max_queue).then_some(queued + 1)
         });
         if reserved.is_err() {
-            return Queued::Full { news: !self.full.swap(true, Ordering::Relaxed) };
+            return PushResult::Full { is_first: !self.full.swap(true, Ordering::Relaxed) };
         }
         let (shard, mut span) = (self.shard(&span.span_context), Some(span));
         let before = lock_with(shard, Vec::with_capacity, |shard, longer| {
@@ -189,29 +190,31 @@ impl SpanQueue {
                 }
             }
             ended.extend(span.take());
-            // Inside the lock, so that a seal takes no span that is not counted.
+            // Counted under the lock, so that a seal takes no uncounted span.
             Ok(self.unsealed.fetch_add(1, Ordering::Relaxed))
         });
         let wake = before == 0 || before + 1 == self.max_batch;
-        Queued::Yes(if wake { Wake::Yes } else { Wake::No })
+        PushResult::Queued(if wake { Wake::Yes } else { Wake::No })
     }
 
     /// Whether a span has ended since the last seal.
-    pub(crate) fn is_waiting(&self) -> bool {
+    pub(crate) fn has_unsealed(&self) -> bool {
         self.unsealed.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether so many have ended since that they fill a request.
+    /// Whether the spans that ended since the last seal fill a request.
     pub(crate) fn is_batch_full(&self) -> bool {
         self.unsealed.load(Ordering::Relaxed) >= self.max_batch
     }
 
-    /// Seals everything that ended before the call. Returns how many spans were ever sealed: when so many have met their
-    /// fates, all spans of before have.
+    /// Seals all spans that ended before the call.
+    ///
+    /// Returns the number of spans ever sealed. Once that many have an outcome, so do all spans that ended before the
+    /// call.
     pub(crate) fn seal(&self) -> u64 {
         for shard in &self.shards {
             lock_with(shard, VecDeque::with_capacity, |shard, longer| {
-                // Under both locks: what has left its shard is among those that are sealed.
+                // Both locks are held: a span is always in its shard or among the sealed ones.
                 let mut sealed = lock(&self.sealed);
                 let needed = sealed.queue.len() + shard.ended.len();
                 if needed > sealed.queue.capacity() {
@@ -232,7 +235,7 @@ impl SpanQueue {
         lock(&self.sealed).total
     }
 
-    /// Hands over the spans that are sealed.
+    /// Moves the sealed spans to `into`.
     pub(crate) fn take_sealed(&self, into: &mut VecDeque<Box<SpanData>>) {
         loop {
             let mut sealed = lock(&self.sealed);
@@ -245,18 +248,18 @@ impl SpanQueue {
         }
     }
 
-    /// Makes room: so many spans have met their fates.
+    /// Makes room after this many spans got their outcome.
     pub(crate) fn release(&self, spans: usize) {
         self.queued.fetch_sub(spans, Ordering::Relaxed);
         self.full.store(false, Ordering::Relaxed);
     }
 
-    /// How many spans may wait.
+    /// Returns how many spans may wait.
     pub(crate) fn max_queue(&self) -> usize {
         self.max_queue
     }
 
-    /// How many spans go into one request.
+    /// Returns how many spans go into one request.
     pub(crate) fn max_batch(&self) -> usize {
         self.max_batch
     }
@@ -307,13 +310,13 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_wakes_for_the_first_and_for_a_full_batch() {
         let queue = SpanQueue::new(5, 4);
-        let pushed: Vec<Queued> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
-        let [yes, no] = [Queued::Yes(Wake::Yes), Queued::Yes(Wake::No)];
-        assert_eq!(pushed, [yes, no, no, yes, no, Queued::Full { news: true }]);
+        let pushed: Vec<PushResult> = (1..=6).map(|id| queue.push(Box::new(span(id)))).collect();
+        let [yes, no] = [PushResult::Queued(Wake::Yes), PushResult::Queued(Wake::No)];
+        assert_eq!(pushed, [yes, no, no, yes, no, PushResult::Full { is_first: true }]);
         assert!(queue.is_batch_full());
         assert_eq!(queue.seal(), 5);
-        assert!(!queue.is_waiting());
-        assert_eq!(queue.push(Box::new(span(7))), Queued::Full { news: false }, "sealed spans still count");
+        assert!(!queue.has_unsealed());
+        assert_eq!(queue.push(Box::new(span(7))), PushResult::Full { is_first: false }, "sealed spans still count");
         let mut taken = VecDeque::new();
         queue.take_sealed(&mut taken);
         assert_eq!(taken.len(), 5);

@@ -1,7 +1,7 @@
-//! Locks and atomics of the outbox: std's, but where loom tries every order in which threads may meet, its own.
+//! Locks and atomics of the outbox: those of std, and those of loom in its tests of thread interleavings.
 //!
-//! Constraint: nothing is allocated or freed under one of these locks, because a global allocator may log, and would wait
-//! for the lock. Tests fail where that happens.
+//! Constraint: nothing is allocated or freed under one of these locks. A global allocator may log, and its log call
+//! would wait for the lock. Tests fail if that happens.
 
 #[cfg(not(all(test, logbridge_loom)))]
 mod imp {
@@ -28,20 +28,21 @@ pub(super) use watched::Guard;
 #[cfg(any(not(test), logbridge_loom))]
 pub(super) type Guard<'a, T> = MutexGuard<'a, T>;
 
-/// A panic under one of these locks leaves whole frames behind, so a poisoned lock is entered.
+/// Takes a lock, even a poisoned one: a panic under one of these locks leaves only whole frames behind.
 #[cfg_attr(test, track_caller)]
 #[inline]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> Guard<'_, T> {
     guard(mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Waits for the condition, but no longer than this.
+/// Waits for the condition, but no longer than `most`.
 #[cfg_attr(test, track_caller)]
 pub(super) fn wait_timeout<'a, T>(condition: &Condvar, guarded: Guard<'a, T>, most: Duration) -> Guard<'a, T> {
     guard(condition.wait_timeout(inner(guarded), most).unwrap_or_else(PoisonError::into_inner).0)
 }
 
-/// Runs something under the lock until it has what it needs: what it lacks, it says, and that is made outside.
+/// Runs `run` under the lock. If `run` returns what it is missing, `make` makes that outside the lock, and `run` is
+/// called again.
 pub(super) fn lock_with<T, N, S, R>(
     mutex: &Mutex<T>,
     make: impl Fn(N) -> S,
@@ -52,7 +53,7 @@ pub(super) fn lock_with<T, N, S, R>(
         let ran = run(&mut lock(mutex), &mut made);
         match ran {
             Ok(result) => return result,
-            Err(lacks) => made = Some(make(lacks)),
+            Err(missing) => made = Some(make(missing)),
         }
     }
 }
@@ -71,7 +72,7 @@ fn inner<T>(guard: Guard<'_, T>) -> MutexGuard<'_, T> {
 #[cfg(all(test, not(logbridge_loom)))]
 use watched::{guard, inner};
 
-/// The locks of tests, which fail where something was allocated or freed under one.
+/// The locks of tests, which panic if anything was allocated or freed under one.
 #[cfg(all(test, not(logbridge_loom)))]
 #[allow(clippy::expect_used)] // A test may panic.
 mod watched {
@@ -82,7 +83,7 @@ mod watched {
     use crate::os::allocations;
 
     pub(in crate::outbox) struct Guard<'a, T> {
-        /// Released first: what a failure allocates must not be counted.
+        /// Released before the check: what a failing check allocates must not count.
         guard: Option<MutexGuard<'a, T>>,
         taken_at: &'static Location<'static>,
         before: u64,

@@ -1,8 +1,11 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::ledger::Count;
-use crate::otlp::{Scratch, encode_scope_name};
+use crate::config::Overload;
+use crate::ledger::{Count, DropReason, Ledger};
+use crate::otlp::encode_scope_name;
 use crate::signal::Signal;
 
 fn outbox(max_bytes: usize, threads: usize) -> Outbox {
@@ -10,13 +13,11 @@ fn outbox(max_bytes: usize, threads: usize) -> Outbox {
 }
 
 pub(super) fn frame_of(target: &str, severity: u8, text: &str) -> Vec<u8> {
-    let mut scratch = Scratch::default();
-    begin_frame(&mut scratch);
-    encode_scope_name(&mut scratch.buf, target);
-    let scope_end = scratch.buf.len();
-    scratch.buf.extend_from_slice(text.as_bytes());
-    end_frame(&mut scratch, scope_end, severity, false);
-    scratch.buf
+    let mut frame = FrameBuffer::default();
+    frame.begin(|scope| encode_scope_name(scope, target));
+    frame.scratch().buf.extend_from_slice(text.as_bytes());
+    frame.end(severity, false);
+    frame.bytes().to_vec()
 }
 
 pub(super) fn frame(text: &str) -> Vec<u8> {
@@ -33,10 +34,8 @@ pub(super) fn offer(
 ) -> Result<(), DropReason> {
     ledger.count(thread, Count::OtlpAccepted);
     let appended = match (outbox.append(thread, high, frame), outbox.overload()) {
-        (Err(DropReason::OutboxFull), Overload::Block(most)) => {
-            outbox.append_when_there_is_room(thread, high, frame, most)
-        }
-        (Err(DropReason::OutboxFull), _) => outbox.append_by_dropping(thread, high, frame),
+        (Err(DropReason::OutboxFull), Overload::Block(most)) => outbox.append_blocking(thread, high, frame, most),
+        (Err(DropReason::OutboxFull), _) => outbox.append_evicting(thread, high, frame),
         (appended, _) => appended.map_err(Refused::from),
     };
     match appended {
@@ -69,11 +68,11 @@ fn the_first_record_wakes_and_the_next_does_not() {
     let outbox = outbox(1 << 20, 1);
     assert_eq!(outbox.append(0, false, &frame("a")), Ok(Wake::Yes));
     assert_eq!(outbox.append(0, false, &frame("b")), Ok(Wake::No));
-    assert!(outbox.is_waiting());
+    assert!(outbox.has_unsealed());
     let mut queue = VecDeque::new();
     seal(&outbox, &mut queue);
     assert_eq!(records(&queue), ["a", "b"]);
-    assert!(!outbox.is_waiting());
+    assert!(!outbox.has_unsealed());
     assert_eq!(outbox.append(0, true, &frame("c")), Ok(Wake::Yes));
 }
 
@@ -91,7 +90,7 @@ fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
     };
     assert_eq!(refused, DropReason::OutboxFull);
     assert!(woken >= 3, "{woken}");
-    let (allocated, bound) = outbox.memory();
+    let (allocated, bound) = outbox.allocated_and_bound();
     assert!(allocated <= bound && bound < 64 << 10, "{allocated} {bound}");
     let mut queue = VecDeque::new();
     seal(&outbox, &mut queue);
@@ -102,7 +101,7 @@ fn full_segments_are_handed_over_in_order_and_memory_stays_bounded() {
     }
     assert!(outbox.append(0, false, &frame(&text)).is_ok(), "room again");
     outbox.trim();
-    assert!(outbox.memory().0 <= bound / 4, "{:?}", outbox.memory());
+    assert!(outbox.allocated_and_bound().0 <= bound / 4, "{:?}", outbox.allocated_and_bound());
 }
 
 #[test]
@@ -117,11 +116,11 @@ fn a_large_record_gets_a_segment_of_its_own_and_one_beyond_the_bound_is_refused(
     seal(&outbox, &mut queue);
     let lengths: Vec<usize> = records(&queue).iter().map(String::len).collect();
     assert_eq!(lengths, [5, 400 << 10, 5], "in the order in which they came");
-    let before = outbox.memory().0;
+    let before = outbox.allocated_and_bound().0;
     for group in queue {
         recycle(&outbox, group);
     }
-    assert!(outbox.memory().0 <= before - (400 << 10), "the odd one is freed");
+    assert!(outbox.allocated_and_bound().0 <= before - (400 << 10), "the odd one is freed");
 }
 
 #[test]
@@ -171,7 +170,7 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
     let outbox = outbox(64 << 20, 2);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Another thread that seals all the time, as the ship thread may.
+        // Another thread that seals all the time, as the exporter thread may.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 outbox.seal();
@@ -196,32 +195,32 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
 fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
     let outbox = outbox(16 << 20, 1);
     outbox.prepare();
-    assert_eq!(outbox.memory().0, 0, "nothing was written");
+    assert_eq!(outbox.allocated_and_bound().0, 0, "nothing was written");
     let text = frame(&"x".repeat(100_000));
     let _wake = outbox.append(0, false, &text);
     outbox.prepare();
-    let one = outbox.memory().0;
-    assert_eq!(one, outbox.memory.usual(), "no segment is full");
+    let one = outbox.allocated_and_bound().0;
+    assert_eq!(one, outbox.pool.block_bytes(), "no segment is full");
     while !outbox.has_sealed() {
         let _wake = outbox.append(0, false, &text);
     }
     for _ in 0..2 {
         outbox.prepare();
-        assert_eq!(outbox.memory().0, (2 + memory::SPARE) * one);
+        assert_eq!(outbox.allocated_and_bound().0, (2 + block_pool::SPARE_BLOCKS) * one);
     }
     // They are what is used next.
     while outbox.append(0, false, &text).is_ok() {
         outbox.prepare();
-        let (allocated, bound) = outbox.memory();
+        let (allocated, bound) = outbox.allocated_and_bound();
         assert!(allocated <= bound);
     }
-    assert_eq!(outbox.memory.pooled(), 0, "a record is refused only when none is left");
+    assert_eq!(outbox.pool.free_blocks(), 0, "a record is refused only when none is left");
 }
 
 #[test]
 fn lanes_leave_together_and_in_the_order_of_the_calls() {
     let outbox = outbox(64 << 10, 1);
-    let usual = outbox.memory.usual();
+    let usual = outbox.pool.block_bytes();
     let (mut taken, mut written) = (VecDeque::new(), 0);
     for round in 0..200 {
         // Small ones of both lanes, some that are larger than a segment, and seals at any moment.

@@ -1,5 +1,6 @@
-//! Gathers queued records into one request: grouped by scope, in the order in which they were appended, one copy a record,
-//! nothing decoded.
+//! Gathers queued records into one request.
+//!
+//! Records are grouped by scope, in the order in which they were appended. Each record is copied once and not decoded.
 
 use std::collections::HashMap;
 
@@ -7,30 +8,30 @@ use crate::ledger::ScopeCounts;
 use crate::otlp::{nested_len, put_log_record, put_resource_logs_header, put_scope_logs_header};
 use crate::outbox::{InOrder, Offsets, Segment};
 
-/// The start of the queue, as one request.
+/// One request, made of the start of the queue.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
-    /// Groups that are used up.
+    /// Groups of the queue that are completely in the request.
     pub(super) groups: usize,
-    /// Where the next request begins in the group after those.
+    /// Where the next request begins in the following group.
     pub(super) offsets: Offsets,
-    /// What is in it of each scope.
-    pub(super) shares: Vec<(Box<[u8]>, ScopeCounts)>,
+    /// How many records of each scope are in the request.
+    pub(super) scopes: Vec<(Box<[u8]>, ScopeCounts)>,
 }
 
-struct Group<'a> {
+struct ScopeRecords<'a> {
     scope: &'a [u8],
     records: Vec<&'a [u8]>,
-    /// How many of them are in a trace.
+    /// How many of them have a trace id.
     traced: u64,
     /// Length of the `ScopeLogs` message.
     length: usize,
 }
 
-/// Gathers records from `offsets` in the first group on, until the request would be longer than `max_bytes` or hold more
-/// than `max_records`. A single record may be longer. `body` is a buffer to be used again.
+/// Gathers records from the queue, starting at `offsets` in its first group, until the request would be longer than
+/// `max_bytes` or hold more than `max_records`. A single record may be longer. `body` is a buffer for reuse.
 pub(super) fn gather<'a>(
     queue: impl IntoIterator<Item = [Option<&'a Segment>; 2]>,
     offsets: Offsets,
@@ -39,9 +40,9 @@ pub(super) fn gather<'a>(
     max_records: u64,
     mut body: Vec<u8>,
 ) -> Batch {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut scopes: Vec<ScopeRecords<'_>> = Vec::new();
     let mut index: HashMap<&[u8], usize> = HashMap::new();
-    let mut batch = Batch { body: Vec::new(), records: 0, groups: 0, offsets, shares: Vec::new() };
+    let mut batch = Batch { body: Vec::new(), records: 0, groups: 0, offsets, scopes: Vec::new() };
     let mut total = resource.len() + 32;
     let mut last: usize = usize::MAX;
     'queue: for lanes in queue {
@@ -51,15 +52,15 @@ pub(super) fn gather<'a>(
             if batch.records > 0 && is_full {
                 break 'queue;
             }
-            if groups.get(last).is_none_or(|group| group.scope != frame.scope) {
+            if scopes.get(last).is_none_or(|group| group.scope != frame.scope) {
                 last = *index.entry(frame.scope).or_insert_with(|| {
                     total += frame.scope.len() + 16;
                     let length = frame.scope.len();
-                    groups.push(Group { scope: frame.scope, records: Vec::new(), traced: 0, length });
-                    groups.len() - 1
+                    scopes.push(ScopeRecords { scope: frame.scope, records: Vec::new(), traced: 0, length });
+                    scopes.len() - 1
                 });
             }
-            if let Some(group) = groups.get_mut(last) {
+            if let Some(group) = scopes.get_mut(last) {
                 group.records.push(frame.record);
                 group.traced += u64::from(frame.traced);
                 group.length += length;
@@ -71,12 +72,12 @@ pub(super) fn gather<'a>(
         batch.groups += 1;
         batch.offsets = [0; 2];
     }
-    let resource_logs = resource.len() + groups.iter().map(|group| nested_len(group.length)).sum::<usize>();
+    let resource_logs = resource.len() + scopes.iter().map(|group| nested_len(group.length)).sum::<usize>();
     body.clear();
     body.reserve(nested_len(resource_logs));
     put_resource_logs_header(&mut body, resource_logs);
     body.extend_from_slice(resource);
-    for group in &groups {
+    for group in &scopes {
         put_scope_logs_header(&mut body, group.length);
         body.extend_from_slice(group.scope);
         for record in &group.records {
@@ -84,7 +85,7 @@ pub(super) fn gather<'a>(
         }
     }
     batch.body = body;
-    let share = |group: &Group<'_>| ScopeCounts { records: group.records.len() as u64, traced: group.traced };
-    batch.shares = groups.iter().map(|group| (group.scope.into(), share(group))).collect();
+    let counts = |group: &ScopeRecords<'_>| ScopeCounts { records: group.records.len() as u64, traced: group.traced };
+    batch.scopes = scopes.iter().map(|group| (group.scope.into(), counts(group))).collect();
     batch
 }

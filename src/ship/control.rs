@@ -1,5 +1,6 @@
-//! What other threads ask of the ship thread, and what it answers. Only std locks: `flush` works in `atexit`, outside
-//! any runtime and inside every runtime.
+//! Orders to a worker on the exporter thread, and its answers.
+//!
+//! Constraint: all locks are those of std. `flush` works in `atexit`, outside any runtime and inside every runtime.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,56 +9,53 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::voice::Failure;
+use super::failure::{CLOSED_HELP, Failure};
 use crate::config::bounded;
 use crate::thread::catch_expected_panic;
 
-/// How often a worker that sleeps looks whether it was called in vain: before the end of a process has had its time.
-const LOOK: Duration = Duration::from_secs(2);
-/// For those who close descriptors that they did not open.
-pub(super) const CLOSED_HELP: &str = "close only descriptors that the program has opened itself, or call \
-    `close_range` and its like before `init`";
+/// How often a sleeping worker checks whether a wake-up was lost. Less than the time that the end of a process may
+/// take.
+const LOST_WAKE_CHECK: Duration = Duration::from_secs(2);
 
-/// Orders to the ship thread, and its state.
+/// Orders to one worker, and its state.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    state: Mutex<State>,
+    state: Mutex<ControlState>,
     changed: Condvar,
     wake: Notify,
-    /// Somebody has tried to wake the worker, which has not looked since.
+    /// A thread tried to wake the worker, which has not looked since.
     called: AtomicBool,
-    /// A try to wake the thread has failed since: the descriptor for that is closed.
-    is_deaf: AtomicBool,
+    /// An attempt to wake the thread has failed since, because the descriptor for it is closed.
+    wake_failed: AtomicBool,
 }
 
-/// One consistent look at the orders.
+/// A consistent snapshot of the orders and the state.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    /// Number of the newest flush that was asked for.
+pub(super) struct ControlState {
+    /// Number of the newest flush that was ordered.
     pub(super) flush_wanted: u64,
-    /// Number of the newest flush that the worker knows of.
+    /// Number of the newest flush that the worker has seen.
     pub(super) flush_seen: u64,
-    /// The flushes that are not done, with the number of segments or spans that must have met their fates for each.
+    /// The unfinished flushes: the number of each, and how many groups or spans must have an outcome for it.
     pub(super) flushes: VecDeque<(u64, u64)>,
-    /// Number of the newest flush whose records have all met their fates.
+    /// Number of the newest finished flush.
     pub(super) flush_done: u64,
-    /// The process or the pipeline ends: nothing is worth waiting for beyond this.
+    /// The process or the pipeline ends, and nothing is worth waiting for after this time.
     pub(super) deadline: Option<Instant>,
-    /// What is left when the deadline comes is dropped, and the thread ends.
+    /// At the deadline, what is left is dropped and the worker ends.
     pub(super) stop: bool,
-    /// Before the deadline the thread found that nothing more can be delivered.
+    /// Number of the newest flush for which the worker gave up before the deadline.
     pub(super) gave_up: u64,
-    /// The thread has tried for a runtime.
+    /// The thread has tried to build a runtime.
     pub(super) started: bool,
     /// The thread has ended.
     pub(super) ended: bool,
-    /// What the last request that failed failed of.
     pub(super) last_failure: Option<Failure>,
 }
 
 /// How a wait for a flush ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Waited {
+pub(super) enum WaitResult {
     Done,
     Ended,
     GaveUp,
@@ -65,36 +63,36 @@ pub(super) enum Waited {
 }
 
 impl Control {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ControlState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn look(&self) -> State {
+    pub(super) fn snapshot(&self) -> ControlState {
         self.lock().clone()
     }
 
-    /// The same for the worker.
-    pub(super) fn orders(&self) -> State {
+    /// Returns a snapshot to the worker, and notes that it has seen the newest order.
+    pub(super) fn orders(&self) -> ControlState {
         let mut state = self.lock();
         state.flush_seen = state.flush_wanted;
-        self.is_deaf.store(false, Ordering::Relaxed);
+        self.wake_failed.store(false, Ordering::Relaxed);
         state.clone()
     }
 
-    /// Changes the state on the ship thread's side and tells those who wait.
-    pub(super) fn update(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state on the worker's side and wakes the threads that wait.
+    pub(super) fn update(&self, change: impl FnOnce(&mut ControlState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    /// Tells the ship thread to look.
+    /// Wakes the worker.
     ///
-    /// tokio panics here when somebody has closed the descriptor it wakes its thread with (a program that closes
-    /// everything it does not know): a log call must not. The thread then looks when its time is up.
+    /// tokio panics here if the program has closed the descriptor that wakes the thread. A log call must not panic; the
+    /// worker then looks when its time is up.
     pub(super) fn wake(&self) {
         self.called.store(true, Ordering::Release);
         if catch_expected_panic(|| self.wake.notify_one()).is_none() {
-            self.is_deaf.store(true, Ordering::Relaxed);
+            self.wake_failed.store(true, Ordering::Relaxed);
         }
     }
 
@@ -102,13 +100,13 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Waits for a call until that time, and says whether one came.
+    /// Waits for a wake-up until `at`. Returns whether one came.
     ///
-    /// Where the descriptors of the runtime are closed, or are somebody else's by now, no call wakes the thread, and it has
-    /// to look for itself.
+    /// If the descriptors of the runtime are closed, or are other files by now, no call wakes the thread. So the worker
+    /// checks from time to time.
     pub(super) async fn woken_until(&self, at: Instant) -> bool {
         loop {
-            let next = at.min(Instant::now() + LOOK);
+            let next = at.min(Instant::now() + LOST_WAKE_CHECK);
             let is_woken = tokio::time::timeout_at(next.into(), self.woken()).await.is_ok();
             let is_called = self.called.swap(false, Ordering::AcqRel) || is_woken;
             if is_called || next == at {
@@ -117,27 +115,28 @@ impl Control {
         }
     }
 
-    /// Why an order that was waited for so long was not even looked at.
-    pub(super) fn asleep(&self, order: u64, waited: Duration) -> Option<Failure> {
-        let is_deaf = self.is_deaf.load(Ordering::Relaxed);
-        if self.lock().flush_seen >= order || (!is_deaf && waited <= LOOK) {
+    /// Returns why the worker has not seen an order within `waited`, if it has not.
+    pub(super) fn why_not_woken(&self, order: u64, waited: Duration) -> Option<Failure> {
+        let wake_failed = self.wake_failed.load(Ordering::Relaxed);
+        if self.lock().flush_seen >= order || (!wake_failed && waited <= LOST_WAKE_CHECK) {
             return None;
         }
-        let text = match is_deaf {
-            true => "the program has closed descriptors of logbridge, whose thread cannot be woken",
-            false => "the ship thread does not wake: the program may have closed its descriptors",
+        let text = match wake_failed {
+            true => "the program has closed descriptors of logbridge, so its exporter thread cannot be woken",
+            false => "the exporter thread does not wake: the program may have closed its descriptors",
         };
         Some(Failure { text: text.to_owned(), help: CLOSED_HELP })
     }
 
-    /// Orders a flush of the first `sealed` segments or spans; gives its number. `ending` orders also set the deadline.
+    /// Orders a flush of the first `sealed` groups or spans, and returns its number. `ending` orders set the deadline
+    /// too.
     pub(super) fn order(&self, sealed: u64, timeout: Duration, ending: bool, stop: bool) -> u64 {
         let mut state = self.lock();
         state.flush_wanted += 1;
         let flush = (state.flush_wanted, sealed);
         state.flushes.push_back(flush);
         if ending {
-            state.deadline = until(timeout).or(state.deadline);
+            state.deadline = deadline(timeout).or(state.deadline);
             state.stop |= stop;
         }
         let wanted = state.flush_wanted;
@@ -146,13 +145,14 @@ impl Control {
         wanted
     }
 
-    /// So many segments or spans have met their fates: tells those who waited for them. An order that the worker has not
-    /// seen yet, with a number above `seen`, waits for its next round: there may be more to do for it.
-    pub(super) fn settled(&self, left: u64, seen: u64) {
+    /// Notes that the first `settled` groups or spans have an outcome, and finishes the flushes that waited for them.
+    ///
+    /// Flushes with numbers above `seen` are left to the worker's next round, because there may be more to do for them.
+    pub(super) fn note_settled(&self, settled: u64, seen: u64) {
         let mut state = self.lock();
         let before = state.flush_done;
         while let Some((number, _)) =
-            state.flushes.front().copied().filter(|(number, sealed)| *sealed <= left && *number <= seen)
+            state.flushes.front().copied().filter(|(number, sealed)| *sealed <= settled && *number <= seen)
         {
             state.flushes.pop_front();
             state.flush_done = number;
@@ -162,39 +162,39 @@ impl Control {
         }
     }
 
-    /// Waits for a flush that was ordered, until the time is up.
-    pub(super) fn wait(&self, mine: u64, until: Option<Instant>, ending: bool, stop: bool) -> Waited {
+    /// Waits for a flush until the deadline.
+    pub(super) fn wait(&self, flush: u64, deadline: Option<Instant>, ending: bool, stop: bool) -> WaitResult {
         let mut state = self.lock();
         loop {
-            // Stopping is done when the thread is: only then is nothing sent any more.
+            // A stop is done when the thread has ended, because only then is nothing sent any more.
             if state.ended {
-                return if state.flush_done >= mine { Waited::Done } else { Waited::Ended };
+                return if state.flush_done >= flush { WaitResult::Done } else { WaitResult::Ended };
             }
-            if state.flush_done >= mine && !stop {
-                return Waited::Done;
+            if state.flush_done >= flush && !stop {
+                return WaitResult::Done;
             }
-            if ending && !stop && state.gave_up >= mine {
-                return Waited::GaveUp;
+            if ending && !stop && state.gave_up >= flush {
+                return WaitResult::GaveUp;
             }
-            let rest = match until {
-                Some(until) => until.saturating_duration_since(Instant::now()),
+            let rest = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
                 None => Duration::from_secs(3600),
             };
             if rest.is_zero() {
-                return Waited::TimedOut;
+                return WaitResult::TimedOut;
             }
             state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits for the thread to have tried for a runtime.
+    /// Waits until the thread has tried to build a runtime.
     pub(super) fn wait_started(&self, timeout: Duration) {
         let state = self.lock();
         let waited = self.changed.wait_timeout_while(state, timeout, |state| !state.started && !state.ended);
         drop(waited);
     }
 
-    /// Waits for the thread to end, after it was told to stop and ran into its deadline.
+    /// Waits until the thread has ended, and returns whether it has.
     pub(super) fn wait_ended(&self, timeout: Duration) -> bool {
         let state = self.lock();
         let (state, _) = self
@@ -205,9 +205,9 @@ impl Control {
     }
 }
 
-/// For the ship thread while it cannot do its work: tells those who end the process that it is in vain, and waits. Says
-/// whether it was told to stop.
-pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: Duration) -> bool {
+/// Waits on the exporter thread while it cannot work, and gives up the flushes of an ending process meanwhile. Returns
+/// whether the thread was told to stop.
+pub(super) fn wait_while_unable(controls: &[Arc<Control>], failure: &Failure, rest: Duration) -> bool {
     let until = Instant::now() + rest;
     for control in controls {
         control.update(|state| state.last_failure = Some(failure.clone()));
@@ -228,12 +228,12 @@ pub(super) fn wait_in_vain(controls: &[Arc<Control>], failure: &Failure, rest: D
         if rest.is_zero() {
             return false;
         }
-        // Orders wake only the async side, so they are looked at in small steps.
+        // In small steps, because an order wakes only async code.
         std::thread::sleep(rest.min(Duration::from_millis(20)));
     }
 }
 
-/// When that time is up. A year at most: timers hold no more.
-pub(super) fn until(timeout: Duration) -> Option<Instant> {
+/// Returns the time after `timeout`, at most a year from now, because timers hold no more.
+pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(bounded(timeout))
 }

@@ -1,12 +1,12 @@
-//! When to report that requests to an endpoint fail: an outage at once, its end at once, and failures that come and go
-//! in one summary a minute. Pure.
+//! Decides when to report that requests to an endpoint fail. An outage and its end are reported at once, and
+//! intermittent failures in one summary a minute. Pure.
 
 use std::time::{Duration, Instant};
 
-/// How long failures are counted before they are summarised; longer than the same notice stays silent.
+/// How long failures are counted before a summary. Longer than the rate limit of a notice.
 const WINDOW: Duration = Duration::from_millis(60_500);
 
-/// What is known of one endpoint.
+/// Tracks the outcomes of requests to one endpoint.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     phase: Phase,
@@ -20,40 +20,40 @@ enum Phase {
     /// Nothing to report.
     #[default]
     Calm,
-    /// An outage was reported, and not its end.
+    /// An outage was reported, and has not ended.
     Failing,
     /// The end of an outage was reported.
     Recovered { at: Instant },
-    /// Failures began anew soon after that: they are counted.
+    /// Failures began again soon after that, and are counted.
     Flapping { since: Instant },
 }
 
-/// Requests of a window.
+/// Counts the requests of a window.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Counts {
     pub(super) requests: u64,
-    /// Those that failed in a way that may pass.
+    /// Requests that failed and are retried.
     pub(super) failed: u64,
 }
 
 /// What to report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum News {
-    /// Requests failed now and then during this time; the last one did not.
+pub(super) enum HealthReport {
+    /// Some requests failed during this time, but not the last one.
     Flapped(Counts, Duration),
-    /// The same, and the last one failed too.
+    /// Some requests failed during this time, and so did the last one.
     StillFailing(Counts, Duration),
-    /// None has failed for a whole window.
+    /// No request has failed for a whole window.
     Steady,
 }
 
 impl Health {
-    /// A request ended, however that was.
+    /// A request ended, with any outcome.
     pub(super) fn ended(&mut self) {
         self.counts.requests += 1;
     }
 
-    /// It failed in a way that may pass. Returns whether to report that now.
+    /// A request failed and will be retried. Returns whether to report that now.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.is_failing = true;
         match self.phase {
@@ -69,8 +69,8 @@ impl Health {
         self.phase == Phase::Failing
     }
 
-    /// It was taken. Returns whether to report the end of an outage.
-    pub(super) fn taken(&mut self, now: Instant) -> bool {
+    /// A request was accepted. Returns whether to report the end of an outage.
+    pub(super) fn accepted(&mut self, now: Instant) -> bool {
         self.is_failing = false;
         let is_over = self.phase == Phase::Failing;
         if is_over {
@@ -79,7 +79,7 @@ impl Health {
         is_over
     }
 
-    /// When [`news`](Self::news) is due.
+    /// Returns when [`report`](Self::report) is due.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.phase {
             Phase::Flapping { since } => since.checked_add(WINDOW),
@@ -87,22 +87,22 @@ impl Health {
         }
     }
 
-    /// What is to be reported by now. `is_over`: everything was settled, and the process ends.
-    pub(super) fn news(&mut self, now: Instant, is_over: bool) -> Option<News> {
+    /// Returns what to report now. `is_over` if everything has an outcome and the process ends.
+    pub(super) fn report(&mut self, now: Instant, is_over: bool) -> Option<HealthReport> {
         let Phase::Flapping { since } = self.phase else { return None };
         let passed = now.saturating_duration_since(since);
-        // At the end, the summary before is the last word, and still true where nothing failed since.
+        // At the end, the previous summary is still true if nothing has failed since.
         if passed < WINDOW && (!is_over || self.counts.failed == 0) {
             return None;
         }
         let counts = std::mem::take(&mut self.counts);
-        let (phase, news) = match counts.failed {
-            _ if self.is_failing => (Phase::Failing, News::StillFailing(counts, passed)),
-            0 => (Phase::Recovered { at: now }, News::Steady),
-            _ => (Phase::Flapping { since: now }, News::Flapped(counts, passed)),
+        let (phase, report) = match counts.failed {
+            _ if self.is_failing => (Phase::Failing, HealthReport::StillFailing(counts, passed)),
+            0 => (Phase::Recovered { at: now }, HealthReport::Steady),
+            _ => (Phase::Flapping { since: now }, HealthReport::Flapped(counts, passed)),
         };
         self.phase = phase;
-        Some(news)
+        Some(report)
     }
 }
 
@@ -119,15 +119,15 @@ mod tests {
         health.ended();
         let failed = health.failed(now);
         health.ended();
-        (failed, health.taken(now))
+        (failed, health.accepted(now))
     }
 
     #[test]
     fn an_outage_and_its_end_are_reported_at_once() {
         let (mut health, start) = (Health::default(), Instant::now());
         assert!(health.failed(start) && health.failed(at(start, 1)), "the rate limit is another's");
-        assert!(health.taken(at(start, 2)) && !health.taken(at(start, 3)));
-        assert_eq!((health.due(), health.news(at(start, 90), true)), (None, None));
+        assert!(health.accepted(at(start, 2)) && !health.accepted(at(start, 3)));
+        assert_eq!((health.due(), health.report(at(start, 90), true)), (None, None));
         assert_eq!(flap(&mut health, at(start, 100)), (true, true), "much later it is news again");
     }
 
@@ -138,21 +138,21 @@ mod tests {
         for second in 1..=12 {
             assert_eq!(flap(&mut health, at(start, second)), (false, false));
             health.ended();
-            health.taken(at(start, second));
+            health.accepted(at(start, second));
         }
         assert_eq!(health.due(), Some(at(start, 1) + WINDOW));
-        assert_eq!(health.news(at(start, 30), false), None);
+        assert_eq!(health.report(at(start, 30), false), None);
         let counts = Counts { requests: 36, failed: 12 };
-        assert_eq!(health.news(at(start, 62), false), Some(News::Flapped(counts, Duration::from_secs(61))));
+        assert_eq!(health.report(at(start, 62), false), Some(HealthReport::Flapped(counts, Duration::from_secs(61))));
         assert_eq!(flap(&mut health, at(start, 70)), (false, false));
         let counts = Counts { requests: 2, failed: 1 };
         assert_eq!(
-            health.news(at(start, 80), true),
-            Some(News::Flapped(counts, Duration::from_secs(18))),
+            health.report(at(start, 80), true),
+            Some(HealthReport::Flapped(counts, Duration::from_secs(18))),
             "at the end"
         );
-        assert_eq!(health.news(at(start, 80), true), None);
-        assert_eq!(health.news(at(start, 150), false), Some(News::Steady));
+        assert_eq!(health.report(at(start, 80), true), None);
+        assert_eq!(health.report(at(start, 150), false), Some(HealthReport::Steady));
         assert_eq!(health.due(), None);
     }
 
@@ -163,7 +163,10 @@ mod tests {
         health.ended();
         assert!(!health.failed(at(start, 5)));
         let counts = Counts { requests: 1, failed: 1 };
-        assert_eq!(health.news(at(start, 66), false), Some(News::StillFailing(counts, Duration::from_secs(61))));
-        assert!(health.failed(at(start, 70)) && health.taken(at(start, 71)));
+        assert_eq!(
+            health.report(at(start, 66), false),
+            Some(HealthReport::StillFailing(counts, Duration::from_secs(61)))
+        );
+        assert!(health.failed(at(start, 70)) && health.accepted(at(start, 71)));
     }
 }

@@ -1,7 +1,6 @@
-//! Records: sealed groups of the outbox become requests by gathering.
+//! The source of log requests: it gathers sealed groups of the outbox.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::batch::gather;
-use super::feed::{Feed, Request};
-use super::overload::OverloadVoice;
+use super::byte_size::ByteSize;
+use super::overload_notices::OverloadNotices;
+use super::request_source::{Request, RequestSource};
 use crate::config::LogDelivery;
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger, ScopeCounts};
@@ -19,31 +19,38 @@ use crate::otlp::nested_len;
 use crate::outbox::{Group, InOrder, Offsets, Outbox, Spool};
 use crate::signal::Signal;
 
-pub(super) struct LogFeed {
+/// Turns the records of an outbox into requests.
+pub(super) struct LogSource {
     ledger: Arc<Ledger>,
     outbox: Arc<Outbox>,
     resource: Vec<u8>,
     schedule_delay: Duration,
     max_batch: u64,
-    /// What the endpoint takes, where that is less than the outbox's own bound.
+    /// What the endpoint accepts, if that is less than the outbox's own bound.
     max_bytes: usize,
-    /// The groups of the request that is sent next or now, and how far the first one is used up. All others stay in the
+    /// The groups of the next or current request, and where it begins in the first one. All other groups stay in the
     /// outbox, where an overload policy may drop them.
     groups: VecDeque<Group>,
     offsets: Offsets,
-    /// Groups that the last request used up, and where the next one begins in the group after those.
+    /// How many groups the last request used up, and where the next one begins in the following group.
     sent: (usize, Offsets),
-    /// What is in the last request of each scope.
-    shares: Vec<(Box<[u8]>, ScopeCounts)>,
-    /// When the current segments are handed over although they are not full.
+    /// How many records of each scope are in the last request.
+    scopes: Vec<(Box<[u8]>, ScopeCounts)>,
+    /// When the open groups are sealed although they are not full.
     seal_at: Option<Instant>,
-    /// The buffer of the last request, to be used again.
+    /// The buffer of the last request, for reuse.
     spare: Vec<u8>,
-    voice: OverloadVoice,
+    notices: OverloadNotices,
 }
 
-impl LogFeed {
-    pub(super) fn new(ledger: Arc<Ledger>, outbox: Arc<Outbox>, resource: Vec<u8>, delivery: &LogDelivery) -> Self {
+impl LogSource {
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        outbox: Arc<Outbox>,
+        resource: Vec<u8>,
+        delivery: &LogDelivery,
+        each_second: fn(),
+    ) -> Self {
         Self {
             ledger,
             outbox,
@@ -54,19 +61,19 @@ impl LogFeed {
             groups: VecDeque::new(),
             offsets: [0; 2],
             sent: (0, [0; 2]),
-            shares: Vec::new(),
+            scopes: Vec::new(),
             seal_at: None,
             spare: Vec::new(),
-            voice: OverloadVoice::new(delivery),
+            notices: OverloadNotices::new(delivery, each_second),
         }
     }
 
-    /// How long a request may be.
+    /// Returns how long a request may be.
     fn room(&self) -> usize {
         self.outbox.request_bytes().min(self.max_bytes)
     }
 
-    /// Takes over what fits into the next request.
+    /// Takes sealed groups until the next request is full.
     fn fill(&mut self) {
         let room = self.room();
         let measure = |group: &Group, offsets: Offsets| {
@@ -91,27 +98,28 @@ impl LogFeed {
     }
 }
 
-impl Feed for LogFeed {
+impl RequestSource for LogSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
-        if !self.outbox.is_waiting() {
+        if !self.outbox.has_unsealed() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
             self.seal_at = now.checked_add(self.schedule_delay);
         }
-        // While the endpoint fails, what is new stays in its segments: they fill up instead of becoming many small ones.
-        // Where there was no room for somebody, and nothing else to send, waiting for the schedule would cost records.
-        // Asked only where there is something to seal: whoever presses before somebody else gets in is not forgotten.
-        let is_pressed = |feed: &Self| feed.outbox.is_waiting() && feed.outbox.take_pressed() && feed.is_empty();
-        let due = !held && (self.seal_at.is_some_and(|at| at <= now) || is_pressed(self));
-        if due || (at_once && self.outbox.is_waiting()) {
+        // While the endpoint fails, new records stay in their segments, which fill up instead of becoming many small
+        // ones. If a log call found no room and nothing else can be sent, waiting for the schedule would lose records.
+        // The request is only taken if there is something to seal, so that an earlier one is not forgotten.
+        let seal_requested =
+            |source: &Self| source.outbox.has_unsealed() && source.outbox.take_seal_request() && source.is_empty();
+        let due = !held && (self.seal_at.is_some_and(|at| at <= now) || seal_requested(self));
+        if due || (at_once && self.outbox.has_unsealed()) {
             self.outbox.seal();
             self.seal_at = None;
         }
     }
 
     fn settled(&self) -> u64 {
-        let left = self.outbox.left();
+        let left = self.outbox.oldest_group();
         self.groups.front().map_or(left, |group| group.number().min(left))
     }
 
@@ -119,18 +127,18 @@ impl Feed for LogFeed {
         self.groups.is_empty() && !self.outbox.has_sealed()
     }
 
-    fn is_waiting(&self) -> bool {
-        self.outbox.is_waiting()
+    fn has_unsealed(&self) -> bool {
+        self.outbox.has_unsealed()
     }
 
     fn due_at(&self) -> Option<Instant> {
         self.seal_at
     }
 
-    fn request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<Request> {
         self.fill();
         if self.groups.is_empty() {
-            // What there was has been dropped in this moment.
+            // The groups have been evicted meanwhile.
             return None;
         }
         let spare = std::mem::take(&mut self.spare);
@@ -143,19 +151,19 @@ impl Feed for LogFeed {
             spare,
         );
         self.sent = (batch.groups, batch.offsets);
-        self.shares = batch.shares;
+        self.scopes = batch.scopes;
         Some(Request { body: Bytes::from(batch.body), encoding: None, items: batch.records })
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.ledger.resolve(Signal::Logs, fates);
-        self.outbox.release(fates.iter().map(|(_, records)| records).sum());
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.ledger.resolve(Signal::Logs, outcomes);
+        self.outbox.release(outcomes.iter().map(|(_, records)| records).sum());
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.settle_some(fates);
-        for (scope, share) in self.shares.drain(..) {
-            self.ledger.stats.count_sent(&scope, share);
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.settle_some(outcomes);
+        for (scope, counts) in self.scopes.drain(..) {
+            self.ledger.stats.count_sent(&scope, counts);
         }
         let (groups, offsets) = self.sent;
         for group in self.groups.drain(..groups.min(self.groups.len())) {
@@ -165,34 +173,34 @@ impl Feed for LogFeed {
         if let Some(group) = self.groups.front_mut() {
             group.consume(offsets);
         }
-        self.outbox.made_room();
+        self.outbox.notify_waiters();
     }
 
     fn take_back(&mut self, request: Request) {
-        // Without a copy, as soon as the client has let go of it.
+        // Without a copy, if the client holds no other reference.
         self.spare = Vec::from(request.body);
     }
 
-    fn limit(&mut self, bytes: usize) {
+    fn set_max_bytes(&mut self, bytes: usize) {
         self.max_bytes = bytes;
     }
 
     fn give_up(&mut self, rest: u64) {
-        // What is in files stays there as a whole: no part of a request that was being taken apart is noted in them.
+        // Records in files stay there, all of them: files do not note parts of a request that was being split.
         if !self.groups.iter().all(Group::is_in_files) {
             self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
         }
     }
 
     fn drop_all(&mut self) {
-        // Who waits for room must not get any after this.
+        // Threads that wait for room must not get any after this.
         self.outbox.close();
         self.outbox.seal();
         self.groups.extend(std::iter::from_fn(|| self.outbox.take_sealed()));
         let mut left = 0;
         for (index, group) in std::mem::take(&mut self.groups).into_iter().enumerate() {
             let offsets = if index == 0 { self.offsets } else { [0; 2] };
-            // Those in files stay for another process, and their records stay pending.
+            // Segments in files stay for another process, and their records stay pending.
             for (segment, offset) in group.into_segments_from(offsets).filter(|(segment, _)| !segment.is_in_file()) {
                 left += segment.records_from(offset);
                 self.outbox.recycle(segment);
@@ -201,7 +209,7 @@ impl Feed for LogFeed {
         self.offsets = [0; 2];
         self.outbox.retire();
         if let Some(spool) = self.outbox.spool() {
-            spool.leave_run();
+            spool.release_run();
         }
         if left > 0 {
             self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
@@ -218,63 +226,52 @@ impl Feed for LogFeed {
         self.outbox.prepare();
     }
 
-    fn watch(&mut self, ending: bool) -> Option<std::time::Instant> {
+    fn report_losses(&mut self, ending: bool) -> Option<std::time::Instant> {
         if let Some(spool) = self.outbox.spool() {
-            tell_trouble(spool, self.outbox.max_bytes());
+            report_spool_error(spool, self.outbox.max_bytes());
         }
-        self.voice.watch(&self.ledger, &self.outbox, ending)
+        self.notices.report(&self.ledger, &self.outbox, ending)
     }
 
     fn pending(&self) -> u64 {
         self.ledger.snapshot().otlp.pending
     }
 
-    fn bound(&self) -> String {
+    fn bound_text(&self) -> String {
         let bytes = self.outbox.spool().map_or_else(|| self.outbox.max_bytes(), |spool| spool.max_bytes());
-        Size(bytes).to_string()
+        ByteSize(bytes).to_string()
     }
 
-    fn place(&self) -> &'static str {
+    fn place_text(&self) -> &'static str {
         if self.outbox.spool().is_some() { "in the spool" } else { "in memory" }
     }
 
-    fn keeps(&self) -> bool {
+    fn keeps_refused(&self) -> bool {
         self.groups.iter().all(Group::is_in_files)
     }
 
-    fn is_safe(&self) -> bool {
+    fn is_durable(&self) -> bool {
         self.outbox.spool().is_some() && !self.outbox.holds_memory()
     }
 
-    fn end(&mut self) {
-        if self.is_empty() && !self.is_waiting() {
+    fn clean_up(&mut self) {
+        if self.is_empty() && !self.has_unsealed() {
             self.outbox.retire();
         }
     }
 }
 
-/// Says why records do not go into the spool.
-fn tell_trouble(spool: &Spool, memory: usize) {
-    if let Some(trouble) = spool.untold_trouble() {
+/// Reports once why records do not go into the spool.
+fn report_spool_error(spool: &Spool, memory: usize) {
+    if let Some(error) = spool.take_unreported_error() {
         let directory = spool.directory().display();
-        let text = format!("the spool in {directory} cannot be used: {trouble}");
-        let bound = Size(memory);
-        let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {trouble}"), text)
-            .note(format!("records wait in memory (up to {bound}) until it can: if the process is killed, they are lost"))
-            .help("see to it that this user can write there and that the disk has room, or name another LOGBRIDGE_SPOOL_DIR");
+        let text = format!("the spool in {directory} cannot be used: {error}");
+        let bound = ByteSize(memory);
+        let notice = Notice::new(kind::SPOOL_TROUBLE.code, format!("spool {error}"), text)
+            .note(format!("until then, records wait in memory (up to {bound}) and are lost if the process is killed"))
+            .help(
+                "check this user's permissions and the free disk space, or name another directory: LOGBRIDGE_SPOOL_DIR",
+            );
         notice::emit(&notice);
-    }
-}
-
-/// So many bytes, in words.
-pub(super) struct Size(pub(super) usize);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 10 << 20 || (bytes > 0 && bytes % (1 << 20) == 0) => write!(f, "{} MiB", bytes >> 20),
-            bytes if bytes >= 10 << 10 => write!(f, "{} KiB", bytes >> 10),
-            bytes => write!(f, "{bytes} bytes"),
-        }
     }
 }

@@ -1,10 +1,10 @@
-//! What dead processes have left in a spool, sent because somebody asks for it, and watches.
+//! Sends what ended processes left in a spool, for the command `replay`.
 //!
 //! Constraints:
-//! * The sender of every other record sends these too; only the end is another one: it ends when nothing is left.
-//! * What the endpoint does not take stays where it is, unless the endpoint takes others: whoever asks can mend the
-//!   address or the key, and ask again.
-//! * However it ends, by ^C too, files whose records have not met their fates stay, and belong to nobody.
+//! * The worker is the same as for live records, except that it ends when nothing is left.
+//! * If the endpoint refuses every record, the records stay in the spool. The user can correct the address or the key
+//!   and run the command again.
+//! * However it ends, also by ^C, files whose records have no outcome stay, and no process owns them.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -16,9 +16,10 @@ use opentelemetry_sdk::Resource;
 use tokio::runtime::Builder;
 
 use super::control::Control;
-use super::feed::{Feed, Request};
-use super::recovery::RecoveryFeed;
-use super::voice::{Failure, Voice};
+use super::failure::Failure;
+use super::failure_notices::FailureNotices;
+use super::recovery::RecoverySource;
+use super::request_source::{Request, RequestSource};
 use super::worker::Worker;
 use crate::config::{LogDelivery, SpoolConfig};
 use crate::error::{Error, Kind};
@@ -28,36 +29,36 @@ use crate::outbox::{Outbox, Spool};
 use crate::signal::Signal;
 use crate::transport::Transport;
 
-/// How often the one who watches hears of it.
+/// How often progress is reported.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What is to be sent, and where.
+/// What to send, and where.
 #[derive(Debug)]
 pub struct Replay {
     pub directory: PathBuf,
-    /// What other users have written too.
+    /// Files of other users count too.
     pub any_owner: bool,
     pub delivery: LogDelivery,
-    /// After this time in which no record met its fate, it gives up.
+    /// Gives up after this time in which no record got an outcome.
     pub patience: Duration,
-    /// How many records there are, about.
+    /// Approximate number of records.
     pub records: u64,
 }
 
-/// Why it has ended.
+/// Why a replay ended.
 #[derive(Debug)]
 pub enum End {
-    /// Nothing is left that could be sent.
+    /// Nothing is left that can be sent.
     Done,
-    /// The patience was over; what failed last.
+    /// There was no progress for too long; the last failure.
     GaveUp(Option<Failure>),
-    /// The endpoint is wrong: nothing that it was sent counts.
+    /// The endpoint refuses every record, for this reason.
     Halted(Failure),
-    /// Somebody pressed ^C.
+    /// The user pressed ^C.
     Interrupted,
 }
 
-/// What became of what was there.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Replayed {
     pub end: End,
@@ -65,12 +66,12 @@ pub struct Replayed {
 }
 
 impl Replay {
-    /// Sends everything that can be sent, until `interrupted` ends. `watch` is called now and then with the number of records
+    /// Sends everything that can be sent, until `interrupted` ends. Calls `watch` regularly with the number of records
     /// that have an outcome.
     ///
     /// # Errors
     ///
-    /// Where there is nothing to send with: no descriptors, say.
+    /// Returns an error if no runtime can be built, for example for want of descriptors.
     pub fn run(self, mut watch: impl FnMut(u64), interrupted: impl Future<Output = ()>) -> Result<Replayed, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -78,10 +79,10 @@ impl Replay {
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         let ledger = Arc::new(Ledger::new());
         let end = runtime.block_on(self.send(&ledger, &mut watch, interrupted));
-        // A resolver call may hang: nobody waits for it.
+        // Without waiting, because a resolver call may hang.
         runtime.shutdown_background();
         let counters = ledger.snapshot().otlp;
-        watch(fates(&counters));
+        watch(settled(&counters));
         Ok(Replayed { end, counters })
     }
 
@@ -94,19 +95,19 @@ impl Replay {
         let halted = Arc::default();
         let route = &self.delivery.route;
         let control = Arc::<Control>::default();
-        let feed = self.feed(ledger, &halted, &control);
-        // It ends when nothing is left.
+        let source = self.source(ledger, &halted, &control);
+        // Stopped from the start, so that the worker ends when nothing is left.
         control.update(|state| state.stop = true);
-        let voice = Voice::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
-        // Without a time for one request with all its tries, after which it would be dropped.
-        let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Logs, None);
+        let notices = FailureNotices::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
+        // Without a time limit for retries, after which records would be dropped.
+        let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
         let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted));
         let (mut last, mut since) = (0, Instant::now());
         loop {
             let mut tick = pin!(tokio::time::sleep(TICK));
             let event = std::future::poll_fn(|context| {
-                // ^C first: whoever presses it has waited long enough.
+                // ^C first, because the user does not want to wait any longer.
                 if interrupted.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Some(End::Interrupted));
                 }
@@ -120,28 +121,34 @@ impl Replay {
                 Some(end) => return end,
                 None => {}
             }
-            let now = fates(&ledger.snapshot().otlp);
+            let now = settled(&ledger.snapshot().otlp);
             watch(now);
             if now > last {
                 (last, since) = (now, Instant::now());
             }
             if since.elapsed() >= self.patience {
-                return End::GaveUp(control.look().last_failure);
+                return End::GaveUp(control.snapshot().last_failure);
             }
         }
     }
 
-    fn feed(&self, ledger: &Arc<Ledger>, halted: &Arc<Mutex<Option<Failure>>>, control: &Arc<Control>) -> ReplayFeed {
+    fn source(
+        &self,
+        ledger: &Arc<Ledger>,
+        halted: &Arc<Mutex<Option<Failure>>>,
+        control: &Arc<Control>,
+    ) -> ReplaySource {
         let LogDelivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
-        // Nothing is written there, so how much may be does not matter.
+        // Nothing is written there, so the bound does not matter.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };
         let spool = Spool::new(config, encode_resource(&Resource::builder_empty().build()));
         let spool = Arc::new(spool.of_any_owner(self.any_owner));
         let (ledger, control) = (Arc::clone(ledger), Arc::clone(control));
-        let left = RecoveryFeed::new(Arc::clone(&ledger), Arc::new(outbox), spool, &self.delivery, control).watched();
-        ReplayFeed {
-            left,
+        let recovery =
+            RecoverySource::new(Arc::clone(&ledger), Arc::new(outbox), spool, &self.delivery, control).in_foreground();
+        ReplaySource {
+            recovery,
             ledger,
             has_looked: false,
             records: self.records,
@@ -151,8 +158,8 @@ impl Replay {
     }
 }
 
-/// How many records have met their fates.
-fn fates(counters: &OtlpCounters) -> u64 {
+/// Returns how many records have an outcome.
+fn settled(counters: &OtlpCounters) -> u64 {
     counters.adopted - counters.pending
 }
 
@@ -160,35 +167,35 @@ fn lock(halted: &Mutex<Option<Failure>>) -> std::sync::MutexGuard<'_, Option<Fai
     halted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What dead processes have left, as it was when the directory was gone through.
-struct ReplayFeed {
-    left: RecoveryFeed,
+/// The records of ended processes that one scan of the directory found.
+struct ReplaySource {
+    recovery: RecoverySource,
     ledger: Arc<Ledger>,
     has_looked: bool,
-    /// How many there were at the start, about.
+    /// Approximate number of records at the start.
     records: u64,
     patience: Duration,
     halted: Arc<Mutex<Option<Failure>>>,
 }
 
-impl Feed for ReplayFeed {
-    /// It is told to stop from the start, and stops when nothing is left.
+impl RequestSource for ReplaySource {
+    /// Ignores `at_once`, which is always set.
     fn collect(&mut self, _at_once: bool, held: bool) {
         match std::mem::replace(&mut self.has_looked, true) {
-            false => self.left.collect(false, held),
-            true => self.left.look_for_more(),
+            false => self.recovery.collect(false, held),
+            true => self.recovery.scan_more(),
         }
     }
 
     fn settled(&self) -> u64 {
-        self.left.settled()
+        self.recovery.settled()
     }
 
     fn is_empty(&self) -> bool {
-        lock(&self.halted).is_some() || (self.left.is_empty() && !self.left.has_more())
+        lock(&self.halted).is_some() || (self.recovery.is_empty() && !self.recovery.has_more())
     }
 
-    fn is_waiting(&self) -> bool {
+    fn has_unsealed(&self) -> bool {
         false
     }
 
@@ -196,52 +203,53 @@ impl Feed for ReplayFeed {
         None
     }
 
-    fn request(&mut self) -> Option<Request> {
-        self.left.request()
+    fn next_request(&mut self) -> Option<Request> {
+        self.recovery.next_request()
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.left.settle_some(fates);
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.recovery.settle_some(outcomes);
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.left.settle(fates);
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.recovery.settle(outcomes);
     }
 
     fn take_back(&mut self, request: Request) {
-        self.left.take_back(request);
+        self.recovery.take_back(request);
     }
 
-    fn limit(&mut self, bytes: usize) {
-        self.left.limit(bytes);
+    fn set_max_bytes(&mut self, bytes: usize) {
+        self.recovery.set_max_bytes(bytes);
     }
 
     fn give_up(&mut self, _rest: u64) {}
 
     fn drop_all(&mut self) {
-        self.left.drop_all();
+        self.recovery.drop_all();
     }
 
     fn trim(&mut self) {
-        self.left.trim();
+        self.recovery.trim();
     }
 
     fn pending(&self) -> u64 {
-        self.records.saturating_sub(fates(&self.ledger.snapshot().otlp))
+        self.records.saturating_sub(settled(&self.ledger.snapshot().otlp))
     }
 
-    fn bound(&self) -> String {
-        self.left.bound()
+    fn bound_text(&self) -> String {
+        self.recovery.bound_text()
     }
 
-    fn waiting(&self, signal: Signal) -> String {
+    fn waiting_text(&self, signal: Signal) -> String {
         let (records, patience) = (signal.count(self.pending()), self.patience);
         format!(
-            "where they are: about {records}, tried again until {patience:?} have passed without progress (--timeout)"
+            "waiting where they are: about {records}, retried until {patience:?} have passed without progress \
+             (--timeout)"
         )
     }
 
-    fn halts(&mut self, failure: &Failure) -> bool {
+    fn halt(&mut self, failure: &Failure) -> bool {
         *lock(&self.halted) = Some(failure.clone());
         true
     }

@@ -4,35 +4,36 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-use super::control::State;
+use super::control::ControlState;
 use crate::transport::CauseKind;
 
-/// The longest pause between two tries while the process ends, if little time is left.
+/// The longest pause between two attempts while the process ends, if little time is left.
 const EXIT_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause is otherwise the time left divided by this: a long shutdown does not hammer the endpoint.
 const EXIT_TRIES: u32 = 12;
-/// How long an exit retries an endpoint that has confirmed nothing in this process. It may never do so: a mesh without a
-/// collector behind it answers 503, and must not cost every command-line tool the whole exit timeout.
+/// How long an exit retries an endpoint that has confirmed nothing in this process. It may never do so: a mesh without
+/// a collector behind it answers 503, and must not cost every command-line tool the whole exit timeout.
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
-/// An endpoint that failed for so long before the exit gets one more try. The usual backoff reaches its longest pause then.
+/// An endpoint that failed for this long before the exit gets one more attempt. The backoff has then reached its
+/// maximum.
 const FAILING_FOR_LONG: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Retry {
     backoff: ExponentialBackoff,
-    /// Not before this, by our own choice.
+    /// The backoff ends at this time.
     pub(super) at: Option<Instant>,
-    /// Not before this, by the endpoint's word.
+    /// The endpoint asked not to retry before this time.
     not_before: Option<Instant>,
-    /// The flush that was last tried for in spite of the backoff.
-    tried_for: u64,
-    /// How long a request with all its tries may take; for ever where nobody said.
+    /// The newest flush for which the backoff was skipped.
+    skipped_for: u64,
+    /// How long all attempts of a request may take together, if that is limited.
     export_timeout: Option<Duration>,
-    /// When the first of these tries began.
+    /// When the first attempt began.
     pub(super) since: Option<Instant>,
-    /// When the first of these tries failed while the process was ending.
+    /// When the first attempt failed while the process was ending.
     failed_at_exit: Option<Instant>,
-    /// The last try was answered with bytes that are no answer.
+    /// The last answer was not valid for the protocol.
     garbled: bool,
 }
 
@@ -52,7 +53,7 @@ impl Retry {
             backoff: backoff(),
             at: None,
             not_before: None,
-            tried_for: 0,
+            skipped_for: 0,
             export_timeout,
             since: None,
             failed_at_exit: None,
@@ -60,7 +61,7 @@ impl Retry {
         }
     }
 
-    /// Plans the next try after one that failed, and returns its time. If the process ends, the pauses are short.
+    /// Schedules the next attempt after a failed one, and returns its time. If the process ends, pauses are short.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -77,15 +78,15 @@ impl Retry {
         self.at.max(self.not_before)
     }
 
-    /// Whether a process that ends should stop trying, because this endpoint is unlikely to recover in time. `confirmed`
-    /// if it has ever confirmed anything.
+    /// Whether a process that ends should stop retrying, because the endpoint is unlikely to recover in time.
+    /// `confirmed` if it has ever confirmed anything.
     pub(super) fn is_in_vain_at_exit(&self, now: Instant, confirmed: bool) -> bool {
         let Some(first) = self.failed_at_exit else { return false };
         let failed_for_long = self.since.is_some_and(|since| first.duration_since(since) >= FAILING_FOR_LONG);
         failed_for_long || (!confirmed && now.duration_since(first) >= EXIT_PATIENCE)
     }
 
-    /// Whether the request has had its time.
+    /// Whether the time for all attempts is over.
     pub(super) fn is_over(&self) -> bool {
         self.export_timeout.zip(self.since).is_some_and(|(most, since)| since.elapsed() >= most)
     }
@@ -100,25 +101,27 @@ impl Retry {
         self.garbled = false;
     }
 
-    /// Whether a program that ends should stop trying after a failure of this kind.
+    /// Whether a program that ends should stop retrying after a failure of this kind.
     pub(super) fn is_hopeless_at_exit(&mut self, kind: CauseKind) -> bool {
-        // One answer may be garbled on the way. A port that speaks something else does so again.
+        // One answer may be garbled in transit. A port that speaks another protocol answers so again.
         let again = std::mem::replace(&mut self.garbled, kind == CauseKind::Protocol);
         kind.is_hopeless_at_exit() && (kind != CauseKind::Protocol || again)
     }
 
-    /// How long to wait before the next try. A flush that is new is tried for at once, unless the endpoint said when, and
-    /// begins with short pauses again: somebody waits for it.
-    pub(super) fn wait_until(&mut self, orders: &State) -> Option<Instant> {
+    /// Returns until when to wait before the next attempt.
+    ///
+    /// A new flush skips the backoff and starts again with short pauses, because a caller waits for it. A time that the
+    /// endpoint named is kept.
+    pub(super) fn wait_until(&mut self, orders: &ControlState) -> Option<Instant> {
         let now = Instant::now();
-        let fresh = orders.flush_wanted > self.tried_for;
-        if fresh && self.at.is_some() {
+        let is_new_flush = orders.flush_wanted > self.skipped_for;
+        if is_new_flush && self.at.is_some() {
             self.backoff = backoff();
         }
-        let at = if fresh { self.not_before } else { self.at.max(self.not_before) };
+        let at = if is_new_flush { self.not_before } else { self.at.max(self.not_before) };
         let wait = at.filter(|at| *at > now);
         if wait.is_none() {
-            self.tried_for = orders.flush_wanted;
+            self.skipped_for = orders.flush_wanted;
         }
         wait
     }

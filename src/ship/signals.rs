@@ -1,41 +1,41 @@
-//! The thread that does what a signal asks for: a handler may neither lock nor wait.
+//! The thread that acts on signals, because a signal handler may neither lock nor wait.
 
 use std::io;
 use std::panic::catch_unwind;
 
 use crate::os::{self, CaughtSignals, SignalRequest};
 
-/// What comes after the flush.
+/// What the process does after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum After {
-    /// The process dies by the signal.
-    End,
-    /// It goes on, or ends in a way of its own.
-    Life,
+pub(crate) enum AfterSignal {
+    /// It is terminated by the signal.
+    Terminate,
+    /// It continues, or ends in its own way.
+    Continue,
 }
 
-/// What is done for signals.
+/// What is done on signals.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deeds {
+pub(crate) struct SignalActions {
     /// For SIGTERM and SIGINT.
-    pub(crate) flush: fn(After),
+    pub(crate) flush: fn(AfterSignal),
     /// For SIGUSR1.
     pub(crate) report: fn(),
 }
 
-/// From now on, these signals are answered by deeds. Where others are in this process already, their thread does it.
+/// Catches these signals and runs the actions on a thread. If this process already has such a thread, that one is used.
 ///
-/// The thread is not marked as one of our own: what it flushes is the application's, processors included. It inherits the
-/// signal mask of the caller, so that a signal which the application waits for with `sigwait` is not taken from it.
-pub(crate) fn watch_signals(caught: CaughtSignals, deeds: Deeds) -> io::Result<()> {
+/// The thread is not marked as internal, because a flush runs the application's processors. It inherits the signal mask
+/// of the caller, so that a signal that the application waits for with `sigwait` is not taken from it.
+pub(crate) fn watch_signals(caught: CaughtSignals, actions: SignalActions) -> io::Result<()> {
     if os::begin_signal_watch()? {
         let spawned = std::thread::Builder::new().name("logbridge-signals".to_owned()).spawn(move || {
             loop {
                 match os::wait_for_signal() {
-                    SignalRequest::Flush => quietly(|| (deeds.flush)(After::Life)),
-                    SignalRequest::Report => quietly(deeds.report),
+                    SignalRequest::Flush => run_catching(|| (actions.flush)(AfterSignal::Continue)),
+                    SignalRequest::Report => run_catching(actions.report),
                     SignalRequest::End(signal) => {
-                        quietly(|| (deeds.flush)(After::End));
+                        run_catching(|| (actions.flush)(AfterSignal::Terminate));
                         os::die_by_signal(signal);
                     }
                 }
@@ -49,7 +49,7 @@ pub(crate) fn watch_signals(caught: CaughtSignals, deeds: Deeds) -> io::Result<(
     os::catch_signals(caught)
 }
 
-/// Whatever happens in it, the signal is not lost: the panic hook has told it.
-fn quietly(deed: impl Fn() + std::panic::UnwindSafe) {
-    let _panicked = catch_unwind(deed);
+/// Runs an action and ignores a panic, which the panic hook has printed, so that later signals still work.
+fn run_catching(action: impl Fn() + std::panic::UnwindSafe) {
+    let _panicked = catch_unwind(action);
 }

@@ -1,4 +1,4 @@
-//! Spans: what has ended becomes requests, encoded by opentelemetry-otlp.
+//! The source of trace requests: ended spans, encoded by opentelemetry-otlp.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::time::Instant;
 
-use super::feed::{Feed, Request};
+use super::request_source::{Request, RequestSource};
 use crate::finding::kind;
 use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::notice::{self, Notice};
@@ -16,28 +16,29 @@ use crate::otlp::SpanEncoder;
 use crate::outbox::SpanQueue;
 use crate::signal::Signal;
 
-pub(super) struct SpanFeed {
+/// Turns the ended spans of a queue into requests.
+pub(super) struct SpanSource {
     ledger: Arc<Ledger>,
     queue: Arc<SpanQueue>,
     encoder: Result<SpanEncoder, String>,
     schedule_delay: Duration,
-    /// What a request holds at most by our own choice.
+    /// The configured bound of a request in bytes.
     max_request: usize,
-    /// What the endpoint takes.
+    /// That bound, or what the endpoint accepts if that is less.
     max_bytes: usize,
-    /// What a span of the last request took on average: how long a request becomes is known only when it is encoded.
+    /// The average length of a span in the last request. The length of a request is known only after encoding.
     span_bytes: usize,
     /// Sealed spans that are in no request yet.
     sealed: VecDeque<Box<SpanData>>,
-    /// Encoded, and not met its fate.
+    /// The request whose spans have no outcome yet.
     current: Option<Request>,
-    /// When those that have ended are handed over although they fill no request.
+    /// When ended spans are sealed although they fill no request.
     seal_at: Option<Instant>,
-    /// Spans that ever left.
-    left: u64,
+    /// Spans that ever got an outcome.
+    settled: u64,
 }
 
-impl SpanFeed {
+impl SpanSource {
     pub(super) fn new(
         ledger: Arc<Ledger>,
         queue: Arc<SpanQueue>,
@@ -56,15 +57,15 @@ impl SpanFeed {
             sealed: VecDeque::new(),
             current: None,
             seal_at: None,
-            left: 0,
+            settled: 0,
         }
     }
 
-    fn leave(&mut self, fates: &[(ItemOutcome, u64)]) {
-        let spans = fates.iter().map(|(_, spans)| spans).sum::<u64>();
-        self.ledger.resolve(Signal::Traces, fates);
+    fn resolve(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        let spans = outcomes.iter().map(|(_, spans)| spans).sum::<u64>();
+        self.ledger.resolve(Signal::Traces, outcomes);
         self.queue.release(spans as usize);
-        self.left += spans;
+        self.settled += spans;
     }
 
     fn encode(&mut self) -> Option<Request> {
@@ -85,23 +86,23 @@ impl SpanFeed {
                 let text = format!("lost: {}, which could not be encoded: {why}", Signal::Traces.count(items));
                 let help = "smaller requests may help: OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
                 notice::emit(&Notice::new(kind::OVERLOAD.code, "encode spans", text).error().help(help));
-                self.leave(&[(ItemOutcome::Dropped(DropReason::Encoding), items)]);
+                self.resolve(&[(ItemOutcome::Dropped(DropReason::Encoding), items)]);
                 None
             }
         }
     }
 }
 
-impl Feed for SpanFeed {
+impl RequestSource for SpanSource {
     fn collect(&mut self, at_once: bool, held: bool) {
         let now = Instant::now();
-        if !self.queue.is_waiting() {
+        if !self.queue.has_unsealed() {
             self.seal_at = None;
         } else if self.seal_at.is_none() {
             self.seal_at = now.checked_add(self.schedule_delay);
         }
         let due = !held && (self.queue.is_batch_full() || self.seal_at.is_some_and(|at| at <= now));
-        if due || (at_once && self.queue.is_waiting()) {
+        if due || (at_once && self.queue.has_unsealed()) {
             self.queue.seal();
             self.seal_at = None;
         }
@@ -109,42 +110,42 @@ impl Feed for SpanFeed {
     }
 
     fn settled(&self) -> u64 {
-        self.left
+        self.settled
     }
 
     fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.current.is_none()
     }
 
-    fn is_waiting(&self) -> bool {
-        self.queue.is_waiting()
+    fn has_unsealed(&self) -> bool {
+        self.queue.has_unsealed()
     }
 
     fn due_at(&self) -> Option<Instant> {
         self.seal_at
     }
 
-    fn request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<Request> {
         if self.current.is_none() {
             self.current = self.encode();
         }
         self.current.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.leave(fates);
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.resolve(outcomes);
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
         self.current = None;
-        self.leave(fates);
+        self.resolve(outcomes);
     }
 
     fn take_back(&mut self, request: Request) {
         drop(request);
     }
 
-    fn limit(&mut self, bytes: usize) {
+    fn set_max_bytes(&mut self, bytes: usize) {
         self.max_bytes = bytes.min(self.max_request);
     }
 
@@ -154,7 +155,7 @@ impl Feed for SpanFeed {
         let left =
             std::mem::take(&mut self.sealed).len() as u64 + self.current.take().map_or(0, |request| request.items);
         if left > 0 {
-            self.leave(&[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
+            self.resolve(&[(ItemOutcome::Dropped(DropReason::Shutdown), left)]);
         }
     }
 
@@ -166,7 +167,7 @@ impl Feed for SpanFeed {
         self.ledger.snapshot().spans.pending
     }
 
-    fn bound(&self) -> String {
+    fn bound_text(&self) -> String {
         Signal::Traces.count(self.queue.max_queue() as u64).to_string()
     }
 }

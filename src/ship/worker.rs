@@ -1,11 +1,11 @@
-//! What runs on the ship thread for one signal: collect, send, settle.
+//! Sends the requests of one signal on the exporter thread: collect, send, settle.
 //!
 //! Constraints:
-//! * An order wakes the worker wherever it waits; shutdown beats flush beats the schedule.
-//! * While a retryable failure lasts, the request's items stay in the feed and memory stays bounded by it.
-//! * A request that is taken apart is kept until its last item has met its fate: nothing else is gathered meanwhile, and
-//!   what was confirmed is not sent again.
-//! * Workers share the thread and nothing else: an endpoint that fails delays only its own signal.
+//! * An order wakes the worker wherever it waits. Shutdown takes precedence over flush, and flush over the schedule.
+//! * During a failure that is retried, the request's items stay in the source, which bounds the memory.
+//! * A request that is being split is kept until its last item has an outcome. Nothing else is gathered meanwhile, and
+//!   parts that were confirmed are not sent again.
+//! * Workers share only the thread: a failing endpoint delays only its own signal.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,95 +15,97 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::control::{Control, State};
-use super::feed::{Feed, Request};
-use super::limit::Limit;
+use super::bad_item_search::{BadItemSearch, Part, PartOutcome, Refusal, Step};
+use super::control::{Control, ControlState};
+use super::failure::Failure;
+use super::failure_notices::FailureNotices;
+use super::request_source::{Request, RequestSource};
 use super::retry::Retry;
-use super::search::{Part, Refusal, Search, Step, Verdict};
-use super::voice::{Failure, Voice};
+use super::size_limit::SizeLimit;
 use crate::ledger::{DropReason, ItemOutcome, RejectReason};
 use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
-/// After this much silence the memory of a burst is given back.
+/// After this much silence, memory is given back.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
 
+/// Sends the items of one source to one endpoint.
 pub(super) struct Worker {
     control: Arc<Control>,
-    feed: Box<dyn Feed>,
-    voice: Voice,
+    source: Box<dyn RequestSource>,
+    notices: FailureNotices,
     retry: Retry,
     /// Belongs to the runtime that runs the worker.
     pub(super) transport: Option<Transport>,
     signal: Signal,
     /// Whether the endpoint has ever confirmed anything.
     confirmed: bool,
-    /// How much it takes at once.
-    limit: Limit,
-    /// The request that is being taken apart.
-    dissected: Option<Dissected>,
+    limit: SizeLimit,
+    /// The request that is being sent in parts.
+    split: Option<SplitRequest>,
 }
 
-/// A request that the endpoint refused, on its way in parts.
+/// A request that the endpoint refused and that is sent in parts.
 #[derive(Debug)]
-struct Dissected {
-    search: Search,
-    /// What the endpoint said last.
+struct SplitRequest {
+    search: BadItemSearch,
+    /// The endpoint's last answer to a part.
     cause: Cause,
-    /// How many items were rejected one by one.
+    /// Items that were rejected one by one.
     rejected: u64,
-    /// How many were not tried, since something no larger was too large.
-    untried: u64,
+    /// Items that were not sent, because something no larger was too large.
+    unsent: u64,
 }
 
 impl Worker {
     pub(super) fn new(
         control: Arc<Control>,
-        feed: Box<dyn Feed>,
-        voice: Voice,
+        source: Box<dyn RequestSource>,
+        notices: FailureNotices,
         signal: Signal,
         export_timeout: Option<Duration>,
     ) -> Self {
         Self {
             control,
-            feed,
-            voice,
+            source,
+            notices,
             retry: Retry::new(export_timeout),
             transport: None,
             signal,
             confirmed: false,
-            limit: Limit::default(),
-            dissected: None,
+            limit: SizeLimit::default(),
+            split: None,
         }
     }
 
-    /// Everything that has not met its fate is dropped and counted.
+    /// Drops and counts everything that has no outcome.
     pub(super) fn drop_all(&mut self) {
-        if let Some(dissected) = self.dissected.take() {
-            self.feed.give_up(dissected.search.rest());
+        if let Some(split) = self.split.take() {
+            self.source.give_up(split.search.rest());
         }
-        self.feed.drop_all();
+        self.source.drop_all();
     }
 
-    /// A panic has ended it, and it begins anew.
-    pub(super) fn restarted(&self) {
-        self.voice.restarted();
+    /// Counts a restart after a panic.
+    pub(super) fn note_restart(&self) {
+        self.notices.note_restart();
     }
 
-    /// Rests after a panic, which is why nothing could be delivered. Says whether there is time for another try.
+    /// Pauses after a panic, which is the failure to report meanwhile. Returns whether there is time for another
+    /// attempt.
     ///
-    /// This always sleeps, and on the runtime.
-    pub(super) async fn rest(&self, failure: Failure, rest: Duration) -> bool {
+    /// Returns `true` only after it has slept on the runtime, which shows that the runtime's descriptors are intact.
+    pub(super) async fn pause(&self, failure: Failure, pause: Duration) -> bool {
         self.control.update(|state| state.last_failure = Some(failure));
-        let until = tokio::time::Instant::now() + rest;
+        let until = tokio::time::Instant::now() + pause;
         loop {
             let orders = self.control.orders();
             if orders.deadline.is_some_and(|deadline| deadline <= until.into_std()) {
                 if orders.stop {
                     return false;
                 }
-                self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
+                self.give_up_flushes(&orders);
             }
             if tokio::time::timeout_at(until, self.control.woken()).await.is_err() {
                 return true;
@@ -111,21 +113,25 @@ impl Worker {
         }
     }
 
+    fn give_up_flushes(&self, orders: &ControlState) {
+        self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
+    }
+
     /// Runs until it is told to stop.
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.orders();
-            self.feed.prepare();
-            // Before those are answered who wait for the end: nothing is said after it.
+            self.source.prepare();
+            // Notices come before the flushes are answered, because the process may end right after that.
             let ending = orders.deadline.is_some();
-            let is_over = ending && self.feed.is_empty() && !self.feed.is_waiting();
-            let tell_at = earlier(self.feed.watch(ending), self.voice.watch(is_over));
-            self.feed.collect(orders.stop, self.retry.at.is_some());
+            let is_over = ending && self.source.is_empty() && !self.source.has_unsealed();
+            let report_at = earlier(self.source.report_losses(ending), self.notices.report_health(is_over));
+            self.source.collect(orders.stop, self.retry.at.is_some());
             if ending {
-                // Before those are told who wait for it, since there is no later.
-                self.feed.end();
+                // For the same reason.
+                self.source.clean_up();
             }
-            self.control.settled(self.feed.settled(), orders.flush_wanted);
+            self.control.note_settled(self.source.settled(), orders.flush_wanted);
             if self.is_over(&orders) {
                 self.drop_all();
                 return;
@@ -135,197 +141,197 @@ impl Worker {
                 self.control.woken_until(Instant::now() + TRIM_AFTER).await;
                 continue;
             }
-            if self.feed.is_empty() {
-                self.sleep(earlier(self.feed.due_at().map(tokio::time::Instant::into_std), tell_at), true).await;
+            if self.source.is_empty() {
+                self.sleep(earlier(self.source.due_at().map(tokio::time::Instant::into_std), report_at), true).await;
                 continue;
             }
             if let Some(until) = self.retry.wait_until(&orders) {
                 if orders.deadline.is_some_and(|deadline| until >= deadline) {
-                    self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
+                    self.give_up_flushes(&orders);
                     continue;
                 }
-                self.sleep(earlier(Some(until), tell_at), false).await;
+                self.sleep(earlier(Some(until), report_at), false).await;
                 continue;
             }
-            if let Some(dissected) = &mut self.dissected {
-                let step = dissected.search.next();
-                self.take(step).await;
-            } else if let Some(request) = self.feed.request() {
-                self.ship(request).await;
+            if let Some(split) = &mut self.split {
+                let step = split.search.next();
+                self.take_step(step).await;
+            } else if let Some(request) = self.source.next_request() {
+                self.send_request(request).await;
             } else {
-                // Others on this thread get their turn, however often there is nothing to send.
+                // Lets other workers run, however often there is nothing to send.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    fn is_over(&self, orders: &State) -> bool {
-        let empty = self.feed.is_empty() && !self.feed.is_waiting();
+    fn is_over(&self, orders: &ControlState) -> bool {
+        let empty = self.source.is_empty() && !self.source.has_unsealed();
         orders.stop && (empty || has_given_up(orders))
     }
 
-    /// Sleeps until the time, an order, or enough to send.
+    /// Sleeps until the time, an order, or enough items to send.
     async fn sleep(&mut self, until: Option<Instant>, idle: bool) {
         let trim = Instant::now() + TRIM_AFTER;
         let woken = self.control.woken_until(until.unwrap_or(trim)).await;
         if idle && !woken && until.is_none() {
-            self.feed.trim();
-            // Nothing to wait for but an order.
+            self.source.trim();
+            // Only an order can end this silence.
             while !self.control.woken_until(Instant::now() + TRIM_AFTER).await {}
         }
     }
 
-    async fn ship(&mut self, request: Request) {
+    async fn send_request(&mut self, request: Request) {
         let (items, bytes) = (request.items, request.body.len());
         let Some(outcome) = self.send(request.body.clone(), request.encoding.clone()).await else {
-            return self.feed.take_back(request);
+            return self.source.take_back(request);
         };
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             if request.encoding.is_none() {
                 self.note_too_large(refusal, bytes, true);
-                let search = Search::new(Part::whole(request.body, items), refusal, self.confirmed);
-                self.dissected = Some(Dissected { search, cause: cause.clone(), rejected: 0, untried: 0 });
+                let search = BadItemSearch::new(Part::whole(request.body, items), refusal, self.confirmed);
+                self.split = Some(SplitRequest { search, cause: cause.clone(), rejected: 0, unsent: 0 });
                 return self.retry.reset();
             }
-            let text = format!("{cause}; its body is compressed, so that it cannot be sent in parts");
+            let text = format!("{cause}; its body is compressed, so it cannot be sent in parts");
             let outcome = Outcome::Rejected { reason: refusal.reason(), cause: Cause::new(cause.kind, text) };
-            self.feed.take_back(request);
+            self.source.take_back(request);
             return self.settle(&outcome, items);
         }
-        let plain = request.encoding.is_none();
-        self.feed.take_back(request);
-        if self.is_to_be_tried_again(&outcome, items) || self.is_halted_by(&outcome) {
+        let is_plain = request.encoding.is_none();
+        self.source.take_back(request);
+        if self.will_retry(&outcome, items) || self.is_halted_by(&outcome) {
             return;
         }
-        self.confirm(&outcome, if plain { bytes } else { 0 });
+        self.note_confirmed(&outcome, if is_plain { bytes } else { 0 });
         self.settle(&outcome, items);
     }
 
-    /// The request of the feed has met its fate as a whole.
+    /// Gives all items of the source's request their outcome.
     fn settle(&mut self, outcome: &Outcome, items: u64) {
-        self.feed.settle(&fates(outcome, items));
+        self.source.settle(&item_outcomes(outcome, items));
         self.retry.reset();
-        self.voice.answered(outcome, items);
+        self.notices.report_outcome(outcome, items);
     }
 
-    /// One step of taking a request apart.
-    async fn take(&mut self, step: Step) {
+    /// Takes one step of splitting a request.
+    async fn take_step(&mut self, step: Step) {
         match step {
-            Step::Ask => {
+            Step::SendEmpty => {
                 let Some(outcome) = self.send(Bytes::new(), None).await else { return };
-                if !self.is_to_be_tried_again(&outcome, 0) {
-                    self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
+                if !self.will_retry(&outcome, 0) {
+                    self.answer_search(part_outcome(&outcome));
                 }
             }
             Step::Done => {
-                if let Some(Dissected { cause, rejected, untried, .. }) = self.dissected.take()
-                    && (rejected > 1 || untried > 0)
+                if let Some(SplitRequest { cause, rejected, unsent, .. }) = self.split.take()
+                    && (rejected > 1 || unsent > 0)
                 {
-                    self.voice.refused_one_by_one(&cause, rejected, untried);
+                    self.notices.report_refused_items(&cause, rejected, unsent);
                 }
-                self.feed.settle(&[]);
+                self.source.settle(&[]);
                 if let Some((bytes, too_large)) = self.limit.bytes().zip(self.limit.too_large()) {
-                    self.voice.limited(bytes, too_large);
+                    self.notices.report_limit(bytes, too_large);
                 }
             }
-            // It has never taken any: it may be the endpoint and not this one.
-            Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.halts() => {}
-            Step::RejectRest { .. } if self.halts() => {}
+            // The endpoint has never confirmed an item, so the endpoint may be at fault and not this item.
+            Step::Reject { refusal: Refusal::Malformed, .. } if !self.confirmed && self.is_halted_by_split() => {}
+            Step::RejectRest { .. } if self.is_halted_by_split() => {}
             Step::Reject { part, refusal } => {
-                self.feed.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
-                if let Some(dissected) = &mut self.dissected {
-                    dissected.rejected += part.items;
-                    let sketch = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
-                    self.voice.refused_alone(&dissected.cause, part.items, sketch.as_ref());
+                self.source.settle_some(&[(ItemOutcome::Rejected(refusal.reason()), part.items)]);
+                if let Some(split) = &mut self.split {
+                    split.rejected += part.items;
+                    let summary = summarize_first_item(&part.body, self.signal).filter(|_| part.items == 1);
+                    self.notices.report_refused_item(&split.cause, part.items, summary.as_ref());
                 }
             }
-            Step::RejectUntried { items } => {
-                self.feed.settle_some(&[(ItemOutcome::Rejected(RejectReason::TooLarge), items)]);
-                if let Some(dissected) = &mut self.dissected {
-                    dissected.untried += items;
+            Step::RejectUnsent { items } => {
+                self.source.settle_some(&[(ItemOutcome::Rejected(RejectReason::TooLarge), items)]);
+                if let Some(split) = &mut self.split {
+                    split.unsent += items;
                 }
             }
             Step::RejectRest { items, why } => {
-                self.feed.settle_some(&[(ItemOutcome::Rejected(RejectReason::Malformed), items)]);
-                if let Some(dissected) = &self.dissected {
-                    self.voice.refused_all(&dissected.cause, items, why);
+                self.source.settle_some(&[(ItemOutcome::Rejected(RejectReason::Malformed), items)]);
+                if let Some(split) = &self.split {
+                    self.notices.report_refused_all(&split.cause, items, why);
                 }
             }
-            Step::Send(part) => self.ship_part(part).await,
+            Step::Send(part) => self.send_part(part).await,
         }
     }
 
-    async fn ship_part(&mut self, part: Part) {
+    async fn send_part(&mut self, part: Part) {
         let (items, bytes) = (part.items, part.body.len());
         let Some(outcome) = self.send(part.body, None).await else { return };
-        if self.is_to_be_tried_again(&outcome, items) || self.is_halted_by(&outcome) {
+        if self.will_retry(&outcome, items) || self.is_halted_by(&outcome) {
             return;
         }
         if let Some((refusal, cause)) = refusal_of(&outcome) {
             self.note_too_large(refusal, bytes, false);
-            if let Some(dissected) = &mut self.dissected {
-                dissected.cause = cause.clone();
+            if let Some(split) = &mut self.split {
+                split.cause = cause.clone();
             }
-            return self.answer_search(Verdict::Refused(refusal));
+            return self.answer_search(PartOutcome::Refused(refusal));
         }
-        self.confirm(&outcome, bytes);
-        // In the same step: what is confirmed here is not among the rest any more.
-        self.feed.settle_some(&fates(&outcome, items));
-        self.answer_search(if is_confirmed(&outcome) { Verdict::Taken } else { Verdict::Settled });
-        self.voice.answered(&outcome, items);
+        self.note_confirmed(&outcome, bytes);
+        // Both in the same step, so that confirmed items are no longer among the rest of the search.
+        self.source.settle_some(&item_outcomes(&outcome, items));
+        self.answer_search(part_outcome(&outcome));
+        self.notices.report_outcome(&outcome, items);
     }
 
-    /// Whether it is the endpoint that is wrong, whatever it is sent, and the feed keeps what it has for a better one.
+    /// Whether the endpoint refuses every request, and the source keeps its items for another endpoint.
     fn is_halted_by(&mut self, outcome: &Outcome) -> bool {
         let cause = match outcome {
             Outcome::Rejected { cause, .. } if refusal_of(outcome).is_none() => cause,
             Outcome::Unconfirmed { cause } => cause,
             _ => return false,
         };
-        self.feed.halts(&self.voice.failure(cause))
+        self.source.halt(&self.notices.failure(cause))
     }
 
-    /// The same where that was found out by taking a request apart.
-    fn halts(&mut self) -> bool {
-        self.dissected.as_ref().is_some_and(|dissected| self.feed.halts(&self.voice.failure(&dissected.cause)))
+    /// The same after a request was split.
+    fn is_halted_by_split(&mut self) -> bool {
+        self.split.as_ref().is_some_and(|split| self.source.halt(&self.notices.failure(&split.cause)))
     }
 
-    fn answer_search(&mut self, verdict: Verdict) {
+    fn answer_search(&mut self, outcome: PartOutcome) {
         self.retry.reset();
-        if let Some(dissected) = &mut self.dissected {
-            dissected.search.answered(verdict);
+        if let Some(split) = &mut self.split {
+            split.search.answered(outcome);
         }
     }
 
-    fn confirm(&mut self, outcome: &Outcome, bytes: usize) {
+    fn note_confirmed(&mut self, outcome: &Outcome, bytes: usize) {
         if is_confirmed(outcome) {
             self.confirmed = true;
-            self.limit.taken(bytes);
-            self.feed.limit(self.limit.bytes().unwrap_or(usize::MAX));
+            self.limit.note_accepted(bytes);
+            self.source.set_max_bytes(self.limit.bytes().unwrap_or(usize::MAX));
         }
     }
 
-    fn note_too_large(&mut self, refusal: Refusal, bytes: usize, whole: bool) {
+    fn note_too_large(&mut self, refusal: Refusal, bytes: usize, is_whole: bool) {
         if refusal == Refusal::TooLarge {
-            self.limit.refused(bytes, whole);
+            self.limit.note_too_large(bytes, is_whole);
         }
     }
 
-    /// Whether that may pass. Where there is no time left for that, what is left of the request is dropped.
-    fn is_to_be_tried_again(&mut self, outcome: &Outcome, items: u64) -> bool {
+    /// Whether the request will be retried. If the time for retries is over, drops its remaining items.
+    fn will_retry(&mut self, outcome: &Outcome, items: u64) -> bool {
         let Outcome::Retry { cause, after } = outcome else { return false };
         if !self.retry.is_over() {
-            self.fail(cause, *after);
+            self.note_failure(cause, *after);
             return true;
         }
-        let items = self.dissected.take().map_or(items, |dissected| dissected.search.rest());
-        self.feed.settle(&[(ItemOutcome::Dropped(DropReason::ExportTimeout), items)]);
+        let items = self.split.take().map_or(items, |split| split.search.rest());
+        self.source.settle(&[(ItemOutcome::Dropped(DropReason::ExportTimeout), items)]);
         self.retry.reset();
-        self.voice.gave_up(cause, items);
+        self.notices.report_timeout(cause, items);
         true
     }
 
-    /// Sends, unless the deadline of an ending process comes first.
+    /// Sends a body and returns the outcome, or `None` if the deadline of an ending process comes first.
     async fn send(&mut self, body: Bytes, encoding: Option<HeaderValue>) -> Option<Outcome> {
         self.retry.since.get_or_insert_with(Instant::now);
         let transport = self.transport.as_ref()?;
@@ -339,9 +345,9 @@ impl Worker {
                 }
                 woken.as_mut().poll(context).map(|()| None)
             });
-            self.feed.prepare();
-            let tell_at = earlier(self.feed.watch(deadline.is_some()), self.voice.watch(false));
-            let answered = match earlier(deadline, tell_at) {
+            self.source.prepare();
+            let report_at = earlier(self.source.report_losses(deadline.is_some()), self.notices.report_health(false));
+            let answered = match earlier(deadline, report_at) {
                 None => either.await,
                 Some(until) => match tokio::time::timeout_at(until.into(), either).await {
                     Ok(answered) => answered,
@@ -350,45 +356,46 @@ impl Worker {
                 },
             };
             if let Some(outcome) = answered {
-                self.voice.heard(&outcome, transport.clock_offset());
-                return Some(if self.feed.keeps() { outcome.retry_endpoint_faults() } else { outcome });
+                self.notices.note_outcome(&outcome, transport.clock_offset());
+                return Some(if self.source.keeps_refused() { outcome.retry_endpoint_faults() } else { outcome });
             }
         }
     }
 
-    fn fail(&mut self, cause: &Cause, after: Option<Duration>) {
+    /// Schedules a retry, reports the failure, and gives up the flushes of an ending process if a retry is hopeless.
+    fn note_failure(&mut self, cause: &Cause, after: Option<Duration>) {
         let now = Instant::now();
-        let orders = self.control.look();
+        let orders = self.control.snapshot();
         let next = self.retry.failed(now, after, orders.deadline);
         let is_hopeless = self.retry.is_hopeless_at_exit(cause.kind);
-        // Somebody who shuts down by a call has chosen the time to wait.
-        let ends_early = !orders.stop && (self.feed.is_safe() || self.retry.is_in_vain_at_exit(now, self.confirmed));
-        let hopeless = orders.deadline.is_some_and(|deadline| is_hopeless || ends_early || next >= Some(deadline));
-        let failure = self.voice.failed(cause, &self.feed.waiting(self.signal), orders.deadline.is_some());
+        // A call of `shutdown` has chosen how long to wait, so only an exit ends early.
+        let ends_early =
+            !orders.stop && (self.source.is_durable() || self.retry.is_in_vain_at_exit(now, self.confirmed));
+        let gives_up = orders.deadline.is_some_and(|deadline| is_hopeless || ends_early || next >= Some(deadline));
+        let waiting = self.source.waiting_text(self.signal);
+        let failure = self.notices.report_failure(cause, waiting, orders.deadline.is_some());
         self.control.update(|state| {
             state.last_failure = Some(failure);
-            if hopeless {
+            if gives_up {
                 state.gave_up = state.gave_up.max(orders.flush_wanted);
             }
         });
     }
 }
 
-/// The earlier of two times, where there are any.
+/// Returns the earlier of two times, if there is any.
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
-/// What became of the items of a request with this outcome.
-fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
+/// Returns the outcomes of the items of a request with this outcome.
+fn item_outcomes(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     match outcome {
         Outcome::Delivered => vec![(ItemOutcome::Delivered, items)],
         Outcome::Partial { rejected, .. } => {
             let rejected = (*rejected).min(items);
-            vec![
-                (ItemOutcome::Rejected(RejectReason::PartialSuccess), rejected),
-                (ItemOutcome::Delivered, items - rejected),
-            ]
+            let reason = RejectReason::PartialSuccess;
+            vec![(ItemOutcome::Rejected(reason), rejected), (ItemOutcome::Delivered, items - rejected)]
         }
         Outcome::Rejected { reason, .. } => vec![(ItemOutcome::Rejected(*reason), items)],
         Outcome::Retry { .. } => Vec::new(),
@@ -396,7 +403,7 @@ fn fates(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     }
 }
 
-/// A refusal that may be that of some items only.
+/// Returns the refusal if it may be due to some of the items only.
 fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
     match outcome {
         Outcome::Rejected { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),
@@ -409,6 +416,11 @@ fn is_confirmed(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Delivered | Outcome::Partial { .. })
 }
 
+/// Returns the outcome of a part that was not refused.
+fn part_outcome(outcome: &Outcome) -> PartOutcome {
+    if is_confirmed(outcome) { PartOutcome::Accepted } else { PartOutcome::Settled }
+}
+
 impl Refusal {
     fn reason(self) -> RejectReason {
         match self {
@@ -418,8 +430,8 @@ impl Refusal {
     }
 }
 
-/// The process or the pipeline ends, and nothing more can be delivered in the time that is left. A new order may come.
-fn has_given_up(orders: &State) -> bool {
+/// Whether the process or the pipeline ends, and nothing more can be delivered in the time left. A new order may come.
+fn has_given_up(orders: &ControlState) -> bool {
     orders.deadline.is_some_and(|deadline| deadline <= Instant::now() || orders.gave_up >= orders.flush_wanted)
 }
 

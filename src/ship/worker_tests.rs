@@ -10,18 +10,18 @@ use crate::notice;
 
 const LONG: Duration = Duration::from_secs(20);
 
-type Fates = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
+type Outcomes = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
 
 /// One request, and what became of it.
 #[derive(Debug)]
 struct OneRequest {
     request: Option<Request>,
-    fates: Fates,
+    outcomes: Outcomes,
     /// How often asking for the request panics before there is one.
     panics: u32,
 }
 
-impl Feed for OneRequest {
+impl RequestSource for OneRequest {
     fn collect(&mut self, _at_once: bool, _held: bool) {}
 
     fn settled(&self) -> u64 {
@@ -32,7 +32,7 @@ impl Feed for OneRequest {
         self.request.is_none()
     }
 
-    fn is_waiting(&self) -> bool {
+    fn has_unsealed(&self) -> bool {
         false
     }
 
@@ -40,7 +40,7 @@ impl Feed for OneRequest {
         None
     }
 
-    fn request(&mut self) -> Option<Request> {
+    fn next_request(&mut self) -> Option<Request> {
         if self.panics > 0 {
             self.panics -= 1;
             panic!("as somebody wished");
@@ -48,12 +48,12 @@ impl Feed for OneRequest {
         self.request.clone()
     }
 
-    fn settle_some(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.fates.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fates);
+    fn settle_some(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(outcomes);
     }
 
-    fn settle(&mut self, fates: &[(ItemOutcome, u64)]) {
-        self.settle_some(fates);
+    fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]) {
+        self.settle_some(outcomes);
         self.request = None;
     }
 
@@ -61,7 +61,7 @@ impl Feed for OneRequest {
         drop(request);
     }
 
-    fn limit(&mut self, _bytes: usize) {}
+    fn set_max_bytes(&mut self, _bytes: usize) {}
 
     fn drop_all(&mut self) {
         self.request = None;
@@ -73,7 +73,7 @@ impl Feed for OneRequest {
         0
     }
 
-    fn bound(&self) -> String {
+    fn bound_text(&self) -> String {
         String::new()
     }
 }
@@ -119,14 +119,16 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let routes = [route(&url), route(&url)];
-        let fates: [Fates; 2] = Default::default();
+        let outcomes: [Outcomes; 2] = Default::default();
         let (mut workers, mut controls) = (Vec::new(), Vec::new());
-        for ((route, fates), (panics, patience)) in routes.iter().zip(&fates).zip([(panics, patience), (0, LONG)]) {
+        for ((route, outcomes), (panics, patience)) in routes.iter().zip(&outcomes).zip([(panics, patience), (0, LONG)])
+        {
             let request = Request { body: Bytes::from_static(b"\x0a\0"), encoding: None, items: 1 };
-            let feed = OneRequest { request: Some(request), fates: Arc::clone(fates), panics };
+            let source = OneRequest { request: Some(request), outcomes: Arc::clone(outcomes), panics };
             let control = Arc::<Control>::default();
-            let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
-            workers.push(Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None));
+            let notices =
+                FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
+            workers.push(Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Traces, None));
             control.order(1, patience, true, true);
             controls.push(control);
         }
@@ -137,14 +139,18 @@ fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
                 for (worker, transport) in workers.iter_mut().zip(Transport::for_routes(&routes)) {
                     worker.transport = Some(transport);
                 }
-                let _to_the_end =
-                    crate::ship::run_all(&mut workers, &routes, &crate::os::DescriptorSentinel::new()).await;
+                let _to_the_end = super::super::exporter_thread::run_all(
+                    &mut workers,
+                    &routes,
+                    &crate::os::DescriptorSentinel::new(),
+                )
+                .await;
             });
         });
-        let [panicking, other] = fates.map(|fates| fates.lock().expect("no panic").clone());
+        let [panicking, other] = outcomes.map(|outcomes| outcomes.lock().expect("no panic").clone());
         assert_eq!(other, [(ItemOutcome::Delivered, 1)]);
         assert_eq!(panicking, if delivered { vec![(ItemOutcome::Delivered, 1)] } else { vec![] });
-        let failure = controls[0].look().last_failure.expect("it is said why");
+        let failure = controls[0].snapshot().last_failure.expect("it is said why");
         assert!(failure.text.contains("panicked") && failure.text.ends_with("as somebody wished"), "{}", failure.text);
     }
 }
@@ -159,11 +165,12 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
         let route = route(&url);
         let encoding = Some(HeaderValue::from_static("gzip"));
         let request = Request { body: Bytes::from_static(b"compressed"), encoding, items: 9 };
-        let fates = Arc::default();
-        let feed = OneRequest { request: Some(request), fates: Arc::clone(&fates), panics: 0 };
+        let outcomes = Arc::default();
+        let source = OneRequest { request: Some(request), outcomes: Arc::clone(&outcomes), panics: 0 };
         let control = Arc::<Control>::default();
-        let voice = Voice::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
-        let mut worker = Worker::new(Arc::clone(&control), Box::new(feed), voice, Signal::Traces, None);
+        let notices =
+            FailureNotices::new(Signal::Traces, route.endpoint.clone(), Arc::new(crate::ledger::Ledger::new()));
+        let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Traces, None);
         control.order(1, LONG, true, true);
         let encoding = std::thread::scope(|scope| {
             let server = scope.spawn(|| answer_once(&listener, status));
@@ -175,8 +182,8 @@ fn a_compressed_body_cannot_be_cut_and_says_so() {
             server.join().expect("no panic")
         });
         assert_eq!(encoding, "gzip");
-        assert_eq!(*fates.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
+        assert_eq!(*outcomes.lock().expect("no panic"), [(ItemOutcome::Rejected(reason), 9)]);
         let said = notice::history().into_iter().find(|notice| notice.contains(&url)).expect("a notice");
-        assert!(said.contains("lost: 9 spans") && said.ends_with("so that it cannot be sent in parts"), "{said}");
+        assert!(said.contains("lost: 9 spans") && said.ends_with("so it cannot be sent in parts"), "{said}");
     }
 }

@@ -1,8 +1,7 @@
-//! What a thread keeps between log calls: its buffers, its encoded thread attributes, and the proof that OpenTelemetry's
-//! thread-local context is still alive.
+//! The buffers that a thread keeps between log calls, and access to its OpenTelemetry context.
 //!
-//! Destructors of thread-locals run last in, first out. [`BUFFERS`] is made after OpenTelemetry's context was touched,
-//! so as long as it lives, that lives too; when it is gone, a record is encoded without ids.
+//! Destructors of thread-locals run in the reverse order of their creation. [`BUFFERS`] is made after OpenTelemetry's
+//! context was touched, so that context lives as long as the buffers do. Once they are gone, records have no ids.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,13 +9,14 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
 use super::record_id::RecordIds;
-use crate::otlp::{RecordWriter, Scratch, TraceIds, encode_attribute};
+use crate::otlp::{RecordWriter, TraceIds, encode_attribute};
+use crate::outbox::FrameBuffer;
 use crate::thread::{self, catch_expected_panic};
 
 /// The buffers of one log call.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    pub(super) scratch: Scratch,
+    pub(super) frame: FrameBuffer,
     pub(super) thread: ThreadAttributes,
     pub(super) callsites: Callsites,
     pub(super) ids: RecordIds,
@@ -58,16 +58,16 @@ impl ThreadAttributes {
     }
 }
 
-/// Where a record was written.
+/// The place in the source where a record was written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Location<'a> {
     pub(super) file: Option<&'a str>,
     pub(super) line: Option<u32>,
-    /// The file's name lives for ever, so that its address tells it.
-    pub(super) lasting: bool,
+    /// The name of the file lives for ever, so that its address identifies it.
+    pub(super) is_static: bool,
 }
 
-/// `code.file.path` and `code.line.number` of the callsites that were seen last, encoded.
+/// The encoded `code.file.path` and `code.line.number` of recent callsites.
 #[derive(Debug, Default)]
 pub(super) struct Callsites {
     slots: Vec<Callsite>,
@@ -75,18 +75,18 @@ pub(super) struct Callsites {
 
 #[derive(Clone, Debug, Default)]
 struct Callsite {
-    /// Address and length of the file's name, and the line; 0 while the slot is empty.
+    /// Address and length of the name of the file, and the line; 0 if the slot is empty.
     key: (usize, usize, u32),
     encoded: Vec<u8>,
 }
 
-/// A power of two; a thread seldom writes from more places at once.
+/// A power of two. A thread seldom writes from more places at a time.
 const SLOTS: usize = 64;
 
 impl Callsites {
     #[inline]
     pub(super) fn write(&mut self, writer: &mut RecordWriter<'_>, location: Location<'_>) {
-        if let (Some(file), Some(line), true) = (location.file, location.line, location.lasting)
+        if let (Some(file), Some(line), true) = (location.file, location.line, location.is_static)
             && writer.builtin_encoded("code.", self.encoded(file, line))
         {
             return;
@@ -122,24 +122,26 @@ impl Callsites {
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::new(made_on_first_use());
-    /// OpenTelemetry's context had died before this thread wrote its first record.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(make_on_first_use());
+    /// OpenTelemetry's context was gone before this thread wrote its first record.
     static GONE: Cell<bool> = const { Cell::new(false) };
-    /// [`BUFFERS`] has been made, or was tried to be.
-    static MADE: Cell<bool> = const { Cell::new(false) };
+    /// Making [`BUFFERS`] was attempted.
+    static ATTEMPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the buffers may be asked for. To make them, OpenTelemetry's context is asked, which may panic: inside a panic
-/// hook, that would be the end.
+/// Returns whether the buffers may be used. Making them touches OpenTelemetry's context, which may panic: in a panic hook,
+/// that would abort the process.
 #[inline]
-fn may_be_made() -> bool {
-    MADE.get() || !std::thread::panicking()
+fn may_be_used() -> bool {
+    ATTEMPTED.get() || !std::thread::panicking()
 }
 
-/// A thread may write its first record while it is ending, when OpenTelemetry's context is dead already: asking it
+/// Makes the buffers of this thread.
+///
+/// A thread may write its first record while it is ending, after OpenTelemetry's context is gone. Touching the context then
 /// panics, and there is no other way to find out.
-fn made_on_first_use() -> Buffers {
-    MADE.set(true);
+fn make_on_first_use() -> Buffers {
+    ATTEMPTED.set(true);
     let made = catch_expected_panic(|| {
         Context::map_current(|_| ());
         Buffers::of_this_thread()
@@ -150,15 +152,15 @@ fn made_on_first_use() -> Buffers {
     })
 }
 
-/// Makes the buffers of this thread now, so that they die before what was used before.
+/// Makes the buffers of this thread now, so that they are destroyed before thread-locals that were used earlier.
 pub(crate) fn touch() {
-    if !may_be_made() {
+    if !may_be_used() {
         return;
     }
     let _made = BUFFERS.try_with(|_| ());
 }
 
-/// Whether OpenTelemetry's context may be asked.
+/// Whether OpenTelemetry's context of a thread exists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum OtelContext {
     Alive,
@@ -172,15 +174,15 @@ impl Buffers {
     }
 }
 
-/// The number in `ThreadId(7)`: std has no stable way to it, and tracing-opentelemetry puts the same on spans.
+/// Returns the number in `ThreadId(7)`. std has no stable way to it, and tracing-opentelemetry adds the same to spans.
 fn number_of(id: std::thread::ThreadId) -> Option<i64> {
     format!("{id:?}").trim_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
-/// Whether OpenTelemetry's context of this thread may be asked.
+/// Returns whether OpenTelemetry's context of this thread exists.
 #[inline]
 pub(super) fn otel_context() -> OtelContext {
-    if !may_be_made() {
+    if !may_be_used() {
         return OtelContext::Gone;
     }
     match BUFFERS.try_with(|_| GONE.get()) {
@@ -189,17 +191,17 @@ pub(super) fn otel_context() -> OtelContext {
     }
 }
 
-/// Lends the thread's buffers; a call inside another call's formatting, and a thread that is ending, get new ones.
+/// Lends the buffers of the thread. A call inside the formatting of another call, and a thread that is ending, get new ones.
 #[inline]
 pub(super) fn with<T>(run: impl FnOnce(&mut Buffers) -> T) -> T {
-    if !may_be_made() {
+    if !may_be_used() {
         return run(&mut Buffers::of_this_thread());
     }
     let mut run = Some(run);
     let result = BUFFERS.try_with(|buffers| match buffers.try_borrow_mut() {
         Ok(mut buffers) => {
             let result = run.take().map(|run| run(&mut buffers));
-            buffers.scratch.trim();
+            buffers.frame.scratch().trim();
             result
         }
         Err(_in_use) => run.take().map(|run| run(&mut Buffers::of_this_thread())),
@@ -207,12 +209,12 @@ pub(super) fn with<T>(run: impl FnOnce(&mut Buffers) -> T) -> T {
     match (result, run) {
         (Ok(Some(result)), _) => result,
         (_, Some(run)) => run(&mut Buffers::default()),
-        // `run` is taken only where a result comes back.
+        // `run` is taken only if a result comes back.
         (_, None) => unreachable!("the closure ran and gave no result"),
     }
 }
 
-/// The ids of the active span; none outside a span.
+/// Returns the ids of the active span; `None` outside a span.
 #[inline]
 pub(super) fn current_trace() -> Option<TraceIds> {
     if otel_context() == OtelContext::Gone {
@@ -221,20 +223,20 @@ pub(super) fn current_trace() -> Option<TraceIds> {
     Context::map_current(trace_of)
 }
 
-/// OpenTelemetry's context of this thread, where it may be asked.
+/// Returns OpenTelemetry's context of this thread, if it exists.
 pub(crate) fn current_context() -> Option<Context> {
     (otel_context() == OtelContext::Alive).then(Context::current)
 }
 
-/// The context with the active span, where that may be changed.
+/// Returns the context with the active span, if that span may be changed.
 ///
-/// The SDK calls span processors while it holds the lock of the span: one of the application's that logs, or panics, would
-/// wait for itself.
+/// The SDK calls span processors while it holds the lock of the span. A processor of the application that logs or panics
+/// would wait for itself.
 pub(super) fn current_span() -> Option<Context> {
     current_context().filter(|context| !thread::is_in_span_processor() && context.has_active_span())
 }
 
-/// The ids of the span in that context.
+/// Returns the ids of the span in the context.
 pub(crate) fn trace_of(context: &Context) -> Option<TraceIds> {
     if !context.has_active_span() {
         return None;
@@ -248,13 +250,13 @@ pub(crate) fn trace_of(context: &Context) -> Option<TraceIds> {
     })
 }
 
-/// Whether a span may be made on this thread: while it is ending, neither tracing's registry nor OpenTelemetry can.
+/// Returns whether a span may be made on this thread. While it is ending, neither tracing's registry nor OpenTelemetry can.
 #[inline]
 pub(super) fn may_make_spans() -> bool {
     otel_context() == OtelContext::Alive
 }
 
-/// Whether telemetry is suppressed in this context, by whoever does not want to be seen.
+/// Returns whether telemetry is suppressed in the current OpenTelemetry context.
 #[inline]
 pub(crate) fn is_suppressed() -> bool {
     otel_context() == OtelContext::Alive && Context::is_current_telemetry_suppressed()

@@ -1,137 +1,134 @@
-//! Delivering what is there, and telling truly whether that worked.
+//! Flush and shutdown, and the honest result of both.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::engine::Engine;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
 use super::pipeline::Pipeline;
-use crate::error::{Error, Kind, Undelivered, UndeliveredCounts};
+use super::process_state::ProcessState;
+use super::reported_losses::ReportedLosses;
+use super::suppression;
+use crate::error::{Error, Kind, Undelivered};
 use crate::ledger::Counters;
 use crate::ship::Flushed;
 use crate::thread::Call;
 
-/// What flushes have told.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    rejected: u64,
-    dropped: u64,
-    unconfirmed: u64,
-}
+/// How long `force_flush` waits; the SDK passes no timeout.
+pub(super) const SDK_FLUSH: Duration = Duration::from_secs(5);
 
-impl Told {
-    /// What is new since `before`, with what still waits; it is told from now on.
-    ///
-    /// Since the call began, and not since another one that ran at the same time told it: they may have waited for the
-    /// same records, and none of them may say Ok then.
-    fn tell(&mut self, before: Self, now: Self, pending: u64) -> UndeliveredCounts {
-        *self = Self {
-            rejected: self.rejected.max(now.rejected),
-            dropped: self.dropped.max(now.dropped),
-            unconfirmed: self.unconfirmed.max(now.unconfirmed),
-        };
-        UndeliveredCounts {
-            rejected: now.rejected.saturating_sub(before.rejected),
-            dropped: now.dropped.saturating_sub(before.dropped),
-            unconfirmed: now.unconfirmed.saturating_sub(before.unconfirmed),
-            pending,
+/// Converts the result of a flush into that of the SDK.
+pub(super) fn sdk_result(result: Result<(), Error>, timeout: Duration) -> OTelSdkResult {
+    result.map_err(|error| {
+        if error.is_timeout() && !error.is_lost() {
+            OTelSdkError::Timeout(timeout)
+        } else {
+            OTelSdkError::InternalFailure(format!("{error:?}"))
         }
-    }
+    })
 }
 
-/// What flushes have told by now, of records and of spans.
-fn told(engine: &Engine) -> [Told; 2] {
-    *engine.told.lock().unwrap_or_else(PoisonError::into_inner)
+/// Returns the losses that flushes have reported so far, of records and of spans.
+fn reported(process: &ProcessState) -> [ReportedLosses; 2] {
+    *process.reported.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pipeline {
-    /// Ok only if everything accepted before the call was confirmed, and nothing was lost that no flush has told yet.
+    /// Waits until everything accepted before the call is confirmed.
+    ///
+    /// Returns an error if something is still pending, or if something was lost that no flush has reported yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        // What an allocator logs meanwhile is nested, and waits for no room: locks of ours may be held.
+        // Records that an allocator writes meanwhile are nested and wait for no room: locks of ours may be held.
         let _call = Call::enter();
-        let Some(engine) = self.engines.existing() else { return Ok(()) };
-        self.tell_suppressed(engine);
-        match &engine.ship {
+        let Some(process) = self.processes().existing() else { return Ok(()) };
+        suppression::report_all(&self.delivery, process);
+        match &process.ship {
             Some(ship) => {
-                let told = told(engine);
-                self.judge(engine, told, ship.flush(timeout))
+                let reported = reported(process);
+                judge(process, reported, ship.flush(timeout))
             }
             None => Ok(()),
         }
     }
 
-    /// Delivers what is there as at any flush, and tells nobody how that went: the next one who asks is to hear of it.
-    pub(super) fn flush_aside(&self) {
-        self.front.flush();
+    /// Flushes without reporting losses: the next flush whose result is returned to a caller reports them.
+    pub(super) fn flush_unreported(&self) {
+        self.path.flush();
         let _call = Call::enter();
-        let Some(engine) = self.engines.existing() else { return };
-        self.tell_suppressed(engine);
-        if let Some(ship) = &engine.ship {
-            let _the_next_flush_tells = ship.flush(self.exit_timeout);
+        let Some(process) = self.processes().existing() else { return };
+        suppression::report_all(&self.delivery, process);
+        if let Some(ship) = &process.ship {
+            let _the_next_flush_reports = ship.flush(self.exit_timeout);
         }
     }
 
-    /// Takes no more records and spans for otlp, delivers what is there, and ends the ship thread. Spans that are open
-    /// end here.
+    /// Accepts no more records and spans for export, ends open spans, flushes, and ends the exporter thread.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), Error> {
         let _call = Call::enter();
-        let Some(engine) = self.engines.existing() else {
-            self.shut.store(true, Ordering::Relaxed);
+        let Some(process) = self.processes().existing() else {
+            self.delivery.shut();
             return Ok(());
         };
-        let told = told(engine);
-        if !self.is_shut() {
-            self.end_open_spans(engine);
-            self.tell_suppressed(engine);
+        let reported = reported(process);
+        if !self.delivery.is_shut() {
+            self.spans.end_open(&self.delivery, process);
+            suppression::report_all(&self.delivery, process);
         }
-        self.shut.store(true, Ordering::Relaxed);
-        match &engine.ship {
-            Some(ship) => self.judge(engine, told, ship.stop(timeout)),
+        self.delivery.shut();
+        match &process.ship {
+            Some(ship) => judge(process, reported, ship.stop(timeout)),
             None => Ok(()),
         }
     }
 
-    fn judge(&self, engine: &Engine, before: [Told; 2], flushed: Flushed) -> Result<(), Error> {
-        let counters = engine.ledger.snapshot();
-        let (timed_out, failures) = match flushed {
-            Flushed::All => (None, Vec::new()),
-            Flushed::Not { timed_out, failures } => (Some(timed_out), failures),
-        };
-        // What has been written since the flush began is not its concern.
-        let pending = |pending| if timed_out.is_some() { pending } else { 0 };
-        let Counters { otlp, spans, .. } = counters;
-        let [logs_before, spans_before] = before;
-        let logs_now =
-            Told { rejected: otlp.rejected_total(), dropped: otlp.dropped_total(), unconfirmed: otlp.unconfirmed };
-        let spans_now =
-            Told { rejected: spans.rejected_total(), dropped: spans.dropped_total(), unconfirmed: spans.unconfirmed };
-        let mut told = engine.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let [told_logs, told_spans] = &mut *told;
-        let numbers = Undelivered {
-            logs: told_logs.tell(logs_before, logs_now, pending(otlp.pending)),
-            spans: told_spans.tell(spans_before, spans_now, pending(spans.pending)),
-            timed_out: timed_out.unwrap_or(false),
-        };
-        // Where nothing waits, everything was confirmed in time, also where nobody had the time to say so.
-        if numbers == (Undelivered { timed_out: numbers.timed_out, ..Undelivered::default() }) {
-            return Ok(());
-        }
-        let error = Error::new(Kind::NotDelivered(numbers));
-        Err(match failures.into_iter().next() {
-            Some(failure) => error.with_source(failure.text).with_help(failure.help),
-            None => error.with_help("`Bridge::report` says what became of each record and span"),
-        })
-    }
-
-    /// [`flush`](Self::flush), with the application's processors first.
+    /// Flushes the processors of the application, and then [`flush`](Self::flush)es.
     pub(crate) fn flush_all(&self, timeout: Duration) -> Result<(), Error> {
-        self.front.flush();
+        self.path.flush();
         self.flush(timeout)
     }
 
-    /// [`shutdown`](Self::shutdown), with the application's processors first.
+    /// Shuts the processors of the application down, and then the pipeline.
     pub(crate) fn shutdown_all(&self, timeout: Duration) -> Result<(), Error> {
-        self.front.shutdown(timeout);
+        self.path.shutdown(timeout);
         self.shutdown(timeout)
     }
+}
+
+/// Returns an error if anything is pending, or was lost and not reported when the flush began.
+fn judge(process: &ProcessState, before: [ReportedLosses; 2], flushed: Flushed) -> Result<(), Error> {
+    let counters = process.ledger.snapshot();
+    let (timed_out, failures) = match flushed {
+        Flushed::All => (None, Vec::new()),
+        Flushed::Not { timed_out, failures } => (Some(timed_out), failures),
+    };
+    // A complete flush ignores records that were written since it began.
+    let pending = |pending| if timed_out.is_some() { pending } else { 0 };
+    let Counters { otlp, spans, .. } = counters;
+    let [logs_before, spans_before] = before;
+    let logs_now = ReportedLosses {
+        rejected: otlp.rejected_total(),
+        dropped: otlp.dropped_total(),
+        unconfirmed: otlp.unconfirmed,
+    };
+    let spans_now = ReportedLosses {
+        rejected: spans.rejected_total(),
+        dropped: spans.dropped_total(),
+        unconfirmed: spans.unconfirmed,
+    };
+    let mut reported = process.reported.lock().unwrap_or_else(PoisonError::into_inner);
+    let [logs, traces] = &mut *reported;
+    let numbers = Undelivered {
+        logs: logs.report(logs_before, logs_now, pending(otlp.pending)),
+        spans: traces.report(spans_before, spans_now, pending(spans.pending)),
+        timed_out: timed_out.unwrap_or(false),
+    };
+    // If nothing is pending, everything was confirmed, even if the flush timed out before it saw that.
+    if numbers == (Undelivered { timed_out: numbers.timed_out, ..Undelivered::default() }) {
+        return Ok(());
+    }
+    let error = Error::new(Kind::NotDelivered(numbers));
+    Err(match failures.into_iter().next() {
+        Some(failure) => error.with_source(failure.text).with_help(failure.help),
+        None => error.with_help("`Bridge::report` shows the outcome of every record and span"),
+    })
 }

@@ -1,151 +1,189 @@
-//! The gate behind the module stage: which destinations take a record, and the count of each decision.
+//! The gate: decides which destinations accept a record, and counts each decision.
 
 use log::Level;
 
 use super::buffers;
-use super::engine::Engine;
-use super::pipeline::{Pipeline, Source};
-use super::repetition::Similar;
+use super::probe::{self, Reached};
+use super::process_state::ProcessState;
+use super::record_source::RecordSource;
+use super::routing::Routing;
+use crate::config::Config;
 use crate::ledger::Count;
-use crate::levels::{CachedLevels, Stage};
+use crate::levels::{CachedLevels, LevelState, MessageFilter, ON_TEXT, Stage};
+use crate::otlp::TraceIds;
 use crate::thread;
 
-/// What the gate decided for one record.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Verdict {
-    pub(super) console: bool,
-    /// Accepted by the otlp destination.
-    pub(super) otlp: bool,
-    /// Shown by the mirror: what passes otlp's threshold, also while the destination is off.
-    pub(super) mirror: bool,
-}
-
-/// How far a record goes on the otlp side.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Reach {
-    pub(super) otlp: bool,
-    pub(super) mirror: bool,
-}
-
-/// What of the context a record was written in keeps it from the otlp side.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Circumstances {
-    suppressed: bool,
-    unsampled: bool,
-    /// It is similar to too many others.
-    repeated: bool,
-}
-
-impl Circumstances {
-    /// What is kept back for another reason is not asked whether it repeats.
-    #[inline]
-    fn or_repeated(self, is_repeated: impl FnOnce() -> bool) -> Self {
-        Self { repeated: !self.suppressed && !self.unsampled && is_repeated(), ..self }
-    }
-}
-
-/// The bit of the trace flags that says so.
+/// The bit of the trace flags that marks a sampled trace.
 pub(super) const SAMPLED: u8 = 1;
 
-impl Pipeline {
-    /// Counts a record that has passed the module stage at every other one, and says where it goes.
+/// Decides about a record, together with the levels.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// The filter on the text of records, and the setting that it comes from.
+    pub(super) message_filter: Option<(MessageFilter, String)>,
+    has_console: bool,
+    has_mirror: bool,
+    otlp_is_on: bool,
+    /// Whether records of traces that are not sampled are filtered.
+    pub(super) trace_based: bool,
+    /// The ids of records outside all spans.
+    pub(super) root: Option<TraceIds>,
+}
+
+/// A record that has passed the module stage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted<'a> {
+    pub(super) process: &'a ProcessState,
+    /// The number of the thread.
+    pub(super) shard: usize,
+    pub(super) cached: CachedLevels,
+}
+
+/// Why a record that passes otlp's levels is not exported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Suppression {
+    /// Telemetry is suppressed in its context, or it stands too deep in calls that log while they are formatted.
+    Context,
+    /// Its trace is not sampled.
+    Unsampled,
+    /// It is similar to too many others.
+    Repeated,
+}
+
+impl Gate {
+    /// Takes the presence of console and mirror from the caller, who owns them.
+    pub(super) fn new(
+        config: &Config,
+        has_module_stage: bool,
+        root: Option<TraceIds>,
+        has_console: bool,
+        has_mirror: bool,
+    ) -> Self {
+        Self {
+            message_filter: config.message_filter.clone().filter(|_| has_module_stage),
+            has_console,
+            has_mirror,
+            otlp_is_on: config.otlp.delivery.is_some(),
+            trace_based: config.otlp.trace_based,
+            root,
+        }
+    }
+
+    /// Returns whether the text filter lets the record pass; counts it if not.
     #[inline]
-    pub(super) fn gate<S: Source + ?Sized>(
+    pub(super) fn passes_text_filter<S: RecordSource + ?Sized>(
         &self,
-        engine: &Engine,
-        shard: usize,
+        levels: &LevelState,
+        Admitted { process, shard, .. }: Admitted<'_>,
         source: &S,
-        look: CachedLevels,
+    ) -> bool {
+        let Some((filter, setting)) = &self.message_filter else { return true };
+        if source.text().is_none_or(|text| filter.is_match(&text)) {
+            return true;
+        }
+        let setting = || format!("{setting}: {ON_TEXT}");
+        let cause = levels.causes.number(Stage::Module, source.target(), setting).unwrap_or_default();
+        process.ledger.count_filtered_by_module(shard, cause, source.level());
+        if shard == thread::INTERNAL {
+            probe::note(Reached::TextFilter);
+        }
+        false
+    }
+
+    /// Routes a record that has passed the module stage, and counts the decision of each destination.
+    ///
+    /// `may_enter` is false if the record stands too deep in calls that log while they are formatted.
+    #[inline]
+    pub(super) fn route<S: RecordSource + ?Sized>(
+        &self,
+        levels: &LevelState,
+        admitted: Admitted<'_>,
+        source: &S,
         may_enter: bool,
-    ) -> Verdict {
-        let ledger = &engine.ledger;
+        is_repeated: impl FnOnce() -> bool,
+    ) -> Routing {
+        let Admitted { process, shard, cached } = admitted;
+        let ledger = &process.ledger;
         let (target, level) = (source.target(), source.level());
         ledger.count(shard, Count::Offered);
         ledger.count(shard, Count::ModulePassed);
-        let (console, counted) = match &self.terminal {
-            None => (false, Count::ConsoleOff),
-            Some(_) if source.skips_console() || shard == thread::INTERNAL => (false, Count::ConsoleOff),
-            Some(_) if !look.allows(Stage::Console, level) => {
-                ledger.count_filtered(shard, self.levels.cause(look, Stage::Console, target), level);
+        let (console, counted) = match () {
+            () if !self.has_console => (false, Count::ConsoleOff),
+            () if source.skips_console() || shard == thread::INTERNAL => (false, Count::ConsoleOff),
+            () if !cached.allows(Stage::Console, level) => {
+                ledger.count_filtered(shard, levels.cause(cached, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
             }
-            Some(_) if !may_enter => (false, Count::ConsoleSuppressed),
-            Some(_) => (true, Count::ConsoleAccepted),
+            () if !may_enter => (false, Count::ConsoleSuppressed),
+            () => (true, Count::ConsoleAccepted),
         };
         ledger.count(shard, counted);
-        let reach = self.gate_otlp(engine, shard, look, target, level, || {
-            let circumstances = Circumstances {
-                suppressed: !may_enter || buffers::is_suppressed(),
-                unsampled: self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0),
-                repeated: false,
-            };
-            // The canary repeats itself, and is meant to.
-            circumstances
-                .or_repeated(|| shard != thread::INTERNAL && self.is_repeated(engine, shard, || source.similar()))
+        let otlp = self.route_otlp(levels, admitted, target, level, || match () {
+            () if !may_enter || buffers::is_suppressed() => Some(Suppression::Context),
+            () if self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0) => {
+                Some(Suppression::Unsampled)
+            }
+            // The canary repeats itself on purpose.
+            () if shard != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
+            () => None,
         });
-        Verdict { console, otlp: reach.otlp, mirror: reach.mirror }
+        Routing { console, ..otlp }
     }
 
-    /// The otlp destination's part of the gate, which also decides what the mirror shows: what would be shipped, also
-    /// while the destination is off.
+    /// Decides for the otlp destination and the mirror, which shows what would be sent even if that destination is off.
     #[inline]
-    fn gate_otlp(
+    fn route_otlp(
         &self,
-        engine: &Engine,
-        shard: usize,
-        look: CachedLevels,
+        levels: &LevelState,
+        Admitted { process, shard, cached }: Admitted<'_>,
         target: &str,
         level: Level,
-        circumstances: impl FnOnce() -> Circumstances,
-    ) -> Reach {
-        let passes = look.allows(Stage::Otlp, level);
-        let Circumstances { suppressed, unsampled, repeated } =
-            if passes { circumstances() } else { Circumstances::default() };
-        let counted = match () {
-            () if !self.otlp_on => Count::OtlpOff,
-            () if !passes => {
-                engine.ledger.count_filtered(shard, self.levels.cause(look, Stage::Otlp, target), level);
+        suppression: impl FnOnce() -> Option<Suppression>,
+    ) -> Routing {
+        let passes = cached.allows(Stage::Otlp, level);
+        let suppression = if passes { suppression() } else { None };
+        let counted = match suppression {
+            _ if !self.otlp_is_on => Count::OtlpOff,
+            _ if !passes => {
+                process.ledger.count_filtered(shard, levels.cause(cached, Stage::Otlp, target), level);
                 Count::OtlpBelow
             }
-            () if suppressed => Count::OtlpSuppressed,
-            () if unsampled => Count::OtlpUnsampled,
-            () if repeated => Count::OtlpRepeated,
-            () => Count::OtlpAccepted,
+            Some(Suppression::Context) => Count::OtlpSuppressed,
+            Some(Suppression::Unsampled) => Count::OtlpUnsampled,
+            Some(Suppression::Repeated) => Count::OtlpRepeated,
+            None => Count::OtlpAccepted,
         };
-        engine.ledger.count(shard, counted);
-        let wanted = passes && !suppressed && !unsampled && !repeated;
-        Reach { otlp: wanted && self.otlp_on, mirror: wanted && self.mirror.is_some() }
+        process.ledger.count(shard, counted);
+        let wanted = passes && suppression.is_none();
+        Routing { console: false, otlp: wanted && self.otlp_is_on, mirror: wanted && self.has_mirror }
     }
 
-    /// Counts a record that somebody's provider hands to our processor, where no stage but the destination's decides.
-    /// `flags` are those of its trace.
-    pub(super) fn admit_from_provider<'s>(
+    /// Routes a record that a provider of the application hands to our processor.
+    ///
+    /// Only the otlp destination decides: there is no module stage and no console. `flags` are those of the record's trace.
+    pub(super) fn route_from_provider(
         &self,
+        levels: &LevelState,
+        process: &ProcessState,
         target: &str,
         level: Level,
         flags: Option<u8>,
-        similar: impl FnOnce() -> Similar<'s>,
-    ) -> Option<Reach> {
-        let engine = self.engines.current();
-        let (ledger, shard) = (&engine.ledger, thread::number());
+        is_repeated: impl FnOnce() -> bool,
+    ) -> Option<Routing> {
+        let (ledger, shard) = (&process.ledger, thread::number());
         if thread::is_internal() {
             ledger.count(shard, Count::Internal);
             return None;
         }
-        ledger.count(shard, Count::Offered);
-        ledger.count(shard, Count::ModulePassed);
-        ledger.count(shard, Count::ConsoleOff);
-        let look = self.levels.lookup(target);
-        let reach = self.gate_otlp(engine, shard, look, target, level, || {
-            let unsampled = self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0);
-            let circumstances = Circumstances { unsampled, ..Circumstances::default() };
-            circumstances.or_repeated(|| self.is_repeated(engine, shard, similar))
+        for count in [Count::Offered, Count::ModulePassed, Count::ConsoleOff] {
+            ledger.count(shard, count);
+        }
+        let admitted = Admitted { process, shard, cached: levels.lookup(target) };
+        let routing = self.route_otlp(levels, admitted, target, level, || match () {
+            () if self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0) => Some(Suppression::Unsampled),
+            () if is_repeated() => Some(Suppression::Repeated),
+            () => None,
         });
-        (reach.otlp || reach.mirror).then_some(reach)
-    }
-
-    /// Where a record goes that no gate concerns.
-    pub(super) fn own_verdict(&self) -> Verdict {
-        Verdict { console: false, otlp: self.otlp_on, mirror: self.mirror.is_some() }
+        routing.needs_encoding().then_some(routing)
     }
 }

@@ -1,55 +1,46 @@
-//! The end of a process: by itself, or by a signal.
+//! The end of a process, by itself or by a signal.
 //!
-//! Constraints of the exit handler: it only sets a deadline, wakes the ship thread and waits on a std condition
-//! variable; the exiting thread has lost its thread-locals and may hold std's stream locks. A panic must not leave it.
-//! One deadline bounds everything in it: delivery, notices, and the report. It takes no lock of the console's, which may
-//! wait for a reader.
+//! Constraints of the exit handler:
+//! * It only sets a deadline, wakes the exporter thread and waits on a std condition variable. The exiting thread has lost
+//!   its thread-locals and may hold std's stream locks.
+//! * No panic leaves it.
+//! * One deadline bounds everything: delivery, notices and the report.
+//! * It takes no lock of the console, which may wait for a reader.
 
-use std::cell::Cell;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::pipeline::Pipeline;
+use super::{exit, installed, suppression};
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::os::{CaughtSignals, PerProcess};
-use crate::ship::{self, After, Deeds, Flushed};
+use crate::ship::{self, AfterSignal, Flushed, SignalActions};
 use crate::signal::Signal;
-use crate::{installed, os, output, thread};
+use crate::{output, thread};
 
 /// When the end of the process has to be over; set when the exit handler runs first.
 static DEADLINE: PerProcess<Instant> = PerProcess::new();
-/// Somebody asked for a flush at SIGTERM and SIGINT.
-static ON_SIGNALS: AtomicBool = AtomicBool::new(false);
-/// Somebody asked for a report at SIGUSR1.
-static REPORTS: AtomicBool = AtomicBool::new(false);
-/// The process is ending.
-static EXITING: AtomicBool = AtomicBool::new(false);
-/// A handler is registered that has not run yet.
-static ARMED: AtomicBool = AtomicBool::new(false);
+/// SIGTERM and SIGINT flush.
+static FLUSHES_ON_SIGNALS: AtomicBool = AtomicBool::new(false);
+/// SIGUSR1 writes the report.
+static REPORTS_ON_SIGNALS: AtomicBool = AtomicBool::new(false);
 
-thread_local! {
-    /// This is the thread that ends the process.
-    static EXITS_HERE: Cell<bool> = const { Cell::new(false) };
-    /// Our exit handler is running here: what it causes itself (an allocator that logs, a panic) must not make it run again.
-    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Registers what has to run at the end of the process. Idempotent.
+/// Registers the exit handler. Idempotent.
 pub(crate) fn register() {
     // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.swap(true, Ordering::Relaxed) {
-        arm();
+        exit::arm(at_exit);
     }
 }
 
-/// Pipelines that were built to be composed, and are flushed at the end too. A forked child adds to a list of its own.
+/// Pipelines that were built to be composed. A forked child has its own list.
 static BUILT: PerProcess<Mutex<Vec<Weak<Pipeline>>>> = PerProcess::new();
 
-/// Flushes this one at the end of the process as well, if it still exists then.
+/// Flushes this pipeline at the end of the process as well, if it still exists then.
 pub(crate) fn register_built(pipeline: &Arc<Pipeline>) {
     register();
     let mut built = BUILT.get().lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,42 +48,20 @@ pub(crate) fn register_built(pipeline: &Arc<Pipeline>) {
     built.push(Arc::downgrade(pipeline));
 }
 
-fn arm() {
-    if !ARMED.swap(true, Ordering::Relaxed) {
-        os::at_exit(at_exit);
-    }
-}
-
-/// A record that is written by an exit handler of the application, after ours has flushed: ours runs once more. Other
-/// threads that go on writing must not keep the process from ending.
-#[inline]
-pub(super) fn arm_if_exiting() {
-    if EXITING.load(Ordering::Relaxed) && EXITS_HERE.get() && !IN_HANDLER.get() {
-        arm();
-    }
-}
-
-/// Whether this is the thread that ends the process, in an exit handler.
-pub(crate) fn is_exiting_here() -> bool {
-    EXITS_HERE.get()
-}
-
-extern "C" fn at_exit() {
-    EXITS_HERE.set(true);
-    IN_HANDLER.set(true);
-    EXITING.store(true, Ordering::Relaxed);
-    ARMED.store(false, Ordering::Relaxed);
-    let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
-        for_each(|pipeline| {
-            flush_at_end(pipeline);
-            end_with_report(pipeline);
+/// The exit handler.
+pub(super) extern "C" fn at_exit() {
+    exit::in_handler(|| {
+        let _a_panic_must_not_leave_a_handler = catch_unwind(|| {
+            for_each(|pipeline| {
+                flush_at_end(pipeline);
+                report_at_end(pipeline);
+            });
+            drain(&DEADLINE);
         });
-        drain(&DEADLINE);
     });
-    IN_HANDLER.set(false);
 }
 
-/// Waits for what is still to be written to stdout and stderr, as far as there is time and they take it.
+/// Waits until stdout and stderr have taken all lines, or until the deadline.
 fn drain(deadline: &PerProcess<Instant>) {
     if thread::is_internal() {
         return;
@@ -100,12 +69,21 @@ fn drain(deadline: &PerProcess<Instant>) {
     output::drain(deadline.existing().copied().unwrap_or_else(Instant::now));
 }
 
-/// Tells what became of everything, where somebody wants to know.
-fn end_with_report(pipeline: &Pipeline) {
-    // Not of a child that has only inherited it.
-    if pipeline.engines().existing().is_some() {
-        pipeline.tell_lowered();
-        pipeline.report_at_exit();
+/// Writes the report of the end, if one is wanted.
+fn report_at_end(pipeline: &Pipeline) {
+    // A child that has only inherited the pipeline reports nothing.
+    if pipeline.processes().existing().is_some() {
+        pipeline.facades.report_lowered(&pipeline.levels);
+        if let Some(to) = &pipeline.setup.report.at_exit {
+            (pipeline.hooks.write_report)(pipeline, to);
+        }
+    }
+}
+
+/// Checks about once a second whether code has lowered `log::max_level()`.
+pub(super) fn each_second() {
+    if let Some(pipeline) = installed::pipeline() {
+        pipeline.facades.report_lowered(&pipeline.levels);
     }
 }
 
@@ -113,7 +91,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
     if let Some(pipeline) = installed::pipeline() {
         run(pipeline);
     }
-    // Whoever holds a lock in this moment is building another one.
+    // A thread that holds a lock at this moment is building another one.
     let lists = BUILT.all().map(|built| built.try_lock().map(|built| built.clone()).unwrap_or_default());
     let built: Vec<Weak<Pipeline>> = lists.flatten().collect();
     for pipeline in built.iter().filter_map(Weak::upgrade) {
@@ -121,61 +99,66 @@ fn for_each(run: impl Fn(&Pipeline)) {
     }
 }
 
-/// From now on, SIGTERM and SIGINT flush. Idempotent.
+/// Flushes at SIGTERM and SIGINT from now on. Idempotent.
 pub(crate) fn flush_on_signals() {
-    ON_SIGNALS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(CaughtSignals::Termination, DEEDS) {
+    FLUSHES_ON_SIGNALS.store(true, Ordering::Relaxed);
+    if let Err(error) = ship::watch_signals(CaughtSignals::Termination, SIGNAL_ACTIONS) {
         let text = format!("SIGTERM and SIGINT do not flush: {error}");
         notice::emit(
             &Notice::new(kind::LEFT_AT_EXIT.code, "signals", text)
-                .help("call `Bridge::flush` where the program is asked to end"),
+                .help("call `Bridge::flush` where the program handles these signals"),
         );
     }
 }
 
-/// A forked child has the handler, but not the thread that does what it asks for.
-pub(super) fn flush_on_signals_in_child() {
-    if ON_SIGNALS.load(Ordering::Relaxed) {
+/// Writes the report at SIGUSR1 from now on. Idempotent.
+pub(crate) fn report_on_signals() {
+    REPORTS_ON_SIGNALS.store(true, Ordering::Relaxed);
+    if let Err(error) = ship::watch_signals(CaughtSignals::Report, SIGNAL_ACTIONS) {
+        let text = format!("SIGUSR1 writes no report: {error}");
+        notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("call `Bridge::report` instead"));
+    }
+}
+
+/// Watches the same signals in a forked child, which has inherited the handlers and not the thread that they wake.
+pub(super) fn watch_signals_in_child() {
+    if FLUSHES_ON_SIGNALS.load(Ordering::Relaxed) {
         flush_on_signals();
     }
-    if REPORTS.load(Ordering::Relaxed) {
+    if REPORTS_ON_SIGNALS.load(Ordering::Relaxed) {
         report_on_signals();
     }
 }
 
-/// From now on, SIGUSR1 gives the report. Idempotent.
-pub(crate) fn report_on_signals() {
-    REPORTS.store(true, Ordering::Relaxed);
-    if let Err(error) = ship::watch_signals(CaughtSignals::Report, DEEDS) {
-        let text = format!("SIGUSR1 gives no report: {error}");
-        notice::emit(&Notice::new(kind::NO_EFFECT.code, "report signal", text).help("ask for it by `Bridge::report`"));
+const SIGNAL_ACTIONS: SignalActions = SignalActions { flush: flush_on_signal, report: || for_each(report_on_signal) };
+
+fn report_on_signal(pipeline: &Pipeline) {
+    if let Some(to) = &pipeline.setup.report.on_signal {
+        (pipeline.hooks.write_report)(pipeline, to);
     }
 }
 
-/// What signals ask for.
-const DEEDS: Deeds = Deeds { flush: flush_on_signal, report: || for_each(Pipeline::report_on_signal) };
-
-/// On a thread of its own, where it may wait and lock like any other code.
-fn flush_on_signal(after: After) {
-    // Not that of the exit handler: the process may go on, and end much later.
+/// Runs on a thread of its own, where it may wait and lock like any other code.
+fn flush_on_signal(after: AfterSignal) {
+    // Not the deadline of the exit handler: the process may go on and end much later.
     let deadline = PerProcess::new();
     for_each(|pipeline| match after {
-        After::End => {
+        AfterSignal::Terminate => {
             flush_until(pipeline, &deadline);
-            end_with_report(pipeline);
+            report_at_end(pipeline);
             drain(&deadline);
         }
-        After::Life => pipeline.flush_aside(),
+        AfterSignal::Continue => pipeline.flush_unreported(),
     });
 }
 
-/// Delivers what can be delivered before the process ends; if records remain, one line says how many and why.
+/// Delivers what can be delivered before the process ends. If records remain, one line says how many and why.
 pub(super) fn flush_at_end(pipeline: &Pipeline) {
-    // One deadline for all runs of the handler: what exit handlers of the application write gets what is left of it.
+    // All runs of the handler share one deadline: records of exit handlers of the application get the rest of it.
     flush_until(pipeline, &DEADLINE);
 }
 
-/// Of several pipelines, the first one sets the deadline.
+/// Flushes until the deadline, which the first of several pipelines sets.
 fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
     if thread::is_internal() {
         return;
@@ -183,37 +166,38 @@ fn flush_until(pipeline: &Pipeline, deadline: &PerProcess<Instant>) {
     let now = Instant::now();
     let until = *deadline.get_or_init(|_| now.checked_add(pipeline.exit_timeout).unwrap_or(now));
     deliver_until(pipeline, until);
-    // Before a report counts the lines that could not be written.
+    // Before a report counts the lines that were not written.
     output::drain(until);
 }
 
 fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
-    let Some(engine) = pipeline.engines().existing() else { return };
-    pipeline.end_open_spans(engine);
-    pipeline.tell_suppressed(engine);
-    let Some(ship) = &engine.ship else { return };
+    let Some(process) = pipeline.processes().existing() else { return };
+    pipeline.spans.end_open(&pipeline.delivery, process);
+    suppression::report_all(&pipeline.delivery, process);
+    let Some(ship) = &process.ship else { return };
     let flushed = ship.flush_at_exit(deadline.saturating_duration_since(Instant::now()));
-    let counters = engine.ledger.snapshot();
+    let counters = process.ledger.snapshot();
     let (records, spans) = (counters.otlp.pending, counters.spans.pending);
     let Flushed::Not { timed_out, failures } = flushed else { return };
     if records + spans == 0 {
         return;
     }
-    let left = match (records, spans) {
+    let pending = match (records, spans) {
         (_, 0) => Signal::Logs.count(records).to_string(),
         (0, _) => Signal::Traces.count(spans).to_string(),
         _ => format!("{} and {}", Signal::Logs.count(records), Signal::Traces.count(spans)),
     };
     let were = if records + spans == 1 { "was" } else { "were" };
-    let text = format!("{left} {were} not delivered before the process ended");
-    let spool = engine.outbox.as_ref().and_then(|outbox| outbox.spool()).filter(|_| records > 0);
-    // Only what lies in files is there for the next start: a directory that cannot be used has none.
-    let holds_memory = engine.outbox.as_ref().is_some_and(|outbox| outbox.holds_memory());
+    let text = format!("{pending} {were} not delivered before the process ended");
+    let spool = process.outbox.as_ref().and_then(|outbox| outbox.spool()).filter(|_| records > 0);
+    // Only files are there for the next start: a directory that cannot be used has none.
+    let holds_memory = process.outbox.as_ref().is_some_and(|outbox| outbox.holds_memory());
     let mut notice = match spool {
         Some(spool) if holds_memory => {
             let directory = spool.directory().display();
             Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error().note(format!(
-                "the spool in {directory} could not be used all the time: what came meanwhile waited in memory and is lost"
+                "the spool in {directory} could not be used all the time: records written meanwhile were in memory and \
+                 are lost"
             ))
         }
         Some(spool) => {
@@ -227,7 +211,7 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
         None => Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error(),
     };
     if failures.is_empty() {
-        let endpoint = if records > 0 { &pipeline.endpoint } else { &pipeline.span_endpoint };
+        let endpoint = if records > 0 { &pipeline.setup.endpoint } else { &pipeline.setup.span_endpoint };
         notice = notice.note(format!("{} did not answer in time", endpoint.as_deref().unwrap_or_default()));
     }
     for failure in failures {

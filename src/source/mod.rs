@@ -1,62 +1,66 @@
-//! Where records come from: `log`, `tracing`, the OpenTelemetry SDK, and panics.
+//! Sources of records: `log`, `tracing`, the OpenTelemetry SDK, and panics.
+//!
+//! A source (`log_record`, `tracing_event`, `panic`) hands its record to `pipeline`, which passes it through `gate`, `encoder`
+//! and `delivery`. Each of these stations is a type of its own, and none of them imports `pipeline`. What only diagnosis reads
+//! is in `setup` and `inspect`.
+//!
+//! Files import each other in one direction only. Code that the pipeline calls back is passed to it when it is made.
 
-mod account;
+mod assemble;
 mod buffers;
-mod change;
-mod child;
-mod encode;
-mod engine;
-mod event_line;
-mod facade;
-mod fields;
+mod chain_state;
+mod delivery;
+mod encoder;
+mod error_attributes;
+mod event_fields;
+mod exit;
+mod facades;
 mod flush;
-mod front;
 mod gate;
+mod inspect;
+pub(crate) mod installed;
+mod late_records;
+mod level_changes;
 mod lifecycle;
-mod log;
+mod log_processor;
+mod log_record;
 #[cfg(not(feature = "official-appenders"))]
 #[path = "official/disabled.rs"]
 mod official;
 #[cfg(feature = "official-appenders")]
 #[path = "official/enabled.rs"]
 mod official;
-mod opening;
 mod overload;
 mod panic;
 mod pipeline;
 mod probe;
-mod processor;
+mod process_state;
+mod processor_chain;
 mod record_id;
+mod record_path;
+mod record_source;
+mod record_time;
 mod repetition;
+mod reported_losses;
+mod routing;
+mod schedule;
+mod sdk_record;
+mod setup;
+mod span_export;
 mod span_processor;
-mod state;
-mod tracing;
+mod suppression;
+mod tracing_event;
+mod tracing_layer;
 
-use std::mem::ManuallyDrop;
-
+pub(crate) use assemble::{Assembly, assemble, process_states};
 pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread, trace_of};
-pub(crate) use engine::{Engines, InChild, Plan};
-pub(crate) use front::{Chain, Front};
-pub(crate) use lifecycle::{
-    flush_on_signals, is_exiting_here, register as register_lifecycle, register_built, report_on_signals,
-};
-pub(crate) use official::front as front_of;
+pub(crate) use exit::is_exiting_here;
+pub(crate) use lifecycle::{flush_on_signals, register as register_lifecycle, register_built, report_on_signals};
+pub use log_processor::LogProcessor;
+pub(crate) use log_record::take_log;
 pub(crate) use panic::install_hook as install_panic_hook;
-pub(crate) use pipeline::Pipeline;
-pub(crate) use probe::{Answer, Reached, address, ask, probe};
-pub(crate) use processor::Last;
-pub use processor::LogProcessor;
+pub(crate) use pipeline::{Hooks, Pipeline};
+pub(crate) use probe::{Answer, Reached, ask, probe};
+pub(crate) use process_state::ProcessStates;
 pub use span_processor::SpanProcessor;
-pub(crate) use tracing::EventLayer;
-
-/// Takes a record of the `log` crate.
-pub(crate) fn take_log(pipeline: &Pipeline, record: &::log::Record<'_>) {
-    // What is filtered there costs no source.
-    let Some(admitted) = pipeline.admit(record.target(), record.level()) else { return };
-    // Dropped by hand, since most of them hold nothing.
-    let source = ManuallyDrop::new(log::LogSource::new(record));
-    pipeline.accept(admitted, &*source, |front| source.with_rendered(false, |record| front.official_log(record)));
-    if source.is_rendered() {
-        drop(ManuallyDrop::into_inner(source));
-    }
-}
+pub(crate) use tracing_layer::EventLayer;

@@ -1,7 +1,7 @@
-//! A record that found no room in the outbox. Apart, so that what is accepted does not pay for it.
+//! What happens to a record that finds no room in the outbox. Kept out of line, so that accepted records do not pay for it.
 
-use super::engine::Engine;
-use super::lifecycle;
+use super::exit;
+use super::process_state::ProcessState;
 use crate::config::Overload;
 use crate::console::is_in_custom_writer;
 use crate::ledger::DropReason;
@@ -10,45 +10,45 @@ use crate::ship::Ship;
 use crate::signal::Signal;
 use crate::thread;
 
-/// The record, and why it was not taken.
+/// A record that the outbox has not taken, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overflowing<'a> {
     pub(super) shard: usize,
-    /// At WARN or above.
+    /// The record is at WARN or above.
     pub(super) high: bool,
     pub(super) frame: &'a [u8],
     pub(super) reason: DropReason,
 }
 
-/// Does what the policy says. `None` where the record was dropped and counted all the same.
+/// Applies the overload policy. Returns `None` if the record was dropped, which is counted here.
 #[cold]
 #[inline(never)]
-pub(super) fn overflow(engine: &Engine, outbox: &Outbox, ship: &Ship, record: Overflowing<'_>) -> Option<Wake> {
+pub(super) fn overflow(process: &ProcessState, outbox: &Outbox, ship: &Ship, record: Overflowing<'_>) -> Option<Wake> {
     let Overflowing { shard, high, frame, reason } = record;
     let place = thread::shard_of(shard);
     let appended = match (reason, outbox.overload()) {
         (DropReason::OutboxFull, policy) => {
-            // Before somebody waits for it.
-            if outbox.press() == Wake::Yes {
+            // The exporter thread has to make room before this thread waits for it.
+            if outbox.request_seal() == Wake::Yes {
                 ship.wake(Signal::Logs);
             }
             match policy {
-                Overload::Block(most) if may_wait() => outbox.append_when_there_is_room(place, high, frame, most),
-                _ => outbox.append_by_dropping(place, high, frame),
+                Overload::Block(most) if may_wait() => outbox.append_blocking(place, high, frame, most),
+                _ => outbox.append_evicting(place, high, frame),
             }
         }
         (reason, _) => Err(Refused::from(reason)),
     };
     let Err(Refused { reason, wake }) = appended else { return appended.ok() };
-    engine.ledger.count_dropped(shard, Signal::Logs, reason);
-    // Behind the ledger, from which the ship thread tells it.
+    process.ledger.count_dropped(shard, Signal::Logs, reason);
+    // After the ledger, from which the exporter thread reports the loss.
     if outbox.count_loss(shard, reason, frame) == Wake::Yes || wake == Wake::Yes {
         ship.wake(Signal::Logs);
     }
     None
 }
 
-/// Whether the calling thread may be held up: not where it would wait for itself, or hold up others with a lock of ours.
+/// Returns whether the calling thread may be blocked: it must not wait for itself, nor hold up others with a lock of ours.
 fn may_wait() -> bool {
-    !thread::is_internal() && !thread::is_nested() && !is_in_custom_writer() && !lifecycle::is_exiting_here()
+    !thread::is_internal() && !thread::is_nested() && !is_in_custom_writer() && !exit::is_exiting_here()
 }

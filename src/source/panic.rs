@@ -1,4 +1,4 @@
-//! Panics as records: the last thing a crashing service says reaches the collector too.
+//! Panics as records, so that the last words of a crashing service reach the collector.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
@@ -9,20 +9,22 @@ use log::Level;
 use opentelemetry::trace::{Status, TraceContextExt as _};
 
 use super::buffers::{self, Location};
-use super::pipeline::{Pipeline, Source};
+use super::pipeline::Pipeline;
+use super::record_source::RecordSource;
+use super::{installed, lifecycle};
 use crate::console::{PrintResult, Terminal};
 use crate::otlp::RecordWriter;
-use crate::{installed, thread};
+use crate::thread;
 
-/// The scope of panic records, and the target that levels see.
+/// The scope of panic records, and their target for levels.
 const TARGET: &str = "panic";
-/// Backtraces, where RUST_BACKTRACE asks for them, cost up to a tenth of a second: a service that catches a panic per
-/// request gets them for the first ones.
+/// How many panics have a backtrace if RUST_BACKTRACE asks for them. One costs up to 0.1 s, too much for a service that
+/// catches a panic in each request.
 const BACKTRACES: u32 = 16;
 
-/// Installs the hook, in front of the one that is there, which is called after it.
+/// Installs the hook before the existing one, which is called after it.
 ///
-/// A hook that is set later and does not call its predecessor takes this one out of use.
+/// A hook that is set later and does not call its predecessor disables this one.
 pub(crate) fn install_hook() {
     if std::thread::panicking() {
         return;
@@ -34,12 +36,12 @@ pub(crate) fn install_hook() {
         }
         record(info);
         previous(info);
-        // Without unwinding, no exit handler runs: this is the last chance. Elsewhere a caught panic would wait for
-        // the network here.
+        // Without unwinding, no exit handler runs, so this is the last chance to flush. With unwinding, a caught panic would
+        // wait for the network here.
         if cfg!(panic = "abort")
             && let Some(pipeline) = installed::pipeline()
         {
-            super::lifecycle::flush_at_end(pipeline);
+            lifecycle::flush_at_end(pipeline);
         }
     }));
 }
@@ -62,7 +64,7 @@ fn record(info: &PanicHookInfo<'_>) {
         fatal: cfg!(panic = "abort") || (!thread::catches_panic() && std::thread::current().name() == Some("main")),
     };
     mark_span(pipeline, &source.message);
-    pipeline.take(&source, |front| front.own_record(&source));
+    pipeline.take(&source, |path| path.own_record(&pipeline.encoder, &source));
 }
 
 /// Sets the status of the active span to Error, as a tracing event at ERROR does.
@@ -78,7 +80,7 @@ fn message(info: &PanicHookInfo<'_>) -> String {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic with a payload that is no text".to_owned())
+        .unwrap_or_else(|| "a panic with a payload that is not text".to_owned())
 }
 
 struct PanicSource {
@@ -87,11 +89,11 @@ struct PanicSource {
     line: Option<u32>,
     column: Option<u32>,
     backtrace: Option<String>,
-    /// It ends the process, as far as can be known here.
+    /// The panic ends the process, as far as can be known here.
     fatal: bool,
 }
 
-impl Source for PanicSource {
+impl RecordSource for PanicSource {
     fn target(&self) -> &str {
         TARGET
     }
@@ -112,7 +114,7 @@ impl Source for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
-    // No filter keeps a panic from being told.
+    // Panics pass every text filter.
     fn text(&self) -> Option<Cow<'_, str>> {
         None
     }
@@ -122,7 +124,7 @@ impl Source for PanicSource {
     }
 
     fn location(&self) -> Location<'_> {
-        Location { file: self.file.as_deref(), line: self.line, lasting: false }
+        Location { file: self.file.as_deref(), line: self.line, is_static: false }
     }
 
     fn write(&self, writer: &mut RecordWriter<'_>) {

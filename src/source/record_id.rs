@@ -1,5 +1,6 @@
-//! An id for each record, by which a backend can tell those that came twice: a ULID, as the semantic conventions
-//! recommend for `log.record.uid`.
+//! Record ids, by which a backend can recognize records that arrive twice.
+//!
+//! Each id is a ULID, as the semantic conventions recommend for `log.record.uid`.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
@@ -13,20 +14,19 @@ const RANDOM_BITS: u32 = 80;
 /// The ids of one thread.
 #[derive(Debug, Default)]
 pub(super) struct RecordIds {
-    /// The process for which they began: a forked child has a copy of its parent's memory.
+    /// The fork generation in which they started: a forked child has a copy of its parent's memory.
     generation: Option<u64>,
-    /// 80 random bits, and one more for each record.
+    /// 80 random bits, plus one for each record.
     random: u128,
 }
 
 impl RecordIds {
-    /// The id of a record that is written at this time, in nanoseconds since 1970.
+    /// Returns the id of a record that is written at this time, in nanoseconds since 1970.
     pub(super) fn next(&mut self, now: u64) -> Ulid {
         let generation = os::fork_generation();
         if self.generation != Some(generation) {
             self.generation = Some(generation);
-            // The standard library seeds its hashers from the system's randomness, but in a child only with a copy of its
-            // parent's.
+            // std seeds its hashers from the randomness of the system, but in a child it uses a copy of its parent's seed.
             let word = || u128::from(RandomState::new().build_hasher().finish());
             self.random = (word() << 64 | word()) ^ u128::from_le_bytes(os::fork_salt());
         }
@@ -36,7 +36,7 @@ impl RecordIds {
     }
 }
 
-/// 26 characters.
+/// A ULID as text, 26 characters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Ulid([u8; 26]);
 

@@ -9,15 +9,15 @@ fn windows(records: u64) -> Windows {
 }
 
 fn at<'a>(target: &'a str, file: &'a str, line: u32) -> Similar<'a> {
-    let location = Location { file: Some(file), line: Some(line), lasting: true };
+    let location = Location { file: Some(file), line: Some(line), is_static: true };
     Similar { target, severity_number: 9, severity_text: "INFO", location, callsite: None, text: None }
 }
 
 /// How many of so many similar records pass at that time, and what the summaries they bring about count.
 fn write(windows: &Windows, record: &Similar<'_>, times: usize, now: Instant) -> (usize, Vec<u64>) {
-    let decided: Vec<Decided> = (0..times).map(|_| windows.decide(record, now)).collect();
-    let passed = decided.iter().filter(|decided| !decided.is_suppressed).count();
-    (passed, decided.into_iter().filter_map(|decided| decided.closed).map(|summary| summary.suppressed).collect())
+    let decision: Vec<Decision> = (0..times).map(|_| windows.decide(record, now)).collect();
+    let passed = decision.iter().filter(|decision| !decision.is_suppressed).count();
+    (passed, decision.into_iter().filter_map(|decision| decision.closed).map(|summary| summary.suppressed).collect())
 }
 
 #[test]
@@ -27,21 +27,21 @@ fn so_many_pass_in_a_window_and_the_next_record_tells_of_the_others() {
     assert_eq!(write(&windows, &record, 2, start), (2, vec![]));
     let late = start + WINDOW - Duration::from_nanos(1);
     assert_eq!(write(&windows, &record, 5, late), (1, vec![]), "the window began with the first");
-    assert_eq!(windows.next(), Some(start + WINDOW));
+    assert_eq!(windows.next_end(), Some(start + WINDOW));
     assert_eq!(write(&windows, &record, 4, start + WINDOW), (3, vec![4]));
     // A thread that looked at the clock before the others.
     assert_eq!(write(&windows, &record, 1, start), (0, vec![]));
-    assert_eq!(windows.close(start + WINDOW * 2)[0].suppressed, 2);
-    assert_eq!((windows.close(start + WINDOW * 9), windows.next()), (vec![], None));
+    assert_eq!(windows.close_expired(start + WINDOW * 2)[0].suppressed, 2);
+    assert_eq!((windows.close_expired(start + WINDOW * 9), windows.next_end()), (vec![], None));
     assert_eq!(write(&windows, &record, 4, start + WINDOW * 9), (3, vec![]));
 }
 
 #[test]
 fn only_the_first_that_is_suppressed_is_news() {
     let (windows, now) = (windows(1), Instant::now());
-    let news = |_| windows.decide(&at("shop", "a.rs", 1), now).is_news;
+    let news = |_| windows.decide(&at("shop", "a.rs", 1), now).is_first;
     assert_eq!((0..4).map(news).collect::<Vec<_>>(), [false, true, false, false]);
-    assert_eq!(windows.tell().len(), 1);
+    assert_eq!(windows.take_summaries().len(), 1);
     assert_eq!((0..3).map(news).collect::<Vec<_>>(), [true, false, false], "there is something to tell again");
 }
 
@@ -50,7 +50,7 @@ fn a_flush_tells_and_lets_nothing_through() {
     let (windows, now) = (windows(1), Instant::now());
     let record = at("shop", "a.rs", 7);
     assert_eq!(write(&windows, &record, 3, now).0, 1);
-    let told = windows.tell();
+    let told = windows.take_summaries();
     let expected = Summary {
         target: "shop".into(),
         severity_number: 9,
@@ -60,9 +60,9 @@ fn a_flush_tells_and_lets_nothing_through() {
         suppressed: 2,
     };
     assert_eq!(told, [expected]);
-    assert_eq!((windows.tell(), windows.next()), (vec![], None));
+    assert_eq!((windows.take_summaries(), windows.next_end()), (vec![], None));
     assert_eq!(write(&windows, &record, 3, now).0, 0);
-    assert_eq!(windows.close(now + WINDOW)[0].suppressed, 3);
+    assert_eq!(windows.close_expired(now + WINDOW)[0].suppressed, 3);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn the_table_is_bounded_and_what_is_closed_is_told() {
     let sizes: Vec<usize> = windows.shards.iter().map(|shard| lock(shard).len()).collect();
     assert!(sizes.iter().all(|size| *size <= CALLSITES), "{sizes:?}");
     assert!(told > 0);
-    let left = windows.tell();
+    let left = windows.take_summaries();
     // Those that began first have been closed: of each shard, what is left is newer than what went.
     assert_eq!(told + left.iter().map(|summary| summary.suppressed).sum::<u64>(), u64::from(MANY) * 2);
     assert!(left.iter().any(|summary| summary.line == Some(MANY - 1)));
@@ -126,5 +126,5 @@ fn threads_together_get_no_more_than_one_alone() {
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(passed, 100);
-    assert_eq!(windows.tell()[0].suppressed, 3_900);
+    assert_eq!(windows.take_summaries()[0].suppressed, 3_900);
 }

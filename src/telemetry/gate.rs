@@ -20,9 +20,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::inherited_context;
 use super::tracer::DeferredTracer;
-use crate::source::{Pipeline, touch_thread};
+use crate::os;
+use crate::source::{Pipeline, installed, touch_thread};
 use crate::thread::catch_expected_panic;
-use crate::{installed, os};
 
 /// Forwards spans to tracing-opentelemetry. Events are exported as log records, so they do not become span events too.
 pub(crate) struct SpanGate<S> {

@@ -161,7 +161,7 @@ fn an_endpoint_that_refuses_everything_is_not_asked_about_each_record() {
     assert_eq!(otlp(&bridge).rejected, [(RejectReason::Malformed, 1_000)]);
     let notices = notices(&bridge, &receiver);
     assert!(
-        notices.contains("it refused the parts of them that it was sent, so it seems to be the endpoint"),
+        notices.contains("it refused every part of them that was sent, so the endpoint seems to be at fault"),
         "{notices}"
     );
 }
@@ -302,14 +302,16 @@ fn an_endpoint_that_nothing_fits_is_soon_done_with() {
     // A record is longer than the next one only where its number is: halves, and a few single ones.
     assert!(receiver.requests().len() < 60, "{}", receiver.requests().len());
     let notices = notices(&bridge, &receiver);
-    let told =
-        notices.lines().find(|line| line.contains(" one by one, which ")).expect("not only the first one is told");
+    let told = notices
+        .lines()
+        .find(|line| line.contains(" each refused separately by "))
+        .expect("not only the first one is told");
     let number = |after: &str| -> u64 {
         let rest = told.split(after).nth(1).and_then(|rest| rest.split(' ').next()).expect("a number");
         rest.parse().unwrap_or_else(|_| panic!("{after} {told}"))
     };
     assert_eq!(number("lost: ") + number("; and "), 3_000, "{told}");
-    assert!(told.ends_with(" more of at least that size were not tried"), "{told}");
+    assert!(told.ends_with(" more of at least that size were not sent"), "{told}");
 }
 
 #[test]

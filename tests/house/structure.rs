@@ -10,7 +10,7 @@ use crate::source::{Source, sources};
 use crate::strip;
 
 /// Each module of the library imports only from those above it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 26] = [
     "os",
     "thread",
     "output",
@@ -29,7 +29,6 @@ const ORDER: [&str; 27] = [
     "transport",
     "ship",
     "console",
-    "installed",
     "source",
     "telemetry",
     "diagnose",
@@ -40,9 +39,8 @@ const ORDER: [&str; 27] = [
     "lib",
 ];
 
-/// `installed` holds what `source` defines, and `source` asks it: the one knot, since a logger in a static slot has no
-/// handle.
-const KNOTS: [(&str, &str); 1] = [("installed", "source")];
+/// Pairs of modules that may import against the order. There are none.
+const KNOTS: [(&str, &str); 0] = [];
 
 /// What only some modules may do.
 const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [

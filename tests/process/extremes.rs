@@ -126,7 +126,7 @@ fn paths_of_what_never_ends_stop_nothing() {
     ] {
         let child = Child::new("log_at_once").towards(&nowhere.url).env("LOGBRIDGE_EXIT_TIMEOUT", "100ms");
         let child = child.env("LOGBRIDGE_SPOOL_DIR", path(name)).run().success().within(SLACK);
-        let _in_time = child.said(&format!("cannot be used: {why}")).said("waited in memory and is lost");
+        let _in_time = child.said(&format!("cannot be used: {why}")).said("were in memory and are lost");
     }
     // What is read by others is looked at first.
     let child = Child::new("log_at_once").towards("https://127.0.0.1:1").env("LOGBRIDGE_EXIT_TIMEOUT", "100ms");

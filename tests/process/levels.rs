@@ -197,15 +197,16 @@ fn first_cut(arguments: &[String]) {
 
 /// The lines on stderr that speak of a first cut.
 fn told(child: &Finished) -> usize {
-    child.count("was cut, and so are all below WARN")
+    child.count("was filtered: no level is set, so only WARN and above pass")
 }
 
 fn the_first_cut_is_said_once_and_closes_the_facades() {
     let child = Child::new("first_cut").arg("told").run().success().quiet();
     assert_eq!(told(&child), 1, "{child}");
     let child = child
-        .said("logbridge: note: a record of shop::cart at INFO was cut")
-        .said("NOTSET means WARN")
+        .said("logbridge: note: a record of shop::cart at INFO was filtered: no level is set")
+        .said("so only WARN and above pass")
+        .said("this is shown once")
         .said("help: RUST_LOG=info lets all of them through, RUST_LOG=shop=info those of shop only");
     assert_eq!(child.count("passes"), 1);
     // Unless logbridge's own voice is turned down.
@@ -277,7 +278,10 @@ fn cuts_are_counted_by_target_and_directive() {
         assert!(child.stdout.lines().any(|found| found == line), "{line}: {child}");
     }
     assert!(
-        child.stdout.lines().any(|line| line.starts_with("module stage||INFO|") && line.ends_with("told apart")),
+        child
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("module stage||INFO|") && line.ends_with("counted separately")),
         "{child}"
     );
     let counters = child.numbers();

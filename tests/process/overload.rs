@@ -96,7 +96,9 @@ fn the_loss_is_told_while_a_request_hangs() {
     assert_eq!(child.count(TOLD), 1, "{child}");
     let numbers = child.numbers();
     let dropped = numbers.get("dropped.OutboxFull");
-    child.said(&format!("{dropped} records were {TOLD}")).said("records a second came, 0 a second were delivered");
+    child
+        .said(&format!("{dropped} records were {TOLD}"))
+        .said("records per second arrived, 0 per second were delivered");
 }
 
 extern "C" fn log_at_exit() {

@@ -103,7 +103,7 @@ fn a_panic_that_is_no_text_arrives() {
     let receiver = receiver();
     let child = Child::new("no_text").to(&receiver).run().success().quiet();
     let messages: Vec<_> = receiver.logs().iter().map(|log| log.attributes["exception.message"].to_string()).collect();
-    assert_eq!(messages, ["a panic with a payload that is no text", "formatted 42"], "{child}");
+    assert_eq!(messages, ["a panic with a payload that is not text", "formatted 42"], "{child}");
 }
 
 fn hook_that_logs(arguments: &[String]) {

@@ -239,7 +239,8 @@ fn own_sigusr1(_: &[String]) {
 
 fn a_signal_that_the_application_handles_is_left_to_it() {
     let child = Child::new("own_sigusr1").env("LOGBRIDGE_REPORT_ON_SIGUSR1", "true").run().success();
-    let child = child.warned(1).said("warning[LB035]: SIGUSR1 gives no report: the application handles SIGUSR1 itself");
+    let child =
+        child.warned(1).said("warning[LB035]: SIGUSR1 writes no report: the application handles SIGUSR1 itself");
     child.said("handled\n");
 }
 
@@ -280,7 +281,7 @@ fn a_record_after_the_shutdown_is_said_with_its_caller() {
         .success();
     child
         .warned(1)
-        .said("error[LB087]: a record came after the shutdown")
+        .said("error[LB087]: a record was written after the shutdown")
         .said("was called at tests/process/report.rs:");
     let report = json(&path);
     assert_eq!(codes(&report), ["LB087"]);

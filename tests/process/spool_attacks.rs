@@ -108,7 +108,7 @@ fn what_waits_in_memory_at_the_end_is_not_promised_to_anybody() {
     let (folder, nowhere) = (Folder::new(), dead_end());
     fs::write(folder.spool(), "a file").expect("a file");
     let child = Child::new("log_ten_in_vain").towards(&nowhere.url).env("LOGBRIDGE_SPOOL_DIR", folder.spool());
-    let child = child.run().success().said("waited in memory and is lost");
+    let child = child.run().success().said("were in memory and are lost");
     let child = child.said("logbridge: error[LB086]: 10 records were not delivered before the process ended");
     assert_eq!(child.count("the next start"), 0, "{child}");
 }

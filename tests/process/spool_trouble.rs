@@ -197,7 +197,7 @@ fn a_full_disk_is_a_notice_and_memory_serves() {
     let child = Child::new("small_files").to(&receiver).env("LOGBRIDGE_SPOOL_DIR", folder.spool());
     let child = child.env("LOGBRIDGE_CONSOLE", "off").run().success().warned(1);
     let child = child.said(&format!("the spool in {} cannot be used: File too large", folder.spool()));
-    let child = child.said("records wait in memory (up to 64 MiB) until it can");
+    let child = child.said("until then, records wait in memory (up to 64 MiB)");
     child.numbers().expect(&[("otlp.delivered", 20_001), ("otlp.lost", 0)]);
     assert_eq!(receiver.logs().len(), 20_001, "{child}");
     assert_eq!(folder.files(), Vec::<String>::new(), "{child}");

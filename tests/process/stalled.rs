@@ -349,7 +349,7 @@ fn notices_and_console_lines_keep_their_order() {
         let child = Child::new("log_and_shut_down").to(&receiver).env("RUST_LOG", "inof,info").stderr(stderr);
         let child = child.run().success();
         let text = read.join().expect("a reader");
-        let said = ["warning[LB002]", "first line", "a record came after the shutdown", "last line"];
+        let said = ["warning[LB002]", "first line", "a record was written after the shutdown", "last line"];
         let places = said.map(|said| text.find(said).unwrap_or_else(|| panic!("no `{said}` in {text}; {child}")));
         assert!(places.is_sorted(), "{text}");
     }
@@ -477,7 +477,7 @@ fn forked_children_write_beside_threads_that_write() {
         let mut of_children: Vec<u64> = of_children.collect();
         of_children.sort_unstable();
         assert!(of_children.iter().copied().eq(0..forks), "{of_children:?}: {child}");
-        assert_eq!(child.count("a record came after the shutdown"), forks as usize, "{child}");
+        assert_eq!(child.count("a record was written after the shutdown"), forks as usize, "{child}");
     }
 }
 

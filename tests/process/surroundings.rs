@@ -104,7 +104,7 @@ fn closed_descriptors_are_named_as_the_cause() {
         // runtime can do without.
         assert!(receiver.logs().iter().any(|log| log.message() == "before"), "{child}");
         assert!(child.stderr.contains("the program has closed descriptors of logbridge"), "{child}");
-        assert!(child.stderr.contains("call `close_range` and its like before `init`"), "{child}");
+        assert!(child.stderr.contains("call `close_range` and the like before `init`"), "{child}");
         // Nothing says that anything else is to blame.
         for wrong in ["a bug of logbridge", "did not answer", "ulimit", "panicked"] {
             assert!(!child.stderr.contains(wrong), "`{wrong}`: {child}");

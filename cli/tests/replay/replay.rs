@@ -216,7 +216,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_is_sent() {
     let seen = printed(replay(&folder).arg("--dry-run").run().code(1), "1 record is damaged\n");
     printed(seen, "not a spool file, or its header is damaged\n");
     let done = replay_to(&folder, &receiver).run().code(1);
-    let done = done.said("1 record in the spool").said("cannot be sent: it is no file of a spool");
+    let done = done.said("1 record in the spool").said("cannot be sent: it is not a spool file");
     let done = printed(done, "sent       20 records in ");
     let done = printed(done, "lost       1 record: it was damaged in the spool\n");
     assert_eq!(done.stdout.matches("set aside  ").count(), 2, "{done}");
@@ -238,7 +238,7 @@ fn a_file_of_another_version_stays() {
     change(&foreign, 8, |_| 77);
     let bytes = fs::read(&foreign).expect("it is there");
     for sent in [3, 0] {
-        let done = replay_to(&folder, &receiver).run().code(1).said("is of version 77");
+        let done = replay_to(&folder, &receiver).run().code(1).said("has version 77");
         let done = printed(done, &format!("sent       {sent} records in "));
         printed(done, &format!("left       {}: layout version 77", foreign.display()));
         assert_eq!(fs::read(&foreign).expect("it is there"), bytes);

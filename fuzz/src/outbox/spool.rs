@@ -18,7 +18,7 @@ pub(crate) fn run(bytes: &[u8]) {
         assert!(estimated <= word(format::RECORDS), "{estimated} records are more than were ever there");
     }
     let Ok(contents) = format::read(bytes) else { return };
-    let start = format::start_behind(contents.resource.len());
+    let start = format::frames_start(contents.resource.len());
     let committed = word(format::COMMITTED);
     let consumed = Some(word(format::CONSUMED)).filter(|consumed| *consumed <= committed).unwrap_or(0);
     let (mut before, mut whole) = (0, 0);

@@ -13,26 +13,29 @@ use crate::{notice, output};
 
 impl Configuration {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        Self { settings: pipeline.settings.clone(), findings: pipeline.levels.not_refuted(&pipeline.findings) }
+        Self {
+            settings: pipeline.setup.settings.clone(),
+            findings: pipeline.levels.not_refuted(&pipeline.setup.findings),
+        }
     }
 }
 
 impl Report {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
         let counters = pipeline.counters();
-        let engine = pipeline.engines().existing();
+        let engine = pipeline.processes().existing();
         let requests = |signal, endpoint: &Option<String>| {
             endpoint.as_ref().map(|_| engine.map(|engine| engine.ledger.stats.requests(signal)).unwrap_or_default())
         };
         let mut report = Self {
             complete_to: pipeline.complete_to(),
-            endpoint: pipeline.endpoint.clone(),
-            off_because: pipeline.off_because,
-            spool: pipeline.spool.clone(),
-            span_endpoint: pipeline.span_endpoint.clone(),
+            endpoint: pipeline.setup.endpoint.clone(),
+            off_because: pipeline.setup.off_because,
+            spool: pipeline.setup.spool.clone(),
+            span_endpoint: pipeline.setup.span_endpoint.clone(),
             spans_off_because: match tracer_is_given() && counters.spans.ended + counters.spans.open == 0 {
                 true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
-                false => pipeline.spans_off_because,
+                false => pipeline.setup.spans_off_because,
             },
             cuts: pipeline
                 .cuts()
@@ -45,10 +48,10 @@ impl Report {
                 .map(|Loss { reason, target, level, records }| Dropped { reason, target, level, records })
                 .collect(),
             traced: engine.map(|engine| traced(engine.ledger.stats.sent_by_scope())).unwrap_or_default(),
-            requests: requests(Signal::Logs, &pipeline.endpoint),
-            span_requests: requests(Signal::Traces, &pipeline.span_endpoint),
+            requests: requests(Signal::Logs, &pipeline.setup.endpoint),
+            span_requests: requests(Signal::Traces, &pipeline.setup.span_endpoint),
             restarts: engine.map_or(0, |engine| engine.ledger.stats.restarts()),
-            elapsed: pipeline.started.elapsed(),
+            elapsed: pipeline.setup.started.elapsed(),
             configuration: Configuration::of(pipeline),
             findings: Vec::new(),
             counters,

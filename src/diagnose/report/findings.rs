@@ -266,7 +266,7 @@ fn advice(pipeline: &Pipeline, reason: DropReason, place: &str) -> (&'static Kin
 
 /// Names the settings that let more records wait, in memory or in the spool.
 fn more_room(pipeline: &Pipeline) -> String {
-    if pipeline.spool.is_some() {
+    if pipeline.setup.spool.is_some() {
         let place = how_to_set(pipeline, "spool max bytes", "LOGBRIDGE_SPOOL_MAX_BYTES", "Spool::max_bytes");
         return format!("raise the limit of the spool ({place})");
     }

@@ -1,18 +1,21 @@
-//! A directory in which others can write: whatever they put there, nothing elsewhere changes, and what is done for it is
-//! bounded.
+//! A directory in which others can write: whatever they put there, nothing elsewhere changes, and what is done for it
+//! is bounded.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::adopt::Skipped;
-use super::contents::{MOST_BYTES, contents_of};
+use super::file_bytes::{MAX_BYTES, read_file_bytes};
+use super::names::{RUN, SEGMENT, run_file_name};
+use super::recovered::SkippedFile;
 use super::tests::frame;
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::Ledger;
+use crate::os;
 use crate::outbox::Outbox;
 
 /// A directory, and a file beside it that is nobody else's business.
@@ -73,20 +76,20 @@ impl Folder {
     /// So many runs of processes that were killed, each with one record, which is the number of its run.
     fn leave(&self, runs: usize) {
         for number in 0..runs {
-            self.leave_run(&format!("{number:016x}-1"), &number.to_string());
+            self.release_run(&format!("{number:016x}-1"), &number.to_string());
         }
     }
 
-    fn leave_run(&self, run: &str, text: &str) {
-        let mut bytes = vec![0; format::start_behind(4)];
-        assert!(format::write_head(&mut bytes, Origin { pid: 1, made: 1 }, b"made"));
+    fn release_run(&self, run: &str, text: &str) {
+        let mut bytes = vec![0; format::frames_start(4)];
+        assert!(format::write_head(&mut bytes, format::Origin { pid: 1, made: 1 }, b"made"));
         let frame = frame(text);
         bytes[..8].copy_from_slice(&format::magic().to_le_bytes());
         bytes[format::COMMITTED..][..8].copy_from_slice(&(frame.len() as u64).to_le_bytes());
         bytes[format::RECORDS..][..8].copy_from_slice(&1_u64.to_le_bytes());
         bytes.extend(frame);
         fs::write(self.spool().join(format!("{run}-00000000.{SEGMENT}")), bytes).expect("a segment");
-        fs::write(self.spool().join(run_file_of(run)), [0; run_file::LENGTH]).expect("a run");
+        fs::write(self.spool().join(run_file_name(run)), [0; run_file::LENGTH]).expect("a run");
     }
 }
 
@@ -101,7 +104,7 @@ fn append(outbox: &Outbox, text: &str) {
 }
 
 /// The texts of what can be sent, and why other files cannot.
-fn send(runs: Vec<Adopted>) -> (Vec<String>, Vec<String>) {
+fn send(runs: Vec<RecoveredRun>) -> (Vec<String>, Vec<String>) {
     let (mut texts, mut refused) = (Vec::new(), Vec::new());
     for mut run in runs {
         while let Some(next) = run.next() {
@@ -111,9 +114,9 @@ fn send(runs: Vec<Adopted>) -> (Vec<String>, Vec<String>) {
                     texts.extend(frames.map(|frame| String::from_utf8_lossy(frame.record).into_owned()));
                     left.finish();
                 }
-                Err(Skipped::Empty(_)) => {}
-                Err(Skipped::Unreadable(_, why) | Skipped::SetAside(_, why)) => refused.push(why),
-                Err(Skipped::Version(..)) => unreachable!("nothing here has another version"),
+                Err(SkippedFile::Empty(_)) => {}
+                Err(SkippedFile::Unreadable(_, why) | SkippedFile::SetAside(_, why)) => refused.push(why),
+                Err(SkippedFile::Version(..)) => unreachable!("nothing here has another version"),
             }
         }
         let _stays = run.finish();
@@ -151,10 +154,10 @@ fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_file_that_is_adopted_is_not_followed() {
+fn a_link_in_the_place_of_a_file_that_is_recovered_is_not_followed() {
     let folder = Folder::new();
     folder.leave(2);
-    let mut found = folder.directory().adopt().expect("a directory");
+    let mut found = folder.directory().recover_all().expect("a directory");
     let left = found.runs[0].next().expect("a segment").expect("it can be read");
     folder.replace_by_links(SEGMENT);
     left.consume(1);
@@ -178,13 +181,13 @@ fn the_directory_may_be_a_link_that_was_named_but_none_that_came_later() {
     let away = folder.0.join("away");
     fs::rename(folder.spool(), &away).expect("it moves");
     symlink(&elsewhere, folder.spool()).expect("a link");
-    assert!(!outbox.look_after_spool());
+    assert!(!outbox.check_spool());
     for number in 0..3_000 {
         append(&outbox, &format!("{number} {}", "x".repeat(1_000)));
     }
     outbox.spool().expect("there is one").sync();
     outbox.spool().expect("there is one").try_again_now();
-    assert!(!outbox.look_after_spool(), "it cannot be used");
+    assert!(!outbox.check_spool(), "it cannot be used");
     assert_eq!(fs::read_dir(&elsewhere).expect("a directory").count(), 0, "nothing is written there");
     assert!(outbox.holds_memory());
 }
@@ -206,7 +209,7 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
         chown(path(1, SEGMENT), Some(12_345), None).expect("root may");
         chown(path(2, RUN), Some(12_345), None).expect("root may");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!((found.foreign, found.alive), (usize::from(is_root), 0));
     let (texts, mut refused) = send(found.runs);
     refused.sort_unstable();
@@ -219,13 +222,13 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
     assert_eq!(refused, ["it belongs to another user (12345)".to_owned(), hard]);
     // Without a run's file of ours, what somebody else has put there is not looked at at all.
     fs::remove_file(path(1, RUN)).ok();
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.foreign, 2);
     drop(found);
     {
         let old = SystemTime::now() - Duration::from_secs(3_600);
         fs::File::options().write(true).open(path(1, SEGMENT)).and_then(|file| file.set_modified(old)).expect("a time");
-        let found = folder.directory().of_any_owner(true).adopt().expect("a directory");
+        let found = folder.directory().of_any_owner(true).recover_all().expect("a directory");
         assert_eq!(send(found.runs).0, ["1", "2"]);
     }
 }
@@ -238,7 +241,7 @@ fn a_run_file_that_is_shorter_than_it_should_be_is_neither_read_nor_written_thro
         let file = fs::File::options().write(true).open(folder.spool().join(name)).expect("it is there");
         file.set_len(length).expect("it can be cut");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.runs.len(), 2);
     // As long as somebody may cut it, nothing relies on its length.
     for name in folder.names(RUN) {
@@ -263,12 +266,12 @@ fn a_file_with_holes_is_read_no_further_than_frames_go_on() {
         fs::write(&path, &bytes).expect("it can be written");
         let file = fs::File::options().write(true).open(&path).expect("it is there");
         file.set_len(length.min(3 << 30)).expect("holes take no room");
-        match contents_of(&directory, &opened, &name) {
-            Ok(read) => assert!(length <= MOST_BYTES && read.bytes.len() <= 2 << 20, "{}", read.bytes.len()),
-            Err(error) => assert!(length > MOST_BYTES && error.to_string().contains("longer than any"), "{error}"),
+        match read_file_bytes(&directory, &opened, &name) {
+            Ok(read) => assert!(length <= MAX_BYTES && read.bytes.len() <= 2 << 20, "{}", read.bytes.len()),
+            Err(error) => assert!(length > MAX_BYTES && error.to_string().contains("longer than any"), "{error}"),
         }
     }
-    let found = directory.adopt().expect("a directory");
+    let found = directory.recover_all().expect("a directory");
     let (texts, refused) = send(found.runs);
     assert_eq!((texts, refused.len()), (vec!["0".to_owned()], 2), "{refused:?}");
 }
@@ -303,7 +306,7 @@ fn nothing_that_stands_under_a_name_of_ours_stops_anything() {
             .and_then(|file| file.set_modified(hour))
             .expect("a time");
     }
-    let found = folder.directory().adopt().expect("a directory");
+    let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.runs.len(), 1, "the one that is a run");
     let (texts, mut refused) = send(found.runs);
     refused.sort_unstable();
@@ -315,7 +318,7 @@ fn nothing_that_stands_under_a_name_of_ours_stops_anything() {
     append(&outbox, "new");
     assert!(!outbox.holds_memory());
     drop(outbox);
-    assert_eq!(send(folder.directory().adopt().expect("a directory").runs).0, ["new"]);
+    assert_eq!(send(folder.directory().recover_all().expect("a directory").runs).0, ["new"]);
     folder.is_untouched();
 }
 
@@ -330,14 +333,15 @@ fn who_else_can_write_there_is_found() {
         (0o1777, Some("every user can write there (mode 1777)")),
     ] {
         fs::set_permissions(folder.spool(), fs::Permissions::from_mode(mode)).expect("it is ours");
-        let mut scout = Scout::new(folder.directory());
-        assert_eq!(scout.look(true, 1).expect("a directory").exposure.as_deref(), why);
+        let mut scanner = RunScanner::new(folder.directory());
+        assert_eq!(scanner.scan(true, 1).expect("a directory").exposure.as_deref(), why);
     }
 }
 
-/// How much is done for one look does not depend on how much is left for later ones, and a log call does less than that.
+/// How much is done for one look does not depend on how much is left for later ones, and a log call does less than
+/// that.
 #[test]
-fn many_dead_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
+fn many_ended_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     const RUNS: usize = 2_000;
     let folder = Folder::new();
     folder.leave(RUNS);
@@ -345,18 +349,18 @@ fn many_dead_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     let before = os::calls();
     append(&outbox, "a record");
     let spent = os::calls() - before;
-    assert!(spent <= MOST_LOOKED_AT + 64, "{spent} calls for the first record");
+    assert!(spent <= writer::MAX_FIRST_LOOK + 64, "{spent} calls for the first record");
     assert!(!outbox.holds_memory(), "it is in a file");
     let before = os::calls();
     for _ in 0..1_000 {
         append(&outbox, "another one");
     }
     assert_eq!(os::calls() - before, 0);
-    let mut scout = Scout::new(folder.directory());
+    let mut scanner = RunScanner::new(folder.directory());
     let (mut texts, mut looks, mut has_more) = (Vec::new(), 0, true);
     while has_more {
         let before = os::calls();
-        let found = scout.look(looks == 0, 1_000).expect("a directory");
+        let found = scanner.scan(looks == 0, 1_000).expect("a directory");
         let spent = os::calls() - before;
         // One look at each file to begin with, and then some for each run that is taken.
         let most = if looks == 0 { 2 * RUNS + 8 } else { 0 } + 16 * found.runs.len() + 40;

@@ -1,13 +1,13 @@
-//! The directory of a spool, in which others may be able to write.
+//! The directory of a spool, to which other users may be able to write.
 //!
 //! Constraints:
-//! * Everything in it is done through a descriptor of it, and follows no link: only its path may be a link, where it was
-//!   one when this process began. Who can write there can at most remove what is there.
-//! * It is opened for each step instead of being kept open: a program that closes descriptors it does not know would have
-//!   us work in whatever directory gets the number next, and forked children would hold it. The same goes for its files: a
-//!   file that is opened again is compared with the one that it was (`FileId`) before anything is changed.
-//! * Files count that are regular, have one name, and belong to the effective user of this process: what another user wrote
-//!   is not sent under our key, and a link to a file of ours elsewhere is not changed.
+//! * Every step in it goes through a descriptor of the directory and follows no link. Only the directory's path may be
+//!   a link, if it was one when this process began. So another user with write access can at most remove files.
+//! * The directory is opened for each step and not kept open. Otherwise a program that closes descriptors it does not
+//!   know would make this code work in another directory, and forked children would hold the descriptor. For the same
+//!   reason, a file that is opened again is compared with the earlier one (`FileId`) before it is changed.
+//! * Only regular files with one name count, and only those of the effective user of this process. So what another user
+//!   wrote is not sent with our key, and a linked file elsewhere is not changed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -15,16 +15,14 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::{RUN, SEGMENT, run_of};
+use super::names::{DAMAGED, RUN, SEGMENT, run_file_name, run_of};
 use crate::escape;
 use crate::os::{self, FileFacts, FileId};
 
-/// What is set aside ends in this.
-pub(super) const DAMAGED: &str = "damaged";
-/// One look sees no more names than this; it sees the others when some of these are gone.
-const MOST_NAMES: usize = 1 << 18;
+/// A listing has at most this many names. Later listings have the others.
+const MAX_NAMES: usize = 1 << 18;
 
-/// A directory of spools, by its path.
+/// A spool directory, by its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -34,16 +32,16 @@ pub(crate) struct Directory {
     any_owner: bool,
 }
 
-/// The directory as it was when a run began there.
+/// The directory that had this path when a run began. Operations fail if another directory has the path now.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PinnedDirectory {
     directory: Directory,
     id: FileId,
 }
 
-/// The files of one run, by their names.
+/// The names of the files of one run.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct RunFiles {
     /// Whether the run has its own file.
     pub(super) has_file: bool,
     pub(super) segments: Vec<String>,
@@ -52,25 +50,25 @@ pub(super) struct Files {
 /// The names in a directory.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) runs: BTreeMap<String, Files>,
-    /// Files of runs that have no name yet.
+    pub(super) runs: BTreeMap<String, RunFiles>,
+    /// Files of runs that are being begun and have no final name yet.
     pub(super) begun: Vec<String>,
     pub(super) set_aside: Vec<String>,
-    /// Of something else.
+    /// Files that are not of a spool.
     pub(super) others: Vec<String>,
-    /// Whether these are all.
+    /// The listing has all names.
     pub(super) is_whole: bool,
 }
 
 impl Directory {
     pub(crate) fn at(path: PathBuf) -> Self {
-        // A slash at its end would follow a link.
+        // Removes a slash at the end, which would follow a link.
         let path: PathBuf = path.components().collect();
         let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
         Self { path, is_link, any_owner: false }
     }
 
-    /// Files of other users count too.
+    /// Accepts files of other users too.
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
     }
@@ -79,7 +77,7 @@ impl Directory {
         &self.path
     }
 
-    /// Makes it where it is missing, for the user of this process only; one that is there stays as it is.
+    /// Creates the directory if it is missing, for the user of this process only. Does not change an existing one.
     pub(super) fn make(&self) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -90,7 +88,7 @@ impl Directory {
         }
         builder.create(&self.path).map_err(|error| match fs::metadata(&self.path) {
             Ok(facts) if !facts.is_dir() => {
-                let kind = os::kind_of(&self.path).unwrap_or("no directory");
+                let kind = os::kind_of(&self.path).unwrap_or("not a directory");
                 io::Error::new(io::ErrorKind::NotADirectory, format!("it is {kind}"))
             }
             _ => error,
@@ -101,14 +99,14 @@ impl Directory {
         os::Directory::open(&self.path, self.is_link)
     }
 
-    /// Opens it, for steps that are only to be made in this very directory.
-    pub(super) fn enter(&self) -> io::Result<(os::Directory, Place)> {
+    /// Opens the directory and pins it.
+    pub(super) fn enter(&self) -> io::Result<(os::Directory, PinnedDirectory)> {
         let opened = self.open()?;
         let id = opened.facts()?.id;
-        Ok((opened, Place { directory: self.clone(), id }))
+        Ok((opened, PinnedDirectory { directory: self.clone(), id }))
     }
 
-    /// Why a file does not count, if it does not.
+    /// Returns why a file does not count, or `None` if it counts.
     pub(super) fn refusal(&self, facts: &FileFacts) -> Option<String> {
         if !facts.is_regular() {
             return Some(format!("it is {}", facts.kind));
@@ -119,12 +117,12 @@ impl Directory {
         (facts.links > 1).then(|| "it has another name elsewhere (a hard link)".to_owned())
     }
 
-    /// Opens a file that counts.
+    /// Opens a file if it counts.
     pub(super) fn open_file(&self, opened: &os::Directory, name: &str, write: bool) -> io::Result<(File, FileFacts)> {
         opened.open_unless(|facts| self.refusal(facts), name, write)
     }
 
-    /// Who else can write there, in words.
+    /// Returns who else can write to the directory, in words.
     pub(super) fn exposure(&self, opened: &os::Directory) -> Option<String> {
         let FileFacts { mode, owner, .. } = opened.facts().ok()?;
         match () {
@@ -135,14 +133,14 @@ impl Directory {
         }
     }
 
-    /// Bytes of all files.
+    /// Returns the bytes of all files.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.open().map_or(0, |opened| list(&opened).map_or(0, |listing| listing.bytes(&opened)))
     }
 }
 
-impl Place {
+impl PinnedDirectory {
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -159,7 +157,7 @@ impl Place {
         }
     }
 
-    /// Opens a file for writing, if it is that one still.
+    /// Opens a file for writing if the name still belongs to the file with this id.
     pub(super) fn open_again(&self, name: &str, id: FileId) -> io::Result<File> {
         let (file, facts) = self.directory.open_file(&self.open()?, name, true)?;
         match facts.id == id {
@@ -172,7 +170,7 @@ impl Place {
         self.open()?.remove(name)
     }
 
-    /// Gives a file a name under which nobody reads it again. Returns the path that it has then.
+    /// Renames a file so that no process reads it again. Returns its new path.
     pub(super) fn set_aside(&self, name: &str) -> PathBuf {
         let aside = format!("{name}.{DAMAGED}");
         match self.open().and_then(|opened| opened.rename(name, &aside)) {
@@ -182,17 +180,17 @@ impl Place {
     }
 }
 
-/// All names that are there, but for those that are more than anybody needs.
+/// Lists the directory, up to [`MAX_NAMES`] names.
 pub(super) fn list(opened: &os::Directory) -> io::Result<Listing> {
-    list_some(opened, MOST_NAMES)
+    list_some(opened, MAX_NAMES)
 }
 
-pub(super) fn list_some(opened: &os::Directory, most: usize) -> io::Result<Listing> {
+pub(super) fn list_some(opened: &os::Directory, max: usize) -> io::Result<Listing> {
     let mut listing = Listing { is_whole: true, ..Listing::default() };
     let mut seen = 0;
     opened.list(|name| {
         seen += 1;
-        if seen > most {
+        if seen > max {
             listing.is_whole = false;
             return false;
         }
@@ -202,7 +200,7 @@ pub(super) fn list_some(opened: &os::Directory, most: usize) -> io::Result<Listi
     Ok(listing)
 }
 
-/// The segments of these runs.
+/// Lists the segments of these runs.
 pub(super) fn segments_of(
     opened: &os::Directory,
     runs: impl IntoIterator<Item = String>,
@@ -223,7 +221,7 @@ impl Listing {
     fn add(&mut self, name: &str) {
         let (stem, kind) = name.rsplit_once('.').unwrap_or_default();
         match kind {
-            // Whoever gave it such a name is not us.
+            // No process of ours uses such names.
             _ if !name.bytes().all(|byte| byte.is_ascii_graphic()) && name.chars().any(escape::is_unsafe) => {
                 self.others.push(name.to_owned())
             }
@@ -235,19 +233,14 @@ impl Listing {
         }
     }
 
-    /// Bytes of all these files.
+    /// Returns the bytes of all these files.
     pub(super) fn bytes(&self, opened: &os::Directory) -> usize {
         let length = |name: &str| opened.look_at(name).map_or(0, |facts| facts.length);
         let runs = self.runs.iter().map(|(run, files)| {
-            let own = if files.has_file { length(&run_file_of(run)) } else { 0 };
+            let own = if files.has_file { length(&run_file_name(run)) } else { 0 };
             own + files.segments.iter().map(|name| length(name)).sum::<u64>()
         });
         let rest = self.begun.iter().chain(&self.set_aside).chain(&self.others).map(|name| length(name));
         usize::try_from(runs.chain(rest).fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
     }
-}
-
-/// The name of the file of a run.
-pub(super) fn run_file_of(run: &str) -> String {
-    format!("{run}.{RUN}")
 }

@@ -1,14 +1,14 @@
-//! How a file of the spool is laid out, and how one is read that somebody else has left behind. Pure.
+//! The layout of a spool file, and how it is read. Pure.
 //!
 //! Constraints:
-//! * A process may be killed between any two instructions: what is committed is written before the word that says so, and
-//!   the magic number comes last of the head.
-//! * Whatever the bytes are, reading them never panics, and gives no record that was not written: the head and each frame
-//!   have a checksum. That of a frame is mixed with a number that changes each time the file is used again, so that a frame
+//! * A process may be killed between any two instructions. So frames are written before the word that commits them, and
+//!   the magic number is written last in the head.
+//! * Reading arbitrary bytes never panics and returns no record that was not written. The head and each frame have a
+//!   checksum. A salt is mixed into the checksums of frames; it changes each time the file is reused, so that a frame
 //!   of an earlier use never counts.
-//! * Each file can be sent on its own: it has the resource of the process that wrote it.
+//! * Each file can be sent on its own, because it has the resource of the process that wrote it.
 //!
-//! Little endian; words that change are aligned and written in one piece:
+//! Integers are little endian. Words that change are aligned and written in one piece:
 //!
 //! | at | bytes | what |
 //! |---|---|---|
@@ -17,32 +17,37 @@
 //! | 12 | 4 | where the frames start |
 //! | 16 | 4 | length of the resource |
 //! | 20 | 4 | process id |
-//! | 24 | 8 | when the file was made, in nanoseconds since 1970 |
+//! | 24 | 8 | when the file was created, in nanoseconds since 1970 |
 //! | 32 | 4 | CRC-32 of bytes 8 to 32 and the resource |
-//! | 64 | 8 | committed: how many bytes of frames count |
-//! | 72 | 8 | consumed: how many of them have met their fates |
-//! | 80 | 8 | how many records were committed |
-//! | 88 | 8 | what the checksums of frames are mixed with |
-//! | 96 | 8 | number of the group that the frames are of: a smaller one was begun earlier |
-//! | 128 | … | resource: the fields of `ResourceLogs` in front of its scopes |
+//! | 64 | 8 | committed: bytes of frames that count |
+//! | 72 | 8 | consumed: bytes of those frames whose records have an outcome |
+//! | 80 | 8 | number of records committed |
+//! | 88 | 8 | salt of the frames' checksums |
+//! | 96 | 8 | number of the group that the frames belong to: earlier groups have smaller numbers |
+//! | 128 | … | resource: the fields of `ResourceLogs` before its scopes |
 
 use crate::outbox::frame::{HEADER, is_intact, read_frame};
 
 const MAGIC: [u8; 8] = *b"\x89lgspool";
 pub(super) const VERSION: u32 = 2;
-const CHANGES: usize = 64;
-pub(super) const COMMITTED: usize = CHANGES;
-pub(super) const CONSUMED: usize = CHANGES + 8;
-pub(super) const RECORDS: usize = CHANGES + 16;
-pub(super) const SALT: usize = CHANGES + 24;
-pub(super) const GROUP: usize = CHANGES + 32;
+const LAYOUT_VERSION: usize = 8;
+const FRAMES_START: usize = 12;
+const RESOURCE_LENGTH: usize = 16;
+const PID: usize = 20;
+const CREATED: usize = 24;
+const CHECKSUM: usize = 32;
+pub(super) const COMMITTED: usize = 64;
+pub(super) const CONSUMED: usize = 72;
+pub(super) const RECORDS: usize = 80;
+pub(super) const SALT: usize = 88;
+pub(super) const GROUP: usize = 96;
 const RESOURCE: usize = 128;
-/// How much of a file says what [`estimate`] needs.
+/// The length of the head, which has all that [`estimate`] needs.
 pub(super) const HEAD: usize = RESOURCE;
 /// Frames start at a multiple of this.
 const ALIGNMENT: usize = 64;
 
-/// What the head of a file says of its origin.
+/// Which process created a file, and when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Origin {
     pub(super) pid: u32,
@@ -50,19 +55,19 @@ pub(super) struct Origin {
     pub(super) made: u64,
 }
 
-/// The magic number as a word that is written last.
+/// Returns the magic number as a word.
 pub(super) fn magic() -> u64 {
     u64::from_le_bytes(MAGIC)
 }
 
-/// Where the frames start behind a resource of that length.
-pub(super) fn start_behind(resource: usize) -> usize {
+/// Returns where the frames start after a resource of that length.
+pub(super) fn frames_start(resource: usize) -> usize {
     (RESOURCE + resource).next_multiple_of(ALIGNMENT)
 }
 
-/// Writes the head but for the magic number. `false` where it does not fit.
+/// Writes the head except for the magic number. Returns `false` if it does not fit.
 pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> bool {
-    let start = start_behind(resource.len());
+    let start = frames_start(resource.len());
     let (Ok(start_word), Ok(length)) = (u32::try_from(start), u32::try_from(resource.len())) else { return false };
     let Some(head) = bytes.get_mut(..start) else { return false };
     head.fill(0);
@@ -71,91 +76,91 @@ pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> b
             place.copy_from_slice(value);
         }
     };
-    put(8, &VERSION.to_le_bytes());
-    put(12, &start_word.to_le_bytes());
-    put(16, &length.to_le_bytes());
-    put(20, &origin.pid.to_le_bytes());
-    put(24, &origin.made.to_le_bytes());
+    put(LAYOUT_VERSION, &VERSION.to_le_bytes());
+    put(FRAMES_START, &start_word.to_le_bytes());
+    put(RESOURCE_LENGTH, &length.to_le_bytes());
+    put(PID, &origin.pid.to_le_bytes());
+    put(CREATED, &origin.made.to_le_bytes());
     put(RESOURCE, resource);
     let checksum = checksum(head, resource.len());
-    if let Some(place) = head.get_mut(32..36) {
+    if let Some(place) = head.get_mut(CHECKSUM..CHECKSUM + 4) {
         place.copy_from_slice(&checksum.to_le_bytes());
     }
     true
 }
 
-/// The eight bytes there; 0 where there are fewer.
-pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
+/// Reads eight bytes as an integer. Returns 0 if there are fewer.
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The four bytes there; 0 where there are fewer.
-fn half(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u32::from_le_bytes(*half))
+/// Reads four bytes as an integer. Returns 0 if there are fewer.
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 fn checksum(head: &[u8], resource: usize) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head.get(8..32).unwrap_or_default());
+    hasher.update(head.get(LAYOUT_VERSION..CHECKSUM).unwrap_or_default());
     hasher.update(head.get(RESOURCE..).and_then(|rest| rest.get(..resource)).unwrap_or_default());
     hasher.finalize()
 }
 
-/// Why nothing of a file can be read.
+/// Why a file cannot be read at all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
-    /// Nothing was ever in it.
+    /// Nothing was ever written to it.
     Empty,
-    /// It is no file of a spool, or its head is damaged.
+    /// It is not a spool file, or its head is damaged.
     Damaged,
-    /// It was written by a version that has another layout.
+    /// Another version with another layout wrote it.
     Version(u32),
 }
 
-/// What of a file cannot be read.
+/// The unreadable part of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Damage {
-    /// How many records that cost, as far as it can be known.
+    /// How many records are lost, as far as can be known.
     pub(crate) records: u64,
     pub(crate) bytes: u64,
 }
 
-/// What could be read of a file.
+/// The readable part of a file.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Contents<'a> {
     pub(super) origin: Origin,
     pub(super) group: u64,
     pub(crate) resource: &'a [u8],
-    /// What the checksums of the frames are mixed with.
+    /// Mixed into the checksums of the frames.
     pub(super) salt: u32,
-    /// The frames that have not met their fates, each with where it ends behind the start of the frames.
+    /// The frames whose records have no outcome yet, each with where it ends, relative to the start of the frames.
     pub(super) frames: Vec<(&'a [u8], usize)>,
     pub(crate) damage: Option<Damage>,
 }
 
-/// Reads a file.
+/// Reads the contents of a file.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
-    let word = |at| word(bytes, at);
-    let half = |at| half(bytes, at);
-    if word(0) != magic() {
-        // Its maker was killed before the head was whole, and nothing can have been committed.
-        let is_empty = word(0) == 0 && word(COMMITTED) == 0;
+    let u64_at = |at| u64_at(bytes, at);
+    let u32_at = |at| u32_at(bytes, at);
+    if u64_at(0) != magic() {
+        // The process was killed before the head was complete, so nothing can have been committed.
+        let is_empty = u64_at(0) == 0 && u64_at(COMMITTED) == 0;
         return Err(if is_empty { Unreadable::Empty } else { Unreadable::Damaged });
     }
-    if half(8) != VERSION {
-        return Err(Unreadable::Version(half(8)));
+    if u32_at(LAYOUT_VERSION) != VERSION {
+        return Err(Unreadable::Version(u32_at(LAYOUT_VERSION)));
     }
-    let (start, length) = (half(12) as usize, half(16) as usize);
+    let (start, length) = (u32_at(FRAMES_START) as usize, u32_at(RESOURCE_LENGTH) as usize);
     let resource = bytes.get(RESOURCE..).and_then(|rest| rest.get(..length)).ok_or(Unreadable::Damaged)?;
-    if start != start_behind(length) || half(32) != checksum(bytes, length) {
+    if start != frames_start(length) || u32_at(CHECKSUM) != checksum(bytes, length) {
         return Err(Unreadable::Damaged);
     }
-    let committed = usize::try_from(word(COMMITTED)).unwrap_or(usize::MAX);
-    let behind = bytes.get(start..).unwrap_or_default();
-    let area = behind.get(..committed).unwrap_or(behind);
-    // Beyond what is committed it means nothing.
-    let consumed = usize::try_from(word(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
-    let mut walk = Walk { area, at: 0, salt: word(SALT) as u32, skipped: 0, skipped_bytes: 0 };
+    let committed = usize::try_from(u64_at(COMMITTED)).unwrap_or(usize::MAX);
+    let frame_bytes = bytes.get(start..).unwrap_or_default();
+    let area = frame_bytes.get(..committed).unwrap_or(frame_bytes);
+    // A number beyond what is committed is invalid.
+    let consumed = usize::try_from(u64_at(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
+    let mut walk = FrameWalker { area, at: 0, salt: u64_at(SALT) as u32, skipped: 0, skipped_bytes: 0 };
     let (mut frames, mut done) = (Vec::new(), 0);
     while let Some((frame, end)) = walk.next() {
         if end <= consumed {
@@ -167,62 +172,72 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let unread = (committed - walk.at) as u64;
     let damage = (walk.skipped > 0 || unread > 0).then(|| {
         let whole = done + frames.len() as u64;
-        // Written before what is committed, so it may count one more; and damaged itself, perhaps.
-        let written =
-            Some(word(RECORDS)).filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MUCH);
+        // This word is written before the committed one, so it may count one record more. It may be damaged too.
+        let written = Some(u64_at(RECORDS))
+            .filter(|records| *records <= committed as u64 / HEADER as u64 && unread < MAX_PLAUSIBLE);
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });
-    let (origin, salt) = (Origin { pid: half(20), made: word(24) }, word(SALT) as u32);
-    Ok(Contents { origin, group: word(GROUP), resource, salt, frames, damage })
+    let (origin, salt) = (Origin { pid: u32_at(PID), made: u64_at(CREATED) }, u64_at(SALT) as u32);
+    Ok(Contents { origin, group: u64_at(GROUP), resource, salt, frames, damage })
 }
 
-/// How much of a file with this head means anything; `None` where the head says nothing of that. Nothing behind it is ever
-/// read.
+/// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it
+/// is ever read.
 pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
-    let word = |at| word(head, at);
-    let half = |at| half(head, at);
-    let (start, length) = (half(12) as usize, half(16) as usize);
-    let is_ours = word(0) == magic() && half(8) == VERSION && start == start_behind(length);
-    is_ours.then(|| (start as u64).saturating_add(word(COMMITTED)))
+    let u64_at = |at| u64_at(head, at);
+    let u32_at = |at| u32_at(head, at);
+    let (start, length) = (u32_at(FRAMES_START) as usize, u32_at(RESOURCE_LENGTH) as usize);
+    let is_ours = u64_at(0) == magic() && u32_at(LAYOUT_VERSION) == VERSION && start == frames_start(length);
+    is_ours.then(|| (start as u64).saturating_add(u64_at(COMMITTED)))
 }
 
-/// Whether nothing can be in a file with this head.
+/// Returns where the frames start in a file with this head.
+pub(super) fn start_in(head: &[u8]) -> usize {
+    u32_at(head, FRAMES_START) as usize
+}
+
+/// Returns the salt of the frames in a file with this head.
+pub(super) fn salt_in(head: &[u8]) -> u32 {
+    u64_at(head, SALT) as u32
+}
+
+/// Whether a file with this head is certainly empty.
 pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
-    word(head, COMMITTED) == 0 && (word(head, 0) == 0 || used(head).is_some())
+    u64_at(head, COMMITTED) == 0 && (u64_at(head, 0) == 0 || used(head).is_some())
 }
 
-/// The process that has made a file with this head; 0 where the head does not say.
+/// Returns the id of the process that created a file with this head, or 0 if the head does not say.
 pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
-    if used(head).is_some() { half(head, 20) } else { 0 }
+    if used(head).is_some() { u32_at(head, PID) } else { 0 }
 }
 
-/// The number of the group that the frames of a file with this head are of.
+/// Returns the number of the group that the frames of a file with this head belong to, or 0 if the head does not say.
 pub(super) fn group(head: &[u8; HEAD]) -> u64 {
-    if used(head).is_some() { word(head, GROUP) } else { 0 }
+    if used(head).is_some() { u64_at(head, GROUP) } else { 0 }
 }
 
-/// How many records wait in a file with this head, about.
+/// Estimates how many records wait in a file with this head.
 pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
-    let word = |at| word(head, at);
-    let (committed, records) = (word(COMMITTED), word(RECORDS));
-    if word(0) != magic() || committed == 0 || committed > MUCH || records > committed {
+    let u64_at = |at| u64_at(head, at);
+    let (committed, records) = (u64_at(COMMITTED), u64_at(RECORDS));
+    if u64_at(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
         return 0;
     }
-    let waiting = committed.saturating_sub(word(CONSUMED));
+    let waiting = committed.saturating_sub(u64_at(CONSUMED));
     (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
 }
 
-/// Of which version a file with this head is; `None` where it is no file of a spool, or not one yet.
+/// Returns the version of a file with this head, or `None` if it is not a spool file, or not one yet.
 pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
-    (word(head, 0) == magic()).then(|| half(head, 8))
+    (u64_at(head, 0) == magic()).then(|| u32_at(head, LAYOUT_VERSION))
 }
 
-/// More than any file holds: a number that says so is wrong.
-const MUCH: u64 = 1 << 40;
+/// More bytes than any file holds. A larger number in a head is wrong.
+const MAX_PLAUSIBLE: u64 = 1 << 40;
 
-/// Goes from frame to frame. One that is damaged is skipped where the next one, or the end, is where it says.
-struct Walk<'a> {
+/// Walks over the frames. Skips a damaged frame if the next frame, or the end, is where its length says.
+struct FrameWalker<'a> {
     area: &'a [u8],
     at: usize,
     salt: u32,
@@ -230,7 +245,7 @@ struct Walk<'a> {
     skipped_bytes: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> FrameWalker<'a> {
     fn next(&mut self) -> Option<(&'a [u8], usize)> {
         loop {
             let rest = self.area.get(self.at..)?;

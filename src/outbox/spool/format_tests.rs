@@ -3,26 +3,24 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::otlp::Scratch;
-use crate::outbox::frame::{begin_frame, end_frame, salt_frame};
+use crate::outbox::frame::{FrameBuffer, salt_frame};
 
 const SALT_NUMBER: u32 = 0xdead_beef;
 
 /// A frame as it lies in a file.
 fn frame(scope: &[u8], record: &[u8]) -> Vec<u8> {
-    let mut scratch = Scratch::default();
-    begin_frame(&mut scratch);
-    scratch.buf.extend_from_slice(scope);
-    let scope_end = scratch.buf.len();
-    scratch.buf.extend_from_slice(record);
-    end_frame(&mut scratch, scope_end, 9, true);
-    salt_frame(&mut scratch.buf, SALT_NUMBER);
-    scratch.buf
+    let mut buffer = FrameBuffer::default();
+    buffer.begin(|buf| buf.extend_from_slice(scope));
+    buffer.scratch().buf.extend_from_slice(record);
+    buffer.end(9, true);
+    let mut frame = buffer.bytes().to_vec();
+    salt_frame(&mut frame, SALT_NUMBER);
+    frame
 }
 
 /// A file as a process leaves it behind.
 fn file(frames: &[Vec<u8>], consumed: usize, resource: &[u8]) -> Vec<u8> {
-    let start = start_behind(resource.len());
+    let start = frames_start(resource.len());
     let mut bytes = vec![0xa5; start + 4096 + frames.iter().map(Vec::len).sum::<usize>()];
     assert!(write_head(&mut bytes, Origin { pid: 7, made: 8 }, resource));
     let mut word = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
@@ -76,7 +74,7 @@ fn nothing_of_a_file_that_was_being_made_counts() {
 fn a_torn_frame_is_not_read_and_those_before_it_are() {
     let frames = numbered(3);
     let bytes = file(&frames, 0, b"");
-    let start = start_behind(0);
+    let start = frames_start(0);
     let whole: usize = frames.iter().map(Vec::len).sum();
     for length in 0..whole {
         let contents = read(&bytes[..start + length]).expect("the head is whole");
@@ -97,7 +95,7 @@ fn a_torn_frame_is_not_read_and_those_before_it_are() {
 fn one_damaged_record_costs_one_record() {
     let frames = numbered(10);
     let bytes = file(&frames, 0, b"resource");
-    let start = start_behind(8);
+    let start = frames_start(8);
     let second = start + frames[0].len();
     let mut damaged = bytes.clone();
     damaged[second + HEADER + 3] ^= 0x40;

@@ -1,12 +1,14 @@
-//! A directory that several processes need, and what dead ones do not need there.
+//! A directory that several processes need, and what ended ones do not need there.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::Ledger;
+use crate::os;
 use crate::outbox::Outbox;
 use crate::outbox::tests::{frame_of, recycle};
 
@@ -45,8 +47,8 @@ fn append(outbox: &Outbox, text: &str) {
 
 /// How many records a look finds, and how many runs are alive.
 fn look(folder: &Folder) -> (u64, usize) {
-    let found = folder.directory().adopt().expect("a directory");
-    (found.runs.iter().map(Adopted::estimate).sum(), found.alive)
+    let found = folder.directory().recover_all().expect("a directory");
+    (found.runs.iter().map(RecoveredRun::estimate).sum(), found.alive)
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn runs_that_hold_nothing_leave_room_for_others() {
             recycle(outbox, group);
         }
         // As the look at the directory does from time to time.
-        outboxes.iter().for_each(|outbox| outbox.note_others_in_spool(folder.directory().bytes()));
+        outboxes.iter().for_each(|outbox| outbox.set_total_bytes_in_spool(folder.directory().bytes()));
         assert!(folder.directory().bytes() <= BOUND * 3 / 4);
     }
 }
@@ -90,7 +92,7 @@ fn files_that_are_moved_away_and_come_back_are_still_ours() {
     let outbox = folder.outbox(16 << 20);
     append(&outbox, "a record");
     fs::rename(&folder.0, &elsewhere.0).expect("it moves");
-    assert!(!outbox.look_after_spool());
+    assert!(!outbox.check_spool());
     fs::rename(&elsewhere.0, &folder.0).expect("it comes back");
     assert_eq!(look(&folder), (0, 1), "its process lives, and sends what is in it");
     drop(outbox);
@@ -105,7 +107,7 @@ fn a_file_that_was_never_used_and_what_is_behind_the_records_go_at_once() {
     outbox.prepare();
     let before = folder.directory().bytes();
     drop(outbox);
-    let mut found = folder.directory().adopt().expect("a directory");
+    let mut found = folder.directory().recover_all().expect("a directory");
     assert!(before > 4 << 20 && folder.directory().bytes() < 2 * run_file::LENGTH, "{before}");
     assert_eq!(found.bytes, Some(folder.directory().bytes()));
     let left = found.runs[0].next().expect("a segment").expect("it can be read");
@@ -118,8 +120,8 @@ fn files_are_no_more_than_a_process_may_map() {
     let outbox = folder.outbox(1 << 30);
     let spool = outbox.spool().expect("there is one");
     append(&outbox, "a record");
-    spool.files.store(MOST_FILES, Ordering::Relaxed);
-    assert_eq!(spool.create(os::page_size()).map(|_| ()), Err(NoFile::Full));
+    spool.fill_files();
+    assert_eq!(spool.create(os::page_size()).map(|_| ()), Err(CreateError::Full));
     assert_eq!(spool.in_use(), spool.max_bytes(), "an overload policy makes room");
 }
 
@@ -132,7 +134,7 @@ fn spare_files_leave_room_for_a_log_call() {
         outbox.prepare();
         let spool = outbox.spool().expect("there is one");
         let free = spool.max_bytes() - spool.in_use();
-        let usual = outbox.memory.usual_file(spool);
-        assert!(outbox.memory.pooled() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
+        let usual = outbox.pool.block_file_length(spool);
+        assert!(outbox.pool.free_blocks() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
     }
 }

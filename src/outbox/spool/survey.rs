@@ -1,17 +1,18 @@
-//! What lies in a spool directory, looked at without changing anything: nothing is taken, renamed or removed.
+//! Surveys a spool directory without changing it: nothing is taken, renamed or removed.
 //!
 //! Constraints:
-//! * A run is locked no longer than it takes to ask whether somebody else has it.
-//! * Processes live on meanwhile: each file may be gone, or longer, the moment after.
+//! * A run is locked only for the moment in which its lock is tested.
+//! * Processes go on meanwhile: each file may be gone, or longer, a moment later.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::adopt::{Ending, is_recent};
-use super::contents::{contents_of, head_of};
-use super::directory::{Directory, list, run_file_of};
-use super::format::{Unreadable, VERSION, estimate, read, version_of, word};
-use super::run_file;
+use super::directory::{Directory, list};
+use super::file_bytes::{head_of, read_file_bytes};
+use super::format::{Unreadable, VERSION, estimate, read, version_of};
+use super::names::run_file_name;
+use super::run_file::{Ending, RunProcess};
+use super::scanner::is_recent;
 use crate::os;
 use crate::otlp::{RecordView, ValueView, read_resource};
 use crate::outbox::frame::read_frame;
@@ -19,89 +20,87 @@ use crate::outbox::frame::read_frame;
 /// How closely to look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Depth {
-    /// At the heads of files: quick, and numbers of records are estimates.
+    /// At the heads of files: fast, with estimated numbers of records.
     Heads,
-    /// At each record of the dead.
+    /// At each record of processes that ended.
     Records,
 }
 
-/// What lies in a directory.
+/// What a directory holds.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Oldest first.
-    pub runs: Vec<RunSeen>,
-    /// Files that somebody has set aside before, since they were damaged.
+    pub runs: Vec<SurveyedRun>,
+    /// Files that a process has set aside, because they were damaged.
     pub set_aside: Vec<PathBuf>,
-    /// Files of something else.
+    /// Files that are not of a spool.
     pub others: usize,
 }
 
-/// The files of one process.
+/// The files of one run.
 #[derive(Debug)]
-pub struct RunSeen {
+pub struct SurveyedRun {
     pub pid: u32,
     pub state: RunState,
-    /// What its records name as their service; empty where that is not known.
+    /// The service name of its records; empty if unknown.
     pub service: String,
-    /// How many records wait in it that can be read.
+    /// Readable records that wait in it.
     pub records: u64,
-    /// How many are damaged, as far as it can be known.
+    /// Damaged records, as far as can be known.
     pub damaged: u64,
     pub files: usize,
     /// Bytes of its files.
     pub bytes: u64,
-    /// When the oldest record was written, in nanoseconds since 1970: that of each file which was written first.
+    /// When the oldest record was written, in nanoseconds since 1970. Only the first record of each file is considered.
     pub oldest: Option<u64>,
-    pub trouble: Vec<(PathBuf, Trouble)>,
+    pub trouble: Vec<(PathBuf, FileProblem)>,
 }
 
-/// Whose a run is.
+/// Who owns a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RunState {
-    /// Its process is dead: whoever asks first may send what is there.
+    /// Nobody: its process ended, and any process may send its records.
     Left(Ending),
-    /// Its process lives.
+    /// Its process, which is alive.
     Lives,
-    /// Somebody else has it: who sends it now, or its process where that cannot be seen from here.
+    /// Another process: one that sends it now, or its own in another PID namespace.
     Taken,
-    /// Its own file is missing, and it may just be beginning.
+    /// Unknown: its own file is missing, and the run may just be beginning.
     TooYoung,
-    /// Its own file cannot be read: why.
+    /// Unknown: its own file cannot be read, for this reason.
     Unreadable(String),
 }
 
-/// What keeps a file, or some of it, from being sent.
+/// Why a file, or a part of it, cannot be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Trouble {
-    /// So many of its records are damaged.
+pub enum FileProblem {
+    /// This many of its records are damaged.
     Damaged(u64),
-    /// It is no file of a spool, or its head is damaged.
+    /// It is not a spool file, or its head is damaged.
     Head,
-    /// It cannot be read: why.
+    /// It cannot be read, for this reason.
     Unreadable(String),
-    /// It is of this version of the layout.
+    /// It has this version of the layout.
     Version(u32),
 }
 
-impl RunSeen {
-    /// Whether it waits for somebody to send it.
+impl SurveyedRun {
+    /// Whether any process may send its records.
     pub fn is_left(&self) -> bool {
         matches!(self.state, RunState::Left(_))
     }
-}
 
-impl RunSeen {
-    /// Whether its own file cannot be read, so that nobody knows whose it is.
+    /// Whether its own file cannot be read, so that its owner is unknown.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.state, RunState::Unreadable(_))
     }
 }
 
-/// Looks at a directory; at what other users have there too, where `any_owner`.
+/// Surveys a directory. With `any_owner`, files of other users count too.
 ///
 /// # Errors
 ///
-/// Where its entries cannot be listed.
+/// Returns an error if the directory cannot be listed.
 pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Survey> {
     let directory = Directory::at(directory.to_owned()).of_any_owner(any_owner);
     let opened = directory.open()?;
@@ -113,22 +112,22 @@ pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Sur
         ..Survey::default()
     };
     survey.set_aside.sort_unstable();
-    let look = Look { directory: &directory, opened: &opened, depth };
+    let surveyor = Surveyor { directory: &directory, opened: &opened, depth };
     for (name, mut files) in listing.runs {
         files.segments.sort_unstable();
         let is_young = |segment: &String| opened.look_at(segment).is_ok_and(|facts| is_recent(&facts));
-        let run_file = run_file_of(&name);
+        let run_file = run_file_name(&name);
         let (state, pid) = match files.has_file {
-            true => look.state_of(&run_file),
+            true => surveyor.state_of(&run_file),
             false if files.segments.iter().any(is_young) => (RunState::TooYoung, 0),
             false => (RunState::Left(Ending::Sudden), 0),
         };
-        // It ended between the look at the directory and that at its file.
+        // The run ended between the listing and the look at its file.
         if matches!(state, RunState::Unreadable(_)) && opened.look_at(&run_file).is_err() {
             continue;
         }
         let pid = if pid == 0 { pid_in(&name) } else { pid };
-        let mut run = RunSeen {
+        let mut run = SurveyedRun {
             pid,
             state,
             service: String::new(),
@@ -140,39 +139,36 @@ pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Sur
             trouble: Vec::new(),
         };
         for segment in &files.segments {
-            run.look_at(&look, segment);
+            run.survey_file(&surveyor, segment);
         }
         survey.runs.push(run);
     }
     Ok(survey)
 }
 
-/// Where to look, and how closely.
-struct Look<'a> {
+/// Looks at the files of a directory.
+struct Surveyor<'a> {
     directory: &'a Directory,
     opened: &'a os::Directory,
     depth: Depth,
 }
 
-/// Names are `TIME-PID`.
+/// Returns the process id in the name `TIME-PID` of a run.
 fn pid_in(name: &str) -> u32 {
     name.rsplit_once('-').and_then(|(_, pid)| pid.parse().ok()).unwrap_or(0)
 }
 
-impl Look<'_> {
-    /// Whose the run is, and the number of its process.
+impl Surveyor<'_> {
+    /// Returns who owns the run, and the id of its process.
     fn state_of(&self, name: &str) -> (RunState, u32) {
         let look = || -> io::Result<(RunState, u32)> {
-            let (mut file, _) = self.directory.open_file(self.opened, name, false)?;
+            let (file, _) = self.directory.open_file(self.opened, name, false)?;
             let is_locked = os::is_locked(&file)?;
-            let mut bytes = Vec::new();
-            (&mut file).take(run_file::WORDS as u64).read_to_end(&mut bytes)?;
-            let pid = word(&bytes, run_file::PID) as u32;
+            let RunProcess { pid, ending, .. } = RunProcess::read(&file)?;
             let state = match is_locked {
                 true if os::is_running(pid) => RunState::Lives,
                 true => RunState::Taken,
-                false if word(&bytes, run_file::ENDING) == Ending::Orderly as u64 => RunState::Left(Ending::Orderly),
-                false => RunState::Left(Ending::Sudden),
+                false => RunState::Left(ending),
             };
             Ok((state, pid))
         };
@@ -180,49 +176,49 @@ impl Look<'_> {
     }
 }
 
-impl RunSeen {
-    fn look_at(&mut self, look: &Look<'_>, name: &str) {
+impl SurveyedRun {
+    fn survey_file(&mut self, surveyor: &Surveyor<'_>, name: &str) {
         let looked = match self.state {
-            // Its owner changes it: what its head says is all that is certain.
-            RunState::Lives | RunState::Taken => self.look_at_head(look, name),
-            _ if look.depth == Depth::Heads => self.look_at_head(look, name),
-            _ => self.look_at_records(look, name),
+            // Its owner may change it, so only the head is certain.
+            RunState::Lives | RunState::Taken => self.survey_head(surveyor, name),
+            _ if surveyor.depth == Depth::Heads => self.survey_head(surveyor, name),
+            _ => self.survey_records(surveyor, name),
         };
-        let path = look.directory.path().join(name);
+        let path = surveyor.directory.path().join(name);
         match looked {
             Ok(None) => {}
-            Ok(Some(trouble)) => self.trouble.push((path, trouble)),
-            // It was sent in this moment.
+            Ok(Some(problem)) => self.trouble.push((path, problem)),
+            // It was sent meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.files -= 1,
-            Err(error) => self.trouble.push((path, Trouble::Unreadable(error.to_string()))),
+            Err(error) => self.trouble.push((path, FileProblem::Unreadable(error.to_string()))),
         }
     }
 
-    fn look_at_head(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
-        let (file, facts) = look.directory.open_file(look.opened, name, false)?;
+    fn survey_head(&mut self, surveyor: &Surveyor<'_>, name: &str) -> io::Result<Option<FileProblem>> {
+        let (file, facts) = surveyor.directory.open_file(surveyor.opened, name, false)?;
         self.bytes += facts.length;
         let head = match head_of(&file) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(Trouble::Head)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(FileProblem::Head)),
             head => head?,
         };
         match version_of(&head) {
             Some(VERSION) => {}
-            Some(version) => return Ok(Some(Trouble::Version(version))),
-            // Being made, or no such file.
+            Some(version) => return Ok(Some(FileProblem::Version(version))),
+            // It is being created, or is not a spool file.
             None => return Ok(None),
         }
         self.records += estimate(&head);
         Ok(None)
     }
 
-    fn look_at_records(&mut self, look: &Look<'_>, name: &str) -> io::Result<Option<Trouble>> {
-        let file = contents_of(look.directory, look.opened, name)?;
+    fn survey_records(&mut self, surveyor: &Surveyor<'_>, name: &str) -> io::Result<Option<FileProblem>> {
+        let file = read_file_bytes(surveyor.directory, surveyor.opened, name)?;
         self.bytes += file.length as u64;
         let contents = match read(&file.bytes) {
             Ok(contents) => contents,
             Err(Unreadable::Empty) => return Ok(None),
-            Err(Unreadable::Damaged) => return Ok(Some(Trouble::Head)),
-            Err(Unreadable::Version(version)) => return Ok(Some(Trouble::Version(version))),
+            Err(Unreadable::Damaged) => return Ok(Some(FileProblem::Head)),
+            Err(Unreadable::Version(version)) => return Ok(Some(FileProblem::Version(version))),
         };
         self.records += contents.frames.len() as u64;
         if self.service.is_empty() {
@@ -237,7 +233,7 @@ impl RunSeen {
         }
         Ok(contents.damage.map(|damage| {
             self.damaged += damage.records;
-            Trouble::Damaged(damage.records)
+            FileProblem::Damaged(damage.records)
         }))
     }
 }

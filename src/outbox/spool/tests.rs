@@ -3,21 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::names::{RUN, SEGMENT};
 use super::*;
+use crate::config::SpoolConfig;
 use crate::ledger::{DropReason, Ledger};
 use crate::outbox::tests::{frame_of, recycle};
 use crate::outbox::{Group, Outbox};
-
-impl Spool {
-    /// The time to wait before a directory is tried again is over.
-    pub(in crate::outbox) fn try_again_now(&self) {
-        if let Some(trouble) = self.trouble.lock().expect("no panic").as_mut() {
-            trouble.retry_at = Instant::now();
-        }
-    }
-}
 
 struct Folder(PathBuf);
 
@@ -65,9 +59,9 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
     let _nobody_sleeps_here = outbox.append(thread, high, frame).expect("room");
 }
 
-/// The texts of all records that a dead run has left.
-fn adopted_texts(folder: &Folder) -> Vec<String> {
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
+/// The texts of all records that a ended run has left.
+fn recovered_texts(folder: &Folder) -> Vec<String> {
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut texts = Vec::new();
     for mut run in found.runs {
         while let Some(next) = run.next() {
@@ -84,23 +78,23 @@ fn adopted_texts(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn what_a_living_process_has_is_not_adopted_and_what_it_leaves_is() {
+fn what_a_living_process_has_is_not_recovered_and_what_it_leaves_is() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
     for text in ["a", "b", "c"] {
         append(&outbox, 0, text == "b", &frame(text));
     }
-    assert_eq!(adopted_texts(&folder), Vec::<String>::new());
+    assert_eq!(recovered_texts(&folder), Vec::<String>::new());
     // As its end does: the mappings go, and with them the lock.
     drop(outbox);
-    let mut texts = adopted_texts(&folder);
+    let mut texts = recovered_texts(&folder);
     texts.sort_unstable();
     assert_eq!(texts, ["a", "b", "c"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
 }
 
 #[test]
-fn only_one_of_many_adopts_a_run() {
+fn only_one_of_many_recovers_a_run() {
     let folder = Folder::new();
     for _ in 0..20 {
         let outbox = folder.outbox(16 << 20);
@@ -108,15 +102,15 @@ fn only_one_of_many_adopts_a_run() {
         drop(outbox);
         let barrier = std::sync::Barrier::new(4);
         let texts: Vec<String> = std::thread::scope(|scope| {
-            let adopters: Vec<_> = (0..4)
+            let recoverers: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
                         barrier.wait();
-                        adopted_texts(&folder)
+                        recovered_texts(&folder)
                     })
                 })
                 .collect();
-            adopters.into_iter().flat_map(|adopter| adopter.join().expect("no panic")).collect()
+            recoverers.into_iter().flat_map(|recoverer| recoverer.join().expect("no panic")).collect()
         });
         assert_eq!(texts, ["once"]);
     }
@@ -144,7 +138,7 @@ fn what_was_sent_is_not_there_any_more_and_files_are_used_again() {
     }
     assert_eq!(folder.names(SEGMENT).len(), 1, "the same file each time");
     drop(outbox);
-    assert_eq!(adopted_texts(&folder), (5..10).map(|number| format!("49 {number}")).collect::<Vec<_>>());
+    assert_eq!(recovered_texts(&folder), (5..10).map(|number| format!("49 {number}")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -161,7 +155,7 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     };
     assert_eq!(refused, DropReason::OutboxFull);
     assert!(appended > 3_500, "{appended}");
-    assert_eq!(outbox.memory().0, 0, "a full spool does not spill into memory");
+    assert_eq!(outbox.allocated_and_bound().0, 0, "a full spool does not spill into memory");
     let bytes: u64 =
         folder.names("seg").iter().map(|name| fs::metadata(folder.0.join(name)).expect("it is there").len()).sum();
     assert!(bytes <= 4 << 20, "{bytes}");
@@ -169,10 +163,10 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
     // What it leaves behind counts for the next one too.
     drop(outbox);
     let spool = folder.spool(4 << 20);
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
-    spool.note_others(found.bytes.unwrap_or(0));
-    assert_eq!(spool.create(1 << 20).err(), Some(NoFile::Full));
-    spool.freed(found.bytes.unwrap_or(0));
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
+    spool.set_total_bytes(found.bytes.unwrap_or(0));
+    assert_eq!(spool.create(1 << 20).err(), Some(CreateError::Full));
+    spool.note_freed(found.bytes.unwrap_or(0));
     assert!(spool.create(1 << 20).is_ok());
 }
 
@@ -188,7 +182,7 @@ fn segments_that_are_mostly_empty_do_not_fill_the_spool() {
         outbox.prepare();
     }
     drop(outbox);
-    let mut numbers: Vec<u32> = adopted_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
+    let mut numbers: Vec<u32> = recovered_texts(&folder).iter().map(|text| text.parse().expect("a number")).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
 }
@@ -201,7 +195,7 @@ fn a_large_record_gets_a_file_of_its_own() {
     append(&outbox, 0, false, &frame("small"));
     append(&outbox, 0, false, &frame(&large));
     drop(outbox);
-    let mut lengths: Vec<usize> = adopted_texts(&folder).iter().map(String::len).collect();
+    let mut lengths: Vec<usize> = recovered_texts(&folder).iter().map(String::len).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, [5, 5 << 20]);
 }
@@ -214,11 +208,11 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("in memory"));
     let spool = Arc::clone(outbox.spool().expect("it has one"));
-    assert!(spool.untold_trouble().is_some() && spool.untold_trouble().is_none(), "told once");
-    assert!(!spool.is_usable() && outbox.memory().0 > 0);
+    assert!(spool.take_unreported_error().is_some() && spool.take_unreported_error().is_none(), "reported once");
+    assert!(!spool.is_usable() && outbox.allocated_and_bound().0 > 0);
     fs::remove_file(&folder.0).expect("it is there");
     let until = Instant::now() + Duration::from_secs(20);
-    while !outbox.look_after_spool() {
+    while !outbox.check_spool() {
         assert!(Instant::now() < until, "it is tried again");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -226,7 +220,7 @@ fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     assert!(!in_memory.is_in_files());
     append(&outbox, 0, false, &frame("in a file"));
     drop((outbox, spool));
-    assert_eq!(adopted_texts(&folder), ["in a file"]);
+    assert_eq!(recovered_texts(&folder), ["in a file"]);
     fs::create_dir_all(&folder.0).ok();
 }
 
@@ -237,20 +231,20 @@ fn a_directory_that_is_removed_loses_nothing_of_a_process_that_lives() {
     append(&outbox, 0, false, &frame("before"));
     fs::remove_dir_all(&folder.0).expect("it is there");
     append(&outbox, 0, false, &frame("after"));
-    assert!(!outbox.look_after_spool(), "it is gone");
+    assert!(!outbox.check_spool(), "it is gone");
     let spool = outbox.spool().expect("it has one");
-    assert_eq!(spool.untold_trouble().as_deref(), Some("its files were removed"));
+    assert_eq!(spool.take_unreported_error().as_deref(), Some("its files were removed"));
     let sealed = outbox.take_sealed().expect("what it had is sealed");
     assert_eq!(sealed.records(), 2);
     let until = Instant::now() + Duration::from_secs(20);
-    while !outbox.look_after_spool() {
+    while !outbox.check_spool() {
         assert!(Instant::now() < until, "it is made again");
         std::thread::sleep(Duration::from_millis(20));
     }
     append(&outbox, 0, false, &frame("again"));
     recycle(&outbox, sealed);
     drop(outbox);
-    assert_eq!(adopted_texts(&folder), ["again"]);
+    assert_eq!(recovered_texts(&folder), ["again"]);
 }
 
 #[test]
@@ -272,7 +266,7 @@ fn what_cannot_be_read_stops_nothing() {
     put("00000103", &other_version);
     fs::create_dir(folder.0.join(format!("{run}-00000104.seg"))).expect("a directory");
     fs::write(folder.0.join("README"), b"mine").expect("a file");
-    let mut found = Directory::at(folder.0.clone()).adopt().expect("a directory");
+    let mut found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut run = found.runs.pop().expect("one run");
     let (mut good, mut skipped) = (0, Vec::new());
     while let Some(next) = run.next() {
@@ -281,32 +275,35 @@ fn what_cannot_be_read_stops_nothing() {
                 good += left.segment.records();
                 left.finish();
             }
-            Err(Skipped::Empty(_)) => {}
-            Err(Skipped::SetAside(path, _) | Skipped::Unreadable(path, _)) => {
+            Err(SkippedFile::Empty(_)) => {}
+            Err(SkippedFile::SetAside(path, _) | SkippedFile::Unreadable(path, _)) => {
                 skipped.push(path.to_string_lossy().into_owned())
             }
-            Err(Skipped::Version(_, version)) => skipped.push(format!("version {version}")),
+            Err(SkippedFile::Version(_, version)) => skipped.push(format!("version {version}")),
         }
     }
     assert_eq!((good, skipped.len()), (1, 3), "{skipped:?}");
     assert!(skipped[0].ends_with("-00000101.seg.damaged") && skipped[1] == "version 9", "{skipped:?}");
     let kept = run.finish().expect("it has files that stay");
-    assert!(Directory::at(folder.0.clone()).adopt().expect("a directory").runs.is_empty(), "they are told of once");
+    assert!(
+        Directory::at(folder.0.clone()).recover_all().expect("a directory").runs.is_empty(),
+        "they are reported once"
+    );
     drop(kept);
     assert_eq!(folder.names("").len(), 5, "{:?}", folder.names(""));
 }
 
 #[test]
-fn segments_that_lost_their_run_are_adopted_when_they_are_old() {
+fn segments_that_lost_their_run_are_recovered_when_they_are_old() {
     let folder = Folder::new();
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("alone"));
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
-    assert_eq!(adopted_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
+    assert_eq!(recovered_texts(&folder), Vec::<String>::new(), "somebody may be copying them here");
     let hour = Duration::from_secs(3_600);
     set_modified(&folder, SystemTime::now() - hour);
-    assert_eq!(adopted_texts(&folder), ["alone"]);
+    assert_eq!(recovered_texts(&folder), ["alone"]);
     assert_eq!(folder.names(""), Vec::<String>::new());
 }
 
@@ -333,20 +330,20 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
             fs::rename(folder.0.join(old), folder.0.join(new)).expect("it is there");
         }
     }
-    assert_eq!(adopted_texts(&folder), ["of now", "of the future"]);
+    assert_eq!(recovered_texts(&folder), ["of now", "of the future"]);
     // The same with segments that have lost their run.
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("alone"));
     drop(outbox);
     fs::remove_file(folder.0.join(&folder.names(RUN)[0])).expect("it is there");
     set_modified(&folder, SystemTime::now() + Duration::from_secs(3_600));
-    assert_eq!(adopted_texts(&folder), ["alone"]);
+    assert_eq!(recovered_texts(&folder), ["alone"]);
 }
 
 /// What the exporter of another process sends of what was left: group by group, in order.
-fn adopted_in_order(folder: &Folder) -> Vec<String> {
-    let found = Directory::at(folder.0.clone()).adopt().expect("a directory");
-    let mut lefts: Vec<Left> = Vec::new();
+fn recovered_in_order(folder: &Folder) -> Vec<String> {
+    let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
+    let mut lefts: Vec<RecoveredSegment> = Vec::new();
     for mut run in found.runs {
         let groups: Vec<u64> = std::iter::from_fn(|| {
             let group = run.next_group()?;
@@ -387,5 +384,5 @@ fn what_is_left_behind_is_in_order_also_in_files_that_were_used_again() {
         }
     }
     drop(outbox);
-    assert_eq!(adopted_in_order(&folder), (26..60).map(|number| format!("{number:04}")).collect::<Vec<_>>());
+    assert_eq!(recovered_in_order(&folder), (26..60).map(|number| format!("{number:04}")).collect::<Vec<_>>());
 }

@@ -1,22 +1,22 @@
-//! Without the feature `official-appenders` there is no such front; the type has no values.
+//! Without the feature `official-appenders` there are no such appenders: the type has no values.
 
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::front::{Chain, Front};
+use super::processor_chain::ProcessorChain;
 
-/// Never made.
+/// Never constructed.
 #[derive(Debug)]
-pub(crate) enum Official {}
+pub(super) enum OfficialAppenders {}
 
-/// The builder has no way to ask for the official appenders.
-pub(crate) fn front(chain: Chain, _official: bool) -> Front {
-    Front::Processors(chain)
-}
+impl OfficialAppenders {
+    /// Returns the chain as it was. The builder has no way to ask for the appenders.
+    pub(super) fn new(chain: ProcessorChain, _wanted: bool) -> Result<Self, ProcessorChain> {
+        Err(chain)
+    }
 
-impl Official {
-    pub(super) fn chain(&self) -> &Chain {
+    pub(super) fn chain(&self) -> &ProcessorChain {
         match *self {}
     }
 

@@ -1,4 +1,4 @@
-//! The official appenders as the front: upstream's mapping to the letter, through our processor at the end.
+//! The official appenders: upstream's mapping of records to the letter, with our processor at the end.
 
 use std::fmt;
 
@@ -10,34 +10,33 @@ use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::front::{Chain, Front};
+use super::processor_chain::ProcessorChain;
 
 /// Both official appenders on one provider.
-pub(crate) struct Official {
-    chain: Chain,
+pub(super) struct OfficialAppenders {
+    chain: ProcessorChain,
     log: OpenTelemetryLogBridge<SdkLoggerProvider, SdkLogger>,
     tracing: OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>,
 }
 
-impl fmt::Debug for Official {
+impl fmt::Debug for OfficialAppenders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Official").field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("OfficialAppenders").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
-/// The official appenders in front of the chain, where they are asked for.
-pub(crate) fn front(chain: Chain, official: bool) -> Front {
-    if official { Front::Official(Box::new(Official::new(chain))) } else { Front::Processors(chain) }
-}
-
-impl Official {
-    fn new(chain: Chain) -> Self {
+impl OfficialAppenders {
+    /// Puts the appenders before the chain. Returns the chain as it was unless they are `wanted`.
+    pub(super) fn new(chain: ProcessorChain, wanted: bool) -> Result<Self, ProcessorChain> {
+        if !wanted {
+            return Err(chain);
+        }
         let log = OpenTelemetryLogBridge::new(&chain.provider);
         let tracing = OpenTelemetryTracingBridge::new(&chain.provider);
-        Self { chain, log, tracing }
+        Ok(Self { chain, log, tracing })
     }
 
-    pub(super) fn chain(&self) -> &Chain {
+    pub(super) fn chain(&self) -> &ProcessorChain {
         &self.chain
     }
 

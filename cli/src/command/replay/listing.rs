@@ -11,7 +11,7 @@ use crate::command::terminal::{Style, paint, sanitize};
 use crate::command::wording::plural;
 use logbridge::internals::clock::{Timestamp, nanos};
 use logbridge::internals::outbox::Ending;
-use logbridge::internals::outbox::survey::{RunSeen, RunState, Survey, Trouble};
+use logbridge::internals::outbox::survey::{FileProblem, RunState, Survey, SurveyedRun};
 use logbridge::internals::signal::Signal;
 
 /// Formats a number of exited processes.
@@ -21,13 +21,13 @@ pub(super) fn exited_processes(number: u64) -> String {
 
 /// Formats the number of records of exited processes: `1,204 records of 2 exited processes`.
 pub(super) fn waiting_records(survey: &Survey) -> String {
-    let left: Vec<&RunSeen> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
+    let left: Vec<&SurveyedRun> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
     let records = left.iter().map(|run| run.records).sum();
     format!("{} of {}", plural(records, "record"), exited_processes(left.len() as u64))
 }
 
 /// Returns why the records of a process are not sent, or `None` if they can be sent.
-pub(super) fn reason_to_skip(run: &RunSeen) -> Option<String> {
+pub(super) fn reason_to_skip(run: &SurveyedRun) -> Option<String> {
     let pid = run.pid;
     match &run.state {
         RunState::Left(_) => None,
@@ -42,14 +42,14 @@ pub(super) fn reason_to_skip(run: &RunSeen) -> Option<String> {
 }
 
 /// Formats why a file, or a part of it, cannot be sent.
-pub(super) fn file_problem(path: &Path, trouble: &Trouble) -> String {
+pub(super) fn file_problem(path: &Path, trouble: &FileProblem) -> String {
     let path = path.display();
     match trouble {
-        Trouble::Damaged(1) => format!("{path}: 1 record is damaged"),
-        Trouble::Damaged(number) => format!("{path}: {} are damaged", Signal::Logs.count(*number)),
-        Trouble::Head => format!("{path}: not a spool file, or its header is damaged"),
-        Trouble::Unreadable(error) => format!("{path}: cannot be read: {error}"),
-        Trouble::Version(version) => {
+        FileProblem::Damaged(1) => format!("{path}: 1 record is damaged"),
+        FileProblem::Damaged(number) => format!("{path}: {} are damaged", Signal::Logs.count(*number)),
+        FileProblem::Head => format!("{path}: not a spool file, or its header is damaged"),
+        FileProblem::Unreadable(error) => format!("{path}: cannot be read: {error}"),
+        FileProblem::Version(version) => {
             format!("{path}: layout version {version}: use the `logbridge replay` of the version that wrote it")
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn file_problem(path: &Path, trouble: &Trouble) -> String {
 /// Formats the survey as text.
 pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> String {
     let mut text = String::new();
-    let shown: Vec<&RunSeen> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
+    let shown: Vec<&SurveyedRun> = survey.runs.iter().filter(|run| run.is_left() && run.records > 0).collect();
     let headline = match shown.is_empty() {
         true => format!("nothing in {} can be sent", directory.display()),
         false => format!("{} in {}", waiting_records(survey), directory.display()),
@@ -91,7 +91,7 @@ pub(super) fn listing(survey: &Survey, directory: &Path, endpoint: &str) -> Stri
     text
 }
 
-fn table(runs: &[&RunSeen]) -> String {
+fn table(runs: &[&SurveyedRun]) -> String {
     const HEADINGS: [&str; 6] = ["PROCESS", "ENDED", "SERVICE", "RECORDS", "ON DISK", "OLDEST"];
     let rows: Vec<[String; 6]> = runs
         .iter()
@@ -120,7 +120,7 @@ fn table(runs: &[&RunSeen]) -> String {
 }
 
 /// Returns how the process of a run ended, if that is known.
-fn ending(run: &RunSeen) -> Option<&'static str> {
+fn ending(run: &SurveyedRun) -> Option<&'static str> {
     match run.state {
         RunState::Left(Ending::Orderly) => Some("orderly"),
         RunState::Left(Ending::Sudden) => Some("suddenly"),

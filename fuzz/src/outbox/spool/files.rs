@@ -5,9 +5,8 @@
 
 use fastrand::Rng;
 
-use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, start_behind, write_head};
-use crate::otlp::Scratch;
-use crate::outbox::frame::{begin_frame, end_frame, salt_frame, sequence_salt, set_sequence};
+use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, frames_start, write_head};
+use crate::outbox::frame::{FrameBuffer, salt_frame, sequence_salt, set_sequence};
 
 /// Words of the head, those that change and those that do not.
 const WORDS: [usize; 11] = [0, 8, 12, 16, 20, 32, COMMITTED, CONSUMED, RECORDS, SALT, GROUP];
@@ -43,20 +42,19 @@ impl Files {
     }
 
     fn frame(&mut self, salt: u32) -> Vec<u8> {
-        let mut scratch = Scratch::default();
-        begin_frame(&mut scratch);
         let scope = self.random(40);
         let longest = if self.rng.u8(..) == 0 { 5_000 } else { 90 };
         let text = self.random(longest);
-        scratch.buf.extend_from_slice(&scope);
-        let scope_end = scratch.buf.len();
-        scratch.buf.extend_from_slice(&text);
-        scratch.buf.extend_from_slice(&digest(&scope, &text).to_le_bytes());
-        end_frame(&mut scratch, scope_end, self.rng.u8(..), true);
+        let mut buffer = FrameBuffer::default();
+        buffer.begin(|buf| buf.extend_from_slice(&scope));
+        buffer.scratch().buf.extend_from_slice(&text);
+        buffer.scratch().buf.extend_from_slice(&digest(&scope, &text).to_le_bytes());
+        buffer.end(self.rng.u8(..), true);
+        let mut frame = buffer.bytes().to_vec();
         let sequence = self.rng.u16(..);
-        set_sequence(&mut scratch.buf, sequence);
-        salt_frame(&mut scratch.buf, salt ^ sequence_salt(sequence));
-        scratch.buf
+        set_sequence(&mut frame, sequence);
+        salt_frame(&mut frame, salt ^ sequence_salt(sequence));
+        frame
     }
 
     /// A file as a process leaves it behind that was killed at any moment.
@@ -68,7 +66,7 @@ impl Files {
         let length = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).sum::<usize>();
         let committed = self.rng.usize(frames.len() / 2..=frames.len());
         let consumed = self.rng.usize(0..=committed);
-        let mut bytes = vec![0; start_behind(resource.len())];
+        let mut bytes = vec![0; frames_start(resource.len())];
         write_head(&mut bytes, Origin { pid: 7, made: 8 }, &resource);
         put(&mut bytes, 0, &magic().to_le_bytes());
         put(&mut bytes, COMMITTED, &length(&frames[..committed]).to_le_bytes());
@@ -128,7 +126,7 @@ impl Files {
     fn forge(&mut self, bytes: &mut [u8]) {
         let resource = self.number(bytes.len()) as u32;
         let start =
-            if self.rng.bool() { start_behind(resource as usize) as u32 } else { self.number(bytes.len()) as u32 };
+            if self.rng.bool() { frames_start(resource as usize) as u32 } else { self.number(bytes.len()) as u32 };
         put(bytes, 0, &magic().to_le_bytes());
         put(bytes, 8, &VERSION.to_le_bytes());
         put(bytes, 12, &start.to_le_bytes());

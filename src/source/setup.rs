@@ -1,0 +1,40 @@
+//! How a pipeline was set up. Records pass without it: only diagnosis, notices and the report read it.
+
+use std::time::Instant;
+
+use crate::config::{Config, ReportConfig, Setting};
+use crate::finding::Finding;
+
+/// The settings of a pipeline, with their sources and findings.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) findings: Vec<Finding>,
+    /// Why records are not sent; `None` if they are.
+    pub(crate) off_because: Option<&'static str>,
+    pub(crate) endpoint: Option<String>,
+    /// The spool directory.
+    pub(crate) spool: Option<String>,
+    /// Why spans are not sent; `None` if they are.
+    pub(crate) spans_off_because: Option<&'static str>,
+    pub(crate) span_endpoint: Option<String>,
+    pub(crate) started: Instant,
+    pub(super) report: ReportConfig,
+}
+
+impl Setup {
+    pub(super) fn new(config: &Config) -> Self {
+        let (logs, spans) = (config.otlp.delivery.as_ref(), config.span.delivery.as_ref());
+        Self {
+            settings: config.settings.clone(),
+            findings: config.findings.clone(),
+            off_because: config.otlp.off_because,
+            endpoint: logs.map(|delivery| delivery.route.endpoint.to_string()),
+            spool: logs.and_then(|delivery| Some(delivery.spool.as_ref()?.directory.display().to_string())),
+            spans_off_because: config.span.off_because,
+            span_endpoint: spans.map(|delivery| delivery.route.endpoint.to_string()),
+            started: Instant::now(),
+            report: config.report.clone(),
+        }
+    }
+}
