@@ -20,14 +20,14 @@ super::definition::kinds! {
         example: "In the collector's configuration: `endpoint: 0.0.0.0:4318`",
     }
     WRONG_PROTOCOL = "LB065" "wrong-protocol" Dropped {
-        title: "the port serves another protocol than the exporter uses",
+        title: "the port and the exporter use different protocols",
         effect: "Every request fails. The stock exporter reports \"network error\" or \"frame with invalid size\".",
         cause: "OTLP uses gRPC over HTTP/2, usually on port 4317, or HTTP/1.1, usually on port 4318.",
         fix: "Use the other port, or set OTEL_EXPORTER_OTLP_PROTOCOL to the protocol of the port.",
         example: "`OTEL_EXPORTER_OTLP_PROTOCOL=grpc` for port 4317",
     }
     WRONG_SCHEME = "LB066" "wrong-scheme" Dropped {
-        title: "the scheme of the endpoint does not match its use of TLS",
+        title: "the scheme of the URL and the port disagree about TLS",
         effect: "With https:// to a plain port, the handshake fails. With http:// to a TLS port, the answer is an \
                  alert or status 400.",
         cause: "The scheme of the endpoint decides whether TLS is used.",
@@ -47,15 +47,15 @@ super::definition::kinds! {
     }
     CREDENTIALS_REFUSED = "LB068" "credentials-refused" Refused {
         title: "the endpoint rejects the credentials",
-        effect: "The endpoint answers 401 or 403 (UNAUTHENTICATED or PERMISSION_DENIED) and takes no record.",
+        effect: "The endpoint answers 401 or 403 (UNAUTHENTICATED or PERMISSION_DENIED) and accepts no records.",
         cause: "No key was sent, or the endpoint does not know it. An empty or badly written \
                 OTEL_EXPORTER_OTLP_LOGS_HEADERS sends none.",
         fix: "Set OTEL_EXPORTER_OTLP_HEADERS or HYPERDX_API_KEY, and check for quotes and line breaks around the key.",
         example: "`OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`",
     }
     WRONG_PATH = "LB069" "wrong-path" Refused {
-        title: "the endpoint takes logs at another path or address",
-        effect: "The endpoint answers 404 or a redirect, and takes no record.",
+        title: "the endpoint accepts logs at another path or address",
+        effect: "The endpoint answers 404 or a redirect, and accepts no records.",
         cause: "`/v1/logs` is appended to a general endpoint only. Behind a proxy, the path often has a prefix. OTLP \
                 exporters do not follow redirects, because a POST would become a GET without its body. The stock \
                 exporter counts a redirect as a success.",
@@ -64,9 +64,9 @@ super::definition::kinds! {
                   `OTEL_EXPORTER_OTLP_ENDPOINT=http://gateway/otlp`.",
     }
     NO_LOGS_PIPELINE = "LB070" "no-logs-pipeline" Refused {
-        title: "the endpoint is an OTLP receiver that takes no logs",
+        title: "the endpoint is an OTLP receiver that does not accept logs",
         effect: "The endpoint answers 404, or UNIMPLEMENTED over gRPC, to every request with logs.",
-        cause: "The collector has no `logs:` pipeline, or the backend takes traces only (Jaeger, Tempo).",
+        cause: "The collector has no `logs:` pipeline, or the backend accepts only traces (Jaeger, Tempo).",
         fix: "Add a logs pipeline to the configuration of the collector, or send logs elsewhere.",
         example: "Under `service: pipelines:` add `logs: { receivers: [otlp], exporters: [debug] }`.",
     }
@@ -95,7 +95,7 @@ super::definition::kinds! {
         example: "`OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=128`, and unset `OTEL_EXPORTER_OTLP_COMPRESSION`",
     }
     NOT_TAKEN = "LB074" "not-taken" Refused {
-        title: "the endpoint answers, but does not take the records",
+        title: "the endpoint answers, but does not accept the records",
         effect: "The endpoint is busy (429, 503), fails (500), cannot read the request (400), or rejects some of its \
                  records (a partial success).",
         cause: "The answer of the endpoint states the reason; the finding quotes it.",

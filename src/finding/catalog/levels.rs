@@ -83,9 +83,9 @@ super::definition::kinds! {
         title: "a directive has a hyphen where targets have an underscore",
         effect: "The directive matches only records that were logged with that exact target, such as `target: \
                  \"my-app\"`.",
-        cause: "The target of a record is its module path unless the call names another. There the crate `my-app` is \
-                called `my_app`. A running program drops this finding as soon as a record with the hyphenated target \
-                arrives.",
+        cause: "The target of a record is its module path unless the call names another. In module paths, the crate \
+                `my-app` is called `my_app`. At run time, this finding disappears once a record with the hyphenated \
+                target arrives.",
         fix: "If a module is meant, write the underscore.",
         example: "Instead of `RUST_LOG=my-app=debug`, write `RUST_LOG=my_app=debug`.",
     }
@@ -108,8 +108,8 @@ super::definition::kinds! {
         effect: "Log calls below the compiled-in level do not exist in the program. No setting brings them back.",
         cause: "The features `max_level_*` and `release_max_level_*` of `log` and `tracing` remove calls at compile \
                 time. Features of all dependencies add up, and the lowest level wins.",
-        fix: "Remove the feature from the crate that enables it; `logbridge doctor project` names that crate. LB045 is \
-              the same finding about a project.",
+        fix: "Remove the feature from the crate that enables it; `logbridge doctor project` names that crate. LB045 \
+              reports the same for a project.",
         example: "A dependency enables `log/release_max_level_warn`: every `info!` of the release build is gone, in \
                   every crate.",
     }
@@ -129,7 +129,7 @@ super::definition::kinds! {
         example: "Instead of `RUST_LOG=info,shpo=debug`, write `RUST_LOG=info,shop=debug`.",
     }
     THRESHOLD_WITHOUT_EFFECT = "LB017" "threshold-without-effect" Filtered {
-        title: "a destination asks for more than the module stage passes",
+        title: "a destination's threshold is more verbose than the module stage",
         effect: "The destination gets fewer records than its threshold allows.",
         cause: "A record passes the module stage (RUST_LOG) first, and then the threshold of each destination. A \
                 destination can only be stricter.",
@@ -138,11 +138,11 @@ super::definition::kinds! {
                   `RUST_LOG=debug`.",
     }
     LEVELS_UNCHANGED = "LB018" "levels-unchanged" Filtered {
-        title: "the levels could not be changed, and remain as they were",
+        title: "a change of levels was rejected",
         effect: "Records are filtered by the previous levels.",
         cause: "A levels file that is missing or invalid changes nothing; it is checked four times a second. Also, \
-                each distinct set of levels is kept until the process ends. After half a million of them, no new set \
-                is accepted.",
+                each distinct set of levels is kept until the process ends, and at most half a million sets are \
+                accepted.",
         fix: "Write one or more directives per line, as in RUST_LOG, with `#` before comments. Start the directives of \
               another stage with `[otlp]`, `[console]` or `[spans]`. Set levels for modules, not for single requests.",
         example: "A levels file with the lines `info,shop::db=debug`, `[console]` and `warn`.",

@@ -18,14 +18,15 @@ super::definition::kinds! {
                  the other version.",
         cause: "`log`, tracing and opentelemetry keep their logger, subscriber or context in statics, and each version \
                 or source has its own. tracing-opentelemetry 0.N needs opentelemetry 0.(N-1).",
-        fix: "Bring all crates to one version. `cargo tree -i CRATE@VERSION` shows which crate needs a version.",
+        fix: "Use one version of the crate everywhere. `cargo tree -i CRATE@VERSION` shows which crates depend on a \
+              version.",
         example: "tracing-opentelemetry 0.34 fits opentelemetry 0.33. With opentelemetry 0.32 beside it, records have \
                   no trace id.",
     }
     KNOWN_BAD_VERSION = "LB047" "known-bad-version" Dropped {
         title: "a version has a known fault that loses records",
-        effect: "Records are lost by the fault, for example without a retry, in a race of flush and shutdown, or in a \
-                 stack overflow.",
+        effect: "The fault loses records: for example, a failed request is not retried, flush and shutdown race, or \
+                 the stack overflows.",
         cause: "The lock file contains a version of a telemetry crate with this fault.",
         fix: "Upgrade as the finding says, with `cargo update` or a newer requirement in Cargo.toml.",
         example: "`cargo update -p opentelemetry_sdk`",
@@ -42,13 +43,14 @@ super::definition::kinds! {
         title: "an exporter is built without a Cargo feature that it needs",
         effect: "Every export fails, often with \"network error\" or without any message.",
         cause: "The crate opentelemetry-otlp has features for TLS (one per transport, and one for roots with gRPC), \
-                for each compression, and for its own messages (`internal-logs`). One that is needed is missing.",
+                for each compression, and for its own messages (`internal-logs`). The build lacks one that the \
+                exporter needs.",
         fix: "Add the feature that the finding names to Cargo.toml.",
         example: "For an `https://` endpoint over HTTP: `opentelemetry-otlp = { version = \"0.33\", features = \
                   [\"reqwest-rustls\"] }`",
     }
     LOG_RECORDS = "LB050" "log-records" NeverCreated {
-        title: "records of `log` do not reach the subscriber of tracing, or not completely",
+        title: "records of `log` reach the tracing subscriber incomplete, or not at all",
         effect: "Records of crates that use `log` are missing, or arrive without key-values.",
         cause: "A subscriber gets records of `log` only through LogTracer. `.init()` of tracing-subscriber installs it \
                 if the feature `tracing-log` is on; `set_global_default` does not. LogTracer omits key-values, and the \
@@ -57,7 +59,7 @@ super::definition::kinds! {
         example: "`tracing_log::LogTracer::init()` before `set_global_default(subscriber)`",
     }
     TRACING_INTO_LOG = "LB051" "tracing-into-log" HardToFind {
-        title: "tracing forwards its events to `log`, twice or not at all",
+        title: "a feature of tracing makes events arrive twice or not at all",
         effect: "Events arrive twice, or not at all once a subscriber is set.",
         cause: "The feature `log` of tracing forwards events only while there is no subscriber. The feature \
                 `log-always` always forwards them, so that an event arrives directly and once more through LogTracer.",
@@ -85,7 +87,7 @@ super::definition::kinds! {
     SWITCHED_OFF = "LB054" "switched-off" NeverCreated {
         title: "the export of logs is turned off",
         effect: "No record is exported.",
-        cause: "The exporting crates are behind a Cargo feature that the build does not have. Or nothing turns the \
+        cause: "The exporting crates are behind a Cargo feature that the build does not enable. Or nothing turns the \
                 export on, or OTEL_SDK_DISABLED or OTEL_LOGS_EXPORTER=none turns it off.",
         fix: "Enable the feature (`--features`, or `default`), set OTEL_EXPORTER_OTLP_ENDPOINT, or unset the variable \
               that turns it off.",
@@ -100,7 +102,7 @@ super::definition::kinds! {
         example: "`tracing_subscriber::registry().with(OpenTelemetryTracingBridge::new(&provider)).init()`",
     }
     NO_INIT = "LB056" "no-init" NeverCreated {
-        title: "a binary has no logger, or only one of its threads has",
+        title: "a binary sets no logger, or sets one for a single thread only",
         effect: "Records of the binary, or of all other threads, are discarded.",
         cause: "Each binary of a project needs its own initialization. `set_default` and `with_default` apply to the \
                 calling thread only, not to spawned threads or tokio's workers.",
@@ -128,8 +130,8 @@ super::definition::kinds! {
     DROPPED_GUARD = "LB059" "dropped-guard" Dropped {
         title: "a guard that stops the export is dropped at once",
         effect: "The exporter or writer shuts down immediately, and later records are lost.",
-        cause: "`let _ =` drops its value on the same line. Guards of telemetry and of tracing_appender's writer shut \
-                down what they guard.",
+        cause: "`let _ =` drops its value on the same line. When a guard is dropped, it shuts down its exporter or \
+                writer (tracing_appender).",
         fix: "Bind the guard to a name, and keep it until the end of `main`.",
         example: "Instead of `let _ = init()`, write `let _guard = init()`.",
     }
@@ -139,7 +141,7 @@ super::definition::kinds! {
         cause: "The stock batch processor sends once a second from a thread, and returning from `main` does not flush \
                 it. Neither do `process::exit`, a panic with `panic = \"abort\"` or an unhandled SIGTERM. A forked \
                 child has no such thread.",
-        fix: "Call `shutdown` on the provider on every way out, after the last record. Build the provider after a \
+        fix: "Call `shutdown` on the provider on every exit path, after the last record. Build the provider after a \
               fork.",
         example: "`provider.shutdown()?` as the last line of `main`",
     }
@@ -152,7 +154,7 @@ super::definition::kinds! {
         example: "Instead of `.with_simple_exporter(exporter)`, write `.with_batch_exporter(exporter)`.",
     }
     FILTER_IN_CODE = "LB062" "filter-in-code" Filtered {
-        title: "a filter in code overrides the filter that was set or meant",
+        title: "a filter in code is stricter than RUST_LOG or the layer's own filter",
         effect: "Records are filtered although RUST_LOG or another layer allows them.",
         cause: "`EnvFilter::new(\"info\")` does not read RUST_LOG. A filter that is added to a subscriber as a layer \
                 applies to all layers, in addition to their own filters.",

@@ -3,10 +3,10 @@
 super::definition::kinds! {
     NOTHING_ARRIVED = "LB091" "nothing-arrived" NeverCreated {
         title: "no log record arrived from the program",
-        effect: "Nothing can be found in the backend either.",
-        cause: "The program has no exporter, its exporter does not read the variables, its levels pass nothing, or a \
-                variable turns it off. Or it ended before the first batch: SDKs wait 1 to 5 seconds, and a process \
-                that is killed or calls `exit` sends nothing.",
+        effect: "The backend has no log record of the program either.",
+        cause: "The program has no exporter, its exporter does not read the variables, its levels filter everything, \
+                or a variable turns it off. Or it ended before the first batch: SDKs wait 1 to 5 seconds, and a \
+                process that is killed or calls `exit` sends nothing.",
         fix: "Initialize logbridge or an SDK in `main`, set OTEL_EXPORTER_OTLP_ENDPOINT and RUST_LOG, and flush before \
               the end. logbridge flushes on return from `main`.",
         example: "`OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 RUST_LOG=info ./app`",
@@ -30,7 +30,7 @@ super::definition::kinds! {
         example: "Instead of `tokio::spawn(work())`, write `tokio::spawn(work().instrument(Span::current()))`.",
     }
     SPAN_MISSING = "LB094" "span-missing" HardToFind {
-        title: "log records name traces of which no span arrived",
+        title: "log records have trace ids, but no span of these traces arrived",
         effect: "A record shows a trace id, but the trace cannot be opened.",
         cause: "The span was still open when the program ended, was not sampled, was rejected, or its exporter uses \
                 another endpoint than the logs.",
@@ -49,16 +49,16 @@ super::definition::kinds! {
     }
     SERVICE_UNKNOWN = "LB096" "service-unknown" HardToFind {
         title: "telemetry arrived without a service name",
-        effect: "The records are stored under a name that is not searched for, together with those of other unnamed \
-                 programs.",
+        effect: "The records are stored under a name that nobody searches for, together with the records of other \
+                 unnamed programs.",
         cause: "`service.name` is missing, or begins with `unknown_service`, the default of SDKs.",
         fix: "Set OTEL_SERVICE_NAME, or call `Builder::service_name`.",
         example: "`OTEL_SERVICE_NAME=shop`",
     }
     UNREADABLE_RECORD = "LB097" "unreadable-record" HardToFind {
-        title: "log records have no message, or an attribute key twice",
-        effect: "A record without a body is shown as an empty line. Of a repeated key, each store keeps a different \
-                 value, and some reject the record.",
+        title: "log records have no message, or have an attribute key twice",
+        effect: "A record without a body is shown as an empty line. If a key is repeated, stores differ in which value \
+                 they keep, and some reject the record.",
         cause: "The text is in an attribute, or a tracing event has fields only. Or a record has two attributes of the \
                 same name.",
         fix: "Give each event a message, and each attribute a name of its own. A field called `message` is the \
@@ -77,8 +77,8 @@ super::definition::kinds! {
     }
     FEEDBACK_LOOP = "LB099" "feedback-loop" HardToFind {
         title: "most log records come from the HTTP client that sends them",
-        effect: "Each batch creates the records of the next one without end, and other records are hard to find among \
-                 them.",
+        effect: "Sending a batch creates records for the next batch, endlessly, and other records are hard to find \
+                 among them.",
         cause: "At DEBUG and TRACE, h2, hyper, reqwest, rustls and tonic log each request of an exporter that uses \
                 them. logbridge suppresses its own, so these come from another exporter or from requests of the \
                 program.",

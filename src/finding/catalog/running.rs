@@ -55,8 +55,8 @@ super::definition::kinds! {
     CANNOT_DELIVER = "LB081" "cannot-deliver" Queued {
         title: "an endpoint cannot be reached, or asks for a pause",
         effect: "Records stay queued and are retried, within the limit of memory or spool.",
-        cause: "Requests fail in a way that may pass: refused connections, timeouts, and the statuses 429, 502, 503 \
-                and 504.",
+        cause: "Requests fail for reasons that may be temporary: refused connections, timeouts, and the statuses 429, \
+                502, 503 and 504.",
         fix: "Run `logbridge doctor endpoint`: it names the cause and the fix.",
         example: "\"connection refused\" means that nothing listens there. Start the collector.",
     }
@@ -111,8 +111,8 @@ super::definition::kinds! {
     }
     WORKER_ENDED = "LB088" "worker-ended" Queued {
         title: "the exporter thread cannot run, or was restarted",
-        effect: "Records without an answer are sent again after a pause of at most a second. Meanwhile records stay \
-                 queued.",
+        effect: "Records whose request was not answered are sent again after at most one second. Until then, all \
+                 records stay queued.",
         cause: "A panic or a closed descriptor ended the thread or its runtime, or the thread could not be started.",
         fix: "Correct the cause that the finding names. A program must not close descriptors that it did not open.",
         example: "`for fd in 3..1024 { close(fd) }` also closes the sockets of the exporter thread.",

@@ -34,7 +34,7 @@ super::definition::kinds! {
         example: "`OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…`",
     }
     DOUBLED_PATH = "LB024" "doubled-path" Refused {
-        title: "a general endpoint already contains the path of a signal",
+        title: "a general endpoint already contains a signal's path",
         effect: "Records are posted to `/v1/logs/v1/logs`, and the endpoint answers 404.",
         cause: "`/v1/logs` is appended to OTEL_EXPORTER_OTLP_ENDPOINT.",
         fix: "Write the base URL without the path.",
@@ -42,7 +42,7 @@ super::definition::kinds! {
                   `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`.",
     }
     MISSING_PATH = "LB025" "missing-path" Refused {
-        title: "an endpoint of one signal lacks its path",
+        title: "a signal's own endpoint has no path",
         effect: "Records are posted to `/`, and the endpoint answers 404.",
         cause: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is used as it is. So is an endpoint that code passes to the stock \
                 HTTP exporter.",
@@ -127,13 +127,13 @@ super::definition::kinds! {
         title: "a variable has no effect",
         effect: "The setting that the variable asks for does not apply.",
         cause: "The specification or another implementation knows the variable, but this program does not read it. Or \
-                the endpoint rejects what it asks for, such as compression, and gets requests without it.",
+                the endpoint rejects the requested feature, such as compression, so requests are sent without it.",
         fix: "Unset the variable, and use the setting that the finding names, if there is one.",
         example: "The stock Rust exporter does not read `HYPERDX_API_KEY`. Write \
                   `OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY`.",
     }
     EMPTY_MASKS = "LB036" "empty-masks" Refused {
-        title: "an empty variable hides a general one",
+        title: "an empty variable for one signal hides the general one",
         effect: "With the stock Rust exporter, no key is sent. logbridge treats the empty variable as unset.",
         cause: "The stock exporter takes the empty value of OTEL_EXPORTER_OTLP_LOGS_HEADERS and ignores \
                 OTEL_EXPORTER_OTLP_HEADERS.",
@@ -180,7 +180,8 @@ super::definition::kinds! {
     TRACE_CONTEXT = "LB042" "trace-context" HardToFind {
         title: "the trace context of the environment is not used",
         effect: "The records of the program belong to no trace, or to a trace of their own.",
-        cause: "TRACEPARENT becomes the parent of the program's spans only if it is enabled and well-formed.",
+        cause: "TRACEPARENT becomes the parent of the program's spans only if this is enabled and the value is \
+                well-formed.",
         fix: "Set TRACEPARENT as W3C defines it, and enable it with the variable below or with \
               `Builder::trace_context_from_env(true)`.",
         example: "`LOGBRIDGE_TRACE_CONTEXT_FROM_ENV=true`",
