@@ -90,7 +90,7 @@ fn unread(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
         .filter_map(|name| {
             let value = environment.get(name)?;
             let (severity, text, help) = match alternative(name) {
-                // The SDK behaves as if the variable were read.
+                // With this value, the SDK would behave the same.
                 Some(_) if name == "OTEL_SDK_DISABLED" && !value.eq_ignore_ascii_case("true") => return None,
                 Some(_) if name == "OTEL_LOGS_EXPORTER" && value.eq_ignore_ascii_case("otlp") => return None,
                 Some(help) if matches!(name, "OTEL_SDK_DISABLED" | "OTEL_LOGS_EXPORTER") => (

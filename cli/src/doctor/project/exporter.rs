@@ -80,7 +80,7 @@ fn https(facts: &Facts<'_>) -> Option<String> {
 fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let by = https(facts)?;
     let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
-    // The async client of hyper is another finding.
+    // The client of hyper is async, which is a finding of its own.
     let is_hyper = has("hyper-client") && !has("reqwest-client");
     if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_complete {
         return None;

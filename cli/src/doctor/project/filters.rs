@@ -120,7 +120,7 @@ pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Ve
             .collect();
         if let (true, [name, ..]) = (is_strict && !own.contains(first), hidden.as_slice()) {
             let text = format!(
-                "`{target}` matches every target with this prefix, including `{name}`, which is a crate of this project"
+                "`{target}` matches every target with this prefix, so it hides `{name}`, a crate of this project"
             );
             findings.push(
                 Finding::new(&kind::PREFIX, Severity::Warning, variable, text)

@@ -5,13 +5,13 @@ use semver::{Version, VersionReq};
 use super::Facts;
 use logbridge::internals::finding::{Finding, Severity, kind};
 
-/// Crates with global state, which two versions do not share, and the consequence.
+/// Crates with global state, which two copies do not share, and the consequence.
 const GLOBAL_STATE: [(&str, &str); 5] = [
-    ("log", "records of one version never reach the logger of the other"),
-    ("opentelemetry", "logs of one version do not see the spans of the other, so they have no trace id"),
-    ("opentelemetry_sdk", "a provider of one version does not serve the other"),
-    ("tracing", "events of one version never reach the subscriber of the other"),
-    ("tracing-core", "events of one version never reach the subscriber of the other"),
+    ("log", "records of one copy never reach the logger of the other"),
+    ("opentelemetry", "logs of one copy do not see the spans of the other, so they have no trace id"),
+    ("opentelemetry_sdk", "a provider of one copy does not serve the other"),
+    ("tracing", "events of one copy never reach the subscriber of the other"),
+    ("tracing-core", "events of one copy never reach the subscriber of the other"),
 ];
 
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
