@@ -13,7 +13,7 @@ use super::record_path::RecordPath;
 use crate::config::Config;
 use crate::otlp::TraceIds;
 
-/// What code gives a pipeline beside its configuration.
+/// The inputs of a pipeline besides its configuration.
 #[derive(Debug)]
 pub(crate) struct Assembly {
     /// Whether records pass a module stage and a console. Records of a provider of the application do not.
@@ -27,7 +27,7 @@ pub(crate) struct Assembly {
     pub(crate) hooks: Hooks,
 }
 
-/// Returns the per-process state of a pipeline with this configuration, which is not started yet.
+/// Returns the per-process state of a pipeline with this configuration. It is not started yet.
 pub(crate) fn process_states(config: &Config) -> ProcessStates {
     ProcessStates::new(ProcessConfig::new(config, lifecycle::each_second))
 }

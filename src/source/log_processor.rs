@@ -65,11 +65,11 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         if self.is_shut.load(Ordering::Relaxed) {
             return;
         }
-        // A record that is written meanwhile has to be known as nested.
+        // A record that is logged meanwhile must count as nested.
         let _call = Call::enter();
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
-        // Without flags, nothing says that the trace is not sampled.
+        // Without flags, the trace is not known to be unsampled.
         let flags = match record.trace_context() {
             Some(trace) => trace.trace_flags.map(TraceFlags::to_u8),
             None => self.pipeline.encoder.root.map(|root| root.flags),
@@ -90,7 +90,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         if self.is_alone {
             return sdk_result(self.pipeline.shutdown(timeout), timeout);
         }
-        // The other sources of the pipeline go on.
+        // The other sources of the pipeline continue.
         self.is_shut.store(true, Ordering::Relaxed);
         sdk_result(self.pipeline.flush(timeout), timeout)
     }
@@ -124,7 +124,8 @@ impl opentelemetry_sdk::logs::LogProcessor for ChainEnd {
     }
 }
 
-/// Encodes and delivers a record of the SDK. `our_time` is the time that we gave it, if it is one of ours.
+/// Encodes and delivers a record of the SDK. `our_time` is the time that logbridge set, if logbridge created the
+/// record.
 fn export(
     pipeline: &Pipeline,
     record: &SdkLogRecord,
