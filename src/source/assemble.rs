@@ -16,13 +16,13 @@ use crate::otlp::TraceIds;
 /// The inputs of a pipeline besides its configuration.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    /// Whether records pass a module stage and a console. Records of a provider of the application do not.
+    /// Whether records pass through a module stage and a console. Records of a provider of the application do not.
     pub(crate) has_module_stage: bool,
     /// Log processors of the application.
     pub(crate) processors: Vec<Box<dyn LogProcessor>>,
-    /// Whether records pass the official appenders.
+    /// Whether records pass through the official appenders.
     pub(crate) official_appenders: bool,
-    /// The ids of records outside all spans.
+    /// The ids of records outside of any span.
     pub(crate) root: Option<TraceIds>,
     pub(crate) hooks: Hooks,
 }

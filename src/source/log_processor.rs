@@ -1,4 +1,5 @@
-//! Log processors for the OpenTelemetry SDK: one for a provider of the application, and one for the end of our own chain.
+//! Log processors for the OpenTelemetry SDK: one for a provider of the application, and one for the end of logbridge's
+//! own chain.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -22,8 +23,8 @@ use crate::thread::{self, Call};
 
 /// Exports records of the OpenTelemetry SDK, as a replacement for `BatchLogProcessor` in a provider of your own.
 ///
-/// There is no module stage and no console: every record of the SDK passes, and `RUST_LOG` is not read. Only the thresholds
-/// of the otlp destination (`Otlp::level`, `LOGBRIDGE_OTLP_LEVEL`) apply. Made by
+/// There is no module stage and no console, and `RUST_LOG` is not read. Records are only filtered by the thresholds of
+/// the otlp destination (`Otlp::level`, `LOGBRIDGE_OTLP_LEVEL`). Created by
 /// [`Builder::build_processor`](crate::Builder::build_processor).
 ///
 /// ```no_run
@@ -100,7 +101,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     }
 }
 
-/// The end of our own chain: exports the records that the processors of the application pass on.
+/// The end of logbridge's own chain: exports the records that the processors of the application pass on.
 #[derive(Debug)]
 pub(super) struct ChainEnd(pub(super) Weak<Pipeline>);
 
