@@ -1,18 +1,18 @@
-//! Searches a refused request for the items that the endpoint does not accept, by halving it repeatedly. Pure: it says
-//! what to send next and is given the answer.
+//! Searches a refused request for the items that the endpoint does not accept, by halving it repeatedly. Pure: it
+//! returns the next request to send, and receives the answer.
 //!
 //! Constraints:
-//! * An item is in one part at a time, and a part with an outcome is never sent again.
+//! * An item is in one part at a time, and a part that has an outcome is never sent again.
 //! * Both halves are sent before either is halved again. If both are refused as malformed twice in a row, and then some
-//!   single items too, the endpoint is at fault and not an item.
+//!   single items too, the endpoint is at fault, not an item.
 //! * The parts together hold no more than the request: a part is released once it has been cut.
 //! * Before a malformed request is halved, the endpoint should have accepted something, be it an empty request.
 //!   Otherwise only two halves are sent. If it refuses both, the endpoint seems to be at fault.
 //! * A part is not sent if it is no shorter than a body that was too large in this search. So if nothing fits, the
 //!   number of requests grows only with the logarithm of the number of items.
-//! * The limit may rise meanwhile. So such an item is sent now and then, and unsent items wait to the end: if the
-//!   endpoint accepts one, they may be accepted too. After several accepted parts in a row, longer ones are tried
-//!   again.
+//! * The limit may rise during the search. So such an item is sent occasionally, and unsent items wait until the end:
+//!   if the endpoint accepts one, it may accept the others too. After several accepted parts in a row, longer ones are
+//!   tried again.
 
 use std::ops::Range;
 
@@ -22,13 +22,13 @@ use crate::otlp::retain_items;
 
 /// After this many consecutive refusals of both halves as malformed, the endpoint is suspected.
 const MAX_REFUSED_PAIRS: u32 = 2;
-/// Single items to send then, so that several bad items do not take the good ones along.
+/// The number of single items to send then, so that a few bad items do not condemn the good ones.
 const SAMPLES: u32 = 3;
 
 /// After this many accepted parts in a row, something that seemed too large is sent again.
 const PROBE_INTERVAL: u32 = 8;
 
-/// Some items of the request, as a request of their own.
+/// Some items of the request, as a separate request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Part {
     pub(super) body: Bytes,
@@ -80,7 +80,7 @@ struct Suspect {
     was_sent: bool,
 }
 
-/// Why all remaining items are given up.
+/// Why the search gives up on all remaining items.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum GiveUpReason {
     /// The endpoint never accepted anything, and refuses an empty request and both halves.
@@ -100,7 +100,7 @@ pub(super) enum Step {
     Reject { part: Part, refusal: Refusal },
     /// These items were not sent, because they are no smaller than one that was too large.
     RejectUnsent { items: u64 },
-    /// These items are given up together.
+    /// The search gives up on all these items.
     RejectRest { items: u64, why: GiveUpReason },
     /// Send this part.
     Send(Part),
@@ -118,7 +118,7 @@ pub(super) struct BadItemSearch {
     whole: Part,
     /// Offsets of items that seem too large and were not sent.
     unsent: Vec<u64>,
-    /// The number of unsent items at which the next one is sent all the same.
+    /// The number of unsent items at which the next one is sent anyway.
     probe_at: usize,
     /// Whether the part to send now is such an item.
     is_probe: bool,
@@ -255,7 +255,7 @@ impl BadItemSearch {
                     self.probe_interval *= 2;
                 }
                 if part.body.len() >= self.too_large {
-                    // The limit has risen, so earlier refusals mean nothing any more.
+                    // The limit has risen, so earlier refusals are no longer relevant.
                     self.too_large = usize::MAX;
                     self.probe_at = 0;
                     self.is_last_probe = false;

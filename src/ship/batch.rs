@@ -1,4 +1,4 @@
-//! Gathers queued records into one request.
+//! Collects queued records into one request.
 //!
 //! Records are grouped by scope, in the order in which they were appended. Each record is copied once and not decoded.
 
@@ -13,7 +13,7 @@ use crate::outbox::{InOrder, Offsets, Segment};
 pub(super) struct Batch {
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
-    /// Groups of the queue that are completely in the request.
+    /// The number of groups that are completely in the request.
     pub(super) groups: usize,
     /// Where the next request begins in the following group.
     pub(super) offsets: Offsets,
@@ -30,8 +30,8 @@ struct ScopeRecords<'a> {
     length: usize,
 }
 
-/// Gathers records from the queue, starting at `offsets` in its first group, until the request would be longer than
-/// `max_bytes` or hold more than `max_records`. A single record may be longer. `body` is a buffer for reuse.
+/// Collects records from the queue, starting at `offsets` in its first group, until the request would exceed
+/// `max_bytes` or `max_records`. A single record may be longer. `body` is a buffer for reuse.
 pub(super) fn gather<'a>(
     queue: impl IntoIterator<Item = [Option<&'a Segment>; 2]>,
     offsets: Offsets,

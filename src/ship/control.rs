@@ -1,6 +1,7 @@
 //! Orders to a worker on the exporter thread, and its answers.
 //!
-//! Constraint: all locks are those of std. `flush` works in `atexit`, outside any runtime and inside every runtime.
+//! Constraint: all locks are std locks, because `flush` must work in `atexit`, outside of runtimes and inside any
+//! runtime.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,9 +24,9 @@ pub(super) struct Control {
     state: Mutex<ControlState>,
     changed: Condvar,
     wake: Notify,
-    /// A thread tried to wake the worker, which has not looked since.
+    /// Whether a thread tried to wake the worker, and the worker has not checked since.
     called: AtomicBool,
-    /// An attempt to wake the thread has failed since, because the descriptor for it is closed.
+    /// Whether an attempt to wake the thread has failed because its descriptor is closed.
     wake_failed: AtomicBool,
 }
 
@@ -40,15 +41,15 @@ pub(super) struct ControlState {
     pub(super) flushes: VecDeque<(u64, u64)>,
     /// Number of the newest finished flush.
     pub(super) flush_done: u64,
-    /// The process or the pipeline ends, and nothing is worth waiting for after this time.
+    /// The deadline after which nothing is waited for, because the process or the pipeline ends.
     pub(super) deadline: Option<Instant>,
-    /// At the deadline, what is left is dropped and the worker ends.
+    /// Whether the worker drops the remaining items and ends at the deadline.
     pub(super) stop: bool,
     /// Number of the newest flush for which the worker gave up before the deadline.
     pub(super) gave_up: u64,
-    /// The thread has tried to build a runtime.
+    /// Whether the thread has tried to build a runtime.
     pub(super) started: bool,
-    /// The thread has ended.
+    /// Whether the thread has ended.
     pub(super) ended: bool,
     pub(super) last_failure: Option<Failure>,
 }
@@ -87,8 +88,8 @@ impl Control {
 
     /// Wakes the worker.
     ///
-    /// tokio panics here if the program has closed the descriptor that wakes the thread. A log call must not panic; the
-    /// worker then looks when its time is up.
+    /// tokio panics here if the program has closed the descriptor that wakes the thread. A log call must not panic, so
+    /// the worker then notices the order at its next regular check.
     pub(super) fn wake(&self) {
         self.called.store(true, Ordering::Release);
         if catch_expected_panic(|| self.wake.notify_one()).is_none() {
@@ -100,10 +101,10 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Waits for a wake-up until `at`. Returns whether one came.
+    /// Waits for a wake-up until `at`. Returns whether there was one.
     ///
     /// If the descriptors of the runtime are closed, or are other files by now, no call wakes the thread. So the worker
-    /// checks from time to time.
+    /// also checks regularly.
     pub(super) async fn woken_until(&self, at: Instant) -> bool {
         loop {
             let next = at.min(Instant::now() + LOST_WAKE_CHECK);
@@ -166,7 +167,7 @@ impl Control {
     pub(super) fn wait(&self, flush: u64, deadline: Option<Instant>, ending: bool, stop: bool) -> WaitResult {
         let mut state = self.lock();
         loop {
-            // A stop is done when the thread has ended, because only then is nothing sent any more.
+            // A stop is complete only when the thread has ended, because nothing is sent after that.
             if state.ended {
                 return if state.flush_done >= flush { WaitResult::Done } else { WaitResult::Ended };
             }
@@ -205,7 +206,7 @@ impl Control {
     }
 }
 
-/// Waits on the exporter thread while it cannot work, and gives up the flushes of an ending process meanwhile. Returns
+/// Waits on the exporter thread while it cannot work, and meanwhile fails the flushes of an ending process. Returns
 /// whether the thread was told to stop.
 pub(super) fn wait_while_unable(controls: &[Arc<Control>], failure: &Failure, rest: Duration) -> bool {
     let until = Instant::now() + rest;
@@ -228,12 +229,12 @@ pub(super) fn wait_while_unable(controls: &[Arc<Control>], failure: &Failure, re
         if rest.is_zero() {
             return false;
         }
-        // In small steps, because an order wakes only async code.
+        // In short intervals, because an order wakes only async code.
         std::thread::sleep(rest.min(Duration::from_millis(20)));
     }
 }
 
-/// Returns the time after `timeout`, at most a year from now, because timers hold no more.
+/// Returns the time after `timeout`, at most a year from now, because timers cannot represent more.
 pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(bounded(timeout))
 }

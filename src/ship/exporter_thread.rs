@@ -46,7 +46,7 @@ pub(crate) struct ShipConfig {
     pub(crate) each_second: fn(),
 }
 
-/// Marks all controls as ended when it is dropped, also after a panic.
+/// Marks all controls as ended when it is dropped, even by a panic.
 struct EndGuard<'a>(&'a [Arc<Control>]);
 
 impl Drop for EndGuard<'_> {
@@ -78,7 +78,7 @@ pub(super) fn run(controls: &[Arc<Control>], config: ShipConfig) {
         let canary = os::DescriptorSentinel::new();
         let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run_all(&mut workers, &routes, &canary))));
         let failure = match ran {
-            // Without waiting, because a resolver call may hang.
+            // Does not wait, because a resolver call may hang.
             Ok(RunEnd::Stopped) => return runtime.shutdown_background(),
             Ok(RunEnd::DescriptorsClosed) => {
                 was_closed = true;
@@ -136,7 +136,7 @@ fn workers(controls: &[Arc<Control>], config: ShipConfig) -> (Vec<Worker>, Vec<R
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum RunEnd {
     Stopped,
-    /// The program has closed descriptors of the runtime. Nothing of the runtime may be used or dropped any more.
+    /// The program has closed descriptors of the runtime. No part of the runtime may be used or dropped any more.
     DescriptorsClosed,
 }
 
@@ -185,8 +185,8 @@ async fn catch_panic<F: Future<Output = ()>>(future: F) -> Result<(), Box<dyn An
     .await
 }
 
-/// Builds a runtime, and retries while that fails, for example for want of descriptors. Returns `None` if the pipeline
-/// is stopped first.
+/// Builds a runtime, and retries while that fails, for example because there are no descriptors left. Returns `None` if
+/// the pipeline is stopped first.
 ///
 /// If tokio's feature `signal` is on, a runtime can never be built again once the program has closed the descriptors
 /// that tokio keeps for signals.

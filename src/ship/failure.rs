@@ -6,7 +6,7 @@ use std::any::Any;
 pub(super) const CLOSED_HELP: &str =
     "close only descriptors that the program opened, or call `close_range` and the like before `init`";
 
-/// A failure in words, kept for reports and for errors of a flush.
+/// The description of a failure, kept for reports and for errors of a flush.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// One sentence, with the URL if it is about a request.

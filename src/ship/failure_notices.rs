@@ -2,7 +2,7 @@
 //! failures.
 //!
 //! Constraint: two notices are the same if the kind of failure, the status, the endpoint and the signal are the same.
-//! The server's words do not count, because they may differ each time.
+//! The server's text is not compared, because it may differ each time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,14 +90,14 @@ impl FailureNotices {
         }
     }
 
-    /// Returns in words why a request failed.
+    /// Returns a description of why a request failed.
     pub(super) fn failure(&self, cause: &Cause) -> Failure {
         let text = format!("cannot deliver {} to {}: {cause}", self.signal.plural(), self.endpoint);
         Failure { text, help: cause.kind.help() }
     }
 
-    /// Reports a failure that is retried, and returns it in words. Emits no notice with `ending`: the exit handler says
-    /// how many items were lost, and why.
+    /// Reports a failure that is retried, and returns its description. With `ending`, emits no notice, because the exit
+    /// handler reports how many items were lost, and why.
     pub(super) fn report_failure(&mut self, cause: &Cause, waiting: String, ending: bool) -> Failure {
         let (failure, key) = (self.failure(cause), self.key("failing", &cause.key()));
         let was_flapping = self.health.due().is_some();
@@ -226,7 +226,7 @@ impl FailureNotices {
         );
     }
 
-    /// Reports that several items of a request were refused alone, because not each of them got a notice. `unsent`
+    /// Reports that several items of a request were refused alone, because not every one of them got a notice. `unsent`
     /// others were not sent, because they are no smaller than an item that was too large.
     pub(super) fn report_refused_items(&self, cause: &Cause, items: u64, unsent: u64) {
         let items = self.signal.count(items);
@@ -240,7 +240,7 @@ impl FailureNotices {
         notice::emit(&Notice::new(kind::REFUSED.code, key, text).error().help(cause.kind.help()));
     }
 
-    /// Reports that the endpoint refuses whatever is sent, this time this many items.
+    /// Reports that the endpoint refuses every request, and how many items it refused this time.
     pub(super) fn report_refused_all(&self, cause: &Cause, items: u64, why: GiveUpReason) {
         let why = match why {
             GiveUpReason::EmptyRefused => {
@@ -286,7 +286,7 @@ impl FailureNotices {
 
     fn note_accepted(&mut self) {
         if self.health.accepted(Instant::now()) {
-            // So that the next failure is reported again.
+            // Makes sure that the next failure is reported again.
             self.last_failure.as_ref().inspect(|(key, _)| notice::reset_limit(key));
             self.report_recovery();
         }

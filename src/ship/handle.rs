@@ -12,7 +12,7 @@ use crate::outbox::{Outbox, SpanQueue, Spool};
 use crate::signal::Signal;
 use crate::thread;
 
-/// How long the thread goes on after its last handle is gone.
+/// How long the thread continues after its last handle is dropped.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a start waits until the thread has a runtime, which takes a fraction of a millisecond.
 const START_TIMEOUT: Duration = Duration::from_millis(500);
@@ -21,11 +21,11 @@ const START_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Ship {
     signals: Vec<SignalHandle>,
-    /// The worker that looks after the spool. No flush waits for what it sends.
+    /// The worker for the spool. No flush waits for it.
     recovery: Option<RecoveryHandle>,
 }
 
-/// One signal, as other threads see it.
+/// The control of one signal, for other threads.
 #[derive(Debug)]
 struct SignalHandle {
     control: Arc<Control>,
@@ -63,7 +63,7 @@ impl Queue {
 /// How a flush ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Flushed {
-    /// Everything accepted before the flush has an outcome, good or bad.
+    /// Everything accepted before the flush has an outcome, whichever it is.
     All,
     /// Something has no outcome yet.
     Not { timed_out: bool, failures: Vec<Failure> },
@@ -91,7 +91,7 @@ impl Ship {
             })
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         // If tokio's feature `signal` is on, the first runtime of a process initializes a global. A child forked
-        // meanwhile would wait for it for ever, so nobody gets the chance to fork before it is done.
+        // meanwhile would wait for it forever, so this waits until the initialization is complete.
         if let Some(handle) = signals.first() {
             handle.control.wait_started(START_TIMEOUT);
         }
@@ -110,15 +110,15 @@ impl Ship {
         self.order(timeout, false, false)
     }
 
-    /// Flushes when the process ends: does not wait for what cannot be delivered.
+    /// Flushes when the process ends. Does not wait for items that cannot be delivered.
     pub(crate) fn flush_at_exit(&self, timeout: Duration) -> Flushed {
         self.order(timeout, true, false)
     }
 
-    /// Flushes and then ends the thread. What is left is dropped and counted.
+    /// Flushes and then ends the thread. Remaining items are dropped and counted.
     pub(crate) fn stop(&self, timeout: Duration) -> Flushed {
         let flushed = self.order(timeout, true, true);
-        // The requests have reached the deadline, but the thread needs a moment to count what is left.
+        // The requests have reached the deadline, but the thread needs a moment to count the remaining items.
         for handle in &self.signals {
             handle.control.wait_ended(Duration::from_millis(500));
         }
@@ -149,7 +149,7 @@ impl Ship {
             .collect();
         if let Some(RecoveryHandle { control, spool }) = &self.recovery {
             if ending {
-                // On this thread, because the exporter thread may have given up before it gets to it.
+                // On this thread, because the exporter thread may give up first.
                 spool.note_end();
             }
             match stop {

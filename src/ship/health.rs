@@ -48,12 +48,12 @@ pub(super) enum HealthReport {
 }
 
 impl Health {
-    /// A request ended, with any outcome.
+    /// Counts a request that ended, with any outcome.
     pub(super) fn ended(&mut self) {
         self.counts.requests += 1;
     }
 
-    /// A request failed and will be retried. Returns whether to report that now.
+    /// Counts a request that failed and will be retried. Returns whether to report that now.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.is_failing = true;
         match self.phase {
@@ -69,7 +69,7 @@ impl Health {
         self.phase == Phase::Failing
     }
 
-    /// A request was accepted. Returns whether to report the end of an outage.
+    /// Counts a request that was accepted. Returns whether to report the end of an outage.
     pub(super) fn accepted(&mut self, now: Instant) -> bool {
         self.is_failing = false;
         let is_over = self.phase == Phase::Failing;

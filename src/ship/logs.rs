@@ -1,4 +1,4 @@
-//! The source of log requests: it gathers sealed groups of the outbox.
+//! The source of log requests: it collects sealed groups of the outbox.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct LogSource {
     resource: Vec<u8>,
     schedule_delay: Duration,
     max_batch: u64,
-    /// What the endpoint accepts, if that is less than the outbox's own bound.
+    /// The size limit of the endpoint, if it is lower than the outbox's own bound.
     max_bytes: usize,
     /// The groups of the next or current request, and where it begins in the first one. All other groups stay in the
     /// outbox, where an overload policy may drop them.
@@ -36,7 +36,7 @@ pub(super) struct LogSource {
     sent: (usize, Offsets),
     /// How many records of each scope are in the last request.
     scopes: Vec<(Box<[u8]>, ScopeCounts)>,
-    /// When the open groups are sealed although they are not full.
+    /// When the open groups are sealed even if they are not full.
     seal_at: Option<Instant>,
     /// The buffer of the last request, for reuse.
     spare: Vec<u8>,
@@ -177,7 +177,7 @@ impl RequestSource for LogSource {
     }
 
     fn take_back(&mut self, request: Request) {
-        // Without a copy, if the client holds no other reference.
+        // This does not copy if the client holds no other reference.
         self.spare = Vec::from(request.body);
     }
 
@@ -186,14 +186,15 @@ impl RequestSource for LogSource {
     }
 
     fn give_up(&mut self, rest: u64) {
-        // Records in files stay there, all of them: files do not note parts of a request that was being split.
+        // All records of the request stay in their files, because files cannot mark parts of a request that was being
+        // split.
         if !self.groups.iter().all(Group::is_in_files) {
             self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
         }
     }
 
     fn drop_all(&mut self) {
-        // Threads that wait for room must not get any after this.
+        // Threads that wait for space must not get any after this.
         self.outbox.close();
         self.outbox.seal();
         self.groups.extend(std::iter::from_fn(|| self.outbox.take_sealed()));

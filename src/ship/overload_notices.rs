@@ -26,12 +26,12 @@ const DELAY: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The time over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Over less time than this, a rate means nothing.
+/// A rate over less time than this is meaningless.
 const MIN_WINDOW: Duration = Duration::from_millis(100);
 /// How many samples a window has.
 const SAMPLES: u32 = 10;
 
-/// How many records had been accepted and delivered at a time.
+/// The numbers of records that were accepted and delivered by a certain time.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Instant,
@@ -48,7 +48,7 @@ impl Sample {
 const MEMORY: &str = "LOGBRIDGE_MAX_BYTES";
 const SPOOL: &str = "LOGBRIDGE_SPOOL_MAX_BYTES";
 
-/// Emits the notices about records dropped because there was no room.
+/// Emits the notices about records that were dropped because the outbox was full.
 #[derive(Debug)]
 pub(super) struct OverloadNotices {
     max_bytes: usize,
@@ -64,9 +64,9 @@ pub(super) struct OverloadNotices {
     reported_at: Option<Instant>,
     /// When the losses since then are reported.
     due_at: Option<Instant>,
-    /// The notice at the end of the process has been emitted.
+    /// Whether the notice at the end of the process was emitted.
     is_reported_at_end: bool,
-    /// The notice that the outbox fills has been emitted.
+    /// Whether the notice about an outbox that fills up was emitted.
     is_growth_reported: bool,
     /// Called with each sample, about once a second.
     each_second: fn(),
@@ -148,14 +148,14 @@ impl OverloadNotices {
         ))
     }
 
-    /// Returns a notice if the outbox fills although the endpoint accepts records; then not again until it is nearly
-    /// empty.
+    /// Returns a notice if the outbox fills up although the endpoint accepts records. Returns no other one until the
+    /// outbox is nearly empty.
     fn growth_notice(&mut self, now: Instant, (used, bound): (usize, usize)) -> Option<Notice> {
         if used < bound / 4 {
             self.is_growth_reported = false;
         }
         let (first, last) = (*self.samples.front()?, *self.samples.back()?);
-        // If nothing is delivered or something was lost, other notices say so.
+        // If nothing is delivered or records were lost, other notices report that.
         let is_growing = used > bound / 2 && last.delivered > first.delivered && self.due_at.is_none();
         if !is_growing || std::mem::replace(&mut self.is_growth_reported, true) {
             return None;

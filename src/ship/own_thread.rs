@@ -1,4 +1,4 @@
-//! Runs tasks on threads of the crate's own.
+//! Runs tasks on the crate's own threads.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use crate::{os, thread};
 
 /// The name of the threads, as debuggers and `top -H` show it.
 pub(super) const THREAD_NAME: &str = "logbridge";
-/// How long a forked child waits for a lock that its parent may have left locked for ever.
+/// How long a forked child waits for a lock that its parent may have left locked forever.
 const CHILD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a task on a thread of the crate's own and waits for it.
+/// Runs a task on one of the crate's own threads and waits for it.
 ///
-/// tracing's caches may be rebuilt only where no scoped subscriber is in force. No thread of the application can
-/// promise that.
+/// tracing's caches may only be rebuilt on a thread without a scoped subscriber. No thread of the application can
+/// guarantee that.
 pub(crate) fn on_own_thread(task: fn()) {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         thread::mark_internal();
@@ -33,8 +33,8 @@ pub(crate) fn on_own_thread(task: fn()) {
     }
 }
 
-/// Runs a function on a thread of the crate's own and returns its result. Returns `None` if no thread can be started,
-/// or if the function panics.
+/// Runs a function on one of the crate's own threads and returns its result. Returns `None` if no thread can be
+/// started, or if the function panics.
 pub(crate) fn ask_own_thread<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         thread::mark_internal();
@@ -57,7 +57,7 @@ pub(crate) fn ask_own_thread_within<T: Send + 'static>(
     wait.recv_timeout(timeout).ok()
 }
 
-/// Runs a task on a thread of the crate's own without waiting for it. Does nothing if no thread can be started.
+/// Runs a task on one of the crate's own threads without waiting for it. Does nothing if no thread can be started.
 pub(crate) fn soon_on_own_thread(task: fn()) {
     let _spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         thread::mark_internal();

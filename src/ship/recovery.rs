@@ -1,11 +1,11 @@
-//! Sends what other processes left in the spool, and looks after the spool directory.
+//! Sends the records that other processes left in the spool, and maintains the spool directory.
 //!
 //! Constraints:
-//! * This source has a worker of its own. The worker shares the thread with live records and delays them by no more
-//!   than the gathering of one request, for which it opens a bounded number of files.
+//! * This source has its own worker. The worker shares the thread with live records and delays them at most by the time
+//!   to collect one request, for which it opens a bounded number of files.
 //! * A bounded number of runs is held at a time. If more are left, the next scan follows at once.
 //! * Records keep the resource of the process that wrote them. The oldest are sent first.
-//! * Neither a flush nor the end of the process waits for it. What is not sent stays in the spool.
+//! * Neither a flush nor the end of the process waits for it. Records that are not sent stay in the spool.
 
 mod notices;
 mod recovered_group;
@@ -30,19 +30,20 @@ use crate::ledger::{DropReason, ItemOutcome, Ledger};
 use crate::outbox::{Offsets, Outbox, RecoveredRun, RecoveredSegment, ScanResult, SkippedFile, Spool};
 use crate::signal::Signal;
 
-/// How often the directory is scanned,
+/// How often the directory is scanned.
 const SCAN_INTERVAL: Duration = Duration::from_secs(3);
-/// and while it is unusable.
+/// How often the directory is scanned while it is unusable.
 const UNUSABLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Smaller requests than live ones: if this process is killed too, the current request is sent twice.
+/// The size of recovery requests. Smaller than live ones, because the current request is sent twice if this process is
+/// killed too.
 const REQUEST_BYTES: usize = 1 << 20;
-/// Runs held at most, besides those with files that cannot be sent.
+/// The maximum number of runs held, not counting runs with files that cannot be sent.
 const MAX_RUNS: usize = 512;
-/// If fewer runs than this are held and more are left, more are taken.
+/// If fewer runs than this are held, more are taken.
 const FEW_RUNS: usize = 128;
-/// Files read for one request at most.
+/// The maximum number of files read for one request.
 const MAX_FILES: usize = 64;
-/// Runs with unsendable files that stay locked at most, so that no other process reports them.
+/// The maximum number of runs with unsendable files that stay locked, so that no other process reports them.
 const MAX_KEPT_RUNS: usize = 64;
 
 /// Turns the records of ended processes into requests.
@@ -56,7 +57,7 @@ pub(super) struct RecoverySource {
     runs: VecDeque<RecoveredRun>,
     /// Runs with files that cannot be sent. They stay locked, so that they are reported once.
     kept: Vec<RecoveredRun>,
-    /// What was read, and where the next request begins in the first group.
+    /// The groups that were read, and where the next request begins in the first one.
     groups: VecDeque<RecoveredGroup>,
     offsets: Offsets,
     /// How many groups the last request used up, and where the next one begins in the following group.
@@ -66,7 +67,7 @@ pub(super) struct RecoverySource {
     /// The buffer of the last request, for reuse.
     spare: Vec<u8>,
     sync_at: Option<Instant>,
-    /// The process or the pipeline ends, and nothing more is sent.
+    /// Whether the process or the pipeline is ending, so that nothing more is sent.
     ending: bool,
 }
 
@@ -97,17 +98,17 @@ impl RecoverySource {
         }
     }
 
-    /// For a caller that waits for the source and reports the runs itself.
+    /// Creates a source for a caller that waits for it and reports the runs itself.
     pub(super) fn in_foreground(self) -> Self {
         Self { scans: self.scans.in_foreground(), notices: self.notices.without_runs(), ..self }
     }
 
-    /// Whether the last scan has left runs for the next one.
+    /// Returns whether the last scan left runs for the next one.
     pub(super) fn has_more(&self) -> bool {
         self.scans.has_more()
     }
 
-    /// Takes more of the runs that the last scan has left, if there is room for them.
+    /// Takes more of the runs that the last scan left, if there is space for them.
     pub(super) fn scan_more(&mut self) {
         if self.scans.has_more() && self.runs.len() < FEW_RUNS {
             self.scan(false);
@@ -134,7 +135,7 @@ impl RecoverySource {
         if self.sync_at.is_some_and(|at| at <= now) {
             self.sync_at = now.checked_add(every);
             let spool = Arc::clone(&self.spool);
-            // On another thread, because a disk is slow and records must be sent meanwhile.
+            // On another thread, because disks are slow and records must be sent meanwhile.
             drop(tokio::task::spawn_blocking(move || spool.sync()));
         }
     }
@@ -144,7 +145,7 @@ impl RecoverySource {
         self.outbox.request_bytes().min(self.max_bytes).min(REQUEST_BYTES)
     }
 
-    /// Reads what fits into the next request.
+    /// Reads as many records as fit into the next request.
     fn fill(&mut self) {
         let room = self.room();
         let bytes =
@@ -152,7 +153,7 @@ impl RecoverySource {
         let used: usize = self.offsets.iter().sum();
         for step in 0.. {
             let Some(run) = self.runs.front_mut() else { return };
-            // Each run takes one step more than it has files.
+            // Each run takes one more step than it has files.
             let is_full = step >= 2 * MAX_FILES
                 || self.groups.len() >= MAX_FILES
                 || self.groups.iter().map(bytes).sum::<usize>() >= room.saturating_add(used);
@@ -267,7 +268,7 @@ impl RequestSource for RecoverySource {
         let (room, mut body) = (self.room(), std::mem::take(&mut self.spare));
         let (mut items, mut used, mut offsets) = (0, 0, self.offsets);
         body.clear();
-        // Gathers the groups of one resource after the other.
+        // Collects the groups of one resource after the other.
         while items < self.max_batch
             && let Some(RecoveredSegment { resource, .. }) = self.groups.get(used).and_then(RecoveredGroup::first)
         {
@@ -282,7 +283,7 @@ impl RequestSource for RecoverySource {
             } else if batch.body.len() <= rest {
                 body.extend_from_slice(&batch.body);
             } else {
-                // A single record is gathered even if there is no room for it.
+                // A single record is collected even if it exceeds the limit.
                 break;
             }
             items += batch.records;

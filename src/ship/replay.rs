@@ -1,10 +1,10 @@
-//! Sends what ended processes left in a spool, for the command `replay`.
+//! Sends the records that ended processes left in a spool, for the command `replay`.
 //!
 //! Constraints:
 //! * The worker is the same as for live records, except that it ends when nothing is left.
 //! * If the endpoint refuses every record, the records stay in the spool. The user can correct the address or the key
 //!   and run the command again.
-//! * However it ends, also by ^C, files whose records have no outcome stay, and no process owns them.
+//! * However it ends, even by ^C, files whose records have no outcome stay, and no process owns them.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -36,10 +36,10 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Replay {
     pub directory: PathBuf,
-    /// Files of other users count too.
+    /// Whether files of other users are sent, too.
     pub any_owner: bool,
     pub delivery: LogDelivery,
-    /// Gives up after this time in which no record got an outcome.
+    /// Gives up if no record gets an outcome for this long.
     pub patience: Duration,
     /// Approximate number of records.
     pub records: u64,
@@ -79,7 +79,7 @@ impl Replay {
             .map_err(|error| Error::new(Kind::Thread).with_source(error))?;
         let ledger = Arc::new(Ledger::new());
         let end = runtime.block_on(self.send(&ledger, &mut watch, interrupted));
-        // Without waiting, because a resolver call may hang.
+        // Does not wait, because a resolver call may hang.
         runtime.shutdown_background();
         let counters = ledger.snapshot().otlp;
         watch(settled(&counters));
@@ -99,7 +99,7 @@ impl Replay {
         // Stopped from the start, so that the worker ends when nothing is left.
         control.update(|state| state.stop = true);
         let notices = FailureNotices::new(Signal::Logs, route.endpoint.clone(), Arc::clone(ledger));
-        // Without a time limit for retries, after which records would be dropped.
+        // No time limit for retries, because records would be dropped after it.
         let mut worker = Worker::new(Arc::clone(&control), Box::new(source), notices, Signal::Logs, None);
         worker.transport = Transport::for_routes(std::slice::from_ref(route)).pop();
         let (mut running, mut interrupted) = (pin!(worker.run()), pin!(interrupted));
@@ -140,7 +140,7 @@ impl Replay {
     ) -> ReplaySource {
         let LogDelivery { max_bytes, max_request, .. } = self.delivery;
         let outbox = Outbox::new(max_bytes, 1, Arc::clone(ledger)).with_max_request(max_request);
-        // Nothing is written there, so the bound does not matter.
+        // Nothing is written to the spool, so the bound is irrelevant.
         let config = SpoolConfig { directory: self.directory.clone(), max_bytes: usize::MAX, sync: None };
         let spool = Spool::new(config, encode_resource(&Resource::builder_empty().build()));
         let spool = Arc::new(spool.of_any_owner(self.any_owner));

@@ -23,24 +23,24 @@ pub(super) struct Request {
 /// Constraint: the items of a request stay until [`settle`](RequestSource::settle) gives their outcomes. They leave in
 /// the same step in which the ledger counts the last of these outcomes.
 pub(super) trait RequestSource: Send {
-    /// Seals and takes what is due: because it waited long enough, because there is enough of it, or because of
-    /// `at_once`. With `held`, new items are held back, because the endpoint fails.
+    /// Seals and takes the items that are due: because they waited long enough, because there are enough of them, or
+    /// because of `at_once`. With `held`, new items are held back, because the endpoint fails.
     fn collect(&mut self, at_once: bool, held: bool);
 
-    /// Returns how many groups or spans, counted from the first one ever sealed, have an outcome.
+    /// Returns how many of the groups or spans ever sealed have an outcome.
     fn settled(&self) -> u64;
 
-    /// Whether there is nothing to send.
+    /// Returns whether there is nothing to send.
     fn is_empty(&self) -> bool;
 
-    /// Whether something has not been sealed yet.
+    /// Returns whether there are unsealed items.
     fn has_unsealed(&self) -> bool;
 
     /// Returns when the waiting items are due.
     fn due_at(&self) -> Option<Instant>;
 
-    /// Returns the next request, and the same one again until its items have an outcome. Returns `None` if the waiting
-    /// items were dropped meanwhile, or could not be encoded.
+    /// Returns the next request. Returns the same request again until its items have an outcome. Returns `None` if the
+    /// waiting items were dropped meanwhile, or could not be encoded.
     fn next_request(&mut self) -> Option<Request>;
 
     /// Gives outcomes to some items of the last request. The others stay until [`settle`](RequestSource::settle), which
@@ -50,7 +50,7 @@ pub(super) trait RequestSource: Send {
     /// Gives outcomes to all items of the last request that have none.
     fn settle(&mut self, outcomes: &[(ItemOutcome, u64)]);
 
-    /// Takes back a request that is not being sent any more, to reuse its memory.
+    /// Takes back a request that is no longer being sent, to reuse its memory.
     fn take_back(&mut self, request: Request);
 
     /// Limits later requests to this length, unless a single item is longer.
@@ -61,33 +61,33 @@ pub(super) trait RequestSource: Send {
         self.settle(&[(ItemOutcome::Dropped(DropReason::Shutdown), rest)]);
     }
 
-    /// Drops and counts everything that is left.
+    /// Drops and counts all remaining items.
     fn drop_all(&mut self);
 
-    /// Keeps memory ready for records that are written meanwhile.
+    /// Allocates memory in advance for records that are logged meanwhile.
     fn prepare(&self) {}
 
-    /// Reports records that were dropped because there was no room, if that is due. With `ending`, it is due now.
+    /// Reports records that were dropped because the outbox was full, if a report is due. With `ending`, it is due now.
     /// Returns when it will be due.
     fn report_losses(&mut self, _ending: bool) -> Option<std::time::Instant> {
         None
     }
 
-    /// Gives memory back after a silence.
+    /// Frees memory after an idle period.
     fn trim(&mut self);
 
     /// Returns how many items have no outcome.
     fn pending(&self) -> u64;
 
-    /// Says in words how much may wait.
+    /// Returns a description of how much may wait.
     fn bound_text(&self) -> String;
 
-    /// Says in words where items wait.
+    /// Returns a description of where items wait.
     fn place_text(&self) -> &'static str {
         "in memory"
     }
 
-    /// Says in a sentence what waits for a retry.
+    /// Returns a sentence that says which items wait for a retry.
     fn waiting_text(&self, signal: Signal) -> String {
         let (items, place, bound) = (signal.count(self.pending()), self.place_text(), self.bound_text());
         format!("waiting {place} for a retry: {items} (the bound is {bound})")
@@ -110,6 +110,6 @@ pub(super) trait RequestSource: Send {
         false
     }
 
-    /// Removes what is only needed to accept more items, when the process ends and nothing waits.
+    /// Removes resources that are only needed to accept more items, when the process ends and nothing waits.
     fn clean_up(&mut self) {}
 }

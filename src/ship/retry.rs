@@ -1,4 +1,4 @@
-//! When a request that failed is sent again, and when the end of a process stops trying. Pure, except for the clock.
+//! Decides when a failed request is sent again, and when an ending process stops retrying. Pure, except for the clock.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,12 @@ use crate::transport::CauseKind;
 
 /// The longest pause between two attempts while the process ends, if little time is left.
 const EXIT_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause is otherwise the time left divided by this: a long shutdown does not hammer the endpoint.
+/// Otherwise, the longest pause is the remaining time divided by this, so that a long shutdown does not hammer the
+/// endpoint.
 const EXIT_TRIES: u32 = 12;
-/// How long an exit retries an endpoint that has confirmed nothing in this process. It may never do so: a mesh without
-/// a collector behind it answers 503, and must not cost every command-line tool the whole exit timeout.
+/// How long an exit retries an endpoint that has confirmed nothing in this process. Such an endpoint may never recover:
+/// a mesh without a collector behind it answers 503, and must not delay every command-line tool by the whole exit
+/// timeout.
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// An endpoint that failed for this long before the exit gets one more attempt. The backoff has then reached its
 /// maximum.
@@ -33,7 +35,7 @@ pub(super) struct Retry {
     pub(super) since: Option<Instant>,
     /// When the first attempt failed while the process was ending.
     failed_at_exit: Option<Instant>,
-    /// The last answer was not valid for the protocol.
+    /// Whether the last answer was invalid for the protocol.
     garbled: bool,
 }
 
@@ -78,7 +80,7 @@ impl Retry {
         self.at.max(self.not_before)
     }
 
-    /// Whether a process that ends should stop retrying, because the endpoint is unlikely to recover in time.
+    /// Returns whether an ending process should stop retrying, because the endpoint is unlikely to recover in time.
     /// `confirmed` if it has ever confirmed anything.
     pub(super) fn is_in_vain_at_exit(&self, now: Instant, confirmed: bool) -> bool {
         let Some(first) = self.failed_at_exit else { return false };
@@ -86,7 +88,7 @@ impl Retry {
         failed_for_long || (!confirmed && now.duration_since(first) >= EXIT_PATIENCE)
     }
 
-    /// Whether the time for all attempts is over.
+    /// Returns whether the time for all attempts is over.
     pub(super) fn is_over(&self) -> bool {
         self.export_timeout.zip(self.since).is_some_and(|(most, since)| since.elapsed() >= most)
     }
@@ -101,17 +103,17 @@ impl Retry {
         self.garbled = false;
     }
 
-    /// Whether a program that ends should stop retrying after a failure of this kind.
+    /// Returns whether an ending process should stop retrying after a failure of this kind.
     pub(super) fn is_hopeless_at_exit(&mut self, kind: CauseKind) -> bool {
-        // One answer may be garbled in transit. A port that speaks another protocol answers so again.
+        // A single answer may be garbled in transit, but a port that speaks another protocol always answers like this.
         let again = std::mem::replace(&mut self.garbled, kind == CauseKind::Protocol);
         kind.is_hopeless_at_exit() && (kind != CauseKind::Protocol || again)
     }
 
     /// Returns until when to wait before the next attempt.
     ///
-    /// A new flush skips the backoff and starts again with short pauses, because a caller waits for it. A time that the
-    /// endpoint named is kept.
+    /// A new flush skips the backoff and starts again with short pauses, because a caller waits for it. A delay named
+    /// by the endpoint is respected.
     pub(super) fn wait_until(&mut self, orders: &ControlState) -> Option<Instant> {
         let now = Instant::now();
         let is_new_flush = orders.flush_wanted > self.skipped_for;

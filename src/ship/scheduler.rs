@@ -31,7 +31,7 @@ struct Timer {
 #[derive(Debug, Default)]
 struct TimerState {
     is_running: bool,
-    /// Work may have been scheduled that is due earlier than what the thread waits for.
+    /// Whether work may have been scheduled that is due earlier than the work that the thread waits for.
     is_woken: bool,
 }
 
@@ -62,7 +62,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits until the next work is due. Returns whether the thread goes on.
+    /// Waits until the next work is due. Returns whether the thread continues.
     fn wait(&self, next: Option<Instant>) -> bool {
         // The thread holds its owner no longer than this, so that the owner can be dropped.
         const MAX_HOLD: Duration = Duration::from_millis(500);

@@ -5,16 +5,16 @@ use std::panic::catch_unwind;
 
 use crate::os::{self, CaughtSignals, SignalRequest};
 
-/// What the process does after the flush.
+/// The behavior of the process after the flush.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum AfterSignal {
-    /// It is terminated by the signal.
+    /// The signal terminates it.
     Terminate,
     /// It continues, or ends in its own way.
     Continue,
 }
 
-/// What is done on signals.
+/// The actions for signals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignalActions {
     /// For SIGTERM and SIGINT.

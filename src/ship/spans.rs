@@ -24,7 +24,7 @@ pub(super) struct SpanSource {
     schedule_delay: Duration,
     /// The configured bound of a request in bytes.
     max_request: usize,
-    /// That bound, or what the endpoint accepts if that is less.
+    /// That bound, or the size limit of the endpoint if it is lower.
     max_bytes: usize,
     /// The average length of a span in the last request. The length of a request is known only after encoding.
     span_bytes: usize,
@@ -32,9 +32,9 @@ pub(super) struct SpanSource {
     sealed: VecDeque<Box<SpanData>>,
     /// The request whose spans have no outcome yet.
     current: Option<Request>,
-    /// When ended spans are sealed although they fill no request.
+    /// When ended spans are sealed even if they do not fill a request.
     seal_at: Option<Instant>,
-    /// Spans that ever got an outcome.
+    /// The number of spans that have an outcome.
     settled: u64,
 }
 

@@ -1,10 +1,11 @@
 //! Sends the requests of one signal on the exporter thread: collect, send, settle.
 //!
 //! Constraints:
-//! * An order wakes the worker wherever it waits. Shutdown takes precedence over flush, and flush over the schedule.
+//! * An order wakes the worker at any point where it waits. Shutdown takes precedence over flush, and flush over the
+//!   schedule.
 //! * During a failure that is retried, the request's items stay in the source, which bounds the memory.
-//! * A request that is being split is kept until its last item has an outcome. Nothing else is gathered meanwhile, and
-//!   parts that were confirmed are not sent again.
+//! * A request that is being split is kept until its last item has an outcome. Nothing else is collected meanwhile, and
+//!   confirmed parts are not sent again.
 //! * Workers share only the thread: a failing endpoint delays only its own signal.
 
 use std::pin::pin;
@@ -27,7 +28,7 @@ use crate::otlp::summarize_first_item;
 use crate::signal::Signal;
 use crate::transport::{Cause, Outcome, Transport};
 
-/// After this much silence, memory is given back.
+/// The idle time after which memory is freed.
 const TRIM_AFTER: Duration = Duration::from_secs(30);
 
 /// Sends the items of one source to one endpoint.
@@ -36,7 +37,7 @@ pub(super) struct Worker {
     source: Box<dyn RequestSource>,
     notices: FailureNotices,
     retry: Retry,
-    /// Belongs to the runtime that runs the worker.
+    /// Bound to the runtime that runs the worker.
     pub(super) transport: Option<Transport>,
     signal: Signal,
     /// Whether the endpoint has ever confirmed anything.
@@ -54,7 +55,7 @@ struct SplitRequest {
     cause: Cause,
     /// Items that were rejected one by one.
     rejected: u64,
-    /// Items that were not sent, because something no larger was too large.
+    /// Items that were not sent, because an item that is no larger was too large.
     unsent: u64,
 }
 
@@ -92,7 +93,7 @@ impl Worker {
         self.notices.note_restart();
     }
 
-    /// Pauses after a panic, which is the failure to report meanwhile. Returns whether there is time for another
+    /// Pauses after a panic, which is meanwhile reported as the failure. Returns whether there is time for another
     /// attempt.
     ///
     /// Returns `true` only after it has slept on the runtime, which shows that the runtime's descriptors are intact.
@@ -117,7 +118,7 @@ impl Worker {
         self.control.update(|state| state.gave_up = state.gave_up.max(orders.flush_wanted));
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is stopped.
     pub(super) async fn run(&mut self) {
         loop {
             let orders = self.control.orders();
@@ -137,7 +138,7 @@ impl Worker {
                 return;
             }
             if has_given_up(&orders) {
-                // Only a new order changes anything.
+                // Only a new order can change this.
                 self.control.woken_until(Instant::now() + TRIM_AFTER).await;
                 continue;
             }
@@ -159,7 +160,7 @@ impl Worker {
             } else if let Some(request) = self.source.next_request() {
                 self.send_request(request).await;
             } else {
-                // Lets other workers run, however often there is nothing to send.
+                // Lets other workers run, even if there is repeatedly nothing to send.
                 tokio::task::yield_now().await;
             }
         }
@@ -176,7 +177,7 @@ impl Worker {
         let woken = self.control.woken_until(until.unwrap_or(trim)).await;
         if idle && !woken && until.is_none() {
             self.source.trim();
-            // Only an order can end this silence.
+            // Only an order can end this wait.
             while !self.control.woken_until(Instant::now() + TRIM_AFTER).await {}
         }
     }
@@ -275,7 +276,7 @@ impl Worker {
             return self.answer_search(PartOutcome::Refused(refusal));
         }
         self.note_confirmed(&outcome, bytes);
-        // Both in the same step, so that confirmed items are no longer among the rest of the search.
+        // Both in the same step, so that the rest of the search no longer includes confirmed items.
         self.source.settle_some(&item_outcomes(&outcome, items));
         self.answer_search(part_outcome(&outcome));
         self.notices.report_outcome(&outcome, items);
@@ -291,7 +292,7 @@ impl Worker {
         self.source.halt(&self.notices.failure(cause))
     }
 
-    /// The same after a request was split.
+    /// The same, for a request that was split.
     fn is_halted_by_split(&mut self) -> bool {
         self.split.as_ref().is_some_and(|split| self.source.halt(&self.notices.failure(&split.cause)))
     }
@@ -383,12 +384,12 @@ impl Worker {
     }
 }
 
-/// Returns the earlier of two times, if there is any.
+/// Returns the earlier of two optional times.
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
-/// Returns the outcomes of the items of a request with this outcome.
+/// Returns the outcomes of a request's items, given the outcome of the request.
 fn item_outcomes(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     match outcome {
         Outcome::Delivered => vec![(ItemOutcome::Delivered, items)],
@@ -403,7 +404,7 @@ fn item_outcomes(outcome: &Outcome, items: u64) -> Vec<(ItemOutcome, u64)> {
     }
 }
 
-/// Returns the refusal if it may be due to some of the items only.
+/// Returns the refusal if only some of the items may be its cause.
 fn refusal_of(outcome: &Outcome) -> Option<(Refusal, &Cause)> {
     match outcome {
         Outcome::Rejected { reason: RejectReason::Malformed, cause } => Some((Refusal::Malformed, cause)),

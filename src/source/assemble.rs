@@ -13,21 +13,21 @@ use super::record_path::RecordPath;
 use crate::config::Config;
 use crate::otlp::TraceIds;
 
-/// What code gives a pipeline beside its configuration.
+/// The inputs of a pipeline besides its configuration.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    /// Whether records pass a module stage and a console. Records of a provider of the application do not.
+    /// Whether records pass through a module stage and a console. Records of a provider of the application do not.
     pub(crate) has_module_stage: bool,
     /// Log processors of the application.
     pub(crate) processors: Vec<Box<dyn LogProcessor>>,
-    /// Whether records pass the official appenders.
+    /// Whether records pass through the official appenders.
     pub(crate) official_appenders: bool,
-    /// The ids of records outside all spans.
+    /// The ids of records outside of any span.
     pub(crate) root: Option<TraceIds>,
     pub(crate) hooks: Hooks,
 }
 
-/// Returns the per-process state of a pipeline with this configuration, which is not started yet.
+/// Returns the per-process state of a pipeline with this configuration. It is not started yet.
 pub(crate) fn process_states(config: &Config) -> ProcessStates {
     ProcessStates::new(ProcessConfig::new(config, lifecycle::each_second))
 }

@@ -1,7 +1,8 @@
 //! The buffers that a thread keeps between log calls, and access to its OpenTelemetry context.
 //!
-//! Destructors of thread-locals run in the reverse order of their creation. [`BUFFERS`] is made after OpenTelemetry's
-//! context was touched, so that context lives as long as the buffers do. Once they are gone, records have no ids.
+//! Destructors of thread-locals run in the reverse order of their creation. [`BUFFERS`] is created after
+//! OpenTelemetry's context was accessed, so the context lives at least as long as the buffers. Once the buffers are
+//! destroyed, records have no ids.
 
 use std::cell::{Cell, RefCell};
 
@@ -58,12 +59,12 @@ impl ThreadAttributes {
     }
 }
 
-/// The place in the source where a record was written.
+/// The source location at which a record was logged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Location<'a> {
     pub(super) file: Option<&'a str>,
     pub(super) line: Option<u32>,
-    /// The name of the file lives for ever, so that its address identifies it.
+    /// Static, so that the address identifies the file name.
     pub(super) is_static: bool,
 }
 
@@ -80,7 +81,7 @@ struct Callsite {
     encoded: Vec<u8>,
 }
 
-/// A power of two. A thread seldom writes from more places at a time.
+/// A power of two. A thread rarely logs from more places at a time.
 const SLOTS: usize = 64;
 
 impl Callsites {
@@ -129,8 +130,8 @@ thread_local! {
     static ATTEMPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns whether the buffers may be used. Making them touches OpenTelemetry's context, which may panic: in a panic hook,
-/// that would abort the process.
+/// Returns whether the buffers may be used. Creating them accesses OpenTelemetry's context, which may panic. In a panic
+/// hook, that would abort the process.
 #[inline]
 fn may_be_used() -> bool {
     ATTEMPTED.get() || !std::thread::panicking()
@@ -138,8 +139,8 @@ fn may_be_used() -> bool {
 
 /// Makes the buffers of this thread.
 ///
-/// A thread may write its first record while it is ending, after OpenTelemetry's context is gone. Touching the context then
-/// panics, and there is no other way to find out.
+/// A thread may log its first record while it is ending, after OpenTelemetry's context was destroyed. Accessing the
+/// context then panics, and there is no other way to find out.
 fn make_on_first_use() -> Buffers {
     ATTEMPTED.set(true);
     let made = catch_expected_panic(|| {
@@ -174,7 +175,8 @@ impl Buffers {
     }
 }
 
-/// Returns the number in `ThreadId(7)`. std has no stable way to it, and tracing-opentelemetry adds the same to spans.
+/// Returns the number in `ThreadId(7)`. std has no stable way to get it, and tracing-opentelemetry adds the same number
+/// to spans.
 fn number_of(id: std::thread::ThreadId) -> Option<i64> {
     format!("{id:?}").trim_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
@@ -191,7 +193,7 @@ pub(super) fn otel_context() -> OtelContext {
     }
 }
 
-/// Lends the buffers of the thread. A call inside the formatting of another call, and a thread that is ending, get new ones.
+/// Lends the buffers of the thread. A nested call, and a call on a thread that is ending, get new ones.
 #[inline]
 pub(super) fn with<T>(run: impl FnOnce(&mut Buffers) -> T) -> T {
     if !may_be_used() {
@@ -209,7 +211,7 @@ pub(super) fn with<T>(run: impl FnOnce(&mut Buffers) -> T) -> T {
     match (result, run) {
         (Ok(Some(result)), _) => result,
         (_, Some(run)) => run(&mut Buffers::default()),
-        // `run` is taken only if a result comes back.
+        // `run` is consumed only if this returns a result.
         (_, None) => unreachable!("the closure ran and gave no result"),
     }
 }
@@ -230,8 +232,8 @@ pub(crate) fn current_context() -> Option<Context> {
 
 /// Returns the context with the active span, if that span may be changed.
 ///
-/// The SDK calls span processors while it holds the lock of the span. A processor of the application that logs or panics
-/// would wait for itself.
+/// The SDK calls span processors while it holds the lock of the span. If a processor of the application logs or panics
+/// then, it would deadlock.
 pub(super) fn current_span() -> Option<Context> {
     current_context().filter(|context| !thread::is_in_span_processor() && context.has_active_span())
 }
@@ -250,7 +252,8 @@ pub(crate) fn trace_of(context: &Context) -> Option<TraceIds> {
     })
 }
 
-/// Returns whether a span may be made on this thread. While it is ending, neither tracing's registry nor OpenTelemetry can.
+/// Returns whether a span may be created on this thread. While a thread is ending, neither tracing's registry nor
+/// OpenTelemetry can create one.
 #[inline]
 pub(super) fn may_make_spans() -> bool {
     otel_context() == OtelContext::Alive

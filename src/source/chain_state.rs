@@ -12,11 +12,11 @@ use crate::os;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecordInChain {
     pub(super) routing: Routing,
-    /// The values of the application are formatted: from here on, a processor is to blame for a lost record.
+    /// The values are formatted, so a processor is the cause if the record is lost from here on.
     is_formatted: bool,
-    /// How many values were cut because they are nested too deep.
+    /// How many values were truncated because they are nested too deep.
     pub(super) too_deep: u32,
-    /// The time that we have given the record.
+    /// The time that logbridge set on the record.
     pub(super) time: Option<u64>,
     has_arrived: bool,
     /// The fork generation of the process that counted the record: the chain is code of the application, which may fork.
@@ -35,9 +35,9 @@ impl RecordInChain {
 pub(super) enum ChainProgress {
     /// Its values were not formatted.
     NotFormatted,
-    /// It entered the chain and did not come out.
+    /// It entered the chain but did not reach its end.
     Entered,
-    /// It came out at the end.
+    /// It reached the end of the chain.
     Completed,
 }
 

@@ -1,4 +1,4 @@
-//! The last station of a record: the encoded frame is completed, shown by the debug mirror, and put into the outbox.
+//! The last stage of a record: completes the encoded frame, shows it in the debug mirror, and puts it into the outbox.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,10 +59,10 @@ impl Delivery {
         self.shut.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the state to go on with after code of the application has run.
+    /// Returns the per-process state to use after code of the application has run.
     ///
-    /// `Display`, processors and custom console writers may fork. Both processes go on with the call, and each has the
-    /// record once, in its own outbox: in the child it is counted from the start.
+    /// `Display`, processors and custom console writers may fork. The call then continues in both processes. Each
+    /// process puts the record into its own outbox once, and the child counts it from the start.
     #[inline]
     pub(super) fn after_user_code<'p>(
         &'p self,

@@ -19,7 +19,7 @@ use crate::outbox::FrameBuffer;
 /// Writes records into the buffers of their thread.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    /// The ids that records outside all spans get, from the span that the process was started in.
+    /// The ids of records outside of any span, from the span in which the process was started.
     pub(super) root: Option<TraceIds>,
     pub(super) redaction: Option<Redaction>,
     /// Whether each record has an id of its own.
@@ -45,13 +45,13 @@ impl Encoder {
         self.write_record(buffers, source, self.record_ids);
     }
 
-    /// Writes only the record, for processors of the application. Its id is added at the end of their chain.
+    /// Writes the record without a frame, for processors of the application. Its id is added at the end of their chain.
     pub(super) fn encode_for_processors<S: RecordSource + ?Sized>(&self, buffers: &mut Buffers, source: &S) {
         buffers.frame.begin(|_no_scope| ());
         self.write_record(buffers, source, false);
     }
 
-    /// Writes one whole record. Values that are to be redacted are still in it, but only once each.
+    /// Writes one whole record. Values to be redacted are still in it, but only once each.
     fn write_record<S: RecordSource + ?Sized>(&self, buffers: &mut Buffers, source: &S, with_id: bool) {
         let now = nanos(SystemTime::now());
         let header = RecordHeader {
@@ -66,7 +66,7 @@ impl Encoder {
         source.write(&mut writer);
         buffers.callsites.write(&mut writer, source.location());
         buffers.thread.write(&mut writer);
-        // After code of the application, which may fork: parent and child write two records.
+        // After code of the application, which may fork: parent and child then log separate records.
         write_id(&mut writer, with_id.then(|| buffers.ids.next(now)));
         writer.finish(0);
     }
@@ -97,7 +97,7 @@ fn redact(redaction: &Redaction, process: &ProcessState, shard: usize, frame: &m
     process.ledger.count_many(shard, Count::Redacted, redacted);
 }
 
-/// Counts values that were cut because they are nested too deep.
+/// Counts values that were truncated because they are nested too deep.
 #[inline]
 pub(super) fn count_too_deep(process: &ProcessState, shard: usize, values: u32) {
     if values > 0 {
@@ -105,7 +105,7 @@ pub(super) fn count_too_deep(process: &ProcessState, shard: usize, values: u32) 
     }
 }
 
-/// Writes the id of a record. An id that the application has set stays.
+/// Writes the id of a record. An id set by the application is kept.
 #[inline]
 pub(super) fn write_id(writer: &mut RecordWriter<'_>, id: Option<Ulid>) {
     if let Some(id) = id {
@@ -126,7 +126,7 @@ fn add_exception(frame: &FrameBuffer, context: impl FnOnce() -> Option<Context>)
     if attributes.is_empty()
         && let Some((_, error)) = record.attributes.iter().find(|(key, _)| key == "error")
     {
-        // `error = %e` gives nothing but the text.
+        // `error = %e` provides only the text.
         attributes.push(KeyValue::new("exception.message", error.to_string()));
     }
     if let Some(context) = (!attributes.is_empty()).then(context).flatten() {

@@ -6,8 +6,8 @@ use crate::otlp::{RecordWriter, causes, error_type, text_of};
 
 /// Writes an error under the key of the application, with its text `message`.
 ///
-/// The first error of a record also gives `exception.message`, `exception.type` if that is known, and `exception.causes`, the
-/// chain of its sources with the outermost first.
+/// The first error of a record also sets `exception.message`, `exception.type` if it is known, and `exception.causes`:
+/// the chain of its sources, outermost first.
 #[cold]
 pub(super) fn write_error(writer: &mut RecordWriter<'_>, key: &str, error: &(dyn Error + 'static), message: &str) {
     // A redacted value must not appear under another key.

@@ -14,7 +14,7 @@ use crate::escape::{Lines, OneLine, is_unsafe};
 use crate::levels::from_tracing;
 use crate::otlp::{REDACTED, text_of};
 
-/// Returns the name of the event if code gives one with `name:`. Otherwise tracing makes up `event src/x.rs:22`.
+/// Returns the name of the event if the code sets one with `name:`. Otherwise, tracing generates `event src/x.rs:22`.
 pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
     let name = metadata.name();
     let is_made_up = name
@@ -26,7 +26,7 @@ pub(super) fn given_name(metadata: &Metadata<'static>) -> Option<&'static str> {
 
 /// Prints the event as env_logger prints a record.
 ///
-/// A custom format gets the texts as they are. env_logger's own format has no rule for line breaks in fields: they would
+/// A custom format gets the unchanged texts. env_logger's own format does not handle line breaks in fields, which would
 /// start new lines, so they are escaped.
 pub(super) fn print(metadata: &Metadata<'static>, fields: &FormattedFields, terminal: &Terminal) -> PrintResult {
     let escaped = if terminal.has_custom_format() { None } else { fields.escaped() };
@@ -196,7 +196,7 @@ impl FormattedFields {
         Some(escaped)
     }
 
-    /// Lends the event with the formatted fields, so that nothing formats them again.
+    /// Returns the event with the formatted fields, so that they are not formatted again.
     pub(super) fn with_rendered<T>(&self, event: &Event<'_>, run: impl FnOnce(&Event<'_>) -> T) -> T {
         let metadata = event.metadata();
         let mut values: Vec<Option<Box<dyn FieldValue + '_>>> = metadata.fields().iter().map(|_| None).collect();

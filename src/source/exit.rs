@@ -1,6 +1,6 @@
-//! Whether the process is ending, and when the exit handler has to run again.
+//! Tracks whether the process is ending, and whether the exit handler must run again.
 //!
-//! The handler itself is in `lifecycle.rs`. Records that are written after it has run arm it once more.
+//! The handler itself is in `lifecycle.rs`. Records that are logged after it has run register it again.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,8 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 thread_local! {
     /// This thread ends the process.
     static EXITS_HERE: Cell<bool> = const { Cell::new(false) };
-    /// The exit handler runs on this thread. Records that it causes itself (an allocator that logs, a panic) must not make
-    /// it run again.
+    /// The exit handler runs on this thread. Records that the handler itself causes (an allocator that logs, a panic)
+    /// must not make it run again.
     static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -30,9 +30,10 @@ pub(super) fn arm(handler: ExitHandler) {
     }
 }
 
-/// Registers the handler once more if an exit handler of the application writes a record after ours has flushed.
+/// Registers the handler again if an exit handler of the application logs a record after logbridge's handler has
+/// flushed.
 ///
-/// Other threads that keep writing must not keep the process from ending, so they do not arm it.
+/// Other threads that keep logging must not keep the process from ending, so they do not register it.
 #[inline]
 pub(super) fn arm_if_exiting(handler: ExitHandler) {
     if EXITING.load(Ordering::Relaxed) && EXITS_HERE.get() && !IN_HANDLER.get() {

@@ -1,7 +1,7 @@
-//! How far `log` and tracing are open: which records the facades hand over at all.
+//! Sets which levels `log` and tracing pass on to logbridge at all: how far these facades are *open*.
 //!
-//! The installed pipeline opens and closes them. If the application composes a logger, `log::max_level()` belongs to the
-//! application, and follows the levels only if it was open far enough before.
+//! The installed pipeline opens and closes them. If the application composes a logger, `log::max_level()` belongs to
+//! the application. It then follows the levels only if it allowed the required level before.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -15,17 +15,17 @@ use crate::{os, ship};
 /// Opens and closes the facades for one pipeline, and remembers how far they were open.
 #[derive(Debug)]
 pub(super) struct Facades {
-    /// This pipeline is the installed one: it decides how far `log` and tracing are open.
+    /// Whether this pipeline is the installed one, which opens and closes `log` and tracing.
     is_owner: AtomicBool,
-    /// The least that the levels have needed so far.
+    /// The least verbose level that the levels have required so far.
     least: AtomicU8,
-    /// The application has a logger of ours, to compose it.
+    /// Whether the application composes a logger of this pipeline.
     is_composed: AtomicBool,
-    /// From which level to which `log::max_level()` was raised for a composed logger; 0 if it was not.
+    /// The levels from and to which `log::max_level()` was raised for a composed logger; 0 if it was not.
     raised: AtomicU8,
 }
 
-/// tracing takes locks of its own for that, which no forked child may inherit from us.
+/// tracing takes its own locks for this. A forked child must not inherit them locked because of logbridge.
 fn rebuild_interest_cache() {
     os::without_forks(tracing_core::callsite::rebuild_interest_cache);
 }
@@ -51,7 +51,7 @@ impl Facades {
         self.is_owner.load(Ordering::Relaxed)
     }
 
-    /// Notes that the application composes a logger of ours.
+    /// Notes that the application composes a logger of this pipeline.
     pub(super) fn compose(&self) {
         self.is_composed.store(true, Ordering::Relaxed);
     }
@@ -65,11 +65,11 @@ impl Facades {
         ship::on_own_thread(rebuild_interest_cache);
     }
 
-    /// Adjusts the facades after the levels have changed. `before` is what the levels needed; `is_visible` says whether the
-    /// change concerns the facades or spans.
+    /// Adjusts the facades after the levels have changed. `before` is the level that was required before; `is_visible`
+    /// says whether the change affects the facades or spans.
     ///
-    /// Events are judged by the levels when they arrive. What their callsites remember matters only if the facades open or
-    /// close, or if the levels of spans change.
+    /// Events are filtered by the levels when they arrive. The interest cached by callsites matters only if the facades
+    /// open or close, or if the levels of spans change.
     pub(super) fn levels_changed(&self, levels: &LevelState, before: LevelFilter, is_visible: bool) {
         let needed = levels.facade_filter();
         self.note_needed(needed);
@@ -84,9 +84,9 @@ impl Facades {
         self.least.fetch_min(needed as u8, Ordering::Relaxed);
     }
 
-    /// Lets `log::max_level()` follow the levels for a composed logger, if it was open as far as they needed before.
+    /// Changes `log::max_level()` with the levels for a composed logger, if it allowed the level required before.
     ///
-    /// It is never closed further than the application has set it. If it does not follow, a notice says so.
+    /// It never falls below the level that the application set. If it does not follow, a notice says so.
     fn follow(&self, before: LevelFilter, needed: LevelFilter) {
         if !self.is_composed() {
             return;
@@ -109,7 +109,8 @@ impl Facades {
         }
     }
 
-    /// Reports the first record that was filtered because no level is set, and closes the facades to what the levels need.
+    /// Reports the first record that was filtered because no level is set, and closes the facades to the required
+    /// level.
     #[cold]
     pub(super) fn report_first_filtered(&self, levels: &LevelState, target: &str, level: Level) {
         let module = target.split("::").next().unwrap_or(target);
@@ -128,14 +129,14 @@ impl Facades {
         self.note_needed(levels.facade_filter());
         if self.is_owner() {
             log::set_max_level(levels.facade_filter());
-            // Not waited for: this is a log call, which may come from anywhere.
+            // Does not wait, because this is a log call, which may come from anywhere.
             ship::soon_on_own_thread(rebuild_interest_cache);
         }
     }
 
     /// Reports it if code has lowered `log::max_level()` after `init`.
     pub(super) fn report_lowered(&self, levels: &LevelState) {
-        // While the levels change, the facades open a moment later.
+        // While the levels change, the facades are adjusted a moment later.
         if levels.are_settled()
             && let Some(notice) = self.lowered(levels).and_then(|finding| finding.notice())
         {
@@ -143,7 +144,8 @@ impl Facades {
         }
     }
 
-    /// Returns a finding if `log::max_level()` holds back records that the levels let through, in the installed pipeline.
+    /// Returns a finding if this pipeline is installed and `log::max_level()` discards records that its levels let
+    /// through.
     pub(super) fn lowered(&self, levels: &LevelState) -> Option<Finding> {
         let (max, needed) = (log::max_level(), levels.facade_filter());
         if !self.is_owner() || max >= needed {
@@ -164,7 +166,7 @@ impl Facades {
         Some(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, "log", text).help(SET_MAX_LEVEL))
     }
 
-    /// Returns the lowest level at which every record was counted, as far as that can be known.
+    /// Returns the lowest level down to which every record was counted, as far as is known.
     pub(super) fn complete_to(&self) -> LevelFilter {
         let tracing = match self.is_owner() {
             true => LevelFilter::Trace,

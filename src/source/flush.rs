@@ -1,4 +1,4 @@
-//! Flush and shutdown, and the honest result of both.
+//! Flush and shutdown, with results that report every loss.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::thread::Call;
 /// How long `force_flush` waits; the SDK passes no timeout.
 pub(super) const SDK_FLUSH: Duration = Duration::from_secs(5);
 
-/// Converts the result of a flush into that of the SDK.
+/// Converts the result of a flush into an SDK result.
 pub(super) fn sdk_result(result: Result<(), Error>, timeout: Duration) -> OTelSdkResult {
     result.map_err(|error| {
         if error.is_timeout() && !error.is_lost() {
@@ -36,9 +36,10 @@ fn reported(process: &ProcessState) -> [ReportedLosses; 2] {
 impl Pipeline {
     /// Waits until everything accepted before the call is confirmed.
     ///
-    /// Returns an error if something is still pending, or if something was lost that no flush has reported yet.
+    /// Returns an error if anything is still pending, or if anything was lost that no flush has reported yet.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        // Records that an allocator writes meanwhile are nested and wait for no room: locks of ours may be held.
+        // Records that an allocator logs meanwhile count as nested and do not wait for space, because logbridge's locks
+        // may be held.
         let _call = Call::enter();
         let Some(process) = self.processes().existing() else { return Ok(()) };
         suppression::report_all(&self.delivery, process);
@@ -87,7 +88,7 @@ impl Pipeline {
         self.flush(timeout)
     }
 
-    /// Shuts the processors of the application down, and then the pipeline.
+    /// Shuts down the processors of the application, and then the pipeline.
     pub(crate) fn shutdown_all(&self, timeout: Duration) -> Result<(), Error> {
         self.path.shutdown(timeout);
         self.shutdown(timeout)

@@ -42,7 +42,7 @@ pub(super) struct Admitted<'a> {
 /// Why a record that passes otlp's levels is not exported.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Suppression {
-    /// Telemetry is suppressed in its context, or it stands too deep in calls that log while they are formatted.
+    /// Telemetry is suppressed in its context, or log calls are nested too deep in the formatting of other records.
     Context,
     /// Its trace is not sampled.
     Unsampled,
@@ -51,7 +51,7 @@ enum Suppression {
 }
 
 impl Gate {
-    /// Takes the presence of console and mirror from the caller, who owns them.
+    /// Creates a gate. The caller owns the console and the mirror, and passes whether they exist.
     pub(super) fn new(
         config: &Config,
         has_module_stage: bool,

@@ -1,4 +1,4 @@
-//! What diagnosis reads of a pipeline. Nothing here is on the way of a record.
+//! Read access to a pipeline for diagnosis. Log calls do not use it.
 
 use std::panic::Location;
 
@@ -58,22 +58,22 @@ impl Pipeline {
         self.delivery.late.note_shutdown(at);
     }
 
-    /// Returns whether nothing is accepted for export any more.
+    /// Returns whether the pipeline has stopped accepting records for export.
     pub(crate) fn is_shut(&self) -> bool {
         self.delivery.is_shut()
     }
 
-    /// Returns a finding if `log` holds back records because code has lowered its maximum after `init`.
+    /// Returns a finding if `log` discards records because code has lowered its maximum level after `init`.
     pub(crate) fn lowered(&self) -> Option<Finding> {
         self.facades.lowered(&self.levels)
     }
 
-    /// Returns a finding if the maximum of `log` is lower than a composed logger needs.
+    /// Returns a finding if the maximum level of `log` is lower than a composed logger requires.
     pub(crate) fn not_opened(&self) -> Option<Finding> {
         self.facades.not_opened(&self.levels)
     }
 
-    /// Notes that the application composes a logger of ours.
+    /// Notes that the application composes a logger of this pipeline.
     pub(crate) fn compose_logger(&self) {
         self.facades.compose();
     }
@@ -87,12 +87,12 @@ impl Pipeline {
         self.facades.is_owner()
     }
 
-    /// Returns the lowest level at which every record was counted, as far as that can be known.
+    /// Returns the lowest level down to which every record was counted, as far as is known.
     pub(crate) fn complete_to(&self) -> LevelFilter {
         self.facades.complete_to()
     }
 
-    /// Returns how far the facades have to be open.
+    /// Returns the most verbose level that the facades must pass.
     pub(crate) fn max_level(&self) -> LevelFilter {
         self.levels.facade_filter()
     }
@@ -123,7 +123,7 @@ impl Pipeline {
         self.processes().config().repetition
     }
 
-    /// Returns whether records pass processors of the application.
+    /// Returns whether records pass through processors of the application.
     pub(crate) fn has_processors(&self) -> bool {
         self.path.has_processors()
     }

@@ -1,4 +1,4 @@
-//! Records that are written after the shutdown.
+//! Records that are logged after the shutdown.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use crate::finding::kind;
 use crate::notice::{self, Notice};
 use crate::os::OnceBox;
 
-/// Counts records that are written after the shutdown, and reports the first one.
+/// Counts records that are logged after the shutdown, and reports the first one.
 #[derive(Debug, Default)]
 pub(super) struct LateRecords {
     records: AtomicU64,

@@ -12,14 +12,14 @@ use crate::os;
 use crate::ship::Scheduled;
 
 impl Pipeline {
-    /// Opens the facades for this pipeline, which is the installed one from now on.
+    /// Opens the facades for this pipeline, which is now the installed one.
     pub(crate) fn own_facades(&self) {
         self.facades.own(&self.levels);
     }
 
-    /// Changes levels. A call that begins after this has returned obeys the new levels.
+    /// Changes levels. The new levels apply to every call that begins after this returns.
     ///
-    /// Returns `None` if the levels have changed too often, half a million times; a notice says so.
+    /// Returns `None` and emits a notice if there were too many sets of levels, half a million.
     pub(crate) fn change_levels<T>(&self, change: impl FnOnce(&mut LevelSets) -> T) -> Option<T> {
         let _one_at_a_time = self.levels.lock_changes();
         let sets = self.levels.sets();
@@ -28,7 +28,7 @@ impl Pipeline {
         if changed == sets {
             return Some(result);
         }
-        // A child that is forked in the middle would have new levels with old facades.
+        // A child forked in between would have new levels but old facades.
         if os::without_forks(|| self.publish_levels(&sets, changed)).is_err() {
             let text = "the levels stay as they are: they have changed too often";
             notice::emit(
@@ -45,7 +45,7 @@ impl Pipeline {
         let spans_changed = changed.span != sets.span;
         self.levels.publish(changed)?;
         let is_visible = spans_changed || facades != self.levels.facade_filter() || max_span != self.levels.max_span();
-        // The lock is still held, so that the later of two changes decides.
+        // The lock is still held, so that the later of two changes wins.
         self.facades.levels_changed(&self.levels, facades, is_visible);
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Pipeline {
         self.schedule.expiries.forget_stage(stage);
     }
 
-    /// Takes the levels of a file, and polls it from now on.
+    /// Applies the levels of a file, and polls it from now on.
     pub(crate) fn watch_levels_file(&self, mut file: LevelsFile) {
         let looked = file.load();
         self.take_levels_of(&file, looked);

@@ -1,11 +1,11 @@
-//! The end of a process, by itself or by a signal.
+//! The end of a process: exit handler and signals.
 //!
 //! Constraints of the exit handler:
-//! * It only sets a deadline, wakes the exporter thread and waits on a std condition variable. The exiting thread has lost
-//!   its thread-locals and may hold std's stream locks.
-//! * No panic leaves it.
+//! * It only sets a deadline, wakes the exporter thread and waits on a std condition variable. The thread-locals of the
+//!   exiting thread are destroyed, and it may hold std's stream locks.
+//! * It never panics.
 //! * One deadline bounds everything: delivery, notices and the report.
-//! * It takes no lock of the console, which may wait for a reader.
+//! * It takes no console lock, whose holder may be waiting for a reader.
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use crate::ship::{self, AfterSignal, Flushed, SignalActions};
 use crate::signal::Signal;
 use crate::{output, thread};
 
-/// When the end of the process has to be over; set when the exit handler runs first.
+/// The deadline for the end of the process, set when the exit handler first runs.
 static DEADLINE: PerProcess<Instant> = PerProcess::new();
 /// SIGTERM and SIGINT flush.
 static FLUSHES_ON_SIGNALS: AtomicBool = AtomicBool::new(false);
@@ -30,7 +30,7 @@ static REPORTS_ON_SIGNALS: AtomicBool = AtomicBool::new(false);
 
 /// Registers the exit handler. Idempotent.
 pub(crate) fn register() {
-    // No `Once`: a forked child would wait for ever for a thread of its parent that is in it.
+    // Not a `Once`: if a thread of the parent is inside it during a fork, the child would wait forever.
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.swap(true, Ordering::Relaxed) {
         exit::arm(at_exit);
@@ -40,7 +40,7 @@ pub(crate) fn register() {
 /// Pipelines that were built to be composed. A forked child has its own list.
 static BUILT: PerProcess<Mutex<Vec<Weak<Pipeline>>>> = PerProcess::new();
 
-/// Flushes this pipeline at the end of the process as well, if it still exists then.
+/// Also flushes this pipeline at the end of the process, if it still exists then.
 pub(crate) fn register_built(pipeline: &Arc<Pipeline>) {
     register();
     let mut built = BUILT.get().lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,9 +69,9 @@ fn drain(deadline: &PerProcess<Instant>) {
     output::drain(deadline.existing().copied().unwrap_or_else(Instant::now));
 }
 
-/// Writes the report of the end, if one is wanted.
+/// Writes the report at exit, if one is configured.
 fn report_at_end(pipeline: &Pipeline) {
-    // A child that has only inherited the pipeline reports nothing.
+    // A child that only inherited the pipeline writes no report.
     if pipeline.processes().existing().is_some() {
         pipeline.facades.report_lowered(&pipeline.levels);
         if let Some(to) = &pipeline.setup.report.at_exit {
@@ -91,7 +91,7 @@ fn for_each(run: impl Fn(&Pipeline)) {
     if let Some(pipeline) = installed::pipeline() {
         run(pipeline);
     }
-    // A thread that holds a lock at this moment is building another one.
+    // If the lock is held, another thread is building a pipeline.
     let lists = BUILT.all().map(|built| built.try_lock().map(|built| built.clone()).unwrap_or_default());
     let built: Vec<Weak<Pipeline>> = lists.flatten().collect();
     for pipeline in built.iter().filter_map(Weak::upgrade) {
@@ -120,7 +120,7 @@ pub(crate) fn report_on_signals() {
     }
 }
 
-/// Watches the same signals in a forked child, which has inherited the handlers and not the thread that they wake.
+/// Watches the same signals in a forked child, which inherits the handlers but not the thread that they wake.
 pub(super) fn watch_signals_in_child() {
     if FLUSHES_ON_SIGNALS.load(Ordering::Relaxed) {
         flush_on_signals();
@@ -138,9 +138,9 @@ fn report_on_signal(pipeline: &Pipeline) {
     }
 }
 
-/// Runs on a thread of its own, where it may wait and lock like any other code.
+/// Runs on its own thread, where it may wait and lock like any other code.
 fn flush_on_signal(after: AfterSignal) {
-    // Not the deadline of the exit handler: the process may go on and end much later.
+    // Not the deadline of the exit handler, because the process may continue and end much later.
     let deadline = PerProcess::new();
     for_each(|pipeline| match after {
         AfterSignal::Terminate => {
@@ -152,9 +152,10 @@ fn flush_on_signal(after: AfterSignal) {
     });
 }
 
-/// Delivers what can be delivered before the process ends. If records remain, one line says how many and why.
+/// Delivers as many records as possible before the process ends. If records remain, one line says how many and why.
 pub(super) fn flush_at_end(pipeline: &Pipeline) {
-    // All runs of the handler share one deadline: records of exit handlers of the application get the rest of it.
+    // All runs of the handler share one deadline. Records logged by the application's exit handlers get the remaining
+    // time.
     flush_until(pipeline, &DEADLINE);
 }
 
@@ -190,7 +191,7 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
     let were = if records + spans == 1 { "was" } else { "were" };
     let text = format!("{pending} {were} not delivered before the process ended");
     let spool = process.outbox.as_ref().and_then(|outbox| outbox.spool()).filter(|_| records > 0);
-    // Only files are there for the next start: a directory that cannot be used has none.
+    // Only files survive for the next start, and an unusable directory has none.
     let holds_memory = process.outbox.as_ref().is_some_and(|outbox| outbox.holds_memory());
     let mut notice = match spool {
         Some(spool) if holds_memory => {

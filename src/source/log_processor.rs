@@ -1,4 +1,5 @@
-//! Log processors for the OpenTelemetry SDK: one for a provider of the application, and one for the end of our own chain.
+//! Log processors for the OpenTelemetry SDK: one for a provider of the application, and one for the end of logbridge's
+//! own chain.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -22,8 +23,8 @@ use crate::thread::{self, Call};
 
 /// Exports records of the OpenTelemetry SDK, as a replacement for `BatchLogProcessor` in a provider of your own.
 ///
-/// There is no module stage and no console: every record of the SDK passes, and `RUST_LOG` is not read. Only the thresholds
-/// of the otlp destination (`Otlp::level`, `LOGBRIDGE_OTLP_LEVEL`) apply. Made by
+/// There is no module stage and no console, and `RUST_LOG` is not read. Records are only filtered by the thresholds of
+/// the otlp destination (`Otlp::level`, `LOGBRIDGE_OTLP_LEVEL`). Created by
 /// [`Builder::build_processor`](crate::Builder::build_processor).
 ///
 /// ```no_run
@@ -65,11 +66,11 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         if self.is_shut.load(Ordering::Relaxed) {
             return;
         }
-        // A record that is written meanwhile has to be known as nested.
+        // A record that is logged meanwhile must count as nested.
         let _call = Call::enter();
         let level = level_of(record.severity_number());
         let target = record.target().map_or(scope.name(), |target| target.as_ref());
-        // Without flags, nothing says that the trace is not sampled.
+        // Without flags, the trace is not known to be unsampled.
         let flags = match record.trace_context() {
             Some(trace) => trace.trace_flags.map(TraceFlags::to_u8),
             None => self.pipeline.encoder.root.map(|root| root.flags),
@@ -90,7 +91,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
         if self.is_alone {
             return sdk_result(self.pipeline.shutdown(timeout), timeout);
         }
-        // The other sources of the pipeline go on.
+        // The other sources of the pipeline continue.
         self.is_shut.store(true, Ordering::Relaxed);
         sdk_result(self.pipeline.flush(timeout), timeout)
     }
@@ -100,7 +101,7 @@ impl opentelemetry_sdk::logs::LogProcessor for LogProcessor {
     }
 }
 
-/// The end of our own chain: exports the records that the processors of the application pass on.
+/// The end of logbridge's own chain: exports the records that the processors of the application pass on.
 #[derive(Debug)]
 pub(super) struct ChainEnd(pub(super) Weak<Pipeline>);
 
@@ -124,7 +125,8 @@ impl opentelemetry_sdk::logs::LogProcessor for ChainEnd {
     }
 }
 
-/// Encodes and delivers a record of the SDK. `our_time` is the time that we gave it, if it is one of ours.
+/// Encodes and delivers a record of the SDK. `our_time` is the time that logbridge set, if logbridge created the
+/// record.
 fn export(
     pipeline: &Pipeline,
     record: &SdkLogRecord,

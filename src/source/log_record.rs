@@ -20,7 +20,7 @@ use crate::thread::catch_panic;
 pub(crate) fn take_log(pipeline: &Pipeline, record: &Record<'_>) {
     // The source is made only for records that pass the module stage.
     let Some(admitted) = pipeline.admit(record.target(), record.level()) else { return };
-    // Dropped by hand, because most sources hold nothing.
+    // Dropped manually, because most sources own nothing.
     let source = ManuallyDrop::new(LogSource::new(record));
     pipeline.accept(admitted, &*source, |path| source.with_rendered(false, |record| path.official_log(record)));
     if source.is_rendered() {
@@ -89,7 +89,7 @@ impl<'a> LogSource<'a> {
         pairs.as_deref()
     }
 
-    /// Lends the record with the texts that exist, so that nothing formats them again.
+    /// Returns the record with the existing texts, so that they are not formatted again.
     fn with_rendered<T>(&self, keeps_errors: bool, run: impl FnOnce(&Record<'_>) -> T) -> T {
         let Some(Some(pairs)) = self.pairs.get() else { return run(self.record) };
         let pairs = Shown { pairs, keeps_errors };
@@ -175,7 +175,7 @@ impl Pair<'_> {
         }
     }
 
-    /// Returns the value for a formatter that does not know that it is formatted.
+    /// Returns the value for a formatter that cannot see that it is already formatted.
     fn shown(&self, keeps_errors: bool) -> Value<'_> {
         match &self.rendered {
             // A custom format may print the sources of an error.
@@ -186,7 +186,8 @@ impl Pair<'_> {
     }
 }
 
-/// Writes the text of the value, unless a custom format asks for padding or the like: only the value itself can do that.
+/// Writes the text of the value. If a custom format requests padding or the like, the value formats itself again,
+/// because only it can apply such options.
 impl fmt::Display for Pair<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain = f.width().is_none() && f.precision().is_none() && !(f.alternate() || f.sign_plus());

@@ -1,10 +1,10 @@
 //! Sources of records: `log`, `tracing`, the OpenTelemetry SDK, and panics.
 //!
-//! A source (`log_record`, `tracing_event`, `panic`) hands its record to `pipeline`, which passes it through `gate`, `encoder`
-//! and `delivery`. Each of these stations is a type of its own, and none of them imports `pipeline`. What only diagnosis reads
-//! is in `setup` and `inspect`.
+//! A source (`log_record`, `tracing_event`, `panic`) hands its record to `pipeline`, which passes it through `gate`,
+//! `encoder` and `delivery`. Each of these stages is a separate type, and none of them imports `pipeline`. Data that
+//! only diagnosis reads is in `setup` and `inspect`.
 //!
-//! Files import each other in one direction only. Code that the pipeline calls back is passed to it when it is made.
+//! Files import each other in one direction only. Callbacks are passed to the pipeline when it is created.
 
 mod assemble;
 mod buffers;

@@ -1,4 +1,4 @@
-//! What happens to a record that finds no room in the outbox. Kept out of line, so that accepted records do not pay for it.
+//! Handles a record for which the outbox has no space. Not inlined, so that accepted records do not pay for it.
 
 use super::exit;
 use super::process_state::ProcessState;
@@ -10,7 +10,7 @@ use crate::ship::Ship;
 use crate::signal::Signal;
 use crate::thread;
 
-/// A record that the outbox has not taken, and why.
+/// A record that the outbox did not accept, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overflowing<'a> {
     pub(super) shard: usize,
@@ -28,7 +28,7 @@ pub(super) fn overflow(process: &ProcessState, outbox: &Outbox, ship: &Ship, rec
     let place = thread::shard_of(shard);
     let appended = match (reason, outbox.overload()) {
         (DropReason::OutboxFull, policy) => {
-            // The exporter thread has to make room before this thread waits for it.
+            // The exporter thread must make space, so it is woken before this thread waits.
             if outbox.request_seal() == Wake::Yes {
                 ship.wake(Signal::Logs);
             }
@@ -41,14 +41,15 @@ pub(super) fn overflow(process: &ProcessState, outbox: &Outbox, ship: &Ship, rec
     };
     let Err(Refused { reason, wake }) = appended else { return appended.ok() };
     process.ledger.count_dropped(shard, Signal::Logs, reason);
-    // After the ledger, from which the exporter thread reports the loss.
+    // After the loss is in the ledger, from which the exporter thread reports it.
     if outbox.count_loss(shard, reason, frame) == Wake::Yes || wake == Wake::Yes {
         ship.wake(Signal::Logs);
     }
     None
 }
 
-/// Returns whether the calling thread may be blocked: it must not wait for itself, nor hold up others with a lock of ours.
+/// Returns whether the calling thread may block. It must not wait for itself, nor block other threads by a lock of
+/// logbridge.
 fn may_wait() -> bool {
     !thread::is_internal() && !thread::is_nested() && !is_in_custom_writer() && !exit::is_exiting_here()
 }

@@ -1,4 +1,4 @@
-//! Panics as records, so that the last words of a crashing service reach the collector.
+//! Logs panics as records, so that the cause of a crash reaches the collector.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::borrow::Cow;
@@ -89,7 +89,7 @@ struct PanicSource {
     line: Option<u32>,
     column: Option<u32>,
     backtrace: Option<String>,
-    /// The panic ends the process, as far as can be known here.
+    /// The panic ends the process, as far as is known here.
     fatal: bool,
 }
 
@@ -114,7 +114,7 @@ impl RecordSource for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
-    // Panics pass every text filter.
+    // Text filters do not apply to panics.
     fn text(&self) -> Option<Cow<'_, str>> {
         None
     }

@@ -1,4 +1,4 @@
-//! The way of a record from a facade to the destinations: gate, encoder, delivery, console.
+//! The path of a record from a facade to the destinations: gate, encoder, delivery, console.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use crate::ship::{HasScheduler, Scheduler};
 use crate::signal::Signal;
 use crate::thread::{self, Call, catch_panic};
 
-/// One way from the facades to the destinations, shared by all handles.
+/// A path from the facades to the destinations, shared by all handles.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) levels: LevelState,
@@ -56,14 +56,14 @@ pub(crate) struct Pipeline {
 pub(crate) struct Hooks {
     /// Writes the report to a stream or a file.
     pub(crate) write_report: fn(&Pipeline, &ReportTo),
-    /// Ends the open spans of tracing; `None` if the pipeline is not to be installed.
+    /// Ends the open spans of tracing; `None` if the pipeline will not be installed.
     pub(crate) end_open_spans: Option<fn()>,
 }
 
-/// What a pipeline is made of, beside its configuration.
+/// The inputs of a pipeline besides its configuration.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// Whether records pass a module stage and a console. Records of a provider of the application do not.
+    /// Whether records pass through a module stage and a console. Records of a provider of the application do not.
     pub(super) has_module_stage: bool,
     pub(super) path: RecordPath,
     pub(super) processes: ProcessStates,
@@ -103,7 +103,7 @@ impl Pipeline {
         self.levels.allows(target, level)
     }
 
-    /// Takes a record from a facade. `official` passes it to the official appender that fits its source.
+    /// Receives a record from a facade. `official` passes it to the official appender that fits its source.
     #[inline]
     pub(super) fn take<S: RecordSource + ?Sized>(&self, source: &S, official: impl FnOnce(&RecordPath)) {
         if let Some(admitted) = self.admit(source.target(), source.level()) {
@@ -134,7 +134,7 @@ impl Pipeline {
         Some(Admitted { process, shard, cached })
     }
 
-    /// Takes a record that has passed the module stage. Kept out of line, so that filtered records do not pay for it.
+    /// Receives a record that has passed the module stage. Not inlined, so that filtered records do not pay for it.
     #[inline(never)]
     pub(super) fn accept<S: RecordSource + ?Sized>(
         &self,
@@ -147,7 +147,7 @@ impl Pipeline {
             return;
         }
         let Admitted { process, shard, cached } = admitted;
-        // Code of the application has made the text, and may have forked.
+        // Code of the application formatted the text, and may have forked.
         let mut process = if process.is_of_this_process() { process } else { self.processes().current() };
         let admitted = Admitted { process, shard, cached };
         let is_repeated = || self.is_repeated(process, shard, || source.similar());
@@ -175,7 +175,7 @@ impl Pipeline {
                 path => self.emit_through_sdk(process, shard, source, routing, || official(path)),
             }
         }
-        // The console comes last: if nobody reads it, it may hold the caller, but not the record.
+        // The console comes last. If nobody reads it, it may block the caller, but the record is already accepted.
         if routing.console
             && let Some(terminal) = &self.console
             && source.print(terminal) != PrintResult::Whole
@@ -260,7 +260,7 @@ impl Pipeline {
         suppression::is_repeated(&self.delivery, process, shard, similar, || self.wake_scheduler())
     }
 
-    /// Starts the scheduler, or lets it look for earlier work.
+    /// Starts the scheduler, or makes it check for earlier work.
     #[cold]
     pub(super) fn wake_scheduler(&self) {
         self.schedule.scheduler.wake(Weak::clone(&self.me));

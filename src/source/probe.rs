@@ -1,6 +1,6 @@
-//! Probes for diagnosis: how far a record of the canary gets, and whether a question of `explain` reaches a pipeline.
+//! Probes for diagnosis: they show how far a canary record gets, and whether a query of `explain` reaches a pipeline.
 //!
-//! Only internal threads probe and ask. A log call tells those apart anyway, so that other calls do not pay for this.
+//! Only internal threads use probes. A log call checks for internal threads anyway, so other calls do not pay for this.
 
 use std::cell::Cell;
 
@@ -23,51 +23,51 @@ pub(crate) enum Reached {
 
 thread_local! {
     static REACHED: Cell<Option<Reached>> = const { Cell::new(None) };
-    /// The address of the pipeline that is asked about, and whether the question reached it.
+    /// The address of the queried pipeline, and whether the query reached it.
     static ASKED: Cell<Option<(usize, bool)>> = const { Cell::new(None) };
 }
 
-/// Writes a record on an internal thread. Returns how far it got.
+/// Logs a record on an internal thread. Returns how far it got.
 pub(crate) fn probe(write: impl FnOnce()) -> Reached {
     REACHED.set(Some(Reached::Nowhere));
     write();
     REACHED.take().unwrap_or(Reached::Nowhere)
 }
 
-/// Returns whether this thread is writing a record of the canary.
+/// Returns whether this thread is logging a canary record.
 pub(super) fn is_probing() -> bool {
     REACHED.get().is_some()
 }
 
-/// Notes how far the record of the canary got.
+/// Notes how far the canary record got.
 pub(super) fn note(reached: Reached) {
     if let Some(before) = REACHED.get() {
         REACHED.set(Some(before.max(reached)));
     }
 }
 
-/// The answer to the question whether a record is wanted.
+/// The answer to the query whether a record is enabled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Answer {
     /// The answer of the logger or subscriber.
     pub(crate) is_wanted: bool,
-    /// Whether the question reached the pipeline.
+    /// Whether the query reached the pipeline.
     pub(crate) reached: bool,
 }
 
-/// Asks on an internal thread whether a record is wanted. `pipeline` is the address of the pipeline in question.
+/// Queries on an internal thread whether a record is enabled. `pipeline` is the address of the queried pipeline.
 pub(crate) fn ask(pipeline: usize, ask: impl FnOnce() -> bool) -> Answer {
     ASKED.set(Some((pipeline, false)));
     let is_wanted = ask();
     Answer { is_wanted, reached: ASKED.take().is_some_and(|(_, reached)| reached) }
 }
 
-/// Returns whether this thread is asking.
+/// Returns whether this thread is making a query.
 pub(super) fn is_asking() -> bool {
     ASKED.get().is_some()
 }
 
-/// Notes that the question has reached the pipeline with this address.
+/// Notes that the query has reached the pipeline with this address.
 pub(super) fn note_asked(pipeline: usize) {
     if let Some((asked, _)) = ASKED.get()
         && asked == pipeline

@@ -1,7 +1,7 @@
 //! State that belongs to one process: counters, outbox and exporter thread.
 //!
-//! A forked child starts with new state at its first record. The parent's state is left as it is: it is never dropped and
-//! never touched again.
+//! A forked child starts with new state at its first record. The parent's state is leaked: it is never dropped and
+//! never accessed again.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +27,9 @@ pub(crate) struct ProcessState {
     pub(crate) ledger: Arc<Ledger>,
     /// Where records wait; `None` if they are not sent.
     pub(crate) outbox: Option<Arc<Outbox>>,
-    /// Where spans are noted and wait; `None` if they are neither sent nor shown.
+    /// Where open spans are noted and ended spans wait; `None` if they are neither sent nor shown.
     pub(crate) spans: Option<Arc<SpanQueue>>,
-    /// Which records repeat; `None` if repetition is not limited.
+    /// The counts of similar records; `None` if repetition is not limited.
     pub(super) windows: Option<Windows>,
     /// `None` if nothing is sent, or if the thread could not be started.
     pub(crate) ship: Option<Ship>,
@@ -39,7 +39,7 @@ pub(crate) struct ProcessState {
     pub(super) reported: Mutex<[ReportedLosses; 2]>,
 }
 
-/// How the state of a process is made.
+/// The inputs for the state of a process.
 #[derive(Debug)]
 pub(crate) struct ProcessConfig {
     delivery: Option<LogDelivery>,
@@ -55,7 +55,7 @@ pub(crate) struct ProcessConfig {
 impl ProcessConfig {
     /// `each_second` is called about once a second on the exporter thread.
     pub(super) fn new(config: &Config, each_second: fn()) -> Self {
-        // State that is kept per process must not be shared with a child from now on.
+        // From here on, per-process state must not be shared with a child.
         os::watch_forks();
         Self {
             delivery: config.otlp.delivery.clone(),
@@ -94,7 +94,7 @@ impl ProcessConfig {
         Ok(state)
     }
 
-    /// Makes the state even if the thread cannot be started: then it counts the records that are lost.
+    /// Creates the state even if the thread cannot be started. It then counts the lost records.
     fn start_or_count(&self) -> ProcessState {
         self.start().unwrap_or_else(|error| {
             notice::emit(&Notice::new(
@@ -125,8 +125,8 @@ impl ProcessState {
         }
     }
 
-    /// Returns whether this is the state of the current process. It is not after a fork in the middle of a call: code of
-    /// the application may do that.
+    /// Returns whether this is the state of the current process. It is not if code of the application forked in the
+    /// middle of a log call.
     #[inline]
     pub(super) fn is_of_this_process(&self) -> bool {
         self.generation == os::fork_generation()
@@ -134,9 +134,9 @@ impl ProcessState {
 }
 
 impl Drop for ProcessState {
-    /// Lets the exporter thread deliver what is waiting and end, if a pipeline was built and never installed.
+    /// Lets the exporter thread deliver the pending records and end, if a pipeline was built and never installed.
     ///
-    /// In a forked child the parent's thread does not exist, and its locks must not be touched.
+    /// In a forked child, the parent's thread does not exist, and its locks must not be used.
     fn drop(&mut self) {
         if let Some(ship) = &self.ship
             && self.is_of_this_process()
@@ -146,20 +146,20 @@ impl Drop for ProcessState {
     }
 }
 
-/// How long a thread waits for another one that makes the state; then it makes one itself.
+/// How long a thread waits for another thread that creates the state. After that, it creates the state itself.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The state of the current process.
 #[derive(Debug)]
 pub(crate) struct ProcessStates {
     states: PerProcess<ProcessState>,
-    /// The process, as its fork generation plus one, in which a thread makes the state or has made it.
+    /// The fork generation, plus one, of the process in which a thread has begun to create the state.
     begun_in: AtomicU64,
     config: ProcessConfig,
     in_child: Option<ChildHook>,
 }
 
-/// What else a forked child has to start at its first record.
+/// Starts whatever else a forked child needs at its first record.
 struct ChildHook(Box<dyn Fn() + Send + Sync>);
 
 impl fmt::Debug for ChildHook {
@@ -182,14 +182,14 @@ impl ProcessStates {
         &self.config
     }
 
-    /// Makes the first state now, so that a failure is an error and not a notice.
+    /// Creates the first state now, so that a failure is returned as an error instead of a notice.
     pub(crate) fn start(&self) -> Result<(), Error> {
         let state = self.config.start()?;
         let _already_started = self.states.set(state);
         Ok(())
     }
 
-    /// Returns the state of this process; makes it if the process was forked since.
+    /// Returns the state of this process. Creates it if the process was forked since.
     #[inline]
     pub(crate) fn current(&self) -> &ProcessState {
         match self.states.existing() {
@@ -198,10 +198,10 @@ impl ProcessStates {
         }
     }
 
-    /// Makes the state of this process.
+    /// Creates the state of this process.
     ///
-    /// Holds no lock and waits for no other thread without bound: a fork may come at any moment, and an allocator may log.
-    /// If two threads make one at the same time, one of them is dropped, which ends its exporter thread.
+    /// Holds no lock and never waits long for another thread, because a fork may come at any moment and an allocator
+    /// may log. If two threads create a state at the same time, one state is dropped, which ends its exporter thread.
     #[cold]
     fn begin(&self) -> &ProcessState {
         let process = os::fork_generation() + 1;
@@ -221,7 +221,7 @@ impl ProcessStates {
         })
     }
 
-    /// Returns the state of this process, if it has been made.
+    /// Returns the state of this process, if it was created.
     pub(crate) fn existing(&self) -> Option<&ProcessState> {
         self.states.existing()
     }

@@ -16,7 +16,7 @@ use super::encoder::Encoder;
 use super::record_source::RecordSource;
 use crate::otlp::{RecordView, ValueView};
 
-/// An SDK provider with the processors of the application, and ours as the last.
+/// An SDK provider with the processors of the application, followed by logbridge's own.
 #[derive(Debug)]
 pub(super) struct ProcessorChain {
     pub(super) provider: SdkLoggerProvider,
@@ -40,7 +40,7 @@ impl ProcessorChain {
         Self { logger: provider.logger(""), provider, has_processors }
     }
 
-    /// Fills a record of the SDK with exactly what would be exported without processors, and emits it.
+    /// Fills an SDK record with exactly the data that would be exported without processors, and emits it.
     pub(super) fn emit<S: RecordSource + ?Sized>(&self, encoder: &Encoder, source: &S) {
         let mut buffers = Buffers::of_this_thread();
         encoder.encode_for_processors(&mut buffers, source);
@@ -77,8 +77,8 @@ fn time(nanos: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
-/// Converts a value to that of the SDK, which has none for "no value". That can stand only in a list, and becomes an empty
-/// text.
+/// Converts a value to an SDK value. The SDK has no empty value. An empty value can occur only in a list, and becomes
+/// an empty text.
 fn any_value(value: &ValueView<'_>) -> AnyValue {
     match value {
         ValueView::Array(values) => AnyValue::ListAny(Box::new(values.iter().map(any_value).collect())),

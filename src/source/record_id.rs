@@ -14,19 +14,19 @@ const RANDOM_BITS: u32 = 80;
 /// The ids of one thread.
 #[derive(Debug, Default)]
 pub(super) struct RecordIds {
-    /// The fork generation in which they started: a forked child has a copy of its parent's memory.
+    /// The fork generation in which the ids started, because a forked child has a copy of its parent's memory.
     generation: Option<u64>,
     /// 80 random bits, plus one for each record.
     random: u128,
 }
 
 impl RecordIds {
-    /// Returns the id of a record that is written at this time, in nanoseconds since 1970.
+    /// Returns the id of a record that is logged at this time, in nanoseconds since 1970.
     pub(super) fn next(&mut self, now: u64) -> Ulid {
         let generation = os::fork_generation();
         if self.generation != Some(generation) {
             self.generation = Some(generation);
-            // std seeds its hashers from the randomness of the system, but in a child it uses a copy of its parent's seed.
+            // std seeds its hashers from the system's random numbers, but a child has a copy of its parent's seed.
             let word = || u128::from(RandomState::new().build_hasher().finish());
             self.random = (word() << 64 | word()) ^ u128::from_le_bytes(os::fork_salt());
         }

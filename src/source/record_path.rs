@@ -16,12 +16,12 @@ use super::record_source::RecordSource;
 /// The path of records to the encoder.
 #[derive(Debug)]
 pub(super) enum RecordPath {
-    /// The encoder reads the source.
+    /// Direct: the encoder reads the source.
     Direct,
-    /// The official appenders, then the processors of the application, then ours.
+    /// The official appenders, then the processors of the application, then logbridge's own.
     #[cfg_attr(not(feature = "official-appenders"), allow(dead_code))] // Then the type has no values.
     Official(Box<OfficialAppenders>),
-    /// The processors of the application, then ours.
+    /// The processors of the application, then logbridge's own.
     Processors(ProcessorChain),
 }
 
@@ -63,7 +63,7 @@ impl RecordPath {
         }
     }
 
-    /// Emits a record that logbridge makes itself, of a panic: no official appender fits it.
+    /// Emits a record that logbridge creates for a panic, for which there is no official appender.
     pub(super) fn own_record<S: RecordSource + ?Sized>(&self, encoder: &Encoder, source: &S) {
         match self {
             Self::Official(appenders) => appenders.chain().emit(encoder, source),
@@ -80,7 +80,7 @@ impl RecordPath {
         }
     }
 
-    /// Returns whether processors of the application decide what passes.
+    /// Returns whether processors of the application decide which records pass.
     pub(super) fn has_processors(&self) -> bool {
         match self {
             Self::Direct => false,
@@ -92,12 +92,12 @@ impl RecordPath {
     /// Flushes the processors of the application.
     pub(super) fn flush(&self) {
         if let Some(provider) = self.provider() {
-            // Their result is ignored: the ledger counts the records that do not arrive at our end.
+            // Their result is ignored, because the ledger counts the records that do not reach the end of the chain.
             drop(provider.force_flush());
         }
     }
 
-    /// Shuts the processors of the application down.
+    /// Shuts down the processors of the application.
     pub(super) fn shutdown(&self, timeout: Duration) {
         if let Some(provider) = self.provider() {
             drop(provider.shutdown_with_timeout(timeout));

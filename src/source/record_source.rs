@@ -1,4 +1,4 @@
-//! What all sources of records have in common.
+//! The common interface of all sources of records.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use super::repetition::Similar;
 use crate::console::{PrintResult, Terminal};
 use crate::otlp::{RecordWriter, TraceIds, severity_number};
 
-/// One record, as a facade lends it.
+/// A record borrowed from a facade.
 pub(super) trait RecordSource {
     fn target(&self) -> &str;
 
     fn level(&self) -> Level;
 
-    /// Returns whether the console leaves the record out: a panic is printed by the previous hook.
+    /// Returns whether the console skips the record. A panic is skipped because the previous hook prints it.
     fn skips_console(&self) -> bool {
         false
     }
@@ -46,14 +46,15 @@ pub(super) trait RecordSource {
 
     /// Returns the message, for a filter on the text of records.
     ///
-    /// Returns `None` if no such filter applies to the record, or if formatting the message panicked. The text is kept, so
-    /// that nothing formats it again.
+    /// Returns `None` if no such filter applies to the record, or if formatting the message panicked. The text is kept,
+    /// so that it is not formatted again.
     fn text(&self) -> Option<Cow<'_, str>>;
 
-    /// Formats message and values now, once, because more than one destination needs them.
+    /// Formats message and values once, now, because more than one destination needs them.
     fn render(&self) {}
 
-    /// Returns whether a value panicked while it was formatted. It would panic again.
+    /// Returns whether a value panicked while it was formatted. It is not formatted again, because it would panic
+    /// again.
     fn has_panicked(&self) -> bool {
         false
     }
@@ -68,7 +69,7 @@ pub(super) trait RecordSource {
         None
     }
 
-    /// Returns what makes other records similar to this one.
+    /// Returns the properties that similar records have in common with this one.
     fn similar(&self) -> Similar<'_> {
         let (location, callsite) = (self.location(), self.callsite());
         let has_place = callsite.is_some() || (location.file.is_some() && location.line.is_some());

@@ -1,4 +1,4 @@
-//! The times of a thread's records never decrease.
+//! Keeps the times of a thread's records from decreasing.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::otlp::set_time;
 use crate::outbox::FrameBuffer;
 
-/// A clock that is set back by more than this was wrong before and is right now.
+/// If the clock is set back by more than this, it was wrong before and is right now.
 const CORRECTION: Duration = Duration::from_secs(60);
 
 thread_local! {
@@ -16,8 +16,8 @@ thread_local! {
 
 /// Raises the record's time to that of the thread's last record, if it is earlier.
 ///
-/// The clock may be set back, and a record that is written while another one is formatted is delivered first. A time that
-/// the application has given stays.
+/// The clock may be set back. Also, a record that is logged while another one is formatted is delivered first. A time
+/// set by the application is kept.
 #[inline]
 pub(super) fn keep_in_order(frame: &mut FrameBuffer) {
     let last = LAST_TIME.get();

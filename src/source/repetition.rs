@@ -1,13 +1,13 @@
 //! Limits how many similar records pass in a time window.
 //!
-//! Records of one callsite are similar. Those over the limit are counted, and one summary record with the same target,
-//! severity and location says how many there were.
+//! Records of one callsite are similar. Records over the limit are counted, and one summary record with the same
+//! target, severity and location has their number.
 //!
 //! Constraints:
 //! * A window starts with the first record of its callsite. Its summary is written with the next record after its end, by
 //!   the scheduler, at a flush or at the end of the process, whichever comes first.
-//! * The number of windows is bounded. If there are too many, the oldest one is closed, with its summary: nothing is
-//!   suppressed silently.
+//! * The number of windows is bounded. If there are too many, the oldest one is closed and its summary is written, so
+//!   nothing is suppressed silently.
 //! * No code of the application runs under a lock, and no record is written under the lock of a window. Nothing is
 //!   allocated or freed there either, since a global allocator may log. The caller passes the time.
 //! * Windows belong to one process: a forked child starts without any, and the parent reports its own suppressed records.
@@ -32,7 +32,7 @@ const FATAL: u8 = 21;
 /// The attribute of a summary with the number of suppressed records.
 const SUPPRESSED: &str = "logbridge.suppressed";
 
-/// What makes records similar.
+/// The properties that similar records have in common.
 #[derive(Debug)]
 pub(super) struct Similar<'a> {
     pub(super) target: &'a str,
@@ -41,11 +41,11 @@ pub(super) struct Similar<'a> {
     pub(super) location: Location<'a>,
     /// The callsite that tracing identifies.
     pub(super) callsite: Option<Identifier>,
-    /// Stands for the location if that is unknown: a target writes more than one kind of record.
+    /// Replaces an unknown location, because a target logs more than one kind of record.
     pub(super) text: Option<String>,
 }
 
-/// The number of suppressed records of one callsite, with what their summary record needs.
+/// The number of suppressed records of one callsite, with the data for their summary record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Summary {
     pub(super) target: Arc<str>,
@@ -103,14 +103,14 @@ impl Window {
     }
 }
 
-/// The windows of some callsites, by the hash of what makes their records similar.
+/// The windows of some callsites, by the hash of the properties that their records have in common.
 type Shard = Mutex<Table>;
 type Table = HashMap<u64, Window>;
 
-/// What a decision may need, allocated before the lock is taken.
+/// Memory that a decision may need, allocated before the lock is taken.
 #[derive(Debug, Default)]
 struct Spares {
-    /// A table that never grows: it has twice the capacity that it needs, so it is rehashed in place.
+    /// A table that never grows. It has twice the required capacity, so it is rehashed in place.
     table: Option<Table>,
     window: Option<Window>,
 }
@@ -124,8 +124,8 @@ pub(super) struct Windows {
     pub(super) limit: RepetitionLimit,
     hasher: RandomState,
     shards: [Shard; SHARDS],
-    /// Held while summaries are written: a flush must not overtake the scheduler, which has closed a window and has not
-    /// written its summary yet.
+    /// Held while summaries are written. A flush must not overtake the scheduler between closing a window and writing
+    /// its summary.
     pub(super) reporting: Mutex<()>,
 }
 
@@ -208,7 +208,7 @@ impl Windows {
         Some((decision, replaced))
     }
 
-    /// Closes the windows that are over. Returns their summaries.
+    /// Closes the windows whose time is over. Returns their summaries.
     pub(super) fn close_expired(&self, now: Instant) -> Vec<Summary> {
         let next = |shard: &Shard| {
             let mut shard = lock(shard);
@@ -219,7 +219,7 @@ impl Windows {
         over.filter_map(|mut window| window.take_summary()).collect()
     }
 
-    /// Returns the summaries of all windows. The windows continue, so that a flush lets no further record through.
+    /// Returns the summaries of all windows. The windows continue, so that a flush does not let more records through.
     pub(super) fn take_summaries(&self) -> Vec<Summary> {
         let next = |shard: &Shard| lock(shard).values_mut().find_map(Window::take_summary);
         self.shards.iter().flat_map(|shard| std::iter::from_fn(move || next(shard))).collect()

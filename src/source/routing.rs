@@ -6,7 +6,7 @@ pub(super) struct Routing {
     pub(super) console: bool,
     /// The otlp destination has accepted the record.
     pub(super) otlp: bool,
-    /// The debug mirror shows the record: it passes otlp's threshold, even if that destination is off.
+    /// The debug mirror shows the record, because it passes the otlp threshold, even if that destination is off.
     pub(super) mirror: bool,
 }
 

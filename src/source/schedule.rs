@@ -33,7 +33,8 @@ type Expiry = (Instant, Stage, String);
 
 impl LevelExpiries {
     fn lock(&self) -> MutexGuard<'_, Vec<Expiry>> {
-        // A thread that does not exist in a child may hold the parent's lock for ever: then nothing expires there.
+        // In a child, a thread that does not exist there may hold the parent's lock forever. Nothing expires there
+        // then.
         let inherited = |due: &Mutex<Vec<_>>| due.try_lock().map(|due| due.clone()).unwrap_or_default();
         let due = self.due.get_or_init(|parents| Mutex::new(parents.map(inherited).unwrap_or_default()));
         due.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,7 +65,7 @@ impl LevelExpiries {
     }
 }
 
-/// The levels file. A forked child reads it by itself: its parent may be reading it at that moment.
+/// The levels file. A forked child has its own copy, because its parent may be reading the file during the fork.
 #[derive(Debug, Default)]
 pub(super) struct WatchedFile {
     path: OnceBox<PathBuf>,
@@ -72,13 +73,13 @@ pub(super) struct WatchedFile {
 }
 
 impl WatchedFile {
-    /// Polls this file from now on. The first file stays.
+    /// Polls this file from now on. Later calls have no effect.
     pub(super) fn watch(&self, file: LevelsFile) {
         let _the_first_one_stays = self.path.set(file.path().to_owned());
         let _the_first_one_stays = self.seen.set(Mutex::new(file));
     }
 
-    /// Polls the file, and passes on what has changed. Returns whether there is a file.
+    /// Polls the file, and passes on changes. Returns whether there is a file.
     pub(super) fn poll(&self, take: impl FnOnce(&LevelsFile, LevelsFileUpdate)) -> bool {
         let Some(path) = self.path.get() else { return false };
         let seen = self.seen.get_or_init(|parents| {

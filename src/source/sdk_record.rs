@@ -13,7 +13,7 @@ use super::repetition::Similar;
 use crate::clock::nanos;
 use crate::otlp::{RecordHeader, RecordWriter, TraceIds, ValueWriter};
 
-/// Writes the record into a frame that has been begun.
+/// Writes the record into a frame that was begun.
 pub(super) fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_number: u8, encoder: &Encoder) {
     let now = SystemTime::now();
     let own = record.trace_context().map(|trace| TraceIds {
@@ -23,7 +23,7 @@ pub(super) fn write(buffers: &mut Buffers, record: &SdkLogRecord, severity_numbe
     });
     let trace = own.or(encoder.root).filter(|trace| trace.trace_id != [0; 16] && trace.span_id != [0; 8]);
     let header = RecordHeader {
-        // A time of 0 would become 1970 in the backend, so an unset event time is that of the observation.
+        // A time of 0 would become 1970 in the backend, so an unset event time is replaced by the observed time.
         time: nanos(record.timestamp().or(record.observed_timestamp()).unwrap_or(now)),
         observed_time: nanos(record.observed_timestamp().unwrap_or(now)),
         severity_number,
@@ -55,7 +55,7 @@ fn write_value(writer: ValueWriter<'_>, value: &AnyValue) {
         }
         AnyValue::Map(entries) => {
             writer.map(|map| {
-                // It is a hash map: sorted, the same record always gives the same bytes.
+                // Sorted, because it is a hash map and equal records should have equal bytes.
                 let mut sorted: Vec<_> = entries.iter().collect();
                 sorted.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
                 for (key, value) in sorted {
@@ -63,14 +63,15 @@ fn write_value(writer: ValueWriter<'_>, value: &AnyValue) {
                 }
             });
         }
-        // The enum may grow; text is better than nothing.
+        // The enum is non-exhaustive: a new variant is written as text.
         other => writer.debug(other),
     }
 }
 
-/// Returns what makes other records similar.
+/// Returns the properties that similar records have in common with this one.
 ///
-/// The SDK has no callsite. An event name identifies a class of events; without one, the same text makes records similar.
+/// The SDK has no callsite. An event name identifies a class of events. Without one, records are similar if their texts
+/// are equal.
 pub(super) fn similar<'a>(record: &'a SdkLogRecord, target: &'a str) -> Similar<'a> {
     let text = match (record.event_name(), record.body()) {
         (Some(name), _) if !name.is_empty() => Some(name.to_owned()),

@@ -1,4 +1,4 @@
-//! How a pipeline was set up. Records pass without it: only diagnosis, notices and the report read it.
+//! The configuration of a pipeline, which only diagnosis, notices and the report read.
 
 use std::time::Instant;
 

@@ -23,16 +23,16 @@ pub(super) struct SpanExport {
     /// Whether spans are sent.
     is_on: bool,
     endpoint: Option<String>,
-    /// How many characters a text in the attributes of a span may have.
+    /// The maximum number of characters of text in a span's attributes.
     value_length: Option<usize>,
     redaction: Option<Redaction>,
     mirror: Option<MirrorPrinter>,
-    /// Ends the open spans of tracing; `None` if this pipeline is not to be installed.
+    /// Ends the open spans of tracing; `None` if this pipeline will not be installed.
     end_open_spans: Option<fn()>,
 }
 
 thread_local! {
-    /// This thread ends spans because the process ends.
+    /// Whether this thread is ending spans because the process ends.
     static CLOSING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -56,7 +56,7 @@ impl SpanExport {
         }
     }
 
-    /// Takes a span that has ended: counts, shows and queues it.
+    /// Receives an ended span: counts, shows and queues it.
     ///
     /// `is_shut` says whether the provider of the span was shut down.
     pub(super) fn take(
@@ -132,8 +132,8 @@ impl SpanExport {
         );
     }
 
-    /// Ends the spans that are open, because the process or the pipeline ends: without them, their records would point at
-    /// nothing. A span that cannot be ended is exported as it was when it started.
+    /// Ends all open spans because the process or the pipeline ends. Otherwise, their records would refer to missing
+    /// spans. A span that cannot be ended is exported as it was when it started.
     pub(super) fn end_open(&self, delivery: &Delivery, process: &ProcessState) {
         /// A lock that is needed may be held and never released.
         const PATIENCE: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! Spans of the OpenTelemetry SDK: noted when they start, exported when they end.
 //!
-//! The SDK's `BatchSpanProcessor` has a thread and a resource of its own, and a forked child has neither. Ours has the state
-//! of the process.
+//! The SDK's `BatchSpanProcessor` has its own thread and resource, which a forked child lacks. This processor uses the
+//! per-process state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,8 @@ use crate::thread;
 
 /// Exports spans of the OpenTelemetry SDK, as a replacement for `BatchSpanProcessor` in a provider of your own.
 ///
-/// Spans go to the same endpoint as records, with the same resource, exporter thread and counters. Made by
-/// [`Bridge::span_processor`](crate::Bridge::span_processor). A provider that logbridge makes has it already.
+/// Spans go to the same endpoint as records, with the same resource, exporter thread and counters. Created by
+/// [`Bridge::span_processor`](crate::Bridge::span_processor). A provider that logbridge creates already has it.
 ///
 /// ```no_run
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -44,7 +44,8 @@ impl SpanProcessor {
         Self { pipeline: Some(pipeline), is_shut: Arc::default() }
     }
 
-    /// Returns a processor for what [`init`](crate::init) installs, now or later: for a provider that is made before it.
+    /// Returns a processor that exports through the pipeline that [`init`](crate::init) installs. It can be created
+    /// before `init`, for a provider of your own.
     ///
     /// Spans that start before `init` are not exported.
     ///
@@ -70,7 +71,7 @@ impl SpanProcessor {
 
 impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
     fn on_start(&self, span: &mut Span, _context: &Context) {
-        // Spans of our own transport would be exported for ever.
+        // Otherwise, exporting the spans of logbridge's own transport would create more of them, endlessly.
         if thread::is_internal() {
             return;
         }
@@ -83,7 +84,7 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        // A span that did not start in this process is not exported, so no state is made for it.
+        // A span that did not start in this process is not exported, so no state is created for it.
         if let Some(pipeline) = self.pipeline()
             && let Some(process) = pipeline.processes().existing()
             && let Some(queue) = &process.spans
@@ -99,11 +100,12 @@ impl opentelemetry_sdk::trace::SpanProcessor for SpanProcessor {
         self.pipeline().map_or(Ok(()), |pipeline| sdk_result(pipeline.flush(SDK_FLUSH), SDK_FLUSH))
     }
 
-    /// Flushes. The pipeline goes on: a provider is also shut down when it is dropped.
+    /// Only flushes. The pipeline continues, because a provider is also shut down when it is dropped.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.is_shut.store(true, Ordering::Relaxed);
         self.pipeline().map_or(Ok(()), |pipeline| sdk_result(pipeline.flush(timeout), timeout))
     }
 
-    // `set_resource` is left out: spans have the resource of the records, and a forked child has its own.
+    // `set_resource` is not implemented, because spans have the resource of the records, and a forked child has its
+    // own.
 }

@@ -27,7 +27,7 @@ pub(super) fn is_repeated<'s>(
         return false;
     }
     let similar = similar();
-    // Code of the application has made the text and may have forked: the parent's windows must not be touched.
+    // Code of the application formatted the text and may have forked. The parent's windows must not be used then.
     let process = if process.is_of_this_process() { process } else { delivery.processes.current() };
     let Some(windows) = &process.windows else { return false };
     let (is_suppressed, needs_schedule) = decide(delivery, process, shard, windows, &similar);
@@ -54,20 +54,21 @@ fn decide(
         write_summary(delivery, process, shard, &summary);
     }
     if is_first {
-        // The end of the process has a summary to write.
+        // The exit handler must write the summary.
         exit::arm_if_exiting(delivery.at_exit);
     }
     (is_suppressed, is_first)
 }
 
-/// Writes the summaries of windows that are over. Returns when to call this again.
+/// Writes the summaries of windows whose time is over. Returns when to call this again.
 pub(super) fn report_expired(delivery: &Delivery, now: Instant) -> Option<Instant> {
     let process = delivery.processes.existing()?;
     let windows = process.windows.as_ref()?;
     let _one_at_a_time = lock(&windows.reporting);
     let closed = windows.close_expired(now);
     closed.iter().for_each(|summary| write_summary(delivery, process, thread::number(), summary));
-    // A callsite that was suppressed once is likely to be so again: the thread stays for one more window.
+    // The thread stays for one more window, because a callsite that was suppressed once is likely to be suppressed
+    // again.
     let linger = (!closed.is_empty()).then(|| now.checked_add(windows.limit.window)).flatten();
     windows.next_end().into_iter().chain(linger).min()
 }
@@ -79,7 +80,8 @@ pub(super) fn report_all(delivery: &Delivery, process: &ProcessState) {
     windows.take_summaries().iter().for_each(|summary| write_summary(delivery, process, thread::number(), summary));
 }
 
-/// Writes a summary. It is counted like any other record; it has passed the levels with the records that it stands for.
+/// Writes a summary. It is counted like any other record. The levels are not checked again, because the records that it
+/// summarises passed them.
 #[cold]
 fn write_summary(delivery: &Delivery, process: &ProcessState, shard: usize, summary: &Summary) {
     let routing = delivery.ungated();

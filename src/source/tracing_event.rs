@@ -54,13 +54,13 @@ where
             return;
         }
         let Some(context) = RecordSource::otel_context(self) else { return };
-        // The status has no text if a value panics while it is formatted, or logs itself without end.
+        // The status has no text if a value panics, or endlessly logs itself, while it is formatted.
         let fields = Call::enter().filter(|_| event_fields::has_error(self.event)).and_then(|_call| self.fields());
         let error = fields.and_then(|fields| fields.first_error(hides)).unwrap_or_default();
         context.span().set_status(Status::error(error.to_owned()));
     }
 
-    /// Lends the event with the texts that exist, so that nothing formats them again.
+    /// Returns the event with the existing texts, so that they are not formatted again.
     pub(super) fn with_rendered<T>(&self, run: impl FnOnce(&Event<'_>) -> T) -> T {
         match self.fields.get() {
             Some(Some(fields)) => fields.with_rendered(self.event, run),
@@ -153,7 +153,7 @@ where
 
     fn write(&self, writer: &mut RecordWriter<'_>) {
         let metadata = self.event.metadata();
-        // Without a message, the fields are the body as well.
+        // Without a message, the fields also become the body.
         if metadata.fields().field("message").is_none() {
             self.render();
         }

@@ -18,8 +18,8 @@ use crate::thread;
 
 /// Receives events of tracing.
 ///
-/// As the root of the global subscriber it also filters. As a guest in a registry of the application it decides in `on_event`
-/// and hides nothing from other layers, except for events of the transport on our own threads.
+/// As the root of the global subscriber, it also filters. As a guest in a registry of the application, it decides in
+/// `on_event`. It then hides nothing from other layers, except for events of the transport on logbridge's own threads.
 pub(crate) struct EventLayer {
     role: Role,
     dispatch: OnceLock<WeakDispatch>,
@@ -27,7 +27,7 @@ pub(crate) struct EventLayer {
 
 enum Role {
     Guest(Arc<Pipeline>),
-    /// Serves the installed pipeline; inert until there is one.
+    /// Uses the installed pipeline; inert until there is one.
     Root,
 }
 
@@ -56,8 +56,8 @@ impl EventLayer {
 
     /// Returns whether the registry of a guest may see the event.
     ///
-    /// On our own threads it does not: an exporter that writes about exporting would fill the log of the application. There,
-    /// `note` is called, for a thread that asks.
+    /// On logbridge's own threads it may not, because events about exporting would fill the application's log. There,
+    /// `note` is called for a query of `explain`.
     #[inline]
     fn is_visible(note: impl FnOnce()) -> bool {
         if !thread::is_internal() {
@@ -67,10 +67,10 @@ impl EventLayer {
         is_probing() || is_asking()
     }
 
-    /// Returns whether the root lets a callsite through.
+    /// Returns whether the root enables a callsite.
     ///
-    /// All events up to the widest level pass, and are filtered and counted in `on_event`: a disabled callsite could not be
-    /// counted. Probes (`enabled!`) get the exact answer.
+    /// All events up to the most verbose level pass, and are filtered and counted in `on_event`, because events of a
+    /// disabled callsite cannot be counted. Probes (`enabled!`) get the exact answer.
     fn allows(pipeline: &Pipeline, metadata: &Metadata<'_>) -> bool {
         let level = from_tracing(*metadata.level());
         if metadata.is_span() {
@@ -83,9 +83,10 @@ impl EventLayer {
     }
 }
 
-/// Returns whether the target belongs to a crate that makes spans while requests are sent.
+/// Returns whether the target belongs to a crate that creates spans while requests are sent.
 ///
-/// Their callsites are asked each time, so that spans of our own threads can be told from those of the application.
+/// Their callsites are queried each time, to distinguish spans of logbridge's own threads from spans of the
+/// application.
 fn is_of_transport(target: &str) -> bool {
     let crate_name = target.split("::").next().unwrap_or_default();
     ["h2", "hyper", "hyper_rustls", "hyper_util", "rustls", "tonic", "tower"].contains(&crate_name)
@@ -93,7 +94,7 @@ fn is_of_transport(target: &str) -> bool {
 
 /// Returns whether the callsite belongs to `enabled!` or a similar macro, and is never dispatched.
 ///
-/// tracing-core does not publish that mark, so the callsite is recognized by the name that the macros give it.
+/// tracing-core does not expose this property, so the callsite is recognized by the name that the macros give it.
 fn is_probe(metadata: &Metadata<'_>) -> bool {
     metadata.name().starts_with("enabled ")
 }
@@ -110,10 +111,10 @@ where
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) if metadata.is_span() && is_of_transport(metadata.target()) => Interest::sometimes(),
             (Role::Guest(_), _) => Interest::always(),
-            // The answer changes with the levels, without the callsites being asked again.
+            // The answer changes with the levels, but callsites are not queried again.
             (Role::Root, Some(_)) if is_probe(metadata) => Interest::sometimes(),
             (Role::Root, Some(pipeline)) if !Self::allows(pipeline, metadata) => Interest::never(),
-            // Our own threads have to be told apart each time.
+            // Queried each time, because logbridge's own threads get another answer.
             (Role::Root, Some(_)) if metadata.is_span() => Interest::sometimes(),
             (Role::Root, Some(_)) => Interest::always(),
             (Role::Root, None) => Interest::never(),
@@ -133,7 +134,7 @@ where
     }
 
     fn event_enabled(&self, _event: &Event<'_>, _context: Context<'_, S>) -> bool {
-        // `enabled` has asked the root already, and no other layer is beside it.
+        // `enabled` has already queried the root, and there is no other layer.
         matches!(self.role, Role::Root) || Self::is_visible(|| ())
     }
 
