@@ -9,7 +9,7 @@ use crate::signal::Signal;
 
 /// The error of every fallible function of logbridge.
 ///
-/// The type is opaque: the `is_…` methods tell what went wrong. [`Display`](fmt::Display) writes one lower-case
+/// The type is opaque; the `is_…` methods distinguish the causes. [`Display`](fmt::Display) writes one lower-case
 /// sentence and [`help`](Error::help) returns what to change. Neither contains a header value, an API key or the
 /// password of a URL.
 ///

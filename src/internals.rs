@@ -1,7 +1,7 @@
-//! What the command `logbridge` (package `logbridge-cli`) uses of this library.
+//! The parts of this library that the command `logbridge` (package `logbridge-cli`) uses.
 //!
-//! Not part of the API: it may change in any version, so the command requires exactly the version that it was built with.
-//! `ARCHITECTURE.md` lists what is here and what for. Keep it small.
+//! Not part of the API: it may change in any version, so the command requires exactly the version that it was built
+//! with. `ARCHITECTURE.md` lists the contents and their purpose. Keep it small.
 
 pub mod clock {
     pub use crate::clock::{Timestamp, nanos};

@@ -1,13 +1,14 @@
 // The README shows complete programs.
 #![allow(clippy::needless_doctest_main)]
-// Of two link definitions the first one wins. The README's own are paths, which are broken links in rustdoc.
+// If a link is defined twice, the first definition wins. The README defines its links as paths, which are broken in
+// rustdoc.
 //! [findings]: crate::findings
 //!
 #![doc = include_str!("../README.md")]
-// Some code serves the command `logbridge` alone, which reaches it through `internals`. The check with all features finds
-// what nothing uses.
+// Some code is only used by the command `logbridge`, through `internals`. The check with all features finds unused
+// code.
 #![cfg_attr(not(feature = "_cli"), allow(dead_code, unnameable_types, unreachable_pub, unused_imports))]
-// `internals` is no public API. The check without `_cli` looks at what is.
+// `internals` is not a public API. The check without `_cli` covers the public API.
 #![cfg_attr(
     feature = "_cli",
     allow(clippy::exhaustive_enums, clippy::exhaustive_structs, missing_docs, unnameable_types)
@@ -79,7 +80,7 @@ pub fn init() {
 
 /// Installs logbridge with all settings from the environment, and returns its handle.
 ///
-/// Dropping the handle stops nothing.
+/// Dropping the handle does not stop the export.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@
 //!   is written at once if the system promises not to block, and by a writer thread otherwise.
 //! * The writer thread starts with the first text that needs it, and ends after an idle time.
 //! * The caller waits a short time for the writer thread, so that lines stay in order and a notice before a crash is
-//!   written. After a stream has stalled, no caller waits for it until its queue is empty.
+//!   written. After a stream has stalled, callers do not wait for it again until its queue is empty.
 //! * No lock is held during an allocation, a deallocation or user code, because a global allocator may log.
 //! * Each process in a chain of forks has its own queues and threads. In a child, the parent's locks may be held by a
 //!   thread that does not exist there.
@@ -300,9 +300,9 @@ impl OutputQueue {
     }
 }
 
-/// Writes a whole text. With a deadline, it writes only while the stream has room.
+/// Writes a whole text. With a deadline, it writes only while the stream accepts bytes.
 fn write_all(stream: Stream, text: &mut QueuedText, until: Option<Instant>) -> Result<(), ErrorKind> {
-    /// A pipe that has room takes at least so many bytes at once.
+    /// A pipe that polls as writable accepts at least this many bytes at once.
     const AT_ONCE: usize = 512;
     while !text.rest().is_empty() {
         if let Some(until) = until

@@ -20,10 +20,11 @@ use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::thread::Call;
 
-/// A handle to logbridge, which flushes, reports, explains and changes levels.
+/// A handle to logbridge: flushes, reports, explains where records stop, and changes levels.
 ///
-/// [`try_init`](crate::try_init) returns it, and [`bridge()`](crate::bridge()) returns it anywhere. Cloning is cheap.
-/// Dropping a handle stops nothing, so `let _ = logbridge::try_init();` loses no records.
+/// [`try_init`](crate::try_init) returns a handle, and [`bridge()`](crate::bridge()) returns it anywhere in the
+/// program. Cloning is cheap. Dropping a handle does not stop the export, so `let _ = logbridge::try_init();` loses no
+/// records.
 ///
 /// # Examples
 ///
@@ -69,7 +70,7 @@ impl Bridge {
     /// Open spans end now. Records and spans that cannot be sent within `timeout` are dropped and counted. Later ones
     /// are not exported, but the console keeps printing. The exporter thread ends.
     ///
-    /// A program does not need this call before it ends, because pending records are then sent anyway.
+    /// A program need not call this before it ends, because pending records are sent at exit anyway.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Bridge {
     /// Returns a report with the outcomes of all records and spans so far, and with findings.
     #[must_use]
     pub fn report(&self) -> Report {
-        // Marks records that an allocator logs meanwhile as nested, so they do not wait for room in the outbox.
+        // Marks records that an allocator logs meanwhile as nested, so they do not wait for space in the outbox.
         let _call = Call::enter();
         Report::of(&self.pipeline)
     }

@@ -18,7 +18,7 @@ use crate::levels::{FilterVariable, Origin};
 use crate::source::LogProcessor;
 use crate::telemetry::{self, TracerChoice};
 
-/// Configures and installs logbridge. It is used like env_logger's `Builder`.
+/// Configures and installs logbridge. Its interface follows env_logger's `Builder`.
 ///
 /// Setters take and return `&mut Self`, so both a chain and single statements work. A builder can be used again after
 /// [`init`](Self::init).
@@ -124,7 +124,7 @@ impl Builder {
 
     /// Sets whether panics, and records with an error, also become an event named `exception` of their span.
     ///
-    /// This is meant for backends that show exceptions from spans only, such as HyperDX. Default: `false`, so each
+    /// This is meant for backends that show exceptions from spans only, such as HyperDX. Default: `false`, so that each
     /// error arrives once. Environment variable: `LOGBRIDGE_EXCEPTION_EVENTS`.
     pub fn exception_events(&mut self, wanted: bool) -> &mut Self {
         self.settings.exception_events = Some(wanted);
@@ -300,7 +300,7 @@ impl Builder {
     /// In a forked child that has not written a record yet, the default action follows without a flush. The handler
     /// stays installed until the process ends, even if all handles are dropped.
     ///
-    /// On systems without Unix signals, this has no effect, and a notice says so.
+    /// On systems without Unix signals, this has no effect except for a notice.
     ///
     /// Default: `false`, which changes no signal disposition. Environment variable: `LOGBRIDGE_FLUSH_ON_SIGNALS`.
     pub fn flush_on_signals(&mut self, wanted: bool) -> &mut Self {
@@ -351,8 +351,8 @@ impl Builder {
     /// traces. Invalid variables are reported and ignored. The propagators decide which variables are used
     /// (`OTEL_PROPAGATORS`, or the global propagators if they are set).
     ///
-    /// Default: `false`, because a service that is started from the shell of a job is not part of that job. Environment
-    /// variable: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV`.
+    /// Default: `false`, because a service that happens to be started from the shell of a job is not part of that job.
+    /// Environment variable: `LOGBRIDGE_TRACE_CONTEXT_FROM_ENV`.
     pub fn trace_context_from_env(&mut self, wanted: bool) -> &mut Self {
         self.settings.trace_context_from_env = Some(wanted.then(Environment::process));
         self
@@ -384,7 +384,8 @@ impl Builder {
         self
     }
 
-    /// Lets the official OpenTelemetry appenders create the records, with exactly their mapping.
+    /// Lets the official OpenTelemetry appenders create the records, so that records are mapped exactly as they map
+    /// them.
     ///
     /// Such records have no event time, source location, thread, or ids of an explicit parent. Their event name is
     /// `event src/x.rs:1`, and nested values are text.

@@ -23,7 +23,7 @@ use crate::source::{
 };
 use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
 
-/// Serialises `init`, so that a check of a slot still holds when the slot is used.
+/// Serializes `init`, so that a slot found empty is still empty when it is set.
 static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
 /// Whether this or an earlier attempt has set the logger of `log`.
 static LOG_SLOT: AtomicBool = AtomicBool::new(false);
@@ -64,7 +64,7 @@ impl Builder {
         }
         let config = self.settings.resolve(&self.environment)?;
         notice::set_verbosity(config.verbosity);
-        // What can fail for other reasons first: a slot that is taken stays taken.
+        // Steps that can fail for other reasons come first, because a slot can be set only once.
         let processes = process_states(&config);
         processes.start()?;
         take_log_slot()?;

@@ -48,7 +48,7 @@ impl Builder {
     /// a line `[otlp]`, `[console]` or `[spans]` apply to that stage. The file takes precedence over code and
     /// environment variables for the same target.
     ///
-    /// A file that is half-written or invalid never takes effect. Until it is corrected, the last valid levels apply.
+    /// A partly written or invalid file never takes effect. Until it is corrected, the last valid levels apply.
     ///
     /// Default: none. Environment variable: `LOGBRIDGE_LEVELS_FILE`.
     pub fn levels_file(&mut self, path: impl Into<PathBuf>) -> &mut Self {
@@ -60,7 +60,8 @@ impl Builder {
     ///
     /// [`log`] and tracing then pass these records to logbridge, which costs more than a disabled call.
     ///
-    /// Default: only records that reach logbridge anyway are counted. Environment variable: `LOGBRIDGE_COUNT_BELOW`.
+    /// Default: unset, so only records that reach logbridge anyway are counted. Environment variable:
+    /// `LOGBRIDGE_COUNT_BELOW`.
     pub fn count_below(&mut self, level: LevelFilter) -> &mut Self {
         self.settings.count_below = Some(level);
         self

@@ -9,8 +9,8 @@ use super::time::bounded;
 use crate::finding::{Finding, Severity, kind};
 
 const VARIABLE: &str = "LOGBRIDGE_OVERLOAD";
-/// The meaning of `block` without a duration: long enough for one slow response of a collector, and short enough that a
-/// request of the application does not time out.
+/// The duration of `block` without an explicit one: long enough for one slow response of a collector, and short enough
+/// that a request to the application does not time out.
 const BLOCK: Duration = Duration::from_millis(500);
 
 /// The policy for new records while the outbox is full.
@@ -21,18 +21,19 @@ const BLOCK: Duration = Duration::from_millis(500);
 /// Dropped records are counted by reason, level and target ([`Report::dropped`](crate::Report::dropped)). They make the
 /// next [`flush`](crate::Bridge::flush) return an error, and a notice on stderr reports them about once a minute.
 ///
-/// Pending records are stored in segments of 1 MiB, or less if the outbox is small. To make room, a whole segment is
-/// dropped, so the next records find room at once. The request being sent is never dropped.
+/// Pending records are stored in segments of 1 MiB, or less if the outbox is small. To free space, a whole segment is
+/// dropped, so the next records fit at once. The request being sent is never dropped.
 ///
 /// Default: [`DropNewest`](Self::DropNewest). Environment variable: `LOGBRIDGE_OVERLOAD` (`drop-newest`, `drop-oldest`,
 /// `drop-least-severe`, `block`, `block=500ms`). `Display` writes this format.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Overload {
-    /// The calling thread waits for room, at most for this duration. Then the record is dropped.
+    /// The calling thread waits for space, at most for this duration. Then the record is dropped.
     ///
-    /// After one call has timed out, later calls drop their record at once until there is room again. A failed endpoint
-    /// therefore delays each thread once, and not on each call. If room appears from time to time, each call waits.
+    /// After one call has timed out, later calls drop their record at once until there is space again. A failed
+    /// endpoint therefore delays each thread once, not on each call. If space is freed from time to time, each call
+    /// waits.
     ///
     /// On a worker thread of an async runtime, all its tasks wait. On a current-thread runtime, everything waits,
     /// including a collector that runs in it.
@@ -54,7 +55,7 @@ pub enum Overload {
 }
 
 impl Overload {
-    /// Returns whether a new record may find room in a full outbox.
+    /// Returns whether this policy can free space for a new record in a full outbox.
     pub(crate) fn makes_room(self) -> bool {
         !matches!(self, Self::DropNewest)
     }
@@ -93,7 +94,7 @@ impl Overload {
         }
     }
 
-    /// Returns the probable meaning of an invalid value.
+    /// Returns the policy that an invalid value probably means.
     fn meant(value: &str) -> Option<String> {
         let lower = value.to_ascii_lowercase();
         let word = |words: &[&str]| words.iter().any(|word| lower.contains(word));

@@ -28,7 +28,7 @@ const VALUES: &str = "LOGBRIDGE_REDACT_VALUES";
 /// A key rule does not apply to the message. In `log::info!(token; "logged in with {token}")`, only a value rule finds
 /// the token in the text. Targets, event names, and the attributes of scope and resource are never redacted.
 ///
-/// By default, nothing is redacted. Rules from the environment are added to those from code.
+/// By default, nothing is redacted. Rules from the environment are added to rules from code.
 ///
 /// ```
 /// use logbridge::Redact;

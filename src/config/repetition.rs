@@ -24,7 +24,7 @@ const VARIABLE: &str = "LOGBRIDGE_REPETITION";
 /// location, and the number as the attribute `logbridge.suppressed`. The console prints all records.
 ///
 /// The limit applies to all levels except FATAL. Floods usually consist of warnings and errors, and the first records
-/// of a window say what the others would. Use [`exempt`](Self::exempt) to send all records at or above a level.
+/// of a window are as informative as the others. Use [`exempt`](Self::exempt) to send all records at or above a level.
 ///
 /// Default: no limit. Environment variable: `LOGBRIDGE_REPETITION`, such as `10/s`, `100/60s` or `off`.
 ///

@@ -31,8 +31,8 @@ const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 ///
 /// # Limits
 ///
-/// * If the directory cannot be used (no permission, full disk, no `mmap`), logbridge prints one notice and keeps
-///   records in memory until it can. On tmpfs, the spool counts as memory.
+/// * If the directory is unusable (no permission, full disk, no `mmap`), logbridge prints one notice and keeps records
+///   in memory until the directory becomes usable. On tmpfs, the spool counts as memory.
 /// * Use a local file system. All blocks of a file are reserved before use, so a full disk does not cause SIGBUS. The
 ///   kernel still sends SIGBUS if a copy-on-write file system runs out of blocks, the device fails, or another program
 ///   truncates a file.
@@ -62,15 +62,15 @@ pub struct Spool {
     sync: Option<SpoolSync>,
 }
 
-/// Which records of a [`Spool`] survive a power loss or a kernel crash. A crash of the process loses none in any case.
+/// Which records of a [`Spool`] survive a power loss or a kernel crash. A crash of the process never loses any.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SpoolSync {
-    /// Records that the kernel has written to disk, usually all except those of the last 30 seconds. The default.
+    /// Records that the kernel has written to disk: usually all except for those of the last 30 seconds. The default.
     #[default]
     Never,
-    /// All records except those of the last period; at least 100 ms. A log call may wait for a page that is being
-    /// written, usually some microseconds.
+    /// All records except for those of the last period, which is at least 100 ms. A log call may wait for a page that
+    /// is being written, usually some microseconds.
     Every(Duration),
 }
 

@@ -2,8 +2,8 @@
 //! gets.
 //!
 //! Constraints:
-//! * The records are logged on the crate's own threads. A question to a filter of tracing-subscriber could drop the
-//!   next event of an application thread.
+//! * The records are logged on the crate's own threads. A query to a filter of tracing-subscriber could drop the next
+//!   event of an application thread.
 //! * The records use the ordinary macros, so that compiled-out levels, facade levels and filters of other layers show.
 //!   Only the console does not print them.
 
@@ -110,7 +110,7 @@ fn with_source(error: &Error) -> String {
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
-/// Each record that was tried, and how far it got.
+/// Each attempted record, and how far it got.
 type Tried = Vec<(Facade, Level, Reached)>;
 
 /// Logs the records from `place`. Also returns whether tracing has a subscriber there.

@@ -1,7 +1,7 @@
 //! Explains a record gate by gate, from the log call to the destinations.
 //!
-//! Nothing here leaves a trace on the application's threads. `log_enabled!` and `enabled!` would register callsites and
-//! change the state of filters there, so a thread of our own asks loggers and subscribers.
+//! This has no side effects on the application's threads. `log_enabled!` and `enabled!` would register callsites and
+//! change the state of filters there, so one of logbridge's own threads queries loggers and subscribers.
 
 use std::fmt;
 
@@ -55,8 +55,8 @@ impl Explanation {
         }
     }
 
-    /// Returns the gate that stops the record on the way to the OTLP endpoint. `None`: it is sent if it meets the
-    /// [`conditions`](Self::conditions_of_otlp).
+    /// Returns the gate that stops the record on the way to the OTLP endpoint, or `None` if it is sent, provided that
+    /// it meets the [`conditions`](Self::conditions_of_otlp).
     ///
     /// Prefers the first gate that stops the records of both facades over one that stops the records of a single
     /// facade. [`through`](Self::through) explains one facade.
@@ -65,9 +65,9 @@ impl Explanation {
         first_stop(self.common.iter().chain(&self.otlp))
     }
 
-    /// Returns the gate that stops the record on the way to the console. `None`: it is printed if it meets the
-    /// [`conditions`](Self::conditions_of_console). Prefers gates as [`stopped_before_otlp`](Self::stopped_before_otlp)
-    /// does.
+    /// Returns the gate that stops the record on the way to the console, or `None` if it is printed, provided that it
+    /// meets the [`conditions`](Self::conditions_of_console). Prefers gates as
+    /// [`stopped_before_otlp`](Self::stopped_before_otlp) does.
     #[must_use]
     pub fn stopped_before_console(&self) -> Option<&Gate> {
         first_stop(self.common.iter().chain(&self.console))

@@ -2,8 +2,8 @@
 //! installed.
 //!
 //! Constraints:
-//! * No question is asked on a thread of the application. A filter of tracing-subscriber that rejects a question there
-//!   drops the next event of that thread. Our own thread asks instead, and gives up after [`TIMEOUT`].
+//! * No query runs on a thread of the application. A filter of tracing-subscriber that rejects a query there drops the
+//!   next event of that thread. One of logbridge's own threads makes the query, and gives up after [`TIMEOUT`].
 //! * A decision that is not proven becomes a condition, not a stop.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::source::{Answer, EventLayer, Pipeline, ask};
 /// The target of the canary's records.
 pub(super) const CANARY_TARGET: &str = "logbridge::canary";
 
-/// How long a logger or subscriber of the application may take to answer whether it wants a record.
+/// How long a logger or subscriber of the application may take to answer whether a record is enabled.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Returns the gates of both facades, in order.
@@ -115,7 +115,7 @@ pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -
             "use logbridge::bridge() instead of building a second Bridge".to_owned()
         });
     }
-    // The maximum of all subscribers is known without asking any of them.
+    // The maximum of all subscribers is known without querying any of them.
     let hint = TracingFilter::current();
     if to_tracing(level.to_level_filter()) > hint {
         return Gate::new(NAME, false, format!("its filters pass nothing beyond {}", from_tracing(hint)), || {
@@ -143,7 +143,8 @@ pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -
     }
 }
 
-/// Asks the subscriber whether it would forward such an event to this pipeline's layer. `None`: no answer in time.
+/// Queries whether the subscriber would forward such an event to this pipeline's layer. Returns `None` if it does not
+/// answer in time.
 fn ask_subscriber(pipeline: &Pipeline, subscriber: Dispatch, target: &str, level: Level) -> Option<Answer> {
     let (pipeline, target) = (pipeline.address(), target.to_owned());
     ship::ask_own_thread_within(TIMEOUT, move || {
@@ -155,7 +156,7 @@ fn ask_subscriber(pipeline: &Pipeline, subscriber: Dispatch, target: &str, level
     })
 }
 
-/// A callsite that is never registered, so that only the asked subscriber sees it.
+/// A callsite that is never registered, so that only the queried subscriber sees it.
 struct UnregisteredCallsite;
 
 static CALLSITE: UnregisteredCallsite = UnregisteredCallsite;

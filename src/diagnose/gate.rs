@@ -1,4 +1,4 @@
-//! A gate: one decision on the way of a record, with its reason and the settings that would change it.
+//! A gate: one decision on the path of a record, with its reason and the settings that would change it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::facade::Facade;
 use crate::escape::OneLine;
 use crate::levels::{LevelVariables, Row, Stage};
 
-/// A gate on the way of a record, and its decision.
+/// A gate on the path of a record, and its decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Gate {

@@ -1,4 +1,4 @@
-//! Diagnosis: explains where a record stops, checks the way to the endpoint, and reports what happened.
+//! Diagnosis: explains where a record stops, checks the path to the endpoint, and reports the outcomes of records.
 
 mod canary;
 mod explain;

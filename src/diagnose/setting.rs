@@ -1,4 +1,4 @@
-//! Names the setting to change. Code wins over variables, so a variable is no help against a value set in code.
+//! Names the setting to change. Code takes precedence, so changing a variable does not help if code sets the value.
 
 use crate::config::{Setting, SettingSource};
 use crate::source::Pipeline;
@@ -8,7 +8,7 @@ fn source(pipeline: &Pipeline, setting: &str) -> SettingSource {
     found.map_or(SettingSource::BuiltIn, |kept| kept.source)
 }
 
-/// Names the variable, the call or both: whichever has an effect. `variable` may include a value.
+/// Names the variable, the call or both, depending on which has an effect. `variable` may include a value.
 pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, call: &str) -> String {
     match source(pipeline, setting) {
         SettingSource::Code => format!("{call} in code"),
@@ -17,14 +17,14 @@ pub(super) fn how_to_set(pipeline: &Pipeline, setting: &str, variable: &str, cal
     }
 }
 
-/// Returns whether code sets the key that requests carry.
+/// Returns whether code sets the key for requests.
 pub(super) fn has_key_in_code(pipeline: &Pipeline) -> bool {
     let is_key = |setting: &&Setting| setting.value.to_ascii_lowercase().starts_with("authorization");
     let mut headers = pipeline.setup.settings.iter().filter(is_key);
     headers.any(|setting| setting.source == SettingSource::Code)
 }
 
-/// Names what turns on the otlp destination.
+/// Names the setting that turns on the otlp destination.
 pub(super) fn how_to_turn_on(pipeline: &Pipeline) -> String {
     match source(pipeline, "logs") {
         SettingSource::Code => {

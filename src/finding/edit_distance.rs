@@ -1,6 +1,6 @@
 //! The edit distance of two words, to guess which word was meant.
 
-/// No word that logbridge knows is longer; a longer word is far from all of them.
+/// The maximum length of a word. All words that logbridge knows are shorter, so a longer word resembles none of them.
 const MAX_WORD: usize = 64;
 
 /// Returns how many characters to insert, remove, replace or swap with their neighbor turn one word into the other.

@@ -7,10 +7,10 @@ use log::{Level, LevelFilter};
 
 /// The least severe level of a target that passes.
 ///
-/// `NotSet` means neither everything nor nothing. At the module stage, a target inherits from the next shorter target,
-/// and the root means WARN. At a destination, everything passes that passed the module stage.
+/// The meaning of `NotSet` depends on the stage. At the module stage, a target inherits from the next shorter target,
+/// and an unset root means WARN. At a destination, every record that passed the module stage passes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[allow(clippy::exhaustive_enums)] // Another level would be another scale.
+#[allow(clippy::exhaustive_enums)] // The scale is complete.
 pub enum Threshold {
     /// No threshold is set.
     #[default]

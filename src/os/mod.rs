@@ -65,7 +65,7 @@ pub(crate) fn write_all(stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
         match imp::write(stream, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            // The terminal may be nonblocking. Waits for room instead of losing the line.
+            // The terminal may be nonblocking. Waits for space instead of losing the line.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if !imp::wait_writable(stream, Duration::from_secs(1)) {
                     return Err(error);
@@ -91,9 +91,9 @@ pub(crate) fn write_nonblocking(stream: Stream, bytes: &[u8]) -> io::Result<usiz
     imp::write_nonblocking(stream, bytes)
 }
 
-/// Waits until the stream has room or has failed. Returns `false` after the timeout.
+/// Waits until the stream accepts bytes or has failed. Returns `false` after the timeout.
 ///
-/// Another writer may use up the room before the next write.
+/// Another writer may use up the space before the next write.
 pub(crate) fn wait_writable(stream: Stream, timeout: Duration) -> bool {
     imp::wait_writable(stream, timeout)
 }

@@ -17,7 +17,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// Returns why there is no room. The overload policy has not been applied yet.
+    /// Returns why the frame does not fit. The overload policy has not been applied yet.
     #[inline]
     pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
         match self.max_records {
@@ -26,7 +26,7 @@ impl Outbox {
         }
     }
 
-    /// Appends a frame to an outbox whose number of records is bounded too.
+    /// Appends a frame to an outbox that also bounds the number of records.
     #[cold]
     fn append_counted(&self, max: usize, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
         let (max, reason) = match self.overload {
@@ -67,8 +67,8 @@ impl Outbox {
         Wake::Yes
     }
 
-    /// Appends a frame to a lane that has no segment with room. The block is made outside the lock, and then the lane
-    /// is looked at again.
+    /// Appends a frame to a lane that has no segment with space. The block is allocated outside the lock, and then the
+    /// lane is checked again.
     #[cold]
     #[inline(never)]
     fn append_to_new_segment(
@@ -78,7 +78,7 @@ impl Outbox {
         frame: &[u8],
         max_records: u64,
     ) -> Result<Wake, DropReason> {
-        // A frame larger than a standard block gets a segment and a group of its own.
+        // A frame larger than a standard block gets its own segment and group.
         let is_large = frame.len() > self.pool.block_bytes();
         let mut spare: Result<Block, DropReason> = self.allocate(frame.len(), lane);
         loop {
@@ -105,7 +105,7 @@ impl Outbox {
                 self.seal_group(&mut open);
             }
             self.begin_segment(&mut open, lane, block);
-            // The block was made for this frame, so there is room.
+            // The block was allocated for this frame, so the frame fits.
             let _appended = open.push(lane, frame, u64::MAX);
             if is_large {
                 self.seal_group(&mut open);
@@ -141,8 +141,8 @@ impl Outbox {
         }
         block.begin(open.number);
         open.segments[lane] = Some(Segment::new(block));
-        // Under the shard's lock: a thread that looks for segments to evict, and has not reached this shard, will see
-        // it.
+        // Under the shard's lock, so that a thread that searches for segments to evict sees it when it reaches this
+        // shard.
         if lane == LOW && self.no_low_segments.load(Ordering::Relaxed) {
             self.no_low_segments.store(false, Ordering::Relaxed);
         }
@@ -174,7 +174,7 @@ impl Outbox {
         }
     }
 
-    /// Moves the open group to the sealed ones. Returns `false` if their queue has to grow first.
+    /// Moves the open group to the queue of sealed ones. Returns `false` if the queue must grow first.
     fn seal_group(&self, open: &mut OpenGroup) -> bool {
         if open.is_empty() {
             return true;

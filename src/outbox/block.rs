@@ -1,4 +1,4 @@
-//! Where the frames of a segment lie: memory of the process, or a file of the spool.
+//! The storage of a segment's frames: memory of the process, or a file of the spool.
 
 use super::frame::set_sequence;
 use super::spool::SpoolFile;
@@ -11,7 +11,7 @@ pub(super) enum Block {
 }
 
 impl Block {
-    /// Returns the frames, one after the other.
+    /// Returns the bytes of all frames.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
@@ -37,7 +37,7 @@ impl Block {
         }
     }
 
-    /// Appends a frame that there is room for, with its sequence number in the group.
+    /// Appends a frame with its sequence number in the group. The frame must fit.
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], sequence: u16) {
         match self {

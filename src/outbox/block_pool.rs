@@ -2,8 +2,8 @@
 //!
 //! Constraints:
 //! * All blocks together, free ones included, never exceed the bound.
-//! * With a spool, records lie in its files. Memory is used only while the directory is unusable, and not because the
-//!   spool is full.
+//! * With a spool, records are in its files. Memory is used only while the directory is unusable, not if the spool is
+//!   full.
 //! * A log call takes its file from the pool, which the exporter thread fills. If the pool is empty, the call creates
 //!   the file itself: its record must be committed when it returns.
 
@@ -16,12 +16,13 @@ use super::sync::{AtomicBool, AtomicUsize, Mutex, lock};
 use crate::ledger::DropReason;
 use crate::os;
 
-/// Free blocks that the exporter thread keeps ready. At half a gigabyte per second they last for some milliseconds,
-/// enough for that thread to run again.
+/// The number of free blocks that the exporter thread keeps ready. At half a gigabyte per second, they last for some
+/// milliseconds, long enough for that thread to run again.
 pub(super) const SPARE_BLOCKS: usize = 4;
-/// Spare blocks leave room for this many others, one for each lane.
+/// The number of further blocks for which spare blocks leave space, one for each lane.
 const RESERVED_BLOCKS: usize = 2;
-/// The longest list of free blocks. It is allocated at once, because it cannot grow under its lock.
+/// The maximum length of the list of free blocks. It is fully allocated at the start, because it cannot grow under its
+/// lock.
 const MAX_FREE_BLOCKS: usize = 1024;
 
 /// Creates an empty list with room for all standard blocks that the bound allows.
@@ -38,10 +39,10 @@ pub(super) struct BlockPool {
     free: Mutex<Vec<Block>>,
     /// Bytes of frames that a standard block holds.
     block_bytes: usize,
-    /// The same for a block in memory while the spool is unusable: the bound in memory may be much smaller.
+    /// The same for a block in memory while the spool is unusable, when the bound may be much smaller.
     heap_block_bytes: usize,
     spool: Option<Arc<Spool>>,
-    /// A block is full, so others will be needed soon.
+    /// Whether a block is full, so that more will be needed soon.
     spares_requested: AtomicBool,
 }
 
@@ -79,7 +80,7 @@ impl BlockPool {
         self.spool.as_ref().filter(|spool| spool.is_usable())
     }
 
-    /// Whether blocks allocated now lie in files.
+    /// Returns whether new blocks are in files.
     pub(super) fn uses_files(&self) -> bool {
         self.usable_spool().is_some()
     }
@@ -93,7 +94,7 @@ impl BlockPool {
             match self.create(spool, at_least) {
                 Ok(file) => return Ok(file),
                 Err(CreateError::Full) if at_least > self.max_bytes_in_file(spool) => return Err(DropReason::TooLarge),
-                // The exporter thread may have filled the pool meanwhile, with the room that is missing here.
+                // The exporter thread may have used up the bound meanwhile to fill the pool.
                 Err(CreateError::Full) => return self.take_free(at_least).ok_or(DropReason::OutboxFull),
                 // The exporter thread reports it.
                 Err(CreateError::Unavailable) => {}
@@ -152,7 +153,7 @@ impl BlockPool {
             created => created,
         };
         let mut file = created?;
-        // All pages at once: page by page, at the first write to each, costs several times as much.
+        // All pages at once. Allocating each page at its first write costs several times as much.
         file.populate();
         Ok(Block::File(file))
     }
@@ -161,7 +162,7 @@ impl BlockPool {
         spool.max_bytes().saturating_sub(spool.frames_start() + os::page_size())
     }
 
-    /// Counts `bytes` as allocated if the bound has room for them and for `spared` bytes more.
+    /// Counts `bytes` as allocated if they and `spared` further bytes fit into the bound.
     fn reserve(&self, bytes: usize, spared: usize) -> Result<(), DropReason> {
         self.allocated
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |allocated| {
@@ -171,7 +172,7 @@ impl BlockPool {
             .map_err(|_| DropReason::OutboxFull)
     }
 
-    /// Takes back a block whose records are not needed any more.
+    /// Takes back a block whose records are no longer needed.
     pub(super) fn recycle(&self, block: Block) {
         let is_standard = block.capacity() == self.block_bytes;
         let block = match block {
@@ -185,7 +186,7 @@ impl BlockPool {
             }
             block => return self.discard(block),
         };
-        // Checked under the lock: if the directory is found to be gone after this, the pool is emptied.
+        // Checked under the lock. If the directory disappears later, the pool is emptied.
         let mut free = lock(&self.free);
         let is_wanted = match &block {
             Block::Heap(_) => true,
@@ -227,8 +228,8 @@ impl BlockPool {
         self.spares_requested.store(true, Ordering::Relaxed);
     }
 
-    /// Makes spare blocks if they were requested. Their pages are already mapped, so that a log call pays neither for
-    /// page faults nor for creating a file.
+    /// Allocates spare blocks if they were requested. Their pages are already mapped, so that a log call pays neither
+    /// for page faults nor for creating a file.
     pub(super) fn prepare(&self) {
         if !self.spares_requested.swap(false, Ordering::Relaxed) {
             return;
@@ -237,7 +238,7 @@ impl BlockPool {
             let Some(block) = self.make_spare() else { return };
             self.add_free(block);
         }
-        // Blocks that are used next may have released their pages when they last waited.
+        // Blocks that will be used soon may have released their pages when they last waited.
         while let Some(mut file) = self.take_parked() {
             file.populate();
             self.add_free(Block::File(file));
@@ -258,7 +259,7 @@ impl BlockPool {
         self.discard(block);
     }
 
-    /// Takes one of the blocks that are used next, if it has released its pages.
+    /// Takes a block that will be used soon, if it has released its pages.
     fn take_parked(&self) -> Option<SpoolFile> {
         let mut free = lock(&self.free);
         let is_parked = |block: &Block| matches!(block, Block::File(file) if file.is_parked());
@@ -273,8 +274,9 @@ impl BlockPool {
         }
     }
 
-    /// Makes a spare block if the bound has room for it and for [`RESERVED_BLOCKS`] others. A block that is being made
-    /// counts but cannot be used: without that reserve, a log call could find the bound used up and drop its record.
+    /// Allocates a spare block if it and [`RESERVED_BLOCKS`] others fit into the bound. A block counts while it is
+    /// being allocated, but cannot be used yet. Without the reserve, a log call could find the bound used up and drop
+    /// its record.
     fn make_spare(&self) -> Option<Block> {
         if let Some(spool) = self.usable_spool() {
             let length = self.block_file_length(spool);
@@ -293,7 +295,7 @@ impl BlockPool {
         Some(Block::Heap(buf))
     }
 
-    /// Frees all free blocks. Called after a silence, so that a burst does not keep its memory.
+    /// Frees all free blocks. Called after an idle period, so that memory of a burst is returned.
     pub(super) fn trim(&self) {
         self.trim_to(0);
     }
@@ -318,15 +320,15 @@ impl BlockPool {
         }
     }
 
-    /// Frees all free blocks if other processes need the directory: many idle processes may share it with one that
-    /// writes much.
+    /// Frees all free blocks if other processes need the directory, because many idle processes may share it with one
+    /// that writes a lot.
     pub(super) fn trim_if_scarce(&self) {
         if self.spool.as_ref().is_some_and(|spool| spool.is_scarce()) {
             self.trim();
         }
     }
 
-    /// Frees all free blocks but the spare ones.
+    /// Frees all free blocks except for the spare ones.
     pub(super) fn trim_to_spares(&self) {
         self.trim_to(SPARE_BLOCKS);
     }
@@ -341,7 +343,7 @@ impl BlockPool {
         (used.saturating_sub(pooled), bound)
     }
 
-    /// Whether any block lies in memory.
+    /// Returns whether any block is in memory.
     pub(super) fn holds_memory(&self) -> bool {
         self.allocated.load(Ordering::Relaxed) > 0
     }

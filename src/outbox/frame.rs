@@ -1,4 +1,4 @@
-//! Frames: the encoded records that a log call appends and the exporter thread gathers.
+//! Frames: the encoded records that log calls append and the exporter thread collects.
 //!
 //! A frame is `checksum (u32) | record length (u32) | scope length (u32) | severity (u8) | traced (u8) | sequence (u16)
 //! | scope | record`, with integers in little endian. Traced is 1 if the record has a trace id. The sequence numbers
@@ -38,7 +38,7 @@ impl FrameBuffer {
         self.scope_end = self.scratch.buf.len();
     }
 
-    /// Returns the scratch that the record is written to.
+    /// Returns the buffer that the record is written to.
     #[inline]
     pub(crate) fn scratch(&mut self) -> &mut Scratch {
         &mut self.scratch
@@ -107,7 +107,8 @@ pub(super) fn sequence_salt(sequence: u16) -> u32 {
     u32::from(sequence).wrapping_mul(0x9e37_79b1)
 }
 
-/// Whether the frame that [`read_frame`] has read from the start of the bytes is as it was written with that salt.
+/// Returns whether the frame that [`read_frame`] read from the start of the bytes is unchanged since it was written
+/// with that salt.
 pub(super) fn is_intact(bytes: &[u8], frame: &Frame<'_>, salt: u32) -> bool {
     let Some((checksum, rest)) = bytes.get(..frame.length).and_then(|frame| frame.split_first_chunk::<CHECKSUM>())
     else {
@@ -121,7 +122,7 @@ pub(super) fn is_intact(bytes: &[u8], frame: &Frame<'_>, salt: u32) -> bool {
     u32::from_le_bytes(*checksum) ^ salt ^ sequence_salt(frame.sequence) == hasher.finalize()
 }
 
-/// A frame that was read.
+/// A decoded frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Frame<'a> {
     pub(crate) scope: &'a [u8],

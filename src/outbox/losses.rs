@@ -44,12 +44,12 @@ struct Shard {
     targets: Mutex<Targets>,
 }
 
-/// What is missing to count a loss. It is made without the lock.
+/// The memory that is missing to count a loss. It is allocated without the lock.
 enum Missing<'a> {
-    /// The table, with room for all targets that are distinguished.
+    /// The table, with space for all distinguished targets.
     Table,
     Target(&'a str),
-    /// Room for this many reasons and levels.
+    /// Space for this many reasons and levels.
     Counts(usize),
 }
 
@@ -59,7 +59,7 @@ enum Prepared {
     Counts(Counts),
 }
 
-/// Counts a loss, or returns what is missing to do so.
+/// Counts a loss, or returns which memory is missing for that.
 fn try_add<'a>(
     targets: &mut Targets,
     made: &mut Option<Prepared>,
@@ -107,7 +107,7 @@ fn try_add<'a>(
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     shards: [Shard; SHARDS],
-    /// A loss has not been reported yet.
+    /// Whether a loss has not been reported yet.
     unreported: AtomicBool,
 }
 
@@ -121,7 +121,7 @@ impl Losses {
 
     /// Counts the records of an evicted segment.
     pub(super) fn count_segment(&self, thread: usize, reason: DropReason, segment: &Segment) {
-        // Neighbours mostly have the same scope and level, so they are counted together.
+        // Adjacent records usually have the same scope and level, so they are counted together.
         let mut run: Option<(&[u8], u8, u64)> = None;
         let mut add = |(scope, severity, records): (&[u8], u8, u64)| {
             self.add(thread, &ScopeView::read(scope).name, reason, level(severity), records);

@@ -1,17 +1,18 @@
-//! What the exporter thread does for the outbox between requests: it keeps free blocks ready, gives memory back,
-//! shrinks sparse segments, and checks the spool directory.
+//! Maintenance by the exporter thread between requests: it keeps free blocks ready, frees memory, shrinks sparse
+//! segments, and checks the spool directory.
 
 use super::block::Block;
 use super::records::Outbox;
 use super::segment::Segment;
 use super::sync::lock;
 
-/// This many of the oldest sealed segments stay in memory although they lie in files: most often they are sent soon.
+/// The number of oldest sealed segments whose pages stay in memory although they are in files, because they are usually
+/// sent soon.
 const UNPARKED_SEGMENTS: usize = 8;
 
 impl Outbox {
-    /// Replaces mostly empty sealed segments by smaller ones while memory is scarce, so that little content does not
-    /// hold much memory while an endpoint fails.
+    /// Replaces mostly empty sealed segments by smaller ones while memory is scarce, so that a few records do not hold
+    /// much memory while an endpoint fails.
     pub(super) fn compact(&self) {
         let mut has_freed = false;
         while self.pool.is_half_full() {
@@ -32,7 +33,7 @@ impl Outbox {
     fn shrink_files(&self) {
         let Some(spool) = self.pool.spool() else { return };
         let mut has_freed = false;
-        // While there is room, a whole file is worth more, because it can be used again.
+        // While there is space, a whole file is worth more, because it can be reused.
         while spool.in_use() > spool.max_bytes() / 2 {
             let sparse = lock(&self.sealed).next_sparse(true);
             let Some((position, _)) = sparse else { break };
@@ -58,12 +59,12 @@ impl Outbox {
         }
     }
 
-    /// Frees unused blocks. Called after a silence, so that a burst does not keep its memory.
+    /// Frees unused blocks. Called after an idle period, so that memory of a burst is returned.
     pub(crate) fn trim(&self) {
         if self.pool.spool().is_some() { self.pool.trim_to_spares() } else { self.pool.trim() }
     }
 
-    /// Takes note of how many bytes the spool directory holds in all.
+    /// Notes how many bytes the spool directory holds in total.
     pub(crate) fn set_total_bytes_in_spool(&self, bytes: usize) {
         if let Some(spool) = self.pool.spool() {
             spool.set_total_bytes(bytes);
@@ -79,7 +80,7 @@ impl Outbox {
         }
     }
 
-    /// Checks the spool directory. Files made in a directory that is gone are not used again.
+    /// Checks the spool directory. Files created in a directory that no longer exists are not reused.
     ///
     /// Returns `true` if the directory has become usable since the last check.
     pub(crate) fn check_spool(&self) -> bool {
@@ -89,7 +90,7 @@ impl Outbox {
                 self.seal();
             });
             if is_back {
-                // What is in memory goes to the endpoint; later records go into files.
+                // Records in memory are sent from there; later records are put into files.
                 self.seal();
                 self.pool.request_spares();
             }

@@ -1,7 +1,7 @@
-//! What the outbox does when it is full: it evicts sealed segments, or makes the caller wait.
+//! Handles a full outbox: evicts sealed segments, or makes the caller wait.
 //!
 //! Constraints:
-//! * Only calls that found no room come here.
+//! * Only log calls whose record did not fit come here.
 //! * The caller holds no shard's lock, because sealing takes all of them.
 //! * Evicted segments are sealed and not yet taken. They are counted before they leave, so that a flush that waited for
 //!   them finds the loss in the ledger.
@@ -21,7 +21,7 @@ use crate::config::Overload;
 use crate::ledger::{DropReason, ItemOutcome};
 use crate::signal::Signal;
 
-/// How often a record may lose the room it made to other threads.
+/// How often a record may lose the space that it freed to other threads.
 const ATTEMPTS: usize = 8;
 
 /// A record that was not accepted.
@@ -38,15 +38,15 @@ impl From<DropReason> for Refused {
 }
 
 impl Outbox {
-    /// Asks the exporter thread to seal and send now instead of at the scheduled time, because there was no room.
+    /// Asks the exporter thread to seal and send now instead of at the scheduled time, because the outbox was full.
     pub(crate) fn request_seal(&self) -> Wake {
         let is_first =
             !self.seal_requested.load(Ordering::Relaxed) && !self.seal_requested.swap(true, Ordering::Relaxed);
         is_first.into()
     }
 
-    /// Whether a log call found no room since the last call, or waits for room. Waiting threads count each time: of
-    /// several threads, the one that gets in does not ask for the others.
+    /// Returns whether a log call found the outbox full since the last call, or waits for space. Waiting threads count
+    /// each time, because a thread that gets space does not ask for the others.
     pub(crate) fn take_seal_request(&self) -> bool {
         let requested =
             self.seal_requested.load(Ordering::Relaxed) && self.seal_requested.swap(false, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Outbox {
         self.losses.all()
     }
 
-    /// Whether a loss has not been reported yet.
+    /// Returns whether a loss has not been reported yet.
     pub(crate) fn has_unreported_losses(&self) -> bool {
         self.losses.is_unreported()
     }
@@ -73,7 +73,7 @@ impl Outbox {
         self.losses.mark_reported();
     }
 
-    /// Appends a frame that found no room, if the policy makes room by evicting other records.
+    /// Appends a frame that did not fit, if the policy frees space by evicting other records.
     pub(crate) fn append_evicting(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, Refused> {
         let (reason, only_low) = match self.overload {
             Overload::DropOldest => (DropReason::EvictedOldest, false),
@@ -90,7 +90,7 @@ impl Outbox {
             } else if is_sealed {
                 break;
             } else {
-                // What could be evicted may not be sealed yet.
+                // Segments that could be evicted may not be sealed yet.
                 is_sealed = true;
                 self.seal_evictable(only_low);
                 continue;
@@ -105,7 +105,7 @@ impl Outbox {
     }
 
     fn seal_evictable(&self, only_low: bool) {
-        // Set before the search: a segment that is begun from now on resets it.
+        // Set before the search, because a segment that is begun from now on resets it.
         self.no_low_segments.store(only_low, Ordering::Relaxed);
         self.seal_shards(|open| !only_low || open.segments[LOW].is_some());
         if lock(&self.sealed).has_low() {
@@ -122,7 +122,7 @@ impl Outbox {
             self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Dropped(reason), records)]);
             self.release(records);
         }
-        // Only now that they are counted do they leave.
+        // They leave only after they are counted.
         lock(&self.sealed).remove_detached(victims.iter().map(|(position, _)| *position));
         for (_, segment) in victims {
             self.losses.count_segment(thread, reason, &segment);
@@ -131,8 +131,8 @@ impl Outbox {
         true
     }
 
-    /// Detaches the segments that must be evicted for a frame of that length; none if there is room by now. Returns
-    /// `None` if evicting all of them would not be enough.
+    /// Detaches the segments that must be evicted for a frame of that length. Detaches none if the frame fits by now.
+    /// Returns `None` if evicting all of them would not be enough.
     fn choose_victims(&self, length: usize, only_low: bool) -> Option<Vec<(SegmentPosition, Segment)>> {
         let mut victims = Vec::new();
         loop {
@@ -145,7 +145,7 @@ impl Outbox {
                 false => (bound.saturating_sub(used), self.pool.cost(length)),
             };
             let in_files = self.pool.uses_files();
-            // A segment in memory makes no room in files, and the other way round.
+            // A segment in memory frees no space in files, and vice versa.
             let is_evictable = |lane: usize, segment: &Segment| {
                 (lacks_records || segment.is_in_file() == in_files) && (lane == LOW || !only_low)
             };
@@ -170,7 +170,7 @@ impl Outbox {
         }
     }
 
-    /// Appends a frame that found no room as soon as there is room, and waits for it no longer than `timeout`.
+    /// Appends a frame that did not fit as soon as there is space, and waits for that at most for `timeout`.
     pub(crate) fn append_blocking(
         &self,
         thread: usize,
@@ -181,12 +181,12 @@ impl Outbox {
         self.waiters.append_when_freed(timeout, || self.append(thread, high, frame)).map_err(Refused::from)
     }
 
-    /// Wakes the threads that wait for room, because memory is free again.
+    /// Wakes the threads that wait for space, because memory was freed.
     pub(crate) fn notify_waiters(&self) {
         self.waiters.notify();
     }
 
-    /// Ends all waits for room, because nothing is taken out of the outbox any more.
+    /// Ends all waits for space, because nothing will be taken out of the outbox any more.
     pub(crate) fn close(&self) {
         self.waiters.close();
     }

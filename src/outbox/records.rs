@@ -18,9 +18,10 @@ use crate::os;
 /// Requests hold at most this many bytes, unless a single record is larger.
 const REQUEST_BYTES: usize = 4 << 20;
 const SEGMENT_BYTES: usize = 1 << 20;
-/// A spool has at most this many segments: each is a mapping, and a process may have some ten thousand mappings.
+/// The maximum number of segments of a spool. Each is a mapping, and a process may only have some ten thousand
+/// mappings.
 const MAX_FILES: usize = 8192;
-/// More shards than this spread memory too thin for the contention they avoid.
+/// The maximum number of shards. More would fragment memory without avoiding much contention.
 const MAX_SHARDS: usize = 16;
 /// A bound on the number of records is divided into this many segments, so that an eviction or an early request takes
 /// only a part of the records.
@@ -37,26 +38,26 @@ pub(super) struct Shard {
 pub(crate) struct Outbox {
     pub(super) shards: Vec<Shard>,
     pub(super) sealed: Mutex<SealedGroups>,
-    /// Groups ever begun.
+    /// The number of groups ever begun.
     pub(super) groups: AtomicUsize,
     pub(super) pool: BlockPool,
     request_bytes: usize,
-    /// Something was appended since the last [`Outbox::seal`].
+    /// Whether anything was appended since the last [`Outbox::seal`].
     pub(super) has_unsealed: AtomicBool,
     /// The bound on the number of records, if the configuration sets one, and the number of records that count against
     /// it.
     pub(super) max_records: Option<usize>,
     pub(super) records: AtomicUsize,
-    /// Records a segment holds at most, if their number is bounded.
+    /// The maximum number of records in a segment, if their number is bounded.
     pub(super) segment_records: u64,
     pub(super) overload: Overload,
-    /// Counts the records that are evicted.
+    /// Counts evicted records.
     pub(super) ledger: Arc<Ledger>,
     pub(super) losses: Losses,
     pub(super) waiters: SpaceWaiters,
-    /// A log call found no room since the exporter thread last looked.
+    /// Whether a log call found the outbox full since the exporter thread last checked.
     pub(super) seal_requested: AtomicBool,
-    /// No segment below WARN exists that could be evicted. Reset when one is begun.
+    /// Whether there is no segment below WARN that could be evicted. Reset when one is begun.
     pub(super) no_low_segments: AtomicBool,
 }
 
@@ -102,14 +103,14 @@ impl Outbox {
         self
     }
 
-    /// Bounds the number of records too.
+    /// Also bounds the number of records.
     pub(crate) fn with_max_records(mut self, max_records: Option<usize>) -> Self {
         self.segment_records = max_records.map_or(u64::MAX, |max| (max / SEGMENTS_PER_MAX_RECORDS).max(1) as u64);
         self.max_records = max_records;
         self
     }
 
-    /// Sets what happens when the outbox is full.
+    /// Sets the policy for a full outbox.
     pub(crate) fn with_overload(mut self, overload: Overload) -> Self {
         self.overload = overload;
         self
@@ -123,18 +124,18 @@ impl Outbox {
         self.pool.spool()
     }
 
-    /// Whether frames need checksums.
+    /// Returns whether frames need checksums.
     #[inline]
     pub(crate) fn is_checked(&self) -> bool {
         self.pool.spool().is_some()
     }
 
-    /// The bound in bytes, requests included.
+    /// Returns the bound in bytes, requests included.
     pub(crate) fn max_bytes(&self) -> usize {
         self.pool.bound + self.request_bytes
     }
 
-    /// How large a request may become.
+    /// Returns the maximum size of a request.
     pub(crate) fn request_bytes(&self) -> usize {
         self.request_bytes
     }
@@ -144,12 +145,12 @@ impl Outbox {
         self.pool.use_and_bound()
     }
 
-    /// Whether some records lie in memory, which ends with the process.
+    /// Returns whether some records are in memory, which would be lost with the process.
     pub(crate) fn holds_memory(&self) -> bool {
         self.pool.holds_memory()
     }
 
-    /// Whether anything was appended since the last seal.
+    /// Returns whether anything was appended since the last seal.
     pub(crate) fn has_unsealed(&self) -> bool {
         self.has_unsealed.load(Ordering::Relaxed)
     }
@@ -169,7 +170,7 @@ impl Outbox {
         lock(&self.sealed).take()
     }
 
-    /// Takes back the memory of a segment whose records all have an outcome. The caller then calls
+    /// Reclaims the memory of a segment whose records all have an outcome. The caller then calls
     /// [`notify_waiters`](Self::notify_waiters).
     pub(crate) fn recycle(&self, segment: Segment) {
         self.pool.recycle(segment.block);

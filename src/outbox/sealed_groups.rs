@@ -1,10 +1,10 @@
 //! Sealed groups that wait until the exporter thread takes them.
 //!
 //! Constraints:
-//! * The queue is sorted by number. A group keeps its position while a segment of it is detached: it is being evicted
-//!   and is not counted yet, or it is being shrunk. A group leaves only when it has no segments, here or detached.
-//! * Nothing is allocated or freed here, because all of this runs under a lock. The caller makes room before it pushes
-//!   (`Outbox::grow_queue`), and frees what is taken out.
+//! * The queue is sorted by number. A group keeps its position while one of its segments is detached to be evicted or
+//!   shrunk. A group leaves only when it has no segments, neither here nor detached.
+//! * Nothing is allocated or freed here, because all of this runs under a lock. The caller grows the queue before it
+//!   pushes (`Outbox::grow_queue`), and frees the removed groups.
 
 use std::collections::VecDeque;
 
@@ -18,16 +18,16 @@ const LANES: [usize; 2] = [LOW, HIGH];
 #[derive(Debug)]
 pub(super) struct SealedGroups {
     queue: VecDeque<WaitingGroup>,
-    /// Groups ever sealed.
+    /// The number of groups ever sealed.
     total: u64,
-    /// Where to look next for segments that are mostly empty: in memory, and in files.
+    /// Where to search next for mostly empty segments, in memory and in files.
     sparse_from: [SegmentPosition; 2],
 }
 
 #[derive(Debug)]
 struct WaitingGroup {
     group: Group,
-    /// How many of its segments are detached.
+    /// The number of its detached segments.
     detached: usize,
 }
 
@@ -60,7 +60,7 @@ impl SealedGroups {
         self.total
     }
 
-    /// Whether this many more groups fit.
+    /// Returns whether this many more groups fit.
     pub(super) fn has_room(&self, groups: usize) -> bool {
         self.queue.capacity() - self.queue.len() >= groups
     }
@@ -79,7 +79,7 @@ impl SealedGroups {
         }
     }
 
-    /// Appends a group. There must be room for it.
+    /// Appends a group. The queue must have capacity for it.
     pub(super) fn push(&mut self, segments: [Option<Segment>; 2]) {
         self.queue.push_back(WaitingGroup { group: Group { number: self.total, segments }, detached: 0 });
         self.total += 1;

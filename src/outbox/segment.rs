@@ -16,7 +16,7 @@ pub(super) const LOW: usize = 0;
 /// The lane of WARN and above.
 pub(super) const HIGH: usize = 1;
 
-/// For each lane of a group, the offset of the first frame that still has no outcome.
+/// For each lane of a group, the offset of the first frame without an outcome.
 pub(crate) type Offsets = [usize; 2];
 
 /// The segments of both lanes of a shard when it was sealed. Sequence numbers order the frames of both.

@@ -1,6 +1,6 @@
-//! Threads that wait until the outbox has room again (policy `block`).
+//! Threads that wait until the outbox has space again (policy `block`).
 //!
-//! Constraint: a thread that waits counts itself first and then tries to append. A thread that frees memory looks for
+//! Constraint: a waiting thread first counts itself and then tries to append. A thread that frees memory checks for
 //! waiting threads afterwards. So one of the two always sees the other.
 
 use std::sync::atomic::Ordering;
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, fence, lock, wait_timeout};
 use crate::ledger::DropReason;
 
-/// The threads that wait for room, and what wakes them.
+/// The threads that wait for space, and the means to wake them.
 #[derive(Debug, Default)]
 pub(super) struct SpaceWaiters {
     state: Mutex<SpaceState>,
     freed: Condvar,
     waiting: AtomicUsize,
-    /// A thread has waited in vain since memory was last freed: no other thread starts to wait.
+    /// Whether a thread has waited in vain since memory was last freed. No other thread starts to wait then.
     timed_out: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct SpaceState {
-    /// Nothing is taken out of the outbox any more.
+    /// Whether the outbox is closed, so that nothing is taken out of it any more.
     closed: bool,
     /// How many times memory was freed while threads waited.
     times_freed: u64,
@@ -32,7 +32,7 @@ impl SpaceWaiters {
     ///
     /// # Errors
     ///
-    /// Returns `BlockTimeout` after `timeout`, `Shutdown` if the outbox is closed, and what else `append` returns.
+    /// Returns `BlockTimeout` after `timeout`, `Shutdown` if the outbox is closed, or any other error of `append`.
     pub(super) fn append_when_freed<T>(
         &self,
         timeout: Duration,
@@ -84,7 +84,7 @@ impl SpaceWaiters {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// Wakes the threads that wait, because memory is free again.
+    /// Wakes the waiting threads, because memory was freed.
     pub(super) fn notify(&self) {
         fence(Ordering::SeqCst);
         if self.timed_out.load(Ordering::Relaxed) {

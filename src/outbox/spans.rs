@@ -2,9 +2,9 @@
 //!
 //! Constraints:
 //! * Bounded by number. A span that does not fit is dropped and counted.
-//! * A span that is not in the table of open spans when it ends is ignored: the parent of a forked child has it, or it
-//!   was ended when the process ended. So each span is exported once.
-//! * All locks are those of std. No application code runs under them, and nothing is allocated or freed there.
+//! * A span that is not in the table of open spans when it ends is ignored. Either the parent of a forked child exports
+//!   it, or it was already ended at the end of the process. So each span is exported once.
+//! * All locks are std locks. No application code runs under them, and nothing is allocated or freed.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -27,7 +27,7 @@ const ENDED_AT_EXIT: &str = "logbridge.ended_at_exit";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum PushResult {
     Queued(Wake),
-    /// The queue is full. `is_first` for the first refusal since there was room.
+    /// The queue is full. `is_first` marks the first refusal since it last had space.
     Full {
         is_first: bool,
     },
@@ -40,13 +40,13 @@ fn key(span: &SpanContext) -> Key {
     (u128::from_be_bytes(span.trace_id().to_bytes()), u64::from_be_bytes(span.span_id().to_bytes()))
 }
 
-/// Uses the ids themselves, because they are random.
+/// A hasher that uses the ids themselves, because they are random.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
-        // The table uses the highest bits too, which ids made up by a test may lack.
+        // The table also uses the highest bits, which are zero in the ids of some tests.
         self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
@@ -68,8 +68,8 @@ type Open = HashMap<Key, Box<SpanData>, BuildHasherDefault<IdHasher>>;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    /// Open spans, as they started. Boxed, so that growing the table moves little, and the box is used again when the
-    /// span ends.
+    /// Open spans, as they started. Boxed, so that growing the table moves little. The box is reused when the span
+    /// ends.
     open: Open,
     #[allow(clippy::vec_box)] // The boxes are those of `open`.
     ended: Vec<Box<SpanData>>,
@@ -78,7 +78,7 @@ struct Shard {
 #[derive(Debug, Default)]
 struct SealedSpans {
     queue: VecDeque<Box<SpanData>>,
-    /// Spans ever sealed.
+    /// The number of spans ever sealed.
     total: u64,
 }
 
@@ -87,11 +87,11 @@ struct SealedSpans {
 pub(crate) struct SpanQueue {
     shards: [Mutex<Shard>; SHARDS],
     sealed: Mutex<SealedSpans>,
-    /// Spans that wait or are being sent.
+    /// The number of spans that wait or are being sent.
     queued: AtomicUsize,
-    /// Those of them that are in the shards.
+    /// The number of these spans that are in the shards.
     unsealed: AtomicUsize,
-    /// A span was refused, and no room has been made since.
+    /// Whether a span was refused, and no space was freed since.
     full: AtomicBool,
     max_batch: usize,
     max_queue: usize,
@@ -138,7 +138,7 @@ impl SpanQueue {
         });
     }
 
-    /// Returns the span as it ended. Returns `None` if this queue has not seen it start, or has seen it end before.
+    /// Returns the ended span. Returns `None` if this queue has not seen its start, or has already seen its end.
     pub(crate) fn end(&self, span: SpanData) -> Option<Box<SpanData>> {
         let mut ended = lock(self.shard(&span.span_context)).open.remove(&key(&span.span_context))?;
         // Frees the span as it started, outside the lock.
@@ -146,7 +146,7 @@ impl SpanQueue {
         Some(ended)
     }
 
-    /// Whether any span is open.
+    /// Returns whether any span is open.
     pub(crate) fn has_open(&self) -> bool {
         self.shards.iter().any(|shard| !lock(shard).open.is_empty())
     }
@@ -197,12 +197,12 @@ impl SpanQueue {
         PushResult::Queued(if wake { Wake::Yes } else { Wake::No })
     }
 
-    /// Whether a span has ended since the last seal.
+    /// Returns whether a span has ended since the last seal.
     pub(crate) fn has_unsealed(&self) -> bool {
         self.unsealed.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether the spans that ended since the last seal fill a request.
+    /// Returns whether the spans that ended since the last seal fill a request.
     pub(crate) fn is_batch_full(&self) -> bool {
         self.unsealed.load(Ordering::Relaxed) >= self.max_batch
     }
@@ -248,7 +248,7 @@ impl SpanQueue {
         }
     }
 
-    /// Makes room after this many spans got their outcome.
+    /// Frees the space of this many spans, which have their outcome.
     pub(crate) fn release(&self, spans: usize) {
         self.queued.fetch_sub(spans, Ordering::Relaxed);
         self.full.store(false, Ordering::Relaxed);

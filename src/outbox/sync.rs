@@ -1,4 +1,4 @@
-//! Locks and atomics of the outbox: those of std, and those of loom in its tests of thread interleavings.
+//! Locks and atomics of the outbox: from std, or from loom in tests of thread interleavings.
 //!
 //! Constraint: nothing is allocated or freed under one of these locks. A global allocator may log, and its log call
 //! would wait for the lock. Tests fail if that happens.
@@ -28,21 +28,21 @@ pub(super) use watched::Guard;
 #[cfg(any(not(test), logbridge_loom))]
 pub(super) type Guard<'a, T> = MutexGuard<'a, T>;
 
-/// Takes a lock, even a poisoned one: a panic under one of these locks leaves only whole frames behind.
+/// Takes a lock, even a poisoned one, because a panic under one of these locks leaves only whole frames behind.
 #[cfg_attr(test, track_caller)]
 #[inline]
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> Guard<'_, T> {
     guard(mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Waits for the condition, but no longer than `most`.
+/// Waits for the condition variable, at most for `most`.
 #[cfg_attr(test, track_caller)]
 pub(super) fn wait_timeout<'a, T>(condition: &Condvar, guarded: Guard<'a, T>, most: Duration) -> Guard<'a, T> {
     guard(condition.wait_timeout(inner(guarded), most).unwrap_or_else(PoisonError::into_inner).0)
 }
 
-/// Runs `run` under the lock. If `run` returns what it is missing, `make` makes that outside the lock, and `run` is
-/// called again.
+/// Runs `run` under the lock. If `run` returns what it lacks, `make` creates that outside the lock, and `run` is called
+/// again.
 pub(super) fn lock_with<T, N, S, R>(
     mutex: &Mutex<T>,
     make: impl Fn(N) -> S,
@@ -83,7 +83,7 @@ mod watched {
     use crate::os::allocations;
 
     pub(in crate::outbox) struct Guard<'a, T> {
-        /// Released before the check: what a failing check allocates must not count.
+        /// Released before the check, because allocations of a failing check must not count.
         guard: Option<MutexGuard<'a, T>>,
         taken_at: &'static Location<'static>,
         before: u64,

@@ -10,7 +10,7 @@ use crate::config::Compression;
 use crate::finding::kind;
 use crate::notice::{self, Notice};
 
-/// The limit for decompressed bodies. A few compressed bytes can stand for very many.
+/// The limit for decompressed bodies, because a few compressed bytes can expand to very many.
 const MAX_DECOMPRESSED_BYTES: u64 = 256 << 20;
 
 /// Returns the name of a compression as HTTP and gRPC spell it.

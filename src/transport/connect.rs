@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use crate::config::Proxy;
 
-/// How long an idle connection is kept: shorter than load balancers do.
+/// How long an idle connection is kept: shorter than the limit of common load balancers.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;

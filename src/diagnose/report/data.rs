@@ -17,7 +17,7 @@ use crate::levels::Stage;
 #[non_exhaustive]
 pub struct Configuration {
     pub(super) settings: Vec<Setting>,
-    /// Settings that are invalid or probably mean something else than intended.
+    /// Findings about settings that are invalid or probably not what was intended.
     pub findings: Vec<Finding>,
 }
 
@@ -71,7 +71,7 @@ pub struct Dropped {
 pub struct Traced {
     /// The target. Empty in the row that sums up all targets beyond the limit on rows.
     pub target: String,
-    /// The number of records with a final outcome, whichever it is.
+    /// The number of records with a final outcome of any kind.
     pub records: u64,
     /// The number of these records that have a trace id.
     pub with_trace: u64,

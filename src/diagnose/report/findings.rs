@@ -264,7 +264,7 @@ fn advice(pipeline: &Pipeline, reason: DropReason, place: &str) -> (&'static Kin
     (kind, help.to_owned())
 }
 
-/// Names the settings that let more records wait, in memory or in the spool.
+/// Names the settings that allow more pending records, in memory or in the spool.
 fn more_room(pipeline: &Pipeline) -> String {
     if pipeline.setup.spool.is_some() {
         let place = how_to_set(pipeline, "spool max bytes", "LOGBRIDGE_SPOOL_MAX_BYTES", "Spool::max_bytes");

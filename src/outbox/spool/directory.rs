@@ -3,11 +3,11 @@
 //! Constraints:
 //! * Every step in it goes through a descriptor of the directory and follows no link. Only the directory's path may be
 //!   a link, if it was one when this process began. So another user with write access can at most remove files.
-//! * The directory is opened for each step and not kept open. Otherwise a program that closes descriptors it does not
-//!   know would make this code work in another directory, and forked children would hold the descriptor. For the same
+//! * The directory is opened for each step and not kept open. Otherwise, if a program closed descriptors that it did
+//!   not open, this code could work in another directory. Also, forked children would hold the descriptor. For the same
 //!   reason, a file that is opened again is compared with the earlier one (`FileId`) before it is changed.
-//! * Only regular files with one name count, and only those of the effective user of this process. So what another user
-//!   wrote is not sent with our key, and a linked file elsewhere is not changed.
+//! * Only regular files with a single name that belong to the effective user of this process count. So files of another
+//!   user are not sent with the application's key, and a linked file elsewhere is not changed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -19,16 +19,16 @@ use super::names::{DAMAGED, RUN, SEGMENT, run_file_name, run_of};
 use crate::escape;
 use crate::os::{self, FileFacts, FileId};
 
-/// A listing has at most this many names. Later listings have the others.
+/// The maximum number of names in a listing. Later listings have the others.
 const MAX_NAMES: usize = 1 << 18;
 
 /// A spool directory, by its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    /// The path was a symbolic link when this process began.
+    /// Whether the path was a symbolic link when this process began.
     is_link: bool,
-    /// Files of other users count too.
+    /// Whether files of other users count, too.
     any_owner: bool,
 }
 
@@ -51,12 +51,12 @@ pub(super) struct RunFiles {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) runs: BTreeMap<String, RunFiles>,
-    /// Files of runs that are being begun and have no final name yet.
+    /// Files of starting runs, which have no final name yet.
     pub(super) begun: Vec<String>,
     pub(super) set_aside: Vec<String>,
-    /// Files that are not of a spool.
+    /// Files that do not belong to a spool.
     pub(super) others: Vec<String>,
-    /// The listing has all names.
+    /// Whether the listing has all names.
     pub(super) is_whole: bool,
 }
 
@@ -68,7 +68,7 @@ impl Directory {
         Self { path, is_link, any_owner: false }
     }
 
-    /// Accepts files of other users too.
+    /// Also accepts files of other users.
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { any_owner, ..self }
     }

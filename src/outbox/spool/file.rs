@@ -71,7 +71,7 @@ impl SpoolFile {
         self.mapping.publish(GROUP, group);
     }
 
-    /// Appends a frame that there is room for. Once this returns, the frame outlives the process.
+    /// Appends a frame, which must fit. Once this returns, the frame outlives the process.
     #[inline]
     pub(crate) fn push(&mut self, frame: &[u8], sequence: u16) {
         let at = self.start + self.filled;
@@ -90,7 +90,7 @@ impl SpoolFile {
         self.mapping.publish(CONSUMED, bytes as u64);
     }
 
-    /// Empties the file for reuse. At no moment do frames of the earlier use count as frames of the new one.
+    /// Empties the file for reuse. Frames of the earlier use never count as frames of the new one.
     pub(crate) fn clear(&mut self) {
         self.mapping.publish(COMMITTED, 0);
         self.mapping.publish(CONSUMED, 0);
@@ -117,7 +117,7 @@ impl SpoolFile {
         self.parked
     }
 
-    /// Frees the disk blocks after the frames. The file then has no room for more.
+    /// Frees the disk blocks after the frames. No more frames fit into the file then.
     pub(crate) fn shrink(&mut self) {
         let before = self.mapping.len();
         let length = self.mapping.shrink(self.start + self.filled);
@@ -135,7 +135,7 @@ impl SpoolFile {
     }
 }
 
-/// Creates a file and maps it. If there is not enough room for all of it, no file is left.
+/// Creates a file and maps it. If there is not enough disk space for all of it, no file remains.
 fn create_mapping(directory: &PinnedDirectory, name: &str, length: usize) -> io::Result<(FileId, Mapping)> {
     let opened = directory.open()?;
     let file = opened.create(name)?;

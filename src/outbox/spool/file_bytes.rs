@@ -11,9 +11,9 @@ use super::format::{HEAD, salt_in, start_in, used};
 use crate::os::{self, FileId};
 use crate::outbox::frame::{is_intact, read_frame};
 
-/// A longer file holds a record that no endpoint accepts.
+/// The maximum length. A longer file holds a record that no endpoint accepts.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
-/// How much is read before the frames are checked.
+/// The number of bytes read before the frames are checked.
 const CHUNK: u64 = 1 << 20;
 
 /// The used part of a file.

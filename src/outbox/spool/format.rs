@@ -2,7 +2,7 @@
 //!
 //! Constraints:
 //! * A process may be killed between any two instructions. So frames are written before the word that commits them, and
-//!   the magic number is written last in the head.
+//!   the magic number of the head is written last.
 //! * Reading arbitrary bytes never panics and returns no record that was not written. The head and each frame have a
 //!   checksum. A salt is mixed into the checksums of frames; it changes each time the file is reused, so that a frame
 //!   of an earlier use never counts.
@@ -106,7 +106,7 @@ fn checksum(head: &[u8], resource: usize) -> u32 {
     hasher.finalize()
 }
 
-/// Why a file cannot be read at all.
+/// Why a file is completely unreadable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
     /// Nothing was ever written to it.
@@ -120,7 +120,7 @@ pub(crate) enum Unreadable {
 /// The unreadable part of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Damage {
-    /// How many records are lost, as far as can be known.
+    /// The number of lost records, as far as is known.
     pub(crate) records: u64,
     pub(crate) bytes: u64,
 }
@@ -158,7 +158,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
     let committed = usize::try_from(u64_at(COMMITTED)).unwrap_or(usize::MAX);
     let frame_bytes = bytes.get(start..).unwrap_or_default();
     let area = frame_bytes.get(..committed).unwrap_or(frame_bytes);
-    // A number beyond what is committed is invalid.
+    // A number beyond the committed bytes is invalid.
     let consumed = usize::try_from(u64_at(CONSUMED)).ok().filter(|consumed| *consumed <= committed).unwrap_or(0);
     let mut walk = FrameWalker { area, at: 0, salt: u64_at(SALT) as u32, skipped: 0, skipped_bytes: 0 };
     let (mut frames, mut done) = (Vec::new(), 0);
@@ -233,7 +233,7 @@ pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
     (u64_at(head, 0) == magic()).then(|| u32_at(head, LAYOUT_VERSION))
 }
 
-/// More bytes than any file holds. A larger number in a head is wrong.
+/// The maximum length of any file. A larger number in a head is wrong.
 const MAX_PLAUSIBLE: u64 = 1 << 40;
 
 /// Walks over the frames. Skips a damaged frame if the next frame, or the end, is where its length says.

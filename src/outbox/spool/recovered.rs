@@ -1,6 +1,6 @@
-//! Runs of processes that ended, which this process owns now, and their segments.
+//! Runs of ended processes that this process now owns, and their segments.
 //!
-//! Constraint: a file that cannot be read stops nothing. It is set aside under another name and reported.
+//! Constraint: an unreadable file does not stop recovery. It is renamed and reported.
 
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::os::{self, FileId, Mapping};
 use crate::outbox::frame::salt_frame;
 use crate::outbox::segment::Segment;
 
-/// The segments of a process that ended, which this process owns now.
+/// The segments of an ended process that this process now owns.
 #[derive(Debug)]
 pub(crate) struct RecoveredRun {
     /// Holds the lock.
@@ -26,13 +26,13 @@ pub(crate) struct RecoveredRun {
     run: String,
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
-    /// The process runs another program now, because it called `exec`.
+    /// Whether the process now runs another program, because it called `exec`.
     pub(crate) is_replaced: bool,
     /// Files with the numbers of their groups, oldest last.
     segments: Vec<(u64, String)>,
     /// Approximate number of records when the run was locked.
     records: u64,
-    /// Some files stay, because they cannot be read or have another version.
+    /// Whether some files stay, because they are unreadable or have another version.
     keeps_files: bool,
 }
 
@@ -96,7 +96,7 @@ impl RecoveredRun {
             let _gone_already = opened.remove(&run_file_name(&run));
             return None;
         }
-        // Not by name: a file that was used again is older than its contents.
+        // Not by name, because a reused file is older than its contents.
         segments.sort_unstable_by(|a, b| b.cmp(a));
         if pid == 0 {
             pid = maker;
