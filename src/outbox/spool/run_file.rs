@@ -14,7 +14,7 @@ const STARTED: usize = 24;
 const ENDING: usize = 32;
 /// When the process started; 0 if unknown.
 const PROCESS_STARTED: usize = 40;
-/// Where the last u64_at ends.
+/// Where the last word ends.
 const END: usize = 48;
 
 /// How a run ended.
