@@ -59,7 +59,7 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
     let _nobody_sleeps_here = outbox.append(thread, high, frame).expect("room");
 }
 
-/// The texts of all records that a ended run has left.
+/// The texts of all records that an ended run left.
 fn recovered_texts(folder: &Folder) -> Vec<String> {
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut texts = Vec::new();
