@@ -222,8 +222,8 @@ impl OverloadNotices {
             None => (ByteSize(self.max_bytes).to_string(), ""),
         };
         Some(notice.note(format!("the bound is {bound}, the policy {}", self.overload)).help(format!(
-            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), use a faster endpoint, raise {}{variable}, or choose \
-             with LOGBRIDGE_OVERLOAD what is dropped",
+            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), use a faster endpoint, raise {}{variable}, or set \
+             LOGBRIDGE_OVERLOAD to select which records are dropped",
             self.variable
         )))
     }

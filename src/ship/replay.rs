@@ -244,8 +244,7 @@ impl RequestSource for ReplaySource {
     fn waiting_text(&self, signal: Signal) -> String {
         let (records, patience) = (signal.count(self.pending()), self.patience);
         format!(
-            "waiting where they are: about {records}, retried until {patience:?} have passed without progress \
-             (--timeout)"
+            "about {records} stay in the spool, and are retried until there was no progress for {patience:?} (--timeout)"
         )
     }
 
