@@ -1,4 +1,4 @@
-//! The worker with a store of one request: what cannot be seen from outside, since no configuration of ours compresses.
+//! Tests the worker with a source of one request, for behavior that integration tests cannot observe.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -12,12 +12,12 @@ const LONG: Duration = Duration::from_secs(20);
 
 type Outcomes = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
 
-/// One request, and what became of it.
+/// One request, and its outcome.
 #[derive(Debug)]
 struct OneRequest {
     request: Option<Request>,
     outcomes: Outcomes,
-    /// How often asking for the request panics before there is one.
+    /// How often requesting it panics before it is returned.
     panics: u32,
 }
 
@@ -78,7 +78,7 @@ impl RequestSource for OneRequest {
     }
 }
 
-/// Answers one request with this status, and gives what its head said about the encoding.
+/// Answers one request with this status, and returns the encoding that its head named.
 fn answer_once(listener: &TcpListener, status: &str) -> String {
     let (stream, _) = listener.accept().expect("a connection");
     let mut stream = BufReader::new(stream);
