@@ -178,7 +178,7 @@ impl Linter<'_> {
         self.find(Severity::Error, &kind::TWO_EQUALS, second..second + 1, text).corrected = corrected;
     }
 
-    /// Lints a piece without `=`: a level for the root, or a target that lets everything through.
+    /// Lints a piece without `=`: a level for the root, or a target that passes all records.
     fn word(&mut self, piece: &Piece<'_>) {
         let bytes = piece.span.clone();
         let word = &self.spec[bytes.clone()];
@@ -362,7 +362,7 @@ impl Linter<'_> {
     }
 }
 
-/// Returns what the parser makes of a piece, as the end of a sentence.
+/// Returns how the parser reads a piece, as the end of a sentence.
 fn meaning(directive: Option<&Directive>) -> String {
     match directive {
         None => "is ignored".to_owned(),
