@@ -1,4 +1,5 @@
-//! Levels that change while the program runs, the first cut, counts of what is cut, explanations.
+//! Levels that change while the program runs, the notice about the first filtered record, counts of filtered records,
+//! and explanations.
 
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;

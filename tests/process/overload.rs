@@ -1,4 +1,4 @@
-//! A full outbox at the end of a process, in exit handlers, in forked children, and in what is said on stderr.
+//! A full outbox at the end of a process, in exit handlers and in forked children, and the notices about it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Providers and propagators of the application: left alone where they are set, exported through where that is asked for.
+//! Providers and propagators of the application: they are left alone, and logbridge exports through them only on
+//! request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The report where it is given by itself, what is said while a program runs, and the canary.
+//! Reports that are written automatically, notices while a program runs, and the canary.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! What explain, check, report and notices say, each in a configuration in which it was not true once.
+//! Statements of `explain`, `check`, reports and notices, each in a configuration in which it was once wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Stage E, and the filters of stage C that cannot mean what they say: what the doctor reads from variables alone.
+//! Stage E, and the suspicious filters of stage C: the doctor finds them in the variables alone.
 
 use crate::cargo::{Project, doctor, said};
 use crate::row::{Case, Codes, Row, impossible, named};

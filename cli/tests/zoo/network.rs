@@ -1,4 +1,4 @@
-//! Stage F, and what of stage G shows at the endpoint: the doctor asks servers that are broken in one way each.
+//! Stage F, and the causes of stage G that show at the endpoint: the doctor queries servers with one fault each.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Stage A, and what of the others the doctor sees in a project before it runs.
+//! Stage A, and the causes of other stages that the doctor finds in a project before it runs.
 
 use crate::cargo::Project;
 use crate::row::{Case, Codes, Row, named};
