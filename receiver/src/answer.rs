@@ -1,4 +1,4 @@
-//! What the receiver answers: the orderly answer, and the faults a client has to cope with.
+//! The answers of a receiver: success, and the faults that a client must handle.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,54 +23,56 @@ const HTML: &str = "text/html; charset=utf-8";
 const SIGN_IN_PAGE: &str = "<!doctype html><html><head><title>Sign in</title></head><body>\
      <form method=\"post\"><input name=\"user\"></form></body></html>";
 
-/// How a [`Receiver`](super::Receiver) answers a request that it could read.
+/// The answer of a [`Receiver`](super::Receiver) to a valid request.
 ///
-/// *Stored* means that the records show up in [`Receiver::logs`](super::Receiver::logs), and spans in
-/// [`Receiver::spans`](super::Receiver::spans). Every answered or cut-off request shows up in
-/// [`Receiver::requests`](super::Receiver::requests), stored or not.
+/// *Stored* means that [`Receiver::logs`](super::Receiver::logs) or [`Receiver::spans`](super::Receiver::spans)
+/// contains the items of the request. [`Receiver::requests`](super::Receiver::requests) contains every request that was
+/// read, stored or not.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// Stored, then the connection is closed without an answer.
+    /// Closes the connection without an answer. Stored.
     DropAnswer,
-    /// Stored; status 200 without a body and without a content type.
+    /// Status 200 without a body and without a content type. Stored.
     Empty,
-    /// Stored; status 200 with the content type of protobuf and bytes that are no protobuf message.
+    /// Status 200 with the content type of protobuf, and bytes that are not a protobuf message. Stored.
     Garbage,
-    /// Stored at once; the orderly answer follows after this time.
+    /// The same as [`Answer::Ok`], sent after this time. Stored at once.
     Hang(Duration),
-    /// Not stored; status 200 with an HTML page, as from a proxy that wants somebody to sign in.
+    /// Status 200 with an HTML page, like the login page of a proxy. Not stored.
     Html,
-    /// Stored; status 200 with `{}` and the content type of JSON, also to a protobuf request.
+    /// Status 200 with `{}` and the content type of JSON, even if the request was protobuf. Stored.
     JsonToProtobuf,
-    /// 413, and not stored, where the body is longer than this many bytes; stored, with the orderly answer, where it is
-    /// not: an endpoint with a limit.
+    /// Status 413 if the body is longer than this number of bytes, then not stored. Otherwise the same as
+    /// [`Answer::Ok`].
     MaxBytes(usize),
-    /// Stored; the orderly answer, in the format of the request.
+    /// The success response of OTLP, in the format of the request. Stored.
     #[default]
     Ok,
-    /// Stored; status 200 with the request's content type and a body of this many bytes that mean nothing.
+    /// Status 200 with the content type of the request and this number of meaningless bytes. Stored.
     Oversized(usize),
-    /// Stored, all of it; the answer says that some records, or spans, were rejected.
+    /// A partial success: the response says that some items were rejected. All items are stored.
     PartialSuccess {
-        /// How many records or spans the answer calls rejected; 0 makes the message a warning.
+        /// The number of rejected items. 0 makes the message a warning.
         rejected: i64,
-        /// The message that goes with it.
+        /// The error message of the response.
         message: String,
     },
-    /// 400, and not stored, where the body of a record, or the name of a span, contains this text; stored, with the orderly
-    /// answer, where none does: an endpoint that cannot read one item, and so turns the whole request down.
+    /// Status 400 if the body of a record or the name of a span contains this text, then not stored. Otherwise the same
+    /// as [`Answer::Ok`].
+    ///
+    /// This is how an endpoint behaves that rejects a whole request because of one item.
     Poison(String),
-    /// Not stored; the client is sent elsewhere.
+    /// A redirect. Not stored.
     Redirect {
         /// The status, such as 307.
         code: u16,
         /// The value of the `location` header.
         location: String,
     },
-    /// Not stored; the request is read, then the connection is reset (RST, not an orderly close).
+    /// Resets the connection (RST, not an orderly close) after the request was read. Not stored.
     Reset,
-    /// Stored if the status is a success (2xx), else not.
+    /// A response with this status. Stored if it is a success (2xx).
     Status {
         /// The status, 200 to 999.
         code: u16,
@@ -79,95 +81,57 @@ pub enum Answer {
         /// The body, sent as plain text.
         body: String,
     },
-    /// Stored; status 200 with this plain text.
+    /// Status 200 with this plain text. Stored.
     Text(String),
 }
 
 impl Answer {
-    /// [`Answer::Status`] without a `retry-after` and with an empty body.
+    /// Returns [`Answer::Status`] with this status, an empty body and no `retry-after` header.
     pub fn status(code: u16) -> Self {
         Self::Status { code, retry_after: None, body: String::new() }
     }
-}
 
-impl Answer {
-    /// The answer to this very request, for those that depend on it.
-    pub fn to(self, message: &Message, body_bytes: usize) -> Self {
+    /// Replaces an answer that depends on the request by the answer to this request.
+    ///
+    /// Not part of the API: it may change in any version.
+    #[doc(hidden)]
+    pub fn resolve(self, message: &Message, body_bytes: usize) -> Self {
         match self {
-            Self::MaxBytes(most) if body_bytes > most => {
-                let body = format!("at most {most} bytes");
+            Self::MaxBytes(limit) if body_bytes > limit => {
+                let body = format!("at most {limit} bytes");
                 Self::Status { code: 413, retry_after: None, body }
             }
             Self::Poison(text) if message.contains(&text) => {
-                Self::Status { code: 400, retry_after: None, body: "it cannot read one of them".to_owned() }
+                Self::Status { code: 400, retry_after: None, body: "cannot read one of the items".to_owned() }
             }
             other => other,
         }
     }
-}
 
-/// What to do about one request.
-#[derive(Debug)]
-pub struct Reply {
-    pub store: bool,
-    pub wait: Duration,
-    pub ending: Ending,
-}
-
-impl Reply {
-    /// Without a pause.
-    pub fn now(ending: Ending) -> Self {
-        Self { store: true, wait: Duration::ZERO, ending }
-    }
-
-    /// Turns a request down with a status and the reason as text.
-    pub fn refusal(status: StatusCode, why: String) -> Self {
-        Self { store: false, wait: Duration::ZERO, ending: Ending::Respond(refuse(status, why)) }
-    }
-}
-
-/// How the receiver's part of the exchange ends.
-#[derive(Debug)]
-pub enum Ending {
-    Close,
-    Reset,
-    Respond(Response<Full<Bytes>>),
-    /// As it is, also to a client of gRPC: somebody else's answer.
-    PassOn(Response<WholeBody>),
-}
-
-/// A body in memory, with what comes behind it.
-pub type WholeBody = BoxBody<Bytes, Infallible>;
-
-impl Ending {
-    /// The status that the client gets to see, if any.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Close | Self::Reset => None,
-            Self::Respond(response) => Some(response.status().as_u16()),
-            Self::PassOn(response) => Some(response.status().as_u16()),
-        }
-    }
-}
-
-impl Answer {
-    /// The reply to a request of this signal in this format, or why this answer cannot be sent.
-    pub fn reply(self, content: Content, format: Format) -> Result<Reply, String> {
-        let wait = match self {
+    /// Returns the reply to a request of this signal and format.
+    ///
+    /// Not part of the API: it may change in any version.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the answer cannot be sent, for example because its status is not valid.
+    #[doc(hidden)]
+    pub fn into_reply(self, content: Content, format: Format) -> Result<Reply, String> {
+        let delay = match self {
             Self::Hang(time) => time,
             _ => Duration::ZERO,
         };
         let accepts = !matches!(self, Self::Html | Self::Reset);
-        let ending = match self {
-            Self::DropAnswer => Ending::Close,
-            Self::Reset => Ending::Reset,
-            responding => Ending::Respond(responding.response(content, format)?),
+        let action = match self {
+            Self::DropAnswer => ReplyAction::Close,
+            Self::Reset => ReplyAction::Reset,
+            other => ReplyAction::Respond(other.into_response(content, format)?),
         };
-        let store = accepts && ending.status().is_none_or(|code| code / 100 == 2);
-        Ok(Reply { store, wait, ending })
+        let store = accepts && action.status().is_none_or(|code| code / 100 == 2);
+        Ok(Reply { store, delay, action })
     }
 
-    fn response(self, content: Content, format: Format) -> Result<Response<Full<Bytes>>, String> {
+    fn into_response(self, content: Content, format: Format) -> Result<Response<Full<Bytes>>, String> {
         let kind = format.content_type();
         Ok(match self {
             Self::Empty => Response::new(Full::default()),
@@ -179,14 +143,14 @@ impl Answer {
                 respond(StatusCode::OK, kind, partial_success(content, format, rejected, message))
             }
             Self::Redirect { code, location } => {
-                let location =
-                    HeaderValue::from_str(&location).map_err(|error| format!("location `{location}`: {error}"))?;
-                let mut response = refuse(status(code)?, "");
+                let location = HeaderValue::from_str(&location)
+                    .map_err(|error| format!("invalid location `{location}`: {error}"))?;
+                let mut response = text_response(status(code)?, "");
                 response.headers_mut().insert(LOCATION, location);
                 response
             }
             Self::Status { code, retry_after, body } => {
-                let mut response = refuse(status(code)?, body);
+                let mut response = text_response(status(code)?, body);
                 if let Some(time) = retry_after {
                     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
                     response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -194,11 +158,11 @@ impl Answer {
                 response
             }
             Self::Text(text) => respond(StatusCode::OK, TEXT, text),
-            // Those with a condition have become one of the others, or it does not hold.
+            // `MaxBytes` and `Poison` get here if their condition does not hold.
             Self::Hang(_) | Self::MaxBytes(_) | Self::Ok | Self::Poison(_) | Self::DropAnswer | Self::Reset => {
                 let body: &'static str = match format {
                     Format::Json => "{}",
-                    // A response message that says nothing is encoded as no bytes.
+                    // The encoding of a response message without fields.
                     Format::Protobuf => "",
                 };
                 respond(StatusCode::OK, kind, body)
@@ -207,8 +171,56 @@ impl Answer {
     }
 }
 
-/// A status with a plain text.
-fn refuse(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+/// The reply of a service to one request.
+#[derive(Debug)]
+pub struct Reply {
+    /// Whether the items of the request are stored.
+    pub store: bool,
+    /// The time to wait before the action.
+    pub delay: Duration,
+    pub action: ReplyAction,
+}
+
+impl Reply {
+    /// Returns a reply that stores the items and has no delay.
+    pub fn now(action: ReplyAction) -> Self {
+        Self { store: true, delay: Duration::ZERO, action }
+    }
+
+    /// Returns a reply with this status and the reason as plain text.
+    pub fn refusal(status: StatusCode, why: String) -> Self {
+        Self { store: false, delay: Duration::ZERO, action: ReplyAction::Respond(text_response(status, why)) }
+    }
+}
+
+/// How an exchange ends.
+#[derive(Debug)]
+pub enum ReplyAction {
+    /// Closes the connection.
+    Close,
+    /// Resets the connection.
+    Reset,
+    /// Sends this response, converted to gRPC if the request was.
+    Respond(Response<Full<Bytes>>),
+    /// Sends this response of another endpoint unchanged, even to a gRPC client.
+    Relay(Response<WholeBody>),
+}
+
+/// A body in memory, with its trailers.
+pub type WholeBody = BoxBody<Bytes, Infallible>;
+
+impl ReplyAction {
+    /// Returns the HTTP status that the client receives, if any.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Close | Self::Reset => None,
+            Self::Respond(response) => Some(response.status().as_u16()),
+            Self::Relay(response) => Some(response.status().as_u16()),
+        }
+    }
+}
+
+fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = respond(status, TEXT, text);
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = HeaderValue::from_static("POST");
@@ -225,11 +237,11 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes
 }
 
 fn status(code: u16) -> Result<StatusCode, String> {
-    // A status below 200 does not end an exchange: the client would wait for the real answer.
+    // A status below 200 is not final: the client would wait for another one.
     StatusCode::from_u16(code)
         .ok()
         .filter(|status| !status.is_informational())
-        .ok_or_else(|| format!("`{code}` is no status from 200 to 999"))
+        .ok_or_else(|| format!("`{code}` is not a status from 200 to 999"))
 }
 
 fn partial_success(content: Content, format: Format, rejected: i64, message: String) -> Vec<u8> {
@@ -240,7 +252,7 @@ fn partial_success(content: Content, format: Format, rejected: i64, message: Str
                 Content::Metrics => "rejectedDataPoints",
                 Content::Traces => "rejectedSpans",
             };
-            // The protobuf mapping of JSON wants a 64-bit integer as a string.
+            // The JSON mapping of protobuf represents 64-bit integers as strings.
             let details = serde_json::json!({count: rejected.to_string(), "errorMessage": message});
             serde_json::json!({"partialSuccess": details}).to_string().into_bytes()
         }
@@ -262,18 +274,18 @@ fn partial_success(content: Content, format: Format, rejected: i64, message: Str
     }
 }
 
-/// The answers still to be given.
+/// The answers to the next requests.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct AnswerPlan {
     answers: VecDeque<Answer>,
 }
 
-impl Plan {
+impl AnswerPlan {
     pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self { answers: answers.into_iter().collect() }
     }
 
-    /// The next answer; the last one stays, and an empty plan is always [`Answer::Ok`].
+    /// Removes and returns the next answer. The last one repeats, and an empty plan returns [`Answer::Ok`].
     pub(super) fn next(&mut self) -> Answer {
         if self.answers.len() > 1 {
             self.answers.pop_front().unwrap_or_default()

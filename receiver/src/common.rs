@@ -1,4 +1,4 @@
-//! What log records and spans have in common: the resource, the scope, attributes.
+//! The parts that records, spans and data points share: resource, scope and attributes.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as ProtoValue;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -10,13 +10,13 @@ use super::{Attributes, Value};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ReceivedScope {
-    /// The name: the target of a record, the name of the tracer of a span.
+    /// The name: the target of a record, or the tracer of a span.
     pub name: String,
-    /// The version; usually empty.
+    /// The version. Usually empty.
     pub version: String,
-    /// The attributes of the scope itself; usually none.
+    /// The attributes of the scope itself. Usually empty.
     pub attributes: Attributes,
-    /// The schema URL sent with the scope's records or spans; usually empty.
+    /// The schema URL of the scope's records or spans. Usually empty.
     pub schema_url: String,
 }
 
@@ -30,7 +30,7 @@ impl ReceivedScope {
     }
 }
 
-/// The attributes of a resource; none when the sender named no resource.
+/// Returns the attributes of a resource, or no attributes if the resource is absent.
 pub(super) fn resource(resource: Option<&Resource>) -> Attributes {
     resource.map(|resource| attributes(&resource.attributes)).unwrap_or_default()
 }
@@ -54,12 +54,12 @@ pub(super) fn value(any: &AnyValue) -> Value {
         Some(ProtoValue::IntValue(number)) => Value::Int(*number),
         Some(ProtoValue::KvlistValue(list)) => Value::Map(attributes(&list.values)),
         Some(ProtoValue::StringValue(text)) => Value::String(text.clone()),
-        // An index into a table that only profiles have: the protocol says to treat it as absent.
+        // An index into a table of the profiles signal. The specification says to treat it as absent elsewhere.
         Some(ProtoValue::StringValueStrindex(_)) | None => Value::Empty,
     }
 }
 
-/// Whether a trace or span id stands for no trace or span: it is empty or, against the rules, all zeroes.
-pub(super) fn names_nothing(id: &str) -> bool {
+/// Returns whether a trace or span id is empty or (which OTLP forbids) all zeroes, and so refers to nothing.
+pub(super) fn is_unset_id(id: &str) -> bool {
     id.bytes().all(|digit| digit == b'0')
 }

@@ -1,30 +1,30 @@
-//! Compressed requests.
+//! Decompresses request bodies.
 
 use std::io;
 
-/// Returns the body as it was before it was compressed.
+/// Decompresses a body with this content encoding.
 ///
 /// # Errors
 ///
-/// `Unsupported` if this package was built without that encoding, `FileTooLarge` if the result is longer than `most`: a
-/// few bytes can stand for very many.
+/// Returns an error of kind `Unsupported` if the encoding is unknown or its feature is disabled. Returns `FileTooLarge`
+/// if the result is longer than `limit` bytes. Any other error means that the body is not valid.
 #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
-pub(crate) fn decompress(encoding: &str, body: &[u8], most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn decompress(encoding: &str, body: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => bounded(flate2::read::GzDecoder::new(body), most),
+        "gzip" => read_limited(flate2::read::GzDecoder::new(body), limit),
         #[cfg(feature = "zstd")]
-        "zstd" => bounded(zstd::Decoder::new(body)?, most),
+        "zstd" => read_limited(zstd::Decoder::new(body)?, limit),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn bounded(compressed: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
+fn read_limited(compressed: impl io::Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(compressed, most + 1), &mut plain)?;
-    if plain.len() as u64 > most {
-        let text = format!("it is longer than {} MiB", most >> 20);
+    io::Read::read_to_end(&mut io::Read::take(compressed, limit + 1), &mut plain)?;
+    if plain.len() as u64 > limit {
+        let text = format!("the decompressed body is longer than {} MiB", limit >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(plain)

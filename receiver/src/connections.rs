@@ -1,5 +1,4 @@
-//! The connections of a server: how many there may be, how long one may be of no use, and which one ends where there is no
-//! room for another.
+//! Limits the number, idle time and memory of a server's connections.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,83 +9,85 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How much a server takes upon itself at a time.
+/// The resources that a server may use at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// So many connections are open. Where one more comes, the one that has been of no use for the longest time ends; where
-    /// all are being answered, the new one is told to come again.
+    /// The number of open connections. A further connection evicts the one that has been idle longest. If all
+    /// connections wait for answers, the new one is refused.
     pub connections: usize,
-    /// The head of a request has to be there so long after the connection was made, or the answer before it was given.
-    /// Metrics are sent once a minute, on a connection that stays open.
+    /// The time within which the head of a request must arrive, since the connection opened or its last answer.
+    // Exporters send metrics once a minute, on a connection that stays open.
     pub idle: Duration,
-    /// And so long after its head, its body.
+    /// The time within which the body of a request must arrive after its head.
     pub body: Duration,
-    /// So many bytes of bodies are in memory, not counting the first [`UNIT`] of each.
-    pub bodies: usize,
+    /// The memory for bodies in bytes, not counting the first 64 KiB of each body.
+    pub body_memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let second = Duration::from_secs;
-        Self { connections: 256, idle: second(90), body: second(60), bodies: 256 << 20 }
+        Self { connections: 256, idle: second(90), body: second(60), body_memory: 256 << 20 }
     }
 }
 
-/// Room for bodies is given out in pieces.
-const UNIT: usize = 64 << 10;
+/// The memory, in bytes, that one permit stands for.
+const PERMIT_BYTES: usize = 64 << 10;
 
-/// Everything that goes on at the moment.
+/// The open connections of a server.
 #[derive(Debug)]
 pub(super) struct Connections {
     pub(super) limits: Limits,
     open: Mutex<Vec<Arc<Connection>>>,
-    answers: AtomicUsize,
-    room: Arc<Semaphore>,
+    answers_in_progress: AtomicUsize,
+    body_memory: Arc<Semaphore>,
 }
 
-/// A connection, from its beginning to its end.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// Counts from 1, for each listen address.
     pub(super) number: usize,
-    pub(super) door: usize,
-    use_of_it: Mutex<Use>,
-    /// Its place is needed.
-    ends: Notify,
+    /// The index of the listen address.
+    pub(super) listener: usize,
+    activity: Mutex<Activity>,
+    evicted: Notify,
 }
 
 #[derive(Debug)]
-struct Use {
-    answers: usize,
-    /// When it was last of use.
-    since: Instant,
+struct Activity {
+    /// The number of requests whose answers the client waits for.
+    waiting: usize,
+    last_active: Instant,
 }
 
 impl Connections {
     pub(super) fn new(limits: Limits) -> Self {
-        let room = Arc::new(Semaphore::new(limits.bodies / UNIT));
-        Self { limits, open: Mutex::default(), answers: AtomicUsize::new(0), room }
+        let body_memory = Arc::new(Semaphore::new(limits.body_memory / PERMIT_BYTES));
+        Self { limits, open: Mutex::default(), answers_in_progress: AtomicUsize::new(0), body_memory }
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for one more, if there is one.
-    pub(super) fn admit(self: &Arc<Self>, number: usize, door: usize) -> Option<Open> {
+    /// Returns a slot for a new connection, or `None` if all connections wait for answers.
+    ///
+    /// If the limit is reached, evicts the connection that has been idle longest.
+    pub(super) fn admit(self: &Arc<Self>, number: usize, listener: usize) -> Option<ConnectionSlot> {
         let mut open = self.open();
         if open.len() >= self.limits.connections {
             let idle = open.iter().enumerate().filter_map(|(at, connection)| Some((connection.idle_since()?, at)));
             let (_, at) = idle.min()?;
-            open.swap_remove(at).ends.notify_one();
+            open.swap_remove(at).evicted.notify_one();
         }
-        let use_of_it = Mutex::new(Use { answers: 0, since: Instant::now() });
-        let connection = Arc::new(Connection { number, door, use_of_it, ends: Notify::new() });
+        let activity = Mutex::new(Activity { waiting: 0, last_active: Instant::now() });
+        let connection = Arc::new(Connection { number, listener, activity, evicted: Notify::new() });
         open.push(Arc::clone(&connection));
-        Some(Open { all: Arc::clone(self), connection })
+        Some(ConnectionSlot { all: Arc::clone(self), connection })
     }
 
     pub(super) fn is_answering(&self) -> bool {
-        self.answers.load(Ordering::SeqCst) > 0
+        self.answers_in_progress.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,21 +95,21 @@ impl Connections {
     }
 }
 
-/// The place of a connection, until it ends.
+/// One of the limited number of open connections. Dropping it makes room for another.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct ConnectionSlot {
     all: Arc<Connections>,
     connection: Arc<Connection>,
 }
 
-impl Open {
-    pub(super) fn caller(&self) -> Caller {
-        Caller { all: Arc::clone(&self.all), connection: Arc::clone(&self.connection) }
+impl ConnectionSlot {
+    pub(super) fn client(&self) -> ClientConnection {
+        ClientConnection { all: Arc::clone(&self.all), connection: Arc::clone(&self.connection) }
     }
 
-    /// Does the work of the connection, unless it ends before.
+    /// Runs `work` until it is done, or until the connection is idle for too long or evicted.
     pub(super) async fn serve(&self, work: impl Future<Output = ()>) {
-        let (mut work, mut end) = (pin!(work), pin!(self.connection.end(self.all.limits.idle)));
+        let (mut work, mut end) = (pin!(work), pin!(self.connection.expired(self.all.limits.idle)));
         std::future::poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => end.as_mut().poll(context),
@@ -117,104 +118,104 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.all.open().retain(|other| !Arc::ptr_eq(other, &self.connection));
     }
 }
 
 impl Connection {
-    fn use_of_it(&self) -> MutexGuard<'_, Use> {
-        self.use_of_it.lock().unwrap_or_else(PoisonError::into_inner)
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when nothing is being answered on it; `None` while something is.
+    /// Returns `None` while the client waits for an answer.
     fn idle_since(&self) -> Option<Instant> {
-        let used = self.use_of_it();
-        (used.answers == 0).then_some(used.since)
+        let activity = self.activity();
+        (activity.waiting == 0).then_some(activity.last_active)
     }
 
-    /// Waits until it has been of no use for so long, or its place is needed.
-    async fn end(&self, idle: Duration) {
+    /// Waits until the connection has been idle for this time, or is evicted.
+    async fn expired(&self, idle: Duration) {
         loop {
             let left = match self.idle_since() {
                 None => idle,
                 Some(since) => idle.saturating_sub(since.elapsed()),
             };
-            if left.is_zero() || tokio::time::timeout(left, self.ends.notified()).await.is_ok() {
+            if left.is_zero() || tokio::time::timeout(left, self.evicted.notified()).await.is_ok() {
                 return;
             }
         }
     }
 }
 
-/// Who sends a request.
+/// A handle to the connection on which a request arrives, and to the server's limits.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(super) struct ClientConnection {
     all: Arc<Connections>,
     pub(super) connection: Arc<Connection>,
 }
 
-impl Caller {
+impl ClientConnection {
     pub(super) fn limits(&self) -> &Limits {
         &self.all.limits
     }
 
-    /// The head of a request is there.
-    pub(super) fn has_head(&self) {
-        self.connection.use_of_it().since = Instant::now();
+    /// Restarts the idle time, because the head of a request has arrived.
+    pub(super) fn mark_active(&self) {
+        self.connection.activity().last_active = Instant::now();
     }
 
-    /// From now on, until what this returns is dropped, a request is being answered.
-    pub(super) fn answering(&self) -> Answering {
-        self.all.answers.fetch_add(1, Ordering::SeqCst);
-        Answering(Arc::clone(&self.all))
+    /// Counts a request as being answered until the guard is dropped.
+    pub(super) fn count_answer(&self) -> AnswerGuard {
+        self.all.answers_in_progress.fetch_add(1, Ordering::SeqCst);
+        AnswerGuard(Arc::clone(&self.all))
     }
 
-    /// Somebody waits for an answer on it.
-    pub(super) fn busy(&self) -> Busy {
-        self.connection.use_of_it().answers += 1;
-        Busy(Arc::clone(&self.connection))
+    /// Protects the connection from eviction until the guard is dropped, because its client waits for an answer.
+    pub(super) fn count_waiting(&self) -> WaitingGuard {
+        self.connection.activity().waiting += 1;
+        WaitingGuard(Arc::clone(&self.connection))
     }
 
-    /// Room for a body of this length, with what it has already; `false` where there is none.
-    pub(super) fn makes_room(&self, room: &mut Room, length: usize) -> bool {
-        let held = room.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Ok(more) = u32::try_from((length / UNIT).saturating_sub(held)) else { return false };
+    /// Extends `permit` to a body of `length` bytes. Returns whether there was enough memory.
+    pub(super) fn reserve(&self, permit: &mut BodyPermit, length: usize) -> bool {
+        let held = permit.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Ok(more) = u32::try_from((length / PERMIT_BYTES).saturating_sub(held)) else { return false };
         if more == 0 {
             return true;
         }
-        let Ok(more) = Arc::clone(&self.all.room).try_acquire_many_owned(more) else { return false };
-        match &mut room.0 {
+        let Ok(more) = Arc::clone(&self.all.body_memory).try_acquire_many_owned(more) else { return false };
+        match &mut permit.0 {
             Some(held) => held.merge(more),
-            None => room.0 = Some(more),
+            None => permit.0 = Some(more),
         }
         true
     }
 }
 
-/// The room that a body takes, as long as it is there.
+/// A share of the memory for bodies, held as long as the body.
 #[derive(Debug, Default)]
-pub(crate) struct Room(Option<OwnedSemaphorePermit>);
+pub(crate) struct BodyPermit(Option<OwnedSemaphorePermit>);
 
-/// A connection that nobody may end for want of room.
+/// Protects a connection from eviction.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Connection>);
+pub(super) struct WaitingGuard(Arc<Connection>);
 
-impl Drop for Busy {
+impl Drop for WaitingGuard {
     fn drop(&mut self) {
-        let mut used = self.0.use_of_it();
-        used.answers -= 1;
-        used.since = Instant::now();
+        let mut activity = self.0.activity();
+        activity.waiting -= 1;
+        activity.last_active = Instant::now();
     }
 }
 
-/// A request that is being answered, whether somebody waits for that or not.
+/// Counts a request that is being answered, even if its client has disconnected.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<Connections>);
+pub(super) struct AnswerGuard(Arc<Connections>);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        self.0.answers.fetch_sub(1, Ordering::SeqCst);
+        self.0.answers_in_progress.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a request, or says why it cannot be read.
+//! Decodes requests, from their HTTP head and body to a [`Message`].
 
 use std::io;
 
@@ -11,28 +11,30 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::compression::decompress;
-use super::limits::{self, MAX_BODY, MAX_DECODED, Weight};
+use super::json;
+use super::limits::{self, MAX_BODY, MAX_DECODED, MemoryCheck};
 use super::message::Message;
+use super::schema::Schema;
 use super::wire::{Content, Format, JSON, PROTOBUF};
-use super::{json, schema};
-use crate::escape::words;
+use crate::escape::excerpt;
 
-/// A plain body of at most so many bytes is decoded at once; others may take a while.
+/// The maximum length, in bytes, of an uncompressed body that is decoded on the server's thread.
 const SMALL: usize = 64 << 10;
 
-/// So many large requests are decoded at a time, each in a thread of its own: others are answered meanwhile.
+/// Limits how many large requests are decoded at a time. Each is decoded on a thread of its own, so that the server's
+/// thread can answer others.
 static LARGE: Semaphore = Semaphore::const_new(2);
 
-/// A request that could be read.
+/// A decoded request.
 #[derive(Debug)]
 pub struct Decoded {
     pub format: Format,
     pub message: Message,
-    /// What in it has no meaning, where that is probably not what was meant.
+    /// A remark on an unknown key of a JSON request that is probably a mistake.
     pub remark: Option<String>,
 }
 
-/// Why a request could not be read.
+/// The status and the reason with which a request is refused.
 #[derive(Debug)]
 pub struct Refusal {
     pub status: StatusCode,
@@ -44,118 +46,130 @@ impl Refusal {
         Self { status, why: why.into() }
     }
 
-    fn too_much(most: u64) -> Self {
-        let why = format!("its items would take more than {} MiB of memory: send fewer at once", most >> 20);
+    fn too_much(limit: u64) -> Self {
+        let why = format!("the items need more than {} MiB of memory: send smaller requests", limit >> 20);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 }
 
-/// What is known of a body by its head.
+/// The type of a body, by the head of its request.
 #[derive(Clone, Debug)]
-struct Kind {
+struct BodyType {
     content: Content,
     format: Format,
     encoding: String,
 }
 
-/// Reads a request that carries one of `taken`.
-pub async fn decode(head: &Parts, body: Bytes, taken: &[Content]) -> Result<Decoded, Refusal> {
-    let kind = kind(head, taken)?;
-    if body.len() <= SMALL && matches!(kind.encoding.as_str(), "" | "identity") {
-        return kind.read(body);
+/// Decodes a request whose signal is one of `accepted`.
+///
+/// # Errors
+///
+/// Returns the status and the reason to answer if the request is not valid or too large.
+pub async fn decode(head: &Parts, body: Bytes, accepted: &[Content]) -> Result<Decoded, Refusal> {
+    let body_type = body_type(head, accepted)?;
+    if body.len() <= SMALL && matches!(body_type.encoding.as_str(), "" | "identity") {
+        return body_type.decode(body);
     }
-    let _turn = LARGE.acquire().await;
-    match tokio::task::spawn_blocking(move || kind.read(body)).await {
-        Ok(read) => read,
+    let _permit = LARGE.acquire().await;
+    match tokio::task::spawn_blocking(move || body_type.decode(body)).await {
+        Ok(decoded) => decoded,
         Err(error) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
 
-fn kind(head: &Parts, taken: &[Content]) -> Result<Kind, Refusal> {
+fn body_type(head: &Parts, accepted: &[Content]) -> Result<BodyType, Refusal> {
     let path = head.uri.path();
-    let Some(content) = taken.iter().copied().find(|content| content.path() == path) else {
-        let places: Vec<String> =
-            taken.iter().map(|content| format!("{} {{}} `{}`", content.plural(), content.path())).collect();
-        // The verb is said once.
-        let places = places.join(", ").replacen("{}", "go to", 1).replace("{}", "to");
-        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing at `{}`; {places}", words(path))));
+    let Some(content) = accepted.iter().copied().find(|content| content.path() == path) else {
+        let paths: Vec<String> = accepted
+            .iter()
+            .enumerate()
+            .map(|(at, content)| {
+                let verb = if at == 0 { "go to" } else { "to" };
+                format!("{} {verb} `{}`", content.plural(), content.path())
+            })
+            .collect();
+        let why = format!("nothing at `{}`; {}", excerpt(path), paths.join(", "));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, why));
     };
-    let plural = content.plural();
     if head.method != Method::POST {
-        let why = format!("`{}` is no way to send {plural}; POST is", words(head.method.as_str()));
+        let why = format!("method `{}` is not allowed: use POST", excerpt(head.method.as_str()));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why));
     }
     let content_type = header(&head.headers, CONTENT_TYPE);
     let Some(format) = Format::from_content_type(content_type) else {
-        let why = format!("content-type `{}` is neither `{PROTOBUF}` nor `{JSON}`", words(content_type));
+        let why = format!("content type `{}` is not supported: use `{PROTOBUF}` or `{JSON}`", excerpt(content_type));
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     };
-    Ok(Kind { content, format, encoding: header(&head.headers, CONTENT_ENCODING).to_owned() })
+    Ok(BodyType { content, format, encoding: header(&head.headers, CONTENT_ENCODING).to_owned() })
 }
 
-impl Kind {
-    fn read(self, body: Bytes) -> Result<Decoded, Refusal> {
-        let body = self.plain(body)?;
+impl BodyType {
+    fn decode(self, body: Bytes) -> Result<Decoded, Refusal> {
+        let body = self.decompress(body)?;
         let (message, remark) = match self.content {
-            Content::Logs => self.message(body, Message::Logs),
-            Content::Metrics => self.message(body, Message::Metrics),
-            Content::Traces => self.message(body, Message::Traces),
+            Content::Logs => self.decode_message(body, Message::Logs),
+            Content::Metrics => self.decode_message(body, Message::Metrics),
+            Content::Traces => self.decode_message(body, Message::Traces),
         }?;
-        match limits::inherits_little(&message) {
+        match limits::inherited_text_fits(&message) {
             true => Ok(Decoded { format: self.format, message, remark }),
             false => Err(Refusal::too_much(MAX_DECODED)),
         }
     }
 
-    fn plain(&self, body: Bytes) -> Result<Bytes, Refusal> {
+    fn decompress(&self, body: Bytes) -> Result<Bytes, Refusal> {
         let encoding = self.encoding.as_str();
         match encoding {
             "" | "identity" => Ok(body),
             encoding => match decompress(encoding, &body, MAX_BODY as u64) {
                 Ok(body) => Ok(Bytes::from(body)),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    let why = format!("content-encoding `{}` is not supported here; send it plain", words(encoding));
+                    let why = format!(
+                        "content encoding `{}` is not supported: send the body uncompressed",
+                        excerpt(encoding)
+                    );
                     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
                 }
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("its body, inflated: {error}")))
+                    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))
                 }
-                Err(error) => Err(Refusal::new(StatusCode::BAD_REQUEST, format!("no {encoding}: {error}"))),
+                Err(error) => Err(Refusal::new(StatusCode::BAD_REQUEST, format!("invalid {encoding}: {error}"))),
             },
         }
     }
 
-    fn message<M>(&self, body: Bytes, wrap: fn(M) -> Message) -> Result<(Message, Option<String>), Refusal>
+    fn decode_message<M>(&self, body: Bytes, wrap: fn(M) -> Message) -> Result<(Message, Option<String>), Refusal>
     where
         M: ProtoMessage + Default + DeserializeOwned,
     {
-        let schema = schema::Message::request(self.content);
+        let schema = Schema::of_request(self.content);
         match self.format {
             Format::Json => {
-                if limits::of_json(&body) != Weight::Fits {
+                if limits::check_json(&body) != MemoryCheck::Fits {
                     return Err(Refusal::too_much(limits::MAX_JSON));
                 }
                 let (message, remark) = json::decode::<M>(&body, self.content).map_err(|error| {
-                    Refusal::new(StatusCode::BAD_REQUEST, format!("not OTLP JSON: {}", words(&error.to_string())))
+                    Refusal::new(StatusCode::BAD_REQUEST, format!("not OTLP/JSON: {}", excerpt(&error.to_string())))
                 })?;
-                // A message in memory is weighed by what it would be on the wire.
-                match limits::of_protobuf(schema, &message.encode_to_vec()) {
-                    Weight::TooMuch => Err(Refusal::too_much(MAX_DECODED)),
-                    Weight::Fits | Weight::Unknown => Ok((wrap(message), remark)),
+                // The memory of a message is computed from its protobuf form.
+                match limits::check_protobuf(schema, &message.encode_to_vec()) {
+                    MemoryCheck::TooMuch => Err(Refusal::too_much(MAX_DECODED)),
+                    MemoryCheck::Fits | MemoryCheck::Unknown => Ok((wrap(message), remark)),
                 }
             }
             Format::Protobuf => {
-                let weight = limits::of_protobuf(schema, &body);
-                if weight == Weight::TooMuch {
+                let check = limits::check_protobuf(schema, &body);
+                if check == MemoryCheck::TooMuch {
                     return Err(Refusal::too_much(MAX_DECODED));
                 }
-                if weight == Weight::Unknown && body.len() > SMALL {
-                    return Err(Refusal::new(StatusCode::BAD_REQUEST, "not OTLP protobuf: it breaks off"));
+                if check == MemoryCheck::Unknown && body.len() > SMALL {
+                    let why = "not OTLP protobuf: the message is truncated, too deep or contains a group";
+                    return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
                 }
                 match M::decode(body.clone()) {
                     Ok(message) => Ok((wrap(message), None)),
                     Err(error) => {
-                        let why = format!("not OTLP protobuf: {error}{}", self.rather(&body));
+                        let why = format!("not OTLP protobuf: {error}{}", self.other_signal_hint(&body));
                         Err(Refusal::new(StatusCode::BAD_REQUEST, why))
                     }
                 }
@@ -163,28 +177,28 @@ impl Kind {
         }
     }
 
-    /// Of which other kind the body is, if it is.
-    fn rather(&self, body: &Bytes) -> String {
-        let is = |content: &Content| {
-            let schema = schema::Message::request(*content);
-            if *content == self.content || limits::of_protobuf(schema, body) != Weight::Fits {
+    /// Returns a hint if the body is a valid request of another signal, otherwise an empty text.
+    fn other_signal_hint(&self, body: &Bytes) -> String {
+        let is_valid = |content: &Content| {
+            let schema = Schema::of_request(*content);
+            if *content == self.content || limits::check_protobuf(schema, body) != MemoryCheck::Fits {
                 return false;
             }
-            let read = match content {
+            let decoded = match content {
                 Content::Logs => ProtoMessage::decode(body.clone()).map(Message::Logs),
                 Content::Metrics => ProtoMessage::decode(body.clone()).map(Message::Metrics),
                 Content::Traces => ProtoMessage::decode(body.clone()).map(Message::Traces),
             };
-            read.is_ok_and(|message| !message.is_empty())
+            decoded.is_ok_and(|message| !message.is_empty())
         };
-        let other = Content::ALL.into_iter().find(is);
+        let other = Content::ALL.into_iter().find(is_valid);
         other.map_or_else(String::new, |other| {
-            format!(" (it can be read as {}, which go to `{}`)", other.plural(), other.path())
+            format!(" (the body contains {}: send them to `{}`)", other.plural(), other.path())
         })
     }
 }
 
-/// The header's text; empty when it is absent or no text.
+/// Returns the header as text, or an empty text if it is absent or not ASCII.
 fn header(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

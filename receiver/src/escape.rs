@@ -1,10 +1,9 @@
-//! Text from outside, made safe to print: no character of it may move the cursor, begin a line, or reorder what a
-//! terminal shows.
+//! Escapes received text for terminals: no character of it can move the cursor, begin a line or reorder the display.
 
 use std::fmt::{self, Write as _};
 
-/// The number of characters that are quoted of a text from outside.
-pub(crate) const WORDS: usize = 200;
+/// The maximum length of an [`excerpt`] in characters.
+pub(crate) const EXCERPT_CHARS: usize = 200;
 
 /// Returns whether a terminal might act on this character instead of showing it: C0 and C1 controls, DEL, the line and
 /// paragraph separators, and the bidirectional controls.
@@ -16,7 +15,7 @@ pub(crate) fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// Text on one line: unsafe characters appear as `\n` or `\u{1b}`.
+/// Displays a text on one line: unsafe characters appear as `\n` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
@@ -29,14 +28,14 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Text on one line, cut after [`WORDS`] characters.
-pub(crate) fn words(text: &str) -> String {
-    // Cut before it is escaped, too: it may be a mebibyte.
-    let end = text.char_indices().nth(WORDS).map_or(text.len(), |(at, _)| at);
+/// Returns a text on one line, cut after [`EXCERPT_CHARS`] characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    // Cut before escaping too, since the text may be very long.
+    let end = text.char_indices().nth(EXCERPT_CHARS).map_or(text.len(), |(at, _)| at);
     let mut shown = OneLine(text.get(..end).unwrap_or_default()).to_string();
-    let is_cut = end < text.len() || shown.chars().nth(WORDS).is_some();
+    let is_cut = end < text.len() || shown.chars().nth(EXCERPT_CHARS).is_some();
     if is_cut {
-        let end = shown.char_indices().nth(WORDS - 1).map_or(shown.len(), |(at, _)| at);
+        let end = shown.char_indices().nth(EXCERPT_CHARS - 1).map_or(shown.len(), |(at, _)| at);
         shown.truncate(end);
         shown.push('…');
     }
@@ -57,8 +56,8 @@ mod tests {
 
     #[test]
     fn long_text_is_cut() {
-        assert_eq!(words("short\n"), "short\\n");
-        assert_eq!(words(&"x".repeat(1_000)), format!("{}…", "x".repeat(WORDS - 1)));
-        assert_eq!(words(&"\n".repeat(150)).chars().count(), WORDS);
+        assert_eq!(excerpt("short\n"), "short\\n");
+        assert_eq!(excerpt(&"x".repeat(1_000)), format!("{}…", "x".repeat(EXCERPT_CHARS - 1)));
+        assert_eq!(excerpt(&"\n".repeat(150)).chars().count(), EXCERPT_CHARS);
     }
 }

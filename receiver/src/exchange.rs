@@ -1,4 +1,4 @@
-//! A request and its answer: what a service is given, and how HTTP carries it.
+//! Reads requests from connections, hands them to a [`Service`], and sends its replies over HTTP.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,216 +10,221 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::answer::{Ending, Reply, WholeBody};
-use super::connections::{Caller, Room};
+use super::answer::{Reply, ReplyAction, WholeBody};
+use super::connections::{BodyPermit, ClientConnection};
 use super::guard::{Admission, Guard};
 use super::limits::MAX_BODY;
-use super::own_thread::run_hook;
 use super::request::ReceivedRequest;
+use super::thread_hook::run_hook;
 
-/// What is done about requests.
+/// The part of a server that answers requests.
 pub trait Service: Send + Sync + 'static {
-    /// Whether a request counts that a client has sent whole before it went away without waiting for the answer. Else its
-    /// connection ends at once, whatever is left to be read of it.
-    const OUTLIVES_CLIENTS: bool = false;
+    /// Whether a complete request is handled even if its client has closed the connection without waiting for the
+    /// answer.
+    ///
+    /// Otherwise such a connection ends at once, and unread bytes are discarded.
+    const HALF_CLOSE: bool = false;
 
-    /// Who may send; everybody, where it is `None`.
+    /// Returns the rules for who may send. `None` lets everybody send.
     fn guard(&self) -> Option<&Guard> {
         None
     }
 
-    /// Answers a request that was read to its end. What is to be waited for nobody has to wait for in here: a client that
-    /// goes away meanwhile ends that.
+    /// Answers a request that has arrived completely.
+    ///
+    /// Delays belong in [`Reply::delay`], not into this function: only there does a disconnecting client end them.
     fn answer(&self, exchange: Exchange) -> impl Future<Output = Reply> + Send;
 
-    /// A request that is not handed over: nobody may send it, it is too long or too slow, or it is one of gRPC that holds
-    /// no message.
-    fn unreadable(&self, _request: ReceivedRequest, _door: usize, _status: StatusCode, _why: &str) {}
+    /// Reports a request that is not passed to [`Service::answer`]: it is not allowed, too long, too slow, or a gRPC
+    /// request without a valid message.
+    fn rejected(&self, _request: ReceivedRequest, _listener: usize, _status: StatusCode, _why: &str) {}
 
-    /// Hears of mishaps: connections that broke, a panic.
+    /// Reports a problem of the server, such as a broken connection or a panic.
     fn problem(&self, what: String);
 }
 
-/// A request that was read to its end.
+/// A request that has arrived completely.
 #[derive(Debug)]
 pub struct Exchange {
-    /// As it came.
+    /// The request as the client sent it.
     pub request: ReceivedRequest,
-    /// Its head, as over HTTP also where it came over gRPC.
+    /// The head. That of a gRPC request is converted to the equivalent HTTP head.
     pub head: Parts,
-    /// The message, without the frame of gRPC.
+    /// The body. That of a gRPC request is the message without its length prefix.
     pub body: Bytes,
-    /// What a request of gRPC was before it was unpacked.
-    #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // There are none.
-    pub packed: Option<Packed>,
-    /// At which of the addresses it came in.
-    pub door: usize,
-    /// What its body takes of the room there is.
-    pub(super) _room: Room,
+    /// The original of a gRPC request.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code))] // Always `None` there.
+    pub grpc: Option<GrpcRequest>,
+    /// The index of the listen address at which it arrived.
+    pub listener: usize,
+    pub(super) _permit: BodyPermit,
 }
 
-/// A request of gRPC.
+/// A gRPC request as the client sent it.
 #[derive(Debug)]
-pub struct Packed {
+pub struct GrpcRequest {
     pub path: &'static str,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-/// The service's way to end a connection without an answer.
+/// The error by which a service makes hyper end a connection without an answer.
 #[derive(Debug)]
-pub(super) enum Hangup {
+pub(super) enum Disconnect {
     Close,
     Reset,
 }
 
-impl fmt::Display for Hangup {
+impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection ends without an answer, as planned")
+        f.write_str("closing the connection without an answer, as planned")
     }
 }
 
-impl StdError for Hangup {}
+impl StdError for Disconnect {}
 
-/// The body, or why there is none.
 enum Body {
-    CutShort(String),
-    Refused(StatusCode, String),
-    Whole(Bytes, Room),
+    Incomplete(String),
+    Rejected(StatusCode, String),
+    Complete(Bytes, BodyPermit),
 }
 
-/// Reads a body to its end, unless it is longer, or takes longer, than is good.
-async fn read(body: Incoming, caller: &Caller) -> Body {
-    let most = caller.limits().body;
-    match tokio::time::timeout(most, read_whole(body, caller)).await {
+async fn read(body: Incoming, client: &ClientConnection) -> Body {
+    let limit = client.limits().body;
+    match tokio::time::timeout(limit, read_all(body, client)).await {
         Ok(body) => body,
-        Err(_elapsed) => Body::Refused(StatusCode::REQUEST_TIMEOUT, format!("its body has not come within {most:?}")),
+        Err(_elapsed) => {
+            Body::Rejected(StatusCode::REQUEST_TIMEOUT, format!("the body did not arrive within {limit:?}"))
+        }
     }
 }
 
-async fn read_whole(body: Incoming, caller: &Caller) -> Body {
+async fn read_all(body: Incoming, client: &ClientConnection) -> Body {
     let mut body = Limited::new(body, MAX_BODY);
-    let (mut whole, mut room) = (BytesMut::new(), Room::default());
+    let (mut bytes, mut permit) = (BytesMut::new(), BodyPermit::default());
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => whole.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+            Ok(frame) => bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                let why = format!("its body is longer than {} MiB", MAX_BODY >> 20);
-                return Body::Refused(StatusCode::PAYLOAD_TOO_LARGE, why);
+                let why = format!("the body is longer than {} MiB", MAX_BODY >> 20);
+                return Body::Rejected(StatusCode::PAYLOAD_TOO_LARGE, why);
             }
-            Err(error) => return Body::CutShort(error.to_string()),
+            Err(error) => return Body::Incomplete(error.to_string()),
         }
-        if !caller.makes_room(&mut room, whole.len()) {
-            let why = "there is no room for its body beside those of others: come again".to_owned();
-            return Body::Refused(StatusCode::SERVICE_UNAVAILABLE, why);
+        if !client.reserve(&mut permit, bytes.len()) {
+            let why = "the bodies of other requests take all memory set aside for bodies: try again later".to_owned();
+            return Body::Rejected(StatusCode::SERVICE_UNAVAILABLE, why);
         }
     }
-    Body::Whole(whole.freeze(), room)
+    Body::Complete(bytes.freeze(), permit)
 }
 
-/// A request that was read to its end.
-pub(super) struct Intake {
+/// A request that passed the guard and arrived completely.
+pub(super) struct CompleteRequest {
     pub(super) request: ReceivedRequest,
     pub(super) head: Parts,
     pub(super) body: Bytes,
-    pub(super) room: Room,
-    /// Headers of the answer that a web page needs.
+    pub(super) permit: BodyPermit,
+    /// Headers that a web page needs to read the answer.
     pub(super) headers: HeaderMap,
 }
 
-/// Why a request is not handed to the service.
-pub(super) enum Refused {
-    /// The client went away.
-    CutShort,
-    /// A web page asks whether it may send.
+/// Why a request is not passed to the service.
+pub(super) enum Rejected {
+    /// The client ended the request early.
+    Incomplete,
+    /// A browser asks whether a web page may send. The answer to that.
     Preflight(Response<()>),
-    /// The service has been told. With the headers that a web page needs to read the answer.
+    /// The status, the reason, and the headers that a web page needs to read the answer. It is already reported to the
+    /// service.
     Status(StatusCode, String, HeaderMap),
 }
 
-/// Admits a request and reads it to its end.
-pub(super) async fn take_in<S: Service>(
+/// Checks a request by its head, and reads it to its end.
+pub(super) async fn receive<S: Service>(
     request: Request<Incoming>,
-    caller: &Caller,
+    client: &ClientConnection,
     service: &S,
-) -> Result<Intake, Refused> {
+) -> Result<CompleteRequest, Rejected> {
     run_hook();
     let (head, body) = request.into_parts();
-    caller.has_head();
-    let (connection, door) = (caller.connection.number, caller.connection.door);
-    let refused = |status: StatusCode, why: String, headers: HeaderMap| {
-        service.unreadable(ReceivedRequest::new(&head, 0, connection), door, status, &why);
-        Refused::Status(status, why, headers)
+    client.mark_active();
+    let (connection, listener) = (client.connection.number, client.connection.listener);
+    let rejected = |status: StatusCode, why: String, headers: HeaderMap| {
+        service.rejected(ReceivedRequest::new(&head, 0, connection), listener, status, &why);
+        Rejected::Status(status, why, headers)
     };
     let headers = match service.guard().map(|guard| guard.admit(&head)) {
         None => HeaderMap::new(),
-        Some(Ok(Admission::Welcome(headers))) => headers,
-        Some(Ok(Admission::Asked(answer))) => return Err(Refused::Preflight(answer)),
-        Some(Err(refusal)) => return Err(refused(refusal.status, refusal.why, HeaderMap::new())),
+        Some(Ok(Admission::Allowed(headers))) => headers,
+        Some(Ok(Admission::Preflight(answer))) => return Err(Rejected::Preflight(answer)),
+        Some(Err(refusal)) => return Err(rejected(refusal.status, refusal.why, HeaderMap::new())),
     };
-    match read(body, caller).await {
-        Body::Whole(body, room) => {
+    match read(body, client).await {
+        Body::Complete(body, permit) => {
             let request = ReceivedRequest::new(&head, body.len(), connection);
-            Ok(Intake { request, head, body, room, headers })
+            Ok(CompleteRequest { request, head, body, permit, headers })
         }
-        Body::CutShort(error) => {
-            service.problem(format!("connection {connection}: request cut short: {error}"));
-            Err(Refused::CutShort)
+        Body::Incomplete(error) => {
+            service.problem(format!("connection {connection}: incomplete request: {error}"));
+            Err(Rejected::Incomplete)
         }
-        Body::Refused(status, why) => Err(refused(status, why, headers)),
+        Body::Rejected(status, why) => Err(rejected(status, why, headers)),
     }
 }
 
 /// Answers an HTTP request.
 pub(super) async fn handle<S: Service>(
     request: Request<Incoming>,
-    caller: Caller,
+    client: ClientConnection,
     service: Arc<S>,
-) -> Result<Response<WholeBody>, Hangup> {
-    let (answered, headers) = match take_in(request, &caller, &*service).await {
-        Ok(Intake { request, head, body, room, headers }) => {
-            let door = caller.connection.door;
-            let exchange = Exchange { request, head, body, packed: None, door, _room: room };
-            (http(answer(exchange, caller, service).await), headers)
+) -> Result<Response<WholeBody>, Disconnect> {
+    let (response, headers) = match receive(request, &client, &*service).await {
+        Ok(CompleteRequest { request, head, body, permit, headers }) => {
+            let listener = client.connection.listener;
+            let exchange = Exchange { request, head, body, grpc: None, listener, _permit: permit };
+            (into_http(answer(exchange, client, service).await), headers)
         }
-        Err(Refused::CutShort) => return Err(Hangup::Close),
-        Err(Refused::Preflight(answer)) => return Ok(answer.map(|()| Full::default().boxed())),
-        Err(Refused::Status(status, why, headers)) => (http(Reply::refusal(status, why).ending), headers),
+        Err(Rejected::Incomplete) => return Err(Disconnect::Close),
+        Err(Rejected::Preflight(answer)) => return Ok(answer.map(|()| Full::default().boxed())),
+        Err(Rejected::Status(status, why, headers)) => (into_http(Reply::refusal(status, why).action), headers),
     };
-    answered.map(|mut response| {
+    response.map(|mut response| {
         response.headers_mut().extend(headers);
         response
     })
 }
 
-/// The service's answer. A request that was read is dealt with to its end also when the client goes away meanwhile, as one
-/// does that sends and ends: in a task of its own.
-pub(super) async fn answer<S: Service>(exchange: Exchange, caller: Caller, service: Arc<S>) -> Ending {
-    let answering = Arc::clone(&service);
-    let (counted, _busy) = (caller.answering(), caller.busy());
-    let answered = tokio::spawn(async move {
-        let _answering = counted;
-        answering.answer(exchange).await
+/// Passes a request to the service, and waits for the delay of its reply.
+///
+/// The service runs in a task of its own: it finishes even if the client disconnects, as a client does that sends its
+/// last request and exits.
+pub(super) async fn answer<S: Service>(exchange: Exchange, client: ClientConnection, service: Arc<S>) -> ReplyAction {
+    let task_service = Arc::clone(&service);
+    let (answer_guard, _waiting) = (client.count_answer(), client.count_waiting());
+    let reply = tokio::spawn(async move {
+        let _answer_guard = answer_guard;
+        task_service.answer(exchange).await
     });
-    match answered.await {
-        Ok(Reply { wait, ending, .. }) => {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+    match reply.await {
+        Ok(Reply { delay, action, .. }) => {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
             }
-            ending
+            action
         }
         Err(error) => {
-            service.problem(format!("connection {}: {error}", caller.connection.number));
-            Ending::Close
+            service.problem(format!("connection {}: {error}", client.connection.number));
+            ReplyAction::Close
         }
     }
 }
 
-fn http(ending: Ending) -> Result<Response<WholeBody>, Hangup> {
-    match ending {
-        Ending::Close => Err(Hangup::Close),
-        Ending::Reset => Err(Hangup::Reset),
-        Ending::Respond(response) => Ok(response.map(BodyExt::boxed)),
-        Ending::PassOn(response) => Ok(response),
+fn into_http(action: ReplyAction) -> Result<Response<WholeBody>, Disconnect> {
+    match action {
+        ReplyAction::Close => Err(Disconnect::Close),
+        ReplyAction::Reset => Err(Disconnect::Reset),
+        ReplyAction::Respond(response) => Ok(response.map(BodyExt::boxed)),
+        ReplyAction::Relay(response) => Ok(response),
     }
 }

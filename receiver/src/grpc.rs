@@ -1,4 +1,4 @@
-//! OTLP/gRPC on the receiver's port: a request is unpacked and judged as one by HTTP, and the answer packed again.
+//! Serves OTLP/gRPC: converts each request to its HTTP equivalent, and the reply back to gRPC.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,90 +15,94 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 
-use super::answer::{Ending, WholeBody};
-use super::connections::Caller;
-use super::exchange::{self, Exchange, Hangup, Intake, Packed, Refused, Service, take_in};
+use super::answer::{ReplyAction, WholeBody};
+use super::connections::ClientConnection;
+use super::exchange::{self, CompleteRequest, Disconnect, Exchange, GrpcRequest, Rejected, Service, receive};
 use super::wire::{Content, PROTOBUF};
 
-/// So many requests of a connection are read at a time.
-const STREAMS: u32 = 32;
-/// The longest head of a request.
-const HEAD: u32 = 16 << 10;
-/// How often to ask whether the client is still there.
-const PING: Duration = Duration::from_secs(20);
+/// The maximum number of concurrent requests of a connection.
+const MAX_STREAMS: u32 = 32;
+/// The maximum length of a request's head in bytes.
+const MAX_HEAD: u32 = 16 << 10;
+/// The interval of pings, which detect clients that are gone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
-pub(super) async fn serve<S: Service>(stream: TcpStream, caller: Caller, service: Arc<S>) {
-    let answers = service_fn(|request| handle(request, caller.clone(), Arc::clone(&service)));
-    let exchange = http2::Builder::new(TokioExecutor::new())
+pub(super) async fn serve<S: Service>(stream: TcpStream, client: ClientConnection, service: Arc<S>) {
+    let responses = service_fn(|request| handle(request, client.clone(), Arc::clone(&service)));
+    let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEAD)
-        .keep_alive_interval(PING)
-        .serve_connection(TokioIo::new(stream), answers);
-    if let Err(error) = exchange.await {
-        service.problem(format!("connection {}: {error}", caller.connection.number));
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD)
+        .keep_alive_interval(PING_INTERVAL)
+        .serve_connection(TokioIo::new(stream), responses);
+    if let Err(error) = connection.await {
+        service.problem(format!("connection {}: {error}", client.connection.number));
     }
 }
 
 async fn handle<S: Service>(
     request: Request<Incoming>,
-    caller: Caller,
+    client: ClientConnection,
     service: Arc<S>,
-) -> Result<Response<WholeBody>, Hangup> {
+) -> Result<Response<WholeBody>, Disconnect> {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    // HTTP/2 is no reason to be gRPC.
+    // OTLP/HTTP may be sent over HTTP/2 too.
     if !content_type.starts_with(b"application/grpc")
         && Content::ALL.iter().any(|content| content.path() == request.uri().path())
     {
-        return exchange::handle(request, caller, service).await;
+        return exchange::handle(request, client, service).await;
     }
-    let door = caller.connection.door;
-    let Intake { request, mut head, body, room, .. } = match take_in(request, &caller, &*service).await {
+    let listener = client.connection.listener;
+    let CompleteRequest { request, mut head, body, permit, .. } = match receive(request, &client, &*service).await {
         Ok(intake) => intake,
-        Err(Refused::CutShort) => return Err(Hangup::Close),
-        Err(Refused::Preflight(answer)) => return Ok(answer.map(|()| Full::default().boxed())),
-        Err(Refused::Status(refused, why, _)) => return Ok(status(code_of(refused), &why)),
+        Err(Rejected::Incomplete) => return Err(Disconnect::Close),
+        Err(Rejected::Preflight(answer)) => return Ok(answer.map(|()| Full::default().boxed())),
+        Err(Rejected::Status(http_status, why, _)) => return Ok(status(code_of(http_status), &why)),
     };
     let headers = head.headers.clone();
-    let (path, message) = match unpack(&mut head, &body) {
-        Ok(unpacked) => unpacked,
+    let (path, message) = match convert(&mut head, &body) {
+        Ok(converted) => converted,
         Err(why) => {
-            service.unreadable(request, door, StatusCode::NOT_FOUND, &why);
+            service.rejected(request, listener, StatusCode::NOT_FOUND, &why);
             return Ok(status(Code::Unimplemented, &why));
         }
     };
-    let packed = Some(Packed { path, headers, body });
-    let unpacked = Exchange { request, head, body: message, packed, door, _room: room };
-    let answered = match exchange::answer(unpacked, caller, service).await {
-        Ending::Close | Ending::Reset => return Err(Hangup::Close),
-        Ending::PassOn(response) => return Ok(response),
-        Ending::Respond(response) => response,
+    let grpc = Some(GrpcRequest { path, headers, body });
+    let exchange = Exchange { request, head, body: message, grpc, listener, _permit: permit };
+    let response = match exchange::answer(exchange, client, service).await {
+        ReplyAction::Close | ReplyAction::Reset => return Err(Disconnect::Close),
+        ReplyAction::Relay(response) => return Ok(response),
+        ReplyAction::Respond(response) => response,
     };
-    let (answer, body) = answered.into_parts();
-    // A body in memory does not fail.
+    let (head, body) = response.into_parts();
+    // Reading a body in memory cannot fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Ok(match answer.status {
-        success if success.is_success() => success_of(&answer.headers, &body),
-        refused => status(code_of(refused), &String::from_utf8_lossy(&body)),
+    Ok(match head.status {
+        success if success.is_success() => ok_response(&head.headers, &body),
+        failure => status(code_of(failure), &String::from_utf8_lossy(&body)),
     })
 }
 
-/// The method and the message inside, with the head as of a request by HTTP; or why there is none.
-fn unpack(head: &mut Parts, body: &Bytes) -> Result<(&'static str, Bytes), String> {
+/// Returns the method and the message, and converts the head to that of an HTTP request.
+///
+/// # Errors
+///
+/// Returns the reason if the path or the length prefix of the message is invalid.
+fn convert(head: &mut Parts, body: &Bytes) -> Result<(&'static str, Bytes), String> {
     let path = head.uri.path();
     let Some(content) = Content::ALL.into_iter().find(|content| content.method() == path) else {
-        return Err(format!("`{path}` is no gRPC method for log records, spans or metrics"));
+        return Err(format!("`{path}` is not an OTLP/gRPC method"));
     };
     let Some((frame, message)) = body.split_first_chunk::<5>() else {
-        return Err("this is no gRPC request: its message is missing".to_owned());
+        return Err("not a gRPC request: the message is missing".to_owned());
     };
     let [is_compressed, length @ ..] = *frame;
     if message.len() != u32::from_be_bytes(length) as usize {
-        return Err("this is no gRPC request: its message is not as long as it says".to_owned());
+        return Err("not a gRPC request: the message does not have the length in its prefix".to_owned());
     }
     head.uri = Uri::from_static(content.path());
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
@@ -111,7 +115,7 @@ fn unpack(head: &mut Parts, body: &Bytes) -> Result<(&'static str, Bytes), Strin
     Ok((content.method(), body.slice(5..)))
 }
 
-/// The codes that HTTP's faults stand for.
+/// The gRPC status codes to which HTTP statuses are converted.
 #[derive(Clone, Copy)]
 enum Code {
     Ok = 0,
@@ -136,9 +140,10 @@ fn code_of(status: StatusCode) -> Code {
     }
 }
 
-/// One message and a status behind it.
-fn success_of(headers: &HeaderMap, body: &Bytes) -> Response<WholeBody> {
-    // What is no protobuf to a client of HTTP is no gRPC to this one.
+/// Returns a response with one message and the status OK in the trailers.
+fn ok_response(headers: &HeaderMap, body: &Bytes) -> Response<WholeBody> {
+    // A planned answer that is invalid over HTTP, such as an HTML page, must be invalid over gRPC too: it gets no
+    // prefix.
     let is_protobuf = headers.get(CONTENT_TYPE).is_none_or(|content_type| content_type == PROTOBUF);
     let mut framed = BytesMut::new();
     if is_protobuf {
@@ -151,9 +156,9 @@ fn success_of(headers: &HeaderMap, body: &Bytes) -> Response<WholeBody> {
     response(body, HeaderMap::new())
 }
 
-/// A status and nothing else.
+/// Returns a response with a status and no message.
 fn status(code: Code, message: &str) -> Response<WholeBody> {
-    // The words by which servers tell it.
+    // The text that gRPC servers send for a message that is too large.
     let message = match code {
         Code::ResourceExhausted => "grpc: received message larger than max",
         _ => message,

@@ -1,7 +1,10 @@
-//! Who may send: a web page of somebody else's must not, though the browser that shows it is on this machine.
+//! Decides who may send: programs, and web pages of this machine, but not web pages of other sites.
 //!
-//! * A page may have a name that leads here (DNS rebinding): then the `Host` of its requests is that name.
-//! * A page may post to any address without asking first: then its `Origin` says where it is from.
+//! A web page of another site runs in a browser on this machine, so it can reach the receiver in two ways:
+//!
+//! * By DNS rebinding: the name of the site resolves to this machine. The `Host` header then contains that name.
+//! * By a request to this address, if the browser sends it without asking first. The `Origin` header then contains the
+//!   site.
 
 use std::net::IpAddr;
 
@@ -15,16 +18,16 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use super::decode::Refusal;
-use crate::escape::{WORDS, words};
+use crate::escape::{EXCERPT_CHARS, excerpt};
 
-/// Browsers ask whether a public page may send to a private address.
+// The headers by which browsers ask whether a public page may send to a private address.
 const REQUEST_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// How long a browser need not ask again, in seconds.
+/// The time, in seconds, for which a browser caches the answer to its question.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Who may send.
+/// The hosts and web pages whose requests are accepted.
 #[derive(Debug)]
 pub struct Guard {
     hosts: Hosts,
@@ -33,27 +36,30 @@ pub struct Guard {
 
 #[derive(Debug)]
 enum Hosts {
-    /// It can be reached by other machines anyway.
+    /// All names: the receiver is open to other machines anyway.
     Any,
-    /// Those of this machine, and these.
+    /// Loopback names and addresses, and these names.
     Loopback(Vec<String>),
-    /// Addresses in digits, to which no other name leads, names of this machine, and these.
+    /// All IP addresses (which DNS rebinding cannot forge), loopback names, and these names.
     Named(Vec<String>),
 }
 
-/// What is done about a request, by its head.
+/// The decision about a request, by its head.
 #[derive(Debug)]
 pub(super) enum Admission {
-    /// It may come in; the answer has these headers too.
-    Welcome(HeaderMap),
-    /// A browser asks whether it may send; this is the answer.
-    Asked(Response<()>),
+    /// The request is accepted. Its answer needs these headers.
+    Allowed(HeaderMap),
+    /// A browser asks whether a web page may send. This is the answer.
+    Preflight(Response<()>),
 }
 
 impl Guard {
-    /// For what listens at this address; with names that lead here, and pages that may send.
+    /// Returns the guard of a server that listens on `address`.
+    ///
+    /// `hosts` are further names of this machine, `origins` the web pages that may send. The origin `*` stands for all
+    /// pages.
     pub fn new(address: IpAddr, hosts: &[String], origins: &[String]) -> Self {
-        let hosts: Vec<String> = hosts.iter().map(|host| name_in(host).to_ascii_lowercase()).collect();
+        let hosts: Vec<String> = hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect();
         let hosts = match (address.is_loopback(), hosts.is_empty()) {
             (true, _) => Hosts::Loopback(hosts),
             (false, false) => Hosts::Named(hosts),
@@ -63,25 +69,30 @@ impl Guard {
         Self { hosts, origins }
     }
 
+    /// Decides whether a request is accepted.
+    ///
+    /// # Errors
+    ///
+    /// Returns the status and the reason to answer if it is not.
     pub(super) fn admit(&self, head: &Parts) -> Result<Admission, Refusal> {
-        let of_headers = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or("(no text)"));
-        for host in head.uri.authority().map(Authority::as_str).into_iter().chain(of_headers) {
-            if !self.knows(host) {
+        let headers = head.headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or("(not ASCII)"));
+        for host in head.uri.authority().map(Authority::as_str).into_iter().chain(headers) {
+            if !self.allows_host(host) {
                 return Err(Refusal { status: StatusCode::MISDIRECTED_REQUEST, why: misdirected(host) });
             }
         }
-        let Some(origin) = head.headers.get(ORIGIN) else { return Ok(Admission::Welcome(HeaderMap::new())) };
-        let page = origin.to_str().unwrap_or("(no text)");
-        if !self.lets_send(page) {
-            let help = if can_be_given(page) { format!("; --allow-origin {page} lets it") } else { String::new() };
-            let why = format!("the web page `{}` may not send here{help}", words(page));
+        let Some(origin) = head.headers.get(ORIGIN) else { return Ok(Admission::Allowed(HeaderMap::new())) };
+        let page = origin.to_str().unwrap_or("(not ASCII)");
+        if !self.allows_origin(page) {
+            let help = if is_plain(page) { format!(": allow it with --allow-origin {page}") } else { String::new() };
+            let why = format!("web page `{}` is not allowed to send to this receiver{help}", excerpt(page));
             return Err(Refusal { status: StatusCode::FORBIDDEN, why });
         }
-        Ok(answer(head, origin))
+        Ok(allow_page(head, origin))
     }
 
-    fn knows(&self, host: &str) -> bool {
-        let name = name_in(host);
+    fn allows_host(&self, host: &str) -> bool {
+        let name = host_name(host);
         let is_one_of = |hosts: &[String]| hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
         match &self.hosts {
             Hosts::Any => true,
@@ -90,7 +101,7 @@ impl Guard {
         }
     }
 
-    fn lets_send(&self, page: &str) -> bool {
+    fn allows_origin(&self, page: &str) -> bool {
         let is_here = || {
             let page = page.parse::<Uri>().ok();
             page.is_some_and(|page| {
@@ -101,34 +112,35 @@ impl Guard {
     }
 }
 
-/// Why a request to this host is not let in.
+/// Returns why a request to this host is refused.
 fn misdirected(host: &str) -> String {
-    let name = name_in(host);
-    let help = if can_be_given(name) { format!("; --allow-host {name} lets it in") } else { String::new() };
+    let name = host_name(host);
+    let help = if is_plain(name) { format!(": allow it with --allow-host {name}") } else { String::new() };
     match host {
-        "" => "its Host is empty, which is not a name that this receiver answers to".to_owned(),
+        "" => "the Host header is empty".to_owned(),
         host => {
-            let host = words(host);
-            format!("`{host}` is not a name that this receiver answers to: a web page may have taken it{help}")
+            let host = excerpt(host);
+            format!("host `{host}` is not a name of this receiver and may belong to a web page{help}")
         }
     }
 }
 
-/// Whether it can be written behind an option as it is.
-fn can_be_given(word: &str) -> bool {
+/// Returns whether a name can be shown as the value of an option, without quotes and uncut.
+fn is_plain(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte);
-    !word.is_empty() && word.len() <= WORDS && word.bytes().all(is_plain)
+    !name.is_empty() && name.len() <= EXCERPT_CHARS && name.bytes().all(is_plain)
 }
 
-/// What a page has to know in order to send, and to read the answer.
-fn answer(head: &Parts, origin: &HeaderValue) -> Admission {
+/// Returns the headers that let a web page send and read the answer. If the browser only asks, returns the whole
+/// answer.
+fn allow_page(head: &Parts, origin: &HeaderValue) -> Admission {
     let mut headers = HeaderMap::new();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    // `sendBeacon` always sends them, though there are none.
+    // `sendBeacon` always sends with credentials, even if there are none.
     headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.insert(VARY, HeaderValue::from_static("origin"));
     if head.method != Method::OPTIONS || !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        return Admission::Welcome(headers);
+        return Admission::Allowed(headers);
     }
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
@@ -141,15 +153,15 @@ fn answer(head: &Parts, origin: &HeaderValue) -> Admission {
     let mut answer = Response::new(());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     *answer.headers_mut() = headers;
-    Admission::Asked(answer)
+    Admission::Preflight(answer)
 }
 
-/// Without port and without what else may stand around it.
-fn name_in(host: &str) -> &str {
+/// Returns a host without user name, port and trailing dots.
+fn host_name(host: &str) -> &str {
     let host = host.rsplit('@').next().unwrap_or(host);
     let end = match host.strip_prefix('[') {
         Some(_) => host.find(']').map(|at| at + 1),
-        // An address of the sixth version, without its brackets, has more than one.
+        // An IPv6 address without brackets.
         None if host.matches(':').count() > 1 => None,
         None => host.find(':'),
     };
@@ -160,7 +172,7 @@ fn address(name: &str) -> Option<IpAddr> {
     name.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Whether this name always means the machine itself.
+/// Returns whether this name always stands for the machine itself.
 fn is_loopback(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost") || address(&name).is_some_and(|address| address.is_loopback())
@@ -186,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_lead_here() {
+    fn only_names_of_this_machine_are_allowed() {
         let status = |guard: &Guard, host: &str| {
             guard.admit(&head("POST", &[("host", host)])).err().map(|refusal| refusal.status.as_u16())
         };
@@ -216,19 +228,19 @@ mod tests {
         }
         assert_eq!(status(&guard(&["Box.internal:9"], &[]), "box.INTERNAL:4318"), None);
         let refused = plain.admit(&head("POST", &[("host", "evil.example:80")])).expect_err("refused");
-        assert!(refused.why.ends_with("--allow-host evil.example lets it in"), "{}", refused.why);
+        assert!(refused.why.ends_with(": allow it with --allow-host evil.example"), "{}", refused.why);
         let why = |host: &str| plain.admit(&head("POST", &[("host", host)])).expect_err("refused").why;
-        assert_eq!(why(""), "its Host is empty, which is not a name that this receiver answers to");
+        assert_eq!(why(""), "the Host header is empty");
         for host in [":80", "a b", "$(id)", &"e".repeat(100_000)] {
             let why = why(host);
-            assert!(why.ends_with(" a web page may have taken it") && why.len() < 400, "{why}");
+            assert!(why.ends_with(" may belong to a web page") && why.len() < 400, "{why}");
         }
-        // A request line may name it too.
+        // The host of the request line counts too.
         let mut two = head("POST", &[("host", "localhost")]);
         two.uri = Uri::from_static("http://evil.example/v1/logs");
         assert!(plain.admit(&two).is_err());
         assert!(plain.admit(&head("POST", &[("host", "localhost"), ("host", "evil.example")])).is_err());
-        // Other machines are let in: who is named in the request says nothing then, unless names were given.
+        // If other machines may connect, all names are allowed unless some are listed.
         let everywhere = |hosts: &[String]| Guard::new(IpAddr::from([0, 0, 0, 0]), hosts, &[]);
         assert_eq!(status(&everywhere(&[]), "evil.example"), None);
         let named = everywhere(&["box".to_owned()]);
@@ -236,11 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_this_machine_and_those_that_were_named_may_send() {
+    fn only_local_and_listed_pages_may_send() {
         let admit = |guard: &Guard, origin: &str| guard.admit(&head("POST", &[("origin", origin)]));
         let plain = guard(&[], &["https://App.example/"]);
         for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5173", "https://app.example"] {
-            let Ok(Admission::Welcome(headers)) = admit(&plain, origin) else { panic!("{origin}") };
+            let Ok(Admission::Allowed(headers)) = admit(&plain, origin) else { panic!("{origin}") };
             assert_eq!(headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).expect("a page"), origin);
         }
         for origin in
@@ -252,25 +264,27 @@ mod tests {
             admit(&plain, "https://a.example")
                 .expect_err("refused")
                 .why
-                .ends_with("--allow-origin https://a.example lets it")
+                .ends_with(": allow it with --allow-origin https://a.example")
         );
         for origin in ["", "$(id)", &"e".repeat(100_000)] {
             let why = admit(&plain, origin).expect_err("refused").why;
-            assert!(why.ends_with("` may not send here") && why.len() < 400, "{why}");
+            assert!(why.ends_with("` is not allowed to send to this receiver") && why.len() < 400, "{why}");
         }
         assert!(admit(&guard(&[], &["*"]), "https://evil.example").is_ok());
         assert!(admit(&guard(&[], &["null"]), "null").is_ok());
     }
 
     #[test]
-    fn a_browser_that_asks_is_told_what_it_may_send() {
+    fn preflight_requests_are_answered() {
         let asked = [
             ("origin", "http://localhost:3000"),
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "content-type,x-key"),
             ("access-control-request-private-network", "true"),
         ];
-        let Ok(Admission::Asked(answer)) = guard(&[], &[]).admit(&head("OPTIONS", &asked)) else { panic!("not asked") };
+        let Ok(Admission::Preflight(answer)) = guard(&[], &[]).admit(&head("OPTIONS", &asked)) else {
+            panic!("no preflight")
+        };
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(answer.headers()["access-control-allow-headers"], "content-type,x-key");
         assert_eq!(answer.headers()["access-control-allow-private-network"], "true");

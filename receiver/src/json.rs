@@ -1,25 +1,30 @@
-//! OTLP/JSON as the specification has it, where a field that has its default value may be absent or null.
+//! Decodes OTLP/JSON.
 //!
-//! `opentelemetry-proto` insists on some fields; here they are filled in before it gets to see the document.
+//! By the specification, a field with its default value may be absent or null. `opentelemetry-proto` requires some
+//! fields, so they are filled in first.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::schema::{Holds, Message};
+use super::schema::{FieldKind, Schema};
 use super::wire::Content;
 
-/// Names of ids, which are bytes in protobuf, and in no other document in hexadecimal digits.
+/// The fields that are hexadecimal in OTLP/JSON, unlike other bytes in the JSON form of protobuf.
 const IDS: [&str; 3] = ["parentSpanId", "spanId", "traceId"];
 
-/// So much is shown of a key.
-const MOST_SHOWN: usize = 60;
+/// The maximum number of characters that are shown of a key.
+const MAX_SHOWN: usize = 60;
 
-/// The message, and what in the document has no meaning, where that is probably not what was meant.
+/// Decodes a request. Also returns a remark if a key of the document is unknown and probably a mistake.
+///
+/// # Errors
+///
+/// Returns the path and the reason if the document is not valid.
 pub(super) fn decode<M: DeserializeOwned>(body: &[u8], content: Content) -> Result<(M, Option<String>), String> {
-    // The parser limits how deep a document may nest, so the recursion below is limited too.
+    // The parser limits the nesting depth, and so the recursion of the functions below.
     let mut document = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     complete(&mut document);
-    let remark = meaningless(&document, content);
+    let remark = unknown_key(&document, content);
     match serde_path_to_error::deserialize(document) {
         Ok(message) => Ok((message, remark)),
         Err(error) => {
@@ -31,43 +36,44 @@ pub(super) fn decode<M: DeserializeOwned>(body: &[u8], content: Content) -> Resu
     }
 }
 
-/// What in it has no meaning: the key of another signal, or one that is written in another way than keys are here. Others
-/// are those of a later version, or of somebody's own, and are to be ignored.
-fn meaningless(document: &Value, content: Content) -> Option<String> {
+/// Returns a remark on an unknown key that is probably a mistake: the key of another signal, or a misspelled one.
+///
+/// The specification requires receivers to ignore other unknown keys, which may come from a later version.
+fn unknown_key(document: &Value, content: Content) -> Option<String> {
     let other_signal = document.as_object().into_iter().flat_map(|fields| fields.keys()).find_map(|key| {
-        let of = |other: &Content| *other != content && Message::request(*other).means(key).is_some();
+        let of = |other: &Content| *other != content && Schema::of_request(*other).field_by_key(key).is_some();
         Content::ALL.into_iter().find(of).map(|other| format!("`{key}`: {} go to `{}`", other.plural(), other.path()))
     });
-    let found = other_signal.or_else(|| misspelt(document, Message::request(content), &mut String::new()));
+    let found = other_signal.or_else(|| misspelled(document, Schema::of_request(content), &mut String::new()));
     found.or_else(|| {
-        // Nothing in it has a meaning.
+        // The only known key is missing.
         let fields = document.as_object()?;
-        let known = Message::request(content).fields.first()?.name;
+        let known = Schema::of_request(content).fields.first()?.name;
         let first = fields.keys().next().filter(|_| !fields.contains_key(known))?;
-        let first: String = first.chars().take(MOST_SHOWN).collect();
+        let first: String = first.chars().take(MAX_SHOWN).collect();
         Some(format!("`{first}`: the list of {} is called `{known}`", content.plural()))
     })
 }
 
-/// A key that would be one of this message, were it written in lowerCamelCase; with its path.
-fn misspelt(value: &Value, message: &'static Message, path: &mut String) -> Option<String> {
+/// Finds a key that is not in lowerCamelCase. Returns a remark with its path.
+fn misspelled(value: &Value, schema: &'static Schema, path: &mut String) -> Option<String> {
     let length = path.len();
     match value {
         Value::Array(elements) => elements.iter().enumerate().find_map(|(index, element)| {
             path.truncate(length);
             path.push_str(&format!("[{index}]"));
-            misspelt(element, message, path)
+            misspelled(element, schema, path)
         }),
         Value::Object(fields) => fields.iter().find_map(|(key, value)| {
             path.truncate(length);
             path.push_str(if length == 0 { "" } else { "." });
             path.push_str(key);
-            match message.means(key) {
+            match schema.field_by_key(key) {
                 Some(field) if field.name != key => {
-                    Some(format!("`{path}`: keys of OTLP/JSON are written in lowerCamelCase, so `{}`", field.name))
+                    Some(format!("`{path}`: use `{}` (OTLP/JSON keys are in lowerCamelCase)", field.name))
                 }
-                Some(field) => match field.holds {
-                    Holds::Message(below) => misspelt(value, below, path),
+                Some(field) => match field.kind {
+                    FieldKind::Message(nested) => misspelled(value, nested, path),
                     _ => None,
                 },
                 None => None,
@@ -77,7 +83,7 @@ fn misspelt(value: &Value, message: &'static Message, path: &mut String) -> Opti
     }
 }
 
-/// Takes out what is null and fills in what must not be absent, in this value and all below.
+/// Removes null fields and adds missing required ones, recursively.
 fn complete(value: &mut Value) {
     match value {
         Value::Array(elements) => elements.iter_mut().for_each(complete),
@@ -86,18 +92,18 @@ fn complete(value: &mut Value) {
             for (name, field) in fields.iter_mut() {
                 complete(field);
                 match name.as_str() {
-                    "arrayValue" => fill_in(field, "values", &json!([])),
-                    "attributes" => each(field, |entry| fill_in(entry, "key", &json!(""))),
-                    "entityRefs" => each(field, |entity| {
-                        fill_in(entity, "schemaUrl", &json!(""));
-                        fill_in(entity, "type", &json!(""));
-                        fill_in(entity, "idKeys", &json!([]));
-                        fill_in(entity, "descriptionKeys", &json!([]));
+                    "arrayValue" => add_missing(field, "values", &json!([])),
+                    "attributes" => for_each(field, |entry| add_missing(entry, "key", &json!(""))),
+                    "entityRefs" => for_each(field, |entity| {
+                        add_missing(entity, "schemaUrl", &json!(""));
+                        add_missing(entity, "type", &json!(""));
+                        add_missing(entity, "idKeys", &json!([]));
+                        add_missing(entity, "descriptionKeys", &json!([]));
                     }),
                     "kvlistValue" => {
-                        fill_in(field, "values", &json!([]));
+                        add_missing(field, "values", &json!([]));
                         if let Some(values) = field.get_mut("values") {
-                            each(values, |entry| fill_in(entry, "key", &json!("")));
+                            for_each(values, |entry| add_missing(entry, "key", &json!("")));
                         }
                     }
                     _ => {}
@@ -108,11 +114,11 @@ fn complete(value: &mut Value) {
     }
 }
 
-fn each(elements: &mut Value, change: impl Fn(&mut Value)) {
+fn for_each(elements: &mut Value, change: impl Fn(&mut Value)) {
     elements.as_array_mut().into_iter().flatten().for_each(change);
 }
 
-fn fill_in(object: &mut Value, name: &str, default: &Value) {
+fn add_missing(object: &mut Value, name: &str, default: &Value) {
     if let Some(fields) = object.as_object_mut() {
         fields.entry(name).or_insert_with(|| default.clone());
     }
@@ -129,28 +135,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_a_meaning_are_named_with_what_was_meant() {
+    fn remarks_on_unknown_keys_name_the_right_key() {
         for (body, expected) in [
-            (
-                r#"{"resource_logs":[]}"#,
-                "`resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
-            ),
-            (
-                r#"{"ResourceLogs":[]}"#,
-                "`ResourceLogs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
-            ),
+            (r#"{"resource_logs":[]}"#, "`resource_logs`: use `resourceLogs` (OTLP/JSON keys are in lowerCamelCase)"),
+            (r#"{"ResourceLogs":[]}"#, "`ResourceLogs`: use `resourceLogs` (OTLP/JSON keys are in lowerCamelCase)"),
             (
                 r#"{"resourceLogs":[{},{"scope_logs":[]}]}"#,
-                "`resourceLogs[1].scope_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `scopeLogs`",
+                "`resourceLogs[1].scope_logs`: use `scopeLogs` (OTLP/JSON keys are in lowerCamelCase)",
             ),
             (
                 r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"trace_id":"00"}]}]}]}"#,
-                "`resourceLogs[0].scopeLogs[0].logRecords[0].trace_id`: keys of OTLP/JSON are written in lowerCamelCase, so `traceId`",
+                "`resourceLogs[0].scopeLogs[0].logRecords[0].trace_id`: use `traceId` (OTLP/JSON keys are in lowerCamelCase)",
             ),
             (
                 r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{"key":"a","value":{"kvlistValue":{"values":[{"key":"b","value":{"string_value":"x"}}]}}}]}]}]}]}"#,
-                "`resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].value.kvlistValue.values[0].value.string_value`: keys of \
-                 OTLP/JSON are written in lowerCamelCase, so `stringValue`",
+                "`resourceLogs[0].scopeLogs[0].logRecords[0].attributes[0].value.kvlistValue.values[0].value.string_value`: use \
+                 `stringValue` (OTLP/JSON keys are in lowerCamelCase)",
             ),
             (r#"{"resourceSpans":[]}"#, "`resourceSpans`: spans go to `/v1/traces`"),
             (r#"{"resource_metrics":[]}"#, "`resource_metrics`: metrics go to `/v1/metrics`"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_later_versions_and_of_others_are_ignored() {
+    fn other_unknown_keys_are_ignored() {
         for body in [
             "{}",
             r#"{"resourceLogs":null}"#,

@@ -1,7 +1,7 @@
 //! An OTLP receiver that runs inside the process, for tests and for development.
 //!
-//! It listens on a free port of 127.0.0.1 and stores the log records and spans that arrive over HTTP (protobuf and JSON) or,
-//! with the feature `grpc`, over gRPC. It can also answer with faults, to test how a client handles them.
+//! It listens on a free port of 127.0.0.1 and stores the log records and spans that arrive over HTTP (protobuf and
+//! JSON) or, with the feature `grpc`, over gRPC. It can also answer with faults, to test how a client handles them.
 //!
 //! ```ignore
 //! use std::time::Duration;
@@ -21,8 +21,8 @@
 //! # When data is visible
 //!
 //! A request is stored before it is answered: after the client has received the answer, [`Receiver::logs`] and
-//! [`Receiver::spans`] contain its items. A span arrives when it has ended, its records possibly long before. Flush both
-//! before you call [`Receiver::orphans`] or draw a [`TraceTree`].
+//! [`Receiver::spans`] contain its items. A span arrives when it has ended, its records possibly long before. Flush
+//! both before you call [`Receiver::orphans`] or draw a [`TraceTree`].
 //!
 //! # Invalid requests
 //!
@@ -43,10 +43,11 @@
 //! # Limitations
 //!
 //! No TLS, no metrics, and no address other than 127.0.0.1. JSON numbers that are infinite or NaN are refused with 400.
-//! Compressed requests need the feature `gzip` or `zstd`. Everything is kept in memory until [`Receiver::clear`] is called.
+//! Compressed requests need the feature `gzip` or `zstd`. Everything is kept in memory until [`Receiver::clear`] is
+//! called.
 
-// The command `logbridge` uses this server through `internals`. Clippy with all features finds unused code, Clippy without
-// `_cli` checks the public API.
+// The command `logbridge` uses this server through `internals`. Clippy with all features finds unused code, Clippy
+// without `_cli` checks the public API.
 #![cfg_attr(not(feature = "_cli"), allow(dead_code, unnameable_types, unreachable_pub, unused_imports))]
 #![cfg_attr(
     feature = "_cli",
@@ -72,11 +73,9 @@ mod grpc;
 mod guard;
 mod json;
 mod limits;
-mod line;
+mod line_style;
 mod message;
 mod metric;
-mod own_thread;
-mod painted;
 mod record;
 mod request;
 mod schema;
@@ -84,9 +83,11 @@ mod server;
 mod sniff;
 mod span;
 mod store;
+mod styled;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::unwrap_used)]
 mod tests;
+mod thread_hook;
 mod time;
 mod tree;
 mod value;
@@ -102,18 +103,18 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use self::answer::Plan;
-use self::common::names_nothing;
+use self::answer::AnswerPlan;
+use self::common::is_unset_id;
 use self::connections::Limits;
 use self::server::Server;
 use self::store::{Printer, Store};
 
 pub use self::answer::Answer;
 pub use self::common::ReceivedScope;
-pub use self::own_thread::on_thread_start;
 pub use self::record::ReceivedLog;
 pub use self::request::ReceivedRequest;
 pub use self::span::{ReceivedSpan, ReceivedSpanEvent, ReceivedSpanLink};
+pub use self::thread_hook::on_thread_start;
 pub use self::tree::TraceTree;
 pub use self::value::{Attributes, Value};
 
@@ -123,18 +124,18 @@ pub use self::value::{Attributes, Value};
 #[cfg(feature = "_cli")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::answer::{Answer, Ending, Reply, WholeBody};
+    pub use crate::answer::{Answer, Reply, ReplyAction, WholeBody};
     pub use crate::connections::Limits;
     pub use crate::decode::{Decoded, Refusal, decode};
-    pub use crate::exchange::{Exchange, Packed, Service};
+    pub use crate::exchange::{Exchange, GrpcRequest, Service};
     pub use crate::guard::Guard;
-    pub use crate::line::{Paint, Places};
+    pub use crate::line_style::{CodeAttributes, LineStyle};
     pub use crate::message::Message;
     pub use crate::metric::{ReceivedPoint, points};
-    pub use crate::painted::Painted;
     pub use crate::record::records;
-    pub use crate::server::{NoServer, Server};
+    pub use crate::server::{Server, StartError};
     pub use crate::span::spans;
+    pub use crate::styled::Styled;
     pub use crate::wire::{Content, Format};
     pub use crate::{ReceivedLog, ReceivedRequest, ReceivedSpan, TraceTree};
 }
@@ -198,13 +199,13 @@ impl Receiver {
     /// Returns the stored records whose span is not stored, in order of arrival.
     ///
     /// A record belongs to the span with the same trace id and span id. A record whose span id is empty or all zeroes
-    /// belongs to no span and is not an orphan. Flush records and spans first: spans that were not sent yet, were taken or
-    /// were cleared count as missing.
+    /// belongs to no span and is not an orphan. Flush records and spans first: spans that were not sent yet, were taken
+    /// or were cleared count as missing.
     pub fn orphans(&self) -> Vec<ReceivedLog> {
         let state = self.store.lock();
         let stored: HashSet<_> = state.spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
         let orphan =
-            |log: &&ReceivedLog| !names_nothing(&log.span_id) && !stored.contains(&(&log.trace_id, &log.span_id));
+            |log: &&ReceivedLog| !is_unset_id(&log.span_id) && !stored.contains(&(&log.trace_id, &log.span_id));
         state.logs.iter().filter(orphan).cloned().collect()
     }
 
@@ -258,8 +259,8 @@ impl Receiver {
 
     /// Waits until the stored records satisfy `condition`. Returns whether they did within `timeout`.
     ///
-    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked at
-    /// that time.
+    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked
+    /// at that time.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&[ReceivedLog]) -> bool) -> bool {
         let state = self.store.wait(timeout, |state| condition(&state.logs));
         condition(&state.logs)
@@ -267,8 +268,8 @@ impl Receiver {
 
     /// Waits until the stored spans satisfy `condition`. Returns whether they did within `timeout`.
     ///
-    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked at
-    /// that time.
+    /// The condition is evaluated at the start and after each request. It must not call the receiver, which is locked
+    /// at that time.
     pub fn wait_until_spans(&self, timeout: Duration, condition: impl Fn(&[ReceivedSpan]) -> bool) -> bool {
         let state = self.store.wait(timeout, |state| condition(&state.spans));
         condition(&state.spans)
@@ -288,11 +289,11 @@ impl Receiver {
     /// Sets the answers to the next requests with log records, one for each request in order of arrival. The last one
     /// repeats.
     ///
-    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with spans are
-    /// answered separately: see [`Receiver::answer_traces_with`].
+    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with spans
+    /// are answered separately: see [`Receiver::answer_traces_with`].
     pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
-        // Made before locking: the iterator is the caller's code and may call the receiver.
-        let plan = Plan::new(answers);
+        // Made before locking: the iterator is the client's code and may call the receiver.
+        let plan = AnswerPlan::new(answers);
         self.store.lock().log_plan = plan;
     }
 
@@ -302,12 +303,13 @@ impl Receiver {
         self.answer_with([answer]);
     }
 
-    /// Sets the answers to the next requests with spans, one for each request in order of arrival. The last one repeats.
+    /// Sets the answers to the next requests with spans, one for each request in order of arrival. The last one
+    /// repeats.
     ///
-    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with log records
-    /// are answered separately: see [`Receiver::answer_with`].
+    /// Replaces earlier answers. Without any answer, every request is answered with [`Answer::Ok`]. Requests with log
+    /// records are answered separately: see [`Receiver::answer_with`].
     pub fn answer_traces_with(&self, answers: impl IntoIterator<Item = Answer>) {
-        let plan = Plan::new(answers);
+        let plan = AnswerPlan::new(answers);
         self.store.lock().trace_plan = plan;
     }
 
@@ -349,8 +351,8 @@ impl ReceiverBuilder {
 
     /// Prints each stored record and span as one readable line. Default: nothing is printed.
     ///
-    /// An item is printed before [`Receiver::logs`] or [`Receiver::spans`] returns it. The writer runs on the receiver's
-    /// thread and is not called again after an error.
+    /// An item is printed before [`Receiver::logs`] or [`Receiver::spans`] returns it. The writer runs on the
+    /// receiver's thread and is not called again after an error.
     pub fn print(mut self, writer: impl Write + Send + 'static) -> Self {
         self.printer = Some(Box::new(writer));
         self
@@ -364,8 +366,7 @@ impl ReceiverBuilder {
     pub fn start(self) -> io::Result<Receiver> {
         let store = Arc::new(Store::new(self.printer));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let server =
-            Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|no_server| no_server.error)?;
+        let server = Server::start(vec![address], Arc::clone(&store), self.limits).map_err(|failure| failure.error)?;
         let port = server.addresses.first().map_or(0, SocketAddr::port);
         Ok(Receiver { port, store, _server: server })
     }

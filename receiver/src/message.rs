@@ -24,7 +24,7 @@ impl Message {
         }
     }
 
-    /// Returns whether it contains no record, span or data point.
+    /// Returns whether the message contains no record, span or data point.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Logs(request) => {

@@ -1,4 +1,4 @@
-//! The data points of metrics as they arrived, each for itself.
+//! Received data points of metrics.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 
 use super::common::{ReceivedScope, attributes, resource};
-use super::line::Paint;
+use super::line_style::LineStyle;
 use super::{Attributes, Value};
 use crate::escape::OneLine;
 
-/// One data point of a metric.
+/// A received data point of a metric.
 ///
-/// `Display` is one readable line:
+/// [`Styled`](super::styled::Styled) writes it as one readable line:
 ///
 /// ```text
 /// 2026-11-21T03:44:51.123456Z METRIC requests 42 {request}  route=/cart
@@ -28,32 +28,32 @@ pub struct ReceivedPoint {
     pub unit: String,
     pub time_unix_nano: u64,
     pub attributes: Attributes,
-    /// What was measured, in words: `42`, or `count=3 sum=1.5 min=0.1 max=1.0`.
+    /// The value as text, such as `42` or `count=3 sum=1.5 min=0.1 max=1.0`.
     pub value: String,
 }
 
 impl ReceivedPoint {
-    /// The resource's `service.name`; empty when it is absent or no string.
+    /// Returns the resource's `service.name`, or an empty text if it is absent or not a string.
     pub fn service_name(&self) -> &str {
         self.resource.get("service.name").and_then(Value::as_str).unwrap_or_default()
     }
 
-    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
-        paint.time(f, self.time_unix_nano)?;
-        paint.kind(f, "METRIC")?;
-        paint.service(f, self.service_name())?;
-        paint.name(f, &self.name)?;
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, style: LineStyle) -> fmt::Result {
+        style.time(f, self.time_unix_nano)?;
+        style.kind(f, "METRIC")?;
+        style.service(f, self.service_name())?;
+        style.name(f, &self.name)?;
         f.write_str(" ")?;
         write!(f, "{}", OneLine(&self.value))?;
         if !self.unit.is_empty() && self.unit != "1" {
             f.write_str(" ")?;
             write!(f, "{}", OneLine(&self.unit))?;
         }
-        paint.attributes(f, &self.attributes)
+        style.attributes(f, &self.attributes)
     }
 }
 
-/// The data points of a request, in the order in which they stand there.
+/// Returns the data points of a request, in order.
 pub fn points(request: &ExportMetricsServiceRequest) -> Vec<ReceivedPoint> {
     let mut points = Vec::new();
     for group in &request.resource_metrics {
@@ -61,7 +61,7 @@ pub fn points(request: &ExportMetricsServiceRequest) -> Vec<ReceivedPoint> {
         for group in &group.scope_metrics {
             let scope = ReceivedScope::new(group.scope.as_ref(), &group.schema_url);
             for metric in &group.metrics {
-                points.extend(of_metric(metric).into_iter().map(|(time, entries, value)| ReceivedPoint {
+                points.extend(values(metric).into_iter().map(|(time, entries, value)| ReceivedPoint {
                     resource: resource.clone(),
                     scope: scope.clone(),
                     name: metric.name.clone(),
@@ -76,7 +76,6 @@ pub fn points(request: &ExportMetricsServiceRequest) -> Vec<ReceivedPoint> {
     points
 }
 
-/// How many points a metric has.
 pub(super) fn number_of_points(metric: &Metric) -> usize {
     match &metric.data {
         None => 0,
@@ -88,28 +87,20 @@ pub(super) fn number_of_points(metric: &Metric) -> usize {
     }
 }
 
-/// Time, attributes and value of each point.
-fn of_metric(metric: &Metric) -> Vec<(u64, &[KeyValue], String)> {
+/// Returns the time, attributes and value of each point.
+fn values(metric: &Metric) -> Vec<(u64, &[KeyValue], String)> {
     match &metric.data {
         None => Vec::new(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(of_number).collect(),
-        Some(Data::Sum(sum)) => sum.data_points.iter().map(of_number).collect(),
-        Some(Data::Histogram(histogram)) => histogram
-            .data_points
-            .iter()
-            .map(|point| {
-                let value = distribution(point.count, point.sum, point.min, point.max);
-                (point.time_unix_nano, point.attributes.as_slice(), value)
-            })
-            .collect(),
-        Some(Data::ExponentialHistogram(histogram)) => histogram
-            .data_points
-            .iter()
-            .map(|point| {
-                let value = distribution(point.count, point.sum, point.min, point.max);
-                (point.time_unix_nano, point.attributes.as_slice(), value)
-            })
-            .collect(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(number).collect(),
+        Some(Data::Sum(sum)) => sum.data_points.iter().map(number).collect(),
+        Some(Data::Histogram(histogram)) => {
+            let points = histogram.data_points.iter();
+            points.map(|p| (p.time_unix_nano, &*p.attributes, distribution(p.count, p.sum, p.min, p.max))).collect()
+        }
+        Some(Data::ExponentialHistogram(histogram)) => {
+            let points = histogram.data_points.iter();
+            points.map(|p| (p.time_unix_nano, &*p.attributes, distribution(p.count, p.sum, p.min, p.max))).collect()
+        }
         Some(Data::Summary(summary)) => summary
             .data_points
             .iter()
@@ -124,10 +115,10 @@ fn of_metric(metric: &Metric) -> Vec<(u64, &[KeyValue], String)> {
     }
 }
 
-fn of_number(point: &NumberDataPoint) -> (u64, &[KeyValue], String) {
+fn number(point: &NumberDataPoint) -> (u64, &[KeyValue], String) {
     let value = match point.value {
         Some(Number::AsInt(number)) => number.to_string(),
-        // `Debug` keeps the `.0` by which a reader tells a double from an integer.
+        // `Debug` keeps the `.0` that distinguishes a double from an integer.
         Some(Number::AsDouble(number)) => format!("{number:?}"),
         None => "(no value)".to_owned(),
     };
@@ -136,9 +127,9 @@ fn of_number(point: &NumberDataPoint) -> (u64, &[KeyValue], String) {
 
 fn distribution(count: u64, sum: Option<f64>, min: Option<f64>, max: Option<f64>) -> String {
     let mut text = format!("count={count}");
-    for (word, number) in [("sum", sum), ("min", min), ("max", max)] {
+    for (name, number) in [("sum", sum), ("min", min), ("max", max)] {
         if let Some(number) = number {
-            text.push_str(&format!(" {word}={number:?}"));
+            text.push_str(&format!(" {name}={number:?}"));
         }
     }
     text

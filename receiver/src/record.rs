@@ -1,4 +1,4 @@
-//! A log record as it arrived, with the resource and scope it was sent under.
+//! Received log records.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
 use super::common::{ReceivedScope, attributes, resource, value};
-use super::line::Paint;
+use super::line_style::LineStyle;
 use super::value::hex;
 use super::{Attributes, Value};
 use crate::escape::OneLine;
 
-/// One log record that a [`Receiver`](super::Receiver) took in.
+/// A log record received by a [`Receiver`](super::Receiver).
 ///
-/// `Display` is one readable line; line breaks and other control characters are escaped:
+/// `Display` writes one readable line, with line breaks and other control characters escaped:
 ///
 /// ```text
 /// 2026-11-21T03:44:51.123456Z  INFO shop::cart order placed  user=42 total=9.5  trace=4bf92f… span=00f067…
@@ -23,54 +23,54 @@ use crate::escape::OneLine;
 pub struct ReceivedLog {
     /// The attributes of the resource, such as `service.name`.
     pub resource: Attributes,
-    /// The instrumentation scope; its name is the target of the record.
+    /// The instrumentation scope. Its name is the target of the record.
     pub scope: ReceivedScope,
-    /// When it happened, in nanoseconds since 1970; 0 when the sender did not say.
+    /// The time of the event in nanoseconds since 1970, or 0 if unset.
     pub time_unix_nano: u64,
-    /// When it was noticed, in nanoseconds since 1970; 0 when the sender did not say.
+    /// The time at which the event was observed, in nanoseconds since 1970, or 0 if unset.
     pub observed_time_unix_nano: u64,
-    /// The severity as OTLP numbers it: 1 to 24, or 0 when the sender did not say.
+    /// The severity number of OTLP: 1 to 24, or 0 if unset.
     pub severity_number: i32,
-    /// The severity in the sender's words.
+    /// The severity text, as the sender calls the severity.
     pub severity_text: String,
-    /// The body; usually a string.
+    /// The body. Usually a string.
     pub body: Option<Value>,
     /// The attributes of the record itself.
     pub attributes: Attributes,
-    /// How many attributes the sender says it dropped.
+    /// The number of attributes that the sender dropped.
     pub dropped_attributes_count: u32,
     /// The trace flags.
     pub flags: u32,
-    /// The trace id in lower-case hexadecimal digits; empty when there is none.
+    /// The trace id in lowercase hexadecimal digits, or empty if unset.
     pub trace_id: String,
-    /// The span id in lower-case hexadecimal digits; empty when there is none.
+    /// The span id in lowercase hexadecimal digits, or empty if unset.
     pub span_id: String,
-    /// The event name; usually empty.
+    /// The event name. Usually empty.
     pub event_name: String,
 }
 
 impl ReceivedLog {
-    /// The resource's `service.name`; empty when it is absent or no string.
+    /// Returns the resource's `service.name`, or an empty text if it is absent or not a string.
     pub fn service_name(&self) -> &str {
         self.resource.get("service.name").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The body as text; empty when there is none.
+    /// Returns the body as text, or an empty text if there is no body.
     pub fn message(&self) -> String {
         self.body.as_ref().map(Value::to_string).unwrap_or_default()
     }
 
-    /// The value of the record's first attribute with this key.
+    /// Returns the value of the record's first attribute with this key.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.attributes.get(key)
     }
 
-    /// The name of the scope.
+    /// Returns the name of the scope.
     pub fn target(&self) -> &str {
         &self.scope.name
     }
 
-    /// The severity text, else the name of the severity number's range, else `-`.
+    /// Returns the severity text, or else the name of the severity number's range, or else `-`.
     pub(super) fn severity(&self) -> &str {
         match (self.severity_text.as_str(), self.severity_number) {
             ("", 1..=4) => "TRACE",
@@ -83,33 +83,30 @@ impl ReceivedLog {
             (text, _) => text,
         }
     }
-}
 
-impl ReceivedLog {
-    /// Writes it as a line with this look.
-    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, paint: Paint) -> fmt::Result {
-        paint.time(f, if self.time_unix_nano == 0 { self.observed_time_unix_nano } else { self.time_unix_nano })?;
-        paint.severity(f, self.severity_number, self.severity())?;
-        paint.service(f, self.service_name())?;
-        paint.name(f, self.target())?;
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, style: LineStyle) -> fmt::Result {
+        style.time(f, if self.time_unix_nano == 0 { self.observed_time_unix_nano } else { self.time_unix_nano })?;
+        style.severity(f, self.severity_number, self.severity())?;
+        style.service(f, self.service_name())?;
+        style.name(f, self.target())?;
         f.write_str(" ")?;
         write!(f, "{}", OneLine(&self.message()))?;
-        paint.attributes(f, &self.attributes)?;
+        style.attributes(f, &self.attributes)?;
         if !self.event_name.is_empty() {
             f.write_str("  event=")?;
             write!(f, "{}", OneLine(&self.event_name))?;
         }
-        paint.ids(f, &[("trace", &self.trace_id), ("span", &self.span_id)])
+        style.ids(f, &[("trace", &self.trace_id), ("span", &self.span_id)])
     }
 }
 
 impl fmt::Display for ReceivedLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, Paint::default())
+        self.write(f, LineStyle::default())
     }
 }
 
-/// The records of a request, in the order in which they stand there.
+/// Returns the records of a request, in order.
 pub fn records(request: &ExportLogsServiceRequest) -> Vec<ReceivedLog> {
     let mut logs = Vec::new();
     for group in &request.resource_logs {

@@ -1,4 +1,4 @@
-//! A request as it arrived, for tests of how a client behaves.
+//! Received requests, for tests of how a client behaves.
 
 use std::fmt;
 use std::time::Instant;
@@ -6,9 +6,9 @@ use std::time::Instant;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
-/// One HTTP request that a [`Receiver`](super::Receiver) read to its end, whatever it answered.
+/// A request that a [`Receiver`](super::Receiver) has read, whatever the answer was.
 ///
-/// `Debug` shows the names of the headers only, since their values may be secrets.
+/// `Debug` shows only the names of headers, because their values may be secret.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ReceivedRequest {
@@ -16,21 +16,21 @@ pub struct ReceivedRequest {
     pub method: String,
     /// The path without the query, such as `/v1/logs` or `/v1/traces`.
     pub path: String,
-    /// All headers in order, their names in lower case; bytes that are no UTF-8 are replaced.
+    /// All headers in order, with names in lowercase. Bytes that are not UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
-    /// The `content-type` header; empty when absent.
+    /// The `content-type` header, or empty if absent.
     pub content_type: String,
-    /// The size of the body.
+    /// The length of the body in bytes, before decompression.
     pub body_bytes: usize,
-    /// How many log records, or spans at `/v1/traces`, the body held; 0 when it could not be decoded.
+    /// The number of records, or of spans at `/v1/traces`. 0 if the request could not be decoded.
     pub records: usize,
     /// Whether the records or spans were stored.
     pub stored: bool,
-    /// The status answered; `None` when the connection was closed or reset without an answer.
+    /// The status of the answer. `None` if the connection was closed or reset without an answer.
     pub status: Option<u16>,
-    /// The number of the connection, counted from 1: equal numbers mean that a connection was kept alive.
+    /// The number of the connection, counted from 1. Requests on one kept-alive connection have the same number.
     pub connection: usize,
-    /// When the request had been read.
+    /// The time at which the request had arrived completely.
     pub arrived: Instant,
 }
 
@@ -51,7 +51,7 @@ impl ReceivedRequest {
         }
     }
 
-    /// The value of the first header with this name, which is compared without regard to case.
+    /// Returns the value of the first header with this name, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }

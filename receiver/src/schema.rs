@@ -1,13 +1,13 @@
-//! The messages of OTLP as a table, for what has to be known of a request before it is decoded: how much memory its items
-//! will take, and which keys of OTLP/JSON have a meaning.
+//! The OTLP messages as tables of their fields, for checks before a request is decoded: how much memory its items will
+//! need, and which OTLP/JSON keys are known.
 
 use super::wire::Content;
 
-/// A message.
+/// A message type of OTLP.
 #[derive(Debug)]
-pub(super) struct Message {
-    /// About how many bytes one takes in memory, decoded and as it is handed out, whatever is in it.
-    pub(super) weight: u64,
+pub(super) struct Schema {
+    /// The approximate memory, in bytes, of an empty message: decoded, and as a received item.
+    pub(super) memory: u64,
     pub(super) fields: &'static [Field],
 }
 
@@ -15,23 +15,23 @@ pub(super) struct Message {
 pub(super) struct Field {
     pub(super) number: u64,
     pub(super) name: &'static str,
-    pub(super) holds: Holds,
+    pub(super) kind: FieldKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Holds {
-    /// Text, or a number: it takes about as much memory as bytes.
+pub(super) enum FieldKind {
+    /// A text or number. It needs about as much memory as it has bytes on the wire.
     Plain,
-    /// Each takes so many bytes in memory, however short it is.
-    Each(u64),
-    /// Numbers, packed: each byte takes up to so many bytes.
+    /// Repeated texts. Each needs this many bytes of memory, even if it is empty.
+    Repeated(u64),
+    /// Packed numbers. Each byte on the wire needs up to this many bytes of memory.
     Packed(u64),
-    Message(&'static Message),
+    Message(&'static Schema),
 }
 
-impl Message {
-    /// The message that a request is.
-    pub(super) fn request(content: Content) -> &'static Self {
+impl Schema {
+    /// Returns the schema of the export request for this signal.
+    pub(super) fn of_request(content: Content) -> &'static Self {
         match content {
             Content::Logs => &LOGS_REQUEST,
             Content::Traces => &TRACES_REQUEST,
@@ -39,39 +39,39 @@ impl Message {
         }
     }
 
-    pub(super) fn numbered(&self, number: u64) -> Option<&'static Field> {
+    pub(super) fn field_by_number(&self, number: u64) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.number == number)
     }
 
-    /// The field that is meant by this key, be it written as in OTLP/JSON, in snake_case or in other letters.
-    pub(super) fn means(&self, key: &str) -> Option<&'static Field> {
+    /// Returns the field that this JSON key stands for, ignoring case and underscores.
+    pub(super) fn field_by_key(&self, key: &str) -> Option<&'static Field> {
         let letters = || key.chars().filter(|letter| *letter != '_').map(|letter| letter.to_ascii_lowercase());
         self.fields.iter().find(|field| field.name.chars().map(|letter| letter.to_ascii_lowercase()).eq(letters()))
     }
 }
 
 const fn plain(number: u64, name: &'static str) -> Field {
-    Field { number, name, holds: Holds::Plain }
+    Field { number, name, kind: FieldKind::Plain }
 }
 
-const fn message(number: u64, name: &'static str, message: &'static Message) -> Field {
-    Field { number, name, holds: Holds::Message(message) }
+const fn message(number: u64, name: &'static str, message: &'static Schema) -> Field {
+    Field { number, name, kind: FieldKind::Message(message) }
 }
 
-static LOGS_REQUEST: Message = Message { weight: 0, fields: &[message(1, "resourceLogs", &RESOURCE_LOGS)] };
+static LOGS_REQUEST: Schema = Schema { memory: 0, fields: &[message(1, "resourceLogs", &RESOURCE_LOGS)] };
 
-static RESOURCE_LOGS: Message = Message {
-    weight: 512,
+static RESOURCE_LOGS: Schema = Schema {
+    memory: 512,
     fields: &[message(1, "resource", &RESOURCE), message(2, "scopeLogs", &SCOPE_LOGS), plain(3, "schemaUrl")],
 };
 
-static SCOPE_LOGS: Message = Message {
-    weight: 512,
+static SCOPE_LOGS: Schema = Schema {
+    memory: 512,
     fields: &[message(1, "scope", &SCOPE), message(2, "logRecords", &LOG_RECORD), plain(3, "schemaUrl")],
 };
 
-static LOG_RECORD: Message = Message {
-    weight: 1024,
+static LOG_RECORD: Schema = Schema {
+    memory: 1024,
     fields: &[
         plain(1, "timeUnixNano"),
         plain(2, "severityNumber"),
@@ -87,18 +87,18 @@ static LOG_RECORD: Message = Message {
     ],
 };
 
-static TRACES_REQUEST: Message = Message { weight: 0, fields: &[message(1, "resourceSpans", &RESOURCE_SPANS)] };
+static TRACES_REQUEST: Schema = Schema { memory: 0, fields: &[message(1, "resourceSpans", &RESOURCE_SPANS)] };
 
-static RESOURCE_SPANS: Message = Message {
-    weight: 512,
+static RESOURCE_SPANS: Schema = Schema {
+    memory: 512,
     fields: &[message(1, "resource", &RESOURCE), message(2, "scopeSpans", &SCOPE_SPANS), plain(3, "schemaUrl")],
 };
 
-static SCOPE_SPANS: Message =
-    Message { weight: 512, fields: &[message(1, "scope", &SCOPE), message(2, "spans", &SPAN), plain(3, "schemaUrl")] };
+static SCOPE_SPANS: Schema =
+    Schema { memory: 512, fields: &[message(1, "scope", &SCOPE), message(2, "spans", &SPAN), plain(3, "schemaUrl")] };
 
-static SPAN: Message = Message {
-    weight: 2048,
+static SPAN: Schema = Schema {
+    memory: 2048,
     fields: &[
         plain(1, "traceId"),
         plain(2, "spanId"),
@@ -119,8 +119,8 @@ static SPAN: Message = Message {
     ],
 };
 
-static SPAN_EVENT: Message = Message {
-    weight: 384,
+static SPAN_EVENT: Schema = Schema {
+    memory: 384,
     fields: &[
         plain(1, "timeUnixNano"),
         plain(2, "name"),
@@ -129,8 +129,8 @@ static SPAN_EVENT: Message = Message {
     ],
 };
 
-static SPAN_LINK: Message = Message {
-    weight: 512,
+static SPAN_LINK: Schema = Schema {
+    memory: 512,
     fields: &[
         plain(1, "traceId"),
         plain(2, "spanId"),
@@ -141,22 +141,22 @@ static SPAN_LINK: Message = Message {
     ],
 };
 
-static STATUS: Message = Message { weight: 0, fields: &[plain(2, "message"), plain(3, "code")] };
+static STATUS: Schema = Schema { memory: 0, fields: &[plain(2, "message"), plain(3, "code")] };
 
-static METRICS_REQUEST: Message = Message { weight: 0, fields: &[message(1, "resourceMetrics", &RESOURCE_METRICS)] };
+static METRICS_REQUEST: Schema = Schema { memory: 0, fields: &[message(1, "resourceMetrics", &RESOURCE_METRICS)] };
 
-static RESOURCE_METRICS: Message = Message {
-    weight: 512,
+static RESOURCE_METRICS: Schema = Schema {
+    memory: 512,
     fields: &[message(1, "resource", &RESOURCE), message(2, "scopeMetrics", &SCOPE_METRICS), plain(3, "schemaUrl")],
 };
 
-static SCOPE_METRICS: Message = Message {
-    weight: 512,
+static SCOPE_METRICS: Schema = Schema {
+    memory: 512,
     fields: &[message(1, "scope", &SCOPE), message(2, "metrics", &METRIC), plain(3, "schemaUrl")],
 };
 
-static METRIC: Message = Message {
-    weight: 512,
+static METRIC: Schema = Schema {
+    memory: 512,
     fields: &[
         plain(1, "name"),
         plain(2, "description"),
@@ -170,23 +170,23 @@ static METRIC: Message = Message {
     ],
 };
 
-static GAUGE: Message = Message { weight: 0, fields: &[message(1, "dataPoints", &NUMBER_POINT)] };
+static GAUGE: Schema = Schema { memory: 0, fields: &[message(1, "dataPoints", &NUMBER_POINT)] };
 
-static SUM: Message = Message {
-    weight: 0,
+static SUM: Schema = Schema {
+    memory: 0,
     fields: &[message(1, "dataPoints", &NUMBER_POINT), plain(2, "aggregationTemporality"), plain(3, "isMonotonic")],
 };
 
-static HISTOGRAM: Message =
-    Message { weight: 0, fields: &[message(1, "dataPoints", &HISTOGRAM_POINT), plain(2, "aggregationTemporality")] };
+static HISTOGRAM: Schema =
+    Schema { memory: 0, fields: &[message(1, "dataPoints", &HISTOGRAM_POINT), plain(2, "aggregationTemporality")] };
 
-static EXPONENTIAL_HISTOGRAM: Message =
-    Message { weight: 0, fields: &[message(1, "dataPoints", &EXPONENTIAL_POINT), plain(2, "aggregationTemporality")] };
+static EXPONENTIAL_HISTOGRAM: Schema =
+    Schema { memory: 0, fields: &[message(1, "dataPoints", &EXPONENTIAL_POINT), plain(2, "aggregationTemporality")] };
 
-static SUMMARY: Message = Message { weight: 0, fields: &[message(1, "dataPoints", &SUMMARY_POINT)] };
+static SUMMARY: Schema = Schema { memory: 0, fields: &[message(1, "dataPoints", &SUMMARY_POINT)] };
 
-static NUMBER_POINT: Message = Message {
-    weight: 1024,
+static NUMBER_POINT: Schema = Schema {
+    memory: 1024,
     fields: &[
         plain(2, "startTimeUnixNano"),
         plain(3, "timeUnixNano"),
@@ -198,8 +198,8 @@ static NUMBER_POINT: Message = Message {
     ],
 };
 
-static HISTOGRAM_POINT: Message = Message {
-    weight: 1024,
+static HISTOGRAM_POINT: Schema = Schema {
+    memory: 1024,
     fields: &[
         plain(2, "startTimeUnixNano"),
         plain(3, "timeUnixNano"),
@@ -215,8 +215,8 @@ static HISTOGRAM_POINT: Message = Message {
     ],
 };
 
-static EXPONENTIAL_POINT: Message = Message {
-    weight: 1024,
+static EXPONENTIAL_POINT: Schema = Schema {
+    memory: 1024,
     fields: &[
         message(1, "attributes", &KEY_VALUE),
         plain(2, "startTimeUnixNano"),
@@ -235,13 +235,13 @@ static EXPONENTIAL_POINT: Message = Message {
     ],
 };
 
-static BUCKETS: Message = Message {
-    weight: 0,
-    fields: &[plain(1, "offset"), Field { number: 2, name: "bucketCounts", holds: Holds::Packed(16) }],
+static BUCKETS: Schema = Schema {
+    memory: 0,
+    fields: &[plain(1, "offset"), Field { number: 2, name: "bucketCounts", kind: FieldKind::Packed(16) }],
 };
 
-static SUMMARY_POINT: Message = Message {
-    weight: 1024,
+static SUMMARY_POINT: Schema = Schema {
+    memory: 1024,
     fields: &[
         plain(2, "startTimeUnixNano"),
         plain(3, "timeUnixNano"),
@@ -253,11 +253,11 @@ static SUMMARY_POINT: Message = Message {
     ],
 };
 
-/// Each is also some text, where it is shown.
-static QUANTILE: Message = Message { weight: 96, fields: &[plain(1, "quantile"), plain(2, "value")] };
+/// Its memory includes the text that shows it.
+static QUANTILE: Schema = Schema { memory: 96, fields: &[plain(1, "quantile"), plain(2, "value")] };
 
-static EXEMPLAR: Message = Message {
-    weight: 256,
+static EXEMPLAR: Schema = Schema {
+    memory: 256,
     fields: &[
         plain(2, "timeUnixNano"),
         plain(3, "asDouble"),
@@ -268,8 +268,8 @@ static EXEMPLAR: Message = Message {
     ],
 };
 
-static RESOURCE: Message = Message {
-    weight: 0,
+static RESOURCE: Schema = Schema {
+    memory: 0,
     fields: &[
         message(1, "attributes", &KEY_VALUE),
         plain(2, "droppedAttributesCount"),
@@ -277,18 +277,18 @@ static RESOURCE: Message = Message {
     ],
 };
 
-static ENTITY_REF: Message = Message {
-    weight: 256,
+static ENTITY_REF: Schema = Schema {
+    memory: 256,
     fields: &[
         plain(1, "schemaUrl"),
         plain(2, "type"),
-        Field { number: 3, name: "idKeys", holds: Holds::Each(64) },
-        Field { number: 4, name: "descriptionKeys", holds: Holds::Each(64) },
+        Field { number: 3, name: "idKeys", kind: FieldKind::Repeated(64) },
+        Field { number: 4, name: "descriptionKeys", kind: FieldKind::Repeated(64) },
     ],
 };
 
-static SCOPE: Message = Message {
-    weight: 0,
+static SCOPE: Schema = Schema {
+    memory: 0,
     fields: &[
         plain(1, "name"),
         plain(2, "version"),
@@ -297,12 +297,12 @@ static SCOPE: Message = Message {
     ],
 };
 
-static KEY_VALUE: Message =
-    Message { weight: 256, fields: &[plain(1, "key"), message(2, "value", &ANY_VALUE), plain(3, "keyStrindex")] };
+static KEY_VALUE: Schema =
+    Schema { memory: 256, fields: &[plain(1, "key"), message(2, "value", &ANY_VALUE), plain(3, "keyStrindex")] };
 
-/// One that stands alone; that of a pair is in the pair.
-static ANY_VALUE: Message = Message {
-    weight: 0,
+/// The value of a [`KEY_VALUE`], whose memory includes it, or the body of a record.
+static ANY_VALUE: Schema = Schema {
+    memory: 0,
     fields: &[
         plain(1, "stringValue"),
         plain(2, "boolValue"),
@@ -315,8 +315,8 @@ static ANY_VALUE: Message = Message {
     ],
 };
 
-static ARRAY: Message = Message { weight: 0, fields: &[message(1, "values", &ELEMENT)] };
+static ARRAY: Schema = Schema { memory: 0, fields: &[message(1, "values", &ELEMENT)] };
 
-static ELEMENT: Message = Message { weight: 160, fields: ANY_VALUE.fields };
+static ELEMENT: Schema = Schema { memory: 160, fields: ANY_VALUE.fields };
 
-static KEY_VALUE_LIST: Message = Message { weight: 0, fields: &[message(1, "values", &KEY_VALUE)] };
+static KEY_VALUE_LIST: Schema = Schema { memory: 0, fields: &[message(1, "values", &KEY_VALUE)] };

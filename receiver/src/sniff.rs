@@ -1,48 +1,51 @@
-//! What a client speaks, by its first bytes.
+//! Detects the protocol of a connection by its first bytes.
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// What a client of HTTP/2 sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// The first bytes of an HTTP/2 connection.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// A handshake, in any version that is in use.
-const TLS: &[u8] = b"\x16\x03";
+/// The first bytes of a TLS handshake, in all versions in use.
+const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
 
-/// How long to wait for the rest of what has begun.
+/// The time between two looks at an incomplete prefix.
 const PAUSE: Duration = Duration::from_millis(1);
-/// And how often.
-const MOST_LOOKS: usize = 5_000;
 
-/// What a client speaks.
+/// The maximum number of looks at an incomplete prefix.
+const MAX_LOOKS: usize = 5_000;
+
+/// The protocol that a client speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Opening {
-    /// Whatever is none of the others, nothing included.
+pub(super) enum Protocol {
+    /// Also every unknown protocol, and a connection without any bytes.
     Http1,
     Http2,
     Tls,
 }
 
-/// Looks at the first bytes of a connection, which stay there to be read. Waits for them, but not for ever for the rest of
-/// what has begun: whoever hangs up behind one letter looks like somebody who is slow.
-pub(super) async fn opening(stream: &TcpStream) -> Opening {
-    let mut first = [0; PREFACE.len()];
-    let mut left = MOST_LOOKS;
+/// Returns the protocol by the first bytes of a connection, without consuming them.
+///
+/// Waits for the first byte. Waits about 5 seconds for the rest of a prefix, because a client that has hung up after
+/// one byte cannot be told from a slow one.
+pub(super) async fn sniff(stream: &TcpStream) -> Protocol {
+    let mut buffer = [0; HTTP2_PREFACE.len()];
+    let mut looks_left = MAX_LOOKS;
     loop {
-        let Ok(read) = stream.peek(&mut first).await else { return Opening::Http1 };
-        let seen = first.get(..read).unwrap_or_default();
-        if seen == PREFACE {
-            return Opening::Http2;
+        let Ok(read) = stream.peek(&mut buffer).await else { return Protocol::Http1 };
+        let seen = buffer.get(..read).unwrap_or_default();
+        if seen == HTTP2_PREFACE {
+            return Protocol::Http2;
         }
-        if seen.starts_with(TLS) {
-            return Opening::Tls;
+        if seen.starts_with(TLS_HANDSHAKE) {
+            return Protocol::Tls;
         }
-        let has_begun = !seen.is_empty() && (PREFACE.starts_with(seen) || TLS.starts_with(seen));
-        if !has_begun || left == 0 {
-            return Opening::Http1;
+        let is_prefix = !seen.is_empty() && (HTTP2_PREFACE.starts_with(seen) || TLS_HANDSHAKE.starts_with(seen));
+        if !is_prefix || looks_left == 0 {
+            return Protocol::Http1;
         }
-        left -= 1;
+        looks_left -= 1;
         tokio::time::sleep(PAUSE).await;
     }
 }

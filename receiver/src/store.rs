@@ -1,7 +1,7 @@
-//! What the receiver's thread hands over to the test's threads.
+//! The state that the receiver's thread shares with the threads of a test.
 //!
-//! Only the receiver's thread writes records, spans and requests, one whole request at a time, so the order here is the order
-//! of arrival. A poisoned lock is entered: after a panic the test still wants to see what had arrived.
+//! Only the receiver's thread adds records, spans and requests, one whole request at a time, so they are in order of
+//! arrival. A poisoned lock is still used, so that a test can see what had arrived before a panic.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use super::answer::{Answer, Plan, Reply};
+use super::answer::{Answer, AnswerPlan, Reply};
 use super::decode::{Decoded, Refusal, decode};
 use super::exchange::{Exchange, Service};
 use super::message::Message;
@@ -23,11 +23,11 @@ use super::wire::{Content, Format};
 
 pub(super) type Printer = Box<dyn Write + Send>;
 
-/// Everything that has arrived, and the answers to come.
+/// The received data, and the planned answers.
 pub(super) struct Store {
     state: Mutex<State>,
     changed: Condvar,
-    // A lock of its own: a slow terminal must not hold up a test that asks for records.
+    // A separate lock: a slow terminal must not block a test that reads records.
     printer: Mutex<Option<Printer>>,
 }
 
@@ -39,8 +39,8 @@ pub(super) struct State {
     pub(super) raw_traces: Vec<ExportTraceServiceRequest>,
     pub(super) requests: Vec<ReceivedRequest>,
     pub(super) problems: Vec<String>,
-    pub(super) log_plan: Plan,
-    pub(super) trace_plan: Plan,
+    pub(super) log_plan: AnswerPlan,
+    pub(super) trace_plan: AnswerPlan,
 }
 
 impl Store {
@@ -52,7 +52,7 @@ impl Store {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `done` or until the time is up.
+    /// Waits until `done` returns true, or until `timeout` has passed.
     pub(super) fn wait(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         self.changed
             .wait_timeout_while(self.lock(), timeout, |state| !done(state))
@@ -60,25 +60,25 @@ impl Store {
             .0
     }
 
-    /// The reply to a request that could be read: the next one of the signal's plan.
+    /// Returns the reply to a valid request, by the next planned answer of its signal.
     pub(super) fn next_reply(&self, message: &Message, body_bytes: usize, format: Format) -> Reply {
         let content = message.content();
         let mut state = self.lock();
         let answer = match content {
             Content::Logs => state.log_plan.next(),
             Content::Traces => state.trace_plan.next(),
-            // Refused before.
+            // `decode` refuses metrics.
             Content::Metrics => Answer::Ok,
         };
         drop(state);
-        answer.to(message, body_bytes).reply(content, format).unwrap_or_else(|why| {
-            let why = format!("planned answer cannot be sent: {why}");
+        answer.resolve(message, body_bytes).into_reply(content, format).unwrap_or_else(|why| {
+            let why = format!("cannot send the planned answer: {why}");
             self.problem(why.clone());
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, why)
         })
     }
 
-    /// Takes in a request, with its message if that could be decoded, and wakes whoever waits.
+    /// Stores a request, and its message if it was decoded. Wakes all waiting threads.
     pub(super) fn record(&self, mut request: ReceivedRequest, message: Option<Message>, reply: &Reply) {
         let (logs, spans) = match &message {
             Some(Message::Logs(message)) => (record::records(message), Vec::new()),
@@ -87,9 +87,9 @@ impl Store {
         };
         request.records = logs.len() + spans.len();
         request.stored = reply.store;
-        request.status = reply.ending.status();
+        request.status = reply.action.status();
         if reply.store {
-            // Printed first, so that what a test has seen arrive has also been printed.
+            // Printed first: the output must contain everything that a test can see.
             self.print(&logs, &spans);
         }
         let mut state = self.lock();
@@ -113,15 +113,15 @@ impl Store {
             return;
         };
         if let Err(error) = write_lines(printer, logs).and_then(|()| write_lines(printer, spans)) {
-            // The reader of a pipe went away, say: trying again for each record would not bring it back.
+            // Errors such as a closed pipe are permanent, so nothing more is printed.
             *slot = None;
             self.problem(format!("printing stopped: {error}"));
         }
     }
 }
 
-/// A request that was decoded is judged, answered by the plan and stored without a pause. As there is one thread, the order
-/// of requests, of answers from a plan and of stored records or spans is the same.
+// There is no `await` after decoding, and only one thread: so requests, planned answers and stored items have the same
+// order.
 impl Service for Store {
     async fn answer(&self, exchange: Exchange) -> Reply {
         let Exchange { request, head, body, .. } = exchange;
@@ -134,7 +134,6 @@ impl Service for Store {
         reply
     }
 
-    /// Keeps a mishap of the receiver itself for whoever wonders.
     fn problem(&self, what: String) {
         self.lock().problems.push(what);
     }
@@ -142,7 +141,7 @@ impl Service for Store {
 
 fn write_lines(printer: &mut Printer, items: &[impl fmt::Display]) -> io::Result<()> {
     for item in items {
-        // One write per line, so that lines of several writers to one terminal do not mix.
+        // One write per line, so that lines of several writers to one terminal do not interleave.
         printer.write_all(format!("{item}\n").as_bytes())?;
     }
     printer.flush()

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP by hand, and the requests it sends; the tests are in the modules below.
+//! Tests of the receiver, with an HTTP client that writes requests by hand.
 
 mod answers;
 mod attacks;
@@ -21,10 +21,9 @@ use prost::Message;
 use super::Receiver;
 use super::wire::{JSON, PROTOBUF};
 
-/// Far more than anything here takes; only a failing test waits for it.
+/// Far longer than any step of a test takes. Only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(20);
 
-/// A connection on which requests are sent by hand.
 struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -98,7 +97,7 @@ impl Reply {
     }
 }
 
-/// A request with one record that says `body`.
+/// Encodes a request with one record with this body.
 fn request(body: &str) -> Vec<u8> {
     message(LogRecord { body: text(body), ..LogRecord::default() }).encode_to_vec()
 }

@@ -1,14 +1,14 @@
-//! Durations for a reader.
+//! Rounds durations for display.
 
 use std::time::Duration;
 
-/// A duration of which `Debug` shows at most three digits, and whole seconds beyond 999: the rest is cut off.
+/// Truncates a duration so that `Debug` shows at most three digits, or whole seconds if there are more than 999.
 pub(super) fn three_digits(duration: Duration) -> Duration {
     let nanos = duration.as_nanos();
-    let digits = nanos.checked_ilog10().unwrap_or(0);
-    // Seconds may have more.
-    let digit = 10_u128.pow(digits.saturating_sub(2).min(9));
-    let nanos = nanos - nanos % digit;
+    let magnitude = nanos.checked_ilog10().unwrap_or(0);
+    // At most 9, so that all digits of whole seconds stay.
+    let unit = 10_u128.pow(magnitude.saturating_sub(2).min(9));
+    let nanos = nanos - nanos % unit;
     Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32)
 }
 

@@ -1,19 +1,18 @@
-//! Records and spans drawn as the trees that they make up.
+//! Draws traces as trees of spans and records.
 
 use std::fmt;
 
-use super::forest::{Forest, Item, Node, Standing};
-use super::line::Paint;
+use super::forest::{Forest, Item, Node, Placement};
+use super::line_style::LineStyle;
 use super::{ReceivedLog, ReceivedSpan};
 use crate::escape::OneLine;
 
-/// Down to this level each level is drawn further to the right than the one above. A chain of 10,000 spans would make
-/// lines of 30,000 columns.
-const DRAWN_LEVELS: usize = 64;
+/// The number of levels that are indented. A chain of 10,000 spans would otherwise need lines of 30,000 columns.
+const INDENTED_LEVELS: usize = 64;
 
-/// Spans and the records written in them, drawn as trees, for a reader.
+/// A drawing of traces: each span with its children and records below it.
 ///
-/// `Display` is the drawing, without colours and without a line break at the end:
+/// `Display` writes the drawing without colours and without a trailing line break:
 ///
 /// ```text
 /// trace 101112131415161718191a1b1c1d1e1f
@@ -25,29 +24,34 @@ const DRAWN_LEVELS: usize = 64;
 /// └─ INFO  shop starting
 /// ```
 ///
-/// A span has its name, its duration, its status if that is an error, and its attributes but for `code.*` and
-/// `thread.*`. A record has its severity, its target, its message, and its attributes but for these and
-/// `exception.stacktrace`. What stands under a span is in order of time, that is of the start for a span; so are the
-/// traces. What has no time comes last. Control characters are escaped.
+/// A span shows its name, its duration, its status if that is error, and its attributes except for `code.*` and
+/// `thread.*`. A record shows its severity, target, message, and its attributes except for these and
+/// `exception.stacktrace`. Control characters are escaped.
 ///
-/// What cannot stand where it belongs is a root of its trace and says why: the parent or the span of the record did not
-/// arrive, or the span is its own ancestor. Of spans with the same ids each is drawn, and the first one has all the
-/// children. From the 65th level on, lines do not move further to the right: they begin with the number of their level.
+/// Traces and the items below a span are in order of time, which for a span is its start. Items without a time come
+/// last.
+///
+/// An item is drawn as a root, with the reason, if its span or parent is missing or if a span is its own ancestor. If
+/// several spans have the same ids, each is drawn, and the first one has all the children. Levels from the 65th on are
+/// not indented further: their lines begin with the number of the level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceTree {
     text: String,
 }
 
 impl TraceTree {
-    /// Draws these spans and records, such as those of [`Receiver::spans`](super::Receiver::spans) and
+    /// Draws spans and records, such as those of [`Receiver::spans`](super::Receiver::spans) and
     /// [`Receiver::logs`](super::Receiver::logs).
     pub fn new(spans: &[ReceivedSpan], logs: &[ReceivedLog]) -> Self {
-        Self::with_look(spans, logs, Paint::default())
+        Self::with_style(spans, logs, LineStyle::default())
     }
 
-    /// The same with this look.
-    pub fn with_look(spans: &[ReceivedSpan], logs: &[ReceivedLog], paint: Paint) -> Self {
-        Self { text: Drawing(&Forest::new(spans, logs), paint).to_string() }
+    /// Draws spans and records in this style.
+    ///
+    /// Not part of the API: it may change in any version.
+    #[doc(hidden)]
+    pub fn with_style(spans: &[ReceivedSpan], logs: &[ReceivedLog], style: LineStyle) -> Self {
+        Self { text: Drawing(&Forest::new(spans, logs), style).to_string() }
     }
 }
 
@@ -57,8 +61,7 @@ impl fmt::Display for TraceTree {
     }
 }
 
-/// A forest with its look.
-struct Drawing<'a>(&'a Forest<'a>, Paint);
+struct Drawing<'a>(&'a Forest<'a>, LineStyle);
 
 impl fmt::Display for Drawing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,60 +77,58 @@ impl fmt::Display for Drawing<'_> {
     }
 }
 
-/// A node to be drawn.
-struct Step {
-    node: usize,
-    /// How many nodes are above it.
+/// A node that is still to be drawn.
+struct PendingNode {
+    index: usize,
     depth: usize,
-    /// Whether nothing stands below it on its level.
-    last: bool,
+    is_last_sibling: bool,
 }
 
 impl Drawing<'_> {
     fn draw(&self, f: &mut fmt::Formatter<'_>, roots: &[usize]) -> fmt::Result {
-        let mut steps = Vec::new();
-        plan(&mut steps, roots, 0);
-        // For each level above the current node: whether a line goes on down to a later node of that level.
-        let mut lines: Vec<bool> = Vec::new();
-        while let Some(Step { node, depth, last }) = steps.pop() {
-            let node = &self.0.nodes[node];
-            lines.truncate(depth);
+        let mut pending = Vec::new();
+        push_siblings(&mut pending, roots, 0);
+        // For each level above the current node: whether more nodes follow on that level.
+        let mut more_follow: Vec<bool> = Vec::new();
+        while let Some(PendingNode { index, depth, is_last_sibling }) = pending.pop() {
+            let node = &self.0.nodes[index];
+            more_follow.truncate(depth);
             f.write_str("\n")?;
-            for goes_on in lines.iter().take(DRAWN_LEVELS) {
-                f.write_str(if *goes_on { "│  " } else { "   " })?;
+            for more_follow in more_follow.iter().take(INDENTED_LEVELS) {
+                f.write_str(if *more_follow { "│  " } else { "   " })?;
             }
-            match (depth < DRAWN_LEVELS, last) {
+            match (depth < INDENTED_LEVELS, is_last_sibling) {
                 (true, false) => f.write_str("├─ ")?,
                 (true, true) => f.write_str("└─ ")?,
                 (false, _) => write!(f, "… {}: ", depth + 1)?,
             }
             write_node(f, node, self.1)?;
-            lines.push(!last);
-            plan(&mut steps, &node.children, depth + 1);
+            more_follow.push(!is_last_sibling);
+            push_siblings(&mut pending, &node.children, depth + 1);
         }
         Ok(())
     }
 }
 
-/// Puts siblings on the stack so that the first one is taken next.
-fn plan(steps: &mut Vec<Step>, siblings: &[usize], depth: usize) {
-    let mut last = true;
-    for node in siblings.iter().rev() {
-        steps.push(Step { node: *node, depth, last });
-        last = false;
+/// Pushes siblings on the stack so that the first one is popped first.
+fn push_siblings(pending: &mut Vec<PendingNode>, siblings: &[usize], depth: usize) {
+    let mut is_last_sibling = true;
+    for index in siblings.iter().rev() {
+        pending.push(PendingNode { index: *index, depth, is_last_sibling });
+        is_last_sibling = false;
     }
 }
 
-fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>, paint: Paint) -> fmt::Result {
+fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>, style: LineStyle) -> fmt::Result {
     match node.item {
-        Item::Log(log) => write_log(f, log, paint)?,
-        Item::Span(span) => write_span(f, span, paint)?,
+        Item::Log(log) => write_log(f, log, style)?,
+        Item::Span(span) => write_span(f, span, style)?,
     }
-    match (node.standing, node.item) {
-        (Standing::Proper, _) => Ok(()),
-        (Standing::Circular, _) => f.write_str(" (is its own ancestor)"),
-        (Standing::Orphan, Item::Log(_)) => f.write_str(" (its span did not arrive)"),
-        (Standing::Orphan, Item::Span(span)) => {
+    match (node.placement, node.item) {
+        (Placement::InPlace, _) => Ok(()),
+        (Placement::Circular, _) => f.write_str(" (is its own ancestor)"),
+        (Placement::Orphan, Item::Log(_)) => f.write_str(" (its span did not arrive)"),
+        (Placement::Orphan, Item::Span(span)) => {
             f.write_str(" (parent ")?;
             write!(f, "{}", OneLine(&span.parent_span_id))?;
             f.write_str(" did not arrive)")
@@ -135,25 +136,25 @@ fn write_node(f: &mut fmt::Formatter<'_>, node: &Node<'_>, paint: Paint) -> fmt:
     }
 }
 
-fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan, paint: Paint) -> fmt::Result {
-    paint.service(f, span.service_name())?;
-    span.write_head(f, paint)?;
+fn write_span(f: &mut fmt::Formatter<'_>, span: &ReceivedSpan, style: LineStyle) -> fmt::Result {
+    style.service(f, span.service_name())?;
+    span.write_head(f, style)?;
     if span.is_error() {
-        span.write_status(f, paint)?;
+        span.write_status(f, style)?;
     }
-    paint.attributes_in_tree(f, &span.attributes, |_| true)
+    style.attributes_in_tree(f, &span.attributes, |_| true)
 }
 
-fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog, paint: Paint) -> fmt::Result {
-    paint.severity_first(f, log.severity_number, log.severity())?;
+fn write_log(f: &mut fmt::Formatter<'_>, log: &ReceivedLog, style: LineStyle) -> fmt::Result {
+    style.severity_first(f, log.severity_number, log.severity())?;
     if !log.target().is_empty() {
         f.write_str(" ")?;
-        paint.name(f, log.target())?;
+        style.name(f, log.target())?;
     }
     let message = log.message();
     if !message.is_empty() {
         f.write_str(" ")?;
         write!(f, "{}", OneLine(&message))?;
     }
-    paint.attributes_in_tree(f, &log.attributes, |key| key != "exception.stacktrace")
+    style.attributes_in_tree(f, &log.attributes, |key| key != "exception.stacktrace")
 }

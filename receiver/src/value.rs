@@ -1,41 +1,41 @@
-//! Attribute values and lists as they arrived: typed, in order, duplicates kept.
+//! Attribute values and lists: typed, in order of arrival, with duplicates.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::escape::{OneLine, is_unsafe};
 
-/// A value of an attribute or of a record's body, as OTLP types it.
+/// A typed value of an attribute or a record's body.
 ///
-/// It compares with plain values, so a test reads `assert_eq!(log.attribute("user"), Some(&Value::from(42)))` or
-/// `assert!(log.attributes["user"] == 42)`. An integer never equals a double and neither equals a string: whether a
-/// type survived the way is part of what a test wants to know.
+/// It can be compared with plain values: `assert_eq!(log.attribute("user"), Some(&Value::from(42)))` or
+/// `assert!(log.attributes["user"] == 42)`. An integer never equals a double, and neither equals a string, so that a
+/// test notices if a type got lost.
 ///
-/// `Display` shows a string as it is and everything else like JSON (bytes as `0x` and hexadecimal digits).
+/// `Display` writes a string as it is and everything else like JSON, except for bytes: `0x` and hexadecimal digits.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// An array; its elements may differ in type.
+    /// An array. Its elements may differ in type.
     Array(Vec<Value>),
     /// `true` or `false`.
     Bool(bool),
-    /// Bytes that are no text.
+    /// Bytes.
     Bytes(Vec<u8>),
     /// A floating-point number.
     Double(f64),
-    /// A value without a type, which OTLP allows.
+    /// A value that is not set, which OTLP allows.
     #[default]
     Empty,
     /// A signed integer.
     Int(i64),
-    /// A list of keys with values.
+    /// A list of keys and values.
     Map(Attributes),
-    /// Text.
+    /// A string.
     String(String),
 }
 
 impl Value {
-    /// The text, if this is a string.
+    /// Returns the text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -43,7 +43,7 @@ impl Value {
         }
     }
 
-    /// The number, if this is an integer.
+    /// Returns the number, if this is an integer.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
@@ -51,7 +51,7 @@ impl Value {
         }
     }
 
-    /// The number, if this is a double.
+    /// Returns the number, if this is a double.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Double(number) => Some(*number),
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// The truth value, if this is one.
+    /// Returns the truth value, if this is a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(truth) => Some(*truth),
@@ -67,7 +67,7 @@ impl Value {
         }
     }
 
-    /// The elements, if this is an array.
+    /// Returns the elements, if this is an array.
     pub fn as_array(&self) -> Option<&[Value]> {
         match self {
             Self::Array(elements) => Some(elements),
@@ -75,7 +75,7 @@ impl Value {
         }
     }
 
-    /// The keys and values, if this is a map.
+    /// Returns the keys and values, if this is a map.
     pub fn as_map(&self) -> Option<&Attributes> {
         match self {
             Self::Map(entries) => Some(entries),
@@ -83,7 +83,7 @@ impl Value {
         }
     }
 
-    /// The bytes, if this is a byte string.
+    /// Returns the bytes, if this is a byte string.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -91,7 +91,7 @@ impl Value {
         }
     }
 
-    /// Writes the value as it stands inside an array or a map.
+    /// Writes the value inside an array or a map, where strings are quoted.
     fn write_nested(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::String(text) => write_quoted(f, text),
@@ -113,7 +113,7 @@ impl fmt::Display for Value {
             }
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Bytes(bytes) => write!(f, "0x{}", hex(bytes)),
-            // `Debug` keeps the `.0` by which a reader tells a double from an integer.
+            // `Debug` keeps the `.0` that distinguishes a double from an integer.
             Self::Double(number) => write!(f, "{number:?}"),
             Self::Empty => f.write_str("null"),
             Self::Int(number) => write!(f, "{number}"),
@@ -144,7 +144,7 @@ impl From<String> for Value {
     }
 }
 
-// One integer type only: with a second one `Value::from(42)` would no longer be an `Int(42)` by inference.
+// The only integer type: with a second one, the type of `42` in `Value::from(42)` would be ambiguous.
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Int(number)
@@ -193,37 +193,37 @@ impl PartialEq<bool> for Value {
     }
 }
 
-/// Keys with their values, in the order in which they arrived, duplicates included.
+/// A list of keys and values in order of arrival, including duplicates.
 ///
-/// `Display` writes `key=value key=value`; a text that would be ambiguous there is quoted. A clone is cheap: records
-/// of one request share the attributes of their resource and scope.
+/// `Display` writes `key=value key=value`, with ambiguous texts quoted. Cloning is cheap: the records of a request
+/// share the attributes of their resource and scope.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes {
     entries: Arc<[(String, Value)]>,
 }
 
 impl Attributes {
-    /// The value of the first attribute with this key.
+    /// Returns the value of the first attribute with this key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
     }
 
-    /// All attributes, in order.
+    /// Returns all attributes, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// All keys, in order; one that arrived twice is there twice.
+    /// Returns all keys, in order and including duplicates.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
-    /// How many attributes there are, duplicates included.
+    /// Returns the number of attributes, including duplicates.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no attribute.
+    /// Returns whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -237,7 +237,7 @@ impl FromIterator<(String, Value)> for Attributes {
 
 /// # Panics
 ///
-/// Indexing panics when no attribute has this key; [`Attributes::get`] does not.
+/// Panics if no attribute has this key. [`Attributes::get`] returns `None` instead.
 impl std::ops::Index<&str> for Attributes {
     type Output = Value;
 
@@ -253,10 +253,10 @@ impl fmt::Display for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, (key, value)) in self.iter().enumerate() {
             f.write_str(if position == 0 { "" } else { " " })?;
-            write_word(f, key)?;
+            write_token(f, key)?;
             f.write_str("=")?;
             match value {
-                Value::String(text) => write_word(f, text)?,
+                Value::String(text) => write_token(f, text)?,
                 other => write!(f, "{other}")?,
             }
         }
@@ -264,7 +264,7 @@ impl fmt::Display for Attributes {
     }
 }
 
-/// Lower-case hexadecimal digits; nothing for no bytes.
+/// Returns the bytes in lowercase hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -274,8 +274,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Writes `text` bare where that is unambiguous between spaces and equals signs, else quoted.
-fn write_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+/// Writes a key or value, quoted if it would be ambiguous between spaces and equals signs.
+fn write_token(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let ambiguous =
         |character: char| character.is_whitespace() || is_unsafe(character) || matches!(character, '=' | '"');
     if text.is_empty() || text.contains(ambiguous) { write_quoted(f, text) } else { f.write_str(text) }

@@ -1,9 +1,9 @@
-//! The paths and content types of OTLP over HTTP.
+//! The paths, content types and signals of OTLP.
 
 pub(super) const PROTOBUF: &str = "application/x-protobuf";
 pub(super) const JSON: &str = "application/json";
 
-/// The format in which a request came and in which its answer has to go.
+/// The format of a request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Json,
@@ -11,7 +11,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a `content-type` header names; its parameters do not matter.
+    /// Returns the format of a `content-type` header, ignoring its parameters.
     pub(super) fn from_content_type(value: &str) -> Option<Self> {
         let essence = value.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(PROTOBUF) {
@@ -31,7 +31,7 @@ impl Format {
     }
 }
 
-/// What a request carries.
+/// The signal of a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Content {
     Logs,
@@ -40,12 +40,11 @@ pub enum Content {
 }
 
 impl Content {
-    /// What is taken where nothing else is said.
+    /// The signals that a [`Receiver`](super::Receiver) accepts.
     pub(super) const LOGS_AND_TRACES: [Self; 2] = [Self::Logs, Self::Traces];
-    /// Everything there is.
     pub const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
 
-    /// Where requests go over HTTP.
+    /// Returns the path of requests over HTTP.
     pub fn path(self) -> &'static str {
         match self {
             Self::Logs => "/v1/logs",
@@ -54,7 +53,7 @@ impl Content {
         }
     }
 
-    /// Where requests go over gRPC.
+    /// Returns the path of requests over gRPC.
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
@@ -63,7 +62,7 @@ impl Content {
         }
     }
 
-    /// What a request is made of, in words.
+    /// Returns the name of the items in a request.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Logs => "log records",

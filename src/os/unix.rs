@@ -188,13 +188,17 @@ pub(super) fn is_in_foreground() -> bool {
     [0, 1, 2].into_iter().any(|descriptor| unsafe { libc::tcgetpgrp(descriptor) == libc::getpgrp() })
 }
 
-/// Reads the 22nd field of `stat`. The second field, the program's name in parentheses, may itself contain spaces and
-/// parentheses.
+/// Reads the fields `starttime` and `vsize` of `stat`. The second field, the program's name in parentheses, may itself
+/// contain spaces and parentheses.
+///
+/// A process that is ending gives up its memory, and then its locks, before it disappears: without memory it runs no program.
 #[cfg(target_os = "linux")]
 pub(super) fn process_started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = after_name.split_ascii_whitespace().skip(19);
+    let (started, memory) = (fields.next()?, fields.next()?);
+    if memory == "0" { None } else { started.parse().ok() }
 }
 
 /// Always returns `None`.
@@ -222,6 +226,23 @@ mod tests {
     #[test]
     fn a_host_has_a_name() {
         assert!(host_name().is_some_and(|name| !name.contains('\0')));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_ended_runs_no_program() {
+        let mut child =
+            std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
+        assert!(process_started(child.id()).is_some());
+        // It ends, and its entry stays until somebody waits for it.
+        drop(child.stdin.take());
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while process_started(child.id()).is_some() {
+            assert!(std::time::Instant::now() < end, "it does not end");
+            std::thread::yield_now();
+        }
+        assert!(Path::new(&format!("/proc/{}/stat", child.id())).exists(), "it was not waited for");
+        child.wait().expect("it ended");
     }
 
     #[test]

@@ -244,7 +244,8 @@ impl RequestSource for ReplaySource {
     fn waiting_text(&self, signal: Signal) -> String {
         let (records, patience) = (signal.count(self.pending()), self.patience);
         format!(
-            "about {records} stay in the spool, and are retried until there was no progress for {patience:?} (--timeout)"
+            "about {records} stay in the spool, retried until {patience:?} have passed without progress \
+             (--timeout)"
         )
     }
 

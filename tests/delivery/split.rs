@@ -144,7 +144,7 @@ fn a_poison_record_is_found_dropped_and_named_and_all_others_arrive() {
         assert!(receiver.requests().len() < 25, "{}", receiver.requests().len());
         let notices = notices(&bridge, &receiver);
         let named =
-            "it could not read the request): \"it cannot read one of them\"; it is ERROR of shop::db: \"a bad one\"";
+            "it could not read the request): \"cannot read one of the items\"; it is ERROR of shop::db: \"a bad one\"";
         assert!(notices.contains("lost: 1 record, which ") && notices.contains(named), "{notices}");
     }
 }

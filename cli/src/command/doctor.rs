@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::exit_status::{CommandError, ExitStatus};
 use super::findings;
 use super::terminal::{self, Style, paint, print, sanitize};
-use crate::doctor::{Checkup, endpoint, environment, project};
+use crate::doctor::{StageReport, endpoint, environment, project};
 use logbridge::internals::config::Environment;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
 
 /// Check a project, its environment and its endpoint for causes of missing logs
 ///
@@ -86,12 +86,12 @@ impl Doctor {
     pub(crate) fn run(self) -> ExitStatus {
         terminal::divert_notices();
         let environment = Environment::process();
-        match self.examine(&environment) {
-            Ok(checkups) => {
-                let is_success = checkups.iter().all(Checkup::is_well);
+        match self.check(&environment) {
+            Ok(reports) => {
+                let is_success = reports.iter().all(StageReport::has_only_notes);
                 print(&match self.json {
-                    true => terminal::json(&format!("{:#}\n", as_json(&checkups))),
-                    false => checkups.iter().map(text).chain([summary(&checkups)]).collect::<String>(),
+                    true => terminal::json(&format!("{:#}\n", as_json(&reports))),
+                    false => reports.iter().map(text).chain([summary(&reports)]).collect::<String>(),
                 });
                 ExitStatus::success_if(is_success)
             }
@@ -103,11 +103,11 @@ impl Doctor {
         self.stages.is_empty() || self.stages.contains(&stage)
     }
 
-    fn examine(&self, environment: &Environment) -> Result<Vec<Checkup>, CommandError> {
+    fn check(&self, environment: &Environment) -> Result<Vec<StageReport>, CommandError> {
         let spinner = Spinner::new(environment.get("TERM") == Some("dumb"));
         spinner.set_message("reading the project");
         let project = self.load(environment)?;
-        let chosen = project::Chosen {
+        let features = project::FeatureSelection {
             all: self.all_features,
             no_default: self.no_default_features,
             named: self.features.clone(),
@@ -115,38 +115,38 @@ impl Doctor {
         let profile = if self.release { Some("release") } else { self.profile.as_deref() };
         let facts = project.as_ref().ok().map(|project| {
             let Project { loaded, sources } = project;
-            project::Facts::new(&loaded.graph, &loaded.profiles, profile, sources, environment, &chosen)
+            project::Facts::new(&loaded.graph, &loaded.profiles, profile, sources, environment, &features)
         });
-        let mut checkups = Vec::new();
+        let mut reports = Vec::new();
         if self.wants(Stage::Project) {
-            checkups.push(match (&project, &facts) {
+            reports.push(match (&project, &facts) {
                 (Ok(project), Some(facts)) => self.project(project, facts),
                 (Err(why), _) => skipped("project", why.clone()),
                 _ => skipped("project", String::new()),
             });
         }
-        let decided = environment::examine(environment, self.endpoint.as_deref(), facts.as_ref());
-        if let Some(problem) = decided.problem {
-            return Err(CommandError::usage(problem, "write a URL such as http://localhost:4318"));
+        let environment_report = environment::check(environment, self.endpoint.as_deref(), facts.as_ref());
+        if let Some(why) = environment_report.endpoint_error {
+            return Err(CommandError::usage(why, "write a URL such as http://localhost:4318"));
         }
         // Findings about the URL are shown with the endpoint if the environment is not checked.
-        let of_url = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
-        let mut of_endpoint = decided.checkup.findings.clone();
-        of_endpoint.retain(|finding| of_url.contains(&finding.code));
+        let url_codes = [&kind::BAD_URL, &kind::DOUBLED_PATH, &kind::MISSING_PATH].map(|kind| kind.code);
+        let mut url_findings = environment_report.report.findings.clone();
+        url_findings.retain(|finding| url_codes.contains(&finding.code));
         if self.wants(Stage::Environment) {
-            checkups.push(decided.checkup);
-            of_endpoint.clear();
+            reports.push(environment_report.report);
+            url_findings.clear();
         }
         if self.wants(Stage::Endpoint) {
             spinner.set_message("checking the endpoint");
             let stock = facts.as_ref().filter(|facts| facts.uses.stock_logs && !facts.uses.logbridge);
             // A project without the stock SDK may send nothing itself. The variables are then meant for other programs.
-            let read = match stock {
-                Some(facts) => environment::as_read(environment, Some(facts)),
+            let effective = match stock {
+                Some(facts) => environment::effective_environment(environment, Some(facts)),
                 None => environment.clone(),
             };
-            let asked = endpoint::Asked {
-                environment: &read,
+            let options = endpoint::EndpointOptions {
+                environment: &effective,
                 named: self.endpoint.as_deref(),
                 is_explicit: self.stages.contains(&Stage::Endpoint),
                 may_send: self.send,
@@ -155,15 +155,15 @@ impl Doctor {
                     (project::endpoint_in_code(facts), facts.uses.grpc && !facts.uses.http)
                 }),
             };
-            let mut checkup = match self.offline {
+            let mut report = match self.offline {
                 true => skipped("endpoint", "--offline is set".to_owned()),
-                false => endpoint::examine(&asked)
+                false => endpoint::check(&options)
                     .map_err(|why| CommandError::usage(why, "write a URL such as http://localhost:4318"))?,
             };
-            checkup.findings.splice(0..0, of_endpoint);
-            checkups.push(checkup);
+            report.findings.splice(0..0, url_findings);
+            reports.push(report);
         }
-        Ok(checkups)
+        Ok(reports)
     }
 
     /// Loads the project. The inner error is why there is none, if the user did not ask for one explicitly.
@@ -193,18 +193,9 @@ impl Doctor {
         let manifest = std::path::absolute(&manifest).unwrap_or(manifest);
         let mut loaded = match project::load(environment, &manifest) {
             Ok(loaded) => loaded,
-            Err(why) => {
-                let help = match () {
-                    () if why.contains("is no TOML") => "fix that line",
-                    () if why.contains("`cargo metadata` failed") => {
-                        "run `cargo fetch` with network access: the doctor reads the project offline"
-                    }
-                    () => "pass the path of a Cargo.toml with --manifest-path",
-                };
-                return none(why, help);
-            }
+            Err(error) => return none(error.text, error.help),
         };
-        if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.knows(profile)) {
+        if let Some(profile) = self.profile.as_ref().filter(|profile| !loaded.profiles.contains(profile)) {
             return Err(CommandError::usage(
                 format!("unknown profile `{profile}`"),
                 "use a built-in profile or one from Cargo.toml",
@@ -223,12 +214,11 @@ impl Doctor {
         let has = |name: &String| {
             let feature = name.rsplit('/').next().unwrap_or(name);
             let mut members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            members.any(|package| package.declared_features.contains_key(feature))
+            members.any(|package| package.features.contains_key(feature))
         };
         if let Some(name) = self.features.iter().find(|name| !has(name)) {
             let members = loaded.graph.members.iter().filter_map(|at| loaded.graph.packages.get(*at));
-            let mut available: Vec<&str> =
-                members.flat_map(|p| p.declared_features.keys().map(String::as_str)).collect();
+            let mut available: Vec<&str> = members.flat_map(|p| p.features.keys().map(String::as_str)).collect();
             // By Cargo's convention, a feature with an underscore is private.
             available.retain(|name| !name.starts_with('_'));
             available.sort_unstable();
@@ -243,33 +233,33 @@ impl Doctor {
         Ok(Ok(Project { loaded, sources }))
     }
 
-    fn project(&self, project: &Project, facts: &project::Facts<'_>) -> Checkup {
-        let mut seen = project::seen(facts, &project.loaded.graph.root);
+    fn project(&self, project: &Project, facts: &project::Facts<'_>) -> StageReport {
+        let mut observations = project::observations(facts, &project.loaded.graph.root);
         if let Some(why) = &project.loaded.cargo_failed {
-            seen.push(format!("Cargo.lock was read instead because `cargo metadata` failed: {why}"));
+            observations.push(format!("Cargo.lock was read instead because `cargo metadata` failed: {why}"));
         }
-        Checkup { stage: "project", seen, findings: project::examine(facts), skipped: None }
+        StageReport { stage: "project", observations, findings: project::check(facts), skipped: None }
     }
 }
 
-fn skipped(stage: &'static str, why: String) -> Checkup {
-    Checkup { stage, skipped: Some(why), ..Checkup::default() }
+fn skipped(stage: &'static str, why: String) -> StageReport {
+    StageReport { stage, skipped: Some(why), ..StageReport::default() }
 }
 
-fn text(checkup: &Checkup) -> String {
-    let mut text = format!("{}\n", paint(Style::Bold, checkup.stage));
-    if let Some(why) = &checkup.skipped {
+fn text(report: &StageReport) -> String {
+    let mut text = format!("{}\n", paint(Style::Bold, report.stage));
+    if let Some(why) = &report.skipped {
         text.push_str(&format!("  {}\n", paint(Style::Dim, &format!("not checked: {}", sanitize(why)))));
     }
-    for line in &checkup.seen {
+    for line in &report.observations {
         text.push_str(&format!("  {}\n", paint(Style::Dim, &sanitize(line))));
     }
-    for finding in &checkup.findings {
+    for finding in &report.findings {
         for line in findings::render(finding).lines() {
             text.push_str(&format!("  {line}\n"));
         }
     }
-    if checkup.findings.is_empty() && checkup.skipped.is_none() {
+    if report.findings.is_empty() && report.skipped.is_none() {
         text.push_str(&format!("  {}\n", paint(Style::Success, "no findings")));
     }
     text.push('\n');
@@ -277,33 +267,33 @@ fn text(checkup: &Checkup) -> String {
 }
 
 /// Returns the numbers of errors, warnings and notes.
-fn counts(checkups: &[Checkup]) -> [usize; 3] {
-    let all = || checkups.iter().flat_map(|checkup| &checkup.findings);
+fn counts(reports: &[StageReport]) -> [usize; 3] {
+    let all = || reports.iter().flat_map(|report| &report.findings);
     [Severity::Error, Severity::Warning, Severity::Note]
         .map(|severity| all().filter(|finding| finding.severity == severity).count())
 }
 
-fn summary(checkups: &[Checkup]) -> String {
-    let counted = counts(checkups);
+fn summary(reports: &[StageReport]) -> String {
+    let counted = counts(reports);
     let words = ["error", "warning", "note"].into_iter().zip(counted).filter(|(_, number)| *number > 0);
     let words: Vec<String> =
         words.map(|(word, number)| format!("{number} {word}{}", if number == 1 { "" } else { "s" })).collect();
     // The first of the most severe findings.
-    let findings = checkups.iter().flat_map(|checkup| &checkup.findings);
+    let findings = reports.iter().flat_map(|report| &report.findings);
     match findings.min_by_key(|finding| std::cmp::Reverse(finding.severity)) {
         Some(worst) => format!("{}; `logbridge explain {}` explains a finding\n", words.join(", "), worst.code),
         None => String::new(),
     }
 }
 
-fn as_json(checkups: &[Checkup]) -> Value {
-    let [errors, warnings, notes] = counts(checkups);
-    let stages = checkups.iter().map(|checkup| {
+fn as_json(reports: &[StageReport]) -> Value {
+    let [errors, warnings, notes] = counts(reports);
+    let stages = reports.iter().map(|report| {
         json!({
-            "stage": checkup.stage,
-            "skipped": checkup.skipped,
-            "seen": checkup.seen,
-            "findings": checkup.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+            "stage": report.stage,
+            "skipped": report.skipped,
+            "seen": report.observations,
+            "findings": report.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         })
     });
     json!({ "stages": stages.collect::<Vec<_>>(), "errors": errors, "warnings": warnings, "notes": notes })

@@ -1,8 +1,10 @@
-//! What `logbridge doctor` looks at: a project, the environment, an endpoint. Facts are gathered first, and findings follow
-//! from them.
+//! The checks of `logbridge doctor`, in three stages: a project, its environment and its endpoint.
 //!
-//! Constraints: nothing is changed (a lock file that cargo writes where there is none is removed), nothing but the endpoint is asked over
-//! the network, everything has a deadline; no key, header value, or user and password of a URL is in what it says.
+//! Each stage first collects facts and then derives findings from them.
+//!
+//! * The project is left unchanged. If Cargo creates a Cargo.lock, it is removed.
+//! * Only the endpoint is contacted over the network, and every request has a timeout.
+//! * Keys, header values, and the user and password of a URL are never shown.
 
 pub(crate) mod endpoint;
 pub(crate) mod environment;
@@ -11,26 +13,26 @@ pub(crate) mod project;
 use logbridge::internals::config::Otlp;
 use logbridge::internals::finding::{Finding, Severity};
 
-/// Where a URL sends that somebody gives by hand: one that already has the path of logs is used as it is.
+/// Returns the OTLP settings for a URL from the command line. A URL that ends in `/v1/logs` is used unchanged;
+/// otherwise the path is appended.
 pub(crate) fn otlp_to(url: &str) -> Otlp {
     let path = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     if path.ends_with("/v1/logs") { Otlp::to_url(url) } else { Otlp::to(url) }
 }
 
-/// What one stage has to say.
+/// The result of one stage.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Checkup {
+pub(crate) struct StageReport {
     pub(crate) stage: &'static str,
-    /// What was looked at, in a few words.
-    pub(crate) seen: Vec<String>,
+    /// What was checked, one fact per line.
+    pub(crate) observations: Vec<String>,
     pub(crate) findings: Vec<Finding>,
-    /// Why nothing was looked at.
+    /// Why the stage was skipped, if it was.
     pub(crate) skipped: Option<String>,
 }
 
-impl Checkup {
-    /// Whether anything is more than good to know.
-    pub(crate) fn is_well(&self) -> bool {
+impl StageReport {
+    pub(crate) fn has_only_notes(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity == Severity::Note)
     }
 }

@@ -1,4 +1,4 @@
-//! `logbridge doctor` runs nothing that the project names, and finds in such a project what it finds in any other.
+//! `logbridge doctor` runs no program that a project specifies, and still finds its faults.
 
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::expect_used)] // A test may panic, and passes on what cargo needs.
@@ -38,7 +38,7 @@ version = \"0.1.0\"
 dependencies = [\"chatty\", \"log\"]
 ";
 
-/// A project that loses records by a feature of a dependency, in a folder that goes at the end.
+/// A project whose dependency compiles out levels, in a directory that is removed at the end.
 struct Project(PathBuf);
 
 impl Drop for Project {
@@ -75,7 +75,7 @@ impl Project {
         fs::write(path, text).expect("a file");
     }
 
-    /// A program that leaves a mark.
+    /// Writes a program that leaves a mark when it runs.
     fn script(&self, file: &str) -> String {
         self.write(file, &format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\nexit 1\n", self.marker().display()));
         let path = self.path(file);
@@ -94,11 +94,11 @@ impl Project {
     }
 }
 
-/// The doctor in a shell without a word about telemetry, in this folder.
+/// The doctor in this directory, without variables about telemetry.
 fn doctor(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logbridge"));
     command.env_clear().arg("doctor").args(arguments).current_dir(folder);
-    // No RUSTUP_TOOLCHAIN: it would win over the project's.
+    // RUSTUP_TOOLCHAIN is left out, because it would override the toolchain of the project.
     for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR", "LLVM_PROFILE_FILE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -113,10 +113,10 @@ fn said(mut command: Command) -> String {
     [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat()
 }
 
-/// Makes a project name programs.
+/// Makes a project specify programs.
 type Hook = fn(&Project);
 
-/// Everything that a project can say about which programs cargo runs.
+/// Sets every program that the Cargo configuration of a project can set.
 fn hook_cargo(project: &Project) {
     let script = project.script("hooks/script");
     let config = format!(
@@ -159,7 +159,7 @@ fn hook_toolchain(project: &Project) {
     project.write("rust-toolchain.toml", &format!("[toolchain]\npath = \"{}\"\n", project.path("toolchain")));
 }
 
-/// What is found in a `PATH` with the working directory in it.
+/// Adds programs that a `PATH` with the working directory finds.
 fn hook_path(project: &Project) {
     for name in ["cargo", "rustc", "rustup", "git"] {
         project.script(name);
@@ -167,7 +167,7 @@ fn hook_path(project: &Project) {
 }
 
 #[test]
-fn nothing_that_a_project_names_is_run_in_any_mode() {
+fn no_program_of_a_project_is_run_in_any_mode() {
     let hooks: [(&str, &[Hook]); 5] = [
         ("nothing", &[]),
         ("cargo's configuration", &[hook_cargo]),
@@ -214,7 +214,7 @@ fn nothing_that_a_project_names_is_run_in_any_mode() {
 }
 
 #[test]
-fn a_cargo_or_its_home_that_lies_in_the_project_is_not_used() {
+fn cargo_or_its_home_inside_the_project_is_not_used() {
     for inside in ["home", "cargo"] {
         let project = Project::new();
         project.write("Cargo.lock", LOCK);
@@ -227,15 +227,12 @@ fn a_cargo_or_its_home_that_lies_in_the_project_is_not_used() {
         };
         let said = said(command);
         project.assert_unmarked(inside);
-        assert!(
-            said.contains("cargo was not run, because `") && said.contains("Cargo.lock was read instead"),
-            "{said}"
-        );
+        assert!(said.contains("cargo was not run because `") && said.contains("Cargo.lock was read instead"), "{said}");
     }
 }
 
 #[test]
-fn vendored_packages_are_found_where_the_project_says() {
+fn vendored_packages_are_found_in_the_configured_directory() {
     let project = Project::new();
     project.write(
         "Cargo.toml",
@@ -263,7 +260,7 @@ fn vendored_packages_are_found_where_the_project_says() {
 }
 
 #[test]
-fn a_file_that_never_ends_or_never_begins_does_not_hang_the_doctor() {
+fn an_endless_file_or_a_pipe_does_not_block_the_doctor() {
     for (file, endless) in [
         ("Cargo.toml", "/dev/zero"),
         ("Cargo.toml", "fifo"),
@@ -289,7 +286,7 @@ fn a_file_that_never_ends_or_never_begins_does_not_hang_the_doctor() {
 }
 
 #[test]
-fn a_project_that_is_made_to_be_slow_is_not() {
+fn a_hostile_project_cannot_slow_down_the_doctor() {
     let project = Project::new();
     let deep = 15_000;
     let exits = "std::process::exit(1);\n".repeat(20_000);

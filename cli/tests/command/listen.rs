@@ -131,10 +131,10 @@ fn invalid_requests_are_refused_as_by_a_collector_and_reported() {
     assert_eq!(ask(http, "POST", "/v1/logs", PROTOBUF, b"\xff").status, 400);
     assert_eq!(ask(http, "POST", "/v1/traces", JSON, b"[").status, 400);
     listening.stderr.wait_for("invalid  404 POST /v1/log: nothing at `/v1/log`");
-    listening.stderr.wait_for("`GET` is no way to send log records; POST is");
-    listening.stderr.wait_for("content-type `text/plain` is neither");
+    listening.stderr.wait_for("method `GET` is not allowed: use POST");
+    listening.stderr.wait_for("content type `text/plain` is not supported");
     listening.stderr.wait_for("invalid  400 POST /v1/logs: not OTLP protobuf: ");
-    listening.stderr.wait_for("invalid  400 POST /v1/traces: not OTLP JSON: ");
+    listening.stderr.wait_for("invalid  400 POST /v1/traces: not OTLP/JSON: ");
     // The first bytes of TLS. The receiver responds in plain text.
     let tls = ask(http, "\u{16}\u{3}\u{1}", "/", PROTOBUF, b"");
     assert_eq!(tls.status, 400, "{tls:?}");
@@ -526,7 +526,7 @@ fn empty_requests_are_reported_with_the_reason() {
         assert_eq!(ask(listening.http, "POST", "/v1/logs", JSON, body.as_bytes()).status, 200, "{body}");
     }
     for line in [
-        "empty  POST /v1/logs: request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`",
+        "empty  POST /v1/logs: request without records: unknown key `resource_logs`: use `resourceLogs` (OTLP/JSON keys are in lowerCamelCase)",
         "empty  POST /v1/logs: request without records: unknown key `resourceSpans`: spans go to `/v1/traces`",
         "empty  POST /v1/logs: request without records",
         "ignored  POST /v1/logs: unknown key `resourceLogs[0].scopeLogs[0].logRecords[0].severity_number`",
@@ -555,15 +555,13 @@ fn only_names_of_this_machine_are_accepted() {
     }
     let refused = post("evil.example:4318");
     assert_eq!(refused.status, 421, "{refused:?}");
-    assert!(refused.text.contains("--allow-host evil.example lets it in"), "{refused:?}");
+    assert!(refused.text.contains("allow it with --allow-host evil.example"), "{refused:?}");
     let grpc = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
         let mut client = tonic_like(listening.grpc).await;
         [client.export_to("localhost", b"").await, client.export_to("evil.example", b"").await]
     });
     assert_eq!(grpc, [Some("0".to_owned()), Some("7".to_owned())], "PERMISSION_DENIED");
-    listening
-        .stderr
-        .wait_for("invalid  421 POST /v1/logs: `evil.example:4318` is not a name that this receiver answers to");
+    listening.stderr.wait_for("invalid  421 POST /v1/logs: host `evil.example:4318` is not a name of this receiver");
     let ended = listening.end();
     assert_eq!(ended.stdout.matches("order placed").count(), 4, "{}", ended.stdout);
 }
@@ -625,7 +623,7 @@ fn only_pages_of_this_machine_may_send() {
         let simple = asked("POST", origin, "text/plain");
         assert_eq!(simple.status, 403, "{simple:?}");
         assert!(!simple.text.contains("access-control-allow-origin:"), "{simple:?}");
-        assert!(simple.text.contains(&format!("--allow-origin {origin} lets it")), "{simple:?}");
+        assert!(simple.text.contains(&format!("allow it with --allow-origin {origin}")), "{simple:?}");
     }
     assert_eq!(upstream.logs().len(), 3, "nothing of the others was passed on");
     assert_eq!(listening.end().stdout.matches("order placed").count(), 3);

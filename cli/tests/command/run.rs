@@ -483,7 +483,7 @@ fn empty_requests_are_the_reason_why_nothing_arrived() {
         (
             "snake",
             r#"{"resource_logs":[]}"#,
-            "request without records: unknown key `resource_logs`: keys of OTLP/JSON are",
+            "request without records: unknown key `resource_logs`: use `resourceLogs`",
         ),
         (
             "spans",

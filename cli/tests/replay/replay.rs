@@ -254,8 +254,7 @@ fn a_dead_endpoint_is_told_at_once_and_given_up_in_time() {
     let done = replay(&folder).args(["--endpoint", &nowhere.url, "--timeout", "400ms"]).run().code(1);
     let cause = format!("cannot deliver logs to {}/v1/logs: connection refused", nowhere.url);
     let done = plain(done).within(SLACK).said(&format!("warning[LB081]: {cause}"));
-    let done =
-        done.said("note: about 7 records stay in the spool, and are retried until there was no progress for 400ms");
+    let done = done.said("note: about 7 records stay in the spool, retried until 400ms have passed");
     let done =
         done.said(&format!("error: gave up: no records were accepted for 400ms: {cause}")).said("or --endpoint)");
     let done = printed(done, "sent       0 records in ");

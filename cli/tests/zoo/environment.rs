@@ -1,17 +1,17 @@
-//! Stage E, and the suspicious filters of stage C: the doctor finds them in the variables alone.
+//! Causes of stage E, and the suspicious filters of stage C: what the doctor finds in variables alone.
 
 use crate::cargo::{Project, doctor, said};
 use crate::row::{Case, Codes, Row, impossible, named};
 use crate::stock;
 
-/// The codes that these variables give, without a project.
+/// The codes of the findings about these variables, without a project.
 fn of(variables: &[(&str, &str)]) -> Codes {
     let mut command = doctor(&["environment"]);
     command.envs(variables.iter().copied());
     said(command).codes
 }
 
-/// One variable, wrong and right.
+/// A row for one variable, with a faulty and a healthy value.
 macro_rules! variable {
     ($id:literal, $cause:literal, $code:literal, $name:literal, $faulty:expr, $healthy:expr) => {
         named($id, $cause, "doctor", $code, |case| of(&[($name, case.pick($faulty, $healthy))]))
@@ -104,7 +104,7 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn others() -> Vec<Row> {
     vec![
-        named("E4", "code says where logs go, whatever a variable says", "doctor", "LB037", |case| {
+        named("E4", "code overrides the endpoint of a variable", "doctor", "LB037", |case| {
             let call = case.pick(".with_http()\n        .with_endpoint(\"http://other:4318/v1/logs\")", ".with_http()");
             stock::with_code(".with_http()", call).variable("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT).codes()
         }),
@@ -117,14 +117,14 @@ fn others() -> Vec<Row> {
                 "authorization=s3cret",
             )])
         }),
-        named("E8", "an empty variable in front of the general one", "doctor", "LB036", |case| {
+        named("E8", "an empty variable masks the general one", "doctor", "LB036", |case| {
             let general = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret");
             match case {
                 Case::Faulty => of(&[general, ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "")]),
                 Case::Healthy => of(&[general]),
             }
         }),
-        named("E8b", "…which the stock SDK takes for a value", "doctor", "LB036", |case| {
+        named("E8b", "…which the stock SDK reads as a value", "doctor", "LB036", |case| {
             let project = stock::project().variable("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret");
             let said = match case {
                 Case::Faulty => project.variable("OTEL_EXPORTER_OTLP_LOGS_HEADERS", ""),
@@ -160,7 +160,7 @@ fn others() -> Vec<Row> {
             }
             .codes()
         }),
-        named("E17b", "a proxy that cannot be used", "doctor", "LB040", |case| {
+        named("E17b", "an invalid proxy", "doctor", "LB040", |case| {
             of(&[
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT),
                 ("HTTP_PROXY", case.pick("socks5://proxy:1080", "http://proxy:3128")),
@@ -216,21 +216,21 @@ fn others() -> Vec<Row> {
                 Case::Healthy => of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT)]),
             },
         ),
-        named("C2d", "`warning` is a level to logbridge alone", "doctor", "LB002", |case| {
+        named("C2d", "only logbridge has the level `warning`", "doctor", "LB002", |case| {
             stock::project().variable("RUST_LOG", case.pick("warning", "warn")).codes()
         }),
-        named("C13b", "a directive for spans, which only EnvFilter has", "doctor", "LB005", |case| {
+        named("C13b", "a span directive, which only EnvFilter supports", "doctor", "LB005", |case| {
             let project = case.pick(Project::new("").main("fn main() { env_logger::init(); }"), stock::project());
             project.variable("RUST_LOG", "info,shop[req]=debug").codes()
         }),
-        named("C9c", "a root that is not set lets nothing pass with EnvFilter", "doctor", "LB009", |case| {
+        named("C9c", "with EnvFilter, an unset root lets nothing pass", "doctor", "LB009", |case| {
             let said = stock::project()
                 .variable("RUST_LOG", case.pick("shop=info", "warn,shop=info"))
                 .examined(&["environment"]);
             assert!(!said.text.contains("means WARN"), "{}", said.text);
             said.codes
         }),
-        named("E5c", "LOGBRIDGE_LEVEL, which nobody knows", "doctor", "LB034", |case| {
+        named("E5c", "LOGBRIDGE_LEVEL, which does not exist", "doctor", "LB034", |case| {
             let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT);
             of(&[endpoint, (case.pick("LOGBRIDGE_LEVEL", "LOGBRIDGE_OTLP_LEVEL"), "info")])
         }),
@@ -242,12 +242,12 @@ fn others() -> Vec<Row> {
             of(&[("RUST_LOG_STYLE", case.pick("alwyas", "always"))])
         }),
         impossible("0w", "two findings for one cause", one_finding_each),
-        impossible("0u", "one sentence about a variable, by the reading of who reads it", one_sentence_each),
+        impossible("0u", "one finding about a variable, as its reader interprets it", one_sentence_each),
         impossible("0s", "no secret of a variable is in the output", no_secret_is_shown),
     ]
 }
 
-/// The specific one says it.
+/// Only the more specific finding is reported.
 fn one_finding_each() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     for (variable, value, code) in [
@@ -262,7 +262,7 @@ fn one_finding_each() {
     }
 }
 
-/// Where logbridge and the stock SDK differ, a project hears of its own.
+/// If logbridge and the stock SDK differ, findings are about the one that the project uses.
 fn one_sentence_each() {
     for (variable, value, code) in [
         ("OTEL_SDK_DISABLED", "true", "LB035"),
@@ -282,13 +282,13 @@ fn one_sentence_each() {
     assert!(!said.text.contains("logbridge"), "{}", said.text);
 }
 
-/// The stock SDK, told by code to speak gRPC.
+/// The stock SDK with gRPC selected in code.
 fn tonic() -> Project {
     let main = stock::MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", "#[tokio::main]\nasync fn main");
     stock::with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]").main(&main)
 }
 
-/// Keys, headers, and passwords in URLs, well and badly written.
+/// Keys, headers, and passwords in URLs, valid and invalid.
 fn no_secret_is_shown() {
     for (name, value) in [
         ("HYPERDX_API_KEY", "s3cret"),
@@ -317,7 +317,7 @@ fn no_secret_is_shown() {
     }
 }
 
-/// As people see it.
+/// The text output.
 fn plain(name: &str, value: &str) -> std::process::Command {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_logbridge"));
     command.env_clear().args(["doctor", "environment"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT).env(name, value);

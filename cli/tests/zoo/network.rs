@@ -1,4 +1,4 @@
-//! Stage F, and the causes of stage G that show at the endpoint: the doctor queries servers with one fault each.
+//! Causes of stage F, and those of stage G that are visible at the endpoint: each server has one fault.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::row::{Case, Codes, Row, impossible, named};
 use crate::server::{Identity, Reply, Server};
 use crate::stock;
 
-/// What the doctor says of this endpoint, with these variables.
+/// The findings of the doctor about this endpoint, with these variables.
 fn asked(endpoint: &str, variables: &[(&str, &str)]) -> Said {
     let mut command = doctor(&["endpoint", "--endpoint", endpoint]);
     command.envs(variables.iter().copied());
@@ -23,7 +23,7 @@ fn codes(endpoint: &str, variables: &[(&str, &str)]) -> Codes {
     asked(endpoint, variables).codes
 }
 
-/// A receiver that gives this answer to logs, and for the healthy twin the orderly one.
+/// A receiver that gives this answer to logs; in the healthy case, it accepts them.
 fn answering(case: Case, answer: Answer) -> Codes {
     let receiver = Receiver::start().expect("a receiver");
     receiver.answer_always(case.pick(answer, Answer::Ok));
@@ -32,7 +32,7 @@ fn answering(case: Case, answer: Answer) -> Codes {
     said.codes
 }
 
-/// A raw server that does this, and for the healthy twin takes everything.
+/// A raw server with this answer; in the healthy case, it accepts everything.
 fn raw(case: Case, reply: fn(&str) -> Reply, variables: &[(&str, &str)]) -> Codes {
     let server = match case {
         Case::Faulty => Server::raw(reply),
@@ -43,12 +43,12 @@ fn raw(case: Case, reply: fn(&str) -> Reply, variables: &[(&str, &str)]) -> Code
 
 const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
 
-/// A port of nobody: it was free, and is again.
+/// A port on which nothing listens.
 fn closed() -> String {
     Server::raw(|_| Reply::Nothing).url()
 }
 
-/// An empty SETTINGS frame, as every server of HTTP/2 begins with.
+/// An empty SETTINGS frame, the first frame of every HTTP/2 server.
 fn http2_only(asked: &str) -> Reply {
     match asked.starts_with("PRI ") {
         true => Reply::Bytes(b"\0\0\0\x04\0\0\0\0\0".to_vec()),
@@ -83,13 +83,13 @@ fn ports() -> Vec<Row> {
                 Case::Healthy => answering(Case::Healthy, Answer::Ok),
             }
         }),
-        doctored("F1b", "…where code says that logs go", "LB064", |case| {
+        doctored("F1b", "…with the endpoint set in code", "LB064", |case| {
             let receiver = Receiver::start().expect("a receiver");
             let url = case.pick(closed(), receiver.endpoint());
             let call = format!(".with_http().with_endpoint(\"{url}/v1/logs\")");
             stock::with_code(".with_http()", &call).examined(&["endpoint"]).codes
         }),
-        doctored("E3b", "a general endpoint with a path, where only the endpoint is asked", "LB024", |case| {
+        doctored("E3b", "a general endpoint with a path, if only the endpoint is checked", "LB024", |case| {
             let receiver = Receiver::start().expect("a receiver");
             let mut command = doctor(&["endpoint"]);
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}{}", receiver.endpoint(), case.pick("/v1/logs", "")));
@@ -101,7 +101,7 @@ fn ports() -> Vec<Row> {
             assert!(said.grave.is_empty() && !said.text.contains("s3cret"), "{}", said.text);
         }),
         doctored("F2", "the host has no address", "LB063", |case| match case {
-            // No name is that long, so nobody is asked.
+            // The name is too long to be resolved, so no resolver is contacted.
             Case::Faulty => codes(&format!("http://{}:4318", "a".repeat(64)), &[]),
             Case::Healthy => answering(Case::Healthy, Answer::Ok),
         }),
@@ -111,7 +111,7 @@ fn ports() -> Vec<Row> {
             let http = Server::raw(|_| Reply::http("400 Bad Request", "", ""));
             codes(&case.pick(http.url(), receiver.endpoint()), &[GRPC])
         }),
-        doctored("F15", "gRPC by way of a proxy that speaks HTTP/1.1 only", "LB065", |case| {
+        doctored("F15", "gRPC through a proxy that speaks HTTP/1.1 only", "LB065", |case| {
             let receiver = Receiver::start().expect("a receiver");
             let proxy = Server::raw(|_| Reply::http("502 Bad Gateway", "server: proxy\r\n", "<html>"));
             codes(&case.pick(proxy.url(), receiver.endpoint()), &[GRPC])
@@ -119,7 +119,7 @@ fn ports() -> Vec<Row> {
         doctored("F21", "something else listens there", "LB071", |case| {
             raw(case, |_| Reply::Bytes(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()), &[])
         }),
-        doctored("F20", "it takes the connection and does not answer", "LB072", |case| {
+        doctored("F20", "the endpoint accepts the connection but does not answer", "LB072", |case| {
             raw(case, |_| Reply::Nothing, &[])
         }),
         doctored("F17", "the connection ends without an answer", "LB074", |case| answering(case, Answer::Reset)),
@@ -142,7 +142,7 @@ fn ports() -> Vec<Row> {
 
 fn answers() -> Vec<Row> {
     vec![
-        doctored("F5", "the key is refused", "LB068", |case| {
+        doctored("F5", "the key is rejected", "LB068", |case| {
             let server =
                 Server::raw(|asked| match asked.contains("authorization: right-key") || asked.starts_with("GET") {
                     true => Reply::taken(),
@@ -154,27 +154,31 @@ fn answers() -> Vec<Row> {
             )
         }),
         doctored("F5b", "no key is sent", "LB068", |case| answering(case, Answer::status(403))),
-        doctored("F6", "logs are taken at another path", "LB069", |case| {
+        doctored("F6", "logs are accepted at another path", "LB069", |case| {
             let server = Server::raw(|asked| match asked.starts_with("POST /otlp/v1/logs ") {
                 true => Reply::taken(),
                 false => Reply::http("404 Not Found", "", ""),
             });
             let said = asked(&format!("{}{}", server.url(), case.pick("", "/otlp")), &[]);
-            assert!(case == Case::Healthy || said.text.contains("logs are taken at `/otlp/v1/logs`"), "{}", said.text);
+            assert!(
+                case == Case::Healthy || said.text.contains("the endpoint accepts logs at `/otlp/v1/logs`"),
+                "{}",
+                said.text
+            );
             said.codes
         }),
-        doctored("G2", "spans are taken, and no logs", "LB070", |case| answering(case, Answer::status(404))),
+        doctored("G2", "spans are accepted, but no logs", "LB070", |case| answering(case, Answer::status(404))),
         doctored("G2b", "…over gRPC", "LB070", |case| {
             let receiver = Receiver::start().expect("a receiver");
             receiver.answer_always(case.pick(Answer::status(404), Answer::Ok));
             codes(&receiver.endpoint(), &[GRPC])
         }),
-        doctored("G10", "it rejects what it is sent: a wrong tenant, say", "LB074", |case| {
+        doctored("G10", "requests are rejected, for example because of a wrong tenant", "LB074", |case| {
             answering(case, Answer::status(422))
         }),
         doctored("G14", "not ready yet: 503", "LB074", |case| answering(case, Answer::status(503))),
-        doctored("F7", "no request of a mebibyte is taken", "LB073", |case| answering(case, Answer::MaxBytes(500_000))),
-        doctored("F7b", "…or none that is compressed", "LB073", |case| {
+        doctored("F7", "a request of 1 MiB is rejected", "LB073", |case| answering(case, Answer::MaxBytes(500_000))),
+        doctored("F7b", "…or a compressed request", "LB073", |case| {
             let server = match case {
                 Case::Faulty => Server::raw(|asked| match asked.contains("content-encoding: gzip") {
                     true => Reply::http("415 Unsupported Media Type", "", ""),
@@ -185,7 +189,7 @@ fn answers() -> Vec<Row> {
             codes(&server.url(), &[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")])
         }),
         doctored("F8", "too many requests: 429", "LB074", |case| answering(case, Answer::status(429))),
-        doctored("F10", "200 with a page to sign in", "LB071", |case| answering(case, Answer::Html)),
+        doctored("F10", "200 with a login page", "LB071", |case| answering(case, Answer::Html)),
         doctored("F11", "a redirect", "LB069", |case| {
             answering(case, Answer::Redirect { code: 302, location: "http://127.0.0.1:1/login".to_owned() })
         }),
@@ -229,12 +233,12 @@ fn nothing_is_sent() {
     let mut command = doctor(&["endpoint", "--offline", "--endpoint", &receiver.endpoint()]);
     command.env("OTEL_SERVICE_NAME", "shop");
     assert!(said(command).codes.is_empty() && receiver.requests().is_empty());
-    // This machine gets its record.
+    // An endpoint on this machine receives a record.
     assert!(asked(&receiver.endpoint(), &[]).codes.is_empty());
     let logs = receiver.logs();
     assert_eq!(logs.len(), 1, "{logs:?}");
     assert!(logs[0].message().contains("logbridge doctor"), "{logs:?}");
-    // By way of a proxy it is on another machine.
+    // Behind a proxy, the endpoint counts as another machine.
     let records = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let seen = records.clone();
     let proxy = Server::raw(move |asked| {
@@ -249,7 +253,7 @@ fn nothing_is_sent() {
     assert_eq!(records.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
-/// The doctor asks a server with the first of these identities.
+/// Runs the doctor against a server with the first of these identities.
 fn over_tls(identity: &Identity, roots: &Identity, clients: Option<&Identity>, own: Option<&Identity>) -> Codes {
     let receiver = Receiver::start().expect("a receiver");
     let front = Server::tls(identity, receiver.port(), clients);
@@ -273,11 +277,11 @@ fn certificates() -> Vec<Row> {
             let identity = Identity::new(case.pick("elsewhere.example", "localhost"), 4096);
             over_tls(&identity, &identity, None, None)
         }),
-        doctored("F14c", "an issuer that nobody trusts", "LB067", |case| {
+        doctored("F14c", "an issuer that is not trusted", "LB067", |case| {
             let (identity, other) = (Identity::new("localhost", 4096), Identity::new("localhost", 4096));
             over_tls(&identity, case.pick(&other, &identity), None, None)
         }),
-        doctored("F14d", "a client certificate is wanted", "LB067", |case| {
+        doctored("F14d", "a client certificate is required", "LB067", |case| {
             let (identity, client) = (Identity::new("localhost", 4096), Identity::new("client.example", 4096));
             over_tls(&identity, &identity, Some(&client), case.pick(None, Some(&client)))
         }),

@@ -1,4 +1,4 @@
-//! Stage A, and the causes of other stages that the doctor finds in a project before it runs.
+//! Causes of stage A, and those of other stages that the doctor finds in a project without running it.
 
 use crate::cargo::Project;
 use crate::row::{Case, Codes, Row, named};
@@ -15,7 +15,7 @@ fn doctor(id: &'static str, cause: &'static str, code: &'static str, play: fn(Ca
     named(id, cause, "doctor", code, play)
 }
 
-/// A program that logs by `log` alone, and a dependency with these features of its own and of its dependency on `log`.
+/// A program that uses only `log`, with a dependency that has these features and this dependency on `log`.
 fn chatty(features: &str, declared: &str) -> Project {
     let project = Project::new("chatty = { path = \"$V/chatty-0.1.0\" }\nlog = { path = \"$V/log-0.4.35\" }");
     vendored(project.vendor("chatty", "0.1.0", features, declared))
@@ -68,7 +68,7 @@ fn graph() -> Vec<Row> {
         }),
         doctor("A3", "…in release builds only", "LB045", |case| {
             let declared = "log = { path = \"$V/log-0.4.35\", features = [\"release_max_level_warn\"] }";
-            // With debug assertions, a release build is none in this respect.
+            // With debug assertions, features for release builds do not apply.
             let project = chatty("", declared).argument("--profile").argument("fast");
             let assertions = case.pick("false", "true");
             project.and(&format!("[profile.fast]\ninherits = \"release\"\ndebug-assertions = {assertions}")).codes()
@@ -109,7 +109,7 @@ fn graph() -> Vec<Row> {
                 .pipe(vendored)
                 .codes()
         }),
-        doctor("A7", "an async client in the export thread, by another crate's wish", "LB048", |case| {
+        doctor("A7", "an async client on the exporter thread, enabled by another crate", "LB048", |case| {
             let feature = case.pick("reqwest-client", "gzip-http");
             let otlp = format!(
                 "opentelemetry-otlp = {{ path = \"$V/opentelemetry-otlp-0.33.1\", features = [\"{feature}\"] }}"
@@ -140,14 +140,14 @@ fn graph() -> Vec<Row> {
         doctor("A10", "https over gRPC without TLS", "LB049", |case| {
             tonic(case.pick("\"grpc-tonic\"", "\"grpc-tonic\", \"tls-ring\""), true).codes()
         }),
-        doctor("A11", "https over gRPC with TLS that trusts nobody", "LB049", |case| {
+        doctor("A11", "https over gRPC with TLS that trusts no root", "LB049", |case| {
             tonic("\"grpc-tonic\", \"tls-ring\", \"tls-roots\"", case == Case::Healthy).codes()
         }),
-        doctor("A12", "compression is asked for and not compiled in", "LB049", |case| {
+        doctor("A12", "compression is set but not compiled in", "LB049", |case| {
             let features = case.pick("[\"reqwest-rustls\"]", "[\"reqwest-rustls\", \"gzip-http\"]");
             with_dependency("[\"reqwest-rustls\"]", features).variable("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip").codes()
         }),
-        doctor("A12b", "logbridge is built without what the environment asks of it", "LB049", |case| {
+        doctor("A12b", "logbridge is built without a feature that the environment requires", "LB049", |case| {
             let features = case.pick("", "features = [\"grpc\"], ");
             let logbridge = format!("logbridge = {{ {features}path = \"$V/logbridge-0.1.0\" }}");
             vendored(Project::new(&logbridge))
@@ -155,11 +155,11 @@ fn graph() -> Vec<Row> {
                 .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
                 .codes()
         }),
-        doctor("A12c", "a filter on texts, and logbridge without regular expressions", "LB049", |case| {
+        doctor("A12c", "a text filter, and logbridge without regular expressions", "LB049", |case| {
             let spec = case.pick("info/paid", "info");
             ours("fn main() { logbridge::init(); log::info!(\"x\"); }").variable("RUST_LOG", spec).codes()
         }),
-        doctor("A13", "the SDK's own voice is compiled out", "LB049", |case| {
+        doctor("A13", "the internal logs of the SDK are compiled out", "LB049", |case| {
             let features = case.pick("default-features = false, features = [\"logs\"]", "features = [\"logs\"]");
             let sdk = format!("opentelemetry_sdk-0.33.1\", {features} }}");
             let otlp = "opentelemetry-otlp-0.33.1\", default-features = false, features = [\"logs\"";
@@ -172,13 +172,13 @@ fn graph() -> Vec<Row> {
                 .pipe(|healed| if case == Case::Faulty { healed } else { project })
                 .codes()
         }),
-        doctor("A14", "telemetry behind a feature that is off", "LB054", |case| {
+        doctor("A14", "telemetry behind a disabled feature", "LB054", |case| {
             let default = case.pick("[]", "[\"otel\"]");
             with_dependency("opentelemetry_sdk = { path", "opentelemetry_sdk = { optional = true, path")
                 .and(&format!("[features]\ndefault = {default}\notel = [\"dep:opentelemetry_sdk\"]"))
                 .codes()
         }),
-        doctor("A14b", "…the build that is asked about has it", "LB054", |case| {
+        doctor("A14b", "…unless the selected build enables it", "LB054", |case| {
             let project = with_dependency("opentelemetry_sdk = { path", "opentelemetry_sdk = { optional = true, path")
                 .and("[features]\notel = [\"dep:opentelemetry_sdk\"]");
             match case {
@@ -237,7 +237,7 @@ fn graph() -> Vec<Row> {
                 .vendor("opentelemetry", "0.31.0", "", "")
                 .codes()
         }),
-        doctor("A19", "cargo cannot say, and the lock file is read", "LB046", |case| {
+        doctor("A19", "Cargo fails, and the lock file is read", "LB046", |case| {
             let old =
                 case.pick("[[package]]\nname = \"opentelemetry\"\nversion = \"0.30.0\"\nsource = \"registry+x\"\n", "");
             let edge = case.pick("\"opentelemetry 0.30.0\", \"opentelemetry 0.33.1\"", "\"opentelemetry\"");
@@ -246,7 +246,7 @@ fn graph() -> Vec<Row> {
                  [[package]]\nname = \"opentelemetry\"\nversion = \"0.33.1\"\nsource = \"registry+x\"\n"
             );
             let project = Project::new("opentelemetry = \"0.33\"").file("Cargo.lock", &lock).main("fn main() {}");
-            // What is in no registry here cannot be resolved offline.
+            // Without a registry, the versions cannot be resolved offline.
             let said = project.variable("CARGO", "/no/cargo").examined(&["project"]);
             assert!(said.text.contains("Cargo.lock was read instead"), "{}", said.text);
             said.codes
@@ -261,7 +261,7 @@ fn sdk(version: &str) -> Project {
     if version == "0.33.1" { project } else { project.vendor("opentelemetry_sdk", version, features, "") }
 }
 
-/// gRPC to an https endpoint, with the roots named or not.
+/// gRPC to an https endpoint, with or without roots set in code.
 fn tonic(features: &str, names_roots: bool) -> Project {
     let roots = if names_roots { ".with_tls_config(ClientTlsConfig::new().with_enabled_roots())" } else { "" };
     let main = MAIN
@@ -273,7 +273,7 @@ fn tonic(features: &str, names_roots: bool) -> Project {
         .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 }
 
-/// Stages B, C and H: how the parts are put together.
+/// Stages B, C and H: the setup of logging.
 fn wiring() -> Vec<Row> {
     vec![
         doctor("B1", "`log::set_max_level` is never called", "LB057", |case| {
@@ -284,14 +284,14 @@ fn wiring() -> Vec<Row> {
             )
             .codes()
         }),
-        doctor("B2", "`set_boxed_logger` fails, and nobody hears of it", "LB058", |case| {
+        doctor("B2", "the error of `set_boxed_logger` is discarded", "LB058", |case| {
             let end = case.pick(".ok()", ".expect(\"the first logger\")");
             let code = format!(
                 "log::set_boxed_logger(Box::new(bridge)){end};\n    log::set_max_level(log::LevelFilter::Info);"
             );
             with_code("tracing::info!(\"hello\");", &code).codes()
         }),
-        doctor("B3", "`try_init` fails, and nobody hears of it", "LB058", |case| {
+        doctor("B3", "the error of `try_init` is discarded", "LB058", |case| {
             let (old, new) = (
                 ".init();\n    tracing",
                 case.pick(".try_init().ok();\n    tracing", ".try_init().expect(\"first\");\n    tracing"),
@@ -305,12 +305,12 @@ fn wiring() -> Vec<Row> {
                 format!("LogTracer::init().unwrap(); {start}tracing::subscriber::set_global_default(registry){end}");
             with_code("tracing::info!(\"hello\");", &code).codes()
         }),
-        doctor("B5", "the subscriber is that of one thread", "LB056", |case| {
+        doctor("B5", "the subscriber is set for one thread only", "LB056", |case| {
             let init =
                 case.pick(".set_default();\n    spawn(work);\n    tracing", ".init();\n    spawn(work);\n    tracing");
             with_code(".init();\n    tracing", init).codes()
         }),
-        doctor("B7", "a provider that nothing feeds", "LB055", |case| {
+        doctor("B7", "a provider that receives no records", "LB055", |case| {
             let dependency =
                 "opentelemetry-appender-tracing = { path = \"$V/opentelemetry-appender-tracing-0.33.1\" }\n";
             let main = MAIN
@@ -348,11 +348,11 @@ fn wiring() -> Vec<Row> {
                 "tracing_subscriber::registry().with(EnvFilter::from_default_env()).with(layer).init();\n    tracing";
             with_code(old, &code).codes()
         }),
-        doctor("B12", "`let _ = init()` on a guard that stops the sending", "LB059", |case| {
+        doctor("B12", "`let _ = init()` drops a guard that stops telemetry", "LB059", |case| {
             let name = case.pick("_", "_guard");
             guarded(&format!("let {name} = init_telemetry();")).codes()
         }),
-        doctor("B14", "an exporter that cannot be built is left out in silence", "LB058", |case| {
+        doctor("B14", "the error of building an exporter is discarded", "LB058", |case| {
             let end = case.pick("}", "} else { panic!(\"no exporter\") }");
             with_code(
                 "tracing::info!(\"hello\");",
@@ -380,20 +380,20 @@ fn wiring() -> Vec<Row> {
             );
             stock::project().file("src/processor.rs", &code).codes()
         }),
-        doctor("B19b", "…unless what it calls does", "LB056", |case| {
+        doctor("B19b", "…unless a function that it calls does", "LB056", |case| {
             let called = case.pick("fn prepare() {}", "fn prepare() { shop::init_logging(); }");
             chatty("", "")
                 .file("src/bin/worker.rs", "fn main() { prepare(); log::info!(\"at work\"); }")
                 .file("src/worker.rs", called)
                 .codes()
         }),
-        doctor("B20", "logbridge is a dependency, and nobody calls it", "LB056", |case| {
+        doctor("B20", "logbridge is a dependency, but is not called", "LB056", |case| {
             let main = case.pick(
                 "// logbridge::init();\nfn main() { let hint = \"logbridge::init()\"; open(init_db()); log::info!(\"x\"); }\nfn init_db() {}",
                 "use logbridge::init;\nfn main() { init(); log::info!(\"x\"); }",
             );
             let said = ours(main).examined(&["project"]);
-            assert_eq!(said.text.contains("logs leave by logbridge"), case == Case::Healthy, "{}", said.text);
+            assert_eq!(said.text.contains("logs are exported by logbridge"), case == Case::Healthy, "{}", said.text);
             said.codes
         }),
         doctor("B20b", "…one member of a workspace does not", "LB056", |case| {
@@ -411,18 +411,18 @@ fn wiring() -> Vec<Row> {
                 .argument("b")
                 .codes()
         }),
-        doctor("B20c", "…the call is behind a feature that is off", "LB054", |case| {
+        doctor("B20c", "…the call is behind a disabled feature", "LB054", |case| {
             let default = case.pick("[]", "[\"otel\"]");
             ours("fn main() {\n    #[cfg(feature = \"otel\")]\n    logbridge::init();\n    log::info!(\"x\");\n}")
                 .and(&format!("[features]\ndefault = {default}\notel = []"))
                 .examined(&["project"])
                 .codes
         }),
-        doctor("B2d", "env_logger::init() was left in front of logbridge's", "LB075", |case| {
+        doctor("B2d", "env_logger::init() before logbridge::init()", "LB075", |case| {
             let old = case.pick("env_logger::init();", "");
             ours(&format!("fn main() {{ {old} logbridge::init(); log::info!(\"x\"); }}")).codes()
         }),
-        doctor("B2g", "…in a function that is called before", "LB075", |case| {
+        doctor("B2g", "…in a function that is called first", "LB075", |case| {
             let old = case.pick("set_up();", "");
             ours(&format!(
                 "fn set_up() {{ env_logger::init(); }}\nfn main() {{ {old} logbridge::init(); log::info!(\"x\"); }}"
@@ -433,11 +433,11 @@ fn wiring() -> Vec<Row> {
             )
             .codes()
         }),
-        doctor("B2e", "…and logbridge's error is thrown away", "LB075", |case| {
+        doctor("B2e", "…and the error of logbridge is discarded", "LB075", |case| {
             let first = case.pick("env_logger::init(); {", "if old { env_logger::init(); } else {");
             ours(&format!("fn main() {{ {first} let _ = logbridge::try_init(); }} log::info!(\"x\"); }}")).codes()
         }),
-        doctor("B2f", "LogTracer and env_logger both want the records of `log`", "LB075", |case| {
+        doctor("B2f", "LogTracer and env_logger are both installed", "LB075", |case| {
             let second = case.pick("env_logger::init();", "");
             Project::new("log = { path = \"$V/log-0.4.35\" }\ntracing-log = { path = \"$V/tracing-log-0.2.0\" }")
                 .pipe(vendored)
@@ -462,14 +462,14 @@ fn wiring() -> Vec<Row> {
             );
             with_code("provider.shutdown().expect(\"flushed\");", end).codes()
         }),
-        doctor("B7b", "an appender is a dependency, and no code uses it", "LB055", |case| {
+        doctor("B7b", "an appender is a dependency, but no code uses it", "LB055", |case| {
             let main = MAIN
                 .replace("use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;\n", "")
                 .replace("    let layer = OpenTelemetryTracingBridge::new(&provider);\n", "")
                 .replace(".with(layer)", "");
             stock::project().main(case.pick(&main, MAIN)).codes()
         }),
-        doctor("A16b", "`tracing/log-always` beside logbridge, which takes both ways", "LB051", |case| {
+        doctor("A16b", "`tracing/log-always` beside logbridge, which captures both", "LB051", |case| {
             let feature = case.pick("log-always", "std");
             vendored(Project::new(&format!(
                 "logbridge = {{ path = \"$V/logbridge-0.1.0\" }}\ntracing = {{ path = \"$V/tracing-0.1.44\", features = [\"{feature}\"] }}"
@@ -487,7 +487,7 @@ fn wiring() -> Vec<Row> {
                 .file("src/bin/worker.rs", &format!("fn main() {{ {init} log::info!(\"at work\"); }}"))
                 .codes()
         }),
-        doctor("C1s", "RUST_LOG is not set, which means ERROR", "LB078", |case| match case {
+        doctor("C1s", "RUST_LOG is unset, which means ERROR", "LB078", |case| match case {
             Case::Faulty => stock::project().codes(),
             Case::Healthy => stock::project().variable("RUST_LOG", "info").codes(),
         }),
@@ -515,7 +515,7 @@ fn wiring() -> Vec<Row> {
         doctor("C7", "a prefix hides a crate of the project", "LB015", |case| {
             stock::project().variable("RUST_LOG", case.pick("info,sho=off", "info,hyper=off")).codes()
         }),
-        doctor("C14", "a filter as a layer holds for all of them", "LB062", |case| {
+        doctor("C14", "a filter as a layer applies to all layers", "LB062", |case| {
             let filter = case.pick(".with(EnvFilter::from_default_env())", "");
             with_code(
                 ".with(EnvFilter::from_default_env()).with(layer)",
@@ -533,7 +533,7 @@ fn wiring() -> Vec<Row> {
             .vendor(probing, "0.8.0", "", "")
             .codes()
         }),
-        doctor("C20", "…or beside code of its own that does", "LB052", |case| {
+        doctor("C20", "…or beside code of the project that probes", "LB052", |case| {
             let probe = case.pick("if tracing::enabled!(tracing::Level::DEBUG) { dump(); }", "dump();");
             with_code("let layer = OpenTelemetryTracingBridge::new(&provider);\n", "let layer = OpenTelemetryTracingBridge::new(&provider);\n    let layer = layer.with_filter(LevelFilter::INFO);\n")
                 .file("src/dump.rs", &format!("pub fn look() {{ {probe} }}"))
@@ -546,7 +546,7 @@ fn wiring() -> Vec<Row> {
                 .variable("RUST_LOG", "info,hyper=off")
                 .codes()
         }),
-        doctor("C25", "RUST_LOG is set, and the filter stands in code", "LB062", |case| {
+        doctor("C25", "RUST_LOG is set, but the filter is in code", "LB062", |case| {
             let filter = case.pick("EnvFilter::new(\"info\")", "EnvFilter::from_default_env()");
             with_code("EnvFilter::from_default_env()", filter).variable("RUST_LOG", "debug").codes()
         }),
@@ -558,7 +558,7 @@ fn wiring() -> Vec<Row> {
             let line = case.pick("", "record.set_timestamp(now);");
             with_code("tracing::info!(\"hello\");", &format!("tracing::info!(\"hello\"); {line}")).codes()
         }),
-        doctor("G8s", "nobody names the service", "LB096", |case| match case {
+        doctor("G8s", "the service name is unset", "LB096", |case| match case {
             Case::Faulty => stock::project().codes(),
             Case::Healthy => stock::project().variable("OTEL_SERVICE_NAME", "shop").codes(),
         }),
@@ -566,7 +566,7 @@ fn wiring() -> Vec<Row> {
             let features = case.pick("features = [\"kv\"], path", "path");
             with_dependency("log = { path", &format!("log = {{ {features}")).codes()
         }),
-        doctor("I2", "the guard of a writer in the background", "LB059", |case| {
+        doctor("I2", "the guard of a background writer is dropped", "LB059", |case| {
             let name = case.pick("_", "_guard");
             with_code(
                 "tracing::info!(\"hello\");",
@@ -577,7 +577,7 @@ fn wiring() -> Vec<Row> {
     ]
 }
 
-/// Its telemetry is stopped by a guard.
+/// A project whose telemetry stops when a guard is dropped.
 fn guarded(line: &str) -> Project {
     let code = format!("{line}\n    tracing::info!(\"hello\");");
     with_code("tracing::info!(\"hello\");", &code).file(
@@ -587,7 +587,7 @@ fn guarded(line: &str) -> Project {
     )
 }
 
-/// Stage D: how it ends.
+/// Stage D: the end of the program.
 fn ending() -> Vec<Row> {
     vec![
         doctor("D1", "`main` returns without a shutdown", "LB060", |case| {
@@ -613,7 +613,7 @@ fn ending() -> Vec<Row> {
         doctor("D4", "a panic aborts", "LB060", |case| {
             stock::project().and(&format!("[profile.release]\npanic = \"{}\"", case.pick("abort", "unwind"))).codes()
         }),
-        doctor("D5", "SIGTERM, and nobody handles it", "LB060", |case| {
+        doctor("D5", "SIGTERM is not handled", "LB060", |case| {
             let end = case.pick("", ".with_graceful_shutdown(stop())");
             with_code("tracing::info!(\"hello\");", &format!("axum::serve(listener, app){end}.await.unwrap();")).codes()
         }),
@@ -654,7 +654,7 @@ fn ending() -> Vec<Row> {
     ]
 }
 
-/// gRPC on a runtime that is made so.
+/// gRPC on the runtime of this attribute.
 fn one_thread(head: &str) -> Project {
     let main = MAIN.replace(".with_http()", ".with_tonic()").replace("fn main", &format!("{head}\nasync fn main"));
     with_dependency("[\"reqwest-rustls\"]", "[\"grpc-tonic\"]").main(&main)

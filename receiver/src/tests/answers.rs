@@ -1,4 +1,4 @@
-//! What a client gets to see.
+//! The answers that a client receives.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::super::Answer;
 use super::*;
 
 #[test]
-fn unreadable_requests_are_refused() {
+fn invalid_requests_are_refused() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let mut ask = |method: &str, path: &str, headers: &str, body: &[u8]| {
@@ -42,7 +42,7 @@ fn unreadable_requests_are_refused() {
 }
 
 #[test]
-fn unreadable_requests_take_no_answer_from_the_plan() {
+fn invalid_requests_consume_no_planned_answer() {
     let receiver = Receiver::start().unwrap();
     receiver.answer_with([Answer::status(503), Answer::Ok]);
     let mut client = Client::connect(&receiver);
@@ -51,7 +51,7 @@ fn unreadable_requests_take_no_answer_from_the_plan() {
     assert_eq!([status(&request("a")), status(&request("a"))], [503, 200]);
 }
 
-/// What one request gets from this answer, and whether its record was stored.
+/// Sends one request. Returns the reply, and whether the record was stored.
 fn exchange(answer: Answer, content_type: &str, body: &[u8]) -> (io::Result<Reply>, bool) {
     let receiver = Receiver::start().unwrap();
     receiver.answer_always(answer);
@@ -69,7 +69,7 @@ fn answered(answer: Answer) -> (Reply, bool) {
 }
 
 #[test]
-fn answers_that_fail() {
+fn error_statuses_and_redirects() {
     let (reply, stored) =
         answered(Answer::Status { code: 503, retry_after: Some(Duration::from_millis(1500)), body: "busy".to_owned() });
     assert_eq!((reply.status, reply.text(), stored), (503, "busy", false));
@@ -83,12 +83,12 @@ fn answers_that_fail() {
     {
         let (reply, stored) = answered(impossible);
         assert_eq!((reply.status, stored), (500, false));
-        assert!(reply.text().starts_with("planned answer cannot be sent: "));
+        assert!(reply.text().starts_with("cannot send the planned answer: "));
     }
 }
 
 #[test]
-fn answers_that_mislead() {
+fn misleading_successes() {
     let (reply, stored) = answered(Answer::Html);
     assert_eq!((reply.status, stored), (200, false));
     assert!(reply.text().contains("Sign in"));
@@ -123,7 +123,7 @@ fn partial_success() {
 }
 
 #[test]
-fn connections_that_end() {
+fn dropped_and_reset_connections() {
     let (reply, stored) = exchange(Answer::DropAnswer, PROTOBUF, &request("a"));
     assert_eq!((reply.unwrap_err().kind(), stored), (ErrorKind::UnexpectedEof, true));
     let (reply, stored) = exchange(Answer::Reset, PROTOBUF, &request("a"));
@@ -131,7 +131,7 @@ fn connections_that_end() {
 }
 
 #[test]
-fn hanging() {
+fn delayed_answers() {
     let hang = Duration::from_millis(30);
     let begin = Instant::now();
     let (reply, stored) = answered(Answer::Hang(hang));
@@ -149,7 +149,7 @@ fn hanging() {
 }
 
 #[test]
-fn plan_then_last_answer() {
+fn the_last_planned_answer_repeats() {
     let receiver = Receiver::start().unwrap();
     receiver.answer_with([Answer::status(429), Answer::Ok, Answer::status(500)]);
     let mut client = Client::connect(&receiver);

@@ -1,4 +1,4 @@
-//! Clients that mean no good, or are broken: each of them costs little, and nobody else much.
+//! Malicious and broken clients: they cost few resources and do not block others.
 
 use std::net::Shutdown;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use super::super::Limits;
 use super::*;
 
-/// Short enough for a test that waits for them, and far more than a client of this machine needs.
+/// A limit short enough for a test to wait for, but much longer than a local client needs.
 const SHORT: Duration = Duration::from_secs(1);
 
 fn limited(limits: Limits) -> Receiver {
@@ -18,7 +18,7 @@ fn limited(limits: Limits) -> Receiver {
     builder.start().unwrap()
 }
 
-/// A field of a message within a message.
+/// Encodes a message field.
 fn nested(number: u8, inside: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     prost::encoding::encode_varint(inside.len() as u64, &mut out);
@@ -26,7 +26,7 @@ fn nested(number: u8, inside: &[u8]) -> Vec<u8> {
     out
 }
 
-/// So many records without anything in them, in two bytes each.
+/// Encodes a request with this number of empty records, which have two bytes each.
 fn empty_records(number: usize) -> Vec<u8> {
     nested(1, &nested(2, &[0x12, 0].repeat(number)))
 }
@@ -40,7 +40,7 @@ fn gzip(body: &[u8], level: flate2::Compression) -> Vec<u8> {
 
 #[cfg(feature = "gzip")]
 #[test]
-fn a_few_kilobytes_that_stand_for_very_many_records_are_refused_and_hold_up_nobody() {
+fn compression_bombs_are_refused_and_block_nobody() {
     let receiver = Receiver::start().unwrap();
     let bomb = gzip(&empty_records(2_000_000), flate2::Compression::best());
     assert!(bomb.len() < 20_000, "{}", bomb.len());
@@ -55,24 +55,24 @@ fn a_few_kilobytes_that_stand_for_very_many_records_are_refused_and_hold_up_nobo
     for mut attacker in attackers {
         let refused = attacker.receive().unwrap();
         assert_eq!(refused.status, 413);
-        assert_eq!(refused.text(), "its items would take more than 128 MiB of memory: send fewer at once");
+        assert_eq!(refused.text(), "the items need more than 128 MiB of memory: send smaller requests");
     }
     assert_eq!(receiver.logs().len(), 1);
 }
 
 #[cfg(feature = "gzip")]
 #[test]
-fn what_inflates_to_more_than_a_body_may_be_is_refused() {
+fn long_decompressed_bodies_are_refused() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let headers = format!("content-type: {PROTOBUF}\r\ncontent-encoding: gzip\r\n");
     client.send("POST", "/v1/logs", &headers, &gzip(&vec![0; 65 << 20], flate2::Compression::fast())).unwrap();
     let refused = client.receive().unwrap();
-    assert_eq!((refused.status, refused.text()), (413, "its body, inflated: it is longer than 64 MiB"));
+    assert_eq!((refused.status, refused.text()), (413, "the decompressed body is longer than 64 MiB"));
 }
 
 #[test]
-fn many_items_of_each_kind_are_refused_and_as_many_as_fit_in_a_usual_request_are_not() {
+fn too_many_items_are_refused_but_full_requests_of_4_mib_are_not() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     assert_eq!(client.post(PROTOBUF, &empty_records(200_000)).unwrap().status, 413);
@@ -80,7 +80,7 @@ fn many_items_of_each_kind_are_refused_and_as_many_as_fit_in_a_usual_request_are
         client.post(JSON, format!(r#"{{"resourceLogs":[{}{{}}]}}"#, "{},".repeat(600_000)).as_bytes()).unwrap().status,
         413
     );
-    // As many records as fit in 4 MiB, with all that one has at least.
+    // As many minimal records as fit in 4 MiB.
     let record = LogRecord {
         time_unix_nano: 1,
         observed_time_unix_nano: 1,
@@ -96,7 +96,7 @@ fn many_items_of_each_kind_are_refused_and_as_many_as_fit_in_a_usual_request_are
 }
 
 #[test]
-fn a_name_that_every_record_inherits_is_not_multiplied() {
+fn long_scope_names_for_many_records_are_refused() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let mut long = message(LogRecord::default());
@@ -109,7 +109,7 @@ fn a_name_that_every_record_inherits_is_not_multiplied() {
 }
 
 #[test]
-fn requests_that_never_end_hold_up_nobody() {
+fn incomplete_requests_block_nobody() {
     let receiver = limited(Limits { connections: 16, ..Limits::default() });
     let mut half_open: Vec<Client> = Vec::new();
     for number in 0..200 {
@@ -121,7 +121,7 @@ fn requests_that_never_end_hold_up_nobody() {
             "POST /v1/logs HTTP/1.1\r\nhost: test\r\n",
             "POST /v1/logs HTTP/1.1\r\ncontent-length: 9\r\n\r\nx",
         ];
-        // One that was ended already refuses it.
+        // Fails if the receiver has closed the connection.
         let _sent = client.stream.get_mut().write_all(part[number % part.len()].as_bytes());
         half_open.push(client);
     }
@@ -133,7 +133,7 @@ fn requests_that_never_end_hold_up_nobody() {
 }
 
 #[test]
-fn where_all_connections_are_being_answered_a_client_is_told_to_come_again() {
+fn clients_are_refused_while_all_connections_wait_for_answers() {
     let receiver = limited(Limits { connections: 2, ..Limits::default() });
     receiver.answer_always(super::super::Answer::Hang(LONG * 10));
     let mut hanging: Vec<Client> = (0..2).map(|_| Client::connect(&receiver)).collect();
@@ -143,7 +143,7 @@ fn where_all_connections_are_being_answered_a_client_is_told_to_come_again() {
     assert_eq!(receiver.wait_for_requests(2, LONG).len(), 2);
     let refused = Client::connect(&receiver).receive().unwrap();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
-    // Where one of them goes away there is room again.
+    // A client that disconnects makes room for another.
     hanging.pop().unwrap().stream.into_inner().shutdown(Shutdown::Both).unwrap();
     receiver.answer_always(super::super::Answer::Ok);
     let until = Instant::now() + LONG;
@@ -154,7 +154,7 @@ fn where_all_connections_are_being_answered_a_client_is_told_to_come_again() {
 }
 
 #[test]
-fn a_head_and_a_body_have_a_time_to_come_in() {
+fn slow_heads_and_bodies_time_out() {
     let receiver = limited(Limits { idle: SHORT, body: SHORT, ..Limits::default() });
     let mut slow = Client::connect(&receiver);
     slow.stream.get_mut().write_all(b"POST /v1/logs HTTP/1.1\r\nhost: test\r\nx-slow: ").unwrap();
@@ -166,12 +166,12 @@ fn a_head_and_a_body_have_a_time_to_come_in() {
         format!("POST /v1/logs HTTP/1.1\r\nhost: test\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100\r\n\r\nhalf");
     half.stream.get_mut().write_all(head.as_bytes()).unwrap();
     let refused = half.receive().unwrap();
-    assert_eq!((refused.status, refused.text()), (408, "its body has not come within 1s"));
+    assert_eq!((refused.status, refused.text()), (408, "the body did not arrive within 1s"));
     assert_eq!(Client::connect(&receiver).post(PROTOBUF, &request("a")).unwrap().status, 200);
 }
 
 #[test]
-fn an_answer_that_takes_its_time_is_waited_for() {
+fn connections_that_wait_for_an_answer_do_not_time_out() {
     let receiver = limited(Limits { idle: SHORT, ..Limits::default() });
     receiver.answer_with([super::super::Answer::Hang(SHORT * 2), super::super::Answer::Ok]);
     let mut client = Client::connect(&receiver);
@@ -180,29 +180,29 @@ fn an_answer_that_takes_its_time_is_waited_for() {
 }
 
 #[test]
-fn bodies_share_the_room_there_is() {
-    let receiver = limited(Limits { bodies: 1 << 20, ..Limits::default() });
+fn bodies_share_a_limited_memory() {
+    let receiver = limited(Limits { body_memory: 1 << 20, ..Limits::default() });
     let head = |length: usize| {
         format!("POST /v1/logs HTTP/1.1\r\nhost: test\r\ncontent-type: {PROTOBUF}\r\ncontent-length: {length}\r\n\r\n")
     };
     let mut whole = Client::connect(&receiver);
     whole.stream.get_mut().write_all(head(4 << 20).as_bytes()).unwrap();
-    // It is refused before it is all there, and perhaps before it has all been sent.
+    // It is refused before it has arrived, perhaps before all of it was sent.
     let _sent = whole.stream.get_mut().write_all(&vec![0; 2 << 20]);
     assert_eq!(whole.receive().unwrap().status, 503);
     assert_eq!(Client::connect(&receiver).post(PROTOBUF, &request("a")).unwrap().status, 200);
     let large = message(LogRecord { body: text(&"x".repeat(900 << 10)), ..LogRecord::default() }).encode_to_vec();
     let mut client = Client::connect(&receiver);
     for _ in 0..3 {
-        assert_eq!(client.post(PROTOBUF, &large).unwrap().status, 200, "room is given back");
+        assert_eq!(client.post(PROTOBUF, &large).unwrap().status, 200, "memory is released");
     }
 }
 
 #[test]
-fn thousands_of_connections_one_after_another_leave_nothing_behind() {
+fn many_short_connections_leave_nothing_behind() {
     let receiver = limited(Limits { connections: 32, ..Limits::default() });
     let mut open = std::collections::VecDeque::new();
-    // Ten thousand take most of a minute, in the kernel.
+    // Ten thousand would take most of a minute, in the kernel.
     for _ in 0..1_000 {
         open.push_back(Client::connect(&receiver));
         if open.len() > 100 {
@@ -213,7 +213,7 @@ fn thousands_of_connections_one_after_another_leave_nothing_behind() {
 }
 
 #[test]
-fn keys_and_values_of_json_are_refused_with_their_path() {
+fn json_errors_name_the_path() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let mut refused = |body: &str| {
@@ -223,7 +223,7 @@ fn keys_and_values_of_json_are_refused_with_their_path() {
     };
     let base64 =
         refused(r#"{"resourceLogs":[{"scopeLogs":[{},{"logRecords":[{},{"traceId":"W47/+XmAOBA9Jpsmgz/GDA=="}]}]}]}"#);
-    assert!(base64.starts_with("not OTLP JSON: `resourceLogs[0].scopeLogs[1].logRecords[1].traceId`: "), "{base64}");
+    assert!(base64.starts_with("not OTLP/JSON: `resourceLogs[0].scopeLogs[1].logRecords[1].traceId`: "), "{base64}");
     assert!(base64.ends_with(" (ids are hex in OTLP/JSON, not base64)"), "{base64}");
     let severity = refused(r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":"INFO"}]}]}]}"#);
     assert!(severity.contains("`resourceLogs[0].scopeLogs[0].logRecords[0].severityNumber`: "), "{severity}");
@@ -232,7 +232,7 @@ fn keys_and_values_of_json_are_refused_with_their_path() {
 }
 
 #[test]
-fn spans_that_come_as_records_are_told_from_what_cannot_be_read() {
+fn spans_sent_to_the_path_of_logs_are_recognized() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let span = Span { trace_id: vec![1; 16], span_id: vec![2; 8], name: "checkout".to_owned(), ..Span::default() };
@@ -244,5 +244,5 @@ fn spans_that_come_as_records_are_told_from_what_cannot_be_read() {
     };
     let refused = client.post(PROTOBUF, &spans.encode_to_vec()).unwrap();
     assert_eq!(refused.status, 400);
-    assert!(refused.text().ends_with(" (it can be read as spans, which go to `/v1/traces`)"), "{}", refused.text());
+    assert!(refused.text().ends_with(" (the body contains spans: send them to `/v1/traces`)"), "{}", refused.text());
 }

@@ -1,4 +1,4 @@
-//! What was sent is what can be looked at.
+//! Received records equal those sent.
 
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
 

@@ -1,4 +1,4 @@
-//! Connections, waiting, printing, the end, and panics.
+//! Connections, waiting, printing, shutdown and panics.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -71,7 +71,7 @@ fn prints_each_stored_record() {
     assert_eq!(*text.lock().unwrap(), lines);
     assert_eq!(lines.lines().count(), 2);
     drop(receiver);
-    // The writer belongs to the thread's side: it is gone, so the thread has let go of everything.
+    // The receiver's thread owned the writer: since it is dropped, the thread has released everything.
     assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected));
 }
 
@@ -90,7 +90,7 @@ fn a_failing_printer_is_reported_once() {
 #[test]
 fn a_panic_ends_one_connection_and_is_reported() {
     let (page, _gone) = Page::new(|text| match text {
-        "" => panic!("a printer that panics, as this test wants"),
+        "" => panic!("intended panic of a printer"),
         _ => Ok(()),
     });
     let receiver = Receiver::builder().print(page).start().unwrap();
@@ -106,7 +106,7 @@ fn a_panic_ends_one_connection_and_is_reported() {
 fn a_panicking_condition_leaves_the_receiver_usable() {
     let receiver = Receiver::start().unwrap();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| receiver.wait_until(LONG, |_| panic!("wanted by this test")));
+        let waiting = scope.spawn(|| receiver.wait_until(LONG, |_| panic!("intended by this test")));
         assert!(waiting.join().is_err());
     });
     Client::connect(&receiver).post(PROTOBUF, &request("a")).unwrap();
@@ -119,7 +119,7 @@ fn broken_requests_are_problems_not_requests() {
     let mut client = Client::connect(&receiver);
     client.stream.get_mut().write_all(b"no http at all\r\n\r\n").unwrap();
     assert_eq!(client.receive().unwrap().status, 400);
-    // The receiver has closed this connection, so the mishap is on its list or about to be.
+    // The receiver has closed this connection, so it has reported the problem or is about to.
     assert!(client.receive().is_err());
     Client::connect(&receiver).post(PROTOBUF, &request("a")).unwrap();
     assert_eq!(receiver.requests().len(), 1);
@@ -151,12 +151,12 @@ fn debug_output_hides_header_values() {
 }
 
 #[test]
-fn threads_may_share_it() {
+fn receivers_are_send_and_sync() {
     fn assert_shared<T: Send + Sync + 'static>() {}
     assert_shared::<Receiver>();
 }
 
-/// A writer that a test can look into; the channel disconnects when the writer is gone.
+/// A writer whose text a test can read.
 pub(super) struct Page {
     pub(super) text: Arc<Mutex<String>>,
     check: fn(&str) -> io::Result<()>,
@@ -164,7 +164,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// A page that asks `check`, with what it has so far, before each write.
+    /// Returns a writer that calls `check` with its text before each write, and a channel that disconnects when it is
+    /// dropped.
     pub(super) fn new(check: fn(&str) -> io::Result<()>) -> (Self, mpsc::Receiver<()>) {
         let (present, gone) = mpsc::channel();
         let page = Self { text: Arc::default(), check, _present: present };

@@ -1,4 +1,4 @@
-//! Spans: what was sent is what can be looked at, and what a client gets to see.
+//! Received spans, and the answers to requests with spans.
 
 use std::sync::Arc;
 use std::thread;
@@ -61,7 +61,7 @@ fn json_round_trip() {
 }
 
 #[test]
-fn json_with_the_least_that_a_span_needs() {
+fn json_of_a_minimal_span() {
     let receiver = Receiver::start().unwrap();
     let body = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
         "spanId":"eee19b7ec3c1b174","name":"least","startTimeUnixNano":"1544712660000000000",
@@ -79,7 +79,7 @@ fn json_with_the_least_that_a_span_needs() {
 }
 
 #[test]
-fn json_with_defaults_left_out_or_null() {
+fn json_with_absent_and_null_fields() {
     let receiver = Receiver::start().unwrap();
     let mut client = Client::connect(&receiver);
     let body = r#"{"resourceSpans":[{"resource":{"attributes":null,"entityRefs":[{"type":"service","idKeys":["id"]}]},
@@ -102,7 +102,7 @@ fn json_with_defaults_left_out_or_null() {
 }
 
 #[test]
-fn unreadable_requests_are_refused() {
+fn invalid_requests_are_refused() {
     let receiver = Receiver::start().unwrap();
     receiver.answer_traces_with([Answer::status(503), Answer::Ok]);
     let mut client = Client::connect(&receiver);
@@ -113,8 +113,8 @@ fn unreadable_requests_are_refused() {
     };
     let (protobuf, json) = ("content-type: application/x-protobuf\r\n", "content-type: application/json\r\n");
     assert_eq!(ask("POST", "/v1/traces/", protobuf, b"").0, 404);
-    let no_way = "`PUT` is no way to send spans; POST is".to_owned();
-    assert_eq!(ask("PUT", "/v1/traces", protobuf, b""), (405, no_way));
+    let use_post = "method `PUT` is not allowed: use POST".to_owned();
+    assert_eq!(ask("PUT", "/v1/traces", protobuf, b""), (405, use_post));
     assert_eq!(ask("POST", "/v1/traces", "content-type: text/plain\r\n", b"x").0, 415);
     assert_eq!(ask("POST", "/v1/traces", &format!("{json}content-encoding: br\r\n"), b"x").0, 415);
     let (status, why) = ask("POST", "/v1/traces", protobuf, b"\xff");
@@ -130,11 +130,11 @@ fn unreadable_requests_are_refused() {
 
     assert!(receiver.requests().iter().all(|request| !request.stored && request.records == 0));
     assert!(receiver.spans().is_empty());
-    assert_eq!(ask("POST", "/v1/traces", protobuf, b"").0, 503, "refusals take no answer from the plan");
+    assert_eq!(ask("POST", "/v1/traces", protobuf, b"").0, 503, "refusals consume no planned answer");
 }
 
 #[test]
-fn records_and_spans_have_plans_of_their_own() {
+fn records_and_spans_have_separate_planned_answers() {
     let receiver = Receiver::start().unwrap();
     receiver.answer_with([Answer::status(429), Answer::Ok]);
     receiver.answer_traces_with([Answer::status(503), Answer::status(500), Answer::Ok]);
@@ -241,7 +241,7 @@ fn orphans_are_records_whose_span_has_not_arrived() {
 #[test]
 fn spans_of_the_official_exporter() {
     let receiver = Receiver::start().unwrap();
-    // The exporter's client needs a runtime around it; the processor sends on the calling thread.
+    // The exporter's client needs a runtime. The processor sends on the calling thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let _entered = runtime.enter();
     let endpoint = format!("{}/v1/traces", receiver.endpoint());
@@ -265,7 +265,7 @@ fn spans_of_the_official_exporter() {
 }
 
 #[test]
-fn what_a_span_says_about_itself() {
+fn durations_kinds_and_statuses() {
     let mut span = ReceivedSpan { start_time_unix_nano: 2, end_time_unix_nano: 1, ..ReceivedSpan::default() };
     assert_eq!(span.duration(), Duration::ZERO);
     span.end_time_unix_nano = u64::MAX;

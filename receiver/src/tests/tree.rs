@@ -1,4 +1,4 @@
-//! Records and spans as trees.
+//! Drawings of traces.
 
 use std::thread;
 
@@ -62,7 +62,7 @@ fn spans_and_records_interleaved_by_time() {
             ..span("checkout", "", 10)
         },
         ReceivedSpan { trace_id: "bb".to_owned(), ..span("early", "remote", 5) },
-        // The same ids, and those of another trace, have no part in it.
+        // The same span id in another trace is another span.
         ReceivedSpan { trace_id: "bb".to_owned(), ..span("charge", "early", 6) },
     ];
     let logs = [
@@ -82,8 +82,8 @@ fn spans_and_records_interleaved_by_time() {
         log("first", "checkout", 20),
         log("later", "gone", 70),
         log("trace only", "", 15),
-        // The time at which it was noticed stands in for its own.
-        ReceivedLog { observed_time_unix_nano: 35, ..log("noticed", "checkout", 0) },
+        // The observed time replaces an unset time.
+        ReceivedLog { observed_time_unix_nano: 35, ..log("observed", "checkout", 0) },
         log("no time", "checkout", 0),
         ReceivedLog { trace_id: "0".repeat(32), span_id: "0".repeat(16), ..log("zeroes", "", 59) },
         ReceivedLog { trace_id: String::new(), ..log("span only", "charge", 61) },
@@ -98,7 +98,7 @@ trace aa
 │  ├─ charge 1ms  amount=9.5 codec=\"a b\"
 │  │  ├─ reserve 1µs
 │  │  └─ WARN  shop declined\\u{7}  user=42 exception.message=declined
-│  ├─ INFO  shop noticed
+│  ├─ INFO  shop observed
 │  ├─ ship 1µs
 │  ├─ INFO  shop last
 │  └─ INFO  shop no time
@@ -119,7 +119,7 @@ fn nothing_to_draw() {
 }
 
 #[test]
-fn everything_stays_on_its_line() {
+fn control_characters_are_escaped() {
     let span = ReceivedSpan { trace_id: "a\na".to_owned(), ..span("b\r", "\x1b", 1) };
     let log = ReceivedLog { trace_id: "a\na".to_owned(), severity_text: "\n".to_owned(), ..log("\t", "b\r", 2) };
     let expected = "trace a\\na\n└─ b\\r 1µs (parent \\u{1b} did not arrive)\n   └─ \\n     shop \\t";
@@ -127,7 +127,7 @@ fn everything_stays_on_its_line() {
 }
 
 #[test]
-fn circles_are_cut_at_their_earliest_span() {
+fn cycles_are_broken_at_their_earliest_span() {
     let spans = [
         span("self", "self", 50),
         span("b", "a", 20),
@@ -160,12 +160,12 @@ trace aa
 │     └─ child 1µs
 └─ root 1µs";
     assert_eq!(tree(&spans, &[]), expected);
-    // A second one whose parent has its own id stands under the first one: no circle.
+    // The parent of a second span whose parent has its own id is the first one: no cycle.
     let expected = "trace aa\n└─ a 1µs (is its own ancestor)\n   └─ a 1µs";
     assert_eq!(tree(&[span("a", "a", 1), span("a", "a", 2)], &[]), expected);
 }
 
-/// Runs with so little stack that a call per span would overflow it.
+/// Runs a test on a stack so small that recursion per span would overflow it.
 fn with_little_stack(test: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(256 * 1024).spawn(test).unwrap().join().unwrap();
 }
@@ -190,7 +190,7 @@ fn a_deep_chain_is_drawn() {
 }
 
 #[test]
-fn a_long_circle_is_drawn() {
+fn a_long_cycle_is_drawn() {
     with_little_stack(|| {
         let name = |step: u64| format!("s{}", step % 10_000);
         let spans: Vec<ReceivedSpan> = (0..10_000).map(|step| span(&name(step), &name(step + 1), step + 1)).collect();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::command::exit_status::CommandError;
-use logbridge_receiver::internals::{Limits, NoServer, Server, Service};
+use logbridge_receiver::internals::{Limits, Server, Service, StartError};
 
 /// The index of the listener for gRPC; the other listener is for HTTP.
 pub(in crate::command) const GRPC_LISTENER: usize = 0;
@@ -26,7 +26,7 @@ impl ListenAddrs {
     ) -> Result<(Server, [SocketAddr; 2]), CommandError> {
         let wanted = [self.grpc, self.http].map(|port| SocketAddr::new(self.host, port));
         let server =
-            Server::start(wanted.to_vec(), service, Limits::default()).map_err(|no_server| self.error(&no_server))?;
+            Server::start(wanted.to_vec(), service, Limits::default()).map_err(|failure| self.error(&failure))?;
         match server.addresses.as_slice() {
             [grpc, http] => {
                 let addresses = [*grpc, *http];
@@ -37,8 +37,8 @@ impl ListenAddrs {
         }
     }
 
-    fn error(self, no_server: &NoServer) -> CommandError {
-        let NoServer { address, error } = no_server;
+    fn error(self, failure: &StartError) -> CommandError {
+        let StartError { address, error } = failure;
         let (port, option) = match address {
             None => {
                 return CommandError::new(

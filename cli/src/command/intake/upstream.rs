@@ -10,7 +10,7 @@ use crate::command::exit_status::CommandError;
 use logbridge::internals::config::{BuilderSettings, Environment, Otlp, Protocol, Secrets};
 use logbridge::internals::finding::{Kind, kind};
 use logbridge::internals::transport::{CauseKind, Outcome, Relay, RelayedResponse};
-use logbridge_receiver::internals::{Content, Ending, Exchange, Reply, WholeBody};
+use logbridge_receiver::internals::{Content, Exchange, Reply, ReplyAction, WholeBody};
 
 /// Headers without secrets.
 const PUBLIC_HEADERS: [&str; 12] = [
@@ -39,7 +39,7 @@ pub(in crate::command) struct Upstream {
 /// The result of forwarding a request.
 #[derive(Debug)]
 pub(in crate::command) struct UpstreamReply {
-    pub(in crate::command) ending: Ending,
+    pub(in crate::command) action: ReplyAction,
     /// The endpoint accepted all items.
     pub(in crate::command) is_accepted: bool,
     /// The endpoint accepted the request, perhaps except for some items. A client does not retry it.
@@ -100,12 +100,12 @@ impl Upstream {
     pub(in crate::command) async fn forward(&self, exchange: &Exchange, content: Content) -> Option<UpstreamReply> {
         let (_, relay) = self.relays.iter().find(|(known, _)| *known == content)?;
         let since = Instant::now();
-        let result = match &exchange.packed {
-            Some(packed) => relay.call(packed.path, &packed.headers, packed.body.clone()).await,
+        let result = match &exchange.grpc {
+            Some(grpc) => relay.call(grpc.path, &grpc.headers, grpc.body.clone()).await,
             None => relay.post(&exchange.head.headers, exchange.body.clone()).await,
         };
         let took = since.elapsed();
-        let headers = exchange.packed.as_ref().map_or(&exchange.head.headers, |packed| &packed.headers);
+        let headers = exchange.grpc.as_ref().map_or(&exchange.head.headers, |grpc| &grpc.headers);
         let secrets = secrets(headers);
         let mut reply = match result {
             Ok(relayed) => {
@@ -125,7 +125,7 @@ impl Upstream {
                 };
                 let help = relayed.outcome.cause().map_or_else(String::new, |cause| self.help(cause.kind));
                 UpstreamReply {
-                    ending: whole_response(relayed),
+                    action: whole_response(relayed),
                     is_accepted,
                     is_final,
                     rejected,
@@ -138,9 +138,9 @@ impl Upstream {
             }
             Err(cause) => {
                 let text = format!("logbridge could not forward this request: {}", cause.text);
-                let ending = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, text).ending;
+                let action = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, text).action;
                 UpstreamReply {
-                    ending,
+                    action,
                     is_accepted: false,
                     is_final: false,
                     rejected: 0,
@@ -195,7 +195,7 @@ fn describe(relayed: &RelayedResponse) -> String {
 }
 
 /// Builds the response to the client from the upstream response, including trailers.
-fn whole_response(relayed: RelayedResponse) -> Ending {
+fn whole_response(relayed: RelayedResponse) -> ReplyAction {
     let RelayedResponse { head, body, trailers, .. } = relayed;
     let body: WholeBody = match trailers {
         None => Full::new(body).boxed(),
@@ -204,5 +204,5 @@ fn whole_response(relayed: RelayedResponse) -> Ending {
     let (mut parts, ()) = head.into_parts();
     // The client may speak another HTTP version than the upstream endpoint.
     parts.version = http::Version::default();
-    Ending::PassOn(Response::from_parts(parts, body))
+    ReplyAction::Relay(Response::from_parts(parts, body))
 }

@@ -28,7 +28,7 @@ use super::exit_status::{CommandError, ExitStatus};
 use super::intake::{AllowedSenders, ListenAddrs, Upstream, shutdown_signal, signal_url};
 use super::terminal::{Style, divert_notices, eprint, paint, sanitize};
 use logbridge::internals::config::{Environment, redact_url};
-use logbridge_receiver::internals::{Content, Paint, Places};
+use logbridge_receiver::internals::{CodeAttributes, Content, LineStyle};
 
 /// The interval at which traces are checked for completion.
 const TICK: Duration = Duration::from_millis(250);
@@ -159,11 +159,11 @@ impl Listen {
             (_, true) => OutputFormat::Traces { quiet: self.quiet },
             _ => OutputFormat::Lines,
         };
-        let places = if self.all { Places::Shown } else { Places::Hidden };
+        let code_attributes = if self.all { CodeAttributes::Shown } else { CodeAttributes::Hidden };
         let short_ids = io::stdout().is_terminal() && !self.full_ids;
         Ok(ListenOptions {
             format,
-            paint: Paint { colours: true, service: true, short_ids, places },
+            line_style: LineStyle { colours: true, service: true, short_ids, code_attributes },
             filter: self.filter(),
             guard: self.senders.guard(self.host),
             fault_plan: self.fault.clone(),

@@ -20,8 +20,8 @@ use logbridge::internals::escape::words;
 use logbridge::internals::otlp::request_to_json;
 use logbridge::internals::signal::Signal;
 use logbridge_receiver::internals::{
-    Answer, Content, Decoded, Exchange, Format, Guard, Message, Paint, Painted, ReceivedLog, ReceivedPoint,
-    ReceivedRequest, ReceivedSpan, Refusal, Reply, Service, decode, points, records, spans,
+    Answer, Content, Decoded, Exchange, Format, Guard, LineStyle, Message, ReceivedLog, ReceivedPoint, ReceivedRequest,
+    ReceivedSpan, Refusal, Reply, Service, Styled, decode, points, records, spans,
 };
 
 /// Limits the messages that are remembered to print each once.
@@ -46,7 +46,7 @@ pub(super) enum OutputFormat {
 #[derive(Debug)]
 pub(super) struct ListenOptions {
     pub(super) format: OutputFormat,
-    pub(super) paint: Paint,
+    pub(super) line_style: LineStyle,
     pub(super) filter: Filter,
     pub(super) guard: Guard,
     pub(super) fault_plan: Option<FaultPlan>,
@@ -94,14 +94,14 @@ impl ListenService {
     /// Prints the traces that are complete by now.
     pub(super) fn tick(&self) {
         if matches!(self.options.format, OutputFormat::Traces { .. }) {
-            let complete = self.lock().traces.take_complete(Instant::now(), self.options.paint);
+            let complete = self.lock().traces.take_complete(Instant::now(), self.options.line_style);
             self.options.stdout.write(&complete);
         }
     }
 
     /// Prints all traces that wait for completion.
     pub(super) fn close(&self) {
-        let rest = self.lock().traces.take_all(self.options.paint);
+        let rest = self.lock().traces.take_all(self.options.line_style);
         self.options.stdout.write(&rest);
     }
 
@@ -146,7 +146,7 @@ impl ListenService {
         let now = Instant::now();
         shown.extend(items.map(|item| show(self, &mut state, item, now, &mut lines)));
         // The limit on waiting items must also hold between two ticks.
-        lines.push_str(&state.traces.take_complete(now, self.options.paint));
+        lines.push_str(&state.traces.take_complete(now, self.options.line_style));
         lines
     }
 
@@ -157,7 +157,7 @@ impl ListenService {
             _ if !is_shown => {}
             OutputFormat::Json => {}
             OutputFormat::Traces { .. } if !is_unset_id(&log.trace_id) => state.traces.add_log(log, now),
-            _ => lines.push_str(&format!("{}\n", Painted(&log, self.options.paint))),
+            _ => lines.push_str(&format!("{}\n", Styled(&log, self.options.line_style))),
         }
         is_shown
     }
@@ -169,7 +169,7 @@ impl ListenService {
             _ if !is_shown => {}
             OutputFormat::Json => {}
             OutputFormat::Traces { .. } => state.traces.add_span(span, now),
-            OutputFormat::Lines => lines.push_str(&format!("{}\n", Painted(&span, self.options.paint))),
+            OutputFormat::Lines => lines.push_str(&format!("{}\n", Styled(&span, self.options.line_style))),
         }
         is_shown
     }
@@ -178,7 +178,7 @@ impl ListenService {
         state.tally.point(&point);
         let is_shown = self.options.filter.point(&point);
         if is_shown && !matches!(self.options.format, OutputFormat::Json) {
-            lines.push_str(&format!("{}\n", Painted(&point, self.options.paint)));
+            lines.push_str(&format!("{}\n", Styled(&point, self.options.line_style)));
         }
         is_shown
     }
@@ -202,7 +202,7 @@ impl ListenService {
 
     /// Reports once that a request was sent to the port of the other protocol.
     fn report_wrong_port(&self, exchange: &Exchange) {
-        let (is_grpc, is_grpc_port) = (exchange.packed.is_some(), exchange.door == GRPC_LISTENER);
+        let (is_grpc, is_grpc_port) = (exchange.grpc.is_some(), exchange.listener == GRPC_LISTENER);
         let Some([grpc, http]) = self.addresses.get().filter(|_| is_grpc != is_grpc_port) else { return };
         let (grpc, http) = (grpc.port(), http.port());
         let text = match is_grpc {
@@ -244,10 +244,10 @@ impl ListenService {
     /// Returns the response: from the upstream endpoint, from the fault plan, or a success.
     async fn respond(&self, exchange: &Exchange, format: Format, content: Content, message: Option<&Message>) -> Reply {
         if let Some([grpc, http]) = &self.options.upstreams {
-            let upstream = if exchange.packed.is_some() { grpc } else { http };
+            let upstream = if exchange.grpc.is_some() { grpc } else { http };
             if let Some(reply) = upstream.forward(exchange, content).await {
                 self.report_upstream(&reply, content);
-                return Reply::now(reply.ending);
+                return Reply::now(reply.action);
             }
         }
         let (answer, step) = match &mut self.lock().fault_plan {
@@ -258,8 +258,8 @@ impl ListenService {
             let label = format!("{}  {}", paint(Style::Warning, "fault"), sanitize(&step));
             eprint(&format!("{label}  {}\n", paint(Style::Dim, content.plural())));
         }
-        let answer = message.map_or(Answer::Ok, |message| answer.to(message, exchange.body.len()));
-        answer.reply(content, format).unwrap_or_else(|error| {
+        let answer = message.map_or(Answer::Ok, |message| answer.resolve(message, exchange.body.len()));
+        answer.into_reply(content, format).unwrap_or_else(|error| {
             let text = format!("cannot send the planned response: {error}");
             Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, text)
         })
@@ -267,7 +267,7 @@ impl ListenService {
 }
 
 impl Service for ListenService {
-    const OUTLIVES_CLIENTS: bool = true;
+    const HALF_CLOSE: bool = true;
 
     fn guard(&self) -> Option<&Guard> {
         Some(&self.options.guard)
@@ -293,7 +293,7 @@ impl Service for ListenService {
         self.respond(&exchange, format, content, kept.as_ref()).await
     }
 
-    fn unreadable(&self, request: ReceivedRequest, _door: usize, status: StatusCode, why: &str) {
+    fn rejected(&self, request: ReceivedRequest, _listener: usize, status: StatusCode, why: &str) {
         self.report_invalid(&request, status, why);
     }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use logbridge_receiver::internals::{Paint, ReceivedLog, ReceivedSpan, TraceTree};
+use logbridge_receiver::internals::{LineStyle, ReceivedLog, ReceivedSpan, TraceTree};
 
 /// Limits the waiting items to some tens of megabytes.
 const MAX_ITEMS: usize = 20_000;
@@ -55,19 +55,19 @@ impl TraceGroups {
     }
 
     /// Removes the complete traces, and those beyond the limit, and draws them as trees.
-    pub(super) fn take_complete(&mut self, now: Instant, paint: Paint) -> String {
+    pub(super) fn take_complete(&mut self, now: Instant, line_style: LineStyle) -> String {
         let quiet = self.quiet;
         let mut complete = self.take(|trace| now.saturating_duration_since(trace.last_at) >= quiet);
         while self.items > self.max_items {
             let Some(oldest) = self.waiting.values().map(|trace| trace.last_at).min() else { break };
             complete.extend(self.take(|trace| trace.last_at == oldest));
         }
-        draw(complete, paint)
+        draw(complete, line_style)
     }
 
     /// Removes all traces and draws them as trees.
-    pub(super) fn take_all(&mut self, paint: Paint) -> String {
-        draw(self.take(|_| true), paint)
+    pub(super) fn take_all(&mut self, line_style: LineStyle) -> String {
+        draw(self.take(|_| true), line_style)
     }
 
     fn take(&mut self, which: impl Fn(&Trace) -> bool) -> Vec<Trace> {
@@ -78,9 +78,9 @@ impl TraceGroups {
 }
 
 /// Draws traces as trees, ordered by their first item.
-fn draw(mut traces: Vec<Trace>, paint: Paint) -> String {
+fn draw(mut traces: Vec<Trace>, line_style: LineStyle) -> String {
     traces.sort_by_key(|trace| trace.first_at);
-    traces.iter().map(|trace| format!("{}\n", TraceTree::with_look(&trace.spans, &trace.logs, paint))).collect()
+    traces.iter().map(|trace| format!("{}\n", TraceTree::with_style(&trace.spans, &trace.logs, line_style))).collect()
 }
 
 #[cfg(test)]
@@ -100,13 +100,13 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         traces.add_log(log(1), at(0));
         traces.add_log(log(2), at(1));
-        assert_eq!(traces.take_complete(at(1), Paint::default()), "");
+        assert_eq!(traces.take_complete(at(1), LineStyle::default()), "");
         traces.add_log(log(1), at(2));
-        let drawn = traces.take_complete(at(3), Paint::default());
+        let drawn = traces.take_complete(at(3), LineStyle::default());
         assert!(drawn.starts_with(&format!("trace {:032x}\n", 2)), "{drawn}");
         assert_eq!(traces.items, 2);
-        assert_eq!(traces.take_complete(at(4), Paint::default()).matches("INFO").count(), 2);
-        assert_eq!((traces.items, traces.take_all(Paint::default())), (0, String::new()));
+        assert_eq!(traces.take_complete(at(4), LineStyle::default()).matches("INFO").count(), 2);
+        assert_eq!((traces.items, traces.take_all(LineStyle::default())), (0, String::new()));
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         for number in 1..=4 {
             traces.add_log(log(number), start + Duration::from_millis(u64::from(number)));
         }
-        let drawn = traces.take_complete(start + Duration::from_millis(9), Paint::default());
+        let drawn = traces.take_complete(start + Duration::from_millis(9), LineStyle::default());
         assert!(drawn.contains(&format!("trace {:032x}", 1)), "{drawn}");
         assert_eq!((drawn.matches("trace").count(), traces.items), (1, 3));
     }

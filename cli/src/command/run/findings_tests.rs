@@ -162,7 +162,7 @@ fn a_feedback_loop_is_found_if_most_records_are_from_clients() {
 /// A response of the endpoint.
 fn reply(kind: Option<&'static Kind>, text: &str, rejected: u64) -> UpstreamReply {
     UpstreamReply {
-        ending: Reply::refusal(http::StatusCode::OK, String::new()).ending,
+        action: Reply::refusal(http::StatusCode::OK, String::new()).action,
         is_accepted: kind.is_none(),
         is_final: kind.is_none() || rejected > 0,
         rejected,
@@ -291,13 +291,13 @@ fn invalid_requests_are_found() {
         }))
     };
     for (what, code) in
-        [("404 to POST /v1/log: nothing there", "LB069"), ("400 to POST /v1/logs: not OTLP JSON: key", "LB074")]
+        [("404 to POST /v1/log: nothing there", "LB069"), ("400 to POST /v1/logs: not OTLP/JSON: key", "LB074")]
     {
         let text = format!("1 request was invalid, and a collector would refuse it: {what}");
         assert_eq!(judged(what), [(code, Severity::Warning, text)]);
     }
     // Programs often end by breaking a connection.
-    assert_eq!(judged("request cut short: connection reset"), []);
+    assert_eq!(judged("incomplete request: connection reset"), []);
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn records_filtered_by_the_console_are_counted_once() {
 
 #[test]
 fn unknown_keys_are_found() {
-    let remark = "request without records: unknown key `resource_logs`: keys of OTLP/JSON are written in lowerCamelCase, so `resourceLogs`";
+    let remark = "request without records: unknown key `resource_logs`: use `resourceLogs` (OTLP/JSON keys are in lowerCamelCase)";
     let silent = report(|observations| observations.tally.remark(remark));
     assert!(why(silent, &RunContext::default()).contains(remark));
     let beside = report(|observations| {

@@ -40,7 +40,7 @@ impl RunService {
 }
 
 impl Service for RunService {
-    const OUTLIVES_CLIENTS: bool = true;
+    const HALF_CLOSE: bool = true;
 
     fn guard(&self) -> Option<&Guard> {
         Some(&self.guard)
@@ -65,14 +65,14 @@ impl Service for RunService {
         };
         self.lock().add(&message, &exchange.body, reply.as_ref());
         match reply {
-            Some(reply) => Reply::now(reply.ending),
+            Some(reply) => Reply::now(reply.action),
             None => Answer::Ok
-                .reply(content, format)
+                .into_reply(content, format)
                 .unwrap_or_else(|error| Reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, error)),
         }
     }
 
-    fn unreadable(&self, request: ReceivedRequest, _door: usize, status: StatusCode, why: &str) {
+    fn rejected(&self, request: ReceivedRequest, _listener: usize, status: StatusCode, why: &str) {
         self.add_invalid(status, &request, why);
     }
 

@@ -1,24 +1,26 @@
-//! The head of an HTTP/1.1 answer, as far as it says what answers and what time it is there.
+//! A minimal HTTP/1.1 request, and the status, server and date of the response.
 
 use std::time::SystemTime;
 
-/// A head that was read.
+/// The head of a response.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// What calls itself so.
     pub(crate) server: Option<String>,
     pub(crate) date: Option<SystemTime>,
 }
 
-/// A request that asks for nothing, and carries no key.
+/// Returns a GET request without a key.
 pub(super) fn request(host: &str, port: u16) -> Vec<u8> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: logbridge-doctor\r\nAccept: */*\r\nConnection: close\r\n\r\n")
-        .into_bytes()
+    format!(
+        "GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: logbridge-doctor\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into_bytes()
 }
 
-/// Reads a head; `None` where the bytes are none.
+/// Parses the head of a response. Returns `None` if the bytes are not HTTP/1.
 pub(super) fn read(bytes: &[u8]) -> Option<Head> {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();

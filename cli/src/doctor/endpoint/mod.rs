@@ -1,111 +1,119 @@
-//! The stage `endpoint`: asks where logs are sent to, one question after the other as a client would come to them, and
-//! the rest at the same time.
+//! The stage `endpoint`: resolves and connects to the endpoint of logs, then probes TLS, protocols and OTLP requests
+//! concurrently.
 //!
-//! Constraints: one connection after the other is given up after its deadline, and the whole within ten seconds; no key
-//! goes to a port that is only looked at; records are sent where somebody says so, and to this machine.
+//! * Every probe has a timeout, and the stage ends within ten seconds.
+//! * Keys are sent only in OTLP requests, never in the probes of TLS and plain-text protocols.
+//! * Records are sent only to this machine, unless the user allows another one.
 
-mod dial;
+mod connect;
+mod findings;
 mod http1;
-mod request;
-mod speak;
+mod observations;
+mod outcome;
+mod plaintext;
+mod requests;
 mod tls;
-mod verdict;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 
-use self::dial::Dialled;
-use self::request::Asked as Requests;
-use self::speak::Spoken;
-use self::tls::Shaken;
-use super::{Checkup, otlp_to};
+use self::connect::Connections;
+use self::plaintext::PlainProtocols;
+use self::requests::RequestOutcomes;
+use self::tls::Handshake;
+use super::{StageReport, otlp_to};
 use logbridge::internals::config::{BuilderSettings, Compression, Environment, Otlp, Protocol, Route, Secrets};
 
-/// How long one question waits for its answer.
-const PATIENCE: Duration = Duration::from_millis(3500);
+/// The timeout of an OTLP request.
+const TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// Variables that name an endpoint of logs.
+/// Variables that set the endpoint of logs.
 const ENDPOINTS: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
 
-/// What is asked about.
+/// What the command line, the environment and the project say about the endpoint.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct EndpointOptions<'a> {
     pub(crate) environment: &'a Environment,
-    /// The endpoint that was given by hand.
+    /// The URL of `--endpoint`.
     pub(crate) named: Option<&'a str>,
-    /// The stage was asked for by its name.
+    /// Whether the stage was selected by name.
     pub(crate) is_explicit: bool,
-    /// A record may be sent to another machine.
+    /// Whether a record may be sent to another machine.
     pub(crate) may_send: bool,
-    /// The project sends by the stock SDK.
+    /// Whether the project exports with the stock SDK.
     pub(crate) has_stock: bool,
-    /// What code tells that: an endpoint, which is used as it is, and whether gRPC is spoken.
+    /// The full URL of an endpoint set in code, and whether code selects gRPC.
     pub(crate) in_code: (Option<String>, bool),
 }
 
-/// Where the questions go, in words that may be shown.
+/// The endpoint to probe, without secrets.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct ProbeTarget {
     pub(crate) shown: String,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_https: bool,
     pub(crate) protocol: Protocol,
     pub(crate) has_key: bool,
-    /// What the requests go through.
+    /// The proxy that requests pass through.
     pub(crate) proxy: Option<String>,
     pub(crate) names_hyperdx: bool,
     pub(crate) has_stock: bool,
-    /// The compression that the environment asks for.
+    /// The compression set in the environment.
     pub(crate) compression: Compression,
+    /// Whether a client certificate is set.
     pub(crate) has_identity: bool,
-    /// Nobody has named an endpoint: it is the one that is usual.
+    /// Whether no endpoint is set, so that this is the default one.
     pub(crate) is_default: bool,
 }
 
-/// Everything that was found out.
+/// The results of all probes.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
-    pub(crate) dialled: Dialled,
-    pub(crate) tls: Option<Shaken>,
-    pub(crate) spoken: Option<Spoken>,
-    pub(crate) requests: Requests,
+pub(crate) struct ProbeResults {
+    pub(crate) connections: Connections,
+    pub(crate) tls: Option<Handshake>,
+    pub(crate) plaintext: Option<PlainProtocols>,
+    pub(crate) requests: RequestOutcomes,
 }
 
-/// Asks. `Err` says why the endpoint cannot be asked.
-pub(crate) fn examine(asked: &Asked<'_>) -> Result<Checkup, String> {
-    let mut checkup = Checkup { stage: "endpoint", ..Checkup::default() };
-    let is_named = asked.named.is_some() || asked.environment.mentions_opentelemetry();
-    if !is_named && !asked.is_explicit && !asked.has_stock {
-        checkup.skipped = Some("neither --endpoint nor the environment names one".to_owned());
-        return Ok(checkup);
+/// Probes the endpoint and derives findings.
+///
+/// # Errors
+///
+/// Returns the reason if the endpoint is invalid.
+pub(crate) fn check(options: &EndpointOptions<'_>) -> Result<StageReport, String> {
+    let mut report = StageReport { stage: "endpoint", ..StageReport::default() };
+    let is_named = options.named.is_some() || options.environment.mentions_opentelemetry();
+    if !is_named && !options.is_explicit && !options.has_stock {
+        report.skipped = Some("neither --endpoint nor the environment names one".to_owned());
+        return Ok(report);
     }
-    let mut route = route(asked)?;
-    let target = target(asked, &route)?;
+    let mut route = route(options)?;
+    let target = target(options, &route)?;
     let secrets = Secrets::of(route.headers.iter().filter_map(|header| header.value.to_str().ok()));
     route.compression = Compression::None;
-    route.timeout = PATIENCE;
+    route.timeout = TIMEOUT;
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
-        checkup.skipped = Some("this process has no descriptors left".to_owned());
-        return Ok(checkup);
+        report.skipped = Some("this process has no descriptors left".to_owned());
+        return Ok(report);
     };
-    let answers = runtime.block_on(ask(&target, &route, asked.may_send));
-    // The resolver may hang: nobody waits for it.
+    let results = runtime.block_on(probe(&target, &route, options.may_send));
+    // The resolver may hang on its thread, so the runtime does not wait for it.
     runtime.shutdown_background();
-    checkup.seen = verdict::seen(&target, &answers);
-    checkup.findings = verdict::findings(&target, &answers);
-    hide(&mut checkup, &secrets);
-    Ok(checkup)
+    report.observations = observations::observations(&target, &results);
+    report.findings = findings::findings(&target, &results);
+    mask_secrets(&mut report, &secrets);
+    Ok(report)
 }
 
-/// The route of logs, as the variables and the argument say, though something may say that nothing is sent.
-fn route(asked: &Asked<'_>) -> Result<Route, String> {
-    let environment = asked.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
-    let (in_code, is_grpc) = &asked.in_code;
-    let otlp = match (asked.named, in_code) {
+/// Returns the route of logs, even if the environment disables sending.
+fn route(options: &EndpointOptions<'_>) -> Result<Route, String> {
+    let environment = options.environment.without(&["OTEL_SDK_DISABLED", "OTEL_LOGS_EXPORTER"]);
+    let (in_code, is_grpc) = &options.in_code;
+    let otlp = match (options.named, in_code) {
         (Some(url), _) => otlp_to(url),
         (None, Some(url)) if *is_grpc => Otlp::to(url),
         (None, Some(url)) => Otlp::to_url(url),
@@ -114,14 +122,14 @@ fn route(asked: &Asked<'_>) -> Result<Route, String> {
     let otlp = if *is_grpc { otlp.protocol(Protocol::Grpc) } else { otlp };
     let settings = BuilderSettings { otlp: Some(otlp), ..BuilderSettings::default() };
     let config = settings.resolve(&environment).map_err(|error| error.to_string())?;
-    config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "nothing is to be sent".to_owned())
+    config.otlp.delivery.map(|delivery| delivery.route).ok_or_else(|| "sending is disabled".to_owned())
 }
 
-fn target(asked: &Asked<'_>, route: &Route) -> Result<Target, String> {
+fn target(options: &EndpointOptions<'_>, route: &Route) -> Result<ProbeTarget, String> {
     let uri = route.endpoint.uri();
-    let host = uri.host().ok_or_else(|| "the endpoint names no host".to_owned())?;
+    let host = uri.host().ok_or_else(|| "the endpoint has no host".to_owned())?;
     let is_https = route.endpoint.is_https();
-    Ok(Target {
+    Ok(ProbeTarget {
         shown: route.endpoint.to_string(),
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
@@ -129,45 +137,47 @@ fn target(asked: &Asked<'_>, route: &Route) -> Result<Target, String> {
         protocol: route.protocol,
         has_key: !route.headers.is_empty(),
         proxy: route.proxy.as_ref().map(ToString::to_string),
-        names_hyperdx: asked.environment.mentions("HYPERDX_"),
-        has_stock: asked.has_stock,
+        names_hyperdx: options.environment.mentions("HYPERDX_"),
+        has_stock: options.has_stock,
         compression: route.compression,
         has_identity: route.tls.identity.is_some(),
-        is_default: asked.named.is_none() && asked.in_code.0.is_none() && asked.environment.first(&ENDPOINTS).is_none(),
+        is_default: options.named.is_none()
+            && options.in_code.0.is_none()
+            && options.environment.first(&ENDPOINTS).is_none(),
     })
 }
 
-/// Name and connections first; where there are any, everything else at once.
-async fn ask(target: &Target, route: &Route, may_send: bool) -> Answers {
-    // Through a proxy, nothing is known of the endpoint but what requests say.
+/// Resolves the name and connects first. If an address accepts a connection, runs all other probes concurrently.
+async fn probe(target: &ProbeTarget, route: &Route, may_send: bool) -> ProbeResults {
+    // Behind a proxy, only requests reach the endpoint.
     if route.proxy.is_some() {
-        let is_local = false;
-        return Answers { requests: request::ask(route, may_send || is_local, target).await, ..Answers::default() };
+        let requests = requests::send_all(route, may_send, target).await;
+        return ProbeResults { requests, ..ProbeResults::default() };
     }
-    let dialled = dial::dial(&target.host, target.port).await;
-    let Some(address) = dialled.first_open() else {
-        return Answers { dialled, ..Answers::default() };
+    let connections = connect::connect_all(&target.host, target.port).await;
+    let Some(address) = connections.first_open_address() else {
+        return ProbeResults { connections, ..ProbeResults::default() };
     };
     let may_send = may_send || is_loopback(address.ip());
-    let (tls, spoken, requests) = tokio::join!(
-        tls::shake(address, &target.host),
-        speak::listen(address, target),
-        request::ask(route, may_send, target),
+    let (tls, plaintext, requests) = tokio::join!(
+        tls::handshake(address, &target.host),
+        plaintext::detect(address, target),
+        requests::send_all(route, may_send, target),
     );
-    Answers { dialled, tls: Some(tls), spoken: Some(spoken), requests }
+    ProbeResults { connections, tls: Some(tls), plaintext: Some(plaintext), requests }
 }
 
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// A server may repeat the key in its words.
-fn hide(checkup: &mut Checkup, secrets: &Secrets) {
-    let hide = |text: &mut String| secrets.mask(text);
-    checkup.seen.iter_mut().for_each(hide);
-    for finding in &mut checkup.findings {
-        hide(&mut finding.text);
-        hide(&mut finding.evidence);
-        finding.help.iter_mut().for_each(hide);
+/// Masks secrets in all texts, since a server may repeat the key in its answer.
+fn mask_secrets(report: &mut StageReport, secrets: &Secrets) {
+    let mask = |text: &mut String| secrets.mask(text);
+    report.observations.iter_mut().for_each(mask);
+    for finding in &mut report.findings {
+        mask(&mut finding.text);
+        mask(&mut finding.evidence);
+        finding.help.iter_mut().for_each(mask);
     }
 }

@@ -1,5 +1,5 @@
-//! TLS: whether the port speaks it, what certificate it shows, and what the other side wants. Nothing is sent by way of
-//! these connections but the request for a date.
+//! Starts a TLS handshake and records the certificate of the server and whether it requests one from the client. No
+//! application data is sent on this connection.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,30 +16,30 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-const PATIENCE: Duration = Duration::from_millis(3000);
+const TIMEOUT: Duration = Duration::from_millis(3000);
 
-/// What came of a handshake.
+/// The result of a handshake.
 #[derive(Debug, Default)]
-pub(crate) struct Shaken {
-    /// The port speaks TLS.
+pub(crate) struct Handshake {
+    /// Whether the port speaks TLS.
     pub(crate) is_tls: bool,
     pub(crate) version: Option<String>,
-    /// What was chosen for what comes after: `h2`, `http/1.1`.
-    pub(crate) chosen: Option<String>,
+    /// The protocol that the server selected: `h2` or `http/1.1`.
+    pub(crate) alpn: Option<String>,
     pub(crate) certificate: Option<Certificate>,
-    /// It asked for a certificate of the client's.
-    pub(crate) wants_client: bool,
+    /// Whether the server requested a client certificate.
+    pub(crate) wants_client_certificate: bool,
 }
 
-/// What a certificate says.
+/// The fields of a certificate that findings use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Certificate {
     pub(crate) subject: String,
     pub(crate) issuer: String,
     pub(crate) names: Vec<String>,
     /// Seconds since 1970.
-    pub(crate) from: i64,
-    pub(crate) until: i64,
+    pub(crate) valid_from: i64,
+    pub(crate) valid_until: i64,
     pub(crate) shown_from: String,
     pub(crate) shown_until: String,
 }
@@ -61,33 +61,37 @@ impl Certificate {
             subject: certificate.subject().to_string(),
             issuer: certificate.issuer().to_string(),
             names: names.take(10).collect(),
-            from: validity.not_before.timestamp(),
-            until: validity.not_after.timestamp(),
+            valid_from: validity.not_before.timestamp(),
+            valid_until: validity.not_after.timestamp(),
             shown_from: validity.not_before.to_string(),
             shown_until: validity.not_after.to_string(),
         })
     }
 
-    /// Whether it is valid at this time; the error says when it is.
+    /// Checks whether the certificate is valid at a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns the bound of the validity that the time is outside of.
     pub(crate) fn is_valid_at(&self, time: SystemTime) -> Result<(), String> {
         let now = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         match now {
-            now if now < self.from => Err(format!("it is not valid before {}", self.shown_from)),
-            now if now > self.until => Err(format!("it expired on {}", self.shown_until)),
+            now if now < self.valid_from => Err(format!("it is not valid before {}", self.shown_from)),
+            now if now > self.valid_until => Err(format!("it expired on {}", self.shown_until)),
             _ => Ok(()),
         }
     }
 }
 
-/// Takes any certificate: it is looked at, and the requests of the probe check it on connections of their own.
+/// Accepts and records any certificate. Requests verify it on connections of their own.
 #[derive(Debug)]
-struct Looker {
+struct CertificateRecorder {
     provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<Certificate>>,
-    was_asked: Mutex<bool>,
+    certificate: Mutex<Option<Certificate>>,
+    was_requested: Mutex<bool>,
 }
 
-impl ServerCertVerifier for Looker {
+impl ServerCertVerifier for CertificateRecorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -96,7 +100,7 @@ impl ServerCertVerifier for Looker {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::read(end_entity);
+        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Certificate::read(end_entity);
         Ok(ServerCertVerified::assertion())
     }
 
@@ -123,13 +127,13 @@ impl ServerCertVerifier for Looker {
     }
 }
 
-/// Has no certificate, and remembers that it was asked for one.
+/// Has no client certificate, and records that one was requested.
 #[derive(Debug)]
-struct Empty(Arc<Looker>);
+struct NoClientCertificate(Arc<CertificateRecorder>);
 
-impl ResolvesClientCert for Empty {
+impl ResolvesClientCert for NoClientCertificate {
     fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        *self.0.was_asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.0.was_requested.lock().unwrap_or_else(PoisonError::into_inner) = true;
         None
     }
 
@@ -138,41 +142,46 @@ impl ResolvesClientCert for Empty {
     }
 }
 
-/// Begins TLS, and looks at what comes.
-pub(super) async fn shake(address: SocketAddr, host: &str) -> Shaken {
+/// Performs a handshake and records its results.
+pub(super) async fn handshake(address: SocketAddr, host: &str) -> Handshake {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let looker = Arc::new(Looker { provider: provider.clone(), seen: Mutex::default(), was_asked: Mutex::default() });
+    let recorder = Arc::new(CertificateRecorder {
+        provider: provider.clone(),
+        certificate: Mutex::default(),
+        was_requested: Mutex::default(),
+    });
     let Ok(builder) = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() else {
-        return Shaken::default();
+        return Handshake::default();
     };
     let mut config = builder
         .dangerous()
-        .with_custom_certificate_verifier(looker.clone())
-        .with_client_cert_resolver(Arc::new(Empty(looker.clone())));
+        .with_custom_certificate_verifier(recorder.clone())
+        .with_client_cert_resolver(Arc::new(NoClientCertificate(recorder.clone())));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::from(address.ip()));
-    let ended = timeout(PATIENCE, async {
+    let ended = timeout(TIMEOUT, async {
         let stream = TcpStream::connect(address).await?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     })
     .await;
-    let certificate = looker.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let wants_client = *looker.was_asked.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut shaken = Shaken { is_tls: certificate.is_some(), certificate, wants_client, ..Shaken::default() };
+    let certificate = recorder.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let wants_client_certificate = *recorder.was_requested.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut handshake =
+        Handshake { is_tls: certificate.is_some(), certificate, wants_client_certificate, ..Handshake::default() };
     match ended {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
-            shaken.is_tls = true;
-            shaken.version = session.protocol_version().map(|version| format!("{version:?}"));
-            shaken.chosen = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+            handshake.is_tls = true;
+            handshake.version = session.protocol_version().map(|version| format!("{version:?}"));
+            handshake.alpn = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
         }
-        Ok(Err(error)) => shaken.is_tls |= is_alert(&error),
+        Ok(Err(error)) => handshake.is_tls |= is_alert(&error),
         Err(_elapsed) => {}
     }
-    shaken
+    handshake
 }
 
-/// Only who speaks TLS sends an alert.
+/// Returns whether the server sent a TLS alert, which proves that it speaks TLS.
 fn is_alert(error: &std::io::Error) -> bool {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     matches!(tls, Some(Error::AlertReceived(_)))

@@ -1,13 +1,13 @@
-//! RUST_LOG by the grammar of what reads it: logbridge and env_logger have one, EnvFilter has another.
+//! Checks RUST_LOG by the grammar of the crate that reads it: logbridge, env_logger or tracing-subscriber's EnvFilter.
 
-use super::found;
-use crate::doctor::project::{Facts, against_crates};
-use logbridge::internals::finding::{Finding, Severity, kind};
+use super::environment_finding;
+use crate::doctor::project::{Facts, check_targets};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
 use logbridge::internals::levels::{lint_at, parse};
 
 const VARIABLE: &str = "RUST_LOG";
 
-/// Who reads it.
+/// The crate whose grammar applies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Grammar {
     Logbridge,
@@ -16,7 +16,7 @@ pub(super) enum Grammar {
 }
 
 impl Grammar {
-    /// What the project reads it by.
+    /// Returns the grammar that the project uses.
     pub(super) fn of(project: Option<&Facts<'_>>) -> Self {
         match project {
             Some(facts) if facts.uses.logbridge => Self::Logbridge,
@@ -34,38 +34,38 @@ impl Grammar {
         }
     }
 
-    /// Everything about this filter, and about the crates that it names.
-    pub(super) fn examine(self, spec: &str, project: Option<&Facts<'_>>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = lint_at(VARIABLE, spec).into_iter().filter_map(|f| self.reworded(f)).collect();
-        findings.extend(self.warning(spec));
+    /// Returns the findings about a filter and about the crates that it names.
+    pub(super) fn check(self, spec: &str, project: Option<&Facts<'_>>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = lint_at(VARIABLE, spec).into_iter().filter_map(|f| self.adapt(f)).collect();
+        findings.extend(self.unsupported_levels(spec));
         let Some(facts) = project else { return findings };
-        // What is no level is no crate either: one sentence is enough.
-        let is_said = |finding: &Finding| {
+        // A misspelt level is not a crate either; one finding is enough.
+        let is_known = |finding: &Finding| {
             let about =
                 |other: &Finding| other.code == kind::LEVEL_AS_TARGET.code && other.position == finding.position;
             let is_span = self == Self::EnvFilter
-                && piece(spec, finding).is_some_and(|piece| piece.contains(['[', ']', '{', '}']));
+                && directive_of(spec, finding).is_some_and(|piece| piece.contains(['[', ']', '{', '}']));
             findings.iter().any(about) || is_span
         };
         let of_crates: Vec<Finding> =
-            against_crates(facts, VARIABLE, spec).into_iter().filter(|finding| !is_said(finding)).collect();
+            check_targets(facts, VARIABLE, spec).into_iter().filter(|finding| !is_known(finding)).collect();
         findings.extend(of_crates);
         findings
     }
 
-    /// logbridge's finding as it is true here; nothing where it is not.
-    fn reworded(self, mut finding: Finding) -> Option<Finding> {
+    /// Adapts a finding of logbridge's grammar to this one. Returns `None` if it does not apply.
+    fn adapt(self, mut finding: Finding) -> Option<Finding> {
         if self == Self::Logbridge {
             return Some(finding);
         }
         if finding.code == kind::LONE_DIRECTIVE.code {
             finding.text =
-                format!("everything else is at the root, which is not set: {} lets nothing of it pass", self.name());
+                format!("all other targets use the root level, which is unset: {} filters them all", self.name());
             finding.corrected = Some(format!("warn,{}", finding.evidence));
         }
         if self == Self::EnvFilter {
             let word = finding.evidence.get(finding.position.clone()).unwrap_or_default();
-            // It has spans and fields, and numbers for levels.
+            // EnvFilter supports spans, fields and numeric levels.
             let is_span = finding.code == kind::SPAN_DIRECTIVE.code || word.contains(['[', ']', '{', '}']);
             let is_number = [&kind::LEVEL_AS_TARGET, &kind::UNKNOWN_LEVEL].iter().any(|kind| kind.code == finding.code)
                 && matches!(word, "0" | "1" | "2" | "3" | "4" | "5");
@@ -78,8 +78,8 @@ impl Grammar {
         Some(finding)
     }
 
-    /// `warning` and `notset` are words of logbridge alone.
-    fn warning(self, spec: &str) -> Vec<Finding> {
+    /// Finds the levels `warning` and `notset`, which only logbridge supports.
+    fn unsupported_levels(self, spec: &str) -> Vec<Finding> {
         if self == Self::Logbridge {
             return Vec::new();
         }
@@ -97,17 +97,25 @@ impl Grammar {
                 true => (
                     &kind::UNKNOWN_LEVEL,
                     Severity::Error,
-                    format!("`{word}` is no level to {}: `{piece}` is ignored", self.name()),
+                    format!("`{word}` is not a level of {}: `{piece}` is ignored", self.name()),
                 ),
                 false => (
                     &kind::LEVEL_AS_TARGET,
                     Severity::Warning,
-                    format!("`{word}` is no level to {}: it is read as a target, and nothing else passes", self.name()),
+                    format!(
+                        "`{word}` is not a level of {}: it is read as a target, and nothing else passes",
+                        self.name()
+                    ),
                 ),
             };
             let corrected = format!("{}{meant}{}", spec.get(..start)?, spec.get(start + word.len()..)?);
-            let finding =
-                found(kind, severity, VARIABLE, text, "the levels are off, error, warn, info, debug and trace");
+            let finding = environment_finding(
+                kind,
+                severity,
+                VARIABLE,
+                text,
+                "the levels are off, error, warn, info, debug and trace",
+            );
             let mut finding = finding.at(spec, start..start + word.len());
             finding.corrected = Some(corrected);
             Some(finding)
@@ -116,8 +124,8 @@ impl Grammar {
     }
 }
 
-/// The directive that a finding is about.
-fn piece<'a>(spec: &'a str, finding: &Finding) -> Option<&'a str> {
+/// Returns the directive that a finding is about.
+fn directive_of<'a>(spec: &'a str, finding: &Finding) -> Option<&'a str> {
     let start = spec.get(..finding.position.start)?.rfind(',').map_or(0, |comma| comma + 1);
     spec.get(start..)?.split(',').next()
 }

@@ -1,30 +1,31 @@
-//! The stage `environment`: what the variables say to the project, by the reading of what is in it: logbridge's or the stock
-//! SDK's, which reads some of them otherwise.
+//! The stage `environment`: checks the environment variables as the project reads them.
+//!
+//! logbridge and the stock SDK interpret some variables differently.
 
 mod filter;
 mod stock;
 
 use self::filter::Grammar;
-use super::project::{Facts, unset};
-use super::{Checkup, otlp_to};
+use super::project::{Facts, rust_log_unset};
+use super::{StageReport, otlp_to};
 use logbridge::internals::config::{BuilderSettings, Config, Environment, SettingSource};
-use logbridge::internals::finding::{Finding, Kind, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Kind, Severity, kind, new_finding};
 
-/// What the variables, and the one who asks, say.
+/// The result of the stage `environment`.
 #[derive(Debug)]
-pub(crate) struct Decided {
-    pub(crate) checkup: Checkup,
-    /// The endpoint that was asked about by hand cannot be used.
-    pub(crate) problem: Option<String>,
+pub(crate) struct EnvironmentReport {
+    pub(crate) report: StageReport,
+    /// Why the URL of `--endpoint` is invalid, if it is.
+    pub(crate) endpoint_error: Option<String>,
 }
 
-/// Whose reading of the variables counts.
+/// The library that reads the environment variables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reader {
     Logbridge,
     Stock,
-    /// Nothing here sends by OTLP: only filters are read.
-    Nobody,
+    /// The project exports nothing, so only filters are read.
+    FiltersOnly,
 }
 
 impl Reader {
@@ -33,22 +34,26 @@ impl Reader {
             None => Self::Logbridge,
             Some(facts) if facts.uses.logbridge => Self::Logbridge,
             Some(facts) if facts.uses.stock_logs || facts.graph.has(&facts.build, "opentelemetry-otlp") => Self::Stock,
-            Some(_) => Self::Nobody,
+            Some(_) => Self::FiltersOnly,
         }
     }
 }
 
-/// The variables that mean something to the project.
-pub(crate) fn as_read(environment: &Environment, project: Option<&Facts<'_>>) -> Environment {
+/// Returns the variables that the project reads.
+pub(crate) fn effective_environment(environment: &Environment, project: Option<&Facts<'_>>) -> Environment {
     match Reader::of(project) {
         Reader::Logbridge => environment.clone(),
         Reader::Stock => environment.only(stock::reads),
-        Reader::Nobody => environment.only(|name| name.starts_with("RUST_LOG")),
+        Reader::FiltersOnly => environment.only(|name| name.starts_with("RUST_LOG")),
     }
 }
 
-/// Reads the variables as the project does, and as a program with logbridge where there is none.
-pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Decided {
+/// Checks the variables as the project reads them. Without a project, checks them as logbridge reads them.
+pub(crate) fn check(
+    environment: &Environment,
+    endpoint: Option<&str>,
+    project: Option<&Facts<'_>>,
+) -> EnvironmentReport {
     let reader = Reader::of(project);
     let mut settings = BuilderSettings::default();
     let spec = environment.get("RUST_LOG");
@@ -56,58 +61,56 @@ pub(crate) fn examine(environment: &Environment, endpoint: Option<&str>, project
     let mut filters = Vec::new();
     if let Some(spec) = spec {
         settings.read_environment_filter("RUST_LOG", spec);
-        // Looked at once more, by who reads it.
+        // The grammar of the project checks the filter instead.
         settings.findings.clear();
-        filters = grammar.examine(spec, project);
+        filters = grammar.check(spec, project);
     }
     settings.otlp = match (endpoint, project) {
         (Some(url), _) => Some(otlp_to(url)),
         (None, Some(facts)) if reader == Reader::Stock => Some(stock::otlp(facts)),
         (None, _) => None,
     };
-    let read = as_read(environment, project);
-    let mut checkup = Checkup { stage: "environment", ..Checkup::default() };
+    let read = effective_environment(environment, project);
+    let mut report = StageReport { stage: "environment", ..StageReport::default() };
     let config = match settings.resolve(&read) {
         Ok(config) => config,
         Err(error) => {
-            let problem = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
-            return Decided { checkup, problem: Some(problem) };
+            let error = error.to_string().replacen("the OTLP endpoint set in code", "--endpoint", 1);
+            return EnvironmentReport { report, endpoint_error: Some(error) };
         }
     };
     let applies = |finding: &&Finding| {
-        // That it is asked about by hand says nothing of the program; nor does what the doctor is built without.
+        // Findings about `--endpoint` and about the features of the doctor itself do not apply to the program.
         let is_of_code = endpoint.is_some() && finding.code == kind::SET_IN_CODE.code;
         let is_of_doctor = finding.text.contains("is not compiled into this program");
-        let agrees = reader != Reader::Stock || stock::agrees(finding);
-        agrees && !is_of_code && !is_of_doctor && !project.is_some_and(|facts| is_of_http(facts, finding))
+        let applies_to_stock = reader != Reader::Stock || stock::applies_to_stock(finding);
+        applies_to_stock && !is_of_code && !is_of_doctor && !project.is_some_and(|facts| is_http_only(facts, finding))
     };
-    let said = config.findings.iter().filter(applies).cloned();
-    checkup
-        .findings
-        .extend(said.map(|finding| if reader == Reader::Stock { stock::reworded(finding) } else { finding }));
-    checkup.findings.extend(project.and_then(unset));
-    checkup.findings.extend(project.and_then(|facts| nameless(environment, facts)));
-    checkup.findings.extend(filters);
+    let found = config.findings.iter().filter(applies).cloned();
+    report.findings.extend(found.map(|finding| if reader == Reader::Stock { stock::adapt(finding) } else { finding }));
+    report.findings.extend(project.and_then(rust_log_unset));
+    report.findings.extend(project.and_then(|facts| no_service_name(environment, facts)));
+    report.findings.extend(filters);
     if reader == Reader::Logbridge {
-        checkup.findings.extend(switched_off(environment));
-        checkup.findings.extend(nothing_named(environment, endpoint, project));
+        report.findings.extend(switched_off(environment));
+        report.findings.extend(no_endpoint(environment, endpoint, project));
     }
-    if reader != Reader::Nobody {
-        checkup.findings.extend(late(environment));
+    if reader != Reader::FiltersOnly {
+        report.findings.extend(long_delay(environment));
     }
     if let Some(facts) = project.filter(|facts| facts.uses.stock_logs) {
-        checkup.findings.extend(stock::examine(environment, facts));
+        report.findings.extend(stock::check(environment, facts));
     }
-    single(&mut checkup.findings);
-    checkup.seen = seen(&config, environment, reader, project);
-    Decided { checkup, problem: None }
+    remove_duplicates(&mut report.findings);
+    report.observations = observations(&config, environment, reader, project);
+    EnvironmentReport { report, endpoint_error: None }
 }
 
-/// Of two findings that have one cause, the one that names it; of one that was made for each signal, one.
-fn single(findings: &mut Vec<Finding>) {
+/// Removes a finding whose cause another finding names, and repetitions for several signals.
+fn remove_duplicates(findings: &mut Vec<Finding>) {
     let named: Vec<(&str, String)> = findings.iter().map(|finding| (finding.code, finding.place.clone())).collect();
     let has = |code: &str, place: &str| named.iter().any(|(other, at)| *other == code && at == place);
-    // A URL in quotes, or with a placeholder in it, is no URL for that reason.
+    // A URL in quotes or with a placeholder is invalid only because of them.
     findings.retain(|finding| {
         let place = finding.place.as_str();
         finding.code != kind::BAD_URL.code
@@ -124,61 +127,67 @@ fn single(findings: &mut Vec<Finding>) {
     });
 }
 
-/// Whether the stock SDK is told by code to speak gRPC, and the finding is about HTTP: its paths and its port.
-fn is_of_http(facts: &Facts<'_>, finding: &Finding) -> bool {
+/// Returns whether a finding is about the path or port of HTTP, but code selects gRPC with the stock SDK.
+fn is_http_only(facts: &Facts<'_>, finding: &Finding) -> bool {
     let is_grpc = facts.uses.stock_logs && !facts.uses.logbridge && facts.uses.grpc && !facts.uses.http;
     is_grpc && [&kind::DOUBLED_PATH, &kind::GRPC_PORT, &kind::MISSING_PATH].iter().any(|kind| kind.code == finding.code)
 }
 
-fn found(
+fn environment_finding(
     kind: &'static Kind,
     severity: Severity,
     variable: &str,
     text: impl Into<String>,
     help: impl Into<String>,
 ) -> Finding {
-    Finding::new(kind, severity, variable, text).help(help)
+    new_finding(kind, severity, variable, text).help(help)
 }
 
-/// A variable that says that nothing is sent: what somebody who misses logs should hear first.
+/// Finds variables that disable the export of logs.
 fn switched_off(environment: &Environment) -> Vec<Finding> {
     let off =
         [("OTEL_SDK_DISABLED", "true"), ("OTEL_LOGS_EXPORTER", "none")].into_iter().filter_map(|(variable, off)| {
             let value = environment.get(variable).filter(|value| value.eq_ignore_ascii_case(off))?;
-            let text = format!("{variable}={value} switches the sending of logs off");
-            Some(found(&kind::SWITCHED_OFF, Severity::Warning, variable, text, "unset it where logs are to be sent"))
+            let text = format!("{variable}={value} disables the export of logs");
+            Some(environment_finding(&kind::SWITCHED_OFF, Severity::Warning, variable, text, "unset it to export logs"))
         });
     off.collect()
 }
 
-/// Without a variable, and without a word in code, logbridge is for the console alone.
-fn nothing_named(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Option<Finding> {
+/// Finds that neither the environment nor code sets an endpoint, so that logbridge only writes to the console.
+fn no_endpoint(environment: &Environment, endpoint: Option<&str>, project: Option<&Facts<'_>>) -> Option<Finding> {
     let is_in_code = project.is_some_and(|facts| facts.sources.has_any(&["Otlp", ".otlp("]));
     if environment.mentions_opentelemetry() || endpoint.is_some() || is_in_code {
         return None;
     }
     let text = "no variable begins with OTEL_ or HYPERDX_, so logbridge sends nothing";
-    let help = "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318, where the program is started";
-    Some(found(&kind::SWITCHED_OFF, Severity::Note, "environment", text, help))
+    let help = "set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 for the program";
+    Some(environment_finding(&kind::SWITCHED_OFF, Severity::Note, "environment", text, help))
 }
 
 fn milliseconds(environment: &Environment, variable: &str) -> Option<u64> {
     environment.get(variable)?.parse().ok()
 }
 
-/// A record that waits for a minute is missed by those who look for it.
-fn late(environment: &Environment) -> Option<Finding> {
+/// Finds a schedule delay of at least 30 s.
+fn long_delay(environment: &Environment) -> Option<Finding> {
     let variable = "OTEL_BLRP_SCHEDULE_DELAY";
     let delay = milliseconds(environment, variable).filter(|delay| *delay >= 30_000)?;
     let text = format!(
-        "records wait up to {} s before they are sent: what a process that is killed had logged since is lost",
+        "records wait up to {} s before they are sent, and are lost if the process is killed meanwhile",
         delay / 1000
     );
-    Some(found(&kind::LOST_AT_EXIT, Severity::Warning, variable, text, "unset it: the default is 1000, a second"))
+    Some(environment_finding(
+        &kind::LOST_AT_EXIT,
+        Severity::Warning,
+        variable,
+        text,
+        "unset it: the default is 1000 (one second)",
+    ))
 }
 
-/// Neither the environment nor code says what the service is called.
-fn nameless(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
+/// Finds that neither the environment nor code sets the service name.
+fn no_service_name(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     let sends = facts.uses.stock_logs || facts.uses.logbridge;
     let attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     let is_in_code = facts.sources.has_any(&["service_name(", "with_service_name(", "SERVICE_NAME"])
@@ -186,16 +195,23 @@ fn nameless(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     if !sends || is_in_code || environment.get("OTEL_SERVICE_NAME").is_some() || attributes.contains("service.name=") {
         return None;
     }
-    let text = "neither the environment nor code names the service: its records are those of `unknown_service:…`";
-    let help = "OTEL_SERVICE_NAME=NAME, where the program is started";
-    Some(found(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
+    let text = "neither the environment nor code sets the service name: records belong to `unknown_service:…`";
+    let help = "set OTEL_SERVICE_NAME=NAME for the program";
+    Some(environment_finding(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
 }
 
-/// What is decided and by whose reading, without a secret in it.
-fn seen(config: &Config, environment: &Environment, reader: Reader, project: Option<&Facts<'_>>) -> Vec<String> {
+/// Returns the effective settings and the library that reads them, without secrets.
+fn observations(
+    config: &Config,
+    environment: &Environment,
+    reader: Reader,
+    project: Option<&Facts<'_>>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     match (reader, project) {
-        (Reader::Nobody, _) => lines.push("nothing here sends by OTLP: only filters are read".to_owned()),
+        (Reader::FiltersOnly, _) => {
+            lines.push("the project exports nothing with OTLP: only filters are checked".to_owned())
+        }
         (Reader::Stock, Some(facts)) => lines.push(format!("as read by {}", stock::reader(facts))),
         _ => lines.push("as read by logbridge".to_owned()),
     }
@@ -203,25 +219,25 @@ fn seen(config: &Config, environment: &Environment, reader: Reader, project: Opt
     let endpoint = config.settings.iter().find(|setting| setting.name == "logs endpoint");
     if let (Reader::Stock, Some(facts)) = (reader, project) {
         let by_variables = endpoint.map(|setting| (setting.value.as_str(), setting.source));
-        lines.push(stock::destination(facts, by_variables));
+        lines.push(stock::describe_endpoint(facts, by_variables));
     }
     let settings = config
         .settings
         .iter()
-        .filter(|setting| shown.contains(&setting.name) && reader != Reader::Nobody)
+        .filter(|setting| shown.contains(&setting.name) && reader != Reader::FiltersOnly)
         .filter(|setting| !(setting.name == "logs endpoint" && reader == Reader::Stock))
-        // What nobody has set is in the documentation; the name of the program is here that of the doctor.
+        // Defaults are documented, and the default service name would be that of the doctor.
         .filter(|setting| setting.name == "logs endpoint" || setting.source != SettingSource::BuiltIn)
         .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source));
     lines.extend(settings);
     lines.push(match environment.get("RUST_LOG") {
         Some(spec) => format!("RUST_LOG: {spec} (as read by {})", Grammar::of(project).name()),
-        None => "RUST_LOG: not set".to_owned(),
+        None => "RUST_LOG: unset".to_owned(),
     });
-    // That no variable is there is a finding.
-    let is_said = !environment.mentions_opentelemetry();
-    if let Some(why) = config.otlp.off_because.filter(|_| reader == Reader::Logbridge && !is_said) {
-        lines.push(format!("by logbridge, no logs are sent: {why}"));
+    // Without any variable, a finding says so.
+    let is_found = !environment.mentions_opentelemetry();
+    if let Some(why) = config.otlp.off_because.filter(|_| reader == Reader::Logbridge && !is_found) {
+        lines.push(format!("logbridge exports no logs: {why}"));
     }
     lines
 }

@@ -1,105 +1,105 @@
-//! The ways between `log`, `tracing` and the SDK, and what gets lost on them.
+//! Rules about the bridges between `log`, `tracing` and the OpenTelemetry SDK.
 
 use super::Facts;
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
-/// Crates that ask whether a level is on before they log: a filter of one layer keeps the answer, and takes it for that of the
-/// next event.
-const PROBING: [&str; 5] = ["sqlx-core", "sqlx-postgres", "tokio-postgres", "ureq", "ureq-proto"];
+/// Crates that check whether a level is enabled before they log. A per-layer filter keeps the result of that check and
+/// applies it to the next event.
+const PROBING_CRATES: [&str; 5] = ["sqlx-core", "sqlx-postgres", "tokio-postgres", "ureq", "ureq-proto"];
 
-/// What has a method or a function that installs something for `log` or `tracing`.
-const LOG_TRACER: [&str; 3] = ["LogTracer::init", "LogTracer::builder", "LogTracer::new"];
+const LOG_TRACER_CALLS: [&str; 3] = ["LogTracer::init", "LogTracer::builder", "LogTracer::new"];
 
-/// Findings about bridges.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(tracing_into_log(facts));
     if facts.uses.stock_logs {
         findings.extend(no_bridge(facts));
         findings.extend(no_processor(facts));
-        findings.extend(half_a_processor(facts));
-        findings.extend(time_zero(facts));
+        findings.extend(partial_processor(facts));
+        findings.extend(no_event_time(facts));
     }
     if !facts.uses.tracing_bridge && facts.uses.logbridge {
-        findings.extend(probed_filter(facts));
+        findings.extend(filter_with_probing(facts));
     }
     if facts.uses.tracing_bridge {
         findings.extend(no_log_tracer(facts));
-        findings.extend(loses_key_values(facts));
-        findings.extend(valuable(facts));
-        findings.extend(probed_filter(facts));
+        findings.extend(log_tracer_drops_key_values(facts));
+        findings.extend(unread_valuable_fields(facts));
+        findings.extend(filter_with_probing(facts));
     }
     findings
 }
 
-/// `tracing/log` and `tracing/log-always`.
+/// Finds the features `log` and `log-always` of `tracing` that duplicate or lose events.
 fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
     let on = |feature: &str| facts.graph.named(&facts.build, "tracing").find(|(at, _)| facts.build.has(*at, feature));
     let has_log_tracer = facts.has_log_tracer();
     let has_both_bridges = facts.uses.log_bridge && facts.uses.tracing_bridge;
     if let Some((at, _)) = on("log-always") {
-        // Where nothing takes both ways, nothing comes twice. logbridge does by itself.
+        // Events are duplicated only if both ways are captured, as logbridge does by default.
         let is_ours = facts.uses.logbridge && facts.sources.has("logbridge");
         if !(is_ours || facts.uses.tracing_bridge && (has_log_tracer || has_both_bridges)) {
             return None;
         }
-        let who = facts.graph.who_asked(&facts.build, at, "log-always");
+        let chain = facts.graph.activation_chain(&facts.build, at, "log-always");
         let text = format!(
-            "its feature `log-always` is on, by {}: each tracing event is a record of `log` too, and {} takes both, so each \
-             arrives twice",
-            who.first().map_or("some package", String::as_str),
+            "its feature `log-always` is enabled by {}: each tracing event is also a `log` record, and {} captures \
+             both, so each arrives twice",
+            chain.first().map_or("some package", String::as_str),
             if is_ours { "logbridge" } else { "the bridge for `log`" }
         );
         return Some(
-            Finding::new(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
-                .at(format!("tracing/log-always <- {}", who.join(" <- ")), 0..0)
-                .help("switch that feature off; `log` instead of it forwards only while there is no subscriber"),
+            new_finding(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
+                .at(format!("tracing/log-always <- {}", chain.join(" <- ")), 0..0)
+                .help("disable that feature; the feature `log` forwards events only while no subscriber is set"),
         );
     }
     let (at, _) = on("log")?;
-    // The member itself asked for it, and what takes the events is a logger: they come while no subscriber is set.
+    // Only a bridge for `log` without one for `tracing` loses events, and only once a subscriber is set.
     if !facts.uses.log_bridge || facts.uses.tracing_bridge || !facts.sets_subscriber() {
         return None;
     }
-    let who = facts.graph.who_asked(&facts.build, at, "log");
-    let text = "its feature `log` forwards events to `log` only while no subscriber is set, and this program sets one: from then on \
-                the bridge from `log` sees none of them";
+    let chain = facts.graph.activation_chain(&facts.build, at, "log");
+    let text = "its feature `log` forwards events to `log` only while no subscriber is set, but this program sets \
+                one: from then on, the bridge from `log` receives no events";
     Some(
-        Finding::new(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
-            .at(format!("tracing/log <- {}", who.join(" <- ")), 0..0)
+        new_finding(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
+            .at(format!("tracing/log <- {}", chain.join(" <- ")), 0..0)
             .help("add the layer of opentelemetry-appender-tracing to the subscriber"),
     )
 }
 
-/// A provider of logs that nothing feeds.
+/// Finds a log provider without a bridge that passes records to it.
 fn no_bridge(facts: &Facts<'_>) -> Option<Finding> {
     let is_appender = |name: &str| name.starts_with("opentelemetry-appender-");
     let appenders: Vec<_> = facts.active().filter(|(_, package)| is_appender(&package.name)).collect();
-    // Of what other crates do with one, nothing is known.
+    // Another crate may use the appender.
     let is_wrapped = |at: usize| facts.build.dependents(at).any(|by| !facts.graph.members.contains(&by));
     let words = ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge", "create_log_record(", ".emit("];
-    if appenders.iter().any(|(at, _)| is_wrapped(*at)) || facts.sources.has_any(&words) || !facts.graph.is_whole {
+    if appenders.iter().any(|(at, _)| is_wrapped(*at)) || facts.sources.has_any(&words) || !facts.graph.is_complete {
         return None;
     }
     let place = facts.sources.place("SdkLoggerProvider").or_else(|| facts.sources.place("LoggerProvider::builder"))?;
     let (what, help) = match appenders.first() {
         Some((_, package)) => (
-            format!("{} is a dependency, and no code uses it", package.name),
-            "add `OpenTelemetryTracingBridge::new(&provider)` to the subscriber as a layer, or install an `OpenTelemetryLogBridge`",
+            format!("{} is a dependency, but no code uses it", package.name),
+            "add `OpenTelemetryTracingBridge::new(&provider)` to the subscriber as a layer, or install an \
+             `OpenTelemetryLogBridge`",
         ),
         None => (
-            "neither opentelemetry-appender-log nor opentelemetry-appender-tracing is there".to_owned(),
-            "add opentelemetry-appender-tracing, and its layer to the subscriber",
+            "neither opentelemetry-appender-log nor opentelemetry-appender-tracing is a dependency".to_owned(),
+            "add opentelemetry-appender-tracing, and add its layer to the subscriber",
         ),
     };
     let text = format!(
-        "a provider of logs is built, and nothing leads records to it: {what}, and there is no global provider of logs"
+        "a log provider is built, but nothing passes records to it: {what}, and OpenTelemetry has no global log \
+         provider"
     );
-    Some(Finding::new(&kind::NO_BRIDGE, Severity::Warning, place, text).help(help))
+    Some(new_finding(&kind::NO_BRIDGE, Severity::Warning, place, text).help(help))
 }
 
-/// A provider that passes records on to nobody.
+/// Finds a log provider without a processor.
 fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
     const PASSES: [&str; 4] = ["with_batch_exporter", "with_log_processor", "with_processor", "with_simple_exporter"];
     for file in &facts.sources.files {
@@ -109,7 +109,7 @@ fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
             if !statement.contains(".build()") || PASSES.iter().any(|word| statement.contains(word)) {
                 continue;
             }
-            let text = "this provider has no processor: every record ends here";
+            let text = "this provider has no processor, so it drops every record";
             let help = "add `.with_batch_exporter(exporter)` before `.build()`";
             return Some(file.finding(at, &kind::NO_BRIDGE, Severity::Warning, text).help(help));
         }
@@ -117,26 +117,26 @@ fn no_processor(facts: &Facts<'_>) -> Option<Finding> {
     None
 }
 
-/// The appenders set the time at which a record was observed, and none at which it happened.
-fn time_zero(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds appenders, which set the observed time of a record but not its event time.
+fn no_event_time(facts: &Facts<'_>) -> Option<Finding> {
     let word =
         ["OpenTelemetryTracingBridge", "OpenTelemetryLogBridge"].into_iter().find(|word| facts.sources.has(word))?;
     if facts.sources.has("set_timestamp(") {
         return None;
     }
-    let text = "the appenders set no event time, only the observed one: backends that look at the event time alone show such records at \
-                1970, or delete them as too old";
-    let help = "set the timestamp in a log processor in front of the exporter";
-    Some(Finding::new(&kind::TIME_ZERO, Severity::Note, facts.sources.place(word)?, text).help(help))
+    let text = "the appenders set no event time, only the observed time: backends that read only the event time show \
+                such records at 1970, or delete them as too old";
+    let help = "set the timestamp in a log processor before the exporter";
+    Some(new_finding(&kind::TIME_ZERO, Severity::Note, facts.sources.place(word)?, text).help(help))
 }
 
-/// A processor of the project that wraps another one, and does not pass everything on.
-fn half_a_processor(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a log processor that wraps another one but does not forward every method.
+fn partial_processor(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("LogProcessor for ") {
             let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
             let body = file.code(at + open..super::strip::closing(&file.code, at + open));
-            // One that passes records on to another.
+            // Only a wrapper calls `emit`.
             if !body.contains(".emit(") {
                 continue;
             }
@@ -148,35 +148,41 @@ fn half_a_processor(facts: &Facts<'_>) -> Option<Finding> {
                 continue;
             }
             let text = format!(
-                "this processor passes records on, and keeps {} to itself: what it wraps has no service name, or is never flushed",
+                "this processor forwards records but not {}: the wrapped processor has no service name or is never \
+                 flushed",
                 missing.join(", ")
             );
             return Some(
                 file.finding(at, &kind::APPLICATION, Severity::Warning, text)
-                    .help("forward every method of the trait: those that are left out do nothing"),
+                    .help("forward every method of the trait: the default implementations do nothing"),
             );
         }
     }
     None
 }
 
-/// Crates that log through `log`, and nothing that takes that to tracing.
+/// Finds crates that use `log` while nothing forwards its records to tracing.
 fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
     let (at, _) = facts.graph.named(&facts.build, "tracing-subscriber").next()?;
-    let is_led = facts.build.has(at, "tracing-log") || facts.uses.log_bridge || facts.sources.has_any(&LOG_TRACER);
-    // `set_global_default` installs no LogTracer, whatever the features say.
+    let is_forwarded =
+        facts.build.has(at, "tracing-log") || facts.uses.log_bridge || facts.sources.has_any(&LOG_TRACER_CALLS);
+    // `set_global_default` installs no LogTracer, whatever features are enabled.
     let by_hand = facts.sources.has("set_global_default(") && !facts.installs_by_init();
-    if (is_led && !by_hand) || facts.sources.has_any(&LOG_TRACER) || facts.uses.log_bridge || !facts.graph.is_whole {
+    if (is_forwarded && !by_hand)
+        || facts.sources.has_any(&LOG_TRACER_CALLS)
+        || facts.uses.log_bridge
+        || !facts.graph.is_complete
+    {
         return None;
     }
     let (log, _) = facts.graph.named(&facts.build, "log").next()?;
-    let is_glue =
+    let is_facade =
         |name: &str| matches!(name, "log" | "tracing" | "tracing-log" | "tracing-subscriber" | "tracing-core");
     let users: Vec<String> = facts
         .build
         .dependents(log)
-        .filter(|at| !facts.is_named_by(*at, is_glue))
-        .map(|at| facts.graph.shown(at))
+        .filter(|at| !facts.is_named_by(*at, is_facade))
+        .map(|at| facts.graph.name_and_version(at))
         .collect();
     let first = users.first()?;
     let more = if users.len() > 1 { format!(" and {} more", users.len() - 1) } else { String::new() };
@@ -186,51 +192,55 @@ fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
             "call `tracing_log::LogTracer::init()` before it, or use `.init()`",
         ),
         false => (
-            "the feature `tracing-log` of tracing-subscriber is off",
+            "the feature `tracing-log` of tracing-subscriber is disabled",
             "add the feature `tracing-log` to tracing-subscriber, or call `tracing_log::LogTracer::init()`",
         ),
     };
-    let text = format!("records of `log` ({first}{more}) reach no subscriber: there is no LogTracer, since {why}");
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-subscriber", text).help(help))
+    let text =
+        format!("records of `log` ({first}{more}) reach no subscriber: no LogTracer is installed, because {why}");
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-subscriber", text).help(help))
 }
 
-/// LogTracer reads no key-values.
-fn loses_key_values(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds key-values of `log` that LogTracer drops.
+fn log_tracer_drops_key_values(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.has_log_tracer() || facts.uses.log_bridge {
         return None;
     }
     let is_kv = |feature: &String| feature.starts_with("kv");
     let member = facts.graph.members.iter().find(|member| {
-        let declared = facts.graph.packages.get(**member).map_or(&[][..], |package| package.declared.as_slice());
-        declared.iter().any(|dependency| dependency.package == "log" && dependency.features.iter().any(is_kv))
+        let package = facts.graph.packages.get(**member);
+        let dependencies = package.map_or(&[][..], |package| package.dependencies.as_slice());
+        dependencies.iter().any(|dependency| dependency.package == "log" && dependency.features.iter().any(is_kv))
     })?;
     let text = format!(
-        "{} logs with key-values (the feature `kv` of `log`), and LogTracer, which takes its records to tracing, leaves them out",
-        facts.graph.shown(*member)
+        "{} logs key-values (the feature `kv` of `log`), but LogTracer, which forwards its records to tracing, drops \
+         them",
+        facts.graph.name_and_version(*member)
     );
-    let help = "use tracing's macros for what has fields, or opentelemetry-appender-log beside the tracing appender";
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-log", text).help(help))
+    let help =
+        "use tracing's macros for records with fields, or add opentelemetry-appender-log beside the tracing appender";
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-log", text).help(help))
 }
 
-fn valuable(facts: &Facts<'_>) -> Option<Finding> {
+fn unread_valuable_fields(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.graph.has_feature(&facts.build, "tracing", "valuable") || !facts.sources.has("as_value(") {
         return None;
     }
     let place = facts.sources.place("as_value(")?;
-    let text = "fields recorded as `valuable` values do not arrive: opentelemetry-appender-tracing does not read them";
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, place, text).help("record them with `?field` or `%field`"))
+    let text = "fields recorded as `valuable` values are dropped: opentelemetry-appender-tracing does not read them";
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, place, text).help("record them with `?field` or `%field`"))
 }
 
-/// Whether the layer that takes events to OpenTelemetry has a filter of its own, and where.
-fn own_filter(file: &File) -> Option<usize> {
-    // logbridge's own.
+/// Returns the place of a per-layer filter on the layer that exports events.
+fn per_layer_filter(file: &File) -> Option<usize> {
+    // The layer of logbridge.
     if let Some(at) =
         file.find("bridge.layer().with_filter(").chain(file.find("logbridge::layer().with_filter(")).next()
     {
         return Some(at);
     }
     for at in file.find("OpenTelemetryTracingBridge") {
-        // Of the type, in an import or a signature, nothing follows that is called.
+        // In an import or a signature, the type is not called.
         let Some(open) = file.code.get(at..).and_then(|rest| rest.find(['(', ';', ',', '{'])) else { continue };
         if file.code.as_bytes().get(at + open) != Some(&b'(') {
             continue;
@@ -254,41 +264,41 @@ fn own_filter(file: &File) -> Option<usize> {
     None
 }
 
-/// Finds a per-layer filter beside code that asks without logging. See docs/missing-logs.md#c19.
-fn probed_filter(facts: &Facts<'_>) -> Option<Finding> {
-    let (file, at) = facts.sources.files.iter().find_map(|file| Some((file, own_filter(file)?)))?;
+/// Finds a per-layer filter beside code that checks levels without logging. See docs/missing-logs.md#c19.
+fn filter_with_probing(facts: &Facts<'_>) -> Option<Finding> {
+    let (file, at) = facts.sources.files.iter().find_map(|file| Some((file, per_layer_filter(file)?)))?;
     let crates: Vec<String> = facts
         .active()
-        .filter(|(_, package)| PROBING.contains(&package.name.as_str()))
-        .map(|(at, _)| facts.graph.shown(at))
+        .filter(|(_, package)| PROBING_CRATES.contains(&package.name.as_str()))
+        .map(|(at, _)| facts.graph.name_and_version(at))
         .collect();
     let own = ["log_enabled!", "tracing::enabled!", "event_enabled!"]
         .into_iter()
         .find_map(|word| Some(format!("{word} at {}", facts.sources.place(word)?)));
     let who = own.or_else(|| (!crates.is_empty()).then(|| crates.join(", ")))?;
     let text = format!(
-        "the layer to OpenTelemetry has a filter of its own, and {who} asks whether levels are on: the answer to a question that no \
-         event follows is taken for that of the next event, which is lost there"
+        "the OpenTelemetry layer has a per-layer filter, and {who} checks whether levels are enabled: the result of a \
+         check without an event is applied to the next event, which may be lost"
     );
     let help =
-        "filter the whole subscriber (`registry().with(filter).with(layer)`), or leave that layer without a filter";
+        "filter the whole subscriber (`registry().with(filter).with(layer)`), or remove the filter of that layer";
     Some(file.finding(at, &kind::PROBED_FILTER, Severity::Warning, text).help(help))
 }
 
 impl Facts<'_> {
-    /// Whether records of `log` become events of tracing.
+    /// Returns whether `log` records are forwarded to tracing.
     pub(super) fn has_log_tracer(&self) -> bool {
         let by_feature =
             self.graph.has_feature(&self.build, "tracing-subscriber", "tracing-log") && self.installs_by_init();
-        by_feature || self.sources.has_any(&LOG_TRACER)
+        by_feature || self.sources.has_any(&LOG_TRACER_CALLS)
     }
 
-    /// Whether tracing-subscriber installs, which sets up `log` too where it can.
+    /// Returns whether tracing-subscriber installs the subscriber, which also installs LogTracer if it can.
     pub(super) fn installs_by_init(&self) -> bool {
         self.sources.has_any(&[".init()", ".try_init()", "fmt::init(", "fmt::try_init("])
     }
 
-    /// Whether the program sets a global subscriber.
+    /// Returns whether the program sets a global subscriber.
     pub(super) fn sets_subscriber(&self) -> bool {
         let uses = self.sources.has("tracing_subscriber") && self.installs_by_init();
         uses || self.sources.has("set_global_default(")

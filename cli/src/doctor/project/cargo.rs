@@ -1,14 +1,16 @@
-//! How cargo is asked about a project without running anything that the project names.
+//! Runs `cargo metadata` without running any program that the project specifies.
 //!
-//! A project may name programs: `.cargo/config.toml` has compilers, wrappers, variables such as `LD_PRELOAD` and credential
-//! providers; `rust-toolchain.toml` has the path of a toolchain, or one that rustup would download. cargo and rustup look for
-//! both in the working directory and above it, and a `PATH` with `.` in it finds programs there too.
+//! A project can specify programs. `.cargo/config.toml` sets compilers, wrappers, environment variables such as
+//! `LD_PRELOAD` and credential providers. `rust-toolchain.toml` sets the path of a toolchain, or one that rustup would
+//! download. Cargo and rustup search for both files in the working directory and its parents. A `PATH` that contains
+//! `.` finds programs there too.
 //!
-//! Constraints:
-//! * cargo and rustc are one installed toolchain, by absolute paths, found and run in the directory of the first cargo in `PATH`.
-//! * The settings of the project are not read, except for where its packages lie, which is passed on value by value.
-//! * A cargo, or a configuration that cargo would still read, that lies in the project is not used: Cargo.lock is read then.
-//! * No network, no build, no change of the project.
+//! * Cargo and rustc belong to one installed toolchain. They are called by absolute path, in the directory of the first
+//!   Cargo in `PATH`.
+//! * The configuration of the project is not read, except for the location of its packages, which is passed value by
+//!   value.
+//! * If Cargo itself, or a configuration that it would still read, is inside the project, Cargo is not run.
+//! * There is no network access, no build and no change to the project.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,48 +20,48 @@ use std::time::Duration;
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use toml::{Table, Value};
 
-use super::load::{lock_file, read};
+use super::files::{find_lock_file, read};
 use logbridge::internals::config::{Environment, redact_url};
 
-/// cargo needs a fraction of a second for hundreds of packages.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Where cargo and rustup look for settings, in each directory.
-const SETTINGS: [&str; 4] = [".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
+/// Cargo needs a fraction of a second for hundreds of packages.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The files that Cargo and rustup read in each directory.
+const CONFIG_FILES: [&str; 4] = [".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
 
-/// Returns what `cargo metadata` says. It has a deadline: it may wait for another cargo's lock.
+/// Runs `cargo metadata`. It has a timeout, because it may wait for the lock of another Cargo process.
 pub(super) fn metadata(environment: &Environment, manifest: &Path) -> Result<Metadata, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let had_lock = lock_file(manifest).is_some();
+    let had_lock = find_lock_file(manifest).is_some();
     let mut locks = manifest.ancestors().skip(1).map(|folder| folder.join("Cargo.lock"));
     if let Some(pipe) = locks.find(|path| path.exists() && !path.is_file()) {
-        return Err(format!("`{}` is no file", pipe.display()));
+        return Err(format!("`{}` is not a regular file", pipe.display()));
     }
-    let asked = async {
+    let query = async {
         let toolchain = Toolchain::find(environment, manifest).await?;
-        toolchain.ask(manifest, had_lock).await
+        toolchain.metadata(manifest, had_lock).await
     };
-    let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}")))
+    let result = runtime.block_on(async {
+        tokio::time::timeout(TIMEOUT, query).await.unwrap_or_else(|_| Err(format!("it took more than {TIMEOUT:?}")))
     });
-    // Without one, cargo writes it to give an answer. The project stays as it was.
-    if let Some(written) = lock_file(manifest).filter(|_| !had_lock) {
+    // Cargo creates a missing lock file. It is removed, since the project must stay unchanged.
+    if let Some(written) = find_lock_file(manifest).filter(|_| !had_lock) {
         std::fs::remove_file(&written)
             .map_err(|error| format!("`{}` cannot be removed: {error}", written.display()))?;
     }
-    answer
+    result
 }
 
-/// cargo and rustc, as they are run.
+/// An installed toolchain, and how its programs are run.
 #[derive(Debug)]
 struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
-    /// Where they run.
+    /// The working directory.
     directory: PathBuf,
-    /// rustup's name of it, if it has one.
+    /// The name of the toolchain in rustup, if rustup manages it.
     name: Option<String>,
-    /// What rustc builds for by default.
+    /// The platform that rustc builds for by default.
     host: Option<String>,
     cargo_home: Option<PathBuf>,
     has_flags: bool,
@@ -74,64 +76,64 @@ impl Toolchain {
         let beside = directory.join(format!("rustc{}", std::env::consts::EXE_SUFFIX));
         let rustc = if beside.is_file() { Some(beside) } else { program(environment, "rustc") };
         let rustc = rustc.ok_or_else(|| "`rustc` is not in PATH".to_owned())?;
-        // Relative to the directory of this process, and not to that of cargo.
+        // A relative path is relative to the directory of this process, not of Cargo.
         let cargo_home = environment.get("CARGO_HOME").and_then(|home| std::path::absolute(home).ok());
-        refuse_settings(&project, &directory, cargo_home.as_deref(), &[&first, &rustc])?;
+        reject_project_files(&project, &directory, cargo_home.as_deref(), &[&first, &rustc])?;
 
         let mut toolchain =
             Self { cargo: first, rustc, directory, name: None, host: None, cargo_home, has_flags: false };
         toolchain.has_flags =
             ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"].iter().any(|name| environment.get(name).is_some());
-        // rustup's proxies say which toolchain they would run, and are not needed from then on.
-        if let Some(sysroot) = toolchain.rustc_says(&["--print", "sysroot"]).await {
+        // The proxies of rustup print the toolchain that they would run. From then on, it is run directly.
+        if let Some(sysroot) = toolchain.rustc_output(&["--print", "sysroot"]).await {
             let sysroot = Path::new(sysroot.trim());
             let is_chosen = environment.get("RUSTUP_TOOLCHAIN").is_some();
-            toolchain.take(sysroot);
+            toolchain.use_sysroot(sysroot);
             if let Some(channel) = pinned_channel(manifest).filter(|_| !is_chosen) {
                 let host = toolchain.host().await.unwrap_or_default();
-                installed(sysroot, &channel, &host).inspect(|sysroot| toolchain.take(sysroot));
+                installed_toolchain(sysroot, &channel, &host).inspect(|sysroot| toolchain.use_sysroot(sysroot));
             }
         }
-        refuse_settings(&project, &toolchain.directory, None, &[&toolchain.cargo, &toolchain.rustc])?;
+        reject_project_files(&project, &toolchain.directory, None, &[&toolchain.cargo, &toolchain.rustc])?;
         toolchain.host = toolchain.host().await;
         Ok(toolchain)
     }
 
-    /// Uses what lies in this directory.
-    fn take(&mut self, sysroot: &Path) {
-        let [cargo, rustc] = ["cargo", "rustc"].map(|name| binary(sysroot, name));
+    /// Uses the programs in this sysroot.
+    fn use_sysroot(&mut self, sysroot: &Path) {
+        let [cargo, rustc] = ["cargo", "rustc"].map(|name| toolchain_program(sysroot, name));
         if cargo.is_file() {
             self.cargo = cargo;
         }
         if rustc.is_file() {
             self.rustc = rustc;
         }
-        let is_of_rustup = sysroot.parent().and_then(Path::file_name).is_some_and(|name| name == "toolchains");
-        self.name = sysroot.file_name().filter(|_| is_of_rustup).map(|name| name.to_string_lossy().into_owned());
+        let is_in_rustup = sysroot.parent().and_then(Path::file_name).is_some_and(|name| name == "toolchains");
+        self.name = sysroot.file_name().filter(|_| is_in_rustup).map(|name| name.to_string_lossy().into_owned());
     }
 
     async fn host(&self) -> Option<String> {
-        let text = self.rustc_says(&["-vV"]).await?;
+        let text = self.rustc_output(&["-vV"]).await?;
         text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
     }
 
-    async fn rustc_says(&self, arguments: &[&str]) -> Option<String> {
+    async fn rustc_output(&self, arguments: &[&str]) -> Option<String> {
         let mut command = Command::new(&self.rustc);
         command.args(arguments);
         let output = self.output(command).await.ok().filter(|output| output.status.success())?;
         String::from_utf8(output.stdout).ok()
     }
 
-    async fn ask(&self, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
-        // What other systems need is not downloaded here, and cargo would ask for it.
+    async fn metadata(&self, manifest: &Path, has_lock: bool) -> Result<Metadata, String> {
+        // Packages for other platforms may not be downloaded, and Cargo would need them.
         let platform = self.host.clone().map(|host| ["--filter-platform".to_owned(), host]);
-        let sources = sources(manifest).into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+        let sources = package_sources(manifest).into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
         let sources: Vec<String> = sources.collect();
-        let ask = async |option: &str, all: bool| {
+        let run = async |option: &str, all: bool| {
             let mut command = MetadataCommand::new();
             command.cargo_path(&self.cargo).manifest_path(manifest);
             if all {
-                // Optional dependencies are in it, so that what a feature would switch on is known.
+                // Includes optional dependencies, which findings about disabled features need.
                 command.features(CargoOpt::AllFeatures);
             }
             let options = [option.to_owned()].into_iter().chain(platform.clone().into_iter().flatten());
@@ -142,17 +144,17 @@ impl Toolchain {
                 true => {
                     MetadataCommand::parse(String::from_utf8_lossy(&output.stdout)).map_err(|error| error.to_string())
                 }
-                false => Err(reason(&String::from_utf8_lossy(&output.stderr))),
+                false => Err(first_error(&String::from_utf8_lossy(&output.stderr))),
             }
         };
-        // Frozen: that changes nothing. Without a lock file it cannot be.
+        // `--frozen` changes nothing, but requires a lock file.
         let options: &[(&str, bool)] = match has_lock {
             true => &[("--frozen", true), ("--frozen", false)],
             false => &[("--offline", true), ("--offline", false)],
         };
         let mut why = String::new();
         for (option, all) in options {
-            match ask(option, *all).await {
+            match run(option, *all).await {
                 Ok(metadata) => return Ok(metadata),
                 Err(reason) => why = reason,
             }
@@ -162,11 +164,11 @@ impl Toolchain {
 
     async fn output(&self, mut command: Command) -> std::io::Result<Output> {
         command.current_dir(&self.directory).stdin(Stdio::null());
-        // What is named here wins over every configuration file. An empty wrapper is none.
+        // Environment variables take precedence over configuration files. An empty wrapper means none.
         command.env("RUSTC", &self.rustc).env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
-        // rustup would download the toolchain that it lacks.
+        // Otherwise rustup would download a missing toolchain.
         command.env("RUSTUP_AUTO_INSTALL", "0");
-        // cargo would keep what rustc answered below the project.
+        // Otherwise Cargo would cache the output of rustc in the project.
         command.env("CARGO_CACHE_RUSTC_INFO", "0");
         if !self.has_flags {
             command.env("RUSTFLAGS", "");
@@ -182,12 +184,12 @@ impl Toolchain {
     }
 }
 
-/// The program of a toolchain.
-fn binary(sysroot: &Path, name: &str) -> PathBuf {
+/// Returns the path of a program in a toolchain.
+fn toolchain_program(sysroot: &Path, name: &str) -> PathBuf {
     sysroot.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// The program of this name or path. Relative entries of `PATH` may mean the project, and are left out.
+/// Finds a program by name or path. Relative entries of `PATH` may be inside the project and are ignored.
 fn program(environment: &Environment, name: &str) -> Option<PathBuf> {
     if Path::new(name).components().count() > 1 {
         return std::path::absolute(name).ok();
@@ -203,34 +205,34 @@ fn program(environment: &Environment, name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The folder that belongs to the project as a whole: that of its repository or workspace, or of the manifest itself.
+/// Returns the root directory of the project: of its repository, its workspace or its manifest.
 fn project_folder(manifest: &Path) -> PathBuf {
     let folder = manifest.parent().unwrap_or(Path::new("/"));
-    let lock = lock_file(manifest).and_then(|lock| Some(lock.parent()?.to_owned()));
+    let lock = find_lock_file(manifest).and_then(|lock| Some(lock.parent()?.to_owned()));
     let repository = folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
     let above = [lock, repository].into_iter().flatten().min_by_key(|folder| folder.components().count());
     let folder = above.unwrap_or(folder.to_owned());
     folder.canonicalize().unwrap_or(folder)
 }
 
-/// Refuses programs and settings that belong to the project.
-fn refuse_settings(
+/// Returns an error if a program or a configuration file is inside the project.
+fn reject_project_files(
     project: &Path,
     directory: &Path,
     cargo_home: Option<&Path>,
     programs: &[&Path],
 ) -> Result<(), String> {
-    let in_directories = directory.ancestors().flat_map(|folder| SETTINGS.map(|name| folder.join(name)));
+    let in_directories = directory.ancestors().flat_map(|folder| CONFIG_FILES.map(|name| folder.join(name)));
     let in_home = cargo_home.into_iter().flat_map(|home| ["config.toml", "config"].map(|name| home.join(name)));
     let all = programs.iter().map(|path| path.to_path_buf()).chain(in_directories).chain(in_home);
-    let mut of_project = all.filter(|path| path.canonicalize().is_ok_and(|path| path.starts_with(project)));
-    match of_project.next() {
-        Some(path) => Err(format!("cargo was not run, because `{}` lies in the project", path.display())),
+    let mut in_project = all.filter(|path| path.canonicalize().is_ok_and(|path| path.starts_with(project)));
+    match in_project.next() {
+        Some(path) => Err(format!("cargo was not run because `{}` is inside the project", path.display())),
         None => Ok(()),
     }
 }
 
-/// The channel that a project asks for, if it is the name of one and no path.
+/// Returns the toolchain channel that the project selects, if it is a name and not a path.
 fn pinned_channel(manifest: &Path) -> Option<String> {
     let folders = manifest.ancestors().skip(1);
     let files = folders.flat_map(|folder| ["rust-toolchain", "rust-toolchain.toml"].map(|name| folder.join(name)));
@@ -244,16 +246,16 @@ fn pinned_channel(manifest: &Path) -> Option<String> {
     is_name.then_some(channel)
 }
 
-/// The toolchain of this channel, if rustup has it beside the usual one.
-fn installed(sysroot: &Path, channel: &str, host: &str) -> Option<PathBuf> {
+/// Returns the sysroot of a channel, if rustup has installed it beside the given sysroot.
+fn installed_toolchain(sysroot: &Path, channel: &str, host: &str) -> Option<PathBuf> {
     let all = sysroot.parent().filter(|all| all.file_name().is_some_and(|name| name == "toolchains"))?;
     let names = [format!("{channel}-{host}"), channel.to_owned()];
-    names.map(|name| all.join(name)).into_iter().find(|path| binary(path, "cargo").is_file())
+    names.map(|name| all.join(name)).into_iter().find(|path| toolchain_program(path, "cargo").is_file())
 }
 
-/// Where the packages of a project lie, by its `.cargo/config.toml`: vendored sources and registries, as arguments of
-/// `--config`. The nearest file wins. None of them is a program.
-fn sources(manifest: &Path) -> Vec<String> {
+/// Returns the vendored sources and registries in `.cargo/config.toml` as arguments for `--config`. The nearest file
+/// takes precedence. None of these settings is a program.
+fn package_sources(manifest: &Path) -> Vec<String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for folder in manifest.ancestors().skip(1) {
         let files = ["config", "config.toml"].map(|name| folder.join(".cargo").join(name));
@@ -278,13 +280,13 @@ fn sources(manifest: &Path) -> Vec<String> {
     found.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// A basic string of TOML: JSON's strings are among them.
+/// Returns a basic string of TOML. Every JSON string is one.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The first words of what cargo says, without the password that the URL of a repository may have in it.
-fn reason(stderr: &str) -> String {
+/// Returns the first lines of an error of Cargo, without passwords in URLs.
+fn first_error(stderr: &str) -> String {
     let lines = stderr.lines().map(|line| line.trim().trim_start_matches("error: "));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("Caused by")).take(2).collect();
     let words = lines.join(": ");
@@ -296,7 +298,7 @@ fn reason(stderr: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A folder that goes at the end, with these files.
+    /// A temporary directory with files, removed when dropped.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -324,10 +326,10 @@ mod tests {
         let sysroot = folder.0.join("toolchains/stable-x");
         let manifest = folder.0.join("shop/Cargo.toml");
         let channel = pinned_channel(&manifest).expect("a channel");
-        assert_eq!(installed(&sysroot, &channel, "x"), Some(folder.0.join("toolchains/nightly-x")));
-        assert_eq!(installed(&sysroot, "nightly-x", "x"), Some(folder.0.join("toolchains/nightly-x")));
-        assert_eq!(installed(&sysroot, "1.80", "x"), None);
-        assert_eq!(installed(Path::new("/usr"), "nightly", "x"), None, "no toolchain of rustup");
+        assert_eq!(installed_toolchain(&sysroot, &channel, "x"), Some(folder.0.join("toolchains/nightly-x")));
+        assert_eq!(installed_toolchain(&sysroot, "nightly-x", "x"), Some(folder.0.join("toolchains/nightly-x")));
+        assert_eq!(installed_toolchain(&sysroot, "1.80", "x"), None);
+        assert_eq!(installed_toolchain(Path::new("/usr"), "nightly", "x"), None, "not a toolchain of rustup");
         for text in ["[toolchain]\nchannel = \"../../evil\"", "[toolchain]\npath = \"evil\"", "/evil", "..", ".", ""] {
             std::fs::write(folder.0.join("shop/rust-toolchain"), text).expect("a file");
             assert_eq!(pinned_channel(&manifest), None, "{text}");
@@ -338,11 +340,13 @@ mod tests {
     fn only_the_places_of_packages_are_taken_from_the_configuration() {
         let outer =
             "[source.crates-io]\nreplace-with = \"outer\"\n[source.outer]\nregistry = \"https://a.example/\\\"x\"\n";
-        let inner = "[build]\nrustc = \"evil\"\n[source.crates-io]\nreplace-with = \"inner\"\n[source.inner]\ndirectory = \"vendor\"\n\
-                     [registries.corp]\nindex = \"sparse+https://b.example/\"\ncredential-provider = \"evil\"\ntoken = \"s3cret\"\n";
+        let inner = "[build]\nrustc = \"evil\"\n[source.crates-io]\nreplace-with = \"inner\"\n\
+                     [source.inner]\ndirectory = \"vendor\"\n\
+                     [registries.corp]\nindex = \"sparse+https://b.example/\"\ncredential-provider = \"evil\"\n\
+                     token = \"s3cret\"\n";
         let folder = Folder::new("sources", &[(".cargo/config.toml", outer), ("shop/.cargo/config.toml", inner)]);
-        let mut found = sources(&folder.0.join("shop/Cargo.toml"));
-        // What lies above the temporary directory is not ours.
+        let mut found = package_sources(&folder.0.join("shop/Cargo.toml"));
+        // Parents of the temporary directory may have a configuration too.
         found.retain(|setting| ["crates-io", "inner", "outer", "corp"].iter().any(|name| setting.contains(name)));
         let vendor = folder.0.join("shop/vendor");
         let expected = [

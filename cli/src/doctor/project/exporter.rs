@@ -1,13 +1,12 @@
-//! What the stock exporter of logs is built with: client, TLS, compression, voice; and where code puts it.
+//! Rules about the stock exporter of logs: its client, TLS, compression, internal logs, processor and runtime.
 
 use super::Facts;
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 const OTLP: &str = "opentelemetry-otlp";
 
-/// Findings about opentelemetry-otlp, where it is what exports the logs.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.uses.stock_logs || !facts.graph.has(&facts.build, OTLP) {
         return findings;
@@ -16,33 +15,33 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(async_client(facts));
         findings.extend(http_tls(facts));
         findings.extend(simple_processor(facts));
-        findings.extend(paths(facts));
+        findings.extend(missing_paths(facts));
     }
     if facts.uses.grpc {
         findings.extend(grpc_tls(facts));
         findings.extend(no_runtime(facts));
-        findings.extend(one_thread(facts));
+        findings.extend(single_thread_runtime(facts));
     }
     findings.extend(compression(facts));
-    findings.extend(no_voice(facts));
+    findings.extend(internal_logs_off(facts));
     findings
 }
 
-fn asked(facts: &Facts<'_>, package: &str, feature: &str) -> String {
+fn activation(facts: &Facts<'_>, package: &str, feature: &str) -> String {
     let at = facts.graph.named(&facts.build, package).find(|(at, _)| facts.build.has(*at, feature));
     at.map_or_else(String::new, |(at, _)| {
-        let who = facts.graph.who_asked(&facts.build, at, feature);
-        format!("{package}/{feature} <- {}", who.join(" <- "))
+        let chain = facts.graph.activation_chain(&facts.build, at, feature);
+        format!("{package}/{feature} <- {}", chain.join(" <- "))
     })
 }
 
-/// The thread that exports has no runtime, and an async client panics there.
+/// Finds an async HTTP client, which panics on the exporter thread because it has no runtime.
 fn async_client(facts: &Facts<'_>) -> Option<Finding> {
     let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
     let feature = ["reqwest-client", "hyper-client"].into_iter().find(|feature| has(feature))?;
-    let is_settled =
+    let is_client_configured =
         facts.sources.has_any(&[".with_http_client(", "log_processor_with_async_runtime", "runtime::Tokio"]);
-    if is_settled
+    if is_client_configured
         || facts.graph.has_feature(
             &facts.build,
             "opentelemetry_sdk",
@@ -52,18 +51,20 @@ fn async_client(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let text = format!(
-        "its feature `{feature}` is on, and the async client it brings is taken: in the export thread, which has no runtime, it \
-         panics with the first batch (\"there is no reactor running\"), and nothing is sent after that"
+        "its feature `{feature}` is enabled, so the exporter uses an async client: the exporter thread has no \
+         runtime, so the client panics with the first batch (\"there is no reactor running\"), and nothing is sent \
+         after that"
     );
-    let help = "pass `.with_http_client(reqwest::blocking::Client::new())`, made outside async code, or switch that feature off";
+    let help = "pass `.with_http_client(reqwest::blocking::Client::new())`, created outside async code, or disable \
+                that feature";
     Some(
-        Finding::new(&kind::ASYNC_CLIENT, Severity::Error, "crate opentelemetry-otlp", text)
-            .at(asked(facts, OTLP, feature), 0..0)
+        new_finding(&kind::ASYNC_CLIENT, Severity::Error, "crate opentelemetry-otlp", text)
+            .at(activation(facts, OTLP, feature), 0..0)
             .help(help),
     )
 }
 
-/// The place where code names an https endpoint, or the variable that does.
+/// Returns the place in code or the variable that sets an https endpoint.
 fn https(facts: &Facts<'_>) -> Option<String> {
     let variables = ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     let in_code = facts.sources.files.iter().find_map(|file| {
@@ -79,9 +80,9 @@ fn https(facts: &Facts<'_>) -> Option<String> {
 fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     let by = https(facts)?;
     let has = |feature: &str| facts.graph.has_feature(&facts.build, OTLP, feature);
-    // Of hyper's client, all that is to be said is said.
+    // The client of hyper is async, which is a finding of its own.
     let is_hyper = has("hyper-client") && !has("reqwest-client");
-    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_whole {
+    if is_hyper || facts.sources.has(".with_http_client(") || !facts.graph.is_complete {
         return None;
     }
     let (http, _) = facts.graph.named(&facts.build, "opentelemetry-http").next()?;
@@ -92,14 +93,14 @@ fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let text = format!(
-        "the endpoint is https ({by}), and the {} that opentelemetry-http uses is built without TLS: each request fails with \
-         \"network error\"",
-        facts.graph.shown(reqwest)
+        "the endpoint is https ({by}), but the {} that opentelemetry-http uses is built without TLS: each request \
+         fails with \"network error\"",
+        facts.graph.name_and_version(reqwest)
     );
     let help = "add the feature `reqwest-rustls` to opentelemetry-otlp in Cargo.toml";
     Some(
-        Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text)
-            .at(facts.graph.way_to(&facts.build, reqwest), 0..0)
+        new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text)
+            .at(facts.graph.dependency_path(&facts.build, reqwest), 0..0)
             .help(help),
     )
 }
@@ -111,35 +112,33 @@ fn grpc_tls(facts: &Facts<'_>) -> Option<Finding> {
     let has_tls = ["tls", "tls-aws-lc", "tls-provider-agnostic", "tls-ring", "tls-roots", "tls-webpki-roots"];
     if !has_tls.into_iter().any(has) {
         let text = match package.version.minor < 32 {
-            true => format!(
-                "the endpoint is https ({by}), and gRPC is built without TLS: it speaks plain text to that port"
-            ),
+            true => {
+                format!("the endpoint is https ({by}), but gRPC is built without TLS: it sends plain text to that port")
+            }
             false => {
-                format!("the endpoint is https ({by}), and gRPC is built without TLS: the exporter cannot be built")
+                format!("the endpoint is https ({by}), but gRPC is built without TLS: the exporter cannot be built")
             }
         };
         let help = "add the features `tls-ring` and `tls-roots` to opentelemetry-otlp in Cargo.toml";
-        return Some(
-            Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help),
-        );
+        return Some(new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help));
     }
     if package.version.minor < 33 || facts.sources.has_any(&[".with_tls_config(", "ClientTlsConfig"]) {
         return None;
     }
     let text = format!(
-        "the endpoint is https ({by}), and gRPC in opentelemetry-otlp {} trusts no root unless code names some: every certificate is \
-         an UnknownIssuer",
+        "the endpoint is https ({by}), but gRPC in opentelemetry-otlp {} trusts no root unless code adds some: every \
+         certificate fails with UnknownIssuer",
         package.version
     );
-    let help = "`.with_tls_config(ClientTlsConfig::new().with_enabled_roots())`, with the feature `tls-roots`";
-    Some(Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help))
+    let help = "call `.with_tls_config(ClientTlsConfig::new().with_enabled_roots())`, with the feature `tls-roots`";
+    Some(new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help))
 }
 
 fn compression(facts: &Facts<'_>) -> Option<Finding> {
     let variables = ["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
     let by_variable = facts.environment.first(&variables).map(|(name, value)| (name.to_owned(), value.to_lowercase()));
     let by_code = ["Gzip", "Zstd"].into_iter().find_map(|word| {
-        // Others compress, too.
+        // Other crates have a type of the same name.
         let call = format!("Compression::{word}");
         let mut files = facts.sources.files.iter().filter(|file| file.has("opentelemetry_otlp"));
         Some((files.find_map(|file| Some(file.place(file.find(&call).next()?)))?, word.to_lowercase()))
@@ -154,25 +153,26 @@ fn compression(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let (severity, what) = match by.starts_with("OTEL_") {
-        true => (Severity::Warning, "requests go out plain"),
+        true => (Severity::Warning, "requests are sent uncompressed"),
         false => (Severity::Error, "the exporter cannot be built"),
     };
-    let text = format!("{by} asks for {wanted}, and the feature `{feature}` is off: {what}");
+    let text = format!("{by} sets {wanted} compression, but the feature `{feature}` is disabled: {what}");
     let help = format!("add the feature `{feature}` to opentelemetry-otlp in Cargo.toml");
-    Some(Finding::new(&kind::MISSING_FEATURE, severity, "crate opentelemetry-otlp", text).help(help))
+    Some(new_finding(&kind::MISSING_FEATURE, severity, "crate opentelemetry-otlp", text).help(help))
 }
 
-fn no_voice(facts: &Facts<'_>) -> Option<Finding> {
+fn internal_logs_off(facts: &Facts<'_>) -> Option<Finding> {
     let (at, package) = facts.graph.named(&facts.build, "opentelemetry_sdk").next()?;
     if facts.build.has(at, "internal-logs") || package.version.minor < 28 {
         return None;
     }
-    let text = "its feature `internal-logs` is off: that exports fail, and that records are dropped, is never said";
-    let help = "add the feature `internal-logs` to opentelemetry_sdk and opentelemetry-otlp, and a subscriber of tracing that prints";
-    Some(Finding::new(&kind::MISSING_FEATURE, Severity::Warning, "crate opentelemetry_sdk", text).help(help))
+    let text = "its feature `internal-logs` is disabled: failed exports and dropped records are never reported";
+    let help = "add the feature `internal-logs` to opentelemetry_sdk and opentelemetry-otlp, and a tracing subscriber \
+                that prints";
+    Some(new_finding(&kind::MISSING_FEATURE, Severity::Warning, "crate opentelemetry_sdk", text).help(help))
 }
 
-/// The statements that build an exporter of logs.
+/// Returns the statements that build an exporter of logs.
 fn exporters<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a File, usize, std::ops::Range<usize>)> {
     facts
         .sources
@@ -181,13 +181,13 @@ fn exporters<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = (&'a File, usize,
         .flat_map(|file| file.find("LogExporter::builder(").map(move |at| (file, at, file.statement(at))))
 }
 
-/// The endpoint of logs that code names, where it names one in so many words.
+/// Returns the endpoint of logs, if code sets it as a string literal.
 pub(crate) fn endpoint_in_code(facts: &Facts<'_>) -> Option<String> {
     exporters(facts).find_map(|(file, _, statement)| file.text_after(statement, ".with_endpoint(").map(str::to_owned))
 }
 
 /// Finds an endpoint in code without its path. See docs/missing-logs.md#e1.
-fn paths(facts: &Facts<'_>) -> Vec<Finding> {
+fn missing_paths(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, at, statement) in exporters(facts) {
         if !file.code(statement.clone()).contains(".with_http()") {
@@ -200,18 +200,18 @@ fn paths(facts: &Facts<'_>) -> Vec<Finding> {
         }
         let shown = logbridge::internals::config::redact_url(url).to_string();
         let text = format!(
-            "the endpoint `{shown}` in code is used as it is: records are posted to `/`, where no receiver takes them"
+            "the endpoint `{shown}` in code is used unchanged: records are posted to `/`, which no receiver accepts"
         );
         let help = format!(
-            "write `{}/v1/logs`, or leave it to OTEL_EXPORTER_OTLP_ENDPOINT, to which the path is appended",
+            "write `{}/v1/logs`, or set OTEL_EXPORTER_OTLP_ENDPOINT instead, to which the path is appended",
             shown.trim_end_matches('/')
         );
-        findings.push(Finding::new(&kind::MISSING_PATH, Severity::Warning, file.place(at), text).help(help));
+        findings.push(new_finding(&kind::MISSING_PATH, Severity::Warning, file.place(at), text).help(help));
     }
     findings
 }
 
-/// A blocking client must not end in async code, and each record waits for its answer.
+/// Finds the simple processor, which blocks on each record and whose blocking client panics in async code.
 fn simple_processor(facts: &Facts<'_>) -> Option<Finding> {
     let is_async = facts.sources.has_any(&["#[tokio::main", "async fn main", "Runtime::new()", "#[actix_web::main"]);
     for file in &facts.sources.files {
@@ -219,8 +219,11 @@ fn simple_processor(facts: &Facts<'_>) -> Option<Finding> {
             for at in file.find(word) {
                 let function = file.function(at);
                 let body = file.code(function);
-                let is_of_logs = body.contains("LoggerProvider");
-                if !is_of_logs || body.contains("stdout") || body.contains("InMemory") || !body.contains("LogExporter")
+                let is_log_provider = body.contains("LoggerProvider");
+                if !is_log_provider
+                    || body.contains("stdout")
+                    || body.contains("InMemory")
+                    || !body.contains("LogExporter")
                 {
                     continue;
                 }
@@ -229,13 +232,14 @@ fn simple_processor(facts: &Facts<'_>) -> Option<Finding> {
                         "each record is sent by the thread that logs it; in async code the blocking client panics there"
                     }
                     false => {
-                        "each record is sent by the thread that logs it, and waits for the answer: almost a second each when nothing answers"
+                        "each record is sent by the thread that logs it, which waits for the answer: almost a second \
+                         if none comes"
                     }
                 };
                 let help = "use `.with_batch_exporter(…)`";
                 let severity = if is_async { Severity::Error } else { Severity::Warning };
                 return Some(
-                    Finding::new(&kind::WRONG_CONTEXT, severity, file.place(at), text)
+                    new_finding(&kind::WRONG_CONTEXT, severity, file.place(at), text)
                         .at(file.line(at), 0..0)
                         .help(help),
                 );
@@ -245,7 +249,7 @@ fn simple_processor(facts: &Facts<'_>) -> Option<Finding> {
     None
 }
 
-/// tonic needs a runtime from the beginning.
+/// Finds an exporter with gRPC that is built outside a tokio runtime.
 fn no_runtime(facts: &Facts<'_>) -> Option<Finding> {
     let words = [
         "tokio::main",
@@ -265,14 +269,14 @@ fn no_runtime(facts: &Facts<'_>) -> Option<Finding> {
     }
     let (file, at, _) =
         exporters(facts).find(|(file, _, statement)| file.code(statement.clone()).contains(".with_tonic()"))?;
-    let text = "an exporter by gRPC is built where no tokio runtime is: it panics with \"there is no reactor running\"";
+    let text = "a gRPC exporter is built outside a tokio runtime: it panics with \"there is no reactor running\"";
     let help =
-        "build it inside `runtime.enter()`, and keep that runtime for the life of the program; or use `.with_http()`";
+        "build it inside `runtime.enter()` and keep that runtime for the life of the program, or use `.with_http()`";
     Some(file.finding(at, &kind::WRONG_CONTEXT, Severity::Error, text).help(help))
 }
 
-/// A shutdown that blocks the only thread on which the exporter could send.
-fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a shutdown that blocks the only thread on which the gRPC exporter can send.
+fn single_thread_runtime(facts: &Facts<'_>) -> Option<Finding> {
     let words = ["new_current_thread(", "worker_threads(1)"];
     let of_macro = |file: &File| {
         file.find("tokio::main").find(|at| {
@@ -286,9 +290,9 @@ fn one_thread(facts: &Facts<'_>) -> Option<Finding> {
     let (file, at) = facts.sources.files.iter().find_map(|file| {
         Some((file, of_macro(file).or_else(|| words.iter().find_map(|word| file.find(word).next()))?))
     })?;
-    let text = "the exporter by gRPC sends on this runtime, which has one thread: `shutdown` and `force_flush` block it, so that nothing \
-                can be sent, and give up after five seconds";
+    let text = "the gRPC exporter sends on this runtime, which has one thread: `shutdown` and `force_flush` block \
+                that thread, so nothing is sent, and give up after five seconds";
     let help =
-        "call them by `tokio::task::spawn_blocking`, give the exporter a runtime of its own, or use `.with_http()`";
+        "call them in `tokio::task::spawn_blocking`, give the exporter a runtime of its own, or use `.with_http()`";
     Some(file.finding(at, &kind::WRONG_CONTEXT, Severity::Error, text).help(help))
 }

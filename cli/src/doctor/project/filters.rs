@@ -1,21 +1,22 @@
-//! Filters: those in code, and those of the environment against the crates that there are.
+//! Rules about filters in code, and about RUST_LOG compared with the crates of the build.
 
 use std::collections::BTreeSet;
 
+use strsim::levenshtein;
+
 use super::Facts;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 use logbridge::internals::levels::parse;
 
-/// Findings about filters.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(fixed(facts));
-    findings.extend(global(facts));
+    findings.extend(filter_in_code(facts));
+    findings.extend(filter_as_layer(facts));
     findings
 }
 
-/// RUST_LOG is set, and the filter stands in code.
-fn fixed(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a filter in code in a program that does not read RUST_LOG.
+fn filter_in_code(facts: &Facts<'_>) -> Option<Finding> {
     let reads = [
         "from_default_env",
         "try_from_default_env",
@@ -35,48 +36,41 @@ fn fixed(facts: &Facts<'_>) -> Option<Finding> {
         .files
         .iter()
         .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
-    // A filter that is given in a variable may come from anywhere.
+    // A filter in a variable may come from the environment.
     let statement = file.statement(at);
     file.text_after(statement, "EnvFilter::new(")
         .or_else(|| file.code(at..at + 40).contains("LevelFilter::").then_some(""))?;
     let (severity, text) = match set {
-        Some(_) => {
-            (Severity::Warning, "the filter is set in code and nothing reads RUST_LOG, which is set and has no effect")
-        }
-        None => (Severity::Note, "the filter is set in code, and nothing reads RUST_LOG"),
+        Some(_) => (Severity::Warning, "the filter is set in code, so RUST_LOG, which is set, has no effect"),
+        None => (Severity::Note, "the filter is set in code, and RUST_LOG is not read"),
     };
-    Some(
-        Finding::new(&kind::FILTER_IN_CODE, severity, file.place(at), text)
-            .at(file.line(at), 0..0)
-            .help("`EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()` reads it"),
-    )
+    Some(new_finding(&kind::FILTER_IN_CODE, severity, file.place(at), text).at(file.line(at), 0..0).help(
+        "to read RUST_LOG: `EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()`",
+    ))
 }
 
-/// Nobody has set RUST_LOG, and what reads it means ERROR then.
-pub(crate) fn unset(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds that RUST_LOG is unset, and names the levels that pass by default.
+pub(crate) fn rust_log_unset(facts: &Facts<'_>) -> Option<Finding> {
     if facts.environment.get("RUST_LOG").is_some() {
         return None;
     }
     let words = [
-        ("EnvFilter::from_default_env()", "lets errors pass, and nothing else"),
+        ("EnvFilter::from_default_env()", "lets only errors pass"),
         ("EnvFilter::builder().from_env_lossy()", "lets nothing pass"),
-        ("env_logger::init()", "lets errors pass, and nothing else"),
-        ("logbridge::init()", "lets warnings and errors pass"),
+        ("env_logger::init()", "lets only errors pass"),
+        ("logbridge::init()", "lets only warnings and errors pass"),
     ];
     let (file, at, what) = facts
         .sources
         .files
         .iter()
         .find_map(|file| words.iter().find_map(|(word, what)| Some((file, file.find(word).next()?, *what))))?;
-    let text = format!("RUST_LOG is not set here; without it, {} {what}", file.place(at));
-    Some(
-        Finding::new(&kind::ROOT_NOT_SET, Severity::Note, "RUST_LOG", text)
-            .help("RUST_LOG=info, where the program is started"),
-    )
+    let text = format!("it is unset: without it, the filter at {} {what}", file.place(at));
+    Some(new_finding(&kind::ROOT_NOT_SET, Severity::Note, "RUST_LOG", text).help("set RUST_LOG=info for the program"))
 }
 
-/// A filter among the layers is one for all of them.
-fn global(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a filter that is added as a layer and thus applies to all layers.
+fn filter_as_layer(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.uses.tracing_bridge || !facts.sources.has(".with_filter(") {
         return None;
     }
@@ -86,15 +80,16 @@ fn global(facts: &Facts<'_>) -> Option<Finding> {
             .find_map(|word| file.find(word).next())?;
         Some((file, at))
     })?;
-    let text = "a filter that is added as a layer holds for all layers, whatever filters they have of their own: what it cuts is not sent";
+    let text = "a filter that is added as a layer applies to all layers, whatever their own filters: the records it \
+                filters are not sent";
     Some(
         file.finding(at, &kind::FILTER_IN_CODE, Severity::Note, text)
-            .help("put it on the layer that it is for: `layer.with_filter(…)`"),
+            .help("add it to the layer that it is meant for: `layer.with_filter(…)`"),
     )
 }
 
-/// Directives against the crates of the build.
-pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> Vec<Finding> {
+/// Compares the targets of directives with the crates of the build.
+pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut names: BTreeSet<String> = facts.active().map(|(_, package)| package.name.replace('-', "_")).collect();
     let mut own: BTreeSet<String> = BTreeSet::new();
@@ -108,7 +103,7 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
     for (directive, bytes) in parsed.located() {
         let target = directive.target.as_str();
         let first = target.split(':').next().unwrap_or_default();
-        // A `-` is found where the filter is read.
+        // The linter of the filter finds a `-`.
         if first.is_empty() || first.contains('-') {
             continue;
         }
@@ -125,46 +120,34 @@ pub(crate) fn against_crates(facts: &Facts<'_>, variable: &str, spec: &str) -> V
             .collect();
         if let (true, [name, ..]) = (is_strict && !own.contains(first), hidden.as_slice()) {
             let text = format!(
-                "`{target}` stands for every target that begins so, and hides `{name}`, which is a crate of this project"
+                "`{target}` matches every target with this prefix, so it hides `{name}`, a crate of this project"
             );
             findings.push(
-                Finding::new(&kind::PREFIX, Severity::Warning, variable, text)
+                new_finding(&kind::PREFIX, Severity::Warning, variable, text)
                     .at(spec, bytes.clone())
-                    .help(format!("name that crate too: `{spec},{name}=info`")),
+                    .help(format!("add a directive for that crate: `{spec},{name}=info`")),
             );
             continue;
         }
         let begins_some = names.iter().any(|name| name.starts_with(first) || first == name);
-        // The OpenTelemetry crates name their targets after the package; `log` is what LogTracer makes of all.
+        // LogTracer forwards all records with the target `log`. `panic` and `audit` are common custom targets.
         if begins_some
             || ["log", "panic", "audit"].contains(&first)
             || facts.sources.files.iter().any(|file| file.text.contains(&format!("\"{first}")))
         {
             continue;
         }
-        let nearest = names.iter().find(|name| near(name, first));
-        let text = format!(
-            "`{first}` is no crate of this project or of its dependencies, so it cuts and lets through nothing"
-        );
-        // A filter that many programs share may well name what one of them does not have.
+        // One character is wrong, missing or extra. Shorter names would match by chance.
+        let nearest = names.iter().find(|name| name.len() >= 3 && levenshtein(name, first) == 1);
+        let text =
+            format!("`{first}` is not a crate of this project or of its dependencies, so the directive has no effect");
+        // Several programs may share a filter with targets that only some of them have.
         let severity = if nearest.is_some() { Severity::Warning } else { Severity::Note };
         let help = match nearest {
             Some(name) => format!("write `{name}`"),
-            None => "write the name of a crate as code says it (`my_crate`), or a `target:` that code names".to_owned(),
+            None => "write the name of a crate as in code (`my_crate`), or a `target:` that code sets".to_owned(),
         };
-        findings
-            .push(Finding::new(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
+        findings.push(new_finding(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
     }
     findings
-}
-
-/// Whether one letter is different, missing, or too many.
-fn near(name: &str, other: &str) -> bool {
-    let (a, b) = (name.as_bytes(), other.as_bytes());
-    if a.len().abs_diff(b.len()) > 1 || a.len() < 3 {
-        return false;
-    }
-    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (a, b) = (&a[same..], &b[same..]);
-    a.get(1..) == b.get(1..) || a.get(1..) == Some(b) || b.get(1..) == Some(a)
 }

@@ -1,44 +1,44 @@
-//! The packages of a project, and which features are on in a build of it, with those who asked for them.
+//! The packages of a project, and the features that a build activates.
 //!
-//! `cargo metadata` says which features are on too, but not who asked, and it counts what only tests ask for. So the
-//! features are resolved here once more, from what is declared: along normal dependencies, as a build of the members goes.
+//! `cargo metadata` lists activated features too, but not which package activates them, and it includes those that only
+//! tests need. So this module resolves features again from the manifests, along normal dependencies of the members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use semver::{Version, VersionReq};
 
-/// All packages of a project. Indices into `packages` are what everything else names them by.
+/// All packages of a project, identified by their index in `packages`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) packages: Vec<Package>,
-    /// The packages that are the project's own, and asked about.
+    /// The workspace members to check.
     pub(crate) members: Vec<usize>,
     pub(crate) root: PathBuf,
-    /// False where only a lock file could be read: then nothing is known of what dependencies declare.
-    pub(crate) is_whole: bool,
+    /// False if only a lock file was read, which does not contain the manifests of dependencies.
+    pub(crate) is_complete: bool,
 }
 
-/// One package.
+/// A package of the dependency graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: Version,
-    /// The registry or repository; `None` for a path.
+    /// The registry or repository. `None` for a path dependency.
     pub(crate) source: Option<String>,
     pub(crate) manifest: PathBuf,
     pub(crate) targets: Vec<Target>,
-    /// What each feature switches on, as Cargo.toml has it.
-    pub(crate) declared_features: BTreeMap<String, Vec<String>>,
-    pub(crate) declared: Vec<Declared>,
-    /// The packages that may be built for it.
+    /// The entries of each feature in Cargo.toml.
+    pub(crate) features: BTreeMap<String, Vec<String>>,
+    pub(crate) dependencies: Vec<Dependency>,
+    /// The resolved dependencies.
     pub(crate) edges: Vec<Edge>,
 }
 
-/// A dependency as a manifest declares it.
+/// A dependency as declared in a manifest.
 #[derive(Clone, Debug)]
-pub(crate) struct Declared {
-    /// What it is called in this manifest.
+pub(crate) struct Dependency {
+    /// The key in the manifest, which differs from the package name if the dependency is renamed.
     pub(crate) key: String,
     /// The name of the package.
     pub(crate) package: String,
@@ -49,59 +49,59 @@ pub(crate) struct Declared {
     pub(crate) features: Vec<String>,
 }
 
-/// A dependency as it was resolved.
+/// A resolved dependency.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
     pub(crate) to: usize,
-    /// What the code calls it.
+    /// The name of the crate in code.
     pub(crate) name: String,
     pub(crate) is_normal: bool,
 }
 
-/// What is built from a package.
+/// A build target of a package.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) is_binary: bool,
-    /// `cdylib` or `dylib`: with a copy of every static in it.
-    pub(crate) is_shared: bool,
+    /// Whether it is a `cdylib` or `dylib`, which has its own copy of every static.
+    pub(crate) is_dylib: bool,
     pub(crate) path: PathBuf,
 }
 
-/// Who asked for a feature.
+/// The cause of an activated feature.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct Activation {
     pub(crate) by: usize,
-    /// The feature of that package that does it; `None` where its declaration of the dependency does.
+    /// The feature of that package that activates it. `None` if the declaration of the dependency does.
     pub(crate) through: Option<String>,
 }
 
-/// What is on in a build.
+/// The packages and features of a build.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Build {
     pub(crate) active: BTreeSet<usize>,
-    features: BTreeMap<(usize, String), Vec<Asked>>,
-    /// Who is built with what: (dependent, dependency).
+    features: BTreeMap<(usize, String), Vec<Activation>>,
+    /// Pairs of (dependent, dependency).
     links: BTreeSet<(usize, usize)>,
 }
 
-/// Which features of the members are on.
+/// The features of the members that the user selects, as with Cargo's flags.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Chosen {
+pub(crate) struct FeatureSelection {
     pub(crate) all: bool,
     pub(crate) no_default: bool,
     pub(crate) named: Vec<String>,
 }
 
 impl Graph {
-    /// What a build of the members switches on.
-    pub(crate) fn build(&self, chosen: &Chosen) -> Build {
+    /// Resolves a build of the members.
+    pub(crate) fn build(&self, chosen: &FeatureSelection) -> Build {
         let mut resolver = Resolver { graph: self, build: Build::default(), weak: Vec::new() };
         for &member in &self.members {
-            resolver.package(member);
+            resolver.add_package(member);
             let Some(package) = self.packages.get(member) else { continue };
             let features: Vec<String> = match chosen.all {
-                true => package.declared_features.keys().cloned().collect(),
+                true => package.features.keys().cloned().collect(),
                 false => {
                     let default = (!chosen.no_default).then(|| "default".to_owned());
                     let own = |name: &&String| name.split_once('/').is_none_or(|(of, _)| of == package.name);
@@ -110,14 +110,14 @@ impl Graph {
                     default.into_iter().chain(named).collect()
                 }
             };
-            for feature in features.iter().filter(|feature| package.declared_features.contains_key(*feature)) {
-                resolver.feature(member, feature, None);
+            for feature in features.iter().filter(|feature| package.features.contains_key(*feature)) {
+                resolver.activate(member, feature, None);
             }
         }
         resolver.build
     }
 
-    /// All packages of that name that are part of the build.
+    /// Returns the packages of this name in the build.
     pub(crate) fn named<'a>(&'a self, build: &'a Build, name: &'a str) -> impl Iterator<Item = (usize, &'a Package)> {
         build
             .active
@@ -126,49 +126,51 @@ impl Graph {
             .filter(move |(_, p)| p.name == name)
     }
 
-    /// Whether a package of that name is part of the build.
+    /// Returns whether a package of this name is in the build.
     pub(crate) fn has(&self, build: &Build, name: &str) -> bool {
         self.named(build, name).next().is_some()
     }
 
-    /// Whether a feature is on in any package of that name.
+    /// Returns whether a feature is activated in any package of this name.
     pub(crate) fn has_feature(&self, build: &Build, name: &str, feature: &str) -> bool {
         self.named(build, name).any(|(at, _)| build.has(at, feature))
     }
 
-    /// `name 1.2.3`.
-    pub(crate) fn shown(&self, at: usize) -> String {
+    /// Formats a package as `name 1.2.3`.
+    pub(crate) fn name_and_version(&self, at: usize) -> String {
         self.packages.get(at).map_or_else(String::new, |package| format!("{} {}", package.name, package.version))
     }
 
-    /// The way on which somebody of the project, or of its dependencies, switched a feature on, innermost first:
-    /// `chatty 0.1.0 (its feature quiet)`, `shop 0.1.0`.
-    pub(crate) fn who_asked(&self, build: &Build, at: usize, feature: &str) -> Vec<String> {
-        let mut way: Vec<String> = Vec::new();
+    /// Returns the packages that activate a feature, beginning next to it: ``chatty 0.1.0 (its feature `quiet`)``,
+    /// `shop 0.1.0`.
+    pub(crate) fn activation_chain(&self, build: &Build, at: usize, feature: &str) -> Vec<String> {
+        let mut chain: Vec<String> = Vec::new();
         let mut seen: BTreeSet<(usize, String)> = BTreeSet::new();
         let mut current = (at, feature.to_owned());
         while seen.insert(current.clone()) {
-            let asked = build.features.get(&current).into_iter().flatten();
-            // A member that asks is what can be changed soonest.
-            let Some(asked) = asked.min_by_key(|asked| !self.members.contains(&asked.by)) else { break };
-            match &asked.through {
-                // A feature of the same package: said with the one that asked for that.
-                Some(through) if asked.by == current.0 => current = (asked.by, through.clone()),
+            let activation = build.features.get(&current).into_iter().flatten();
+            // A member is preferred, since it is the easiest to change.
+            let Some(activation) = activation.min_by_key(|activation| !self.members.contains(&activation.by)) else {
+                break;
+            };
+            match &activation.through {
+                // Another feature of the same package is not listed, only the package that activates that one.
+                Some(through) if activation.by == current.0 => current = (activation.by, through.clone()),
                 Some(through) => {
-                    way.push(format!("{} (its feature `{through}`)", self.shown(asked.by)));
-                    current = (asked.by, through.clone());
+                    chain.push(format!("{} (its feature `{through}`)", self.name_and_version(activation.by)));
+                    current = (activation.by, through.clone());
                 }
                 None => {
-                    way.push(self.shown(asked.by));
+                    chain.push(self.name_and_version(activation.by));
                     break;
                 }
             }
         }
-        way
+        chain
     }
 
-    /// From a member down to this package, one of the shortest ways: `shop 0.1.0 -> old 0.1.0 -> log 0.3.9`.
-    pub(crate) fn way_to(&self, build: &Build, to: usize) -> String {
+    /// Returns a shortest path from a member to a package: `shop 0.1.0 -> old 0.1.0 -> log 0.3.9`.
+    pub(crate) fn dependency_path(&self, build: &Build, to: usize) -> String {
         let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
         let mut queue: std::collections::VecDeque<usize> = self.members.iter().copied().collect();
         let mut seen: BTreeSet<usize> = self.members.iter().copied().collect();
@@ -183,24 +185,24 @@ impl Graph {
                 }
             }
         }
-        let mut way = vec![self.shown(to)];
+        let mut path = vec![self.name_and_version(to)];
         let mut at = to;
         while let Some(before) = came_from.get(&at) {
-            way.push(self.shown(*before));
+            path.push(self.name_and_version(*before));
             at = *before;
         }
-        way.reverse();
-        way.join(" -> ")
+        path.reverse();
+        path.join(" -> ")
     }
 }
 
 impl Build {
-    /// Whether a feature of a package is on.
+    /// Returns whether a feature of a package is activated.
     pub(crate) fn has(&self, at: usize, feature: &str) -> bool {
         self.features.contains_key(&(at, feature.to_owned()))
     }
 
-    /// The features of a package that are on.
+    /// Returns the activated features of a package.
     pub(crate) fn features(&self, at: usize) -> impl Iterator<Item = &str> {
         self.features
             .range((at, String::new())..)
@@ -208,12 +210,12 @@ impl Build {
             .map(|((_, f), _)| f.as_str())
     }
 
-    /// The packages that are built with this one.
+    /// Returns the packages that depend on this one.
     pub(crate) fn dependents(&self, at: usize) -> impl Iterator<Item = usize> {
         self.links.iter().filter(move |(_, to)| *to == at).map(|(from, _)| *from)
     }
 
-    /// The packages that this one is built with.
+    /// Returns the packages that this one depends on.
     pub(crate) fn dependencies(&self, at: usize) -> impl Iterator<Item = usize> {
         self.links.range((at, 0)..=(at, usize::MAX)).map(|(_, to)| *to)
     }
@@ -222,106 +224,107 @@ impl Build {
 struct Resolver<'a> {
     graph: &'a Graph,
     build: Build,
-    /// `x?/y`: once `x` is there.
-    weak: Vec<(usize, String, String, Asked)>,
+    /// Entries `x?/y` that wait for the dependency `x`.
+    weak: Vec<(usize, String, String, Activation)>,
 }
 
 impl Resolver<'_> {
-    fn package(&mut self, at: usize) {
+    fn add_package(&mut self, at: usize) {
         if !self.build.active.insert(at) {
             return;
         }
         let graph = self.graph;
         let Some(package) = graph.packages.get(at) else { return };
-        let declared = package.declared.iter().filter(|declared| declared.is_normal && !declared.is_optional);
-        for declared in declared {
-            self.dependency(at, declared, None);
+        let required = package.dependencies.iter().filter(|dependency| dependency.is_normal && !dependency.is_optional);
+        for dependency in required {
+            self.add_dependency(at, dependency, None);
         }
-        // Of a package that is known from a lock file only, everything may be built.
-        if package.declared.is_empty() {
+        // A lock file does not tell which dependencies are optional, so all are included.
+        if package.dependencies.is_empty() {
             for edge in package.edges.iter().filter(|edge| edge.is_normal) {
                 self.build.links.insert((at, edge.to));
-                self.package(edge.to);
+                self.add_package(edge.to);
             }
         }
     }
 
-    /// The packages that a declaration was resolved to.
-    fn resolved(&self, at: usize, declared: &Declared) -> Vec<usize> {
+    /// Returns the packages that a declared dependency was resolved to.
+    fn resolved(&self, at: usize, dependency: &Dependency) -> Vec<usize> {
         let Some(package) = self.graph.packages.get(at) else { return Vec::new() };
         let fits = |edge: &&Edge| {
-            let is_called = declared.key == declared.package || edge.name == declared.key.replace('-', "_");
+            let is_called = dependency.key == dependency.package || edge.name == dependency.key.replace('-', "_");
             self.graph.packages.get(edge.to).is_some_and(|found| {
-                let is_required = declared.requirement.matches(&found.version) || !found.version.pre.is_empty();
-                found.name == declared.package && is_required && is_called && edge.is_normal
+                let is_required = dependency.requirement.matches(&found.version) || !found.version.pre.is_empty();
+                found.name == dependency.package && is_required && is_called && edge.is_normal
             })
         };
         package.edges.iter().filter(fits).map(|edge| edge.to).collect()
     }
 
-    fn dependency(&mut self, at: usize, declared: &Declared, through: Option<&str>) {
-        for to in self.resolved(at, declared) {
+    fn add_dependency(&mut self, at: usize, dependency: &Dependency, through: Option<&str>) {
+        for to in self.resolved(at, dependency) {
             self.build.links.insert((at, to));
-            self.package(to);
-            let asked = Asked { by: at, through: through.map(str::to_owned) };
-            if declared.uses_default {
-                self.feature(to, "default", Some(asked.clone()));
+            self.add_package(to);
+            let activation = Activation { by: at, through: through.map(str::to_owned) };
+            if dependency.uses_default {
+                self.activate(to, "default", Some(activation.clone()));
             }
-            for feature in &declared.features {
-                self.feature(to, feature, Some(asked.clone()));
+            for feature in &dependency.features {
+                self.activate(to, feature, Some(activation.clone()));
             }
-            let (ready, waiting): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.weak).into_iter().partition(|(of, key, ..)| *of == at && *key == declared.key);
+            let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.weak)
+                .into_iter()
+                .partition(|(of, key, ..)| *of == at && *key == dependency.key);
             self.weak.extend(waiting);
-            for (_, _, feature, asked) in ready {
-                self.feature(to, &feature, Some(asked));
+            for (_, _, feature, activation) in ready {
+                self.activate(to, &feature, Some(activation));
             }
         }
     }
 
-    fn by_key(&self, at: usize, key: &str) -> Vec<Declared> {
-        let declared = self.graph.packages.get(at).map_or(&[][..], |package| package.declared.as_slice());
-        declared.iter().filter(|declared| declared.is_normal && declared.key == key).cloned().collect()
+    fn dependencies_named(&self, at: usize, key: &str) -> Vec<Dependency> {
+        let dependencies = self.graph.packages.get(at).map_or(&[][..], |package| package.dependencies.as_slice());
+        dependencies.iter().filter(|dependency| dependency.is_normal && dependency.key == key).cloned().collect()
     }
 
-    fn feature(&mut self, at: usize, feature: &str, asked: Option<Asked>) {
+    fn activate(&mut self, at: usize, feature: &str, activation: Option<Activation>) {
         let key = (at, feature.to_owned());
         let is_new = !self.build.features.contains_key(&key);
-        let askers = self.build.features.entry(key).or_default();
-        if let Some(asked) = asked.filter(|asked| !askers.contains(asked)) {
-            askers.push(asked);
+        let activations = self.build.features.entry(key).or_default();
+        if let Some(activation) = activation.filter(|activation| !activations.contains(activation)) {
+            activations.push(activation);
         }
-        let entries = self.graph.packages.get(at).and_then(|package| package.declared_features.get(feature));
+        let entries = self.graph.packages.get(at).and_then(|package| package.features.get(feature));
         let Some(entries) = entries.filter(|_| is_new).cloned() else { return };
         for entry in entries {
-            self.entry(at, feature, &entry);
+            self.apply_entry(at, feature, &entry);
         }
     }
 
-    /// One entry of a feature: another feature, `dep:x`, `x/y` or `x?/y`.
-    fn entry(&mut self, at: usize, feature: &str, entry: &str) {
-        let asked = Asked { by: at, through: Some(feature.to_owned()) };
+    /// Applies an entry of a feature: another feature, `dep:x`, `x/y` or `x?/y`.
+    fn apply_entry(&mut self, at: usize, feature: &str, entry: &str) {
+        let activation = Activation { by: at, through: Some(feature.to_owned()) };
         if let Some(key) = entry.strip_prefix("dep:") {
-            for declared in self.by_key(at, key) {
-                self.dependency(at, &declared, Some(feature));
+            for dependency in self.dependencies_named(at, key) {
+                self.add_dependency(at, &dependency, Some(feature));
             }
-        } else if let Some((key, of_it)) = entry.split_once('/') {
+        } else if let Some((key, its_feature)) = entry.split_once('/') {
             let is_weak = key.ends_with('?');
             let key = key.trim_end_matches('?');
-            for declared in self.by_key(at, key) {
-                let targets = self.resolved(at, &declared);
+            for dependency in self.dependencies_named(at, key) {
+                let targets = self.resolved(at, &dependency);
                 let is_there = targets.iter().any(|to| self.build.links.contains(&(at, *to)));
                 if is_weak && !is_there {
-                    self.weak.push((at, key.to_owned(), of_it.to_owned(), asked.clone()));
+                    self.weak.push((at, key.to_owned(), its_feature.to_owned(), activation.clone()));
                     continue;
                 }
-                self.dependency(at, &declared, Some(feature));
+                self.add_dependency(at, &dependency, Some(feature));
                 for to in targets {
-                    self.feature(to, of_it, Some(asked.clone()));
+                    self.activate(to, its_feature, Some(activation.clone()));
                 }
             }
         } else {
-            self.feature(at, entry, Some(asked));
+            self.activate(at, entry, Some(activation));
         }
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
 
-/// `name`: `feature = entries`…; dependencies as `key features…`, with `?` in front of those that are optional.
+/// Returns a package with features and dependencies. A `?` before the key makes a dependency optional.
 fn package(name: &str, features: &[(&str, &[&str])], dependencies: &[(&str, &[&str])]) -> Package {
-    let declared = dependencies.iter().map(|(key, features)| Declared {
+    let declared = dependencies.iter().map(|(key, features)| Dependency {
         key: key.trim_start_matches('?').to_owned(),
         package: key.trim_start_matches('?').to_owned(),
         requirement: VersionReq::STAR,
@@ -18,44 +18,44 @@ fn package(name: &str, features: &[(&str, &[&str])], dependencies: &[(&str, &[&s
         source: None,
         manifest: PathBuf::new(),
         targets: Vec::new(),
-        declared_features: features.iter().map(|(name, entries)| ((*name).to_owned(), words(entries))).collect(),
-        declared: declared.collect(),
+        features: features.iter().map(|(name, entries)| ((*name).to_owned(), words(entries))).collect(),
+        dependencies: declared.collect(),
         edges: Vec::new(),
     }
 }
 
-/// The first one is the member; everybody's dependencies are those of the same name.
+/// Returns a graph whose first package is the member. Dependencies are resolved by name.
 fn graph(mut packages: Vec<Package>) -> Graph {
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     for package in &mut packages {
-        let to = |declared: &Declared| names.iter().position(|name| *name == declared.package);
+        let to = |dependency: &Dependency| names.iter().position(|name| *name == dependency.package);
         package.edges = package
-            .declared
+            .dependencies
             .iter()
-            .filter_map(|declared| Some(Edge { to: to(declared)?, name: declared.key.clone(), is_normal: true }))
+            .filter_map(|dependency| Some(Edge { to: to(dependency)?, name: dependency.key.clone(), is_normal: true }))
             .collect();
     }
-    Graph { packages, members: vec![0], root: PathBuf::new(), is_whole: true }
+    Graph { packages, members: vec![0], root: PathBuf::new(), is_complete: true }
 }
 
-fn on(graph: &Graph, chosen: &Chosen, name: &str) -> Vec<String> {
+fn on(graph: &Graph, chosen: &FeatureSelection, name: &str) -> Vec<String> {
     let build = graph.build(chosen);
     let at = graph.packages.iter().position(|package| package.name == name).expect("a package");
     build.features(at).map(str::to_owned).collect()
 }
 
 #[test]
-fn features_follow_from_features_and_say_who_asked() {
+fn features_activate_features_and_name_the_cause() {
     let graph = graph(vec![
         package("shop", &[], &[("a", &[])]),
         package("a", &[("default", &["quiet"]), ("quiet", &["log/warn"])], &[("log", &[])]),
         package("log", &[("warn", &[])], &[]),
     ]);
-    assert_eq!(on(&graph, &Chosen::default(), "log"), ["default", "warn"]);
-    let build = graph.build(&Chosen::default());
-    assert_eq!(graph.who_asked(&build, 2, "warn"), ["a 1.0.0 (its feature `quiet`)", "shop 1.0.0"]);
-    assert_eq!(graph.way_to(&build, 2), "shop 1.0.0 -> a 1.0.0 -> log 1.0.0");
-    assert_eq!(graph.who_asked(&build, 2, "nothing"), Vec::<String>::new());
+    assert_eq!(on(&graph, &FeatureSelection::default(), "log"), ["default", "warn"]);
+    let build = graph.build(&FeatureSelection::default());
+    assert_eq!(graph.activation_chain(&build, 2, "warn"), ["a 1.0.0 (its feature `quiet`)", "shop 1.0.0"]);
+    assert_eq!(graph.dependency_path(&build, 2), "shop 1.0.0 -> a 1.0.0 -> log 1.0.0");
+    assert_eq!(graph.activation_chain(&build, 2, "nothing"), Vec::<String>::new());
 }
 
 #[test]
@@ -70,8 +70,10 @@ fn optional_and_weak_dependencies() {
             package("otel", &[("loud", &[])], &[]),
         ]
     };
-    let features =
-        |names: &[&str]| Chosen { named: names.iter().map(|name| (*name).to_owned()).collect(), ..Chosen::default() };
+    let features = |names: &[&str]| FeatureSelection {
+        named: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..FeatureSelection::default()
+    };
     let graph = graph(packages());
     assert_eq!(on(&graph, &features(&[]), "otel"), Vec::<String>::new());
     assert_eq!(on(&graph, &features(&["loud"]), "otel"), Vec::<String>::new(), "weak");
@@ -79,7 +81,7 @@ fn optional_and_weak_dependencies() {
     assert_eq!(on(&graph, &features(&["loud", "otel"]), "otel"), ["default", "loud"], "weak, before it is there");
     assert_eq!(on(&graph, &features(&["shop/both"]), "otel"), ["default", "loud"]);
     assert!(!graph.has(&graph.build(&features(&["unknown"])), "otel"));
-    assert!(graph.has(&graph.build(&Chosen { all: true, ..Chosen::default() }), "otel"));
+    assert!(graph.has(&graph.build(&FeatureSelection { all: true, ..FeatureSelection::default() }), "otel"));
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn circles_end() {
         package("x", &[("c", &["y/d"])], &[("y", &[])]),
         package("y", &[("d", &["x/c"])], &[("x", &[])]),
     ]);
-    let build = graph.build(&Chosen::default());
+    let build = graph.build(&FeatureSelection::default());
     assert_eq!(build.active.len(), 3);
-    assert!(!graph.who_asked(&build, 2, "d").is_empty());
+    assert!(!graph.activation_chain(&build, 2, "d").is_empty());
 }

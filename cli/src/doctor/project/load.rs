@@ -1,7 +1,6 @@
-//! Where the facts of a project come from: `cargo metadata`, and Cargo.toml with Cargo.lock where cargo cannot.
+//! Loads the dependency graph of a project from `cargo metadata`, or from Cargo.toml and Cargo.lock if Cargo fails.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
@@ -9,157 +8,69 @@ use semver::{Version, VersionReq};
 use toml::{Table, Value};
 
 use super::cargo;
-use super::graph::{Declared, Edge, Graph, Package, Target};
+use super::files::{TomlError, find_lock_file, read_toml};
+use super::graph::{Dependency, Edge, Graph, Package, Target};
+use super::profiles::Profiles;
 use logbridge::internals::config::Environment;
 
-/// A manifest that says less than this much is read; what is longer is none.
-const MAX_BYTES: u64 = 16 << 20;
-
-/// What was loaded, and what could not be.
+/// A project without its source code.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) graph: Graph,
     pub(crate) profiles: Profiles,
-    /// Why cargo was no help, where it was not.
+    /// Why `cargo metadata` failed, if it did.
     pub(crate) cargo_failed: Option<String>,
 }
 
-/// What the profiles of the root manifest say, by name.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Profiles(BTreeMap<String, Profile>);
-
-/// One profile, as it is written.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Profile {
-    inherits: Option<String>,
-    debug_assertions: Option<bool>,
-    panic: Option<String>,
+/// Why a project cannot be loaded, and how to fix it.
+#[derive(Debug)]
+pub(crate) struct LoadError {
+    pub(crate) text: String,
+    pub(crate) help: &'static str,
 }
 
-impl Profiles {
-    /// Whether debug assertions are on, which is what decides between `max_level_*` and `release_max_level_*`.
-    pub(crate) fn is_debug(&self, name: &str) -> bool {
-        self.find(name, |profile| profile.debug_assertions).unwrap_or_else(|| self.base(name) == "dev")
-    }
-
-    /// Whether a panic ends the process at once.
-    pub(crate) fn aborts(&self, name: &str) -> bool {
-        self.find(name, |profile| profile.panic.clone()).is_some_and(|panic| panic == "abort")
-    }
-
-    /// Whether there is such a profile.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        matches!(name, "dev" | "release" | "test" | "bench") || self.0.contains_key(name)
-    }
-
-    fn find<T>(&self, name: &str, what: impl Fn(&Profile) -> Option<T>) -> Option<T> {
-        let mut name = name.to_owned();
-        // As many as there are: a circle ends.
-        for _ in 0..=self.0.len() {
-            let profile = self.0.get(&name)?;
-            if let Some(found) = what(profile) {
-                return Some(found);
-            }
-            name = profile.inherits.clone()?;
+impl LoadError {
+    /// Returns an error with this help, unless the file is not valid TOML.
+    fn of_toml(error: TomlError, help: &'static str) -> Self {
+        match error {
+            TomlError::Unreadable(text) => Self { text, help },
+            TomlError::Invalid(text) => Self { text, help: "fix that line" },
         }
-        None
     }
+}
 
-    fn base(&self, name: &str) -> &'static str {
-        let mut name = name.to_owned();
-        for _ in 0..=self.0.len() {
-            match name.as_str() {
-                "dev" | "test" => return "dev",
-                "release" | "bench" => return "release",
-                _ => match self.0.get(&name).and_then(|profile| profile.inherits.clone()) {
-                    Some(inherits) => name = inherits,
-                    None => break,
-                },
+const FETCH: &str = "run `cargo fetch` with network access: the doctor reads the project offline";
+
+/// Loads a project without using the network.
+///
+/// # Errors
+///
+/// Returns an error if the manifest is invalid, or if both `cargo metadata` and reading the lock file fail.
+pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, LoadError> {
+    let own = read_toml(manifest)
+        .map_err(|error| LoadError::of_toml(error, "pass the path of a Cargo.toml with --manifest-path"))?;
+    let (graph, cargo_failed) = match cargo::metadata(environment, manifest) {
+        Ok(metadata) => (from_metadata(metadata), None),
+        Err(cargo) => match from_lock(manifest, &own) {
+            Ok(graph) => (graph, Some(cargo)),
+            Err(LoadError { text, help }) => {
+                return Err(LoadError { text: format!("`cargo metadata` failed ({cargo}), and {text}"), help });
             }
-        }
-        "release"
-    }
-
-    pub(crate) fn from_manifest(manifest: &Table) -> Self {
-        let table = manifest.get("profile").and_then(Value::as_table);
-        let profiles = table.into_iter().flatten().map(|(name, value)| {
-            let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
-            let debug_assertions = value.get("debug-assertions").and_then(Value::as_bool);
-            (name.clone(), Profile { inherits: text("inherits"), debug_assertions, panic: text("panic") })
-        });
-        Self(profiles.collect())
-    }
-}
-
-/// Reads a file that is not too long to be what it should be. Neither a pipe that nobody writes to nor a file that has no
-/// end holds it.
-pub(super) fn read(path: &Path) -> Result<String, String> {
-    let named = |error: std::io::Error| format!("`{}`: {error}", path.display());
-    let no_file = || format!("`{}` is no file, or longer than 16 MiB", path.display());
-    // Before it is opened, since opening a device may do something; and again after, since it may be another one by then.
-    if !std::fs::metadata(path).map_err(named)?.is_file() {
-        return Err(no_file());
-    }
-    let mut options = std::fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    let file = options.read(true).open(path).map_err(named)?;
-    if !file.metadata().map_err(named)?.is_file() {
-        return Err(no_file());
-    }
-    let mut text = String::new();
-    // The length that is told need not be true.
-    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(named)?;
-    if length as u64 > MAX_BYTES { Err(no_file()) } else { Ok(text) }
-}
-
-fn table(path: &Path) -> Result<Table, String> {
-    let text = read(path)?;
-    text.parse::<Table>().map_err(|error| {
-        let what = error.message().lines().next().unwrap_or_default().to_owned();
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        format!("`{}` is no TOML that can be read: line {line}: {what}", path.display())
-    })
-}
-
-/// The manifest that a folder, or one above it, has.
-pub(crate) fn find_manifest(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().map(|folder| folder.join("Cargo.toml")).find(|path| path.is_file())
-}
-
-/// Everything there is to know about the project of this manifest, without the network.
-pub(crate) fn load(environment: &Environment, manifest: &Path) -> Result<Loaded, String> {
-    let own = table(manifest)?;
-    let (metadata, cargo_failed) = match cargo::metadata(environment, manifest) {
-        Ok(metadata) => (Some(metadata), None),
-        Err(why) => (None, Some(why)),
+        },
     };
-    let graph = match metadata {
-        Some(metadata) => from_metadata(metadata),
-        None => from_lock(manifest, &own).map_err(|why| match &cargo_failed {
-            Some(cargo) => format!("`cargo metadata` failed ({cargo}), and {why}"),
-            None => why,
-        })?,
-    };
-    let root = table(&graph.root.join("Cargo.toml")).unwrap_or(own);
+    let root = read_toml(&graph.root.join("Cargo.toml")).unwrap_or(own);
     Ok(Loaded { graph, profiles: Profiles::from_manifest(&root), cargo_failed })
 }
 
-/// The lock file of the project: it lies at the root of its workspace.
-pub(super) fn lock_file(manifest: &Path) -> Option<PathBuf> {
-    manifest.ancestors().skip(1).map(|folder| folder.join("Cargo.lock")).find(|path| path.is_file())
-}
-
-/// What `cargo metadata` says.
-pub(crate) fn from_metadata(metadata: Metadata) -> Graph {
+/// Converts the output of `cargo metadata`.
+fn from_metadata(metadata: Metadata) -> Graph {
     let index: BTreeMap<_, _> = metadata.packages.iter().enumerate().map(|(at, p)| (p.id.clone(), at)).collect();
     let mut packages: Vec<Package> = metadata.packages.iter().map(package).collect();
     for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
         let Some(package) = index.get(&node.id).and_then(|at| packages.get_mut(*at)) else { continue };
         package.edges.extend(node.deps.iter().filter_map(|dep| {
             let is_here = |target: &Option<cargo_metadata::cargo_platform::Platform>| {
-                target.as_ref().is_none_or(|target| is_of_this_system(&target.to_string()))
+                target.as_ref().is_none_or(|target| matches_this_platform(&target.to_string()))
             };
             let is_normal =
                 dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal && is_here(&kind.target));
@@ -167,11 +78,11 @@ pub(crate) fn from_metadata(metadata: Metadata) -> Graph {
         }));
     }
     let members = metadata.workspace_members.iter().filter_map(|id| index.get(id).copied()).collect();
-    Graph { packages, members, root: metadata.workspace_root.clone().into(), is_whole: true }
+    Graph { packages, members, root: metadata.workspace_root.clone().into(), is_complete: true }
 }
 
-/// Whether a dependency for such a target may be built here. What cannot be told is counted in.
-fn is_of_this_system(target: &str) -> bool {
+/// Returns whether a dependency for this target specification may be built on this platform. If unsure, returns `true`.
+fn matches_this_platform(target: &str) -> bool {
     let words: Vec<&str> = target.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let is_negated = words.contains(&"not");
     let elsewhere = match cfg!(windows) {
@@ -182,12 +93,12 @@ fn is_of_this_system(target: &str) -> bool {
 }
 
 fn package(package: &cargo_metadata::Package) -> Package {
-    let declared = package.dependencies.iter().map(|dependency| Declared {
+    let dependencies = package.dependencies.iter().map(|dependency| Dependency {
         key: dependency.rename.clone().unwrap_or_else(|| dependency.name.clone()),
         package: dependency.name.clone(),
         requirement: dependency.req.clone(),
         is_normal: dependency.kind == DependencyKind::Normal
-            && dependency.target.as_ref().is_none_or(|target| is_of_this_system(&target.to_string())),
+            && dependency.target.as_ref().is_none_or(|target| matches_this_platform(&target.to_string())),
         is_optional: dependency.optional,
         uses_default: dependency.uses_default_features,
         features: dependency.features.clone(),
@@ -195,7 +106,7 @@ fn package(package: &cargo_metadata::Package) -> Package {
     let targets = package.targets.iter().map(|target| Target {
         name: target.name.clone(),
         is_binary: target.kind.contains(&TargetKind::Bin),
-        is_shared: target.crate_types.iter().any(|kind| matches!(kind, CrateType::CDyLib | CrateType::DyLib)),
+        is_dylib: target.crate_types.iter().any(|kind| matches!(kind, CrateType::CDyLib | CrateType::DyLib)),
         path: target.src_path.clone().into(),
     });
     Package {
@@ -204,18 +115,19 @@ fn package(package: &cargo_metadata::Package) -> Package {
         source: package.source.as_ref().map(|source| source.repr.clone()),
         manifest: package.manifest_path.clone().into(),
         targets: targets.collect(),
-        declared_features: package.features.clone(),
-        declared: declared.collect(),
+        features: package.features.clone(),
+        dependencies: dependencies.collect(),
         edges: Vec::new(),
     }
 }
 
-/// What a lock file says, with the manifests of the members beside it.
-pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
+/// Reads a lock file and the manifests of the members.
+fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, LoadError> {
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let lock = lock_file(manifest).ok_or_else(|| "there is no Cargo.lock".to_owned())?;
+    let lock =
+        find_lock_file(manifest).ok_or_else(|| LoadError { text: "there is no Cargo.lock".to_owned(), help: FETCH })?;
     let root = lock.parent().unwrap_or(folder).to_owned();
-    let locked = table(&lock)?;
+    let locked = read_toml(&lock).map_err(|error| LoadError::of_toml(error, FETCH))?;
     let entries: Vec<&Table> =
         locked.get("package").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table).collect();
     let text = |entry: &Table, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -229,8 +141,8 @@ pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
             source: text(entry, "source"),
             manifest: PathBuf::new(),
             targets: Vec::new(),
-            declared_features: BTreeMap::new(),
-            declared: Vec::new(),
+            features: BTreeMap::new(),
+            dependencies: Vec::new(),
             edges: Vec::new(),
         });
     }
@@ -259,29 +171,32 @@ pub(crate) fn from_lock(manifest: &Path, own: &Table) -> Result<Graph, String> {
             package.edges = edges;
         }
     }
-    let mut graph = Graph { packages, members: Vec::new(), root, is_whole: false };
+    let mut graph = Graph { packages, members: Vec::new(), root, is_complete: false };
     for (path, table) in manifests(manifest, own, &graph.root) {
         let name = table.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
         let Some(at) = graph.packages.iter().position(|p| Some(p.name.as_str()) == name && p.source.is_none()) else {
             continue;
         };
         if let Some(package) = graph.packages.get_mut(at) {
-            fill(package, &path, &table);
+            add_manifest(package, &path, &table);
         }
         graph.members.push(at);
     }
     match graph.members.is_empty() {
-        true => Err(format!("`{}` names none of the packages of `{}`", lock.display(), manifest.display())),
+        true => {
+            let text = format!("`{}` contains no package of `{}`", lock.display(), manifest.display());
+            Err(LoadError { text, help: FETCH })
+        }
         false => Ok(graph),
     }
 }
 
-/// The manifests of the members: this one, and those that the root of a workspace names.
+/// Returns the manifests of the members: this one, and those listed in the root of the workspace.
 fn manifests(manifest: &Path, own: &Table, root: &Path) -> Vec<(PathBuf, Table)> {
     let mut all = vec![(manifest.to_owned(), own.clone())];
     let root_manifest = root.join("Cargo.toml");
     if root_manifest != manifest
-        && let Ok(table) = table(&root_manifest)
+        && let Ok(table) = read_toml(&root_manifest)
     {
         all.push((root_manifest, table));
     }
@@ -298,7 +213,7 @@ fn manifests(manifest: &Path, own: &Table, root: &Path) -> Vec<(PathBuf, Table)>
         };
         for path in folders.into_iter().map(|folder| folder.join("Cargo.toml")) {
             if !all.iter().any(|(known, _)| *known == path)
-                && let Ok(table) = table(&path)
+                && let Ok(table) = read_toml(&path)
             {
                 all.push((path, table));
             }
@@ -307,23 +222,23 @@ fn manifests(manifest: &Path, own: &Table, root: &Path) -> Vec<(PathBuf, Table)>
     all
 }
 
-/// What the manifest of a member says itself.
-fn fill(package: &mut Package, path: &Path, table: &Table) {
+/// Adds the features, dependencies and targets of a member's manifest.
+fn add_manifest(package: &mut Package, path: &Path, table: &Table) {
     package.manifest = path.to_owned();
     let folder = path.parent().unwrap_or(Path::new("."));
     let words = |value: Option<&Value>| -> Vec<String> {
         value.and_then(Value::as_array).into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect()
     };
     for (name, entries) in table.get("features").and_then(Value::as_table).into_iter().flatten() {
-        package.declared_features.insert(name.clone(), words(Some(entries)));
+        package.features.insert(name.clone(), words(Some(entries)));
     }
     for (key, value) in table.get("dependencies").and_then(Value::as_table).into_iter().flatten() {
         let named = value.get("package").and_then(Value::as_str).unwrap_or(key);
         let flag = |name: &str, usual: bool| value.get(name).and_then(Value::as_bool).unwrap_or(usual);
-        package.declared.push(Declared {
+        package.dependencies.push(Dependency {
             key: key.clone(),
             package: named.to_owned(),
-            // The lock file has decided it.
+            // The lock file contains the resolved version.
             requirement: VersionReq::STAR,
             is_normal: true,
             is_optional: flag("optional", false),
@@ -331,7 +246,7 @@ fn fill(package: &mut Package, path: &Path, table: &Table) {
             features: words(value.get("features")),
         });
     }
-    let is_shared = |value: Option<&Value>| {
+    let is_dylib = |value: Option<&Value>| {
         words(value.and_then(|lib| lib.get("crate-type"))).iter().any(|kind| kind == "cdylib" || kind == "dylib")
     };
     for (file, is_binary) in [("src/main.rs", true), ("src/lib.rs", false)] {
@@ -340,7 +255,7 @@ fn fill(package: &mut Package, path: &Path, table: &Table) {
             package.targets.push(Target {
                 name: package.name.clone(),
                 is_binary,
-                is_shared: !is_binary && is_shared(table.get("lib")),
+                is_dylib: !is_binary && is_dylib(table.get("lib")),
                 path: source,
             });
         }

@@ -1,52 +1,54 @@
-//! The project's own source, as far as a few words in it say something.
+//! The source code of the workspace members, searched as text.
 //!
-//! Constraints: bounded in files and bytes; what cannot be read is left out. It reads text, no syntax: a rule asks for words
-//! that hardly mean anything else, and stays silent where it cannot know.
+//! The number of files and bytes is bounded, and unreadable files are skipped. Nothing is parsed: rules search for
+//! words that are unlikely to mean anything else, and report nothing if unsure.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::files::read;
 use super::graph::Graph;
-use super::load::read;
 use super::strip::{Stripped, closing, strip};
-use logbridge::internals::finding::{Finding, Kind, Severity};
+use logbridge::internals::finding::{Finding, FindingExt as _, Kind, Severity, new_finding};
 
-/// As many files as a large workspace has.
+/// More files than a large workspace has.
 const MAX_FILES: usize = 4000;
 const MAX_BYTES: usize = 32 << 20;
-/// So many entries of folders are looked at.
+/// Limits the number of directory entries.
 const MAX_ENTRIES: usize = 100_000;
-/// What is longer was written by a program.
+/// A longer file is generated.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// So many places of a word in a file are looked at. Nobody writes more, and each costs a look at what is around it.
-const MAX_PLACES: usize = 200;
-/// So deep functions lie in each other.
-const MAX_FUNCTIONS: usize = 16;
+/// Limits the occurrences of a word that are examined in a file, because examining the code around each one takes time.
+const MAX_OCCURRENCES: usize = 200;
+/// Limits the depth of nested functions.
+const MAX_FUNCTION_DEPTH: usize = 16;
 
-/// One file.
+/// A source file without comments and tests.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
-    /// As it is shown: from the root of the workspace.
+    /// The path relative to the root of the workspace.
     pub(crate) path: String,
-    /// The package it belongs to.
+    /// The index of its package.
     pub(crate) package: usize,
-    /// The binary whose root it is, if it is one.
+    /// The name of the binary whose root it is, if any.
     pub(crate) binary: Option<String>,
+    /// The code without the contents of string literals.
     pub(crate) code: String,
+    /// The code with string literals, at the same offsets.
     pub(crate) text: String,
 }
 
-/// All files of the members.
+/// The source files of all members.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) files: Vec<File>,
-    /// Not everything was read.
-    pub(crate) is_cut: bool,
+    /// Whether a limit was reached, so that files are missing.
+    pub(crate) is_truncated: bool,
 }
 
 impl Sources {
-    /// Reads what stands in the `src` folders of the members, and the roots of their binaries.
+    /// Reads the `src` directories of the members and the roots of their binaries.
     pub(crate) fn read(graph: &Graph) -> Self {
         let mut sources = Self::default();
         let (mut bytes, mut entries) = (0, MAX_ENTRIES);
@@ -69,7 +71,7 @@ impl Sources {
             paths.sort();
             for path in paths {
                 if sources.files.len() >= MAX_FILES || bytes >= MAX_BYTES || entries == 0 {
-                    sources.is_cut = true;
+                    sources.is_truncated = true;
                     return sources;
                 }
                 let Some(source) = read(&path).ok().filter(|source| source.len() <= MAX_FILE_BYTES) else { continue };
@@ -83,28 +85,28 @@ impl Sources {
         sources
     }
 
-    /// The files in which this stands.
+    /// Returns the files that contain this code.
     pub(crate) fn with<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a File> {
         self.files.iter().filter(move |file| file.has(word))
     }
 
-    /// Whether this stands anywhere in the code.
+    /// Returns whether any file contains this code.
     pub(crate) fn has(&self, word: &str) -> bool {
         self.with(word).next().is_some()
     }
 
-    /// Whether any of these does.
+    /// Returns whether any file contains any of these.
     pub(crate) fn has_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.has(word))
     }
 
-    /// The first place of a word, as `src/main.rs:12`.
+    /// Returns the first occurrence, as `src/main.rs:12`.
     pub(crate) fn place(&self, word: &str) -> Option<String> {
         self.files.iter().find_map(|file| Some(file.place(file.find(word).next()?)))
     }
 }
 
-/// Stops when it has seen `left` entries.
+/// Collects Rust files, and stops after `left` directory entries.
 fn walk(folder: &Path, into: &mut Vec<PathBuf>, left: &mut usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -117,7 +119,7 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>, left: &mut usize) {
         if into.len() > MAX_FILES {
             return;
         }
-        // A link may lead in a circle.
+        // Links are not followed, because they may form a cycle.
         if kind.is_dir() && entry.file_name() != "tests" {
             walk(&path, into, left);
         } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
@@ -126,21 +128,21 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>, left: &mut usize) {
     }
 }
 
-/// Modules of tests have files of their own, by custom called so.
+/// Returns whether a file is a test module by its name.
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     stem == "tests" || stem == "test" || stem.ends_with("_tests") || stem.ends_with("_test")
 }
 
 impl File {
-    /// Whether this stands in the code, not as a part of a longer word.
+    /// Returns whether the code contains this, not as part of a longer word.
     pub(crate) fn has(&self, word: &str) -> bool {
         self.find(word).next().is_some()
     }
 
-    /// Where this stands in the code, for the first so many places.
+    /// Returns the offsets of the first [`MAX_OCCURRENCES`] occurrences in the code.
     pub(crate) fn find<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-        self.find_all(word).take(MAX_PLACES)
+        self.find_all(word).take(MAX_OCCURRENCES)
     }
 
     fn find_all<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
@@ -154,12 +156,12 @@ impl File {
         })
     }
 
-    /// `src/main.rs:12`.
+    /// Formats a place as `src/main.rs:12`.
     pub(crate) fn place(&self, at: usize) -> String {
         format!("{}:{}", self.path, self.line_number(at))
     }
 
-    /// A finding about this place, which shows its line.
+    /// Returns a finding about a place that shows its line.
     pub(super) fn finding(
         &self,
         at: usize,
@@ -167,14 +169,14 @@ impl File {
         severity: Severity,
         text: impl Into<String>,
     ) -> Finding {
-        Finding::new(kind, severity, self.place(at), text).at(self.line(at), 0..0)
+        new_finding(kind, severity, self.place(at), text).at(self.line(at), 0..0)
     }
 
     fn line_number(&self, at: usize) -> usize {
         self.code.get(..at).unwrap_or_default().matches('\n').count() + 1
     }
 
-    /// The line without comments, and without what stands in quotes: that may be a secret.
+    /// Returns the line without comments and without the contents of string literals, which may be secrets.
     pub(crate) fn line(&self, at: usize) -> String {
         let start = self.code.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |line| line + 1);
         let line = self.code.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim();
@@ -189,7 +191,7 @@ impl File {
         shown.chars().take(160).collect()
     }
 
-    /// The statement around this place: from the last `;`, `{` or `}` before it to the `;` that ends it.
+    /// Returns the statement around a place: from the last `;`, `{` or `}` before it to its final `;`.
     pub(crate) fn statement(&self, at: usize) -> Range<usize> {
         let bytes = self.code.as_bytes();
         let mut start = at;
@@ -218,18 +220,19 @@ impl File {
         start..end
     }
 
-    /// The body of the function around this place, with its head; the whole file where none is.
+    /// Returns the innermost function around a place, with its signature. Outside of a function, returns the whole
+    /// file.
     pub(crate) fn function(&self, at: usize) -> Range<usize> {
         let starts: Vec<usize> = self.find_all("fn ").take_while(|start| *start <= at).collect();
-        // From the last one backwards: the first that has not ended yet is the innermost.
-        for start in starts.into_iter().rev().take(MAX_FUNCTIONS) {
+        // Searching backwards, the first function that has not ended yet is the innermost.
+        for start in starts.into_iter().rev().take(MAX_FUNCTION_DEPTH) {
             let Some(open) = self.code.get(start..).and_then(|rest| rest.find(['{', ';'])) else { continue };
             if self.code.as_bytes().get(start + open) == Some(&b';') {
                 continue;
             }
             let end = closing(&self.code, start + open);
             if end > at {
-                // `async` and `pub` stand before it.
+                // Includes `pub` and `async`.
                 let head = self.code[..start].rfind(['\n', '}', ';']).map_or(0, |line| line + 1);
                 return head..end;
             }
@@ -237,12 +240,11 @@ impl File {
         0..self.code.len()
     }
 
-    /// A piece of the code.
     pub(crate) fn code(&self, range: Range<usize>) -> &str {
         self.code.get(range).unwrap_or_default()
     }
 
-    /// The first text in quotes in this piece that follows the word.
+    /// Returns the string literal directly after the first occurrence of a word in a range.
     pub(crate) fn text_after(&self, range: Range<usize>, word: &str) -> Option<&str> {
         let at = range.start + self.code.get(range.clone())?.find(word)? + word.len();
         let rest = self.text.get(at..range.end)?.trim_start();

@@ -40,7 +40,7 @@ fn a_function_is_the_innermost_one_with_its_head() {
 }
 
 #[test]
-fn a_line_is_shown_without_what_stands_in_quotes() {
+fn a_line_is_shown_without_the_contents_of_string_literals() {
     let file = file("    init(\"s3cret\", 'x', r#\"s3cret\"#); // s3cret\n");
     let at = file.find("init").next().expect("there");
     let line = file.line(at);
@@ -48,7 +48,7 @@ fn a_line_is_shown_without_what_stands_in_quotes() {
 }
 
 #[test]
-fn a_text_behind_a_word_is_read_from_the_same_statement() {
+fn a_string_literal_after_a_word_is_read_from_the_same_statement() {
     let file = file("a().with_endpoint( \"http://x\").b();\nc().with_endpoint(y);");
     let at = |word: &str| file.statement(file.find(word).next().expect("there"));
     assert_eq!(file.text_after(at("a()"), ".with_endpoint("), Some("http://x"));

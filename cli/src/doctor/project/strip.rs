@@ -1,17 +1,17 @@
-//! Rust source without what is no code: comments, the contents of texts, and what only tests see.
+//! Blanks out comments, the contents of string literals, and test code in Rust source.
 //!
-//! Every byte stays where it was, so that a place found in one form is the same place in the other.
+//! Offsets do not change, so a place in one form of the source is the same place in the other.
 
-/// A source in two forms of the same length.
+/// A source file in two forms of the same length.
 #[derive(Clone, Debug)]
 pub(crate) struct Stripped {
-    /// Without comments, tests, and the contents of texts.
+    /// Without comments, test code and the contents of string literals.
     pub(crate) code: String,
-    /// Without comments and tests.
+    /// Without comments and test code.
     pub(crate) text: String,
 }
 
-/// Blanks what is no code.
+/// Blanks out everything but code.
 pub(crate) fn strip(source: &str) -> Stripped {
     let mut code = source.as_bytes().to_vec();
     let mut text = code.clone();
@@ -19,14 +19,14 @@ pub(crate) fn strip(source: &str) -> Stripped {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let (length, contents) = piece(rest, at.checked_sub(1).map(|before| bytes[before]));
+        let (length, contents) = token(rest, at.checked_sub(1).map(|before| bytes[before]));
         match contents {
             Some(Contents::Comment) => {
                 blank(&mut code[at..at + length]);
                 blank(&mut text[at..at + length]);
             }
             Some(Contents::Text) => {
-                // What has no end has no quote there.
+                // An unterminated literal has no closing quote.
                 let end = at + length - usize::from(bytes[at + length - 1].is_ascii());
                 blank(&mut code[at + 1..end.max(at + 1)]);
             }
@@ -38,7 +38,7 @@ pub(crate) fn strip(source: &str) -> Stripped {
         blank(&mut code[range.clone()]);
         blank(&mut text[range]);
     }
-    // Only bytes of whole characters were replaced, each by a space.
+    // Only whole characters were replaced, so the result is valid UTF-8.
     Stripped { code: String::from_utf8_lossy(&code).into_owned(), text: String::from_utf8_lossy(&text).into_owned() }
 }
 
@@ -51,8 +51,8 @@ fn blank(bytes: &mut [u8]) {
     bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
 }
 
-/// How long the piece at the start is, and what it is where it is no code.
-fn piece(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
+/// Returns the length of the first token, and its kind if it is not code.
+fn token(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
     let in_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match rest {
         [b'/', b'/', ..] => {
@@ -69,7 +69,7 @@ fn piece(rest: &[u8], before: Option<u8>) -> (usize, Option<Contents>) {
             Some(end) => (4 + end, Some(Contents::Text)),
             None => (1, None),
         },
-        // A character, not a lifetime.
+        // A character literal, not a lifetime.
         [b'\'', _, b'\'', ..] => (3, Some(Contents::Text)),
         _ => (1, None),
     }
@@ -104,7 +104,7 @@ fn quoted(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// After the `r`: hashes, a quote, anything, and the same backwards.
+/// Returns the length of a raw string literal after its `r`.
 fn raw(rest: &[u8]) -> Option<usize> {
     let hashes = rest.iter().take_while(|byte| **byte == b'#').count();
     if rest.get(hashes) != Some(&b'"') {
@@ -118,7 +118,7 @@ fn raw(rest: &[u8]) -> Option<usize> {
     Some((hashes + 1 + found + end.len()).min(rest.len()))
 }
 
-/// What stands behind `#[cfg(test)]` and the like, up to the end of that item.
+/// Returns the ranges of items with `#[cfg(test)]` or a test attribute.
 fn test_items(code: &[u8]) -> Vec<std::ops::Range<usize>> {
     let Ok(text) = std::str::from_utf8(code) else { return Vec::new() };
     let mut found = Vec::new();
@@ -132,7 +132,7 @@ fn test_items(code: &[u8]) -> Vec<std::ops::Range<usize>> {
     found
 }
 
-/// Where the item ends that begins there: behind its body, or behind its `;`, which is not that of an array in its head.
+/// Returns the end of an item: after its body, or after its `;` outside of brackets.
 fn item_end(text: &str, from: usize) -> usize {
     let mut depth = 0usize;
     for (at, byte) in text.bytes().enumerate().skip(from) {
@@ -141,7 +141,7 @@ fn item_end(text: &str, from: usize) -> usize {
             b')' | b']' => depth = depth.saturating_sub(1),
             b'{' if depth == 0 => return closing(text, at),
             b';' if depth == 0 => return at + 1,
-            // The last field or arm of what is around it.
+            // The last field of a struct or arm of a match.
             b'}' if depth == 0 => return at,
             _ => {}
         }
@@ -149,7 +149,7 @@ fn item_end(text: &str, from: usize) -> usize {
     text.len()
 }
 
-/// The place behind the bracket that closes the one that stands there.
+/// Returns the place after the bracket that closes the bracket at `open`.
 pub(crate) fn closing(code: &str, open: usize) -> usize {
     let bytes = code.as_bytes();
     let mut depth = 0usize;
@@ -173,12 +173,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_code_is_blank_and_nothing_moves() {
+    fn everything_but_code_is_blanked_and_offsets_stay() {
         for (source, code) in [
             ("a(); // b()\nc()", "a();\nc()"),
             ("a(/* b /* c */ d */ e)", "a(e)"),
             ("f(\"x \\\" // y\", z)", "f(\"\",z)"),
-            // Hashes and all.
+            // A raw string with hashes.
             ("f(r#\"a\"b\"#); g()", "f(r#);g()"),
             ("x('\"'); y('\\n', 'a, 'b)", "x('');y('','a,'b)"),
             ("a\n#[cfg(test)]\nmod t { b() }\nc", "a\n\n\nc"),

@@ -1,29 +1,28 @@
-//! Versions that do not fit each other, and those with known faults.
+//! Rules about duplicate, incompatible and faulty versions of crates.
 
 use semver::{Version, VersionReq};
 
 use super::Facts;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
-/// Crates with statics of their own: two of them do not know of each other.
-const STATICS: [(&str, &str); 5] = [
-    ("log", "records of the one never reach the logger of the other"),
-    ("opentelemetry", "the spans of the one are unknown to the logs of the other, which then have no trace id"),
-    ("opentelemetry_sdk", "a provider of the one cannot serve the other"),
-    ("tracing", "events of the one never reach the subscriber of the other"),
-    ("tracing-core", "events of the one never reach the subscriber of the other"),
+/// Crates with global state, which two copies do not share, and the consequence.
+const GLOBAL_STATE: [(&str, &str); 5] = [
+    ("log", "records of one copy never reach the logger of the other"),
+    ("opentelemetry", "logs of one copy do not see the spans of the other, so they have no trace id"),
+    ("opentelemetry_sdk", "a provider of one copy does not serve the other"),
+    ("tracing", "events of one copy never reach the subscriber of the other"),
+    ("tracing-core", "events of one copy never reach the subscriber of the other"),
 ];
 
-/// Findings about versions.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
-    let twice = |names: &[&str]| {
-        STATICS.iter().filter(|(name, _)| names.contains(name)).find_map(|(name, why)| duplicate(facts, name, why))
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
+    let duplicate_of = |names: &[&str]| {
+        GLOBAL_STATE.iter().filter(|(name, _)| names.contains(name)).find_map(|(name, why)| duplicate(facts, name, why))
     };
-    // Crates that come together are there twice together: the one that the others follow is named.
+    // Related crates are duplicated together, so only the first one is reported.
     let mut findings: Vec<Finding> = [
-        twice(&["log"]),
-        twice(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| fit(facts)),
-        twice(&["tracing", "tracing-core"]),
+        duplicate_of(&["log"]),
+        duplicate_of(&["opentelemetry", "opentelemetry_sdk"]).or_else(|| mismatched_layer(facts)),
+        duplicate_of(&["tracing", "tracing-core"]),
     ]
     .into_iter()
     .flatten()
@@ -36,48 +35,49 @@ fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
     let mut found: Vec<(usize, Version, Option<String>)> = facts
         .graph
         .named(&facts.build, name)
-        // Only a door to 0.4.
+        // `log` 0.3 forwards to 0.4.
         .filter(|(_, package)| !(name == "log" && package.version.minor < 4))
         .map(|(at, package)| (at, package.version.clone(), package.source.clone()))
         .collect();
     found.sort_by(|a, b| a.1.cmp(&b.1));
     let (oldest, version, source) = found.first().filter(|_| found.len() > 1)?.clone();
     let (_, newest, other) = found.last()?.clone();
-    let ways: Vec<String> = found.iter().map(|(at, ..)| facts.graph.way_to(&facts.build, *at)).collect();
-    let by: Vec<String> = facts.build.dependents(oldest).map(|at| facts.graph.shown(at)).collect();
+    let ways: Vec<String> = found.iter().map(|(at, ..)| facts.graph.dependency_path(&facts.build, *at)).collect();
+    let by: Vec<String> = facts.build.dependents(oldest).map(|at| facts.graph.name_and_version(at)).collect();
     let by = if by.is_empty() { "the project".to_owned() } else { by.join(", ") };
     let what = match version == newest {
         true => format!(
-            "`{name}` {version} is there twice, from {} and from {}",
-            shown_source(source.as_deref()),
-            shown_source(other.as_deref())
+            "`{name}` {version} is in the build twice, from {} and from {}",
+            describe_source(source.as_deref()),
+            describe_source(other.as_deref())
         ),
-        false => format!("`{name}` is there in {} versions, {version} by {by}", found.len()),
+        false => format!("`{name}` is in the build in {} versions, {version} by {by}", found.len()),
     };
     let text = format!("{what}: {why}");
     let help = match version == newest {
-        true => format!("take `{name}` from one source everywhere, for instance by [patch.crates-io]"),
+        true => format!("use one source for `{name}` everywhere, for example with [patch.crates-io]"),
         false => format!(
-            "bring {by} to a version that uses `{name}` {newest}, or the others back: `cargo tree -i {name}@{version}`"
+            "upgrade {by} to a version that uses `{name}` {newest}, or downgrade the others: `cargo tree -i \
+             {name}@{version}`"
         ),
     };
     Some(
-        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, format!("crate {name}"), text)
+        new_finding(&kind::TWO_VERSIONS, Severity::Warning, format!("crate {name}"), text)
             .at(ways.join("; "), 0..0)
             .help(help),
     )
 }
 
-/// Whether it is the registry that cargo uses where nobody names another one.
-fn is_the_usual_one(source: &str) -> bool {
+/// Returns whether a source is crates.io.
+fn is_crates_io(source: &str) -> bool {
     let source: Result<cargo_metadata::Source, _> = serde_json::from_value(source.into());
     source.is_ok_and(|source| source.is_crates_io())
 }
 
-fn shown_source(source: Option<&str>) -> String {
+fn describe_source(source: Option<&str>) -> String {
     match source {
         None => "a path".to_owned(),
-        Some(source) if is_the_usual_one(source) => "crates.io".to_owned(),
+        Some(source) if is_crates_io(source) => "crates.io".to_owned(),
         Some(source) => {
             let url = source.split_once('+').map_or(source, |(_, url)| url);
             logbridge::internals::config::redact_url(url.split(['?', '#']).next().unwrap_or_default()).to_string()
@@ -85,31 +85,32 @@ fn shown_source(source: Option<&str>) -> String {
     }
 }
 
-/// tracing-opentelemetry N is for opentelemetry N-1.
-fn fit(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a tracing-opentelemetry for another opentelemetry. Its minor version is greater by one.
+fn mismatched_layer(facts: &Facts<'_>) -> Option<Finding> {
     let sdk = facts.graph.named(&facts.build, "opentelemetry_sdk").map(|(_, package)| package.version.clone()).max()?;
     let (at, layer) = facts
         .graph
         .named(&facts.build, "tracing-opentelemetry")
         .find(|(_, package)| package.version.major == 0 && sdk.major == 0 && package.version.minor != sdk.minor + 1)?;
     let text = format!(
-        "tracing-opentelemetry {} is for opentelemetry 0.{}, and the SDK here is {sdk}: its spans are unknown to logs, which have no trace id",
+        "tracing-opentelemetry {} is for opentelemetry 0.{}, but the SDK is {sdk}: logs do not see its spans, so they \
+         have no trace id",
         layer.version,
         layer.version.minor.saturating_sub(1)
     );
     let help = format!("use tracing-opentelemetry 0.{} with opentelemetry 0.{}", sdk.minor + 1, sdk.minor);
     Some(
-        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
-            .at(facts.graph.way_to(&facts.build, at), 0..0)
+        new_finding(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
+            .at(facts.graph.dependency_path(&facts.build, at), 0..0)
             .help(help),
     )
 }
 
-/// What is wrong with some versions, and for whom that matters.
+/// Versions of a package with a known fault.
 struct KnownBad {
     package: &'static str,
     versions: &'static str,
-    /// Only with the stock pipeline of logs.
+    /// Whether it matters only if the stock SDK exports logs.
     stock_only: bool,
     severity: Severity,
     problem: &'static str,
@@ -122,7 +123,7 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: ">=0.27, <0.30",
         stock_only: true,
         severity: Severity::Warning,
-        problem: "the stack may overflow when the queue is full, or at the end",
+        problem: "the stack may overflow when the queue is full, or at the end of the process",
         help: "upgrade to 0.33",
     },
     KnownBad {
@@ -138,7 +139,7 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: ">=0.30, <0.32",
         stock_only: true,
         severity: Severity::Warning,
-        problem: "with both of its reqwest features on it has no HTTP client at all",
+        problem: "with both of its reqwest features enabled, it has no HTTP client",
         help: "upgrade to 0.33",
     },
     KnownBad {
@@ -146,7 +147,8 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: "<0.29",
         stock_only: true,
         severity: Severity::Warning,
-        problem: "it reads OTEL_EXPORTER_OTLP_TIMEOUT in seconds, where everything else reads milliseconds, and tries each request once",
+        problem: "it reads OTEL_EXPORTER_OTLP_TIMEOUT in seconds instead of milliseconds, and sends each request only \
+                  once",
         help: "upgrade to 0.33",
     },
     KnownBad {
@@ -154,7 +156,7 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: "<0.32",
         stock_only: true,
         severity: Severity::Warning,
-        problem: "without its TLS features, gRPC to https:// goes out in plain text; and each request is tried once",
+        problem: "without its TLS features, gRPC to https:// is sent in plain text; each request is sent only once",
         help: "upgrade to 0.33",
     },
     KnownBad {
@@ -162,7 +164,7 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: "<0.33",
         stock_only: true,
         severity: Severity::Warning,
-        problem: "it tries each request once: a collector that restarts costs every batch of that time",
+        problem: "it sends each request only once: every batch is lost while a collector restarts",
         help: "upgrade to 0.33",
     },
     KnownBad {
@@ -170,8 +172,8 @@ const KNOWN_BAD: [KnownBad; 8] = [
         versions: "=0.1.24",
         stock_only: false,
         severity: Severity::Warning,
-        problem: "events are lost after a subscriber that was set early",
-        help: "cargo update -p tracing-core",
+        problem: "events are lost if a subscriber was set early",
+        help: "run `cargo update -p tracing-core`",
     },
     KnownBad {
         package: "tracing-subscriber",
@@ -185,19 +187,19 @@ const KNOWN_BAD: [KnownBad; 8] = [
 
 fn known_bad(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    let mut named: Vec<usize> = Vec::new();
+    let mut reported: Vec<usize> = Vec::new();
     for bad in KNOWN_BAD.iter().filter(|bad| facts.uses.stock_logs || !bad.stock_only) {
         let Ok(requirement) = VersionReq::parse(bad.versions) else { continue };
         for (at, package) in facts.graph.named(&facts.build, bad.package) {
-            // Only the worst of each.
-            if !requirement.matches(&package.version) || named.contains(&at) {
+            // The list is ordered: only the worst problem of a package is reported.
+            if !requirement.matches(&package.version) || reported.contains(&at) {
                 continue;
             }
-            named.push(at);
+            reported.push(at);
             let text = format!("{} {}: {}", package.name, package.version, bad.problem);
             findings.push(
-                Finding::new(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
-                    .at(facts.graph.way_to(&facts.build, at), 0..0)
+                new_finding(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
+                    .at(facts.graph.dependency_path(&facts.build, at), 0..0)
                     .help(bad.help),
             );
         }

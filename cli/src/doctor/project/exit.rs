@@ -1,14 +1,14 @@
-//! How a program ends, forks and hides: what was logged just before is lost there with the stock SDK.
+//! Rules about exits, aborts, forks and suppressed telemetry, which lose buffered records with the stock SDK.
 
 use super::Facts;
-use super::reach::Functions;
+use super::functions::Functions;
+use super::logging_words::mentions_setup;
 use super::source::File;
-use super::wiring::mentions_init;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
-/// Words of a program that serves until somebody stops it.
+/// Calls of a server that runs until it is stopped.
 const SERVERS: [&str; 5] = ["axum::serve(", ".serve(", "Server::builder()", "serve_connection(", "warp::serve("];
-/// Words of one that notices.
+/// Words of a program that handles the signal that stops it.
 const SIGNALS: [&str; 8] = [
     "signal::",
     "ctrl_c",
@@ -20,10 +20,9 @@ const SIGNALS: [&str; 8] = [
     "HttpServer::new(",
 ];
 
-/// Findings about ends.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(suppressed(facts));
+    findings.extend(suppressed_across_await(facts));
     if !facts.uses.stock_logs {
         return findings;
     }
@@ -31,12 +30,12 @@ pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
     match has_end {
         false => findings.extend(no_shutdown(facts)),
         true => {
-            findings.extend(exits(facts));
+            findings.extend(process_exits(facts));
             findings.extend(no_signals(facts));
         }
     }
-    findings.extend(aborts(facts));
-    findings.extend(forks(facts));
+    findings.extend(panic_abort(facts));
+    findings.extend(forks_after_start(facts));
     findings
 }
 
@@ -46,40 +45,40 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
     }
     let place = facts.sources.place("with_batch_exporter(").or_else(|| facts.sources.place("BatchLogProcessor"))?;
     let why = match facts.sets_subscriber() {
-        true => "since the global subscriber keeps a copy of the provider that is never dropped",
-        false => "since nothing drops the provider when `main` returns",
+        true => "because the global subscriber keeps a copy of the provider that is never dropped",
+        false => "because nothing drops the provider when `main` returns",
     };
     let text = format!(
         "nothing calls `shutdown` on the provider: the records of the last second are lost when `main` returns, {why}"
     );
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
             .help("keep the SdkLoggerProvider, and call `.shutdown()` on it at the end of `main`"),
     )
 }
 
-/// Whether this shuts something down, or flushes it.
-fn ends(code: &str) -> bool {
+/// Returns whether code shuts something down or flushes it.
+fn shuts_down(code: &str) -> bool {
     ["shutdown", "flush"].iter().any(|word| code.contains(word))
 }
 
-fn exits(facts: &Facts<'_>) -> Option<Finding> {
+fn process_exits(facts: &Facts<'_>) -> Option<Finding> {
     let functions = Functions::of(facts);
     for file in &facts.sources.files {
         for at in file.find("process::exit(") {
             let function = file.function(at);
-            // What comes before it in the same function may have flushed.
+            // Code before it in the same function may flush.
             let before = file.code(function.start..at);
-            // By custom, it was called in the wrong way, and has done nothing yet.
+            // By convention, status 2 means incorrect usage, so nothing was logged yet.
             if file.code.get(at..).is_some_and(|rest| rest.starts_with("process::exit(2)")) {
                 continue;
             }
-            // What `main` calls may set telemetry up and shut it down again.
+            // Before any setup in `main`, a called function may set telemetry up and shut it down again.
             let is_main = file.code(function.clone()).contains("fn main");
-            if is_main && !mentions_init(before) {
+            if is_main && !mentions_setup(before) {
                 continue;
             }
-            if ends(before) || before.contains("stop_telemetry") || functions.are_called(before, ends) {
+            if shuts_down(before) || before.contains("stop_telemetry") || functions.any_called(before, shuts_down) {
                 continue;
             }
             let text =
@@ -93,17 +92,18 @@ fn exits(facts: &Facts<'_>) -> Option<Finding> {
     None
 }
 
-fn aborts(facts: &Facts<'_>) -> Option<Finding> {
+fn panic_abort(facts: &Facts<'_>) -> Option<Finding> {
     let profile = facts.profiles().into_iter().find(|profile| facts.profiles.aborts(profile))?;
     if facts.sources.has("set_hook(") {
         return None;
     }
     let text = format!(
-        "the profile `{profile}` ends the process at a panic (panic = \"abort\"): what was logged before it is not sent"
+        "the profile `{profile}` aborts the process on a panic (panic = \"abort\"): records that are still buffered \
+         are lost"
     );
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, "Cargo.toml", text)
-            .help("flush in a panic hook, or leave `panic` at `unwind`"),
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, "Cargo.toml", text)
+            .help("flush in a panic hook, or use the default `panic = \"unwind\"`"),
     )
 }
 
@@ -112,15 +112,15 @@ fn no_signals(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let place = SERVERS.iter().find_map(|word| facts.sources.place(word))?;
-    let text = "it serves until it is stopped, and nothing handles SIGTERM: what was logged in the last second before that is lost";
+    let text =
+        "the server runs until it is stopped, but nothing handles SIGTERM: the records of the last second are lost";
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text).help(
-            "wait for SIGTERM and ^C (`tokio::signal`, `ctrlc`), and call `.shutdown()` on the provider after it",
-        ),
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
+            .help("wait for SIGTERM and ^C (`tokio::signal`, `ctrlc`), and then call `.shutdown()` on the provider"),
     )
 }
 
-fn forks(facts: &Facts<'_>) -> Option<Finding> {
+fn forks_after_start(facts: &Facts<'_>) -> Option<Finding> {
     let words = [
         "unistd::fork(",
         "libc::fork(",
@@ -135,15 +135,16 @@ fn forks(facts: &Facts<'_>) -> Option<Finding> {
         .files
         .iter()
         .find_map(|file| Some((file, words.iter().find_map(|word| file.find(word).next())?)))?;
-    let text = "a forked child has no export thread: its records wait for ever, and flush and shutdown block for five seconds each";
+    let text = "a forked child has no exporter thread: its records are never sent, and flush and shutdown block for \
+                five seconds each";
     Some(
         file.finding(at, &kind::LOST_AT_EXIT, Severity::Warning, text)
-            .help("build the provider after the fork, in the process that goes on"),
+            .help("build the provider after the fork, in the process that logs"),
     )
 }
 
-/// A guard that is held where other tasks of the thread go on.
-fn suppressed(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a suppression guard that is held across an `.await`, while other tasks run on the thread.
+fn suppressed_across_await(facts: &Facts<'_>) -> Option<Finding> {
     const CALL: &str = "enter_telemetry_suppressed_scope(";
     for file in &facts.sources.files {
         for at in file.find(CALL) {
@@ -155,7 +156,7 @@ fn suppressed(facts: &Facts<'_>) -> Option<Finding> {
             }) else {
                 continue;
             };
-            // Up to where the block ends, or the guard is dropped.
+            // The guard lives until the end of the block or an explicit `drop`.
             let rest = file.code(statement.end..function.end);
             let mut depth = 0i32;
             let end = rest.char_indices().find_map(|(at, c)| {
@@ -167,10 +168,11 @@ fn suppressed(facts: &Facts<'_>) -> Option<Finding> {
             if name == "_" || !scope.contains(".await") {
                 continue;
             }
-            let text = "telemetry is suppressed while this waits: until the guard is dropped, other tasks on the same thread log nothing, and a \
-                        context taken here carries that along";
+            let text = "telemetry is suppressed across an await: until the guard is dropped, other tasks on this \
+                        thread log nothing, and a context captured here is suppressed too";
             return Some(file.finding(at, &kind::SUPPRESSED, Severity::Warning, text).help(
-                "suppress a future with `.with_context(Context::current().with_telemetry_suppressed())`, not a thread",
+                "suppress the future instead of the thread: \
+                 `.with_context(Context::current().with_telemetry_suppressed())`",
             ));
         }
     }

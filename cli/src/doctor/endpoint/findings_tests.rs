@@ -1,14 +1,16 @@
-use super::super::dial::Dialled;
+use super::super::connect::Connections;
 use super::super::http1::Head;
-use super::super::request::Asked;
-use super::super::speak::Spoken;
-use super::super::tls::{Certificate, Shaken};
+use super::super::observations::observations;
+use super::super::plaintext::PlainProtocols;
+use super::super::requests::RequestOutcomes;
+use super::super::tls::{Certificate, Handshake};
 use super::*;
 use logbridge::internals::config::Compression;
 use logbridge::internals::ledger::RejectReason;
+use logbridge::internals::transport::Cause;
 
-fn target(url: &str, port: u16) -> Target {
-    Target {
+fn target(url: &str, port: u16) -> ProbeTarget {
+    ProbeTarget {
         shown: format!("{url}/v1/logs"),
         host: "collector".to_owned(),
         port,
@@ -24,24 +26,24 @@ fn target(url: &str, port: u16) -> Target {
     }
 }
 
-fn http() -> Spoken {
-    Spoken { http1: Some(Head { status: 404, server: None, date: None }), ..Spoken::default() }
+fn http() -> PlainProtocols {
+    PlainProtocols { http1: Some(Head { status: 404, server: None, date: None }), ..PlainProtocols::default() }
 }
 
-/// Connections come about to the first of these.
-fn dialled(addresses: &[&str], failures: &[Failure]) -> Dialled {
+/// The last addresses fail, the first ones accept connections.
+fn connections(addresses: &[&str], failures: &[ConnectFailure]) -> Connections {
     let results =
         std::iter::repeat_n(Ok(()), addresses.len() - failures.len()).chain(failures.iter().cloned().map(Err));
     let addresses = addresses.iter().map(|address| address.parse().expect("an address")).zip(results).collect();
-    Dialled { unresolved: None, addresses, sibling: None }
+    Connections { unresolved: None, addresses, other_open_port: None }
 }
 
-fn answers(empty: Outcome) -> Answers {
-    Answers {
-        dialled: dialled(&["127.0.0.1:4318"], &[]),
-        tls: Some(Shaken::default()),
-        spoken: Some(http()),
-        requests: Asked { empty: Some(empty), ..Asked::default() },
+fn answers(empty: Outcome) -> ProbeResults {
+    ProbeResults {
+        connections: connections(&["127.0.0.1:4318"], &[]),
+        tls: Some(Handshake::default()),
+        plaintext: Some(http()),
+        requests: RequestOutcomes { empty: Some(empty), ..RequestOutcomes::default() },
     }
 }
 
@@ -54,7 +56,7 @@ fn failed(kind: CauseKind) -> Outcome {
     }
 }
 
-fn names(target: &Target, answers: &Answers) -> Vec<(&'static str, Severity)> {
+fn names(target: &ProbeTarget, answers: &ProbeResults) -> Vec<(&'static str, Severity)> {
     findings(target, answers).iter().map(|finding| (finding.name, finding.severity)).collect()
 }
 
@@ -79,24 +81,27 @@ fn each_failure_has_its_kind() {
 }
 
 #[test]
-fn one_family_that_is_closed_is_good_to_know_and_all_are_an_error() {
+fn a_closed_address_is_a_note_and_all_closed_is_an_error() {
     let target = target("http://collector:4318", 4318);
     let mut some = answers(Outcome::Delivered);
-    some.dialled = dialled(&["127.0.0.1:4318", "[::1]:4318"], &[Failure::Refused]);
+    some.connections = connections(&["127.0.0.1:4318", "[::1]:4318"], &[ConnectFailure::Refused]);
     assert_eq!(names(&target, &some), [("unreachable", Severity::Note)]);
-    some.dialled = dialled(&["127.0.0.1:4318", "[::1]:4318"], &[Failure::Refused, Failure::TimedOut]);
-    some.dialled.sibling = Some(4317);
+    some.connections =
+        connections(&["127.0.0.1:4318", "[::1]:4318"], &[ConnectFailure::Refused, ConnectFailure::TimedOut]);
+    some.connections.other_open_port = Some(4317);
     let found = findings(&target, &some);
     let help = found.first().and_then(|finding| finding.help.clone()).unwrap_or_default();
     assert_eq!(found.len(), 1);
     assert!(
-        help.contains("port 4317 is open there") && help.contains("=grpc") && help.contains("ingestion key"),
+        help.contains("port 4317, the default for gRPC, is open")
+            && help.contains("=grpc")
+            && help.contains("ingestion key"),
         "{help}"
     );
 }
 
 #[test]
-fn a_receiver_that_does_not_like_empty_requests_and_takes_records_is_well() {
+fn a_receiver_may_reject_empty_requests_if_it_accepts_records() {
     let target = target("http://collector:4318", 4318);
     let mut seen = answers(failed(CauseKind::Rejected));
     seen.requests.record = Some(Outcome::Delivered);
@@ -104,11 +109,11 @@ fn a_receiver_that_does_not_like_empty_requests_and_takes_records_is_well() {
 }
 
 #[test]
-fn a_refused_key_and_requests_without_one() {
-    let target = Target { has_key: true, ..target("http://collector:4318", 4318) };
+fn a_rejected_key_is_distinguished_from_a_key_that_is_not_needed() {
+    let target = ProbeTarget { has_key: true, ..target("http://collector:4318", 4318) };
     let mut seen = answers(failed(CauseKind::Auth));
     for (without, words) in
-        [(failed(CauseKind::Auth), "it refuses this key: "), (Outcome::Delivered, "takes requests without one")]
+        [(failed(CauseKind::Auth), "rejects this key: "), (Outcome::Delivered, "accepts requests without one")]
     {
         seen.requests.without_key = Some(without);
         let found = findings(&target, &seen);
@@ -123,41 +128,41 @@ fn a_certificate_is_judged_before_what_follows_from_it() {
         subject: "CN=x".to_owned(),
         issuer: "CN=ca".to_owned(),
         names: vec!["elsewhere.example".to_owned()],
-        from: 0,
-        until: i64::MAX,
+        valid_from: 0,
+        valid_until: i64::MAX,
         shown_from: String::new(),
         shown_until: "once".to_owned(),
     };
-    let shaken = |certificate: &Certificate| Shaken {
+    let handshake = |certificate: &Certificate| Handshake {
         is_tls: true,
         certificate: Some(certificate.clone()),
-        ..Shaken::default()
+        ..Handshake::default()
     };
     let mut seen = answers(Outcome::Delivered);
-    seen.spoken = Some(Spoken::default());
-    seen.tls = Some(shaken(&certificate));
+    seen.plaintext = Some(PlainProtocols::default());
+    seen.tls = Some(handshake(&certificate));
     assert_eq!(names(&target, &seen), []);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    seen.tls = Some(shaken(&Certificate { until: now + 3600, ..certificate.clone() }));
+    seen.tls = Some(handshake(&Certificate { valid_until: now + 3600, ..certificate.clone() }));
     assert_eq!(names(&target, &seen), [("bad-certificate", Severity::Warning)], "soon");
     let cause = |text: &str| Outcome::Retry { cause: Cause::new(CauseKind::Tls, text), after: None };
     for (text, until, words) in [
-        ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "by `CN=ca`"),
-        ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "it is for elsewhere.example"),
+        ("TLS: invalid peer certificate: UnknownIssuer", i64::MAX, "issued by `CN=ca`"),
+        ("TLS: invalid peer certificate: certificate not valid for name", i64::MAX, "only for elsewhere.example"),
         ("TLS: whatever", now - 1, "it expired on once"),
         ("TLS: whatever", i64::MAX, "TLS fails: TLS: whatever"),
     ] {
         seen.requests.empty = Some(cause(text));
-        seen.tls = Some(shaken(&Certificate { until, ..certificate.clone() }));
+        seen.tls = Some(handshake(&Certificate { valid_until: until, ..certificate.clone() }));
         let found = findings(&target, &seen);
         assert!(found.len() == 1 && found.iter().all(|finding| finding.text.contains(words)), "{words}: {found:?}");
     }
 }
 
 #[test]
-fn five_mebibytes_matter_to_those_who_send_them() {
+fn a_limit_of_five_mebibytes_matters_only_with_the_stock_sdk() {
     for (has_stock, severity) in [(false, Severity::Note), (true, Severity::Warning)] {
-        let target = Target { has_stock, ..target("http://collector:4318", 4318) };
+        let target = ProbeTarget { has_stock, ..target("http://collector:4318", 4318) };
         let mut seen = answers(Outcome::Delivered);
         seen.requests.large = Some([Outcome::Delivered, failed(CauseKind::TooLarge)]);
         assert_eq!(names(&target, &seen), [("endpoint-limits", severity)]);
@@ -165,11 +170,14 @@ fn five_mebibytes_matter_to_those_who_send_them() {
 }
 
 #[test]
-fn a_default_that_nobody_named_may_be_closed() {
-    let closed = Answers { dialled: dialled(&["127.0.0.1:4318"], &[Failure::Refused]), ..Answers::default() };
+fn a_closed_default_endpoint_is_a_note() {
+    let closed = ProbeResults {
+        connections: connections(&["127.0.0.1:4318"], &[ConnectFailure::Refused]),
+        ..ProbeResults::default()
+    };
     let mut target = target("http://localhost:4318", 4318);
     assert_eq!(names(&target, &closed), [("unreachable", Severity::Error)]);
     target.is_default = true;
     assert_eq!(names(&target, &closed), [("unreachable", Severity::Note)]);
-    assert!(seen(&target, &closed)[0].contains("the default"));
+    assert!(observations(&target, &closed)[0].contains("the default"));
 }

@@ -1,4 +1,4 @@
-//! The hook that runs on the receivers' threads.
+//! The hook that runs on the threads of all receivers.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -11,10 +11,10 @@ thread_local! {
 
 /// Runs `hook` once on each thread of each receiver in this process, before that thread handles its next request.
 ///
-/// A program that logs what it sends can recognize the receiver's threads by it, and leave out what is logged there. The
-/// first hook stays; later calls are ignored.
+/// A program that exports its own logs can mark the receiver's threads, and exclude records logged there. Only the
+/// first hook of the process is used; later calls are ignored.
 pub fn on_thread_start(hook: fn()) {
-    let _first_one_stays = HOOK.set(hook);
+    let _ignored_if_set = HOOK.set(hook);
 }
 
 /// Runs the hook unless it has run on this thread.

@@ -1,17 +1,16 @@
-//! What a binary comes to: the functions that its `main` names, those that they name, and so on; and what in them installs
-//! logging.
+//! The functions that the `main` of a binary reaches, and the calls in them that install logging.
 //!
-//! Names alone are compared: of two functions of one name both are looked into. So more is reached than will run, and what is
-//! not reached does not run.
+//! Functions are matched by name only, so two functions with one name are both reached. A function that is not reached
+//! never runs, but a reached function need not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Facts;
+use super::logging_words::mentions_setup;
 use super::source::File;
-use super::wiring::mentions_init;
 
-/// Calls that install something for `log` or tracing, whatever else is around them.
+/// Calls that install a logger or a subscriber.
 const INSTALLS: [&str; 15] = [
     "logbridge::init",
     "logbridge::try_init",
@@ -29,19 +28,19 @@ const INSTALLS: [&str; 15] = [
     ".try_init()",
     ".init()",
 ];
-/// The same by the names that `use logbridge::…` gives them.
+/// The same calls after `use logbridge::…`.
 const IMPORTED: [&str; 6] = ["init(", "try_init(", "init_from_env(", "try_init_from_env(", "builder(", "Builder::"];
 
-/// What was found on the way.
+/// The installations of logging that a binary reaches.
 #[derive(Debug, Default)]
-pub(super) struct Reached {
-    /// Something is installed, or may be by code that is not the project's.
+pub(super) struct ReachedInstalls {
+    /// Whether logging is installed, or may be by code outside the project.
     pub(super) installs: bool,
-    /// What would be, by a feature that is off: its name, and the place.
-    pub(super) switched_off: Option<(String, String)>,
+    /// The name of a disabled feature that would install logging, and the place.
+    pub(super) behind_feature: Option<(String, String)>,
 }
 
-/// Every function of the project by its name.
+/// The functions of the project by name.
 pub(super) struct Functions<'a> {
     by_name: BTreeMap<&'a str, Vec<(&'a File, Range<usize>)>>,
 }
@@ -51,96 +50,95 @@ impl<'a> Functions<'a> {
         let mut by_name: BTreeMap<&str, Vec<(&File, Range<usize>)>> = BTreeMap::new();
         for file in &facts.sources.files {
             for at in file.find("fn ") {
-                let name = words(file.code.get(at + 3..).unwrap_or_default()).next().unwrap_or_default();
+                let name = identifiers(file.code.get(at + 3..).unwrap_or_default()).next().unwrap_or_default();
                 by_name.entry(name).or_default().push((file, file.function(at)));
             }
         }
         Self { by_name }
     }
 
-    /// Where a function of this name is, if it is the project's.
+    /// Returns the functions of the project with this name.
     pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &(&'a File, Range<usize>)> {
         self.by_name.get(name).into_iter().flatten()
     }
 
-    /// Whether a function that this code names is one of those.
-    pub(super) fn are_called(&self, code: &str, is_one: impl Fn(&str) -> bool) -> bool {
-        words(code)
+    /// Returns whether the body of any function that this code names matches.
+    pub(super) fn any_called(&self, code: &str, matches: impl Fn(&str) -> bool) -> bool {
+        identifiers(code)
             .filter(|name| *name != "main")
             .flat_map(|name| self.named(name))
-            .any(|(file, range)| is_one(file.code(range.clone())))
+            .any(|(file, range)| matches(file.code(range.clone())))
     }
 
-    /// What the `main` of this file comes to.
-    pub(super) fn reach(&self, facts: &Facts<'_>, root: &'a File) -> Reached {
-        let mut reached = Reached::default();
+    /// Returns the installations that the `main` of a file reaches.
+    pub(super) fn installs_reached_from(&self, facts: &Facts<'_>, root: &'a File) -> ReachedInstalls {
+        let mut reached = ReachedInstalls::default();
         let mains = self.named("main").filter(|(file, _)| std::ptr::eq(*file, root));
-        let mut waiting: Vec<(&File, Range<usize>)> = mains.cloned().collect();
-        // A `main` that a macro writes may do anything.
-        reached.installs = waiting.is_empty();
+        let mut queue: Vec<(&File, Range<usize>)> = mains.cloned().collect();
+        // A macro may generate `main`, with unknown contents.
+        reached.installs = queue.is_empty();
         let mut seen: BTreeSet<&str> = BTreeSet::from(["main"]);
-        while let Some((file, range)) = waiting.pop() {
-            self.look(facts, file, range.clone(), &mut reached);
-            for name in words(file.code(range)).filter(|name| self.by_name.contains_key(name)) {
+        while let Some((file, range)) = queue.pop() {
+            self.find_installs(facts, file, range.clone(), &mut reached);
+            for name in identifiers(file.code(range)).filter(|name| self.by_name.contains_key(name)) {
                 if seen.insert(name) {
-                    waiting.extend(self.named(name).cloned());
+                    queue.extend(self.named(name).cloned());
                 }
             }
         }
         reached
     }
 
-    fn look(&self, facts: &Facts<'_>, file: &File, range: Range<usize>, reached: &mut Reached) {
+    fn find_installs(&self, facts: &Facts<'_>, file: &File, range: Range<usize>, reached: &mut ReachedInstalls) {
         let is_imported = file.has("use logbridge") || file.code.contains("use logbridge::");
         let imported = if is_imported { &IMPORTED[..] } else { &[] };
         let installing = INSTALLS.iter().chain(imported).flat_map(|word| file.find(word));
         let mut found: Vec<usize> = installing.filter(|at| range.contains(at)).collect();
-        found.extend(self.foreign(file, range));
+        found.extend(self.external_setup_calls(file, range));
         for at in found {
-            match gate(facts, file, at) {
+            match disabled_feature(facts, file, at) {
                 None => reached.installs = true,
-                Some(feature) => reached.switched_off = Some((feature, file.place(at))),
+                Some(feature) => reached.behind_feature = Some((feature, file.place(at))),
             }
         }
     }
 
-    /// Calls of functions and macros that are not the project's, with names that say that they set something up.
-    fn foreign(&self, file: &File, range: Range<usize>) -> Vec<usize> {
+    /// Returns the calls of functions and macros outside the project whose names suggest a setup.
+    fn external_setup_calls(&self, file: &File, range: Range<usize>) -> Vec<usize> {
         let code = file.code(range.clone());
         let calls = code.match_indices(['(', '!']).filter_map(|(end, _)| {
             let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             let path = code.get(..end)?.rsplit(|c| !is_part(c)).next()?;
             let name = path.rsplit(':').next()?;
             let is_foreign = !name.is_empty() && self.named(name).next().is_none();
-            (is_foreign && mentions_init(path)).then_some(range.start + end - path.len())
+            (is_foreign && mentions_setup(path)).then_some(range.start + end - path.len())
         });
         calls.collect()
     }
 }
 
-/// The words of a piece of code.
-fn words(code: &str) -> impl Iterator<Item = &str> {
+/// Returns the identifiers and keywords in code.
+fn identifiers(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// The feature that this place is behind, where it is off.
-fn gate(facts: &Facts<'_>, file: &File, at: usize) -> Option<String> {
+/// Returns the disabled feature that this place depends on, if any.
+fn disabled_feature(facts: &Facts<'_>, file: &File, at: usize) -> Option<String> {
     let statement = file.statement(at).start;
-    // What is in front of the block that it stands in, and of the function.
+    // The attributes may be on the statement, the enclosing block or the function.
     let block = file.code.get(..statement)?.rfind('{').map_or(0, |open| file.statement(open).start);
     let function = attributes(file, file.function(at).start);
     let pieces = [statement..at, block..statement, function];
-    let features = pieces.into_iter().filter_map(|piece| {
+    let mut features = pieces.into_iter().filter_map(|piece| {
         let text = file.text.get(piece)?;
         let after = ["#[cfg(feature", "cfg!(feature"].iter().find_map(|word| text.split_once(word))?.1;
         let name = after.split('"').nth(1)?;
         Some(name.to_owned())
     });
-    let mut features = features;
     features.find(|feature| !facts.build.has(file.package, feature))
 }
 
-/// The lines of attributes in front of an item.
+/// Returns the lines with attributes before an item.
 fn attributes(file: &File, item: usize) -> Range<usize> {
     let mut start = item;
     while let Some(line) = file.code.get(..start).and_then(|before| before.trim_end().rfind('\n')) {

@@ -1,68 +1,29 @@
-//! How a program installs its logging: not at all, half, or so that nobody hears of a failure.
+//! Rules about the setup of logging: missing, incomplete, or with discarded errors.
 
 use super::Facts;
-use super::reach::Functions;
+use super::functions::Functions;
+use super::logging_words::{logs, mentions_setup};
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
-/// Words in the root of a binary that mean: logging is set up here, or by what this calls.
-const INITS: [&str; 20] = [
-    "init",
-    "setup",
-    "set_up",
-    "install",
-    "telemetry",
-    "logging",
-    "logger",
-    "subscriber",
-    "tracing_subscriber",
-    "observability",
-    "env_logger",
-    "logbridge",
-    "otel",
-    "bootstrap",
-    "fern",
-    "log4rs",
-    "logforth",
-    "plugin_log",
-    "sentry",
-    "simplelog",
-];
-
-pub(super) const MACROS: [&str; 6] = ["error!", "warn!", "info!", "debug!", "trace!", "event!"];
-
-/// Findings about initialisation.
-pub(super) fn examine(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(binaries_without(facts));
-    findings.extend(only_this_thread(facts));
-    findings.extend(max_level_off(facts));
+    findings.extend(binaries_without_logger(facts));
+    findings.extend(thread_local_subscriber(facts));
+    findings.extend(max_level_never_set(facts));
     if facts.uses.stock_logs {
-        findings.extend(swallowed(facts));
-        findings.extend(swallowed_exporter(facts));
+        findings.extend(discarded_install_errors(facts));
+        findings.extend(discarded_exporter_errors(facts));
     }
     findings.extend(dropped_guards(facts));
-    findings.extend(dropped_writer(facts));
-    findings.extend(shared_objects(facts));
-    findings.extend(behind_features(facts));
+    findings.extend(dropped_writer_guard(facts));
+    findings.extend(dylibs_without_logger(facts));
+    findings.extend(telemetry_behind_features(facts));
     findings
 }
 
-/// Whether a word of this says that something is set up.
-pub(super) fn mentions_init(code: &str) -> bool {
-    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
-    words.into_iter().any(|word| {
-        let word = word.to_ascii_lowercase();
-        INITS.iter().any(|init| word.split('_').any(|part| part == *init) || word == *init || word.ends_with(init))
-    })
-}
-
-pub(super) fn logs(file: &File) -> bool {
-    MACROS.iter().any(|word| file.code.contains(word) && (file.has(word) || file.code.contains(&format!("::{word}"))))
-}
-
 /// Finds binaries that log and install no logger. See docs/missing-logs.md#b19.
-fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
+fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     // A static initialiser runs before `main`.
     if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
         return Vec::new();
@@ -70,34 +31,35 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
     let functions = Functions::of(facts);
     let roots = facts.sources.files.iter().filter(|file| file.binary.is_some() && file.has("fn main"));
     let without = roots.filter_map(|file| {
-        let of_it = |other: &&File| other.package == file.package && other.binary.is_none();
-        if !logs(file) && !facts.sources.files.iter().filter(of_it).any(logs) {
+        let is_same_package = |other: &&File| other.package == file.package && other.binary.is_none();
+        if !logs(file) && !facts.sources.files.iter().filter(is_same_package).any(logs) {
             return None;
         }
-        // Who depends on logbridge is to call it; of others, any word that may install something counts.
+        // A package that depends on logbridge must call it. In other packages, any word that suggests a setup is
+        // enough.
         let depends = facts.build.dependencies(file.package).any(|at| facts.is_named(at, "logbridge"));
-        if !depends && mentions_init(&file.code) {
+        if !depends && mentions_setup(&file.code) {
             return None;
         }
-        let reached = functions.reach(facts, file);
+        let reached = functions.installs_reached_from(facts, file);
         let name = file.binary.clone().unwrap_or_default();
-        match reached.switched_off {
+        match reached.behind_feature {
             _ if reached.installs => None,
             Some((feature, place)) => {
                 let text = format!(
-                    "what installs logging for the binary `{name}` ({place}) is behind the feature `{feature}`, which is not on: its \
-                     records go nowhere"
+                    "the binary `{name}` installs logging ({place}) only with the feature `{feature}`, which is \
+                     disabled: its records are dropped"
                 );
                 let help = format!("build with `--features {feature}`, or add it to `default`");
-                Some(Finding::new(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
+                Some(new_finding(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
             }
             None => {
-                let text = format!("the binary `{name}` logs, and sets up nothing that its records could go to");
+                let text = format!("the binary `{name}` logs but installs no logger or subscriber");
                 let help = match depends {
-                    true => "call `logbridge::init()` first in its `main`",
-                    false => "initialise logging in each `main`: what another binary of the project does is not there",
+                    true => "call `logbridge::init()` at the start of its `main`",
+                    false => "initialize logging in the `main` of each binary",
                 };
-                Some(Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
+                Some(new_finding(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
             }
         }
     });
@@ -105,7 +67,7 @@ fn binaries_without(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Finds a subscriber that is set for one thread only. See docs/missing-logs.md#b5.
-fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
+fn thread_local_subscriber(facts: &Facts<'_>) -> Option<Finding> {
     let words = [".set_default()", "subscriber::set_default(", "subscriber::with_default("];
     let is_global = facts.sources.has_any(&["set_global_default("]) || facts.installs_by_init() || facts.uses.logbridge;
     let has_others = facts.sources.has_any(&["spawn(", "spawn_blocking", "tokio::main", "par_iter(", "scope("]);
@@ -114,10 +76,10 @@ fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
     }
     let (file, at) = facts.sources.files.iter().find_map(|file| {
         let at = words.iter().find_map(|word| file.find(word).next())?;
-        // A library that offers a scope is no program.
+        // A library may offer a scoped subscriber on purpose.
         facts.is_binary_package(file.package).then_some((file, at))
     })?;
-    let text = "the subscriber is that of this thread only: what other threads and tokio's workers log goes nowhere";
+    let text = "the subscriber is set for this thread only: records of other threads and tokio's workers are dropped";
     Some(
         file.finding(at, &kind::NO_INIT, Severity::Warning, text)
             .help("use `.init()`, or `tracing::subscriber::set_global_default`"),
@@ -125,7 +87,7 @@ fn only_this_thread(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Finds a logger that is installed without `log::set_max_level`. See docs/missing-logs.md#b1.
-fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
+fn max_level_never_set(facts: &Facts<'_>) -> Option<Finding> {
     let words = ["log::set_boxed_logger(", "set_boxed_logger(", "log::set_logger("];
     if facts.sources.has("set_max_level") || facts.sources.has("set_max_level_racy") {
         return None;
@@ -139,12 +101,13 @@ fn max_level_off(facts: &Facts<'_>) -> Option<Finding> {
         true => "call `log::set_max_level(bridge.logger().filter())` after it",
         false => "call `log::set_max_level(log::LevelFilter::Info)` after it",
     };
-    let text = "a logger is installed, and nothing sets the level of `log`, which is off to begin with: not even errors are logged";
+    let text = "a logger is installed, but nothing sets the maximum level of `log`, which is off by default: not even \
+                errors are logged";
     Some(file.finding(at, &kind::MAX_LEVEL_OFF, Severity::Error, text).help(help))
 }
 
 /// Finds discarded errors of an installation. See docs/missing-logs.md#b2 to #b4.
-fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
+fn discarded_install_errors(facts: &Facts<'_>) -> Vec<Finding> {
     let words = ["set_boxed_logger(", "set_logger(", "set_global_default(", ".try_init()", "LogTracer::init()"];
     let mut findings = Vec::new();
     for file in &facts.sources.files {
@@ -152,17 +115,17 @@ fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
             for at in file.find(word) {
                 let statement = file.code(file.statement(at));
                 let trimmed = statement.trim();
-                // What logbridge returns there is safe to ignore: it says what went wrong itself.
+                // logbridge and env_logger report the error themselves.
                 let is_ignored =
                     trimmed.starts_with("let _ =") || trimmed.ends_with(".ok()") || trimmed.contains(".unwrap_or(())");
                 if !is_ignored || trimmed.contains("logbridge") || trimmed.contains("env_logger") {
                     continue;
                 }
-                let text = "where another logger or subscriber was there first, this fails, and the result is thrown away: no record \
-                            reaches the exporter, and nothing says why";
+                let text = "this fails if another logger or subscriber is installed, but the error is discarded: no \
+                            record reaches the exporter, and nothing reports why";
                 findings.push(
                     file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
-                        .help("`.expect(…)` it, or print the error"),
+                        .help("call `.expect(…)`, or print the error"),
                 );
             }
         }
@@ -172,7 +135,7 @@ fn swallowed(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Finds discarded errors of building an exporter. See docs/missing-logs.md#b14.
-fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
+fn discarded_exporter_errors(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("if let Ok(") {
             let Some(open) = file.code.get(at..).and_then(|rest| rest.find('{')) else { continue };
@@ -180,23 +143,22 @@ fn swallowed_exporter(facts: &Facts<'_>) -> Option<Finding> {
             let bound = head.trim_start_matches("if let Ok(").split(')').next().unwrap_or_default();
             let end = super::strip::closing(&file.code, at + open);
             let has_else = file.code.get(end..).is_some_and(|rest| rest.trim_start().starts_with("else"));
-            // One that is there already, behind a lock say, is another matter.
+            // An exporter that already exists, for example behind a lock, is not built here.
             let is_exporter = ["exporter", "provider"].iter().any(|word| bound.contains(word))
                 && ["build", "create", "init", "Exporter::", "new", "setup"].iter().any(|word| head.contains(word));
             if has_else || !is_exporter {
                 continue;
             }
-            let text = "where the exporter cannot be built, the program goes on without one, and nothing says so";
+            let text = "if the exporter cannot be built, the program continues without one and reports nothing";
             return Some(
-                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text)
-                    .help("end with the error, or print it"),
+                file.finding(at, &kind::SWALLOWED_ERROR, Severity::Warning, text).help("return the error, or print it"),
             );
         }
     }
     None
 }
 
-/// What a function of the project returns, where that stops something when it is dropped.
+/// Returns the type that a function of the project returns, if it is a guard.
 fn returns_guard(facts: &Facts<'_>, function: &str) -> Option<String> {
     for file in &facts.sources.files {
         for at in file.find(&format!("fn {function}")) {
@@ -226,8 +188,8 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
             let path = called.split('(').next().unwrap_or_default();
             let function = path.rsplit("::").next().unwrap_or_default().trim();
             let is_name = !function.is_empty() && function.chars().all(|c| c.is_alphanumeric() || c == '_');
-            let of_logging = ["init", "setup", "install", "start", "telemetry", "tracing", "logging"];
-            if !is_name || !of_logging.iter().any(|word| function.contains(word)) {
+            let setup_words = ["init", "setup", "install", "start", "telemetry", "tracing", "logging"];
+            if !is_name || !setup_words.iter().any(|word| function.contains(word)) {
                 continue;
             }
             let guard = match called.starts_with("sentry::init") {
@@ -236,20 +198,20 @@ fn dropped_guards(facts: &Facts<'_>) -> Vec<Finding> {
             };
             let Some(guard) = guard else { continue };
             let text = format!(
-                "`let _ =` drops what it is given at once, and `{function}` returns a `{guard}`, which stops what it guards: from here on \
-                 nothing is sent"
+                "`let _ =` immediately drops the `{guard}` that `{function}` returns, which stops telemetry: nothing \
+                 is sent from here on"
             );
             findings.push(
                 file.finding(at, &kind::DROPPED_GUARD, Severity::Error, text)
-                    .help("write `let _guard =`, and keep it to the end of `main`"),
+                    .help("write `let _guard =`, and keep it until the end of `main`"),
             );
         }
     }
     findings
 }
 
-/// The guard of a writer in the background.
-fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
+/// Finds a dropped guard of tracing_appender's background writer.
+fn dropped_writer_guard(facts: &Facts<'_>) -> Option<Finding> {
     for file in &facts.sources.files {
         for at in file.find("non_blocking(") {
             let statement = file.code(file.statement(at)).trim().to_owned();
@@ -257,11 +219,10 @@ fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
             if !pattern.replace(' ', "").ends_with(",_)") {
                 continue;
             }
-            let text =
-                "the guard of tracing_appender's writer is dropped at once: lines that wait in it are never written";
+            let text = "the guard of tracing_appender's writer is dropped at once: buffered lines are never written";
             return Some(
                 file.finding(at, &kind::DROPPED_GUARD, Severity::Warning, text)
-                    .help("name it `_guard`, and keep it to the end of `main`"),
+                    .help("name it `_guard`, and keep it until the end of `main`"),
             );
         }
     }
@@ -269,29 +230,29 @@ fn dropped_writer(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Finds shared objects that log without their own initialization. See docs/missing-logs.md#a6.
-fn shared_objects(facts: &Facts<'_>) -> Vec<Finding> {
+fn dylibs_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
     let members = facts.graph.members.iter().filter_map(|at| Some((*at, facts.graph.packages.get(*at)?)));
     let shared = members.filter(|(at, package)| {
         let files: Vec<&File> = facts.sources.files.iter().filter(|file| file.package == *at).collect();
-        package.targets.iter().any(|target| target.is_shared)
+        package.targets.iter().any(|target| target.is_dylib)
             && files.iter().any(|file| logs(file))
-            && !files.iter().any(|file| mentions_init(&file.code))
+            && !files.iter().any(|file| mentions_setup(&file.code))
     });
     shared
         .map(|(_, package)| {
             let text = format!(
-                "{} is a shared library that logs and sets up nothing: it has copies of its own of the logger and the subscriber, and \
-                 what the program around it sets up is not there",
+                "{} is a shared library that logs but sets up nothing: it has its own copies of the statics of `log` \
+                 and `tracing`, so it does not see the logger and subscriber of the program",
                 package.name
             );
-            let help = "initialise logging inside it too, or hand it the program's logger by a function of yours";
-            Finding::new(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
+            let help = "initialize logging inside the library too, or pass it the logger of the program";
+            new_finding(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
         })
         .collect()
 }
 
-/// Finds telemetry behind features that the build does not have. See docs/missing-logs.md#a14.
-fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
+/// Finds telemetry behind disabled features. See docs/missing-logs.md#a14.
+fn telemetry_behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     const TELEMETRY: [&str; 5] = [
         "logbridge",
         "opentelemetry-appender-log",
@@ -302,28 +263,30 @@ fn behind_features(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for &member in &facts.graph.members {
         let Some(package) = facts.graph.packages.get(member) else { continue };
-        let off = package.declared.iter().find(|declared| {
-            declared.is_normal
-                && declared.is_optional
-                && TELEMETRY.contains(&declared.package.as_str())
-                && !facts.build.dependencies(member).any(|at| facts.is_named(at, &declared.package))
+        let off = package.dependencies.iter().find(|dependency| {
+            dependency.is_normal
+                && dependency.is_optional
+                && TELEMETRY.contains(&dependency.package.as_str())
+                && !facts.build.dependencies(member).any(|at| facts.is_named(at, &dependency.package))
         });
         let Some(off) = off.filter(|_| facts.is_binary_package(member)) else { continue };
         let wants = |entry: &String| {
             *entry == format!("dep:{}", off.key) || *entry == off.key || entry.starts_with(&format!("{}/", off.key))
         };
-        let Some((feature, _)) = package.declared_features.iter().find(|(_, entries)| entries.iter().any(wants)) else {
+        let Some((feature, _)) = package.features.iter().find(|(_, entries)| entries.iter().any(wants)) else {
             continue;
         };
         let text = format!(
-            "{} is behind the feature `{feature}` of {}, which is not on: a build without `--features {feature}` sends nothing",
+            "{} requires the feature `{feature}` of {}, which is disabled: a build without `--features {feature}` \
+             sends nothing",
             off.package, package.name
         );
         let help = format!(
-            "add `{feature}` to `default`, or check that the released build has it (here: `logbridge doctor --features {feature}`)"
+            "add `{feature}` to `default`, or enable it in release builds (to check them: `logbridge doctor \
+             --features {feature}`)"
         );
         findings.push(
-            Finding::new(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),
+            new_finding(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),
         );
     }
     findings

@@ -1,5 +1,5 @@
-//! OTLP requests: without records, with and without the key, to other paths, of another signal, compressed, large; and one
-//! record where that is wanted. All at the same time, each by the transport that programs have.
+//! Sends OTLP requests concurrently, with the transport that programs use: empty requests with and without the key, to
+//! other paths and for spans; a compressed one; and, if allowed, one record and large requests.
 
 use std::time::SystemTime;
 
@@ -8,50 +8,50 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use prost::encoding::WireType;
 
-use super::Target;
+use super::ProbeTarget;
 use logbridge::internals::clock::nanos;
 use logbridge::internals::config::{Compression, Endpoint, Protocol, Route};
 use logbridge::internals::otlp::single_record_request;
 use logbridge::internals::signal::Signal;
 use logbridge::internals::transport::{Outcome, Transport, compressed};
 
-/// Where logs are usually taken.
+/// Usual paths for logs.
 const PATHS: [&str; 3] = ["/v1/logs", "/otlp/v1/logs", "/"];
 const MIB: usize = 1 << 20;
-/// Larger than what gRPC servers take by default, and what no batch of ours is.
+/// Larger than gRPC servers accept by default, and larger than any request of logbridge.
 pub(super) const LARGE: usize = 5 * MIB;
 
-/// What became of each question; `None` where it was not asked.
+/// The outcome of each request. `None` if it was not sent.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct RequestOutcomes {
     pub(crate) empty: Option<Outcome>,
     pub(crate) without_key: Option<Outcome>,
-    /// Each path with what became of an empty request there.
+    /// The outcome of an empty request at each path.
     pub(crate) paths: Vec<(String, Outcome)>,
-    /// An empty request with spans.
+    /// The outcome of an empty request for spans.
     pub(crate) spans: Option<Outcome>,
     pub(crate) compressed: Option<Outcome>,
     pub(crate) record: Option<Outcome>,
-    /// Of one MiB, and of five.
+    /// Requests of 1 MiB and of 5 MiB.
     pub(crate) large: Option<[Outcome; 2]>,
 }
 
-/// Asks everything that may be asked.
-pub(super) async fn ask(route: &Route, may_send: bool, target: &Target) -> Asked {
+/// Sends every request that is allowed.
+pub(super) async fn send_all(route: &Route, may_send: bool, target: &ProbeTarget) -> RequestOutcomes {
     let is_grpc = route.protocol == Protocol::Grpc;
     let bare = Route { headers: Vec::new(), ..route.clone() };
-    let traces = Route { signal: Signal::Traces, endpoint: sibling(route), ..route.clone() };
+    let traces = Route { signal: Signal::Traces, endpoint: spans_endpoint(route), ..route.clone() };
     let wants_compression = target.compression != Compression::None;
     let (empty, without_key, paths, spans, compressed, record, large) = tokio::join!(
         send(route, Bytes::new()),
         when(!route.headers.is_empty(), send(&bare, Bytes::new())),
-        when(!is_grpc, each_path(route)),
+        when(!is_grpc, send_to_each_path(route)),
         send(&traces, Bytes::new()),
         when(wants_compression, send_compressed(route, target.compression)),
-        when(may_send, send(route, canary())),
-        when(may_send && route.protocol != Protocol::HttpJson, sizes(route)),
+        when(may_send, send(route, test_record())),
+        when(may_send && route.protocol != Protocol::HttpJson, send_large(route)),
     );
-    Asked {
+    RequestOutcomes {
         empty,
         without_key: without_key.flatten(),
         paths: paths.unwrap_or_default(),
@@ -75,7 +75,7 @@ async fn send_encoded(route: &Route, body: Bytes, encoding: Option<http::HeaderV
     Some(transport.send(body, encoding).await)
 }
 
-/// The same route to another path.
+/// Returns the route with another path.
 fn at_path(route: &Route, path: &'static str) -> Option<Route> {
     let mut parts = route.endpoint.uri().clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static(path));
@@ -83,7 +83,7 @@ fn at_path(route: &Route, path: &'static str) -> Option<Route> {
     Some(Route { endpoint: Endpoint::from_full(&url).ok()?, ..route.clone() })
 }
 
-async fn each_path(route: &Route) -> Vec<(String, Outcome)> {
+async fn send_to_each_path(route: &Route) -> Vec<(String, Outcome)> {
     let own = route.endpoint.uri().path().to_owned();
     let mut all = Vec::new();
     for path in PATHS.into_iter().filter(|path| *path != own) {
@@ -92,20 +92,20 @@ async fn each_path(route: &Route) -> Vec<(String, Outcome)> {
         }
     }
     let [a, b, c] = [0, 1, 2].map(|place| all.get(place));
-    let ask = |asked: Option<&(&'static str, Route)>| {
-        let asked = asked.cloned();
+    let send_to = |other: Option<&(&'static str, Route)>| {
+        let other = other.cloned();
         async move {
-            let (path, route) = asked?;
+            let (path, route) = other?;
             Some((path.to_owned(), send(&route, Bytes::new()).await?))
         }
     };
-    let (a, b, c) = tokio::join!(ask(a), ask(b), ask(c));
+    let (a, b, c) = tokio::join!(send_to(a), send_to(b), send_to(c));
     [a, b, c].into_iter().flatten().collect()
 }
 
-/// Where spans would be taken, if logs are taken here.
-fn sibling(route: &Route) -> Endpoint {
-    // gRPC names the service, and no path.
+/// Returns the endpoint of spans that belongs to this endpoint of logs.
+fn spans_endpoint(route: &Route) -> Endpoint {
+    // In gRPC, the path is the name of the service.
     if route.protocol == Protocol::Grpc {
         return route.endpoint.clone();
     }
@@ -121,18 +121,18 @@ fn sibling(route: &Route) -> Endpoint {
 }
 
 async fn send_compressed(route: &Route, compression: Compression) -> Option<Outcome> {
-    // Something to compress that every reader of protobuf leaves out.
+    // An unknown field: something to compress that contains no record.
     let (body, encoding) = compressed(compression, &padding(1024))?;
     send_encoded(route, body.into(), Some(encoding)).await
 }
 
-/// One request of a mebibyte, and one of five, without a record in them.
-async fn sizes(route: &Route) -> Option<[Outcome; 2]> {
+/// Sends requests of 1 MiB and 5 MiB without records.
+async fn send_large(route: &Route) -> Option<[Outcome; 2]> {
     let (one, five) = tokio::join!(send(route, padding(MIB).into()), send(route, padding(LARGE).into()));
     Some([one?, five?])
 }
 
-/// A field of the request that no version has: readers of protobuf leave it out.
+/// Returns a request that consists of an unknown field, which protobuf parsers skip.
 fn padding(length: usize) -> Vec<u8> {
     let mut body = Vec::with_capacity(length + 8);
     prost::encoding::encode_key(15, WireType::LengthDelimited, &mut body);
@@ -141,8 +141,8 @@ fn padding(length: usize) -> Vec<u8> {
     body
 }
 
-/// A request with one record, which says what it is.
-fn canary() -> Bytes {
-    let text = "logbridge doctor: a record that asks whether records arrive";
+/// Returns a request with one record that describes itself.
+fn test_record() -> Bytes {
+    let text = "logbridge doctor: a test record";
     single_record_request(nanos(SystemTime::now()), "logbridge-doctor", "logbridge::doctor", text).into()
 }

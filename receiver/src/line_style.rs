@@ -1,37 +1,36 @@
-//! The one look of a line: what stands where, and, where colours are wanted, in which colour.
+//! The style of lines and trees: what they contain, in which order and colour.
 
 use std::fmt;
 
 use super::Attributes;
 use crate::escape::OneLine;
 
-/// So many digits of an id tell traces apart on a screen.
+/// The number of digits of a shortened id, enough to tell the traces on a screen apart.
 const SHORT_ID: usize = 8;
 
-/// How a line looks.
+/// The style of a line.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Paint {
-    /// With colours, which are escape sequences.
+pub struct LineStyle {
+    /// Whether to write colours as escape sequences.
     pub colours: bool,
-    /// With the name of the service in front of the target.
+    /// Whether to write the name of the service before the target.
     pub service: bool,
-    /// With the first digits of ids only.
+    /// Whether to write only the first digits of ids.
     pub short_ids: bool,
-    pub places: Places,
+    pub code_attributes: CodeAttributes,
 }
 
-/// Whether attributes are shown that only say where in a program something was: `code.*` and `thread.*`.
+/// Whether to show the attributes `code.*` and `thread.*`, which name a place in the program.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Places {
-    /// In lines, and not in trees.
+pub enum CodeAttributes {
+    /// In lines, but not in trees.
     #[default]
-    InLines,
+    LinesOnly,
     Hidden,
     Shown,
 }
 
-/// Whether an attribute only says where in a program something was.
-fn is_place(key: &str) -> bool {
+fn is_code_attribute(key: &str) -> bool {
     key.starts_with("code.") || key.starts_with("thread.")
 }
 
@@ -39,10 +38,10 @@ const DIM: &str = "2";
 const TARGET: &str = "1";
 const SERVICE: &str = "35";
 const KIND: &str = "36";
-const BAD: &str = "31";
+const ERROR: &str = "31";
 
-impl Paint {
-    /// Begins a colour; [`Paint::end`] ends it.
+impl LineStyle {
+    /// Begins a colour, which [`LineStyle::end`] ends.
     fn begin(self, f: &mut fmt::Formatter<'_>, code: &str) -> fmt::Result {
         if self.colours { write!(f, "\u{1b}[{code}m") } else { Ok(()) }
     }
@@ -57,7 +56,7 @@ impl Paint {
         self.end(f)
     }
 
-    /// In nanoseconds since 1970; 0 is none.
+    /// Writes a time in nanoseconds since 1970. 0 means unset.
     pub(super) fn time(self, f: &mut fmt::Formatter<'_>, time: u64) -> fmt::Result {
         self.begin(f, DIM)?;
         match time {
@@ -67,15 +66,12 @@ impl Paint {
         self.end(f)
     }
 
-    /// The severity in the colours of env_logger.
+    /// Writes a severity, right-aligned between spaces.
     pub(super) fn severity(self, f: &mut fmt::Formatter<'_>, number: i32, text: &str) -> fmt::Result {
-        let padding = 5usize.saturating_sub(text.chars().count());
-        write!(f, " {:padding$}", "")?;
-        self.in_colour(f, severity_colour(number), text)?;
-        f.write_str(" ")
+        self.right_aligned(f, severity_colour(number), text)
     }
 
-    /// The severity where a line begins with it.
+    /// Writes a severity at the beginning of a line, left-aligned.
     pub(super) fn severity_first(self, f: &mut fmt::Formatter<'_>, number: i32, text: &str) -> fmt::Result {
         self.in_colour(f, severity_colour(number), text)?;
         let padding = 5usize.saturating_sub(text.chars().count());
@@ -88,11 +84,15 @@ impl Paint {
         self.end(f)
     }
 
-    /// What it is, where it is no record.
+    /// Writes `SPAN` or `METRIC` in place of a severity.
     pub(super) fn kind(self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
-        let padding = 5usize.saturating_sub(kind.chars().count());
+        self.right_aligned(f, KIND, kind)
+    }
+
+    fn right_aligned(self, f: &mut fmt::Formatter<'_>, code: &str, text: &str) -> fmt::Result {
+        let padding = 5usize.saturating_sub(text.chars().count());
         write!(f, " {:padding$}", "")?;
-        self.in_colour(f, KIND, kind)?;
+        self.in_colour(f, code, text)?;
         f.write_str(" ")
     }
 
@@ -104,33 +104,42 @@ impl Paint {
         f.write_str(" ")
     }
 
-    /// A target, the name of a span, that of a metric.
+    /// Writes a target, or the name of a span or metric.
     pub(super) fn name(self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
         self.in_colour(f, TARGET, name)
     }
 
-    pub(super) fn bad(self, f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
-        self.begin(f, BAD)?;
+    pub(super) fn error(self, f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+        self.begin(f, ERROR)?;
         f.write_fmt(text)?;
         self.end(f)
     }
 
-    /// Those of a line, behind two spaces; nothing where there are none.
+    /// Writes two spaces and the attributes of a line, or nothing if there are none.
     pub(super) fn attributes(self, f: &mut fmt::Formatter<'_>, all: &Attributes) -> fmt::Result {
-        self.those(f, all, |key| self.places != Places::Hidden || !is_place(key))
+        self.filtered_attributes(f, all, |key| {
+            self.code_attributes != CodeAttributes::Hidden || !is_code_attribute(key)
+        })
     }
 
-    /// Those of a node of a tree that are `wanted`.
+    /// Writes two spaces and the `wanted` attributes of a node in a tree, or nothing if there are none.
     pub(super) fn attributes_in_tree(
         self,
         f: &mut fmt::Formatter<'_>,
         all: &Attributes,
         wanted: fn(&str) -> bool,
     ) -> fmt::Result {
-        self.those(f, all, |key| self.places == Places::Shown || (!is_place(key) && wanted(key)))
+        self.filtered_attributes(f, all, |key| {
+            self.code_attributes == CodeAttributes::Shown || (!is_code_attribute(key) && wanted(key))
+        })
     }
 
-    fn those(self, f: &mut fmt::Formatter<'_>, all: &Attributes, shown: impl Fn(&str) -> bool) -> fmt::Result {
+    fn filtered_attributes(
+        self,
+        f: &mut fmt::Formatter<'_>,
+        all: &Attributes,
+        shown: impl Fn(&str) -> bool,
+    ) -> fmt::Result {
         let shown: Attributes =
             all.iter().filter(|(key, _)| shown(key)).map(|(key, value)| (key.to_owned(), value.clone())).collect();
         if shown.is_empty() {
@@ -142,16 +151,16 @@ impl Paint {
         self.end(f)
     }
 
-    /// Those that are there, behind two spaces.
+    /// Writes two spaces and the ids that are not empty, or nothing if all are.
     pub(super) fn ids(self, f: &mut fmt::Formatter<'_>, ids: &[(&str, &str)]) -> fmt::Result {
         let mut space = "  ";
-        for (word, id) in ids.iter().filter(|(_, id)| !id.is_empty()) {
+        for (name, id) in ids.iter().filter(|(_, id)| !id.is_empty()) {
             f.write_str(space)?;
             self.begin(f, DIM)?;
             match id.get(..SHORT_ID).filter(|_| self.short_ids && id.len() > SHORT_ID) {
-                Some(start) => write!(f, "{word}={start}…")?,
+                Some(start) => write!(f, "{name}={start}…")?,
                 None => {
-                    write!(f, "{word}=")?;
+                    write!(f, "{name}=")?;
                     write!(f, "{}", OneLine(id))?;
                 }
             }
@@ -162,7 +171,7 @@ impl Paint {
     }
 }
 
-/// As env_logger has them.
+/// Returns the colour that env_logger uses.
 fn severity_colour(number: i32) -> &'static str {
     match number {
         1..=4 => "36",
@@ -174,7 +183,7 @@ fn severity_colour(number: i32) -> &'static str {
     }
 }
 
-/// Nanoseconds since the epoch as RFC 3339 in UTC, to the microsecond.
+/// Formats nanoseconds since 1970 as RFC 3339 in UTC, with microseconds.
 fn timestamp(nanos: u64) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default();
     format!("{time:.6}")
