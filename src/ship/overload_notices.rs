@@ -3,7 +3,7 @@
 //! Constraints:
 //! * A log call only sets a flag, and wakes the exporter thread for the first loss since the last notice.
 //! * The first notice is emitted a second after the first loss, so that it has meaningful numbers, and later ones at
-//!   most once a minute. When the process ends, one more is emitted at once, even if threads go on losing records.
+//!   most once a minute. When the process ends, one more is emitted at once, even if threads continue to lose records.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -114,7 +114,7 @@ fn route(url: &str) -> Route {
 
 #[test]
 fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
-    // The second one goes on for ever, beside the first one that panics once, or until it has no time left.
+    // The second worker runs beside the first one, which panics once: forever, or until it has no time left.
     for (panics, patience, delivered) in [(1, LONG, true), (u32::MAX, Duration::from_millis(500), false)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
