@@ -1,4 +1,4 @@
-//! The rules of the house that no lint knows: which module may do what, and in which direction imports point.
+//! Rules that no lint checks: which module may use which capability, and the direction of imports.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

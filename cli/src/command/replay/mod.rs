@@ -49,7 +49,7 @@ pub(crate) struct Replay {
     /// Also send files of other users
     #[arg(long)]
     any_owner: bool,
-    /// Show the records that would be sent, and send and change nothing
+    /// Show the records that would be sent, without sending or changing anything
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object instead of text

@@ -172,7 +172,7 @@ fn only_severe(report: &RunReport, context: &RunContext, logs: u64) -> Option<Fi
         }
         (None, None) => ("WARN is a common default".to_owned(), "set the level of the root logger".to_owned()),
         (Some(filter), None) if gates::lets_info_through(filter) => (
-            format!("RUST_LOG={filter} lets more pass, so nothing else is logged, or another setting stops it"),
+            format!("RUST_LOG={filter} passes more levels: nothing else is logged, or another setting filters it"),
             "check for a level in the code or in LOGBRIDGE_OTLP_LEVEL".to_owned(),
         ),
         (Some(filter), None) => (format!("RUST_LOG={filter}"), "RUST_LOG=info".to_owned()),
