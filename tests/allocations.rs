@@ -1,4 +1,4 @@
-//! What an accepted call allocates in steady state: nothing, where its message and values need nothing.
+//! An accepted log call allocates nothing in steady state, unless its message or values allocate.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

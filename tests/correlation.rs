@@ -1,6 +1,6 @@
 //! The ids on a record are those of the exported span, with what `init` installs and through the global macros.
 //!
-//! One test in a process of its own: it takes both global slots.
+//! The test has its own process, because it takes both global slots.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! Where no provider is handed over, the global one makes the spans, and finding that out leaves no trace.
+//! If no provider is passed, the global one creates the spans. Finding that out has no side effects.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

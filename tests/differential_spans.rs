@@ -1,8 +1,8 @@
-//! The same spans through ours and through the stock layout (tracing-opentelemetry and opentelemetry-otlp with its own
-//! client), into two receivers: the decoded messages are equal but for [`DIFFERENCES`], each of which has its reason and
-//! is needed.
+//! Sends the same spans through logbridge and through the stock layout (tracing-opentelemetry and opentelemetry-otlp
+//! with its own client), to two receivers. The decoded messages are equal except for [`DIFFERENCES`], each of which has
+//! a reason and is needed.
 //!
-//! One test in a process of its own: ours takes both global slots.
+//! The test has its own process, because logbridge takes both global slots.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test may panic.
 

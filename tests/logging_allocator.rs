@@ -1,5 +1,5 @@
-//! A global allocator that logs: whatever logbridge allocates or frees, and whatever lock it holds then, no call waits for
-//! itself, and every record is accounted for.
+//! A global allocator that logs. Whatever logbridge allocates or frees, and whatever lock it holds, no call deadlocks,
+//! and every record is accounted for.
 
 // An allocator is `unsafe`, and a deadlock has to be said.
 #![allow(unsafe_code, clippy::print_stderr, clippy::expect_used)]

@@ -1,10 +1,8 @@
-//! What only a whole process can show: delivery at every way out, forks, dying threads, streams that cannot be
-//! written.
+//! Tests that need a whole process: delivery at every kind of exit, forks, ending threads, broken streams.
 //!
-//! `cargo test --test process` runs the tests below. Each of them starts this very binary again as
-//! `process child SCENARIO`, a real program that installs logbridge and ends in its own way, and looks at what it
-//! printed, how it ended, how long that took, and what arrived at a receiver inside the runner. A test and the
-//! scenarios it needs stand in one file.
+//! `cargo test --test process` runs the tests below. Each of them starts this executable again as `process child
+//! SCENARIO`, a real program that installs logbridge and ends in its own way. The test checks the output, the exit, the
+//! duration, and the items that arrived at a receiver in the runner. A test and its scenarios are in the same file.
 
 // Test code; `unsafe` is needed for `fork`, `atexit`, `dup2`, `openpty` and for killing a process group.
 #![allow(unsafe_code, clippy::print_stdout, clippy::print_stderr, clippy::expect_used, clippy::unwrap_used)]

@@ -1,8 +1,8 @@
-//! Random faults against several logging threads, both facades and spans, for as long as LOGBRIDGE_SOAK_SECONDS says
-//! (3). It runs in rounds: at the end of each the endpoint is well again, and the account balances to the record.
+//! Random faults against several logging threads, both facades and spans, for LOGBRIDGE_SOAK_SECONDS (default: 3). At
+//! the end of each round, the endpoint recovers, and every record must be accounted for.
 //!
-//! The seed is printed, LOGBRIDGE_SOAK_SEED plays the same faults again. One test in a process of its own: it takes both
-//! global slots.
+//! The seed is printed; LOGBRIDGE_SOAK_SEED repeats the same faults. The test has its own process, because it takes
+//! both global slots.
 
 #![allow(clippy::expect_used, clippy::print_stderr, clippy::disallowed_methods)] // A test may panic, print and be told.
 

@@ -1,7 +1,7 @@
-//! Why there is no per-layer filter here: a probe for something that a per-layer filter rejects leaves its verdict behind
-//! on the thread, and the next event of a callsite that is always on pays for it. The usual layout loses every event after
-//! such a probe; ours, which filters inside itself, loses none (`levels::probes_before_events_lose_none` has the same with
-//! `init`).
+//! Shows why logbridge uses no per-layer filter. If a per-layer filter rejects a probe, its decision stays on the
+//! thread, and the next event of an always-enabled callsite is dropped. The usual layout loses every event after such a
+//! probe. logbridge, whose layer filters internally, loses none (`levels::probes_before_events_lose_none` has the same
+//! with `init`).
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,8 +1,8 @@
 //! A realistic asynchronous service: nested, concurrent, spawned, with explicit parents, errors, contexts carried into
 //! other threads, remote callers. Every id on a record is the id of a span that arrived, and the spans form the trees
-//! that the code says.
+//! that the code describes.
 //!
-//! One test in a process of its own: it takes both global slots.
+//! The test has its own process, because it takes both global slots.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! What a dependency costs before the program runs: the crates in its tree, and the time of a cold build.
+//! The cost of a dependency before the program runs: the crates in its tree, and the time of a cold build.
 
 use std::collections::BTreeSet;
 use std::fs;

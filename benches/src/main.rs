@@ -1,4 +1,4 @@
-//! What logbridge costs, beside env_logger, the stock appenders and emit.
+//! The cost of logbridge, compared with env_logger, the stock appenders and emit.
 //!
 //! `cargo run --release --manifest-path benches/Cargo.toml` prints one table with the ratios. Each case runs in a
 //! process of its own, since `log` and tracing have one slot each; the cases take turns over several rounds, so that a

@@ -1,4 +1,4 @@
-//! What a program pays beside the calls: the time of `init()`, and memory while the endpoint is dead.
+//! Costs of a program besides log calls: the time of `init()`, and memory while the endpoint is unreachable.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What the spool costs: a call with it beside one without, and how fast what was left behind is sent.
+//! The cost of the spool: a call with and without it, and the rate at which recovered records are sent.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

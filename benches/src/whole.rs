@@ -1,4 +1,4 @@
-//! The whole way: from the call to a sink in another process, and what that costs the program that logs.
+//! The whole path: from the call to a sink in another process, and its cost for the program that logs.
 //!
 //! logforth is not among the peers: its OpenTelemetry appender is the SDK's batch processor with the stock exporter.
 

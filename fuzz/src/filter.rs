@@ -1,4 +1,4 @@
-//! Directives as in RUST_LOG: what is read from a variable and what is read from code agree.
+//! Directives as in RUST_LOG: reading them from a variable and from code gives the same result.
 
 use log::{Level, Log as _, Metadata};
 use logbridge::{Builder, Console, Env, Otlp};

@@ -1,4 +1,4 @@
-//! Makes new inputs of those in the corpus, the same ones for the same seed.
+//! Derives new inputs from the corpus. The same seed gives the same inputs.
 
 use fastrand::Rng;
 

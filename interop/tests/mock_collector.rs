@@ -1,4 +1,4 @@
-//! Every protocol with every compression, to a receiver that is made of tonic and axum.
+//! Sends with every protocol and every compression to a receiver built with tonic and axum.
 
 use std::time::Duration;
 

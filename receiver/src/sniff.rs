@@ -28,7 +28,7 @@ pub(super) enum Protocol {
 /// Returns the protocol by the first bytes of a connection, without consuming them.
 ///
 /// Waits for the first byte. Waits about 5 seconds for the rest of a prefix, because a client that has hung up after
-/// one byte cannot be told from a slow one.
+/// one byte cannot be distinguished from a slow one.
 pub(super) async fn sniff(stream: &TcpStream) -> Protocol {
     let mut buffer = [0; HTTP2_PREFACE.len()];
     let mut looks_left = MAX_LOOKS;

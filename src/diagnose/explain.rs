@@ -238,7 +238,7 @@ fn console_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
     let (why, change) = match (is_on, pipeline.has_mirror()) {
         (true, _) => ("yes", ""),
         (false, true) => (
-            "no: the debug mirror prints to stdout what passes otlp's levels, as it is sent",
+            "no: the debug mirror prints records that pass otlp's levels on stdout, as they are sent",
             "turn off the debug mirror and turn on the console: ",
         ),
         (false, false) => ("no", ""),

@@ -59,7 +59,7 @@ fn max_level_gate(pipeline: &Pipeline, level: Level) -> Gate {
     // A maximum that follows the levels is not the cause: the gate of the levels names it.
     let passes = level <= max || max >= needed;
     let why = match () {
-        () if max == needed => format!("{max}, which is what the levels need"),
+        () if max == needed => format!("{max}, as the levels require"),
         () if max > needed => max.to_string(),
         () if pipeline.owns_facades() => format!("{max}: the levels need {needed}; it was lowered after `init`"),
         () => format!("{max}: the levels need {needed}; the code that sets the logger must set it"),

@@ -74,7 +74,7 @@ impl DropReason {
     pub fn sentence(self) -> &'static str {
         // The texts are keys of the JSON report.
         match self {
-            Self::BlockTimeout => "the outbox was full, and no room appeared in the time that a call may block",
+            Self::BlockTimeout => "the outbox stayed full for as long as a call may block",
             Self::Damaged => "it was damaged in the spool",
             Self::Encoding => "it could not be encoded",
             Self::EvictedLessSevere => "it made room in the full outbox for a record at WARN or above",

@@ -154,7 +154,7 @@ fn parse_directive(piece: &str) -> Result<Directive, &'static str> {
         return Err("directives for spans and fields are not supported");
     }
     let Some((target, level)) = piece.split_once('=') else {
-        // As in env_logger, a bare word that is not a level is a target that lets everything through.
+        // As in env_logger, a bare word that is not a level is a target that passes all records.
         return Ok(match piece.parse() {
             Ok(threshold) => Directive::new("", threshold),
             Err(_) => Directive::new(piece, Threshold::Trace),

@@ -28,7 +28,7 @@ pub(super) fn looks_like_level(word: &str) -> bool {
     !CRATES.contains(&word) && (similar_level(word, 1).is_some() || word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns the level that a word means in another library, or else the nearest level within so many edits.
+/// Returns the level that a word means in another library, or else the nearest level within this many edits.
 pub(super) fn similar_level(word: &str, max_edits: usize) -> Option<&'static str> {
     let word = word.to_lowercase();
     for (level, aliases) in ALIASES {

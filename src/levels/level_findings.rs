@@ -50,7 +50,7 @@ impl LevelTables {
                 );
                 let suggestions = variables.suggestions(Stage::Module, module, &row.target, row.filter().to_level()?);
                 Some(Finding::new(&kind::THRESHOLD_WITHOUT_EFFECT, Severity::Warning, by, text).help(format!(
-                    "a destination can only be stricter, so let the module stage through too: {}",
+                    "a destination can only be stricter, so lower the threshold of the module stage, too: {}",
                     suggestions.join(", or ")
                 )))
             })

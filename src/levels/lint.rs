@@ -178,7 +178,7 @@ impl Linter<'_> {
         self.find(Severity::Error, &kind::TWO_EQUALS, second..second + 1, text).corrected = corrected;
     }
 
-    /// Lints a piece without `=`: a level for the root, or a target that lets everything through.
+    /// Lints a piece without `=`: a level for the root, or a target that passes all records.
     fn word(&mut self, piece: &Piece<'_>) {
         let bytes = piece.span.clone();
         let word = &self.spec[bytes.clone()];
@@ -191,17 +191,16 @@ impl Linter<'_> {
             let severity = if is_path { Severity::Warning } else { Severity::Error };
             let text = match is_path {
                 true => {
-                    format!("`{word}` is read as a module that is named like a level, and lets all of its records pass")
+                    format!("`{word}` is read as a module with the name of a level, and passes all of its records")
                 }
-                false => format!("`{word}` has no `=`, so it is read as the name of a target, which no module has"),
+                false => format!("`{word}` has no `=`, so it is read as a target, which matches no module"),
             };
             let corrected = self.replaced(&bytes, &corrected);
             let position = bytes.start + position.start..bytes.start + position.end;
             self.find(severity, &kind::COLON, position, text).corrected = Some(corrected);
         } else if looks_like_level(word) {
             let corrected = similar_level(word, 1).map(|level| self.replaced(&bytes, level));
-            let text =
-                format!("`{word}` is not a level: it is read as a target, and lets all records of `{word}` pass");
+            let text = format!("`{word}` is not a level: it is read as a target, and passes all records of `{word}`");
             let finding = self.find(Severity::Warning, &kind::LEVEL_AS_TARGET, bytes, text);
             finding.help = Some(LEVELS_HELP.to_owned());
             finding.corrected = corrected;
@@ -252,8 +251,7 @@ impl Linter<'_> {
         // The OpenTelemetry crates name the targets of their own logs after the package.
         if target.contains('-') && !first.starts_with("opentelemetry-") {
             let text = format!(
-                "`{target}` has a `-`: it matches only records whose target is written so, and targets of Rust modules \
-                 have `_` there"
+                "`{target}` has a `-`, but targets of Rust modules have `_`: it matches only targets written with `-`"
             );
             let corrected = self.replaced(&bytes, &target.replace('-', "_"));
             let finding = self.find(Severity::Warning, &kind::HYPHEN, bytes.clone(), text);
@@ -364,7 +362,7 @@ impl Linter<'_> {
     }
 }
 
-/// Returns what the parser makes of a piece, as the end of a sentence.
+/// Returns how the parser reads a piece, as the end of a sentence.
 fn meaning(directive: Option<&Directive>) -> String {
     match directive {
         None => "is ignored".to_owned(),

@@ -10,7 +10,7 @@ use log::Level;
 use super::stage::Stage;
 use crate::ledger::MAX_FILTER_CAUSES;
 
-/// The decisions of all stages of records about one target, in one word that fits a register.
+/// The decisions of all stages of records about one target, in one machine word.
 ///
 /// Each stage has two bytes: the most verbose level that it lets through, numbered as in `log`, and the number of the
 /// cause under which the records that it filters are counted.

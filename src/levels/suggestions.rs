@@ -116,7 +116,7 @@ impl LevelVariables {
             (Some(variable), Some(directive)) => format!("{}={directive}", variable.name),
             _ => format!("Builder::filter_module({module:?}, {filter})"),
         };
-        format!("{all} lets all of them through, {one} those of {module} only")
+        format!("{all} passes all of them, {one} only records of {module}")
     }
 
     /// Returns how to set the level of a root that is not set.

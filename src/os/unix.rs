@@ -234,7 +234,7 @@ mod tests {
         let mut child =
             std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().expect("cat");
         assert!(process_started(child.id()).is_some());
-        // It ends, and its entry stays until somebody waits for it.
+        // It ends, and its entry stays until its parent waits for it.
         drop(child.stdin.take());
         let end = std::time::Instant::now() + Duration::from_secs(20);
         while process_started(child.id()).is_some() {

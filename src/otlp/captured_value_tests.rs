@@ -110,7 +110,7 @@ struct Branching(u32);
 impl Serialize for Branching {
     fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let next = || Self(self.0 + 1);
-        // One child per level at first: the number of branches is what the encoder would follow too.
+        // One child per level at first, because the encoder would follow every branch.
         if self.0 < 20 { serializer.collect_seq([next()]) } else { serializer.collect_seq([next(), next()]) }
     }
 }

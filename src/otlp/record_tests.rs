@@ -128,7 +128,7 @@ fn nested_values_by_serde() {
     );
 }
 
-/// What nests without end, as a value that is visited: nothing of it is in memory.
+/// An endlessly nested value that exists only while it is visited, not in memory.
 struct Nest {
     levels: u32,
     shape: Shape,
@@ -185,7 +185,7 @@ impl serde::Serialize for Nest {
     }
 }
 
-/// The attribute `deep` as text, and how many values were cut.
+/// Returns the attribute `deep` as text, and how many values were truncated.
 fn nested(levels: u32, shape: Shape) -> (String, u32) {
     let mut scratch = Scratch::default();
     let head = RecordHeader { severity_text: "", ..head() };

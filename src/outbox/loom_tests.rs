@@ -1,8 +1,8 @@
-//! The hand-over between log calls and the exporter thread, in every order in which threads may meet:
-//! `RUSTFLAGS="--cfg logbridge_loom" cargo test --lib loom`.
+//! The hand-over between log calls and the exporter thread, in every interleaving of threads: `RUSTFLAGS="--cfg
+//! logbridge_loom" cargo test --lib loom`.
 //!
-//! It is the outbox itself that runs here, in memory. Small orders are complete; `LOOM_MAX_PREEMPTIONS` bounds how
-//! often a thread is interrupted where it could go on, which is what takes the time.
+//! These tests run the real outbox, in memory. Small interleavings are complete. `LOOM_MAX_PREEMPTIONS` bounds how
+//! often a thread is preempted, which determines the run time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::config::Overload;
 use crate::ledger::{Count, DropReason, ItemOutcome, Ledger};
 use crate::signal::Signal;
 
-/// Nearly all errors need no more, and three take many minutes.
+/// Nearly all errors need no more preemptions, and a bound of three takes many minutes.
 const PREEMPTIONS: usize = 2;
 
 fn explore(test: impl Fn() + Sync + Send + 'static) {
@@ -31,7 +31,7 @@ fn explore(test: impl Fn() + Sync + Send + 'static) {
 struct Rig {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What wakes the exporter thread: a permit that is kept until it looks.
+    /// The wake-up of the exporter thread: a permit that is kept until the thread checks.
     wake: Notify,
 }
 
@@ -42,7 +42,7 @@ impl Rig {
         Arc::new(Self { outbox, ledger, wake: Notify::new() })
     }
 
-    /// What a log call does.
+    /// Does what a log call does.
     fn log(&self, shard: usize, high: bool, number: u8, length: usize) -> bool {
         let frame = frame_of("loom", 9, &format!("{number}{}", "x".repeat(length)));
         self.ledger.count(shard, Count::OtlpAccepted);
@@ -62,7 +62,8 @@ impl Rig {
         appended.is_ok()
     }
 
-    /// What the exporter thread does until so many records have come: it looks, and sleeps where there is nothing.
+    /// Does what the exporter thread does until this many records have arrived: it checks, and sleeps if there are
+    /// none.
     fn ship(&self, records: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         loop {
@@ -90,7 +91,7 @@ fn sorted(mut numbers: Vec<u8>) -> Vec<u8> {
     numbers
 }
 
-/// Where a wake-up is lost, the exporter thread sleeps for ever, and loom says so.
+/// If a wake-up is lost, the exporter thread sleeps forever, and loom reports that.
 fn nobody_is_forgotten(shards: [usize; 2]) {
     explore(move || {
         let rig = Rig::new(1 << 16, 2, Overload::DropNewest);
@@ -117,7 +118,7 @@ fn no_wake_up_is_lost_in_one_shard() {
     nobody_is_forgotten([0, 0]);
 }
 
-/// Somebody else seals too: a flush, or a call that looks for what may be dropped.
+/// Another thread also seals: a flush, or a call that searches for segments to evict.
 #[test]
 fn no_wake_up_is_lost_while_others_seal() {
     explore(|| {
@@ -131,7 +132,7 @@ fn no_wake_up_is_lost_while_others_seal() {
             thread::spawn(move || {
                 assert!(rig.log(1, false, 3, 0));
                 rig.outbox.seal();
-                // Ordering the flush wakes.
+                // Ordering the flush wakes the exporter thread.
                 rig.wake.notify();
             })
         };
@@ -167,7 +168,7 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
     });
 }
 
-/// What is dropped for others has left only when it is counted: else a flush would say Ok in between.
+/// Evicted records leave only after they are counted. Otherwise, a flush could return `Ok` in between.
 #[test]
 fn a_flush_finds_what_was_dropped_in_the_ledger() {
     explore(|| {
@@ -210,7 +211,8 @@ fn a_flush_finds_what_was_dropped_in_the_ledger() {
 #[test]
 fn a_thread_finds_its_records_in_order() {
     explore(|| {
-        // Room for a segment of each record, and for those that are made in vain: a smaller bound has four in all.
+        // Space for one segment per record, and for segments that are created in vain. A smaller bound has four in
+        // total.
         let rig = Rig::new(16 << 20, 1, Overload::DropNewest);
         let logger = {
             let rig = Arc::clone(&rig);
@@ -231,7 +233,7 @@ fn a_thread_finds_its_records_in_order() {
     });
 }
 
-/// Who waits for room is woken, whenever it appears.
+/// A thread that waits for space is woken, whenever space is freed.
 #[test]
 fn who_waits_for_room_is_not_forgotten() {
     explore(|| {

@@ -1,8 +1,8 @@
-//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place, and none
-//! is lost but those that lay in memory, or in a file that was damaged or removed, when their process died. The records
-//! of a thread are in order wherever they are.
+//! Random operations on an outbox against a simple model of it: every accepted record is in exactly one place. A record
+//! is lost only if it was in memory, or in a damaged or removed file, when its process was killed. The records of a
+//! thread are always in order.
 //!
-//! Each sequence follows from its number, which a failure names: `LOGBRIDGE_MODEL_SEED=…` plays that one alone.
+//! Each sequence is derived from its seed, which a failure shows: `LOGBRIDGE_MODEL_SEED=…` runs only that sequence.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -23,19 +23,19 @@ use crate::os;
 use crate::signal::Signal;
 
 const RESOURCE: &[u8] = b"resource";
-/// A bound in records, where there is one.
+/// The bound in records, if there is one.
 const MOST_RECORDS: usize = 60;
-/// Where frames begin in a file with this resource.
+/// The offset of the frames in a file with this resource.
 const HEAD: usize = 192;
 
-/// Where a record is.
+/// The place of a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Place {
-    /// In the outbox, or taken over and not settled.
+    /// In the outbox, or taken by the exporter thread and without an outcome.
     Waiting,
-    /// In a file of a process that has died.
+    /// In a file of a process that was killed.
     Left(PathBuf),
-    /// It has got its outcome: delivered, dropped and counted, or lost in a way that nothing can help.
+    /// It has an outcome: delivered, dropped and counted, or inevitably lost.
     Over,
 }
 
@@ -44,20 +44,20 @@ struct Known {
     place: Place,
     thread: usize,
     high: bool,
-    /// The file it was in when its process died, also where it was delivered by then.
+    /// The file that held it when its process was killed, even if it had been delivered.
     file: Option<PathBuf>,
 }
 
-/// What a process has.
+/// The state of a process.
 struct Life {
     outbox: Outbox,
     ledger: Arc<Ledger>,
-    /// What the exporter thread has taken over, and how far the first one is delivered.
+    /// The groups that the exporter thread has taken, and how far the first one is delivered.
     taken: VecDeque<Group>,
     offsets: Offsets,
-    /// Somebody has taken the directory away, and the exporter thread has not looked yet.
+    /// Whether the directory was removed and the exporter thread has not checked yet.
     unnoticed: bool,
-    /// How many segments a flush waited for, and how many records there were then.
+    /// The number of segments that a flush waited for, and the number of records at that time.
     barriers: Vec<(u64, usize)>,
 }
 
@@ -76,9 +76,10 @@ struct Model {
     folder: PathBuf,
     life: Life,
     known: Vec<Known>,
-    /// Files that were changed after their process had died, and whether in their heads: what that hides, nobody knows.
+    /// Files that were changed after their process was killed, and whether the change is in the head. The model cannot
+    /// know which records that hides.
     damaged: HashMap<PathBuf, bool>,
-    /// Files of which it was said that something is lost.
+    /// Files that were reported to have lost records.
     reported: HashSet<PathBuf>,
 }
 
@@ -116,23 +117,23 @@ fn number_of(frame: &frame::Frame<'_>) -> usize {
     frame.record[..8].iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }
 
-/// The numbers of the records that begin in a segment at this offset or behind it.
+/// Returns the numbers of the records that begin in a segment at this offset or after it.
 fn numbers(segment: &Segment, offset: usize) -> Vec<usize> {
     segment.frames_from(offset).map(|frame| number_of(&frame)).collect()
 }
 
-/// Those of both lanes of a group, in the order in which they are sent.
+/// Returns the records of both lanes of a group, in the order in which they are sent.
 fn in_order(lanes: [Option<&Segment>; 2], offsets: Offsets) -> Vec<usize> {
     InOrder::from(lanes, offsets).map(|(_, frame)| number_of(&frame)).collect()
 }
 
 impl Life {
-    /// What waits, group by group, with how far each one is delivered.
+    /// Returns the waiting groups, with how far each one is delivered.
     fn each_group(&self, mut visit: impl FnMut([Option<&Segment>; 2], Offsets)) {
         for (index, group) in self.taken.iter().enumerate() {
             visit(group.lanes(), if index == 0 { self.offsets } else { [0; 2] });
         }
-        // Past the watch on allocations: a test may.
+        // Bypasses the check of allocations, as a test may.
         let sealed = self.outbox.sealed.lock().expect("no panic");
         sealed.groups().for_each(|group| visit(group.lanes(), [0; 2]));
         drop(sealed);
@@ -142,7 +143,7 @@ impl Life {
         }
     }
 
-    /// The same, segment by segment.
+    /// Returns the same by segment.
     fn each_segment(&self, mut visit: impl FnMut(&Segment, usize)) {
         self.each_group(|lanes, offsets| {
             let there = lanes.into_iter().zip(offsets).filter_map(|(segment, offset)| Some((segment?, offset)));
@@ -150,7 +151,7 @@ impl Life {
         });
     }
 
-    /// What waits, in the order in which it will be sent.
+    /// Returns the waiting records in the order in which they will be sent.
     fn in_order(&self) -> Vec<usize> {
         let mut all = Vec::new();
         self.each_group(|lanes, offsets| all.extend(in_order(lanes, offsets)));
@@ -169,7 +170,7 @@ impl Life {
         all
     }
 
-    /// As the exporter thread finds what a flush waits for.
+    /// Determines what a flush waits for, as the exporter thread does.
     fn settled(&self) -> u64 {
         let left = self.outbox.oldest_group();
         self.taken.front().map_or(left, |group| group.number().min(left))
@@ -184,7 +185,7 @@ impl Life {
         offer(&self.outbox, &self.ledger, thread, high, frame)
     }
 
-    /// A refusal for want of room is true.
+    /// Checks that a refusal because of missing space is justified.
     fn assert_full(&self, length: usize, config: &Config) {
         let pool = &self.outbox.pool;
         let records = self.outbox.records.load(Ordering::Relaxed);
@@ -202,7 +203,7 @@ impl Life {
         }
     }
 
-    /// It would not fit if nothing else were there, but for what a file has beside its frames.
+    /// It would not even fit into an empty outbox, not counting the head of a file.
     fn assert_too_large(&self, length: usize) {
         let (_, bound) = self.used_and_bound();
         assert!(self.outbox.pool.cost(length) + os::page_size() > bound, "{length} bytes fit into {bound}");
@@ -271,7 +272,7 @@ impl Model {
         }
     }
 
-    /// A call that has returned has committed its record, where the directory can be used as far as is known.
+    /// Checks that a call that has returned has committed its record, if the directory is believed to be usable.
     fn assert_durable(&self, number: usize, thread: usize, high: bool) {
         if !self.life.outbox.pool.uses_files() || self.life.unnoticed {
             return;
@@ -292,10 +293,10 @@ impl Model {
         dropped.iter().filter(|(reason, _)| evicted.contains(reason)).map(|(_, records)| records).sum()
     }
 
-    /// What has made room for others is counted, and the policy allows it.
+    /// Checks that evicted records are counted and that the policy allows their eviction.
     fn note_evicted(&mut self, counted: u64) {
         if counted == 0 {
-            // Where one is gone all the same, the next check finds that.
+            // If a file is missing anyway, the next check finds that.
             return;
         }
         let now: HashSet<usize> = self.life.waiting().into_iter().collect();
@@ -331,7 +332,7 @@ impl Model {
         }
     }
 
-    /// A request that ends inside a group was delivered.
+    /// Delivers a request that ends inside a group.
     fn settle_part(&mut self) {
         let Some(group) = self.life.taken.front_mut() else { return };
         let frames = InOrder::from(group.lanes(), self.life.offsets);
@@ -347,7 +348,7 @@ impl Model {
         self.life.deliver(delivered.len() as u64);
     }
 
-    /// A request that ends with a group was delivered.
+    /// Delivers a request that ends with a group.
     fn settle_whole(&mut self) {
         let Some(group) = self.life.taken.pop_front() else { return };
         let delivered = in_order(group.lanes(), std::mem::take(&mut self.life.offsets));
@@ -357,14 +358,14 @@ impl Model {
         self.life.outbox.notify_waiters();
     }
 
-    /// As the exporter thread does when a process that has nothing left ends.
+    /// Does what the exporter thread does when a process without pending records ends.
     fn retire(&mut self) {
         if self.life.taken.is_empty() && !self.life.outbox.has_sealed() && !self.life.outbox.has_unsealed() {
             self.life.outbox.retire();
         }
     }
 
-    /// The exporter thread looks after the directory until it can be used.
+    /// The exporter thread maintains the directory until it is usable.
     fn look(&mut self) {
         let Some(spool) = self.life.outbox.spool().cloned() else { return };
         for _ in 0..3 {
@@ -375,7 +376,7 @@ impl Model {
         self.life.unnoticed = false;
     }
 
-    /// Somebody removes the directory, and perhaps makes it again.
+    /// Removes the directory, and perhaps creates it again.
     fn remove_directory(&mut self) {
         if self.config.spool_bytes.is_none() || fs::remove_dir_all(&self.folder).is_err() {
             return;
@@ -391,7 +392,7 @@ impl Model {
         }
     }
 
-    /// The process is killed, perhaps a file is damaged, and another process begins.
+    /// Kills the process, perhaps damages a file, and starts another process.
     fn crash(&mut self) {
         let mut files = Vec::new();
         self.life.each_segment(|segment, offset| {
@@ -406,7 +407,7 @@ impl Model {
                 self.known[number].place = file.clone().map_or(Place::Over, Place::Left);
             }
         }
-        // With it, everything goes that the process had: mappings, and with them the lock.
+        // This drops everything that the process had: its mappings, and the lock with them.
         let end = Config { spool_bytes: None, ..self.config }.begin(&self.folder);
         drop(std::mem::replace(&mut self.life, end));
         if self.rng.u8(..3) == 0 {
@@ -424,7 +425,7 @@ impl Model {
         files
     }
 
-    /// Segments whose run's file is gone are recovered only when nobody can be copying them any more.
+    /// Segments whose run file is missing are recovered only when no process can be copying them any more.
     fn age_files(&self) {
         for path in self.files(&["seg"]) {
             let file = fs::File::options().write(true).open(path).expect("a file");
@@ -460,7 +461,7 @@ impl Model {
         range
     }
 
-    /// What ended processes have left behind is sent, unless this process dies in the middle of that.
+    /// Sends the records that ended processes left, unless this process is killed meanwhile.
     fn recover(&mut self) {
         let Ok(found) = Directory::at(self.folder.clone()).recover_all() else { return };
         let spool = self.life.outbox.spool().cloned();
@@ -505,7 +506,7 @@ impl Model {
                 }
             }
             let _keeps_what_it_cannot_read = run.finish();
-            // Where a head was damaged, nobody knows the group.
+            // If a head was damaged, the group is unknown.
             if self.damaged.is_empty() {
                 sent.iter_mut().for_each(|(_, lanes)| lanes.sort_unstable());
                 let numbers = sent.iter().flat_map(|(_, lanes)| lanes).map(|(_, number)| *number).collect();
@@ -526,7 +527,7 @@ impl Model {
         length
     }
 
-    /// Some of it is sent, and then this process dies too.
+    /// Sends some of it, and then kills this process, too.
     fn recover_part(&mut self, left: RecoveredSegment) {
         let numbers = numbers(&left.segment, 0);
         let part = self.rng.usize(..=numbers.len());
@@ -547,7 +548,7 @@ impl Model {
         }
     }
 
-    /// Nothing is left to be recovered.
+    /// Checks that nothing is left to be recovered.
     fn check_recovered(&mut self) {
         for (number, known) in self.known.iter_mut().enumerate() {
             if let Place::Left(file) = &known.place {
@@ -566,7 +567,7 @@ impl Model {
         }
     }
 
-    /// What holds after every step.
+    /// Checks the invariants that hold after every step.
     fn check(&self) {
         self.assert_in_order(self.life.in_order());
         let mut found = self.life.waiting();
@@ -594,7 +595,7 @@ impl Model {
         }
     }
 
-    /// Everything goes: what the exporter thread can send, and then what the files hold.
+    /// Sends everything: the records of the exporter thread, and then the records in files.
     fn end(&mut self) {
         if self.rng.bool() {
             self.life.outbox.seal();
@@ -628,7 +629,7 @@ fn play(seed: u64) {
     impl Drop for Named {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                #[allow(clippy::print_stderr)] // Into the output of the test that fails.
+                #[allow(clippy::print_stderr)] // Printed in the output of the failing test.
                 {
                     eprintln!("LOGBRIDGE_MODEL_SEED={} plays this sequence alone", self.0);
                 }

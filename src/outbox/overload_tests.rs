@@ -30,7 +30,7 @@ impl Rig {
         offer(&self.outbox, &self.ledger, thread, high, frame)
     }
 
-    /// Appends numbered frames until one is refused; how many were taken, and why that one was not.
+    /// Appends numbered frames until one is refused. Returns how many were accepted, and why that one was refused.
     fn fill(&self, high: bool, from: usize) -> (usize, DropReason) {
         let mut number = from;
         loop {
@@ -41,7 +41,7 @@ impl Rig {
         }
     }
 
-    /// Takes whatever fits, below WARN and then at WARN, without a word from the policy.
+    /// Fills the outbox, below WARN and then at WARN, without applying the policy.
     fn fill_without_policy(&self) {
         for high in [false, true] {
             while self.outbox.append(0, high, &numbered(0, high)).is_ok() {
@@ -59,7 +59,7 @@ impl Rig {
         numbers
     }
 
-    /// What the exporter thread does.
+    /// Does what the exporter thread does.
     fn deliver(&self, groups: VecDeque<Group>) {
         let records = groups.iter().map(Group::records).sum();
         self.ledger.resolve(Signal::Logs, &[(ItemOutcome::Delivered, records)]);
@@ -76,7 +76,7 @@ impl Rig {
         self.otlp().dropped.iter().find(|(r, _)| *r == reason).map_or(0, |(_, records)| *records as usize)
     }
 
-    /// The losses by level and target are those of the ledger.
+    /// The losses by level and target add up to those in the ledger.
     fn assert_accounts(&self) {
         let otlp = self.otlp();
         assert_eq!(otlp.accepted, otlp.delivered + otlp.dropped_total() + otlp.pending, "{otlp:?}");
@@ -134,7 +134,7 @@ fn warnings_get_in_and_cost_only_what_is_below_them() {
     assert_eq!(rig.fill(false, 0), (0, DropReason::RefusedBelowWarn));
     assert_eq!(rig.numbers(), (100_000..100_000 + high).collect::<Vec<_>>());
     rig.assert_accounts();
-    // There is room again, and what is begun below WARN may go again.
+    // There is space again, and segments below WARN that are begun now may be evicted.
     let (low, _) = rig.fill(false, 0);
     assert!(low > 0 && rig.fill(true, 100_000).0 > low);
     assert_eq!(rig.numbers().iter().filter(|number| **number < 100_000).count(), 0);
@@ -171,10 +171,10 @@ fn a_large_record_costs_what_it_needs_or_nothing() {
     let cost = rig.dropped(DropReason::EvictedOldest) - before;
     assert!(cost > before && cost < 4 * before, "{cost} {before}");
     let mut in_flight = VecDeque::new();
-    // That one, and what was in front of it.
+    // That segment, and the segments before it.
     in_flight.extend(std::iter::from_fn(|| rig.outbox.take_sealed()));
     assert_eq!(rig.offer(0, false, &numbered(number, false)), Ok(()));
-    // With that one in flight, not even all the others would be enough.
+    // While that segment is being sent, evicting all others would not be enough.
     let before = rig.dropped(DropReason::EvictedOldest);
     assert_eq!(rig.offer(0, false, &frame(&"x".repeat(bound - 1_000))), Err(DropReason::OutboxFull));
     assert_eq!(rig.dropped(DropReason::EvictedOldest), before, "nothing is given up for nothing");
@@ -289,7 +289,7 @@ fn who_waits_in_vain_waits_once_until_there_was_room() {
     let start = Instant::now();
     assert_eq!(rig.fill(false, 0).1, DropReason::BlockTimeout);
     assert!(start.elapsed() >= wait);
-    // Nobody takes anything out: were each of these to wait, it would be more than a minute and a half.
+    // Nothing is taken out. If each of these calls waited, it would take more than a minute and a half.
     let start = Instant::now();
     for number in 0..1_000 {
         assert_eq!(rig.offer(0, false, &numbered(number, false)), Err(DropReason::BlockTimeout));
@@ -319,7 +319,7 @@ fn who_waits_is_let_go_when_the_outbox_closes() {
     rig.assert_accounts();
 }
 
-/// Ends the others also when an assertion fails.
+/// Ends the other threads, even if an assertion fails.
 struct Finish<'a>(&'a AtomicBool);
 
 impl Drop for Finish<'_> {
@@ -328,7 +328,7 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// Threads that write more than there is room for, one that ships a part, and one that seals and waits as a flush does.
+/// Threads that log more than fits, a thread that sends a part of it, and a thread that seals and waits like a flush.
 fn storm(overload: Overload, max_records: Option<usize>) {
     const THREADS: usize = 4;
     const EACH: usize = 3_000;

@@ -24,7 +24,7 @@ pub(super) fn frame(text: &str) -> Vec<u8> {
     frame_of("test", 9, text)
 }
 
-/// What a log call does.
+/// Does what a log call does.
 pub(super) fn offer(
     outbox: &Outbox,
     ledger: &Ledger,
@@ -57,7 +57,7 @@ pub(super) fn recycle(outbox: &Outbox, group: Group) {
     group.into_segments().for_each(|segment| outbox.recycle(segment));
 }
 
-/// The texts of all records, in order.
+/// Returns the texts of all records, in order.
 pub(super) fn records(groups: &VecDeque<Group>) -> Vec<String> {
     let frames = groups.iter().flat_map(|group| InOrder::from(group.lanes(), [0; 2]));
     frames.map(|(_, frame)| String::from_utf8_lossy(frame.record).into_owned()).collect()
@@ -170,13 +170,13 @@ fn what_was_appended_before_a_seal_is_among_the_segments_it_counts() {
     let outbox = outbox(64 << 20, 2);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Another thread that seals all the time, as the exporter thread may.
+        // Another thread that seals continuously, as the exporter thread may.
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 outbox.seal();
             }
         });
-        // Also when an assertion fails, so that the test ends.
+        // Even if an assertion fails, so that the test ends.
         let _finish = Finish(&done);
         let (mut taken, mut groups, mut seen) = (VecDeque::new(), 0_u64, 0);
         for round in 0..ROUNDS {
@@ -208,7 +208,7 @@ fn segments_are_got_ready_while_others_fill_up_and_within_the_bound() {
         outbox.prepare();
         assert_eq!(outbox.allocated_and_bound().0, (2 + block_pool::SPARE_BLOCKS) * one);
     }
-    // They are what is used next.
+    // These blocks are used next.
     while outbox.append(0, false, &text).is_ok() {
         outbox.prepare();
         let (allocated, bound) = outbox.allocated_and_bound();
@@ -223,7 +223,7 @@ fn lanes_leave_together_and_in_the_order_of_the_calls() {
     let usual = outbox.pool.block_bytes();
     let (mut taken, mut written) = (VecDeque::new(), 0);
     for round in 0..200 {
-        // Small ones of both lanes, some that are larger than a segment, and seals at any moment.
+        // Small records of both lanes, some larger than a segment, and seals at any moment.
         let length = if round % 7 == 0 { usual + 10 } else { usual / 9 };
         if outbox.append(0, round % 2 == 0, &frame(&format!("{written:05}{}", "x".repeat(length)))).is_ok() {
             written += 1;

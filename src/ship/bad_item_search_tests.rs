@@ -1,5 +1,5 @@
-//! The search against endpoints that are functions: what each of them takes is sent once, what it does not is found,
-//! and the number of requests stays small.
+//! Runs the search against simulated endpoints. Each accepted item is sent once, each bad item is found, and the number
+//! of requests stays small.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::*;
 
-/// A request of records that have their own number as time, and an event name of this length.
+/// Returns a request of records, each with its number as the time and an event name of this length.
 fn request(lengths: &[usize]) -> Part {
     let record = |(number, length): (usize, &usize)| LogRecord {
         time_unix_nano: number as u64,
@@ -23,7 +23,7 @@ fn request(lengths: &[usize]) -> Part {
     Part::whole(body, lengths.len() as u64)
 }
 
-/// The numbers of the items in a part.
+/// Returns the numbers of the items in a part.
 fn numbers(part: &Part) -> Vec<u32> {
     let request = ExportLogsServiceRequest::decode(part.body.clone()).expect("a request");
     let records = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs).flat_map(|s| &s.log_records);
@@ -34,7 +34,7 @@ fn numbers(part: &Part) -> Vec<u32> {
 
 #[derive(Debug, Default)]
 struct Played {
-    /// How often each item was taken.
+    /// How often each item was accepted.
     taken: BTreeMap<u32, u32>,
     rejected: BTreeMap<u32, Refusal>,
     given_up: Option<(u64, GiveUpReason)>,
@@ -42,7 +42,7 @@ struct Played {
     unsent: usize,
 }
 
-/// Plays a search to its end. The endpoint gets the items of a part, and none for an empty request.
+/// Runs a search to its end. The endpoint gets the items of a part, and none for an empty request.
 fn play(whole: &Part, first: Refusal, confirmed: bool, endpoint: impl Fn(&[u32], usize) -> PartOutcome) -> Played {
     let mut search = BadItemSearch::new(whole.clone(), first, confirmed);
     let mut played = Played::default();
@@ -130,7 +130,7 @@ fn any_two_bad_items_are_found() {
     }
 }
 
-/// Every set of bad items, and every set of items that are too large, of a small request.
+/// Tests every set of bad items, and every set of items that are too large, in a small request.
 #[test]
 fn every_item_gets_one_outcome_whatever_the_endpoint_refuses() {
     const TOTAL: u32 = 5;
@@ -144,7 +144,7 @@ fn every_item_gets_one_outcome_whatever_the_endpoint_refuses() {
                 _ => PartOutcome::Accepted,
             };
             let first = if whole.body.len() >= 300 { Refusal::TooLarge } else { Refusal::Malformed };
-            // `play` says that the outcomes add up.
+            // `play` checks that the outcomes add up.
             let played = play(&whole, first, false, endpoint);
             for number in 0..TOTAL {
                 let (is_bad, is_large) = (bad >> number & 1 == 1, large >> number & 1 == 1);
@@ -177,7 +177,7 @@ fn an_endpoint_that_nothing_fits_costs_few_requests() {
     let whole = request(&[100; 4_096]);
     let played = play(&whole, Refusal::TooLarge, false, |_, _| TOO_LARGE);
     assert_eq!((played.rejected.len() + played.unsent, played.given_up), (4_096, None));
-    // One for each halving, one for each doubling of those that were not tried, and a last one.
+    // One for each halving, one for each doubling of the number of unsent items, and a last one.
     assert!(played.requests <= 13 + 13 + 1, "{}", played.requests);
     assert_eq!(played.unsent, 4_096 - 1 - 13 - 1);
 }
@@ -211,7 +211,7 @@ fn one_bad_item_is_found_where_no_empty_request_is_taken() {
 #[test]
 fn a_limit_that_rises_again_costs_what_was_tried_only() {
     let whole = request(&[100; 256]);
-    // Nothing fits for some requests, and everything after that.
+    // No item fits in the first requests, and every item fits later.
     for busy in 0..40 {
         let left = std::cell::Cell::new(busy);
         let endpoint = |_: &[u32], _| match left.get() {
@@ -222,7 +222,7 @@ fn a_limit_that_rises_again_costs_what_was_tried_only() {
             }
         };
         let played = play(&whole, Refusal::TooLarge, false, endpoint);
-        // It was asked again after the limit had risen.
+        // It was sent again after the limit had risen.
         if !played.taken.is_empty() {
             assert_eq!(played.unsent, 0, "{busy}");
             assert!(played.rejected.len() <= busy, "{busy}: {}", played.rejected.len());

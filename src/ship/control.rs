@@ -207,7 +207,7 @@ impl Control {
 }
 
 /// Waits on the exporter thread while it cannot work, and meanwhile fails the flushes of an ending process. Returns
-/// whether the thread was told to stop.
+/// whether the thread was asked to stop.
 pub(super) fn wait_while_unable(controls: &[Arc<Control>], failure: &Failure, rest: Duration) -> bool {
     let until = Instant::now() + rest;
     for control in controls {

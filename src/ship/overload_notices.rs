@@ -3,7 +3,7 @@
 //! Constraints:
 //! * A log call only sets a flag, and wakes the exporter thread for the first loss since the last notice.
 //! * The first notice is emitted a second after the first loss, so that it has meaningful numbers, and later ones at
-//!   most once a minute. When the process ends, one more is emitted at once, even if threads go on losing records.
+//!   most once a minute. When the process ends, one more is emitted at once, even if threads continue to lose records.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -226,8 +226,8 @@ impl OverloadNotices {
             None => (ByteSize(self.max_bytes).to_string(), ""),
         };
         Some(notice.note(format!("the bound is {bound}, the policy {}", self.overload)).help(format!(
-            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), use a faster endpoint, raise {}{variable}, or choose \
-             with LOGBRIDGE_OVERLOAD what is dropped",
+            "log less (RUST_LOG, LOGBRIDGE_OTLP_LEVEL), use a faster endpoint, raise {}{variable}, or set \
+             LOGBRIDGE_OVERLOAD to select which records are dropped",
             self.variable
         )))
     }

@@ -133,7 +133,7 @@ impl Retry {
 mod tests {
     use super::*;
 
-    /// The pauses after each of so many failures in a row, in an exit that began with so much time left.
+    /// Returns the pauses after this many consecutive failures, in an exit that began with this much time left.
     fn pauses(retry: &mut Retry, left: Duration, failures: usize) -> Vec<Duration> {
         let start = Instant::now();
         let mut now = start;

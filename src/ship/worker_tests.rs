@@ -1,4 +1,4 @@
-//! The worker with a store of one request: what cannot be seen from outside, since no configuration of ours compresses.
+//! Tests the worker with a source of one request, for behavior that integration tests cannot observe.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -12,12 +12,12 @@ const LONG: Duration = Duration::from_secs(20);
 
 type Outcomes = Arc<Mutex<Vec<(ItemOutcome, u64)>>>;
 
-/// One request, and what became of it.
+/// One request, and its outcome.
 #[derive(Debug)]
 struct OneRequest {
     request: Option<Request>,
     outcomes: Outcomes,
-    /// How often asking for the request panics before there is one.
+    /// How often requesting it panics before it is returned.
     panics: u32,
 }
 
@@ -78,7 +78,7 @@ impl RequestSource for OneRequest {
     }
 }
 
-/// Answers one request with this status, and gives what its head said about the encoding.
+/// Answers one request with this status, and returns the encoding that its head named.
 fn answer_once(listener: &TcpListener, status: &str) -> String {
     let (stream, _) = listener.accept().expect("a connection");
     let mut stream = BufReader::new(stream);
@@ -114,7 +114,7 @@ fn route(url: &str) -> Route {
 
 #[test]
 fn a_panic_of_one_worker_stops_no_other_and_is_not_the_end_of_it() {
-    // The second one goes on for ever, beside the first one that panics once, or until it has no time left.
+    // The second worker runs beside the first one, which panics once: forever, or until it has no time left.
     for (panics, patience, delivered) in [(1, LONG, true), (u32::MAX, Duration::from_millis(500), false)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

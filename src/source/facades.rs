@@ -102,7 +102,7 @@ impl Facades {
             log::set_max_level(to);
         } else if needed > before && needed > max {
             let text = format!(
-                "log::max_level() is {max}, and the levels need {needed} from now on: records below {max} do not reach the \
+                "log::max_level() is {max}, but the levels need {needed} from now on: records below {max} do not reach the \
                  composed logger"
             );
             notice::emit(&Notice::new(kind::MAX_LEVEL_OFF.code, "max level", text).help(SET_MAX_LEVEL));
@@ -151,7 +151,7 @@ impl Facades {
         if !self.is_owner() || max >= needed {
             return None;
         }
-        let text = format!("log::max_level() is {max}, and the levels need {needed}: it was lowered after `init`");
+        let text = format!("log::max_level() is {max}, but the levels need {needed}: it was lowered after `init`");
         let help = format!("find the call of `log::set_max_level(LevelFilter::{max:?})` and remove it");
         Some(Finding::new(&kind::LEVEL_LOWERED, Severity::Error, "log", text).help(help))
     }
@@ -162,7 +162,7 @@ impl Facades {
         if self.is_owner() || max >= needed {
             return None;
         }
-        let text = format!("log::max_level() is {max}, and the levels need {needed}");
+        let text = format!("log::max_level() is {max}, but the levels need {needed}");
         Some(Finding::new(&kind::MAX_LEVEL_OFF, Severity::Error, "log", text).help(SET_MAX_LEVEL))
     }
 

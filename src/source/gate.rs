@@ -26,7 +26,7 @@ pub(super) struct Gate {
     otlp_is_on: bool,
     /// Whether records of traces that are not sampled are filtered.
     pub(super) trace_based: bool,
-    /// The ids of records outside all spans.
+    /// The ids of records outside of any span.
     pub(super) root: Option<TraceIds>,
 }
 
@@ -46,7 +46,7 @@ enum Suppression {
     Context,
     /// Its trace is not sampled.
     Unsampled,
-    /// It is similar to too many others.
+    /// It exceeds the limit of similar records.
     Repeated,
 }
 
@@ -69,7 +69,7 @@ impl Gate {
         }
     }
 
-    /// Returns whether the text filter lets the record pass; counts it if not.
+    /// Returns whether the record passes the text filter. Counts the record if it does not.
     #[inline]
     pub(super) fn passes_text_filter<S: RecordSource + ?Sized>(
         &self,
@@ -92,7 +92,7 @@ impl Gate {
 
     /// Routes a record that has passed the module stage, and counts the decision of each destination.
     ///
-    /// `may_enter` is false if the record stands too deep in calls that log while they are formatted.
+    /// `may_enter` is false if log calls are nested too deep in the formatting of other records.
     #[inline]
     pub(super) fn route<S: RecordSource + ?Sized>(
         &self,
@@ -123,14 +123,15 @@ impl Gate {
             () if self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0) => {
                 Some(Suppression::Unsampled)
             }
-            // The canary repeats itself on purpose.
+            // Canary records are similar on purpose.
             () if shard != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
             () => None,
         });
         Routing { console, ..otlp }
     }
 
-    /// Decides for the otlp destination and the mirror, which shows what would be sent even if that destination is off.
+    /// Decides for the otlp destination and the mirror. The mirror shows the records that would be sent, even if that
+    /// destination is off.
     #[inline]
     fn route_otlp(
         &self,
@@ -158,7 +159,7 @@ impl Gate {
         Routing { console: false, otlp: wanted && self.otlp_is_on, mirror: wanted && self.has_mirror }
     }
 
-    /// Routes a record that a provider of the application hands to our processor.
+    /// Routes a record that a provider of the application passes to logbridge's processor.
     ///
     /// Only the otlp destination decides: there is no module stage and no console. `flags` are those of the record's trace.
     pub(super) fn route_from_provider(

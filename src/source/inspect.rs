@@ -14,7 +14,7 @@ use crate::levels::{FilterCause, Stage};
 use crate::outbox::Loss;
 
 impl Pipeline {
-    /// Returns what was filtered, the most frequent cause first.
+    /// Returns the numbers of filtered records, the most frequent cause first.
     pub(crate) fn cuts(&self) -> Vec<(FilterCause, Level, u64)> {
         let Some(process) = self.processes().existing() else { return Vec::new() };
         let names = self.levels.causes.all();
@@ -32,7 +32,7 @@ impl Pipeline {
         cuts
     }
 
-    /// Returns what was dropped because there was no room, the largest number first.
+    /// Returns the numbers of records dropped because the outbox was full, the largest number first.
     pub(crate) fn losses(&self) -> Vec<Loss> {
         let outbox = self.processes().existing().and_then(|process| process.outbox.as_ref());
         outbox.map(|outbox| outbox.losses()).unwrap_or_default()

@@ -197,8 +197,7 @@ fn deliver_until(pipeline: &Pipeline, deadline: Instant) {
         Some(spool) if holds_memory => {
             let directory = spool.directory().display();
             Notice::new(kind::LEFT_AT_EXIT.code, "exit", text).error().note(format!(
-                "the spool in {directory} could not be used all the time: records written meanwhile were in memory and \
-                 are lost"
+                "the spool in {directory} was unusable at times: records logged then were in memory and are lost"
             ))
         }
         Some(spool) => {

@@ -67,7 +67,7 @@ pub(super) struct Parts {
     pub(super) has_module_stage: bool,
     pub(super) path: RecordPath,
     pub(super) processes: ProcessStates,
-    /// The ids of records outside all spans.
+    /// The ids of records outside of any span.
     pub(super) root: Option<TraceIds>,
     pub(super) hooks: Hooks,
     pub(super) at_exit: ExitHandler,

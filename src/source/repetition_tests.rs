@@ -13,7 +13,7 @@ fn at<'a>(target: &'a str, file: &'a str, line: u32) -> Similar<'a> {
     Similar { target, severity_number: 9, severity_text: "INFO", location, callsite: None, text: None }
 }
 
-/// How many of so many similar records pass at that time, and what the summaries they bring about count.
+/// Returns how many of this many similar records pass at that time, and the counts of the resulting summaries.
 fn write(windows: &Windows, record: &Similar<'_>, times: usize, now: Instant) -> (usize, Vec<u64>) {
     let decision: Vec<Decision> = (0..times).map(|_| windows.decide(record, now)).collect();
     let passed = decision.iter().filter(|decision| !decision.is_suppressed).count();
@@ -29,7 +29,7 @@ fn so_many_pass_in_a_window_and_the_next_record_tells_of_the_others() {
     assert_eq!(write(&windows, &record, 5, late), (1, vec![]), "the window began with the first");
     assert_eq!(windows.next_end(), Some(start + WINDOW));
     assert_eq!(write(&windows, &record, 4, start + WINDOW), (3, vec![4]));
-    // A thread that looked at the clock before the others.
+    // A thread that read the clock before the others.
     assert_eq!(write(&windows, &record, 1, start), (0, vec![]));
     assert_eq!(windows.close_expired(start + WINDOW * 2)[0].suppressed, 2);
     assert_eq!((windows.close_expired(start + WINDOW * 9), windows.next_end()), (vec![], None));
@@ -99,7 +99,7 @@ fn the_table_is_bounded_and_what_is_closed_is_told() {
     assert!(sizes.iter().all(|size| *size <= CALLSITES), "{sizes:?}");
     assert!(told > 0);
     let left = windows.take_summaries();
-    // Those that began first have been closed: of each shard, what is left is newer than what went.
+    // The oldest windows were closed: in each shard, the remaining windows are newer than the closed ones.
     assert_eq!(told + left.iter().map(|summary| summary.suppressed).sum::<u64>(), u64::from(MANY) * 2);
     assert!(left.iter().any(|summary| summary.line == Some(MANY - 1)));
     assert!(left.iter().all(|summary| summary.line != Some(0)));
@@ -110,7 +110,7 @@ fn two_callsites_of_one_hash_are_told_apart() {
     let (windows, now) = (windows(1), Instant::now());
     let (one, other) = (at("shop", "a.rs", 1), at("shop", "b.rs", 1));
     assert_eq!(write(&windows, &one, 3, now).0, 1);
-    // No two are known; so the window is given to another callsite by hand.
+    // No colliding callsites are known, so the test assigns the window to another callsite.
     for shard in &windows.shards {
         lock(shard).values_mut().for_each(|window| window.so_far.file = other.location.file.map(Arc::from));
     }

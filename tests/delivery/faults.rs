@@ -1,7 +1,7 @@
-//! The table of faults: each row is an endpoint that fails in its own way, played against a whole pipeline.
+//! The table of faults: each row is an endpoint that fails in its own way, tested with a whole pipeline.
 //!
-//! What must hold in every row is in `play`: each record has one fate, a flush says Ok only where all were confirmed, flush
-//! and shutdown return in time, nothing is stored twice, and the cause is said in words with the URL.
+//! `play` checks the rules for every row. Each record has one outcome, and nothing is stored twice. A flush returns
+//! `Ok` only if all records were confirmed, and flush and shutdown return in time. The cause is reported with the URL.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,5 @@
-//! A flush and a shutdown return in time and say what is true, whatever the endpoint does and wherever they are called.
+//! A flush and a shutdown return in time with a correct result, whatever the endpoint does and wherever they are
+//! called.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! The way from the outbox to an endpoint: requests, outcomes, retries, splitting, overload, every transport.
+//! The path from the outbox to an endpoint: requests, outcomes, retries, splitting, overload, and every transport.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,5 +1,4 @@
-//! What becomes of records that come faster than they leave: each policy against endpoints that hang, are dead, and come
-//! back.
+//! Records that arrive faster than they are sent: each policy against endpoints that hang, are unreachable, or recover.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

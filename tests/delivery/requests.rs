@@ -1,4 +1,4 @@
-//! What becomes of accepted records at endpoints that answer, refuse, lie, hang and come late.
+//! The outcomes of accepted records at endpoints that answer, refuse, hang, or answer late or incorrectly.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! What a server that speaks TLS is configured with.
+//! The configuration of TLS servers.
 
 use std::sync::Arc;
 

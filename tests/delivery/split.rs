@@ -1,5 +1,5 @@
-//! A request that is too large is sent in parts, and one that holds a bad item is searched for it: what the endpoint can
-//! take arrives, once, and what it cannot is counted and named.
+//! A request that is too large is sent in parts, and a request with a bad item is searched for it. Every item that the
+//! endpoint accepts arrives once, and every other item is counted and named.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

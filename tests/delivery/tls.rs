@@ -1,8 +1,8 @@
-//! HTTPS with the platform's roots or with those that a variable names: a certificate that is trusted, one that is not,
-//! and one for another host; and a server that asks for a certificate of the client's.
+//! HTTPS with the platform's roots or with roots from a variable: certificates that are trusted, not trusted, or for
+//! another host, and a server that requires a client certificate.
 //!
-//! Which roots are the platform's is said by SSL_CERT_FILE, which a process reads once: the client is a child, this test
-//! program again.
+//! SSL_CERT_FILE sets the platform's roots, and a process reads it once. So the client is a child process, which runs
+//! this test program again.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 

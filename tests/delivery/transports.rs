@@ -1,5 +1,5 @@
-//! gRPC on the wire, and the ways in which gRPC endpoints, compression and proxies fail. That foreign receivers understand
-//! every protocol and compression is shown by the package `interop`.
+//! gRPC on the wire, and failures of gRPC endpoints, compression and proxies. The package `interop` tests every
+//! protocol and compression with other receivers.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,7 +1,7 @@
-//! No circle of imports among the files of a package.
+//! Checks that the files of a package do not import each other in cycles.
 //!
-//! A file imports another if it names something that the other file defines, or that it re-exports from there. Two things
-//! do not count: what a child module uses of its parents, and the re-exports of a parent, which only give a name a place.
+//! A file imports another if it names something that the other file defines, or that it re-exports from there. Two
+//! things do not count: items of parents that a child module uses, and re-exports of a parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 

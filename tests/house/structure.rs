@@ -1,4 +1,4 @@
-//! The rules of the house that no lint knows: which module may do what, and in which direction imports point.
+//! Rules that no lint checks: which module may use which capability, and the direction of imports.
 
 #![allow(clippy::expect_used)] // A test may panic.
 
@@ -74,11 +74,32 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
             "log::info!",
             "log::warn!",
             "log::error!",
+            "log::log!",
+            "tracing::trace!",
+            "tracing::debug!",
             "tracing::info!",
             "tracing::warn!",
             "tracing::error!",
+            "tracing::event!",
+            "tracing::span!",
+            "tracing::trace_span!",
+            "tracing::debug_span!",
+            "tracing::info_span!",
+            "tracing::warn_span!",
+            "tracing::error_span!",
+            "use tracing::trace",
+            "use tracing::debug",
+            "use tracing::info",
+            "use tracing::warn",
+            "use tracing::error",
+            "use log::trace",
+            "use log::debug",
+            "use log::info",
+            "use log::warn",
+            "use log::error",
         ],
-        &[],
+        // `check` sends a record through each facade.
+        &["src/diagnose/canary.rs"],
     ),
 ];
 

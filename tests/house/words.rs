@@ -1,5 +1,5 @@
-//! The words of the texts that users read: finding pages, the page of causes, and the string literals of all packages, which
-//! include notices, errors and help.
+//! Checks the words of texts for users: finding pages, the page of causes, and the string literals of all packages,
+//! which include notices, errors and help.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

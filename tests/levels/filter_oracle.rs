@@ -1,6 +1,5 @@
-//! The levels of a filter string are those of env_logger: its parser (crate env_filter) answers the same questions.
-//! Where the meanings differ on purpose (src/levels/directive.rs lists it), the difference is applied here, to the
-//! letter, so that any other one is found.
+//! Compares the levels of filter strings with env_logger's parser (crate env_filter). Intended differences, which
+//! src/levels/directive.rs lists, are applied exactly, so that any other difference is found.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! Filters and levels, compared with env_filter and with what the levels of Python's SDK do.
+//! Filters and levels, compared with env_filter and with the levels of the Python SDK.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! The causes of stage C in docs/missing-logs.md: each one cannot happen here, or a finding names it.
+//! The causes of stage C in docs/missing-logs.md: for each one, a finding reports it, or it cannot happen.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! The pitfall of Python's NOTSET, row by row: what the reference SDK does, and what the equivalent does here.
+//! The pitfalls of Python's NOTSET, row by row: the behavior of the reference SDK, and of the equivalent in logbridge.
 //!
 //! There, a logger's NOTSET means "ask my parent", a handler's "no threshold", the root's "everything", and the default of
 //! the root is WARNING by the documentation and ERROR in the HyperDX distribution. Here one rule holds and is printed.

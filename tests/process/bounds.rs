@@ -1,5 +1,5 @@
-//! What the specification's variables bound: records that wait, records in a request, the time of a request with its tries,
-//! attributes.
+//! The limits set by the specification's variables: pending records, records per request, the time of a request with
+//! all retries, and attributes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A trace across processes: what a program is handed down in variables, and what it hands down itself.
+//! A trace across processes: the context that a program receives in variables, and the context that it passes on.
 
 use std::process::Command;
 

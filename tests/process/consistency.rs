@@ -1,8 +1,8 @@
-//! What `explain` says of a record is what becomes of it: random configurations, each with records through both facades, and
-//! for each record whether it arrived at the receiver and on the console. `check` and the report agree.
+//! `explain` predicts the outcome of each record. The tests use random configurations, log records through both
+//! facades, and check which records arrive at the receiver and on the console. `check` and the report agree.
 //!
-//! Composed pipelines are many in one process; installed ones have a process each. A failure names the seed of its
-//! configuration: `cargo test --test process -- consistency` plays the same ones each time.
+//! Composed pipelines share one process; each installed pipeline has its own. A failure shows the seed of its
+//! configuration; `cargo test --test process -- consistency` uses the same seeds each time.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,5 +1,4 @@
-//! What variables take out of records and spans, and how often similar records are told: in a program that ends by itself,
-//! panics, or forks.
+//! Redaction and limits by variables, and summaries of similar records, in programs that end normally, panic or fork.
 
 use std::collections::BTreeMap;
 

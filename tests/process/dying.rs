@@ -1,5 +1,5 @@
-//! Log calls where a thread or the process is already ending: thread-local destructors, `atexit`, other threads that
-//! go on while `main` returns.
+//! Log calls while a thread or the process is ending: in thread-local destructors, in `atexit`, and on other threads
+//! that continue while `main` returns.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

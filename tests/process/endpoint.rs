@@ -1,4 +1,5 @@
-//! Endpoints that do not answer: the end of the process is delayed by as much as was allowed, and says what is missing.
+//! Endpoints that do not answer: they delay the exit by no more than the allowed time, and a notice says what is
+//! missing.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};

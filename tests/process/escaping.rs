@@ -1,4 +1,4 @@
-//! Text from outside neither moves the cursor nor begins a line of its own, in whatever is printed.
+//! Untrusted text neither moves the cursor nor starts a line, wherever it is printed.
 
 use std::fmt;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Delivery at every way out of a program, with each way to install.
+//! Delivery at every kind of exit, with each way to install logbridge.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

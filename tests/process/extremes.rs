@@ -1,4 +1,4 @@
-//! Settings that nobody means: the longest times there are, and paths of what never ends.
+//! Extreme settings: the longest durations, and paths of endless files.
 
 use std::fs;
 use std::os::unix::fs::symlink;

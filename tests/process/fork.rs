@@ -1,4 +1,4 @@
-//! Forks while other threads log: nobody hangs, each record arrives once, and says which process wrote it.
+//! Forks while other threads log: no process hangs, and each record arrives once and names the process that logged it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! Forks at the worst moment: while another thread of the parent is in the middle of what the child needs next, or in the
-//! middle of a log call. Nobody hangs or crashes, and each record arrives once, from the process that wrote it.
+//! Forks at the worst moment: while another thread of the parent uses a resource that the child needs next, or is
+//! inside a log call. No process hangs or crashes, and each record arrives once, from the process that logged it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The ledger against the child's own count of its calls, and against what arrived.
+//! Compares the ledger with the child's own count of its calls, and with the records that arrived.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

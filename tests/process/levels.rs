@@ -1,4 +1,5 @@
-//! Levels that change while the program runs, the first cut, counts of what is cut, explanations.
+//! Levels that change while the program runs, the notice about the first filtered record, counts of filtered records,
+//! and explanations.
 
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -207,7 +208,7 @@ fn the_first_cut_is_said_once_and_closes_the_facades() {
         .said("logbridge: note: a record of shop::cart at INFO was filtered: no level is set")
         .said("so only WARN and above pass")
         .said("this is shown once")
-        .said("help: RUST_LOG=info lets all of them through, RUST_LOG=shop=info those of shop only");
+        .said("help: RUST_LOG=info passes all of them, RUST_LOG=shop=info only records of shop");
     assert_eq!(child.count("passes"), 1);
     // Unless logbridge's own voice is turned down.
     for (level, times) in [("none", 0), ("warn", 0), ("info", 1)] {

@@ -1,4 +1,5 @@
-//! A value is formatted once per record, whatever the number of destinations and whatever looks at the record on its way.
+//! A value is formatted once per record, regardless of the number of destinations and of the code that reads the
+//! record.
 
 use std::cell::Cell;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! A full outbox at the end of a process, in exit handlers, in forked children, and in what is said on stderr.
+//! A full outbox at the end of a process, in exit handlers and in forked children, and the notices about it.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ fn what_was_lost_is_told_at_the_end() {
         ("drop-newest", "the outbox was full"),
         ("drop-oldest", "it made room in the full outbox for a newer record"),
         ("drop-least-severe", "it was below WARN, and the rest of the outbox is kept for WARN and above"),
-        ("block=10ms", "no room appeared in the time that a call may block"),
+        ("block=10ms", "the outbox stayed full for as long as a call may block"),
     ] {
         let dead = dead_end();
         let child = small(Child::new("fill").towards(&dead.url), overload).run().success().within(SLACK);

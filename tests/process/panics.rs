@@ -1,5 +1,4 @@
-//! Panics: they arrive as records, in main, in threads and where they are caught; the text that was printed before
-//! still is, once.
+//! Panics in `main` and in threads, caught or not, arrive as records. The usual text is still printed once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,4 +1,5 @@
-//! Providers and propagators of the application: left alone where they are set, exported through where that is asked for.
+//! Providers and propagators of the application: they are left alone, and logbridge exports through them only on
+//! request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -62,7 +63,7 @@ fn a_given_provider_exports_its_own_spans() {
     let child = Child::new("given_provider").to(&receiver).run().success().quiet();
     assert_arrived(&receiver, &["in the span"], &child);
     assert_eq!(receiver.spans(), []);
-    assert!(child.stdout.contains("spans are not exported: a tracer provider of your own makes the spans"), "{child}");
+    assert!(child.stdout.contains("spans are not exported: your own tracer provider creates the spans"), "{child}");
 }
 
 fn global_is_set(_: &[String]) {

@@ -1,4 +1,4 @@
-//! Random records and spans with secrets in every place that can hold one: none of them is sent, mirrored or reported.
+//! Random records and spans with secrets in every possible place: no secret is sent, mirrored or reported.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! Values that log, that log themselves, that panic or flush while they are formatted: no deadlock, no abort, no loss
-//! that is not counted.
+//! Values that log, log themselves, panic or flush while they are formatted cause no deadlock, no abort and no
+//! uncounted loss.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The report where it is given by itself, what is said while a program runs, and the canary.
+//! Reports that are written automatically, notices while a program runs, and the canary.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -258,7 +258,7 @@ fn a_level_that_somebody_lowered_is_said() {
     let path = folder.0.join("report.json");
     let child =
         Child::new("lower").to(&receiver).env("LOGBRIDGE_REPORT", path.to_str().expect("UTF-8")).run().success();
-    child.warned(1).said("error[LB077]: log: log::max_level() is ERROR, and the levels need INFO");
+    child.warned(1).said("error[LB077]: log: log::max_level() is ERROR, but the levels need INFO");
     assert_eq!(codes(&json(&path)), ["LB077"]);
 }
 

@@ -1,4 +1,4 @@
-//! The end of a process while the endpoint asks to be tried again.
+//! The end of a process while the endpoint asks for retries.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Every runtime: none (all other files), tokio's multi-thread and current-thread one, inside and outside of it.
+//! Every runtime: none (in all other files), and tokio's multi-thread and current-thread runtimes, from inside and
+//! outside.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! SIGTERM and SIGINT: what is there is delivered, and then comes what would have come without us.
+//! SIGTERM and SIGINT: pending records are delivered, and then the signal acts as it would without logbridge.
 //!
-//! The programs send themselves the signal, so that it comes when it is to come.
+//! The programs send the signal to themselves, so that it arrives at the intended moment.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! The global slots of `log` and tracing: taken by others, or taken twice.
+//! The global slots of `log` and tracing, if other code has taken them or they are set twice.
 
 use crate::runner::{Group, named};
 use crate::support::{Child, arrived, assert_arrived, receiver};

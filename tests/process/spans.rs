@@ -1,5 +1,5 @@
-//! Spans at every way out, in forks, with endpoints that fail, and in the debug mirror: the ids on a record lead
-//! somewhere.
+//! Spans at every kind of exit, in forks, with failing endpoints and in the debug mirror: the ids of a record always
+//! refer to an exported span.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

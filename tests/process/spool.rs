@@ -1,4 +1,4 @@
-//! What outlives a process that is killed, and who sends it then.
+//! Records that outlive a killed process, and the process that sends them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What ill-disposed surroundings do to a spool: links, pipes, restarts without end, a directory that is none.
+//! Attacks on a spool: links, pipes, endless restarts, and a directory that is not one.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};

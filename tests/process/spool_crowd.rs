@@ -1,4 +1,4 @@
-//! A spool in which thousands of dead processes have left records: they are sent, and nobody waits for that.
+//! A spool with records of thousands of crashed processes: they are sent, and no call waits for that.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Forks with a spool: whatever becomes of a child, its records arrive once, under an instance of its own, and nobody waits.
+//! Forks with a spool: however a child ends, its records arrive once, under its own instance id, and no process waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt as _;

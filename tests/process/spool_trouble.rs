@@ -1,4 +1,4 @@
-//! A spool in hostile surroundings, answers that are lost, damage, and an outage: what is lost is counted, and nothing else.
+//! A spool with a failing directory, lost answers, damage and an outage: only counted records are lost.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Streams that nobody reads: they hold neither delivery nor the end of the process, and what they take keeps its order.
+//! Streams that nobody reads: they delay neither delivery nor the exit, and their lines stay in order.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};

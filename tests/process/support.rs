@@ -1,4 +1,4 @@
-//! Children: how they are started, watched, ended, and what they left behind.
+//! Child processes: starts them, watches them, ends them, and reads their results.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Hostile surroundings: descriptors that are closed or used up, and a console that nobody reads while the process forks.
+//! Hostile environments: closed or exhausted descriptors, and an unread console while the process forks.
 
 use std::os::fd::FromRawFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};

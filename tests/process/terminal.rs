@@ -1,4 +1,4 @@
-//! The console's lines are env_logger's, byte for byte: the same program runs once with each of them.
+//! Console lines are byte for byte those of env_logger: the same program runs once with each of them.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! The ways out of a program, forks and silence, by every protocol: what holds for the default one holds for all.
+//! Exits, forks and idle periods with every protocol: all of them behave like the default one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What explain, check, report and notices say, each in a configuration in which it was not true once.
+//! Statements of `explain`, `check`, reports and notices, each in a configuration in which it was once wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,11 +95,13 @@ fn other_variable(_: &[String]) {
 
 fn the_variable_that_is_read_is_named() {
     let child = Child::new("other_variable").env("RUST_LOG", "trace").run().success();
-    let child = child.said("help: MY_LOG=info lets all of them through, MY_LOG=app=info those of app only");
+    let child = child.said("help: MY_LOG=info passes all of them, MY_LOG=app=info only records of app");
     assert_eq!(child.count("RUST_LOG"), 0, "{child}");
     // What a destination has no use for, too.
     let child = Child::new("other_variable").env("LOGBRIDGE_CONSOLE_LEVEL", "app=debug").run();
-    child.said("so let the module stage through too: add app=debug to MY_LOG, or in code: Builder::filter_module(");
+    child.said(
+        "so lower the threshold of the module stage, too: add app=debug to MY_LOG, or in code: Builder::filter_module(",
+    );
 }
 
 fn default_filter(arguments: &[String]) {
@@ -155,7 +157,7 @@ fn lowered_below(_: &[String]) {
     log::set_max_level(LevelFilter::Error);
     let explanation = bridge.explain("app", Level::Debug);
     says(&explanation, &["STOP  log::max_level()", "ERROR: the levels need INFO; it was lowered after `init`"]);
-    says_not(&explanation, &["which is what the levels need"]);
+    says_not(&explanation, &["as the levels require"]);
     let explanation = bridge.explain("app", Level::Info);
     says(&explanation, &["through log it reaches neither", "through tracing it reaches otlp and the console"]);
     log::set_max_level(LevelFilter::Info);
@@ -216,12 +218,12 @@ fn composed_and_set(_: &[String]) {
     log::set_max_level(LevelFilter::Error);
     levels.set("app", LevelFilter::Debug);
     assert_eq!(log::max_level(), LevelFilter::Error);
-    says(bridge.report(), &["note[LB057]: log: log::max_level() is ERROR, and the levels need DEBUG"]);
+    says(bridge.report(), &["note[LB057]: log: log::max_level() is ERROR, but the levels need DEBUG"]);
 }
 
 fn a_composed_loggers_level_opens_log_and_closes_it_again() {
     let child = Child::new("composed_and_set").run().success().warned(1);
-    child.said("warning[LB057]: log::max_level() is ERROR, and the levels need DEBUG from now on");
+    child.said("warning[LB057]: log::max_level() is ERROR, but the levels need DEBUG from now on");
 }
 
 fn global_filter(_: &[String]) {
@@ -248,9 +250,10 @@ fn three_cuts(arguments: &[String]) {
     (0..3).for_each(|number| log::info!("{number}"));
     let report = bridge.report();
     match arguments.first() {
-        None => {
-            says(&report, &["levels: at least 1 record was filtered", "discard what is below WARN without counting"])
-        }
+        None => says(
+            &report,
+            &["levels: at least 1 record was filtered", "discard records below WARN without counting them"],
+        ),
         Some(_) => says(&report, &["levels: 3 records were filtered because no level is set"]),
     }
     assert_eq!(report.complete_to, if arguments.is_empty() { LevelFilter::Warn } else { LevelFilter::Info });
@@ -265,7 +268,9 @@ fn met_hyphen(_: &[String]) {
     let bridge = logbridge::try_init().expect("installs");
     says(
         bridge.report(),
-        &["warning[LB011]: RUST_LOG: `my-target` has a `-`: it matches only records whose target is written so"],
+        &[
+            "warning[LB011]: RUST_LOG: `my-target` has a `-`, but targets of Rust modules have `_`: it matches only targets written with `-`",
+        ],
     );
     log::debug!(target: "my-target", "it has met it");
     assert!(bridge.report().findings.iter().all(|finding| finding.code != "LB011"), "{}", bridge.report());
@@ -288,7 +293,8 @@ fn unwritable(_: &[String]) {
 
 fn a_target_that_no_filter_can_name_is_set_in_code() {
     let child = Child::new("unwritable").run().success();
-    child.said("RUST_LOG=info lets all of them through, Builder::filter_module(\"k=v,x\", LevelFilter::Info) those of");
+    child
+        .said("RUST_LOG=info passes all of them, Builder::filter_module(\"k=v,x\", LevelFilter::Info) only records of");
 }
 
 /// Counts the events and the spans that it hears of, as a layer that prints them would.

@@ -1,5 +1,5 @@
-//! The same records through ours and through the official appenders, SDK and OTLP exporter, into two receivers: the
-//! decoded messages are equal but for [`DIFFERENCES`], each of which has its reason and is needed.
+//! Sends the same records through logbridge and through the official appenders, SDK and OTLP exporter, to two
+//! receivers. The decoded messages are equal except for [`DIFFERENCES`], each of which has a reason and is needed.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test may panic.
 

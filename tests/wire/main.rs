@@ -1,4 +1,4 @@
-//! What a record is on the wire: each source, each value, redaction, order, and comparisons with the official exporters.
+//! Records on the wire: each source, each kind of value, redaction, order, and comparisons with the official exporters.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,6 +1,7 @@
-//! The debug mirror's OTLP/JSON lines say exactly what is shipped.
+//! The OTLP/JSON lines of the debug mirror are exactly what is exported.
 //!
-//! The mirror prints on the real stdout, so records and spans are written by a child: this test program again.
+//! The mirror prints on the real stdout, so a child process, which runs this test program again, logs the records and
+//! spans.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 

@@ -1,5 +1,5 @@
-//! Order: within a scope, the records of a thread are on the wire in the order in which they were written; across scopes
-//! their times never decrease.
+//! Within a scope, the records of one thread are sent in the order in which they were logged. Across scopes, their
+//! times never decrease.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

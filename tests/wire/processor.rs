@@ -1,4 +1,4 @@
-//! Log processors: ours under somebody's provider, and the application's in front of ours.
+//! Log processors: logbridge's in a provider of the application, and the application's before logbridge's.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

@@ -1,4 +1,4 @@
-//! What a record carries, where upstream has no opinion: the promises of the README, one by one.
+//! The contents of records where upstream defines none: the promises of the README, one by one.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

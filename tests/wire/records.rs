@@ -1,4 +1,5 @@
-//! The records of the differential test: every kind of field, at every level, in and out of spans, by both facades.
+//! The records of the differential test: every kind of field, at every level, inside and outside of spans, through both
+//! facades.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! What is redacted reaches neither the endpoint nor the debug mirror, whichever way it came in; and what nests without end
-//! is cut on every way.
+//! Redacted text reaches neither the endpoint nor the debug mirror, whatever its source. Endlessly nested values are
+//! truncated for every source.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods)] // A test may panic, and tells its child where to send.
 

@@ -1,4 +1,4 @@
-//! Similar records are bounded where that is asked for: what is left out is counted and told, whichever way it came in.
+//! Similar records are limited on request. Suppressed records are counted and reported, whatever their source.
 
 #![allow(clippy::expect_used)] // A test may panic.
 

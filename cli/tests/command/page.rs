@@ -1,4 +1,4 @@
-//! The page of `logbridge run --report` in a browser: it shows its pictures, runs no script and loads nothing.
+//! The page of `logbridge run --report` in a browser: it shows its charts, runs no script and loads nothing.
 //!
 //! `LOGBRIDGE_TEST_CHROMIUM` is the path of the browser.
 

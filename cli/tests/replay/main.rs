@@ -1,4 +1,4 @@
-//! `logbridge replay` against what real processes leave in a spool.
+//! `logbridge replay` with spools that real processes have left.
 //!
 //! The library's process tests lend their runner and the programs that leave something.
 

@@ -1,4 +1,4 @@
-//! Causes in what a program sends, whoever made it: what `logbridge run` says of records that arrive and are not found.
+//! Causes in the data that any program sends: `logbridge run` reports records that arrive but are hard to find.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Rows that are programs: this very binary again, with a report that is read when it has ended.
+//! Rows that are programs: this executable runs again, and its report is read after it ends.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

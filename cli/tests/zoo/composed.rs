@@ -1,4 +1,4 @@
-//! Causes in programs that compose logbridge with subscribers and loggers of their own: what the canary says of them.
+//! Causes in programs that compose logbridge with their own subscribers and loggers, as the canary reports them.
 
 use std::time::Duration;
 

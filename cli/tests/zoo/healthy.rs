@@ -1,4 +1,4 @@
-//! Set-ups in which nothing is wrong: the doctor says nothing but notes.
+//! Healthy set-ups, for which the doctor reports nothing except for notes.
 
 use crate::cargo::{Project, doctor, said};
 use crate::stock::{self, MAIN, vendored, with_code, with_dependency};

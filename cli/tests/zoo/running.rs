@@ -1,4 +1,4 @@
-//! Causes in programs that run with logbridge: what the report at their end, or a notice, says of them.
+//! Causes in programs that run with logbridge, as the report at exit or a notice names them.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Servers that are broken in one way each, on free ports of the loopback interface. Dropping one ends it.
+//! Servers with one fault each, on free ports of the loopback interface. Dropping one stops it.
 
 use std::sync::Arc;
 

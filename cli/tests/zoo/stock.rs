@@ -1,4 +1,4 @@
-//! A project with the stock SDK that loses nothing that can be seen from outside, to be broken in one place each.
+//! A project with the stock SDK that loses no records, to be broken in one place at a time.
 
 use crate::cargo::Project;
 

@@ -1,4 +1,4 @@
-//! How long the doctor may take.
+//! The time limits of the doctor.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;

@@ -34,7 +34,7 @@ impl Report {
             spool: pipeline.setup.spool.clone(),
             span_endpoint: pipeline.setup.span_endpoint.clone(),
             spans_off_because: match tracer_is_given() && counters.spans.ended + counters.spans.open == 0 {
-                true => Some("a tracer provider of your own makes the spans; `Bridge::span_processor` exports them"),
+                true => Some("your own tracer provider creates the spans; `Bridge::span_processor` exports them"),
                 false => pipeline.setup.spans_off_because,
             },
             cuts: pipeline

@@ -106,7 +106,7 @@ fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
             true => ("", String::new()),
             false => (
                 "at least ",
-                format!("; `log` and tracing discard what is below {} without counting", report.complete_to),
+                format!("; `log` and tracing discard records below {} without counting them", report.complete_to),
             ),
         };
         let text =

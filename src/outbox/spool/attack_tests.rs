@@ -1,5 +1,4 @@
-//! A directory in which others can write: whatever they put there, nothing elsewhere changes, and what is done for it
-//! is bounded.
+//! A directory in which others can write: whatever they put there, no file elsewhere changes, and the work is bounded.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -18,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::os;
 use crate::outbox::Outbox;
 
-/// A directory, and a file beside it that is nobody else's business.
+/// A directory, and a private file next to it.
 struct Folder(PathBuf);
 
 const PRECIOUS: &str = "precious";
@@ -64,7 +63,7 @@ impl Folder {
         names
     }
 
-    /// Puts a link to the precious file in the place of each of these.
+    /// Replaces each of these files by a link to the private file.
     fn replace_by_links(&self, ending: &str) {
         for name in self.names(ending) {
             let path = self.spool().join(name);
@@ -73,7 +72,7 @@ impl Folder {
         }
     }
 
-    /// So many runs of processes that were killed, each with one record, which is the number of its run.
+    /// This many runs of killed processes, each with one record, which is the number of its run.
     fn leave(&self, runs: usize) {
         for number in 0..runs {
             self.release_run(&format!("{number:016x}-1"), &number.to_string());
@@ -103,7 +102,7 @@ fn append(outbox: &Outbox, text: &str) {
     let _nobody_sleeps_here = outbox.append(0, false, &frame(text)).expect("room");
 }
 
-/// The texts of what can be sent, and why other files cannot.
+/// Returns the texts of the records that can be sent, and why other files cannot.
 fn send(runs: Vec<RecoveredRun>) -> (Vec<String>, Vec<String>) {
     let (mut texts, mut refused) = (Vec::new(), Vec::new());
     for mut run in runs {
@@ -137,7 +136,7 @@ fn is_root() -> bool {
 fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
     let folder = Folder::new();
     let outbox = folder.outbox(4 << 20);
-    // More than half of the bound, so that files that are mostly empty are cut.
+    // More than half of the bound, so that mostly empty files are shrunk.
     for number in 0..3 {
         append(&outbox, &"x".repeat(900 << 10));
         append(&outbox, &number.to_string());
@@ -202,7 +201,7 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
             _ => format!("{run:016x}-1-00000000.{SEGMENT}"),
         })
     };
-    // A link to a file of ours elsewhere would let others have it changed.
+    // Through a link to one of our files elsewhere, others could get it changed.
     fs::hard_link(path(0, SEGMENT), folder.0.join("other name")).expect("a link");
     let is_root = is_root();
     if is_root {
@@ -220,7 +219,7 @@ fn files_of_others_and_files_with_other_names_are_not_sent() {
     }
     assert_eq!(texts, ["3"]);
     assert_eq!(refused, ["it belongs to another user (12345)".to_owned(), hard]);
-    // Without a run's file of ours, what somebody else has put there is not looked at at all.
+    // Without our own run file, the files that another user put there are not examined at all.
     fs::remove_file(path(1, RUN)).ok();
     let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.foreign, 2);
@@ -243,7 +242,7 @@ fn a_run_file_that_is_shorter_than_it_should_be_is_neither_read_nor_written_thro
     }
     let found = folder.directory().recover_all().expect("a directory");
     assert_eq!(found.runs.len(), 2);
-    // As long as somebody may cut it, nothing relies on its length.
+    // As long as another process may truncate it, no code relies on its length.
     for name in folder.names(RUN) {
         assert!(fs::metadata(folder.spool().join(&name)).expect("it is there").len() <= 20, "{name}");
         fs::File::options().write(true).open(folder.spool().join(name)).and_then(|file| file.set_len(0)).expect("cut");
@@ -313,7 +312,7 @@ fn nothing_that_stands_under_a_name_of_ours_stops_anything() {
     assert_eq!(texts, ["0"]);
     assert_eq!(refused, ["it is a directory", "it is a named pipe", "it is a symbolic link"]);
     folder.is_untouched();
-    // And a process that begins there.
+    // And a process that starts there.
     let outbox = folder.outbox(16 << 20);
     append(&outbox, "new");
     assert!(!outbox.holds_memory());
@@ -338,8 +337,7 @@ fn who_else_can_write_there_is_found() {
     }
 }
 
-/// How much is done for one look does not depend on how much is left for later ones, and a log call does less than
-/// that.
+/// The work of one scan does not depend on how much is left for later scans, and a log call does less than that.
 #[test]
 fn many_ended_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
     const RUNS: usize = 2_000;
@@ -362,7 +360,7 @@ fn many_ended_runs_cost_a_log_call_nothing_and_each_look_no_more_than_a_few() {
         let before = os::calls();
         let found = scanner.scan(looks == 0, 1_000).expect("a directory");
         let spent = os::calls() - before;
-        // One look at each file to begin with, and then some for each run that is taken.
+        // One access to each file at first, and then a few for each run that is taken.
         let most = if looks == 0 { 2 * RUNS + 8 } else { 0 } + 16 * found.runs.len() + 40;
         assert!(spent <= most && found.runs.len() <= 256, "{spent} calls for {} runs", found.runs.len());
         has_more = found.has_more;

@@ -131,7 +131,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) resource: &'a [u8],
     /// Mixed into the checksums of the frames.
     pub(super) salt: u32,
-    /// The frames whose records have no outcome yet, each with where it ends, relative to the start of the frames.
+    /// The frames whose records have no outcome yet, each with its end, relative to the start of the frames.
     pub(super) frames: Vec<(&'a [u8], usize)>,
     pub(crate) damage: Option<Damage>,
 }

@@ -1,4 +1,4 @@
-//! Any bytes: no panic, and no record that was not written.
+//! Reading arbitrary bytes never panics, and returns no record that was not written.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use crate::outbox::frame::{FrameBuffer, salt_frame};
 
 const SALT_NUMBER: u32 = 0xdead_beef;
 
-/// A frame as it lies in a file.
+/// A frame as it is stored in a file.
 fn frame(scope: &[u8], record: &[u8]) -> Vec<u8> {
     let mut buffer = FrameBuffer::default();
     buffer.begin(|buf| buf.extend_from_slice(scope));
@@ -18,7 +18,7 @@ fn frame(scope: &[u8], record: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A file as a process leaves it behind.
+/// A file as a process leaves it.
 fn file(frames: &[Vec<u8>], consumed: usize, resource: &[u8]) -> Vec<u8> {
     let start = frames_start(resource.len());
     let mut bytes = vec![0xa5; start + 4096 + frames.iter().map(Vec::len).sum::<usize>()];
@@ -102,7 +102,7 @@ fn one_damaged_record_costs_one_record() {
     let contents = read(&damaged).expect("the head is whole");
     assert_eq!(contents.frames.len(), 9);
     assert_eq!(contents.damage, Some(Damage { records: 1, bytes: frames[1].len() as u64 }));
-    // Its lengths are what is damaged: what lies behind cannot be found.
+    // The lengths are damaged, so the following frames cannot be found.
     let mut damaged = bytes;
     damaged[second + 4] ^= 0x40;
     let contents = read(&damaged).expect("the head is whole");
@@ -114,14 +114,14 @@ fn one_damaged_record_costs_one_record() {
 fn frames_of_an_earlier_use_never_count() {
     let frames = numbered(4);
     let mut bytes = file(&frames, 0, b"");
-    // The file is used again, and power is lost before its pages are on the disk: only the head is.
+    // The file is reused, and a power loss occurs when only the head is on the disk.
     bytes[SALT..SALT + 8].copy_from_slice(&77_u64.to_le_bytes());
     let contents = read(&bytes).expect("the head is whole");
     assert_eq!(contents.frames.len(), 0);
     assert!(contents.damage.is_some());
 }
 
-/// Changes of all kinds to a file: bits, pages of zeros, pages of another file, cuts, words of the head.
+/// All kinds of changes to a file: bits, pages of zeros, pages of another file, truncation, words of the head.
 #[test]
 fn no_damage_makes_a_record_that_was_not_written() {
     let mut random = fastrand::Rng::with_seed(20_261_121);

@@ -46,7 +46,7 @@ pub(crate) struct RecoveredSegment {
     pub(crate) resource: Vec<u8>,
     /// The number of its group: the lanes of one shard that were filled together.
     pub(crate) group: u64,
-    /// Where each frame ends, relative to the start of the frames in the file.
+    /// The end of each frame, relative to the start of the frames in the file.
     ends: Vec<u64>,
     pub(crate) damage: Option<Damage>,
     /// The length of the file.

@@ -1,4 +1,4 @@
-//! The file of a run: what it says about its process.
+//! The file of a run, which describes its process.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use super::format::u64_at;
 use crate::os::Mapping;
 
-/// How long the file is.
+/// The length of the file.
 pub(super) const LENGTH: usize = 4096;
 const MAGIC: &[u8; 8] = b"\x89lgs-run";
 const PID: usize = 16;
@@ -14,7 +14,7 @@ const STARTED: usize = 24;
 const ENDING: usize = 32;
 /// When the process started; 0 if unknown.
 const PROCESS_STARTED: usize = 40;
-/// Where the last word ends.
+/// The end of the last field.
 const END: usize = 48;
 
 /// How a run ended.
@@ -22,7 +22,7 @@ const END: usize = 48;
 pub enum Ending {
     /// The process was killed, crashed, or ended by `_exit`.
     Sudden = 0,
-    /// The process ended by itself, and could not deliver everything in time.
+    /// The process ended normally, but could not deliver everything in time.
     Orderly = 1,
 }
 
@@ -48,7 +48,7 @@ impl RunProcess {
     }
 }
 
-/// Writes what is known when a run begins.
+/// Writes the fields that are known when a run begins.
 pub(super) fn write(mapping: &mut Mapping, pid: u32, started: u64, process_started: u64) {
     mapping.publish(PID, u64::from(pid));
     mapping.publish(STARTED, started);

@@ -10,7 +10,7 @@ use super::directory::Directory;
 use super::run_file::{self, Ending, RunProcess};
 use crate::os::{self, Mapping};
 
-/// What an attempt to lock a run found.
+/// The result of an attempt to lock a run.
 pub(super) enum LockAttempt {
     Ours(LockedRun),
     /// The process is alive, or another process holds the lock.
@@ -24,7 +24,7 @@ pub(super) struct LockedRun {
     pub(super) lock: Mapping,
     pub(super) pid: u32,
     pub(super) ending: Ending,
-    /// The process runs another program now, because it called `exec`.
+    /// Whether the process now runs another program, because it called `exec`.
     pub(super) is_replaced: bool,
 }
 
@@ -35,14 +35,13 @@ pub(super) fn lock_run(directory: &Directory, opened: &os::Directory, name: &str
         if !os::lock(&file)? {
             return Ok(LockAttempt::Theirs);
         }
-        // Another process may have had the lock before and removed the file: then this is the lock of a file without a
-        // name.
+        // Another process may have held the lock before and removed the file. This is then the lock of a deleted file.
         if opened.look_at(name)?.id != facts.id {
             return Ok(LockAttempt::Theirs);
         }
         let RunProcess { pid, process_started, ending } = RunProcess::read(&file)?;
         let lock = Mapping::new(file, run_file::LENGTH)?;
-        // A run ends with its program, even if the process goes on.
+        // A run ends with its program, even if the process continues.
         let is_replaced =
             ending == Ending::Sudden && process_started != 0 && os::process_started(pid) == Some(process_started);
         Ok(LockAttempt::Ours(LockedRun { lock, pid, ending, is_replaced }))
@@ -57,7 +56,7 @@ pub(super) fn lock_run(directory: &Directory, opened: &os::Directory, name: &str
     }
 }
 
-/// Creates the file of a run whose segments have none. Returns `false` if another process was faster.
+/// Creates the run file for segments that have none. Returns `false` if another process was faster.
 pub(super) fn create_run_file(opened: &os::Directory, name: &str) -> bool {
     opened.create(name).and_then(|file| os::reserve(&file, run_file::LENGTH)).is_ok()
 }

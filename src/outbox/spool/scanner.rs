@@ -1,9 +1,9 @@
 //! Finds the runs of processes that ended, and locks them.
 //!
 //! Constraints:
-//! * One scan takes a bounded number of runs and lists the directory a bounded number of times. Its cost does not grow
-//!   with what it leaves for later scans.
-//! * Segments without a run's file were copied there, or lost that file. The scan creates the file.
+//! * One scan takes a bounded number of runs and lists the directory a bounded number of times. Its cost does not
+//!   depend on how many runs it leaves for later scans.
+//! * Segments without a run file were copied there, or their run file was lost. The scan creates one.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -18,14 +18,14 @@ use crate::os::{self, FileFacts};
 
 /// While a run begins, its file has no final name. After this time, the process that began it must have been killed.
 const BEGINNING: Duration = Duration::from_secs(60);
-/// Runs that one scan locks at most. Each is a mapping, and a process may have 65530.
+/// The maximum number of runs that one scan locks. Each is a mapping, and a process may have 65530.
 const MAX_RUNS: usize = 256;
 
 /// Scans a spool directory repeatedly for runs of processes that ended.
 #[derive(Debug)]
 pub(crate) struct RunScanner {
     directory: Directory,
-    /// Runs that the last listing found and no scan has tried since, oldest first.
+    /// Runs that the last listing found and that no scan has tried since, oldest first.
     candidates: VecDeque<(String, RunFiles)>,
     /// Runs that are not locked again.
     ignored: HashSet<String>,
@@ -36,17 +36,17 @@ pub(crate) struct RunScanner {
 pub(crate) struct ScanResult {
     /// The runs that this process owns now, oldest first.
     pub(crate) runs: Vec<RecoveredRun>,
-    /// More runs are left for the next scan.
+    /// Whether more runs are left for the next scan.
     pub(crate) has_more: bool,
     /// Runs of processes that are alive.
     pub(crate) alive: usize,
     /// Runs of other users, which do not count.
     pub(crate) foreign: usize,
-    /// Bytes of all files, if the scan listed the directory anew.
+    /// Bytes of all files, if the scan listed the directory again.
     pub(crate) bytes: Option<usize>,
     /// Bytes that the scan freed.
     pub(crate) freed: usize,
-    /// Who else can write to the directory, in words.
+    /// A description of who else can write to the directory.
     pub(crate) exposure: Option<String>,
 }
 
@@ -60,8 +60,8 @@ impl RunScanner {
         self.ignored.insert(run.name().to_owned());
     }
 
-    /// Locks at most `max_runs` runs of processes that ended: among those the last listing left, or after a new listing
-    /// if `anew`.
+    /// Locks at most `max_runs` runs of ended processes: from the remaining runs of the last listing, or from a new
+    /// listing if `anew`.
     pub(crate) fn scan(&mut self, anew: bool, max_runs: usize) -> io::Result<ScanResult> {
         let (opened, pinned) = self.directory.enter()?;
         let mut found = ScanResult::default();
@@ -112,8 +112,8 @@ impl RunScanner {
     }
 }
 
-/// Whether a run may still be beginning. A time far in the future comes from a clock that was set back since, and is
-/// old.
+/// Returns whether a run may still be starting. A time far in the future counts as old, because the clock was set back
+/// since.
 pub(super) fn is_recent(facts: &FileFacts) -> bool {
     facts.modified.elapsed().unwrap_or_else(|future| future.duration()) < BEGINNING
 }

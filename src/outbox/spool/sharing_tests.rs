@@ -1,4 +1,4 @@
-//! A directory that several processes need, and what ended ones do not need there.
+//! A directory that several processes share, and the files that ended processes no longer need.
 
 use std::fs;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ fn append(outbox: &Outbox, text: &str) {
     let _nobody_sleeps_here = outbox.append(0, false, &frame).expect("room");
 }
 
-/// How many records a look finds, and how many runs are alive.
+/// Returns how many records a scan finds, and how many runs are alive.
 fn look(folder: &Folder) -> (u64, usize) {
     let found = folder.directory().recover_all().expect("a directory");
     (found.runs.iter().map(RecoveredRun::estimate).sum(), found.alive)
@@ -59,7 +59,7 @@ fn runs_that_begin_again_and_again_stay_within_the_bound() {
         let outbox = folder.outbox(BOUND);
         append(&outbox, "a record");
         outbox.prepare();
-        // As a process that is killed: its lock ends, and its files stay.
+        // Like a process that is killed: its lock ends, and its files stay.
         drop(outbox);
         let bytes = folder.directory().bytes();
         assert!(bytes <= BOUND, "{bytes} bytes after {number} runs");
@@ -80,7 +80,7 @@ fn runs_that_hold_nothing_leave_room_for_others() {
         while let Some(group) = outbox.take_sealed() {
             recycle(outbox, group);
         }
-        // As the look at the directory does from time to time.
+        // As the regular scan of the directory does.
         outboxes.iter().for_each(|outbox| outbox.set_total_bytes_in_spool(folder.directory().bytes()));
         assert!(folder.directory().bytes() <= BOUND * 3 / 4);
     }

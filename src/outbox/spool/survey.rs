@@ -1,8 +1,8 @@
-//! Surveys a spool directory without changing it: nothing is taken, renamed or removed.
+//! Surveys a spool directory without changing it: no file is taken over, renamed or removed.
 //!
 //! Constraints:
 //! * A run is locked only for the moment in which its lock is tested.
-//! * Processes go on meanwhile: each file may be gone, or longer, a moment later.
+//! * Processes continue meanwhile, so each file may be removed or grow at any time.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,23 +17,23 @@ use crate::os;
 use crate::otlp::{RecordView, ValueView, read_resource};
 use crate::outbox::frame::read_frame;
 
-/// How closely to look.
+/// How much of the files to read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Depth {
-    /// At the heads of files: fast, with estimated numbers of records.
+    /// The heads of files: fast, with estimated numbers of records.
     Heads,
-    /// At each record of processes that ended.
+    /// Each record of ended processes.
     Records,
 }
 
-/// What a directory holds.
+/// The contents of a directory.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Oldest first.
     pub runs: Vec<SurveyedRun>,
     /// Files that a process has set aside, because they were damaged.
     pub set_aside: Vec<PathBuf>,
-    /// Files that are not of a spool.
+    /// Files that do not belong to a spool.
     pub others: usize,
 }
 
@@ -46,7 +46,7 @@ pub struct SurveyedRun {
     pub service: String,
     /// Readable records that wait in it.
     pub records: u64,
-    /// Damaged records, as far as can be known.
+    /// Damaged records, as far as is known.
     pub damaged: u64,
     pub files: usize,
     /// Bytes of its files.
@@ -56,18 +56,18 @@ pub struct SurveyedRun {
     pub trouble: Vec<(PathBuf, FileProblem)>,
 }
 
-/// Who owns a run.
+/// The owner of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RunState {
-    /// Nobody: its process ended, and any process may send its records.
+    /// None: its process ended, and any process may send its records.
     Left(Ending),
     /// Its process, which is alive.
     Lives,
     /// Another process: one that sends it now, or its own in another PID namespace.
     Taken,
-    /// Unknown: its own file is missing, and the run may just be beginning.
+    /// Unknown: its run file is missing, perhaps because the run is just starting.
     TooYoung,
-    /// Unknown: its own file cannot be read, for this reason.
+    /// Unknown: its run file cannot be read, for this reason.
     Unreadable(String),
 }
 
@@ -85,18 +85,18 @@ pub enum FileProblem {
 }
 
 impl SurveyedRun {
-    /// Whether any process may send its records.
+    /// Returns whether any process may send its records.
     pub fn is_left(&self) -> bool {
         matches!(self.state, RunState::Left(_))
     }
 
-    /// Whether its own file cannot be read, so that its owner is unknown.
+    /// Returns whether its run file cannot be read, so that its owner is unknown.
     pub fn is_unreadable(&self) -> bool {
         matches!(self.state, RunState::Unreadable(_))
     }
 }
 
-/// Surveys a directory. With `any_owner`, files of other users count too.
+/// Surveys a directory. With `any_owner`, files of other users are included.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Sur
             false if files.segments.iter().any(is_young) => (RunState::TooYoung, 0),
             false => (RunState::Left(Ending::Sudden), 0),
         };
-        // The run ended between the listing and the look at its file.
+        // The run ended after the listing and before its file was read.
         if matches!(state, RunState::Unreadable(_)) && opened.look_at(&run_file).is_err() {
             continue;
         }
@@ -146,7 +146,7 @@ pub fn survey(directory: &Path, any_owner: bool, depth: Depth) -> io::Result<Sur
     Ok(survey)
 }
 
-/// Looks at the files of a directory.
+/// Reads the files of a directory.
 struct Surveyor<'a> {
     directory: &'a Directory,
     opened: &'a os::Directory,

@@ -1,4 +1,4 @@
-//! The directory: who owns what, and what happens where it cannot be used.
+//! The directory: ownership of files, and behavior if the directory is unusable.
 
 use std::fs;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl Drop for Folder {
     }
 }
 
-/// A frame with its checksum, as files have it.
+/// A frame with its checksum, as in a file.
 pub(super) fn frame(text: &str) -> Vec<u8> {
     let mut frame = frame_of("test", 9, text);
     let checksum = crc32fast::hash(&frame[4..]).to_le_bytes();
@@ -59,7 +59,7 @@ fn append(outbox: &Outbox, thread: usize, high: bool, frame: &[u8]) {
     let _nobody_sleeps_here = outbox.append(thread, high, frame).expect("room");
 }
 
-/// The texts of all records that an ended run left.
+/// Returns the texts of all records that an ended run has left.
 fn recovered_texts(folder: &Folder) -> Vec<String> {
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut texts = Vec::new();
@@ -85,7 +85,7 @@ fn what_a_living_process_has_is_not_recovered_and_what_it_leaves_is() {
         append(&outbox, 0, text == "b", &frame(text));
     }
     assert_eq!(recovered_texts(&folder), Vec::<String>::new());
-    // As its end does: the mappings go, and with them the lock.
+    // Like the end of the process: the mappings are removed, and the lock with them.
     drop(outbox);
     let mut texts = recovered_texts(&folder);
     texts.sort_unstable();
@@ -160,7 +160,7 @@ fn the_bound_holds_for_the_directory_and_full_is_full() {
         folder.names("seg").iter().map(|name| fs::metadata(folder.0.join(name)).expect("it is there").len()).sum();
     assert!(bytes <= 4 << 20, "{bytes}");
     assert_eq!(outbox.append(0, false, &frame(&"x".repeat(5 << 20))), Err(DropReason::TooLarge));
-    // What it leaves behind counts for the next one too.
+    // The files that it leaves also count for the next process.
     drop(outbox);
     let spool = folder.spool(4 << 20);
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
@@ -203,7 +203,7 @@ fn a_large_record_gets_a_file_of_its_own() {
 #[test]
 fn where_the_directory_cannot_be_used_records_go_into_memory_until_it_can() {
     let folder = Folder::new();
-    // A file stands where the directory should be.
+    // There is a file in place of the directory.
     fs::write(&folder.0, b"in the way").expect("a file");
     let outbox = folder.outbox(16 << 20);
     append(&outbox, 0, false, &frame("in memory"));
@@ -340,7 +340,7 @@ fn a_clock_that_was_set_back_keeps_nothing_for_ever() {
     assert_eq!(recovered_texts(&folder), ["alone"]);
 }
 
-/// What the exporter of another process sends of what was left: group by group, in order.
+/// Returns the records that the exporter of another process sends, group by group, in order.
 fn recovered_in_order(folder: &Folder) -> Vec<String> {
     let found = Directory::at(folder.0.clone()).recover_all().expect("a directory");
     let mut lefts: Vec<RecoveredSegment> = Vec::new();
@@ -374,7 +374,7 @@ fn what_is_left_behind_is_in_order_also_in_files_that_were_used_again() {
         let length = if number % 40 == 39 { 2 << 20 } else { 100_000 };
         frame(&format!("{number:04}{}", "x".repeat(length)))
     };
-    // The first files go round: the oldest names have the newest records then.
+    // The first files are reused, so the oldest names have the newest records.
     for number in 0..60 {
         append(&outbox, 0, number % 3 == 0, &text(number));
         if number == 25 {

@@ -1,4 +1,4 @@
-//! Frees the disk space that ended runs reserved and did not use.
+//! Frees the disk space that ended runs reserved but did not use.
 
 use std::io;
 
@@ -8,12 +8,12 @@ use super::names::run_file_name;
 use super::run_lock::{LockAttempt, lock_run};
 use crate::os;
 
-/// To make room for a run that begins, at most this many runs are tried.
+/// The maximum number of runs to trim when a new run needs space.
 const MAX_TRIMMED_RUNS: usize = 32;
 
 /// A segment's file after its unused space was freed.
 pub(super) struct TrimmedFile {
-    /// The file still exists, because it holds something.
+    /// Whether the file still exists, because it holds records.
     pub(super) exists: bool,
     /// Bytes freed.
     pub(super) freed: usize,
@@ -25,11 +25,11 @@ pub(super) struct TrimmedFile {
     pub(super) group: u64,
 }
 
-/// Frees the unused space of a file, because its records may wait long for an endpoint. A process that ended used most
-/// of its files only in part, and some not at all.
+/// Frees the unused space of a file, because its records may wait long for an endpoint. An ended process used most of
+/// its files only in part, and some not at all.
 ///
-/// Nothing is changed unless `may_change`. A run without a file of its own must not be changed: its process may still
-/// write there, and shortening a mapped file ends its writer with SIGBUS.
+/// Nothing is changed unless `may_change`. A run without a run file must not be changed. Its process may still write
+/// there, and shortening a mapped file kills the writer with SIGBUS.
 pub(super) fn trim_file(
     directory: &Directory,
     opened: &os::Directory,
@@ -67,7 +67,7 @@ pub(super) fn trim_file(
 /// Frees unused space of ended runs until `wanted` bytes are free, and releases the runs again. Returns the bytes
 /// freed.
 ///
-/// Newest runs first, because older ones have most often been trimmed before.
+/// Starts with the newest runs, because older ones were usually trimmed before.
 pub(super) fn make_room(directory: &Directory, opened: &os::Directory, listing: &Listing, wanted: usize) -> usize {
     let mut freed = 0;
     let runs = listing.runs.iter().rev().filter(|(_, files)| files.has_file);

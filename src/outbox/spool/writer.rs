@@ -1,4 +1,4 @@
-//! This process's side of a spool directory: it creates files for segments, and keeps within the bound.
+//! The writer of a spool directory: creates files for segments within the bound.
 
 use std::io;
 use std::path::Path;
@@ -19,11 +19,12 @@ use crate::os::{self, FileId, Mapping};
 
 /// How long to wait before an unusable directory is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Files of this process at most. Each is a mapping, and a process may have 65530.
+/// The maximum number of files of this process. Each is a mapping, and a process may have 65530.
 const MAX_FILES: usize = 16384;
-/// Runs to remember whose files were moved or removed.
+/// The maximum number of remembered runs whose files were moved or removed.
 const MAX_FORMER_RUNS: usize = 16;
-/// Directory entries to look at before the first record is accepted. The exporter thread looks at the others.
+/// The maximum number of directory entries to read before the first record is accepted. The exporter thread reads the
+/// others.
 pub(super) const MAX_FIRST_LOOK: usize = 512;
 
 /// Why no file could be created.
@@ -46,7 +47,7 @@ struct OwnRun {
     lock: Mapping,
 }
 
-/// This process's side of a spool directory.
+/// The writer of a spool directory.
 #[derive(Debug)]
 pub(crate) struct Spool {
     config: SpoolConfig,
@@ -62,14 +63,14 @@ pub(crate) struct Spool {
     files: AtomicUsize,
     /// Bytes of all other files, when the directory was last measured.
     other_bytes: AtomicUsize,
-    /// The directory is usable, as far as is known.
+    /// Whether the directory is usable, as far as is known.
     usable: AtomicBool,
     error: Mutex<Option<DirectoryError>>,
-    /// Files were created since the directory was last synced.
+    /// Whether files were created since the directory was last synced.
     unsynced: AtomicBool,
     /// When the process was about to end.
     ending: Mutex<Option<Instant>>,
-    /// The next scan is wanted now, not at its scheduled time.
+    /// Whether the next scan was requested before its scheduled time.
     scan_requested: AtomicBool,
 }
 
@@ -101,7 +102,7 @@ impl Spool {
         }
     }
 
-    /// Accepts files of other users too.
+    /// Also accepts files of other users.
     pub(crate) fn of_any_owner(self, any_owner: bool) -> Self {
         Self { directory: self.directory.of_any_owner(any_owner), ..self }
     }
@@ -114,7 +115,7 @@ impl Spool {
         &self.config
     }
 
-    /// Creates a scanner for runs of processes that ended.
+    /// Creates a scanner for runs of ended processes.
     pub(crate) fn scanner(&self) -> RunScanner {
         RunScanner::new(self.directory.clone())
     }
@@ -136,7 +137,7 @@ impl Spool {
         self.files.load(Ordering::Relaxed) >= MAX_FILES
     }
 
-    /// Whether other processes use more than half of the bound. Then this process keeps no file that holds no records.
+    /// Returns whether other processes use more than half of the bound. If so, this process keeps no empty files.
     pub(in crate::outbox) fn is_scarce(&self) -> bool {
         self.other_bytes.load(Ordering::Relaxed) > self.config.max_bytes / 2
     }
@@ -185,7 +186,7 @@ impl Spool {
         if let Some(run) = &*self.lock_run() {
             return Ok(named(run));
         }
-        // Without the lock: a log call of the allocator would wait for it.
+        // Without the lock, because a log call of the allocator would wait for it.
         let started = self.start_run()?;
         let mut run = self.lock_run();
         let late = if run.is_none() { run.replace(started) } else { Some(started) };
@@ -243,11 +244,11 @@ impl Spool {
         Ok(OwnRun { name: name.into(), directory: Arc::new(directory), id, lock })
     }
 
-    /// Measures the bytes of other processes, which bound this one from its first file on. If they are many, frees what
-    /// ended runs reserved and do not use.
+    /// Measures the bytes of other processes, which bound this one from its first file on. If they are many, frees the
+    /// unused space that ended runs reserved.
     ///
-    /// Constraint: a log call runs this. If the directory has too many entries to look at, half of the bound counts as
-    /// used until the exporter thread has looked.
+    /// Constraint: a log call runs this. If the directory has too many entries, half of the bound counts as used until
+    /// the exporter thread has measured the rest.
     fn measure(&self, opened: &os::Directory) {
         let Ok(listing) = list_some(opened, MAX_FIRST_LOOK) else { return };
         let half = self.config.max_bytes / 2 + 1;
@@ -291,8 +292,8 @@ impl Spool {
         Some(error.text.clone())
     }
 
-    /// Checks that the directory is as it was, and tries an unusable one again with a file of that length. Calls
-    /// `forget` if the directory is gone, because files made in it must not be used again.
+    /// Checks that the directory still exists, and tries an unusable one again with a file of that length. Calls
+    /// `forget` if the directory is gone, because files created in it must not be reused.
     ///
     /// Returns `true` if the directory has become usable.
     pub(crate) fn check_directory(&self, length: usize, forget: impl FnOnce()) -> bool {
@@ -330,7 +331,8 @@ impl Spool {
         }
     }
 
-    /// Whether the run's file is gone. If that cannot be determined, it is not: the run stays locked.
+    /// Returns whether the run's file is gone. Returns `false` if that cannot be determined, so that the run stays
+    /// locked.
     fn is_gone(&self) -> bool {
         let Some((name, directory, id)) =
             self.lock_run().as_ref().map(|run| (run.name.clone(), run.directory.clone(), run.id))
@@ -339,19 +341,19 @@ impl Spool {
         };
         match directory.open().and_then(|opened| opened.look_at(&run_file_name(&name))) {
             Ok(facts) => facts.id != id,
-            // Also if a link has replaced the directory.
+            // Even if a link has replaced the directory.
             Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
         }
     }
 
-    /// Whether a file belongs to the current run. Nobody would find records written to the file of a run whose
-    /// directory was removed.
+    /// Returns whether a file belongs to the current run. Records in a file of a run whose directory was removed would
+    /// never be found.
     pub(in crate::outbox) fn has(&self, file: &SpoolFile) -> bool {
         let stem = file.name().strip_suffix(SEGMENT).and_then(|stem| stem.strip_suffix('.')).unwrap_or_default();
         self.lock_run().as_ref().is_some_and(|run| *run.name == *run_of(stem))
     }
 
-    /// Sets how many bytes the directory holds in all.
+    /// Sets how many bytes the directory holds in total.
     pub(crate) fn set_total_bytes(&self, all: usize) {
         self.other_bytes.store(all.saturating_sub(self.own_bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
@@ -362,7 +364,7 @@ impl Spool {
         let _saturates = self.other_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }
 
-    /// Records that the process ends in an orderly way. What it could not deliver stays for another process.
+    /// Notes that the process ends normally. Undelivered records stay for another process.
     pub(crate) fn note_end(&self) {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Some(run) = self.lock_run().as_mut() {
@@ -370,7 +372,8 @@ impl Spool {
         }
     }
 
-    /// Whether the process is about to end, so that nothing new is begun. Some time later it has evidently not ended.
+    /// Returns whether the process is about to end, so that no new run is begun. Returns `false` again after some time,
+    /// because the process has evidently not ended.
     pub(crate) fn is_ending(&self) -> bool {
         const AT_LATEST: Duration = Duration::from_secs(10);
         let ending = *self.ending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -387,18 +390,19 @@ impl Spool {
         }
     }
 
-    /// Releases the lock of the run, so that other processes may send what is left of it, even while this one lives.
+    /// Releases the lock of the run, so that other processes may send its remaining records, even while this process is
+    /// running.
     pub(crate) fn release_run(&self) {
         let released = self.lock_run().take();
         drop(released);
     }
 
-    /// Asks for a scan of the directory now, not at its scheduled time.
+    /// Requests a scan of the directory before its scheduled time.
     pub(crate) fn request_scan(&self) {
         self.scan_requested.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a scan was requested since the last call.
+    /// Returns whether a scan was requested since the last call.
     pub(crate) fn take_scan_request(&self) -> bool {
         self.scan_requested.swap(false, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Notices about the spool directory and what it holds.
+//! Notices about the spool directory and its contents.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl RecoveryNotices {
         Self { reports_runs: false, ..self }
     }
 
-    /// Reports what a scan has found.
+    /// Reports the result of a scan.
     pub(super) fn report_scan(&mut self, found: &ScanResult) {
         if self.reports_runs {
             self.report_runs(found);
@@ -67,7 +67,8 @@ impl RecoveryNotices {
         }
     }
 
-    /// Reports the runs that are sent now. At most once a minute, because this is normal where processes come and go.
+    /// Reports the runs that are sent now, at most once a minute, because this is normal if processes start and end
+    /// often.
     fn report_runs(&self, found: &ScanResult) {
         let runs = found.runs.iter().map(|run| (run, run.estimate()));
         let runs: Vec<(&RecoveredRun, u64)> = runs.filter(|(_, records)| *records > 0).collect();
@@ -101,7 +102,7 @@ impl RecoveryNotices {
     pub(super) fn report_skipped(&self, skipped: &SkippedFile) {
         let (text, help) = match skipped {
             SkippedFile::Empty(_) => return,
-            // One notice for all of them, because another user may have put many there.
+            // One notice for all of them, because another user may have created many.
             SkippedFile::Unreadable(path, why) => {
                 let notice =
                     Notice::new(kind::SPOOL_TROUBLE.code, format!("spool unreadable {why}"), cannot_be_sent(path, why));
@@ -139,7 +140,7 @@ impl RecoveryNotices {
         self.read += records;
     }
 
-    /// Reports that everything that was read has been sent.
+    /// Reports that all records that were read have been sent.
     pub(super) fn report_all_sent(&mut self) {
         if self.read > 0 && self.reports_runs {
             let records = Signal::Logs.count(std::mem::take(&mut self.read));

@@ -1,6 +1,6 @@
-//! Scans of the spool directory for runs of processes that ended.
+//! Scans of the spool directory for runs of ended processes.
 //!
-//! Constraint: a scan of a large directory takes long, so it runs on a thread of its own. No thread waits for it.
+//! Constraint: a scan of a large directory takes long, so it runs on its own thread. No thread waits for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ pub(super) struct SpoolScans {
     /// `None` while a scan runs.
     scanner: Option<RunScanner>,
     running: Option<RunningScan>,
-    /// The last scan has left runs for the next one.
+    /// Whether the last scan left runs for the next one.
     has_more: bool,
     /// Runs that the next scan releases, and that no scan takes again.
     ignored: Vec<RecoveredRun>,
@@ -33,7 +33,7 @@ pub(super) struct SpoolScans {
     next_at: Instant,
 }
 
-/// A scanner, and what it has found if the directory could be read.
+/// A scanner and its result, unless the directory was unreadable.
 type Scanned = (RunScanner, Option<ScanResult>);
 
 /// A scan on its thread.
@@ -85,8 +85,8 @@ impl SpoolScans {
         self.ignored.push(run);
     }
 
-    /// Starts a scan for at most `max_runs` runs: of the whole directory if `anew`, otherwise of what the last scan has
-    /// left. Returns the result if scans do not run in the background.
+    /// Starts a scan for at most `max_runs` runs: of the whole directory if `anew`, otherwise of the runs that the last
+    /// scan left. Returns the result if scans do not run in the background.
     pub(super) fn start(&mut self, anew: bool, max_runs: usize) -> Option<ScanResult> {
         let mut scanner = self.scanner.take()?;
         self.ignored.drain(..).for_each(|run| scanner.ignore(&run));
@@ -122,7 +122,7 @@ impl SpoolScans {
         let scanned = running.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match scanned {
             Some(scanned) => {
-                // So that scans of a large directory do not take most of the process's time.
+                // Keeps scans of a large directory from taking most of the process's time.
                 let pause = running.since.elapsed().saturating_mul(PAUSE_FACTOR).min(MAX_PAUSE);
                 self.next_at = self.next_at.max(Instant::now() + pause);
                 self.finish(scanned)
@@ -139,7 +139,7 @@ impl SpoolScans {
         }
     }
 
-    /// Forgets a running scan, which releases what it finds when it ends.
+    /// Abandons a running scan, which releases the runs that it finds when it ends.
     pub(super) fn cancel(&mut self) {
         self.running = None;
     }

@@ -1,4 +1,4 @@
-//! Without the feature `official-appenders` there are no such appenders: the type has no values.
+//! Placeholder without the feature `official-appenders`: the type has no values.
 
 use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
@@ -11,7 +11,7 @@ use super::processor_chain::ProcessorChain;
 pub(super) enum OfficialAppenders {}
 
 impl OfficialAppenders {
-    /// Returns the chain as it was. The builder has no way to ask for the appenders.
+    /// Returns the chain unchanged, because the builder cannot request the appenders.
     pub(super) fn new(chain: ProcessorChain, _wanted: bool) -> Result<Self, ProcessorChain> {
         Err(chain)
     }

@@ -1,4 +1,4 @@
-//! The official appenders: upstream's mapping of records to the letter, with our processor at the end.
+//! The official appenders, with logbridge's processor at the end. Records have exactly the upstream mapping.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Debug for OfficialAppenders {
 }
 
 impl OfficialAppenders {
-    /// Puts the appenders before the chain. Returns the chain as it was unless they are `wanted`.
+    /// Puts the appenders before the chain. Returns the chain unchanged unless they are `wanted`.
     pub(super) fn new(chain: ProcessorChain, wanted: bool) -> Result<Self, ProcessorChain> {
         if !wanted {
             return Err(chain);

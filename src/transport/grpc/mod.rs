@@ -28,7 +28,7 @@ use crate::signal::Signal;
 /// An OTLP/gRPC client for one endpoint.
 #[derive(Debug)]
 pub(super) struct Grpc {
-    /// Replaced after each timeout, since HTTP/2 would reuse a dead connection.
+    /// Replaced after each timeout, since HTTP/2 would reuse a broken connection.
     client: RefCell<Client<Body>>,
     route: Route,
     metadata: MetadataMap,

@@ -15,7 +15,7 @@ use super::arguments::duration;
 use super::exit_status::{CommandError, ExitStatus};
 use super::terminal::{Progress, divert_notices, eprint, error, json, print, sanitize};
 use logbridge::internals::config::{BuilderSettings, Environment, LogDelivery, Otlp, SettingSource};
-use logbridge::internals::finding::Finding;
+use logbridge::internals::finding::{Finding, FindingExt as _};
 use logbridge::internals::notice;
 use logbridge::internals::outbox::survey::{Depth, Survey, survey};
 use logbridge::internals::ship;
@@ -49,7 +49,7 @@ pub(crate) struct Replay {
     /// Also send files of other users
     #[arg(long)]
     any_owner: bool,
-    /// Show the records that would be sent, and send and change nothing
+    /// Show the records that would be sent, without sending or changing anything
     #[arg(long)]
     dry_run: bool,
     /// Print one JSON object instead of text

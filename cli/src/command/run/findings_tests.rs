@@ -327,7 +327,7 @@ fn only_severe_records_are_a_warning_unless_the_filter_asks_for_them() {
     cut.programs.push(ProgramReport { below: 7, ..ProgramReport::default() });
     let text = "the only log record that arrived is ERROR: 7 records were below their level".to_owned();
     assert_eq!(found(&cut, None), [(Severity::Warning, text)]);
-    let why = "RUST_LOG=info lets more pass, so nothing else is logged, or another setting stops it";
+    let why = "RUST_LOG=info passes more levels: nothing else is logged, or another setting filters it";
     assert_eq!(found(&rust, Some("info")), [(Severity::Note, all_are(why))]);
 }
 

@@ -258,7 +258,7 @@ impl Observations {
                 self.is_full = true;
             }
         }
-        // Without a time, a duplicate cannot be told from a message that was logged twice.
+        // Without a time, a duplicate cannot be distinguished from a message that was logged twice.
         let has_time = log.time_unix_nano != 0 || log.observed_time_unix_nano != 0;
         if has_time && self.record_hashes.len() < MAX_REMEMBERED {
             anomalies.duplicates += u64::from(!self.record_hashes.insert(hash));

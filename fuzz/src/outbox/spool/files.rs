@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 
-use super::format::{COMMITTED, CONSUMED, Creator, GROUP, RECORDS, SALT, VERSION, magic, frames_start, write_head};
+use super::format::{COMMITTED, CONSUMED, Creator, GROUP, RECORDS, SALT, VERSION, frames_start, magic, write_head};
 use crate::outbox::frame::{FrameBuffer, salt_frame, sequence_salt, set_sequence};
 
 /// Words of the head, those that change and those that do not.
