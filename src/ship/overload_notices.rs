@@ -279,9 +279,7 @@ mod tests {
                 "the bound is 64 MiB, the policy drop-oldest",
             ]
         );
-        assert!(
-            notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or choose with LOGBRIDGE_OVERLOAD"))
-        );
+        assert!(notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or set LOGBRIDGE_OVERLOAD")));
         assert_eq!(notices.full_notice(now, &counters(9_000, 140, &dropped), &losses), None, "reported already");
         let dropped = [(DropReason::OutboxFull, 751)];
         let notice = notices.full_notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");
