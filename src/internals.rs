@@ -9,8 +9,7 @@ pub mod clock {
 
 pub mod config {
     pub use crate::config::{
-        BuilderSettings, Config, Endpoint, Environment, LogDelivery, MASK, Route, Secrets, Setting, SettingSource,
-        redact_url,
+        BuilderSettings, Config, Endpoint, Environment, LogDelivery, MASK, Route, Secrets, SettingSource, redact_url,
     };
     pub use crate::config::{Compression, Otlp, Protocol};
 }

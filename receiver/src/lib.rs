@@ -127,7 +127,7 @@ pub mod internals {
     pub use crate::answer::{Answer, Reply, ReplyAction, WholeBody};
     pub use crate::connections::Limits;
     pub use crate::decode::{Decoded, Refusal, decode};
-    pub use crate::exchange::{Exchange, GrpcRequest, Service};
+    pub use crate::exchange::{Exchange, Service};
     pub use crate::guard::Guard;
     pub use crate::line_style::{CodeAttributes, LineStyle};
     pub use crate::message::Message;

@@ -1,5 +1,7 @@
 //! The environment variables of OpenTelemetry and logbridge, and whether this version supports them.
 
+use crate::finding::edit_distance;
+
 /// Whether logbridge supports a variable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum VariableSupport {
@@ -147,7 +149,10 @@ pub(super) fn support_of(name: &str) -> Option<VariableSupport> {
     KNOWN_VARIABLES.get(at).map(|(_, used)| *used)
 }
 
-/// Returns the known variable whose name differs by at most two edits.
+/// A name with more edits than this is another name.
+const MAX_EDITS: usize = 2;
+
+/// Returns the known variable whose name differs by at most [`MAX_EDITS`] edits.
 pub(super) fn nearest(name: &str) -> Option<(&'static str, VariableSupport)> {
     let upper = name.to_ascii_uppercase();
     if !["OTEL", "HYPERDX", "LOGBRIDGE", "RUST_LOG", "RUSTLOG"].iter().any(|prefix| upper.starts_with(prefix)) {
@@ -155,10 +160,11 @@ pub(super) fn nearest(name: &str) -> Option<(&'static str, VariableSupport)> {
     }
     KNOWN_VARIABLES
         .iter()
-        .map(|(known, used)| (distance(&upper, known), *known, *used))
-        .filter(|(distance, ..)| *distance <= 2)
+        .filter(|(known, _)| known.len().abs_diff(upper.len()) <= MAX_EDITS)
+        .map(|(known, used)| (edit_distance(&upper, known), *known, *used))
+        .filter(|(edits, ..)| *edits <= MAX_EDITS)
         // Prefers a supported variable among equally similar ones.
-        .min_by_key(|(distance, _, used)| (*distance, *used != VariableSupport::Supported))
+        .min_by_key(|(edits, _, used)| (*edits, *used != VariableSupport::Supported))
         .map(|(_, known, used)| (known, used))
 }
 
@@ -176,34 +182,9 @@ pub(super) fn nearest_logbridge_variable(name: &str) -> Option<&'static str> {
     let ours = KNOWN_VARIABLES.iter().filter_map(|(known, _)| Some((*known, known.strip_prefix("LOGBRIDGE_")?)));
     ours.min_by_key(|(_, known)| {
         let common = known.split('_').filter(|word| words.contains(word)).count();
-        (std::cmp::Reverse(common), edits(rest, known))
+        (std::cmp::Reverse(common), edit_distance(rest, known))
     })
     .map(|(known, _)| known)
-}
-
-/// Returns the number of insertions, deletions, substitutions and transpositions between two names.
-fn distance(a: &str, b: &str) -> usize {
-    // The caller ignores distances above 2.
-    if a.len().abs_diff(b.len()) > 2 { usize::MAX } else { edits(a, b) }
-}
-
-fn edits(a: &str, b: &str) -> usize {
-    // An unknown name may be very long.
-    let (a, b) = (a.as_bytes().get(..64).unwrap_or(a.as_bytes()), b.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (row[j] + usize::from(x != y)).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -54,7 +54,8 @@ pub struct Config {
     pub(crate) repetition: Option<RepetitionLimit>,
     pub(crate) report: ReportConfig,
     pub(crate) resource: ResourceConfig,
-    /// Each resolved value with its source.
+    /// The resolved values with their sources, for reports. Levels, `count_below`, `levels_file`, `show_levels` and
+    /// `verbosity` are not among them.
     pub settings: Vec<Setting>,
     /// Whether to print the table of levels at startup.
     pub(crate) show_levels: bool,

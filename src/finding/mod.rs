@@ -89,6 +89,7 @@ impl Finding {
             "code": self.code,
             "name": self.name,
             "severity": self.severity.to_string(),
+            // The key is part of the format of reports, although the field has another name now.
             "verdict": self.outcome.to_string(),
             "place": self.place,
             "text": self.text,

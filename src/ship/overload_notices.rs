@@ -74,11 +74,15 @@ pub(super) struct OverloadNotices {
 
 impl OverloadNotices {
     pub(super) fn new(delivery: &LogDelivery, each_second: fn()) -> Self {
+        Self::with_bounds(delivery.max_bytes, delivery.max_queue, delivery.overload, each_second)
+    }
+
+    fn with_bounds(max_bytes: usize, max_queue: Option<usize>, overload: Overload, each_second: fn()) -> Self {
         Self {
-            max_bytes: delivery.max_bytes,
+            max_bytes,
             variable: MEMORY,
-            max_queue: delivery.max_queue,
-            overload: delivery.overload,
+            max_queue,
+            overload,
             samples: VecDeque::new(),
             reported: 0,
             reported_too_large: 0,
@@ -243,20 +247,7 @@ mod tests {
     use crate::outbox::{FrameBuffer, Wake};
 
     fn notices() -> OverloadNotices {
-        OverloadNotices {
-            max_bytes: 64 << 20,
-            variable: MEMORY,
-            max_queue: None,
-            overload: Overload::DropOldest,
-            samples: VecDeque::new(),
-            reported: 0,
-            reported_too_large: 0,
-            reported_at: None,
-            due_at: None,
-            is_reported_at_end: false,
-            is_growth_reported: false,
-            each_second: || (),
-        }
+        OverloadNotices::with_bounds(64 << 20, None, Overload::DropOldest, || ())
     }
 
     fn counters(accepted: u64, delivered: u64, dropped: &[(DropReason, u64)]) -> OtlpCounters {
@@ -288,9 +279,7 @@ mod tests {
                 "the bound is 64 MiB, the policy drop-oldest",
             ]
         );
-        assert!(
-            notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or choose with LOGBRIDGE_OVERLOAD"))
-        );
+        assert!(notice.help.is_some_and(|help| help.contains("LOGBRIDGE_MAX_BYTES, or set LOGBRIDGE_OVERLOAD")));
         assert_eq!(notices.full_notice(now, &counters(9_000, 140, &dropped), &losses), None, "reported already");
         let dropped = [(DropReason::OutboxFull, 751)];
         let notice = notices.full_notice(now, &counters(9_000, 140, &dropped), &[]).expect("news");

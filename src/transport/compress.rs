@@ -52,9 +52,9 @@ pub fn compressed(compression: Compression, body: &[u8]) -> Option<(Vec<u8>, Hea
 pub(super) fn decompress(encoding: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     match encoding {
         #[cfg(feature = "gzip")]
-        "gzip" => read_bounded(flate2::read::GzDecoder::new(body), MAX_DECOMPRESSED_BYTES),
+        "gzip" => read_limited(flate2::read::GzDecoder::new(body), MAX_DECOMPRESSED_BYTES),
         #[cfg(feature = "zstd")]
-        "zstd" => read_bounded(zstd::Decoder::new(body)?, MAX_DECOMPRESSED_BYTES),
+        "zstd" => read_limited(zstd::Decoder::new(body)?, MAX_DECOMPRESSED_BYTES),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("it is already compressed with {other}"))),
     }
 }
@@ -71,11 +71,11 @@ pub(super) fn report_rejected_compression(compression: Compression, endpoint: im
 }
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn read_bounded(compressed: impl io::Read, most: u64) -> io::Result<Vec<u8>> {
+fn read_limited(compressed: impl io::Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(compressed, most + 1), &mut plain)?;
-    if plain.len() as u64 > most {
-        let text = format!("it is longer than {} MiB", most >> 20);
+    io::Read::read_to_end(&mut io::Read::take(compressed, limit + 1), &mut plain)?;
+    if plain.len() as u64 > limit {
+        let text = format!("it is longer than {} MiB", limit >> 20);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(plain)

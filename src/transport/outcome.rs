@@ -53,7 +53,7 @@ impl Outcome {
     }
 
     /// Returns whether the endpoint accepted the request as a whole.
-    pub(super) fn is_accepted(&self) -> bool {
+    pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Delivered | Self::Partial { .. })
     }
 

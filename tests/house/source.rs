@@ -16,7 +16,8 @@ pub(crate) struct Source {
     pub(crate) lines: usize,
 }
 
-pub(crate) fn sources() -> Vec<Source> {
+/// All files of Rust source, as paths below the root of the repository and their text.
+pub(crate) fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders: Vec<PathBuf> = PACKAGES.iter().map(|package| root.join(package)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
@@ -31,9 +32,16 @@ pub(crate) fn sources() -> Vec<Source> {
         .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
         .map(|file| {
             let text = fs::read_to_string(&file).expect("a source");
-            let path = file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
-            Source { path, code: strip::strip(&text).code, lines: text.lines().count() }
+            (file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/"), text)
         })
-        .filter(|source| !source.path.contains("tests"))
+        .collect()
+}
+
+/// The files that are not only for tests.
+pub(crate) fn sources() -> Vec<Source> {
+    files()
+        .into_iter()
+        .filter(|(path, _)| !path.contains("tests"))
+        .map(|(path, text)| Source { path, code: strip::strip(&text).code, lines: text.lines().count() })
         .collect()
 }

@@ -2,11 +2,11 @@
 
 #![allow(clippy::expect_used)] // A test may panic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::source::{Source, sources};
+use crate::source::{Source, files, sources};
 use crate::strip;
 
 /// Each module of the library imports only from those above it.
@@ -226,6 +226,72 @@ fn links_of_the_readme_work_on_both_its_pages() {
         assert!(is_in_front || target.starts_with("https://"), "src/lib.rs: `{name}` leads to `{target}`");
         assert!(readme.contains(&format!("][{name}]")), "README.md: nothing leads to `{name}`");
     }
+}
+
+/// Returns the name in `mod name;`, whatever its visibility.
+fn declared_module(line: &str) -> Option<&str> {
+    let (before, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (is_name && (before.is_empty() || before.starts_with("pub"))).then_some(name)
+}
+
+/// Returns the files that no `mod` declares, directly or through other files, starting at `lib.rs` and `main.rs`.
+fn undeclared(files: &BTreeMap<String, String>) -> Vec<&str> {
+    let is_root = |path: &str| ["/src/lib.rs", "/src/main.rs"].iter().any(|root| format!("/{path}").ends_with(root));
+    // Each file with the directory of its submodules.
+    let directory = |path: &str| path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+    let mut open: Vec<(String, String)> =
+        files.keys().filter(|path| is_root(path)).map(|path| (path.clone(), directory(path))).collect();
+    let mut reached = BTreeSet::new();
+    while let Some((path, submodules)) = open.pop() {
+        let Some(text) = files.get(&path) else { continue };
+        let mut attribute = None;
+        for line in text.lines().map(str::trim) {
+            if let Some(named) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+                attribute = Some(named);
+            } else if let Some(name) = declared_module(line) {
+                match attribute.take() {
+                    Some(named) => {
+                        let file = format!("{}/{named}", directory(&path));
+                        open.push((file.clone(), directory(&file)));
+                    }
+                    None => {
+                        let own = format!("{submodules}/{name}");
+                        open.push((format!("{own}.rs"), own.clone()));
+                        open.push((format!("{own}/mod.rs"), own));
+                    }
+                }
+            } else if !line.starts_with("#[") {
+                attribute = None;
+            }
+        }
+        reached.insert(path);
+    }
+    files.keys().filter(|path| !reached.contains(*path)).map(String::as_str).collect()
+}
+
+#[test]
+fn every_file_is_part_of_a_package() {
+    let files = files().into_iter().collect();
+    assert_eq!(undeclared(&files), Vec::<&str>::new(), "no `mod` declares these files, so they are never compiled");
+}
+
+#[test]
+fn a_file_without_a_declaration_is_found() {
+    let files = [
+        ("src/lib.rs", "mod a;\npub(crate) mod b;\n// mod orphan;\n"),
+        ("src/a.rs", "#[cfg(unix)]\n#[path = \"other.rs\"]\nmod c;\nmod d;\n"),
+        ("src/a/d.rs", ""),
+        ("src/b/mod.rs", "#[cfg(test)]\nmod tests;\n"),
+        ("src/b/tests.rs", ""),
+        ("src/c.rs", "mod late;\n"),
+        ("src/late.rs", ""),
+        ("src/orphan.rs", ""),
+        ("src/other.rs", "mod e;\n"),
+        ("src/e.rs", ""),
+    ];
+    let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    assert_eq!(undeclared(&files), ["src/c.rs", "src/late.rs", "src/orphan.rs"]);
 }
 
 #[test]

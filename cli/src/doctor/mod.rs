@@ -13,6 +13,12 @@ pub(crate) mod project;
 use logbridge::internals::config::Otlp;
 use logbridge::internals::finding::{Finding, Severity};
 
+/// The variables that set the endpoint of logs for the stock SDK, in order of precedence.
+const STOCK_ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// The variables that set the endpoint of logs for logbridge, in order of precedence.
+const LOGBRIDGE_ENDPOINTS: [&str; 3] = [STOCK_ENDPOINTS[0], STOCK_ENDPOINTS[1], "HYPERDX_API_ENDPOINT"];
+
 /// Returns the OTLP settings for a URL from the command line. A URL that ends in `/v1/logs` is used unchanged;
 /// otherwise the path is appended.
 pub(crate) fn otlp_to(url: &str) -> Otlp {

@@ -13,8 +13,8 @@ use super::frame::read_frame;
 
 pub(crate) fn run(bytes: &[u8]) {
     let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
-    if let Some(head) = bytes.first_chunk() {
-        let estimated = format::estimate(head);
+    if let Some(head) = format::Head::of_file(bytes) {
+        let estimated = head.estimate();
         assert!(estimated <= word(format::RECORDS), "{estimated} records are more than were ever there");
     }
     let Ok(contents) = format::read(bytes) else { return };

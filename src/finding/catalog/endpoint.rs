@@ -1,4 +1,4 @@
-//! Kinds of findings about an endpoint, as `logbridge doctor` checks it: LB063 to LB074.
+//! Kinds of findings about an endpoint, as `logbridge doctor` checks it: LB063 to LB074, then LB170 to LB184.
 
 super::definition::kinds! {
     UNRESOLVED_NAME = "LB063" "unresolved-name" Dropped {

@@ -1,4 +1,4 @@
-//! Kinds of findings about filters and levels: LB001 to LB019.
+//! Kinds of findings about filters and levels: LB001 to LB019, then LB100 to LB119.
 
 super::definition::kinds! {
     UNKNOWN_LEVEL = "LB001" "unknown-level" Filtered {

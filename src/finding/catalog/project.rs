@@ -1,4 +1,4 @@
-//! Kinds of findings about a project, before it runs: LB045 to LB062.
+//! Kinds of findings about a project, before it runs: LB045 to LB062, then LB145 to LB169.
 
 super::definition::kinds! {
     LEVEL_COMPILED_OUT = "LB045" "level-compiled-out" NeverCreated {

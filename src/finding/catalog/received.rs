@@ -1,4 +1,4 @@
-//! Kinds of findings about received telemetry, as `logbridge run` sees it: LB091 to LB099.
+//! Kinds of findings about received telemetry, as `logbridge run` sees it: LB091 to LB099, then LB205 to LB219.
 
 super::definition::kinds! {
     NOTHING_ARRIVED = "LB091" "nothing-arrived" NeverCreated {

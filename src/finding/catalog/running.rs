@@ -1,4 +1,4 @@
-//! Kinds of findings about a running program: LB075 to LB090.
+//! Kinds of findings about a running program: LB075 to LB090, then LB185 to LB204.
 
 super::definition::kinds! {
     SLOT_TAKEN = "LB075" "slot-taken" NeverCreated {

@@ -1,4 +1,4 @@
-//! Kinds of findings about settings: LB020 to LB044.
+//! Kinds of findings about settings: LB020 to LB044, then LB120 to LB144.
 
 super::definition::kinds! {
     BAD_VALUE = "LB020" "bad-value" Dropped {

@@ -81,7 +81,7 @@ impl Folder {
 
     fn release_run(&self, run: &str, text: &str) {
         let mut bytes = vec![0; format::frames_start(4)];
-        assert!(format::write_head(&mut bytes, format::Origin { pid: 1, made: 1 }, b"made"));
+        assert!(format::write_head(&mut bytes, format::Creator { pid: 1, created: 1 }, b"made"));
         let frame = frame(text);
         bytes[..8].copy_from_slice(&format::magic().to_le_bytes());
         bytes[format::COMMITTED..][..8].copy_from_slice(&(frame.len() as u64).to_le_bytes());

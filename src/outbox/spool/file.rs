@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::directory::PinnedDirectory;
-use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, frames_start, magic, write_head};
+use super::format::{COMMITTED, CONSUMED, Creator, GROUP, RECORDS, SALT, frames_start, magic, write_head};
 use crate::os::{self, FileId, Mapping};
 use crate::outbox::frame::{salt_frame, sequence_salt, set_sequence};
 
@@ -32,14 +32,14 @@ impl SpoolFile {
         directory: Arc<PinnedDirectory>,
         name: String,
         length: usize,
-        origin: Origin,
+        creator: Creator,
         resource: &[u8],
         salt: u32,
     ) -> io::Result<Self> {
         let (id, mapping) = create_mapping(&directory, &name, length)?;
         let start = frames_start(resource.len());
         let mut file = Self { mapping, directory, name, id, start, filled: 0, records: 0, salt, parked: false };
-        if !write_head(file.mapping.bytes_mut(), origin, resource) {
+        if !write_head(file.mapping.bytes_mut(), creator, resource) {
             file.delete();
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the resource does not fit into a segment"));
         }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use super::directory::Directory;
-use super::format::{HEAD, salt_in, start_in, used};
+use super::format::Head;
 use crate::os::{self, FileId};
 use crate::outbox::frame::{is_intact, read_frame};
 
@@ -28,22 +28,24 @@ pub(super) struct FileBytes {
 /// Reads the used part of a file, or only the head if it is not a spool file.
 pub(super) fn read_file_bytes(directory: &Directory, opened: &os::Directory, name: &str) -> io::Result<FileBytes> {
     let (file, facts) = directory.open_file(opened, name, false)?;
-    let mut bytes = Vec::with_capacity(HEAD);
-    (&file).take(HEAD as u64).read_to_end(&mut bytes)?;
-    if let Some(used) = bytes.first_chunk().and_then(used) {
+    let mut bytes = Vec::with_capacity(Head::LENGTH);
+    (&file).take(Head::LENGTH as u64).read_to_end(&mut bytes)?;
+    if let Some(head) = Head::of_file(&bytes)
+        && let Some(used) = head.used()
+    {
         let end = used.min(facts.length);
         if end > MAX_BYTES {
             let why = format!("it is longer than any spool file ({} MiB)", MAX_BYTES >> 20);
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
-        read_on(&file, &mut bytes, end)?;
+        read_on(&file, &head, &mut bytes, end)?;
     }
     Ok(FileBytes { bytes, length: usize::try_from(facts.length).unwrap_or(usize::MAX), id: facts.id })
 }
 
 /// Reads up to `end`, but stops after invalid frames.
-fn read_on(file: &File, bytes: &mut Vec<u8>, end: u64) -> io::Result<()> {
-    let (mut at, salt) = (start_in(bytes), salt_in(bytes));
+fn read_on(file: &File, head: &Head, bytes: &mut Vec<u8>, end: u64) -> io::Result<()> {
+    let (mut at, salt) = (head.frames_start(), head.salt());
     while (bytes.len() as u64) < end {
         let more = (end - bytes.len() as u64).min(CHUNK);
         if file.take(more).read_to_end(bytes)? == 0 {
@@ -74,8 +76,8 @@ fn may_continue(bytes: &[u8], at: &mut usize, salt: u32) -> bool {
 }
 
 /// Reads the head of a file.
-pub(super) fn head_of(file: &File) -> io::Result<[u8; HEAD]> {
-    let mut head = [0; HEAD];
-    (&mut &*file).read_exact(&mut head)?;
-    Ok(head)
+pub(super) fn head_of(file: &File) -> io::Result<Head> {
+    let mut bytes = [0; Head::LENGTH];
+    (&mut &*file).read_exact(&mut bytes)?;
+    Ok(Head::new(bytes))
 }

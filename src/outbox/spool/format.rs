@@ -42,17 +42,15 @@ pub(super) const RECORDS: usize = 80;
 pub(super) const SALT: usize = 88;
 pub(super) const GROUP: usize = 96;
 const RESOURCE: usize = 128;
-/// The length of the head, which has all that [`estimate`] needs.
-pub(super) const HEAD: usize = RESOURCE;
 /// Frames start at a multiple of this.
 const ALIGNMENT: usize = 64;
 
-/// Which process created a file, and when.
+/// The process that created a file, and when it did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Origin {
+pub(super) struct Creator {
     pub(super) pid: u32,
-    /// Nanoseconds since 1970.
-    pub(super) made: u64,
+    /// When the file was created, in nanoseconds since 1970.
+    pub(super) created: u64,
 }
 
 /// Returns the magic number as a word.
@@ -66,7 +64,7 @@ pub(super) fn frames_start(resource: usize) -> usize {
 }
 
 /// Writes the head except for the magic number. Returns `false` if it does not fit.
-pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> bool {
+pub(super) fn write_head(bytes: &mut [u8], creator: Creator, resource: &[u8]) -> bool {
     let start = frames_start(resource.len());
     let (Ok(start_word), Ok(length)) = (u32::try_from(start), u32::try_from(resource.len())) else { return false };
     let Some(head) = bytes.get_mut(..start) else { return false };
@@ -79,8 +77,8 @@ pub(super) fn write_head(bytes: &mut [u8], origin: Origin, resource: &[u8]) -> b
     put(LAYOUT_VERSION, &VERSION.to_le_bytes());
     put(FRAMES_START, &start_word.to_le_bytes());
     put(RESOURCE_LENGTH, &length.to_le_bytes());
-    put(PID, &origin.pid.to_le_bytes());
-    put(CREATED, &origin.made.to_le_bytes());
+    put(PID, &creator.pid.to_le_bytes());
+    put(CREATED, &creator.created.to_le_bytes());
     put(RESOURCE, resource);
     let checksum = checksum(head, resource.len());
     if let Some(place) = head.get_mut(CHECKSUM..CHECKSUM + 4) {
@@ -128,7 +126,7 @@ pub(crate) struct Damage {
 /// The readable part of a file.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Contents<'a> {
-    pub(super) origin: Origin,
+    pub(super) creator: Creator,
     pub(super) group: u64,
     pub(crate) resource: &'a [u8],
     /// Mixed into the checksums of the frames.
@@ -178,59 +176,82 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, Unreadable> {
         let records = written.unwrap_or(0).saturating_sub(whole).max(walk.skipped).max(1);
         Damage { records, bytes: unread + walk.skipped_bytes }
     });
-    let (origin, salt) = (Origin { pid: u32_at(PID), made: u64_at(CREATED) }, u64_at(SALT) as u32);
-    Ok(Contents { origin, group: u64_at(GROUP), resource, salt, frames, damage })
+    let creator = Creator { pid: u32_at(PID), created: u64_at(CREATED) };
+    let salt = u64_at(SALT) as u32;
+    Ok(Contents { creator, group: u64_at(GROUP), resource, salt, frames, damage })
 }
 
-/// Returns the length of the used part of a file with this head, or `None` if the head does not say. Nothing after it
-/// is ever read.
-pub(super) fn used(head: &[u8; HEAD]) -> Option<u64> {
-    let u64_at = |at| u64_at(head, at);
-    let u32_at = |at| u32_at(head, at);
-    let (start, length) = (u32_at(FRAMES_START) as usize, u32_at(RESOURCE_LENGTH) as usize);
-    let is_ours = u64_at(0) == magic() && u32_at(LAYOUT_VERSION) == VERSION && start == frames_start(length);
-    is_ours.then(|| (start as u64).saturating_add(u64_at(COMMITTED)))
-}
+/// The head of a file, which may contain any bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head([u8; Self::LENGTH]);
 
-/// Returns where the frames start in a file with this head.
-pub(super) fn start_in(head: &[u8]) -> usize {
-    u32_at(head, FRAMES_START) as usize
-}
+impl Head {
+    pub(super) const LENGTH: usize = RESOURCE;
 
-/// Returns the salt of the frames in a file with this head.
-pub(super) fn salt_in(head: &[u8]) -> u32 {
-    u64_at(head, SALT) as u32
-}
-
-/// Whether a file with this head is certainly empty.
-pub(super) fn is_empty(head: &[u8; HEAD]) -> bool {
-    u64_at(head, COMMITTED) == 0 && (u64_at(head, 0) == 0 || used(head).is_some())
-}
-
-/// Returns the id of the process that created a file with this head, or 0 if the head does not say.
-pub(super) fn maker(head: &[u8; HEAD]) -> u32 {
-    if used(head).is_some() { u32_at(head, PID) } else { 0 }
-}
-
-/// Returns the number of the group that the frames of a file with this head belong to, or 0 if the head does not say.
-pub(super) fn group(head: &[u8; HEAD]) -> u64 {
-    if used(head).is_some() { u64_at(head, GROUP) } else { 0 }
-}
-
-/// Estimates how many records wait in a file with this head.
-pub(super) fn estimate(head: &[u8; HEAD]) -> u64 {
-    let u64_at = |at| u64_at(head, at);
-    let (committed, records) = (u64_at(COMMITTED), u64_at(RECORDS));
-    if u64_at(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
-        return 0;
+    pub(super) fn new(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
     }
-    let waiting = committed.saturating_sub(u64_at(CONSUMED));
-    (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
-}
 
-/// Returns the version of a file with this head, or `None` if it is not a spool file, or not one yet.
-pub(super) fn version_of(head: &[u8; HEAD]) -> Option<u32> {
-    (u64_at(head, 0) == magic()).then(|| u32_at(head, LAYOUT_VERSION))
+    /// Returns the head of a file that begins with these bytes, or `None` if they are too few.
+    pub(super) fn of_file(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().copied().map(Self)
+    }
+
+    fn u64_at(&self, at: usize) -> u64 {
+        u64_at(&self.0, at)
+    }
+
+    fn u32_at(&self, at: usize) -> u32 {
+        u32_at(&self.0, at)
+    }
+
+    /// Returns the version of the layout, or `None` if the file is not a spool file, or not one yet.
+    pub(super) fn version(&self) -> Option<u32> {
+        (self.u64_at(0) == magic()).then(|| self.u32_at(LAYOUT_VERSION))
+    }
+
+    /// Returns the length of the used part of the file, or `None` if the head does not say. Nothing after it is ever
+    /// read.
+    pub(super) fn used(&self) -> Option<u64> {
+        let (start, resource) = (self.frames_start(), self.u32_at(RESOURCE_LENGTH) as usize);
+        let is_valid = self.version() == Some(VERSION) && start == frames_start(resource);
+        is_valid.then(|| (start as u64).saturating_add(self.u64_at(COMMITTED)))
+    }
+
+    /// Returns where the frames start.
+    pub(super) fn frames_start(&self) -> usize {
+        self.u32_at(FRAMES_START) as usize
+    }
+
+    /// Returns the salt of the frames.
+    pub(super) fn salt(&self) -> u32 {
+        self.u64_at(SALT) as u32
+    }
+
+    /// Whether the file certainly has no frames.
+    pub(super) fn is_empty(&self) -> bool {
+        self.u64_at(COMMITTED) == 0 && (self.u64_at(0) == 0 || self.used().is_some())
+    }
+
+    /// Returns the id of the process that created the file, or 0 if the head does not say.
+    pub(super) fn creator_pid(&self) -> u32 {
+        if self.used().is_some() { self.u32_at(PID) } else { 0 }
+    }
+
+    /// Returns the number of the group that the frames belong to, or 0 if the head does not say.
+    pub(super) fn group(&self) -> u64 {
+        if self.used().is_some() { self.u64_at(GROUP) } else { 0 }
+    }
+
+    /// Estimates how many records wait in the file.
+    pub(super) fn estimate(&self) -> u64 {
+        let (committed, records) = (self.u64_at(COMMITTED), self.u64_at(RECORDS));
+        if self.u64_at(0) != magic() || committed == 0 || committed > MAX_PLAUSIBLE || records > committed {
+            return 0;
+        }
+        let waiting = committed.saturating_sub(self.u64_at(CONSUMED));
+        (u128::from(records) * u128::from(waiting)).div_ceil(u128::from(committed)) as u64
+    }
 }
 
 /// The maximum length of any file. A larger number in a head is wrong.

@@ -22,7 +22,7 @@ fn frame(scope: &[u8], record: &[u8]) -> Vec<u8> {
 fn file(frames: &[Vec<u8>], consumed: usize, resource: &[u8]) -> Vec<u8> {
     let start = frames_start(resource.len());
     let mut bytes = vec![0xa5; start + 4096 + frames.iter().map(Vec::len).sum::<usize>()];
-    assert!(write_head(&mut bytes, Origin { pid: 7, made: 8 }, resource));
+    assert!(write_head(&mut bytes, Creator { pid: 7, created: 8 }, resource));
     let mut word = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
     word(0, magic());
     word(COMMITTED, frames.iter().map(Vec::len).sum::<usize>() as u64);
@@ -48,8 +48,8 @@ fn what_was_written_is_read_and_what_was_sent_is_not() {
         let bytes = file(&frames, consumed, b"resource");
         let contents = read(&bytes).expect("a file");
         assert_eq!(contents.frames.iter().map(|(frame, _)| frame.to_vec()).collect::<Vec<_>>(), frames[consumed..]);
-        assert_eq!((contents.resource, contents.damage, contents.origin.pid), (&b"resource"[..], None, 7));
-        let estimated = estimate(bytes.first_chunk().expect("a head"));
+        assert_eq!((contents.resource, contents.damage, contents.creator.pid), (&b"resource"[..], None, 7));
+        let estimated = Head::of_file(&bytes).expect("a head").estimate();
         assert!(estimated.abs_diff(10 - consumed as u64) <= 2, "{estimated} {consumed}");
     }
 }
@@ -59,7 +59,7 @@ fn nothing_of_a_file_that_was_being_made_counts() {
     assert_eq!(read(&[]), Err(Unreadable::Empty));
     assert_eq!(read(&[0; 4096]), Err(Unreadable::Empty));
     let mut bytes = vec![0; 4096];
-    write_head(&mut bytes, Origin { pid: 1, made: 1 }, b"resource");
+    write_head(&mut bytes, Creator { pid: 1, created: 1 }, b"resource");
     assert_eq!(read(&bytes), Err(Unreadable::Empty), "the magic number comes last");
     bytes[..8].copy_from_slice(&MAGIC);
     assert_eq!(read(&bytes).map(|contents| contents.frames.len()), Ok(0));
@@ -154,8 +154,8 @@ fn no_damage_makes_a_record_that_was_not_written() {
                 assert!(known.contains(frame), "round {round}");
             }
         }
-        if let Some(head) = bytes.first_chunk() {
-            estimate(head);
+        if let Some(head) = Head::of_file(&bytes) {
+            head.estimate();
         }
     }
 }

@@ -77,7 +77,7 @@ impl RecoveredRun {
         (opened, directory): (&os::Directory, &Arc<PinnedDirectory>),
         freed: &mut usize,
     ) -> Option<Self> {
-        let (mut records, mut maker) = (0, 0);
+        let (mut records, mut creator_pid) = (0, 0);
         let mut segments = Vec::with_capacity(files.len());
         for name in files {
             let Ok(trimmed) = trim_file(directory.directory(), opened, &name, has_file) else {
@@ -87,7 +87,7 @@ impl RecoveredRun {
             };
             *freed += trimmed.freed;
             records += trimmed.records;
-            maker = maker.max(trimmed.maker);
+            creator_pid = creator_pid.max(trimmed.creator_pid);
             if trimmed.exists {
                 segments.push((trimmed.group, name));
             }
@@ -99,7 +99,7 @@ impl RecoveredRun {
         // Not by name, because a reused file is older than its contents.
         segments.sort_unstable_by(|a, b| b.cmp(a));
         if pid == 0 {
-            pid = maker;
+            pid = creator_pid;
         }
         let directory = Arc::clone(directory);
         Some(Self { _lock: lock, directory, run, pid, ending, is_replaced, segments, records, keeps_files: false })

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, list};
 use super::file_bytes::{head_of, read_file_bytes};
-use super::format::{Unreadable, VERSION, estimate, read, version_of};
+use super::format::{Unreadable, VERSION, read};
 use super::names::run_file_name;
 use super::run_file::{Ending, RunProcess};
 use super::scanner::is_recent;
@@ -201,13 +201,13 @@ impl SurveyedRun {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(FileProblem::Head)),
             head => head?,
         };
-        match version_of(&head) {
+        match head.version() {
             Some(VERSION) => {}
             Some(version) => return Ok(Some(FileProblem::Version(version))),
             // It is being created, or is not a spool file.
             None => return Ok(None),
         }
-        self.records += estimate(&head);
+        self.records += head.estimate();
         Ok(None)
     }
 

@@ -4,7 +4,6 @@ use std::io;
 
 use super::directory::{Directory, Listing};
 use super::file_bytes::head_of;
-use super::format::{estimate, group, is_empty, maker, used};
 use super::names::run_file_name;
 use super::run_lock::{LockAttempt, lock_run};
 use crate::os;
@@ -21,7 +20,7 @@ pub(super) struct TrimmedFile {
     /// Approximate number of records in the file.
     pub(super) records: u64,
     /// The id of the process that created the file.
-    pub(super) maker: u32,
+    pub(super) creator_pid: u32,
     /// The number of the group that the frames belong to.
     pub(super) group: u64,
 }
@@ -40,16 +39,21 @@ pub(super) fn trim_file(
     let (file, facts) = directory.open_file(opened, name, false)?;
     let head = head_of(&file)?;
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let mut trimmed =
-        TrimmedFile { exists: true, freed: 0, records: estimate(&head), maker: maker(&head), group: group(&head) };
+    let mut trimmed = TrimmedFile {
+        exists: true,
+        freed: 0,
+        records: head.estimate(),
+        creator_pid: head.creator_pid(),
+        group: head.group(),
+    };
     if !may_change {
         return Ok(trimmed);
     }
-    if is_empty(&head) {
+    if head.is_empty() {
         opened.remove(name)?;
         return Ok(TrimmedFile { exists: false, freed: size(facts.length), ..trimmed });
     }
-    let used = used(&head).map_or(facts.length, |used| used.min(facts.length));
+    let used = head.used().map_or(facts.length, |used| used.min(facts.length));
     if used < facts.length
         && let Ok((file, again)) = directory.open_file(opened, name, true)
         && again.id == facts.id

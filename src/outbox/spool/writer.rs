@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::directory::{Directory, PinnedDirectory, list_some, segments_of};
 use super::file::{SpoolFile, next_salt};
-use super::format::{self, Origin};
+use super::format::{self, Creator};
 use super::names::{SEGMENT, run_file_name, run_of, segment_file_name};
 use super::run_file;
 use super::scanner::RunScanner;
@@ -201,12 +201,12 @@ impl Spool {
 
     fn create_file(&self, length: usize) -> io::Result<SpoolFile> {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let made = nanos(SystemTime::now());
+        let created = nanos(SystemTime::now());
         let (run, directory) = self.run_name()?;
-        let salt = next_salt((made as u32) ^ number.rotate_left(16) ^ std::process::id());
-        let origin = Origin { pid: std::process::id(), made };
+        let salt = next_salt((created as u32) ^ number.rotate_left(16) ^ std::process::id());
+        let creator = Creator { pid: std::process::id(), created };
         let name = segment_file_name(&run, number);
-        let file = SpoolFile::create(directory, name, length, origin, &self.resource, salt)?;
+        let file = SpoolFile::create(directory, name, length, creator, &self.resource, salt)?;
         self.unsynced.store(true, Ordering::Relaxed);
         Ok(file)
     }

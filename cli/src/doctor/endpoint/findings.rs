@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::connect::ConnectFailure;
-use super::outcome::{cause, describe, is_accepted};
+use super::outcome::describe;
 use super::requests::LARGE;
 use super::{ProbeResults, ProbeTarget};
 use logbridge::internals::config::Protocol;
@@ -121,7 +121,7 @@ impl Diagnosis<'_> {
     /// Finds a difference between the protocols of the port and the protocol that is sent to it.
     fn protocol_mismatch(&self) -> Option<Finding> {
         let empty = self.results.requests.empty.as_ref()?;
-        if is_accepted(empty) {
+        if empty.is_accepted() {
             return None;
         }
         let (tls, plaintext) = (self.results.tls.as_ref()?, self.results.plaintext.as_ref()?);
@@ -148,7 +148,7 @@ impl Diagnosis<'_> {
         let speaks_h2_only = (plaintext.is_http2 && plaintext.http1.is_none())
             || (tls.is_tls
                 && tls.alpn.as_deref() == Some("h2")
-                && cause(empty).is_some_and(|cause| cause.kind == CauseKind::Protocol));
+                && empty.cause().is_some_and(|cause| cause.kind == CauseKind::Protocol));
         if !self.is_grpc() && speaks_h2_only {
             let text = "this port speaks gRPC (HTTP/2), but HTTP/1.1 is sent to it";
             return Some(self.error(
@@ -173,7 +173,7 @@ impl Diagnosis<'_> {
     }
 
     fn invalid_certificate(&self, outcome: &Outcome) -> Option<Finding> {
-        let (tls, cause) = (self.results.tls.as_ref()?, cause(outcome)?);
+        let (tls, cause) = (self.results.tls.as_ref()?, outcome.cause()?);
         let wants = tls.wants_client_certificate && !self.target.has_identity;
         if !wants && !matches!(cause.kind, CauseKind::Tls | CauseKind::TlsSetup) {
             return None;
@@ -239,7 +239,7 @@ impl Diagnosis<'_> {
     fn failed_request(&self) -> Option<Finding> {
         let requests = &self.results.requests;
         let empty = requests.empty.as_ref()?;
-        let cause = cause(empty)?;
+        let cause = empty.cause()?;
         let text = cause.text.clone();
         Some(match cause.kind {
             CauseKind::Auth => self.rejected_credentials(&text),
@@ -266,7 +266,7 @@ impl Diagnosis<'_> {
             }
             CauseKind::Protocol | CauseKind::NotGrpc => self.error(&kind::WRONG_PROTOCOL, text, cause.kind.help()),
             // Some receivers reject a request without records but accept records.
-            CauseKind::Rejected if requests.record.as_ref().is_some_and(is_accepted) => return None,
+            CauseKind::Rejected if requests.record.as_ref().is_some_and(Outcome::is_accepted) => return None,
             CauseKind::Busy => self.finding(&kind::NOT_TAKEN, Severity::Warning, text, cause.kind.help()),
             _ => self.error(&kind::NOT_TAKEN, text, cause.kind.help()),
         })
@@ -274,7 +274,7 @@ impl Diagnosis<'_> {
 
     fn rejected_credentials(&self, text: &str) -> Finding {
         let without = self.results.requests.without_key.as_ref();
-        let (what, help) = match (self.target.has_key, without.is_some_and(is_accepted)) {
+        let (what, help) = match (self.target.has_key, without.is_some_and(Outcome::is_accepted)) {
             (false, _) => (
                 format!("the endpoint requires a key, but none is sent: {text}"),
                 "set OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY, or HYPERDX_API_KEY for ClickStack",
@@ -301,7 +301,7 @@ impl Diagnosis<'_> {
 
     fn wrong_path(&self, text: &str) -> Finding {
         let requests = &self.results.requests;
-        if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| is_accepted(outcome)) {
+        if let Some((path, _)) = requests.paths.iter().find(|(_, outcome)| outcome.is_accepted()) {
             let what = format!("{text}; the endpoint accepts logs at `{path}`");
             let origin = self.origin();
             let help = match path.strip_suffix("/v1/logs") {
@@ -310,7 +310,7 @@ impl Diagnosis<'_> {
             };
             return self.error(&kind::WRONG_PATH, what, help);
         }
-        let takes_spans = requests.spans.as_ref().is_some_and(is_accepted);
+        let takes_spans = requests.spans.as_ref().is_some_and(Outcome::is_accepted);
         if takes_spans || self.is_grpc() {
             let spans = if takes_spans { " accepts spans but" } else { "" };
             let what = format!("the endpoint{spans} does not accept logs: {text}");
@@ -359,7 +359,7 @@ impl Diagnosis<'_> {
     }
 
     fn rejected_compression(&self) -> Option<Finding> {
-        let outcome = self.results.requests.compressed.as_ref().filter(|outcome| !is_accepted(outcome))?;
+        let outcome = self.results.requests.compressed.as_ref().filter(|outcome| !outcome.is_accepted())?;
         let text = format!(
             "the endpoint rejects requests with {} compression, which the environment sets: {}",
             self.target.compression,
@@ -371,9 +371,10 @@ impl Diagnosis<'_> {
     fn rejected_size(&self) -> Option<Finding> {
         let [small, large] = self.results.requests.large.as_ref()?;
         // Other causes of a failure are not about the size.
-        let refuses = |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::TooLarge));
+        let refuses =
+            |outcome: &Outcome| outcome.cause().is_some_and(|cause| matches!(cause.kind, CauseKind::TooLarge));
         let breaks =
-            |outcome: &Outcome| cause(outcome).is_some_and(|cause| matches!(cause.kind, CauseKind::Interrupted));
+            |outcome: &Outcome| outcome.cause().is_some_and(|cause| matches!(cause.kind, CauseKind::Interrupted));
         if refuses(small) || breaks(small) {
             let text = format!("the endpoint rejects a request of 1 MiB: {}", describe(small));
             return Some(self.finding(

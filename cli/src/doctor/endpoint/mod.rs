@@ -23,15 +23,11 @@ use self::connect::Connections;
 use self::plaintext::PlainProtocols;
 use self::requests::RequestOutcomes;
 use self::tls::Handshake;
-use super::{StageReport, otlp_to};
+use super::{LOGBRIDGE_ENDPOINTS, StageReport, otlp_to};
 use logbridge::internals::config::{BuilderSettings, Compression, Environment, Otlp, Protocol, Route, Secrets};
 
 /// The timeout of an OTLP request.
 const TIMEOUT: Duration = Duration::from_millis(3500);
-
-/// Variables that set the endpoint of logs.
-const ENDPOINTS: [&str; 3] =
-    ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"];
 
 /// What the command line, the environment and the project say about the endpoint.
 #[derive(Debug)]
@@ -143,7 +139,7 @@ fn target(options: &EndpointOptions<'_>, route: &Route) -> Result<ProbeTarget, S
         has_identity: route.tls.identity.is_some(),
         is_default: options.named.is_none()
             && options.in_code.0.is_none()
-            && options.environment.first(&ENDPOINTS).is_none(),
+            && options.environment.first(&LOGBRIDGE_ENDPOINTS).is_none(),
     })
 }
 

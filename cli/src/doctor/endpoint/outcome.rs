@@ -1,6 +1,6 @@
 //! The outcome of an OTLP request, as observations and findings use it.
 
-use logbridge::internals::transport::{Cause, Outcome};
+use logbridge::internals::transport::Outcome;
 
 /// Describes the outcome of a request in a few words.
 pub(super) fn describe(outcome: &Outcome) -> String {
@@ -11,17 +11,5 @@ pub(super) fn describe(outcome: &Outcome) -> String {
         Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => {
             cause.text.clone()
         }
-    }
-}
-
-pub(super) fn is_accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Delivered | Outcome::Partial { .. })
-}
-
-/// Returns why a request was not accepted.
-pub(super) fn cause(outcome: &Outcome) -> Option<&Cause> {
-    match outcome {
-        Outcome::Delivered | Outcome::Partial { .. } => None,
-        Outcome::Rejected { cause, .. } | Outcome::Retry { cause, .. } | Outcome::Unconfirmed { cause } => Some(cause),
     }
 }

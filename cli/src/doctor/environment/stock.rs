@@ -2,6 +2,7 @@
 //! logbridge.
 
 use super::{environment_finding, milliseconds};
+use crate::doctor::STOCK_ENDPOINTS;
 use crate::doctor::project::{Facts, endpoint_in_code};
 use logbridge::internals::config::{Environment, Otlp, Protocol, SettingSource, redact_url};
 use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
@@ -181,7 +182,7 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
 
 /// Finds the HTTP port in the environment while code selects gRPC.
 fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
-    let (variable, value) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
+    let (variable, value) = environment.first(&STOCK_ENDPOINTS)?;
     if facts.uses.http || !value.trim_end_matches('/').ends_with(":4318") {
         return None;
     }
@@ -197,7 +198,7 @@ fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
-    let (variable, _) = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
+    let (variable, _) = environment.first(&STOCK_ENDPOINTS)?;
     let (file, at) = facts.sources.files.iter().find_map(|file| {
         let mut all = file.find("LogExporter::builder(");
         Some((file, all.find(|at| file.code(file.statement(*at)).contains(".with_endpoint("))?))
@@ -221,7 +222,7 @@ fn proxy_for_local_endpoint(environment: &Environment, facts: &Facts<'_>) -> Opt
         return None;
     }
     let (variable, _) = environment.first(&["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])?;
-    let endpoint = environment.first(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    let endpoint = environment.first(&STOCK_ENDPOINTS);
     let is_local =
         endpoint.is_none_or(|(_, url)| ["//localhost", "//127.", "//[::1]"].iter().any(|host| url.contains(host)));
     is_local.then(|| {

@@ -2,6 +2,7 @@
 
 use super::Facts;
 use super::source::File;
+use crate::doctor::STOCK_ENDPOINTS;
 use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 const OTLP: &str = "opentelemetry-otlp";
@@ -66,13 +67,12 @@ fn async_client(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Returns the place in code or the variable that sets an https endpoint.
 fn https(facts: &Facts<'_>) -> Option<String> {
-    let variables = ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     let in_code = facts.sources.files.iter().find_map(|file| {
         let at = file.text.find("with_endpoint(\"https://")?;
         Some(file.place(at))
     });
     in_code.or_else(|| {
-        let (variable, value) = facts.environment.first(&variables)?;
+        let (variable, value) = facts.environment.first(&STOCK_ENDPOINTS)?;
         value.starts_with("https://").then(|| variable.to_owned())
     })
 }

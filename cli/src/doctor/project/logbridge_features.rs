@@ -3,6 +3,7 @@
 //! The doctor is built with all features, but the program may not be.
 
 use super::Facts;
+use crate::doctor::LOGBRIDGE_ENDPOINTS;
 use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Variables, a prefix of their value, the required feature, and the effect without that feature.
@@ -13,12 +14,7 @@ const REQUIREMENTS: [(&[&str], &str, &str, &str); 5] = [
         "grpc",
         "http/protobuf is used instead",
     ),
-    (
-        &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "HYPERDX_API_ENDPOINT"],
-        "https://",
-        "tls",
-        "no request can be sent",
-    ),
+    (&LOGBRIDGE_ENDPOINTS, "https://", "tls", "no request can be sent"),
     (
         &["OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
         "gzip",

@@ -5,7 +5,7 @@
 
 use fastrand::Rng;
 
-use super::format::{COMMITTED, CONSUMED, GROUP, Origin, RECORDS, SALT, VERSION, magic, frames_start, write_head};
+use super::format::{COMMITTED, CONSUMED, Creator, GROUP, RECORDS, SALT, VERSION, frames_start, magic, write_head};
 use crate::outbox::frame::{FrameBuffer, salt_frame, sequence_salt, set_sequence};
 
 /// Words of the head, those that change and those that do not.
@@ -67,7 +67,7 @@ impl Files {
         let committed = self.rng.usize(frames.len() / 2..=frames.len());
         let consumed = self.rng.usize(0..=committed);
         let mut bytes = vec![0; frames_start(resource.len())];
-        write_head(&mut bytes, Origin { pid: 7, made: 8 }, &resource);
+        write_head(&mut bytes, Creator { pid: 7, created: 8 }, &resource);
         put(&mut bytes, 0, &magic().to_le_bytes());
         put(&mut bytes, COMMITTED, &length(&frames[..committed]).to_le_bytes());
         put(&mut bytes, CONSUMED, &length(&frames[..consumed]).to_le_bytes());
