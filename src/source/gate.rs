@@ -34,8 +34,8 @@ pub(super) struct Gate {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admitted<'a> {
     pub(super) process: &'a ProcessState,
-    /// The number of the thread.
-    pub(super) shard: usize,
+    /// The number of the thread that logs.
+    pub(super) thread: usize,
     pub(super) cached: CachedLevels,
 }
 
@@ -74,7 +74,7 @@ impl Gate {
     pub(super) fn passes_text_filter<S: RecordSource + ?Sized>(
         &self,
         levels: &LevelState,
-        Admitted { process, shard, .. }: Admitted<'_>,
+        Admitted { process, thread, .. }: Admitted<'_>,
         source: &S,
     ) -> bool {
         let Some((filter, setting)) = &self.message_filter else { return true };
@@ -83,8 +83,8 @@ impl Gate {
         }
         let setting = || format!("{setting}: {ON_TEXT}");
         let cause = levels.causes.number(Stage::Module, source.target(), setting).unwrap_or_default();
-        process.ledger.count_filtered_by_module(shard, cause, source.level());
-        if shard == thread::INTERNAL {
+        process.ledger.count_filtered_by_module(thread, cause, source.level());
+        if thread == thread::INTERNAL {
             probe::note(Reached::TextFilter);
         }
         false
@@ -102,29 +102,29 @@ impl Gate {
         may_enter: bool,
         is_repeated: impl FnOnce() -> bool,
     ) -> Routing {
-        let Admitted { process, shard, cached } = admitted;
+        let Admitted { process, thread, cached } = admitted;
         let ledger = &process.ledger;
         let (target, level) = (source.target(), source.level());
-        ledger.count(shard, Count::Offered);
-        ledger.count(shard, Count::ModulePassed);
+        ledger.count(thread, Count::Offered);
+        ledger.count(thread, Count::ModulePassed);
         let (console, counted) = match () {
             () if !self.has_console => (false, Count::ConsoleOff),
-            () if source.skips_console() || shard == thread::INTERNAL => (false, Count::ConsoleOff),
+            () if source.skips_console() || thread == thread::INTERNAL => (false, Count::ConsoleOff),
             () if !cached.allows(Stage::Console, level) => {
-                ledger.count_filtered(shard, levels.cause(cached, Stage::Console, target), level);
+                ledger.count_filtered(thread, levels.cause(cached, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
             }
             () if !may_enter => (false, Count::ConsoleSuppressed),
             () => (true, Count::ConsoleAccepted),
         };
-        ledger.count(shard, counted);
+        ledger.count(thread, counted);
         let otlp = self.route_otlp(levels, admitted, target, level, || match () {
             () if !may_enter || buffers::is_suppressed() => Some(Suppression::Context),
             () if self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0) => {
                 Some(Suppression::Unsampled)
             }
             // The canary repeats itself on purpose.
-            () if shard != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
+            () if thread != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
             () => None,
         });
         Routing { console, ..otlp }
@@ -135,7 +135,7 @@ impl Gate {
     fn route_otlp(
         &self,
         levels: &LevelState,
-        Admitted { process, shard, cached }: Admitted<'_>,
+        Admitted { process, thread, cached }: Admitted<'_>,
         target: &str,
         level: Level,
         suppression: impl FnOnce() -> Option<Suppression>,
@@ -145,7 +145,7 @@ impl Gate {
         let counted = match suppression {
             _ if !self.otlp_is_on => Count::OtlpOff,
             _ if !passes => {
-                process.ledger.count_filtered(shard, levels.cause(cached, Stage::Otlp, target), level);
+                process.ledger.count_filtered(thread, levels.cause(cached, Stage::Otlp, target), level);
                 Count::OtlpBelow
             }
             Some(Suppression::Context) => Count::OtlpSuppressed,
@@ -153,7 +153,7 @@ impl Gate {
             Some(Suppression::Repeated) => Count::OtlpRepeated,
             None => Count::OtlpAccepted,
         };
-        process.ledger.count(shard, counted);
+        process.ledger.count(thread, counted);
         let wanted = passes && suppression.is_none();
         Routing { console: false, otlp: wanted && self.otlp_is_on, mirror: wanted && self.has_mirror }
     }
@@ -170,15 +170,15 @@ impl Gate {
         flags: Option<u8>,
         is_repeated: impl FnOnce() -> bool,
     ) -> Option<Routing> {
-        let (ledger, shard) = (&process.ledger, thread::number());
+        let (ledger, thread) = (&process.ledger, thread::number());
         if thread::is_internal() {
-            ledger.count(shard, Count::Internal);
+            ledger.count(thread, Count::Internal);
             return None;
         }
         for count in [Count::Offered, Count::ModulePassed, Count::ConsoleOff] {
-            ledger.count(shard, count);
+            ledger.count(thread, count);
         }
-        let admitted = Admitted { process, shard, cached: levels.lookup(target) };
+        let admitted = Admitted { process, thread, cached: levels.lookup(target) };
         let routing = self.route_otlp(levels, admitted, target, level, || match () {
             () if self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0) => Some(Suppression::Unsampled),
             () if is_repeated() => Some(Suppression::Repeated),

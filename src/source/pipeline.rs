@@ -115,23 +115,23 @@ impl Pipeline {
     #[inline(always)]
     pub(super) fn admit(&self, target: &str, level: Level) -> Option<Admitted<'_>> {
         let process = self.delivery.processes.current();
-        let shard = thread::number();
-        if shard == thread::INTERNAL {
+        let thread = thread::number();
+        if thread == thread::INTERNAL {
             if !probe::is_probing() {
-                process.ledger.count(shard, Count::Internal);
+                process.ledger.count(thread, Count::Internal);
                 return None;
             }
             probe::note(Reached::Gate);
         }
         let cached = self.levels.lookup(target);
         if !cached.allows(Stage::Module, level) {
-            process.ledger.count_filtered_by_module(shard, self.levels.cause(cached, Stage::Module, target), level);
+            process.ledger.count_filtered_by_module(thread, self.levels.cause(cached, Stage::Module, target), level);
             if self.levels.is_first_filtered(level) {
                 self.facades.report_first_filtered(&self.levels, target, level);
             }
             return None;
         }
-        Some(Admitted { process, shard, cached })
+        Some(Admitted { process, thread, cached })
     }
 
     /// Receives a record that has passed the module stage. Not inlined, so that filtered records do not pay for it.
@@ -146,33 +146,33 @@ impl Pipeline {
         if !self.gate.passes_text_filter(&self.levels, admitted, source) {
             return;
         }
-        let Admitted { process, shard, cached } = admitted;
+        let Admitted { process, thread, cached } = admitted;
         // Code of the application formatted the text, and may have forked.
         let mut process = if process.is_of_this_process() { process } else { self.processes().current() };
-        let admitted = Admitted { process, shard, cached };
-        let is_repeated = || self.is_repeated(process, shard, || source.similar());
+        let admitted = Admitted { process, thread, cached };
+        let is_repeated = || self.is_repeated(process, thread, || source.similar());
         let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), is_repeated);
-        if shard == thread::INTERNAL {
+        if thread == thread::INTERNAL {
             probe::note(if routing.otlp { Reached::Accepted } else { Reached::Destination });
         }
         // The official appenders format some values more than once.
         if routing.needs_encoding() && (routing.console || matches!(self.path, RecordPath::Official(_))) {
             source.render();
-            process = self.delivery.after_user_code(process, shard, routing);
+            process = self.delivery.after_user_code(process, thread, routing);
         }
         if source.has_panicked() {
             if routing.console {
-                process.ledger.count(shard, Count::ConsoleFailed);
+                process.ledger.count(thread, Count::ConsoleFailed);
             }
             if routing.otlp {
-                process.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked);
+                process.ledger.count_dropped(thread, Signal::Logs, DropReason::FormatPanicked);
             }
             return;
         }
         if routing.needs_encoding() {
             match &self.path {
-                RecordPath::Direct => self.encode(process, shard, source, routing),
-                path => self.emit_through_sdk(process, shard, source, routing, || official(path)),
+                RecordPath::Direct => self.encode(process, thread, source, routing),
+                path => self.emit_through_sdk(process, thread, source, routing, || official(path)),
             }
         }
         // The console comes last. If nobody reads it, it may block the caller, but the record is already accepted.
@@ -181,22 +181,22 @@ impl Pipeline {
             && source.print(terminal) != PrintResult::Whole
         {
             // Formatting may have forked.
-            self.processes().current().ledger.count(shard, Count::ConsoleFailed);
+            self.processes().current().ledger.count(thread, Count::ConsoleFailed);
         }
     }
 
     /// Encodes the record from its source, and delivers it.
     #[inline]
-    fn encode<S: RecordSource + ?Sized>(&self, process: &ProcessState, shard: usize, source: &S, routing: Routing) {
+    fn encode<S: RecordSource + ?Sized>(&self, process: &ProcessState, thread: usize, source: &S, routing: Routing) {
         buffers::with(|buffers| {
             let encoded = catch_panic(|| self.encoder.encode(buffers, source));
-            let process = self.delivery.after_user_code(process, shard, routing);
+            let process = self.delivery.after_user_code(process, thread, routing);
             match encoded {
                 Some(()) => {
                     let severity = source.severity_number();
-                    self.deliver(process, shard, buffers, severity, routing, || source.otel_context());
+                    self.deliver(process, thread, buffers, severity, routing, || source.otel_context());
                 }
-                None if routing.otlp => process.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked),
+                None if routing.otlp => process.ledger.count_dropped(thread, Signal::Logs, DropReason::FormatPanicked),
                 None => {}
             }
         });
@@ -208,7 +208,7 @@ impl Pipeline {
     fn emit_through_sdk<S: RecordSource + ?Sized>(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         source: &S,
         routing: Routing,
         official: impl FnOnce(),
@@ -223,30 +223,30 @@ impl Pipeline {
             ChainProgress::NotFormatted if panicked => DropReason::FormatPanicked,
             ChainProgress::NotFormatted | ChainProgress::Entered => DropReason::Processor,
         };
-        let process = self.delivery.after_user_code(process, shard, routing);
+        let process = self.delivery.after_user_code(process, thread, routing);
         if routing.otlp {
-            process.ledger.count_dropped(shard, Signal::Logs, reason);
+            process.ledger.count_dropped(thread, Signal::Logs, reason);
         }
     }
 
     /// Delivers a record of the SDK that is encoded in the buffers.
     pub(super) fn deliver_from_sdk(&self, buffers: &mut Buffers, severity: u8, routing: Routing) {
-        let (process, shard) = (self.processes().current(), thread::number());
-        self.deliver(process, shard, buffers, severity, routing, buffers::current_span);
+        let (process, thread) = (self.processes().current(), thread::number());
+        self.deliver(process, thread, buffers, severity, routing, buffers::current_span);
     }
 
     #[inline]
     fn deliver(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         buffers: &mut Buffers,
         severity: u8,
         routing: Routing,
         context: impl FnOnce() -> Option<Context>,
     ) {
-        self.encoder.finish(process, shard, &mut buffers.frame, severity, context);
-        self.delivery.deliver(process, shard, &mut buffers.frame, severity, routing);
+        self.encoder.finish(process, thread, &mut buffers.frame, severity, context);
+        self.delivery.deliver(process, thread, &mut buffers.frame, severity, routing);
     }
 
     /// Returns whether the record exceeds the limit of similar records.
@@ -254,10 +254,10 @@ impl Pipeline {
     pub(super) fn is_repeated<'s>(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         similar: impl FnOnce() -> Similar<'s>,
     ) -> bool {
-        suppression::is_repeated(&self.delivery, process, shard, similar, || self.wake_scheduler())
+        suppression::is_repeated(&self.delivery, process, thread, similar, || self.wake_scheduler())
     }
 
     /// Starts the scheduler, or makes it check for earlier work.
