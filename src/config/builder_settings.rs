@@ -30,7 +30,7 @@ pub struct BuilderSettings {
     pub levels_file: Option<PathBuf>,
     pub max_bytes: Option<usize>,
     pub max_request: Option<usize>,
-    /// The filter on the text of records, and the name of its origin.
+    /// The message filter, and the name of its origin.
     pub message_filter: Option<(MessageFilter, String)>,
     pub max_spans: Option<usize>,
     pub mirror: Option<Mirror>,

@@ -72,7 +72,7 @@ fn lets_pass(finding: &Finding, target: &str, level: Level) -> bool {
 }
 
 impl FilterExplanation {
-    /// Returns whether target and level of the record pass. A text filter is not considered.
+    /// Returns whether target and level of the record pass. A message filter is not considered.
     pub fn passes(&self) -> bool {
         self.gate.passes
     }

@@ -21,7 +21,7 @@ pub(crate) use level_findings::is_refuted;
 pub use lint::lint;
 pub(crate) use lint::{lint_at, lint_parsed};
 pub(crate) use lookup_cache::CachedLevels;
-pub(crate) use message_filter::{MessageFilter, ON_TEXT};
+pub(crate) use message_filter::{MESSAGE_FILTER_CAUSE, MessageFilter};
 pub use stage::Stage;
 pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
 pub(crate) use suggestions::{FilterVariable, LevelVariables};

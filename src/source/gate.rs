@@ -9,7 +9,7 @@ use super::record_source::RecordSource;
 use super::routing::Routing;
 use crate::config::Config;
 use crate::ledger::Count;
-use crate::levels::{CachedLevels, LevelState, MessageFilter, ON_TEXT, Stage};
+use crate::levels::{CachedLevels, LevelState, MESSAGE_FILTER_CAUSE, MessageFilter, Stage};
 use crate::otlp::TraceIds;
 use crate::thread;
 
@@ -19,7 +19,7 @@ pub(super) const SAMPLED: u8 = 1;
 /// Decides about a record, together with the levels.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// The filter on the text of records, and the setting that it comes from.
+    /// The message filter, and the setting that it comes from.
     pub(super) message_filter: Option<(MessageFilter, String)>,
     has_console: bool,
     has_mirror: bool,
@@ -69,9 +69,9 @@ impl Gate {
         }
     }
 
-    /// Returns whether the text filter lets the record pass; counts it if not.
+    /// Returns whether the message filter lets the record pass; counts it if not.
     #[inline]
-    pub(super) fn passes_text_filter<S: RecordSource + ?Sized>(
+    pub(super) fn passes_message_filter<S: RecordSource + ?Sized>(
         &self,
         levels: &LevelState,
         Admitted { process, thread, .. }: Admitted<'_>,
@@ -81,11 +81,11 @@ impl Gate {
         if source.text().is_none_or(|text| filter.is_match(&text)) {
             return true;
         }
-        let setting = || format!("{setting}: {ON_TEXT}");
+        let setting = || format!("{setting}: {MESSAGE_FILTER_CAUSE}");
         let cause = levels.causes.number(Stage::Module, source.target(), setting).unwrap_or_default();
         process.ledger.count_filtered_by_module(thread, cause, source.level());
         if thread == thread::INTERNAL {
-            probe::note(Reached::TextFilter);
+            probe::note(Reached::MessageFilter);
         }
         false
     }

@@ -103,8 +103,8 @@ impl Pipeline {
         Stage::ALL.iter().fold(String::new(), |shown, stage| format!("{shown}{stage}\n{}", tables.of(*stage)))
     }
 
-    /// Returns the filter on the text of records, and the setting that it comes from.
-    pub(crate) fn text_filter(&self) -> Option<(&str, &str)> {
+    /// Returns the message filter, and the setting that it comes from.
+    pub(crate) fn message_filter(&self) -> Option<(&str, &str)> {
         self.gate.message_filter.as_ref().map(|(filter, by)| (filter.expression(), by.as_str()))
     }
 

@@ -114,7 +114,7 @@ impl RecordSource for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
-    // Text filters do not apply to panics.
+    // Message filters do not apply to panics.
     fn text(&self) -> Option<Cow<'_, str>> {
         None
     }

@@ -143,7 +143,7 @@ impl Pipeline {
         official: impl FnOnce(&RecordPath),
     ) {
         let call = Call::enter();
-        if !self.gate.passes_text_filter(&self.levels, admitted, source) {
+        if !self.gate.passes_message_filter(&self.levels, admitted, source) {
             return;
         }
         let Admitted { process, thread, cached } = admitted;

@@ -44,7 +44,7 @@ pub(super) trait RecordSource {
         buffers::current_span()
     }
 
-    /// Returns the message, for a filter on the text of records.
+    /// Returns the message, for the message filter.
     ///
     /// Returns `None` if no such filter applies to the record, or if formatting the message panicked. The text is kept,
     /// so that it is not formatted again.
