@@ -17,8 +17,8 @@ use crate::notice;
 use crate::os::{self, PerProcess};
 use crate::ship;
 use crate::source::{
-    Assembly, EventLayer, Hooks, Pipeline, ProcessStates, SpanProcessor, assemble, flush_on_signals,
-    install_panic_hook, installed, process_states, register_built, register_lifecycle, report_on_signals, take_log,
+    Assembly, EventLayer, Hooks, Pipeline, SpanProcessor, StatePerProcess, assemble, flush_on_signals,
+    install_panic_hook, installed, register_built, register_lifecycle, report_on_signals, state_per_process, take_log,
     trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
@@ -65,7 +65,7 @@ impl Builder {
         let config = self.settings.resolve(&self.environment)?;
         notice::set_verbosity(config.verbosity);
         // Steps that can fail for other reasons come first, because a slot can be set only once.
-        let processes = process_states(&config);
+        let processes = state_per_process(&config);
         processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
@@ -109,7 +109,7 @@ impl Builder {
             notice::emit(&notice);
         }
         let hooks = Hooks { write_report, end_open_spans: None };
-        let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
+        let pipeline = self.pipeline_of(&config, state_per_process(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
         watch_signals(&config);
@@ -119,7 +119,7 @@ impl Builder {
     fn pipeline_of(
         &mut self,
         config: &Config,
-        processes: ProcessStates,
+        processes: StatePerProcess,
         hooks: Hooks,
         has_module_stage: bool,
     ) -> Arc<Pipeline> {

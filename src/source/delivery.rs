@@ -8,7 +8,7 @@ use super::exit::{self, ExitHandler};
 use super::late_records::LateRecords;
 use super::overload::{Overflowing, overflow};
 use super::probe::{self, Reached};
-use super::process_state::{ProcessState, ProcessStates};
+use super::process_state::{ProcessState, StatePerProcess};
 use super::record_time;
 use super::routing::Routing;
 use crate::config::Config;
@@ -22,7 +22,7 @@ use crate::thread;
 /// Hands encoded records to the mirror and to the outbox.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) processes: ProcessStates,
+    pub(super) processes: StatePerProcess,
     /// Whether records are sent.
     pub(super) is_on: bool,
     pub(super) limits: Option<AttributeLimits>,
@@ -33,7 +33,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(config: &Config, processes: ProcessStates, at_exit: ExitHandler) -> Self {
+    pub(super) fn new(config: &Config, processes: StatePerProcess, at_exit: ExitHandler) -> Self {
         Self {
             processes,
             is_on: config.otlp.delivery.is_some(),

@@ -52,7 +52,7 @@ mod suppression;
 mod tracing_event;
 mod tracing_layer;
 
-pub(crate) use assemble::{Assembly, assemble, process_states};
+pub(crate) use assemble::{Assembly, assemble, state_per_process};
 pub(crate) use buffers::{current_context, is_suppressed, touch as touch_thread, trace_of};
 pub(crate) use exit::is_exiting_here;
 pub(crate) use lifecycle::{flush_on_signals, register as register_lifecycle, register_built, report_on_signals};
@@ -61,6 +61,6 @@ pub(crate) use log_record::take_log;
 pub(crate) use panic::install_hook as install_panic_hook;
 pub(crate) use pipeline::{Hooks, Pipeline};
 pub(crate) use probe::{Answer, Reached, ask, probe};
-pub(crate) use process_state::ProcessStates;
+pub(crate) use process_state::StatePerProcess;
 pub use span_processor::SpanProcessor;
 pub(crate) use tracing_layer::EventLayer;

@@ -14,7 +14,7 @@ use super::exit::ExitHandler;
 use super::facades::Facades;
 use super::gate::{Admitted, Gate};
 use super::probe::{self, Reached};
-use super::process_state::{ProcessState, ProcessStates};
+use super::process_state::{ProcessState, StatePerProcess};
 use super::record_path::RecordPath;
 use super::record_source::RecordSource;
 use super::repetition::Similar;
@@ -66,7 +66,7 @@ pub(super) struct Parts {
     /// Whether records pass through a module stage and a console. Records of a provider of the application do not.
     pub(super) has_module_stage: bool,
     pub(super) path: RecordPath,
-    pub(super) processes: ProcessStates,
+    pub(super) processes: StatePerProcess,
     /// The ids of records outside all spans.
     pub(super) root: Option<TraceIds>,
     pub(super) hooks: Hooks,
@@ -266,7 +266,7 @@ impl Pipeline {
         self.schedule.scheduler.wake(Weak::clone(&self.me));
     }
 
-    pub(crate) fn processes(&self) -> &ProcessStates {
+    pub(crate) fn processes(&self) -> &StatePerProcess {
         &self.delivery.processes
     }
 
