@@ -17,9 +17,8 @@ use crate::notice;
 use crate::os::{self, PerProcess};
 use crate::ship;
 use crate::source::{
-    Assembly, EventLayer, Hooks, Pipeline, SpanProcessor, StatePerProcess, assemble, flush_on_signals,
-    install_panic_hook, installed, register_built, register_lifecycle, report_on_signals, state_per_process, take_log,
-    trace_of,
+    Assembly, EventLayer, GlobalLogger, Hooks, Pipeline, SpanProcessor, StatePerProcess, assemble, flush_on_signals,
+    install_panic_hook, installed, register_built, register_lifecycle, report_on_signals, state_per_process, trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
 
@@ -29,29 +28,6 @@ static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
 static LOG_SLOT: AtomicBool = AtomicBool::new(false);
 /// Whether this or an earlier attempt has set the global subscriber of tracing.
 static TRACING_SLOT: AtomicBool = AtomicBool::new(false);
-
-/// The logger of `log`. It does nothing until a pipeline is installed.
-struct GlobalLogger;
-
-impl log::Log for GlobalLogger {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        installed::pipeline().is_some_and(|pipeline| pipeline.is_enabled(metadata.target(), metadata.level()))
-    }
-
-    #[inline]
-    fn log(&self, record: &log::Record<'_>) {
-        if let Some(pipeline) = installed::pipeline() {
-            take_log(pipeline, record);
-        }
-    }
-
-    fn flush(&self) {
-        if let Some(pipeline) = installed::pipeline() {
-            // `log::Log::flush` cannot return an error. The report shows lost records.
-            let _see_the_report = pipeline.flush_all(pipeline.exit_timeout);
-        }
-    }
-}
 
 impl Builder {
     pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
