@@ -64,7 +64,7 @@ fn record(info: &PanicHookInfo<'_>) {
         fatal: cfg!(panic = "abort") || (!thread::catches_panic() && std::thread::current().name() == Some("main")),
     };
     mark_span(pipeline, &source.message);
-    pipeline.take(&source, |path| path.own_record(&pipeline.encoder, &source));
+    pipeline.take(&source);
 }
 
 /// Sets the status of the active span to Error, as a tracing event at ERROR does.

@@ -103,11 +103,11 @@ impl Pipeline {
         self.levels.allows(target, level)
     }
 
-    /// Receives a record from a facade. `official` passes it to the official appender that fits its source.
+    /// Receives a record from a facade.
     #[inline]
-    pub(super) fn take<S: RecordSource + ?Sized>(&self, source: &S, official: impl FnOnce(&RecordPath)) {
+    pub(super) fn take<S: RecordSource + ?Sized>(&self, source: &S) {
         if let Some(admitted) = self.admit(source.target(), source.level()) {
-            self.accept(admitted, source, official);
+            self.accept(admitted, source);
         }
     }
 
@@ -136,12 +136,7 @@ impl Pipeline {
 
     /// Receives a record that has passed the module stage. Not inlined, so that filtered records do not pay for it.
     #[inline(never)]
-    pub(super) fn accept<S: RecordSource + ?Sized>(
-        &self,
-        admitted: Admitted<'_>,
-        source: &S,
-        official: impl FnOnce(&RecordPath),
-    ) {
+    pub(super) fn accept<S: RecordSource + ?Sized>(&self, admitted: Admitted<'_>, source: &S) {
         let call = Call::enter();
         if !self.gate.passes_message_filter(&self.levels, admitted, source) {
             return;
@@ -156,7 +151,7 @@ impl Pipeline {
             probe::note(if routing.otlp { Reached::Accepted } else { Reached::Destination });
         }
         // The official appenders format some values more than once.
-        if routing.needs_encoding() && (routing.console || matches!(self.path, RecordPath::Official(_))) {
+        if routing.needs_encoding() && (routing.console || self.path.has_official_appenders()) {
             source.render();
             process = self.delivery.after_user_code(process, thread, routing);
         }
@@ -172,7 +167,7 @@ impl Pipeline {
         if routing.needs_encoding() {
             match &self.path {
                 RecordPath::Direct => self.encode(process, thread, source, routing),
-                path => self.emit_through_sdk(process, thread, source, routing, || official(path)),
+                RecordPath::Chain { .. } => self.emit_through_sdk(process, thread, source, routing),
             }
         }
         // The console comes last. If nobody reads it, it may block the caller, but the record is already accepted.
@@ -211,11 +206,10 @@ impl Pipeline {
         thread: usize,
         source: &S,
         routing: Routing,
-        official: impl FnOnce(),
     ) {
         let mut panicked = false;
         let progress = chain_state::run(routing, || {
-            panicked = catch_panic(|| self.path.emit(&self.encoder, source, official)).is_none();
+            panicked = catch_panic(|| self.path.emit(&self.encoder, source)).is_none();
         });
         let reason = match progress {
             ChainProgress::Completed => return,

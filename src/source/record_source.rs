@@ -7,6 +7,7 @@ use opentelemetry::Context;
 use tracing_core::callsite::Identifier;
 
 use super::buffers::{self, Location};
+use super::official::OfficialAppenders;
 use super::repetition::Similar;
 use crate::console::{PrintResult, Terminal};
 use crate::otlp::{RecordWriter, TraceIds, severity_number};
@@ -56,6 +57,11 @@ pub(super) trait RecordSource {
     /// Returns whether a value panicked while it was formatted. It is not formatted again, because it would panic
     /// again.
     fn has_panicked(&self) -> bool {
+        false
+    }
+
+    /// Emits the record through the official appender of its facade. Returns `false` if there is none.
+    fn emit_official(&self, _appenders: &OfficialAppenders) -> bool {
         false
     }
 
