@@ -10,7 +10,6 @@ use super::routing::Routing;
 use crate::config::Config;
 use crate::ledger::Count;
 use crate::levels::{CachedLevels, LevelState, MESSAGE_FILTER_CAUSE, MessageFilter, Stage};
-use crate::otlp::TraceIds;
 use crate::thread;
 
 /// The bit of the trace flags that marks a sampled trace.
@@ -26,8 +25,6 @@ pub(super) struct Gate {
     otlp_is_on: bool,
     /// Whether records of traces that are not sampled are filtered.
     pub(super) trace_based: bool,
-    /// The ids of records outside all spans.
-    pub(super) root: Option<TraceIds>,
 }
 
 /// A record that has passed the module stage.
@@ -52,20 +49,13 @@ enum Suppression {
 
 impl Gate {
     /// Creates a gate. The caller owns the console and the mirror, and passes whether they exist.
-    pub(super) fn new(
-        config: &Config,
-        has_module_stage: bool,
-        root: Option<TraceIds>,
-        has_console: bool,
-        has_mirror: bool,
-    ) -> Self {
+    pub(super) fn new(config: &Config, has_module_stage: bool, has_console: bool, has_mirror: bool) -> Self {
         Self {
             message_filter: config.message_filter.clone().filter(|_| has_module_stage),
             has_console,
             has_mirror,
             otlp_is_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
-            root,
         }
     }
 
@@ -92,7 +82,8 @@ impl Gate {
 
     /// Routes a record that has passed the module stage, and counts the decision of each destination.
     ///
-    /// `may_enter` is false if the record stands too deep in calls that log while they are formatted.
+    /// `may_enter` is false if the record stands too deep in calls that log while they are formatted. `flags` returns
+    /// those of the record's trace.
     #[inline]
     pub(super) fn route<S: RecordSource + ?Sized>(
         &self,
@@ -100,6 +91,7 @@ impl Gate {
         admitted: Admitted<'_>,
         source: &S,
         may_enter: bool,
+        flags: impl FnOnce() -> Option<u8>,
         is_repeated: impl FnOnce() -> bool,
     ) -> Routing {
         let Admitted { process, thread, cached } = admitted;
@@ -120,9 +112,7 @@ impl Gate {
         ledger.count(thread, counted);
         let otlp = self.route_otlp(levels, admitted, target, level, || match () {
             () if !may_enter || buffers::is_suppressed() => Some(Suppression::Context),
-            () if self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0) => {
-                Some(Suppression::Unsampled)
-            }
+            () if self.trace_based && flags().is_some_and(|flags| flags & SAMPLED == 0) => Some(Suppression::Unsampled),
             // The canary repeats itself on purpose.
             () if thread != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
             () => None,

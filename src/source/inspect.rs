@@ -115,7 +115,7 @@ impl Pipeline {
 
     /// Returns whether the current trace is not sampled.
     pub(crate) fn is_unsampled_here(&self) -> bool {
-        buffers::current_trace().or(self.gate.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
+        buffers::current_trace().or(self.encoder.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
     }
 
     /// Returns the limit of similar records, if there is one.

@@ -82,7 +82,7 @@ impl Pipeline {
         let delivery = Delivery::new(config, processes, at_exit);
         Self {
             facades: Facades::new(&levels),
-            gate: Gate::new(config, has_module_stage, root, console.is_some(), delivery.mirror.is_some()),
+            gate: Gate::new(config, has_module_stage, console.is_some(), delivery.mirror.is_some()),
             levels,
             path,
             encoder: Encoder::new(config, root),
@@ -146,7 +146,8 @@ impl Pipeline {
         let mut process = if process.is_of_this_process() { process } else { self.processes().current() };
         let admitted = Admitted { process, thread, cached };
         let is_repeated = || self.is_repeated(process, thread, || source.similar());
-        let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), is_repeated);
+        let flags = || source.trace(self.encoder.root).map(|trace| trace.flags);
+        let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), flags, is_repeated);
         if thread == thread::INTERNAL {
             probe::note(if routing.otlp { Reached::Accepted } else { Reached::Destination });
         }

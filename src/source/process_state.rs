@@ -149,7 +149,7 @@ impl Drop for ProcessState {
 /// How long a thread waits for another thread that creates the state. After that, it creates the state itself.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The state of the current process, which each forked child creates anew.
+/// The state of the current process. A forked child creates its own.
 #[derive(Debug)]
 pub(crate) struct StatePerProcess {
     states: PerProcess<ProcessState>,
