@@ -3,6 +3,7 @@
 use log::Level;
 
 use super::buffers;
+use super::facades::Facades;
 use super::probe::{self, Reached};
 use super::process_state::ProcessState;
 use super::record_source::RecordSource;
@@ -57,6 +58,34 @@ impl Gate {
             otlp_is_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
         }
+    }
+
+    /// Applies the module stage. Returns `None` if the record is filtered, and counts that.
+    #[inline(always)]
+    pub(super) fn admit<'p>(
+        levels: &LevelState,
+        facades: &Facades,
+        process: &'p ProcessState,
+        target: &str,
+        level: Level,
+    ) -> Option<Admitted<'p>> {
+        let thread = thread::number();
+        if thread == thread::INTERNAL {
+            if !probe::is_probing() {
+                process.ledger.count(thread, Count::Internal);
+                return None;
+            }
+            probe::note(Reached::Gate);
+        }
+        let cached = levels.lookup(target);
+        if !cached.allows(Stage::Module, level) {
+            process.ledger.count_filtered_by_module(thread, levels.cause(cached, Stage::Module, target), level);
+            if levels.is_first_filtered(level) {
+                facades.report_first_filtered(levels, target, level);
+            }
+            return None;
+        }
+        Some(Admitted { process, thread, cached })
     }
 
     /// Returns whether the message filter lets the record pass; counts it if not.

@@ -26,7 +26,7 @@ use super::suppression;
 use crate::config::{Config, ReportTo};
 use crate::console::{PrintResult, Terminal};
 use crate::ledger::{Count, DropReason};
-use crate::levels::{LevelState, Stage};
+use crate::levels::LevelState;
 use crate::otlp::TraceIds;
 use crate::ship::{HasScheduler, Scheduler};
 use crate::signal::Signal;
@@ -114,24 +114,7 @@ impl Pipeline {
     /// Applies the module stage. Returns `None` if the record is filtered, and counts that.
     #[inline(always)]
     pub(super) fn admit(&self, target: &str, level: Level) -> Option<Admitted<'_>> {
-        let process = self.delivery.processes.current();
-        let thread = thread::number();
-        if thread == thread::INTERNAL {
-            if !probe::is_probing() {
-                process.ledger.count(thread, Count::Internal);
-                return None;
-            }
-            probe::note(Reached::Gate);
-        }
-        let cached = self.levels.lookup(target);
-        if !cached.allows(Stage::Module, level) {
-            process.ledger.count_filtered_by_module(thread, self.levels.cause(cached, Stage::Module, target), level);
-            if self.levels.is_first_filtered(level) {
-                self.facades.report_first_filtered(&self.levels, target, level);
-            }
-            return None;
-        }
-        Some(Admitted { process, thread, cached })
+        Gate::admit(&self.levels, &self.facades, self.delivery.processes.current(), target, level)
     }
 
     /// Receives a record that has passed the module stage. Not inlined, so that filtered records do not pay for it.
@@ -141,10 +124,10 @@ impl Pipeline {
         if !self.gate.passes_message_filter(&self.levels, admitted, source) {
             return;
         }
-        let Admitted { process, thread, cached } = admitted;
+        let Admitted { process, thread, .. } = admitted;
         // Code of the application formatted the text, and may have forked.
         let mut process = if process.is_of_this_process() { process } else { self.processes().current() };
-        let admitted = Admitted { process, thread, cached };
+        let admitted = Admitted { process, ..admitted };
         let is_repeated = || self.is_repeated(process, thread, || source.similar());
         let flags = || source.trace(self.encoder.root).map(|trace| trace.flags);
         let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), flags, is_repeated);
