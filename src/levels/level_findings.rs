@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::directive::parse;
 use super::stage::Stage;
 use super::state::{LevelState, LevelTables};
-use super::suggestions::LevelVariables;
+use super::variables::LevelVariables;
 use crate::finding::{Finding, Kind, Severity, kind};
 
 /// Returns whether a finding says that a directive matches no record although it matches one of these targets.

@@ -13,6 +13,7 @@ mod state;
 mod suggestions;
 mod table;
 mod threshold;
+mod variables;
 mod versions;
 
 pub(crate) use directive::{Directive, ParsedFilter, parse};
@@ -24,7 +25,7 @@ pub(crate) use lookup_cache::CachedLevels;
 pub(crate) use message_filter::{MESSAGE_FILTER_CAUSE, MessageFilter};
 pub use stage::Stage;
 pub(crate) use state::{LevelSets, LevelState, VersionsExhausted};
-pub(crate) use suggestions::{FilterVariable, LevelVariables};
 pub(crate) use table::{LevelSet, NOT_SET, Origin, Row};
 pub use threshold::{ParseThresholdError, Threshold};
 pub(crate) use threshold::{from_tracing, to_tracing};
+pub(crate) use variables::{FilterVariable, LevelVariables};

@@ -11,9 +11,9 @@ use super::filter_causes::FilterCauses;
 use super::lookup_cache::{self, CachedLevels};
 use super::seen_targets::SeenTargets;
 use super::stage::Stage;
-use super::suggestions::LevelVariables;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
+use super::variables::LevelVariables;
 use super::versions::Versions;
 use crate::os::PerProcess;
 
