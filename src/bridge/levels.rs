@@ -101,7 +101,7 @@ impl Levels {
         self.pipeline.keep_levels(self.stage);
         self.change(|set| {
             set.clear(Origin::RunTime);
-            set.extend(parsed.directives, Origin::RunTime, BY);
+            set.extend(parsed.directives(), Origin::RunTime, BY);
         });
         Ok(())
     }

@@ -68,7 +68,7 @@ impl BuilderSettings {
     pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
         self.findings.extend(lint_parsed(by, &parsed));
-        self.levels.extend(parsed.directives, origin, by);
+        self.levels.extend(parsed.directives(), origin, by);
         if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
@@ -77,7 +77,7 @@ impl BuilderSettings {
     /// Adds a filter string from code. Invalid directives make `try_init` fail.
     pub(crate) fn take_filter(&mut self, spec: &str) {
         let parsed = parse(spec);
-        self.levels.extend(parsed.directives, Origin::Code, "code");
+        self.levels.extend(parsed.directives(), Origin::Code, "code");
         self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
         match parsed.message.map(|message| (MessageFilter::new(message), message)) {
             Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),

@@ -254,7 +254,7 @@ mod tests {
 
     fn levels(spec: &str) -> LevelState {
         let mut sets = LevelSets::default();
-        sets.module.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
+        sets.module.extend(parse(spec).directives(), Origin::Environment, "RUST_LOG");
         LevelState::new(sets, true, LevelFilter::Off)
     }
 

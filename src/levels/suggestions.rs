@@ -117,7 +117,7 @@ fn directive(target: &str, level: Level) -> Option<String> {
     let is_read = !target.contains(is_unsafe)
         && parsed.problems.is_empty()
         && parsed.message.is_none()
-        && matches!(parsed.directives.as_slice(), [one] if one.target == target);
+        && matches!(parsed.located.as_slice(), [(one, _)] if one.target == target);
     is_read.then_some(directive)
 }
 
@@ -148,7 +148,7 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
     // A filter that cannot be shown as it must be written is useless.
     candidates.into_iter().filter(|candidate| !candidate.contains(is_unsafe)).find(|candidate| {
         let mut set = LevelSet::default();
-        set.extend(parse(candidate).directives, Origin::Environment, "");
+        set.extend(parse(candidate).directives(), Origin::Environment, "");
         set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
     })
 }
