@@ -26,7 +26,55 @@ pub mod escape {
 }
 
 pub mod finding {
+    use std::ops::Range;
+
     pub use crate::finding::{Finding, Impact, Kind, Severity, kind};
+    use crate::notice::Notice;
+
+    /// Creates a finding.
+    pub fn new_finding(
+        kind: &'static Kind,
+        severity: Severity,
+        place: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Finding {
+        Finding::new(kind, severity, place, text)
+    }
+
+    /// The methods of [`Finding`] that are not part of the API.
+    pub trait FindingExt {
+        /// Sets the text that contains the problem, and its byte range.
+        #[must_use]
+        fn at(self, evidence: impl Into<String>, position: Range<usize>) -> Self;
+
+        /// Sets the advice.
+        #[must_use]
+        fn help(self, help: impl Into<String>) -> Self;
+
+        /// Returns the finding as JSON.
+        fn to_json(&self) -> serde_json::Value;
+
+        /// Returns the notice for this finding; `None` for a note, which only reports show.
+        fn notice(&self) -> Option<Notice>;
+    }
+
+    impl FindingExt for Finding {
+        fn at(self, evidence: impl Into<String>, position: Range<usize>) -> Self {
+            Finding::at(self, evidence, position)
+        }
+
+        fn help(self, help: impl Into<String>) -> Self {
+            Finding::help(self, help)
+        }
+
+        fn to_json(&self) -> serde_json::Value {
+            Finding::to_json(self)
+        }
+
+        fn notice(&self) -> Option<Notice> {
+            Finding::notice(self)
+        }
+    }
 }
 
 pub mod ledger {

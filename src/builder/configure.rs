@@ -24,7 +24,7 @@ use crate::telemetry::{self, TracerChoice};
 /// [`init`](Self::init).
 ///
 /// Values set in code take precedence over environment variables, which take precedence over `default_*` values of
-/// [`Env`](crate::Env). An invalid value set in code makes [`try_init`](Self::try_init) return an error. An invalid
+/// [`Env`]. An invalid value set in code makes [`try_init`](Self::try_init) return an error. An invalid
 /// environment variable is reported on stderr and ignored.
 ///
 /// # Examples

@@ -52,8 +52,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    #[doc(hidden)] // For the command.
-    pub fn new(kind: &'static Kind, severity: Severity, place: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: &'static Kind,
+        severity: Severity,
+        place: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             code: kind.code,
             name: kind.name,
@@ -69,21 +73,18 @@ impl Finding {
     }
 
     /// Sets the text that contains the problem, and its byte range.
-    #[doc(hidden)] // For the command.
-    pub fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
+    pub(crate) fn at(mut self, evidence: impl Into<String>, position: Range<usize>) -> Self {
         self.evidence = evidence.into();
         self.position = position;
         self
     }
 
-    #[doc(hidden)] // For the command.
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    #[doc(hidden)] // For the command.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,
             "name": self.name,
@@ -108,8 +109,7 @@ impl Finding {
     }
 
     /// Returns the notice for this finding; `None` for a note, which only reports show.
-    #[doc(hidden)] // For the command.
-    pub fn notice(&self) -> Option<Notice> {
+    pub(crate) fn notice(&self) -> Option<Notice> {
         if self.severity == Severity::Note {
             return None;
         }

@@ -13,7 +13,7 @@ use super::findings;
 use super::terminal::{self, Style, paint, print, sanitize};
 use crate::doctor::{StageReport, endpoint, environment, project};
 use logbridge::internals::config::Environment;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
 
 /// Check a project, its environment and its endpoint for causes of missing logs
 ///

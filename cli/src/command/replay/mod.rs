@@ -15,7 +15,7 @@ use super::arguments::duration;
 use super::exit_status::{CommandError, ExitStatus};
 use super::terminal::{Progress, divert_notices, eprint, error, json, print, sanitize};
 use logbridge::internals::config::{BuilderSettings, Environment, LogDelivery, Otlp, SettingSource};
-use logbridge::internals::finding::Finding;
+use logbridge::internals::finding::{Finding, FindingExt as _};
 use logbridge::internals::notice;
 use logbridge::internals::outbox::survey::{Depth, Survey, survey};
 use logbridge::internals::ship;

@@ -10,8 +10,8 @@ use super::report::RunReport;
 use super::wording::join;
 use crate::command::intake::{LevelCounts, UNKNOWN_KEY};
 use crate::command::wording::plural;
-use logbridge::internals::finding::kind;
 use logbridge::internals::finding::{Finding, Impact, Kind};
+use logbridge::internals::finding::{FindingExt as _, kind, new_finding};
 
 /// The number of records of one sort that is not a coincidence.
 const MANY: u64 = 20;
@@ -41,7 +41,7 @@ pub(super) fn find(report: &RunReport, context: &RunContext) -> Vec<Finding> {
 }
 
 fn finding(kind: &'static Kind, impact: Impact, text: String) -> Finding {
-    Finding::new(kind, impact.severity(), "telemetry", text)
+    new_finding(kind, impact.severity(), "telemetry", text)
 }
 
 /// No log record arrived.
@@ -51,7 +51,7 @@ fn nothing_arrived(report: &RunReport, context: &RunContext, other_items: u64) -
         0 => (Impact::Lost, "nothing arrived"),
         _ => (Impact::AtRisk, "no log record arrived, although other telemetry did"),
     };
-    Finding::new(&kind::NOTHING_ARRIVED, impact.severity(), "program", format!("{what}: {text}")).help(help)
+    new_finding(&kind::NOTHING_ARRIVED, impact.severity(), "program", format!("{what}: {text}")).help(help)
 }
 
 /// Programs with logbridge that `exec` replaced, or that ended without running their exit handlers.
@@ -60,7 +60,7 @@ fn not_flushed(report: &RunReport) -> Vec<Finding> {
         let text =
             format!("process {pid} {what}: records that it had not flushed are lost, unless they are in a spool");
         // A note, because the program may have flushed everything.
-        Finding::new(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "program", text)
+        new_finding(&kind::LEFT_AT_EXIT, Impact::Fine.severity(), "program", text)
             .help("call `Bridge::flush` before `exec` and `_exit`, or use a spool: LOGBRIDGE_SPOOL_DIR")
     };
     let replaced = report.replaced().map(|images| found(images.pid, "called `exec` before shutting down"));
@@ -72,7 +72,7 @@ fn not_flushed(report: &RunReport) -> Vec<Finding> {
 fn invalid_endpoints(context: &RunContext) -> Vec<Finding> {
     let found = context.invalid_endpoints.iter().map(|(variable, value)| {
         let text = format!("`{value}` does not start with http:// or https://, so nothing is forwarded to it");
-        Finding::new(&kind::BAD_URL, Impact::Lost.severity(), *variable, text)
+        new_finding(&kind::BAD_URL, Impact::Lost.severity(), *variable, text)
             .help(format!("write a complete URL: {variable}=http://localhost:4318"))
     });
     found.collect()
@@ -92,7 +92,7 @@ fn not_accepted(report: &RunReport) -> Vec<Finding> {
             attempts => format!(", {} times", HumanCount(attempts)),
         };
         let text = format!("{endpoint} {what} ({response}{times})");
-        let found = Finding::new(failure.kind.unwrap_or(&kind::REFUSED), impact.severity(), "endpoint", text);
+        let found = new_finding(failure.kind.unwrap_or(&kind::REFUSED), impact.severity(), "endpoint", text);
         if failure.help.is_empty() { found } else { found.help(failure.help.clone()) }
     });
     let mut found: Vec<Finding> = found.collect();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::outcomes::flows;
 use super::report::RunReport;
 use crate::command::intake::LevelCounts;
-use logbridge::internals::finding::Finding;
+use logbridge::internals::finding::{Finding, FindingExt as _};
 
 pub(super) fn to_json(report: &RunReport) -> Value {
     let RunReport { command, ended, upstream, observations, programs, findings, .. } = report;

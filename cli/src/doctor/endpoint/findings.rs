@@ -7,7 +7,7 @@ use super::outcome::{cause, describe, is_accepted};
 use super::requests::LARGE;
 use super::{ProbeResults, ProbeTarget};
 use logbridge::internals::config::Protocol;
-use logbridge::internals::finding::{Finding, Kind, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Kind, Severity, kind, new_finding};
 use logbridge::internals::transport::{CauseKind, Outcome};
 
 /// A larger difference hides records from a search of the last minutes.
@@ -46,7 +46,7 @@ impl Diagnosis<'_> {
         text: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        Finding::new(kind, severity, self.target.shown.clone(), text).help(help)
+        new_finding(kind, severity, self.target.shown.clone(), text).help(help)
     }
 
     fn error(&self, kind: &'static Kind, text: impl Into<String>, help: impl Into<String>) -> Finding {

@@ -1,8 +1,8 @@
 //! Checks RUST_LOG by the grammar of the crate that reads it: logbridge, env_logger or tracing-subscriber's EnvFilter.
 
-use super::new_finding;
+use super::environment_finding;
 use crate::doctor::project::{Facts, check_targets};
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
 use logbridge::internals::levels::{lint_at, parse};
 
 const VARIABLE: &str = "RUST_LOG";
@@ -109,8 +109,13 @@ impl Grammar {
                 ),
             };
             let corrected = format!("{}{meant}{}", spec.get(..start)?, spec.get(start + word.len()..)?);
-            let finding =
-                new_finding(kind, severity, VARIABLE, text, "the levels are off, error, warn, info, debug and trace");
+            let finding = environment_finding(
+                kind,
+                severity,
+                VARIABLE,
+                text,
+                "the levels are off, error, warn, info, debug and trace",
+            );
             let mut finding = finding.at(spec, start..start + word.len());
             finding.corrected = Some(corrected);
             Some(finding)

@@ -9,7 +9,7 @@ use self::filter::Grammar;
 use super::project::{Facts, rust_log_unset};
 use super::{StageReport, otlp_to};
 use logbridge::internals::config::{BuilderSettings, Config, Environment, SettingSource};
-use logbridge::internals::finding::{Finding, Kind, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Kind, Severity, kind, new_finding};
 
 /// The result of the stage `environment`.
 #[derive(Debug)]
@@ -132,14 +132,14 @@ fn is_http_only(facts: &Facts<'_>, finding: &Finding) -> bool {
     is_grpc && [&kind::DOUBLED_PATH, &kind::GRPC_PORT, &kind::MISSING_PATH].iter().any(|kind| kind.code == finding.code)
 }
 
-fn new_finding(
+fn environment_finding(
     kind: &'static Kind,
     severity: Severity,
     variable: &str,
     text: impl Into<String>,
     help: impl Into<String>,
 ) -> Finding {
-    Finding::new(kind, severity, variable, text).help(help)
+    new_finding(kind, severity, variable, text).help(help)
 }
 
 /// Finds variables that disable the export of logs.
@@ -148,7 +148,7 @@ fn switched_off(environment: &Environment) -> Vec<Finding> {
         [("OTEL_SDK_DISABLED", "true"), ("OTEL_LOGS_EXPORTER", "none")].into_iter().filter_map(|(variable, off)| {
             let value = environment.get(variable).filter(|value| value.eq_ignore_ascii_case(off))?;
             let text = format!("{variable}={value} disables the export of logs");
-            Some(new_finding(&kind::SWITCHED_OFF, Severity::Warning, variable, text, "unset it to export logs"))
+            Some(environment_finding(&kind::SWITCHED_OFF, Severity::Warning, variable, text, "unset it to export logs"))
         });
     off.collect()
 }
@@ -161,7 +161,7 @@ fn no_endpoint(environment: &Environment, endpoint: Option<&str>, project: Optio
     }
     let text = "no variable begins with OTEL_ or HYPERDX_, so logbridge sends nothing";
     let help = "set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 for the program";
-    Some(new_finding(&kind::SWITCHED_OFF, Severity::Note, "environment", text, help))
+    Some(environment_finding(&kind::SWITCHED_OFF, Severity::Note, "environment", text, help))
 }
 
 fn milliseconds(environment: &Environment, variable: &str) -> Option<u64> {
@@ -176,7 +176,7 @@ fn long_delay(environment: &Environment) -> Option<Finding> {
         "records wait up to {} s before they are sent, and are lost if the process is killed meanwhile",
         delay / 1000
     );
-    Some(new_finding(
+    Some(environment_finding(
         &kind::LOST_AT_EXIT,
         Severity::Warning,
         variable,
@@ -196,7 +196,7 @@ fn no_service_name(environment: &Environment, facts: &Facts<'_>) -> Option<Findi
     }
     let text = "neither the environment nor code sets the service name: records belong to `unknown_service:…`";
     let help = "set OTEL_SERVICE_NAME=NAME for the program";
-    Some(new_finding(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
+    Some(environment_finding(&kind::SERVICE_UNKNOWN, Severity::Note, "OTEL_SERVICE_NAME", text, help))
 }
 
 /// Returns the effective settings and the library that reads them, without secrets.

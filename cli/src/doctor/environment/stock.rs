@@ -1,10 +1,10 @@
 //! Checks the variables as the stock OpenTelemetry SDK reads them, which differs from the specification and from
 //! logbridge.
 
-use super::{milliseconds, new_finding};
+use super::{environment_finding, milliseconds};
 use crate::doctor::project::{Facts, endpoint_in_code};
 use logbridge::internals::config::{Environment, Otlp, Protocol, SettingSource, redact_url};
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind};
 
 /// Variables whose value must be a whole number.
 const NUMBERS: [&str; 5] = [
@@ -113,7 +113,7 @@ fn unread(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
                     "unset it, or use logbridge",
                 ),
             };
-            Some(new_finding(&kind::NO_EFFECT, severity, name, text, help))
+            Some(environment_finding(&kind::NO_EFFECT, severity, name, text, help))
         })
         .collect()
 }
@@ -127,7 +127,7 @@ fn invalid_numbers(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding>
             true => "write a whole number, such as 2048",
             false => "write milliseconds as a whole number, such as 10000",
         };
-        Some(new_finding(&kind::BAD_VALUE, Severity::Warning, name, text, help).at(value, 0..value.len()))
+        Some(environment_finding(&kind::BAD_VALUE, Severity::Warning, name, text, help).at(value, 0..value.len()))
     });
     unread.collect()
 }
@@ -136,7 +136,7 @@ fn invalid_numbers(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding>
 pub(super) fn check(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if milliseconds(environment, "OTEL_BLRP_MAX_QUEUE_SIZE") == Some(0) {
-        findings.push(new_finding(
+        findings.push(environment_finding(
             &kind::TOO_SMALL,
             Severity::Error,
             "OTEL_BLRP_MAX_QUEUE_SIZE",
@@ -149,7 +149,7 @@ pub(super) fn check(environment: &Environment, facts: &Facts<'_>) -> Vec<Finding
         let general = format!("OTEL_EXPORTER_OTLP_{what}");
         if environment.is_set_but_empty(&variable) && environment.get(&general).is_some() {
             let text = format!("it is empty, which the stock SDK reads as a value: {general} has no effect");
-            findings.push(new_finding(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
+            findings.push(environment_finding(&kind::EMPTY_MASKS, Severity::Warning, &variable, text, "unset it"));
         }
     }
     findings.extend(unread(environment, facts));
@@ -170,7 +170,7 @@ fn ignored_protocol(environment: &Environment, facts: &Facts<'_>) -> Option<Find
     };
     let place = facts.sources.place(call)?;
     let text = format!("{value} has no effect because code calls `{call}` ({place}): the protocol is {protocol}");
-    Some(new_finding(
+    Some(environment_finding(
         &kind::NO_EFFECT,
         Severity::Warning,
         variable,
@@ -187,7 +187,13 @@ fn http_port(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
     }
     let place = facts.sources.place(".with_tonic()")?;
     let text = format!("port 4318 is usually for HTTP, but code selects gRPC ({place})");
-    Some(new_finding(&kind::GRPC_PORT, Severity::Warning, variable, text, "use port 4317, or `.with_http()` in code"))
+    Some(environment_finding(
+        &kind::GRPC_PORT,
+        Severity::Warning,
+        variable,
+        text,
+        "use port 4317, or `.with_http()` in code",
+    ))
 }
 
 fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> {
@@ -201,7 +207,7 @@ fn set_in_code(environment: &Environment, facts: &Facts<'_>) -> Option<Finding> 
         return None;
     }
     let text = format!("it has no effect because code sets the endpoint ({})", file.place(at));
-    Some(new_finding(
+    Some(environment_finding(
         &kind::SET_IN_CODE,
         Severity::Warning,
         variable,
@@ -220,6 +226,6 @@ fn proxy_for_local_endpoint(environment: &Environment, facts: &Facts<'_>) -> Opt
         endpoint.is_none_or(|(_, url)| ["//localhost", "//127.", "//[::1]"].iter().any(|host| url.contains(host)));
     is_local.then(|| {
         let text = "the stock exporter sends requests to this machine through the proxy, which cannot reach it";
-        new_finding(&kind::BAD_PROXY, Severity::Warning, variable, text, "set NO_PROXY=localhost,127.0.0.1,::1")
+        environment_finding(&kind::BAD_PROXY, Severity::Warning, variable, text, "set NO_PROXY=localhost,127.0.0.1,::1")
     })
 }

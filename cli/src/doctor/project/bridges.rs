@@ -2,7 +2,7 @@
 
 use super::Facts;
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Crates that check whether a level is enabled before they log. A per-layer filter keeps the result of that check and
 /// applies it to the next event.
@@ -50,7 +50,7 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
             if is_ours { "logbridge" } else { "the bridge for `log`" }
         );
         return Some(
-            Finding::new(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
+            new_finding(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
                 .at(format!("tracing/log-always <- {}", chain.join(" <- ")), 0..0)
                 .help("disable that feature; the feature `log` forwards events only while no subscriber is set"),
         );
@@ -64,7 +64,7 @@ fn tracing_into_log(facts: &Facts<'_>) -> Option<Finding> {
     let text = "its feature `log` forwards events to `log` only while no subscriber is set, but this program sets \
                 one: from then on, the bridge from `log` receives no events";
     Some(
-        Finding::new(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
+        new_finding(&kind::TRACING_INTO_LOG, Severity::Warning, "crate tracing", text)
             .at(format!("tracing/log <- {}", chain.join(" <- ")), 0..0)
             .help("add the layer of opentelemetry-appender-tracing to the subscriber"),
     )
@@ -96,7 +96,7 @@ fn no_bridge(facts: &Facts<'_>) -> Option<Finding> {
         "a log provider is built, but nothing passes records to it: {what}, and OpenTelemetry has no global log \
          provider"
     );
-    Some(Finding::new(&kind::NO_BRIDGE, Severity::Warning, place, text).help(help))
+    Some(new_finding(&kind::NO_BRIDGE, Severity::Warning, place, text).help(help))
 }
 
 /// Finds a log provider without a processor.
@@ -127,7 +127,7 @@ fn no_event_time(facts: &Facts<'_>) -> Option<Finding> {
     let text = "the appenders set no event time, only the observed time: backends that read only the event time show \
                 such records at 1970, or delete them as too old";
     let help = "set the timestamp in a log processor before the exporter";
-    Some(Finding::new(&kind::TIME_ZERO, Severity::Note, facts.sources.place(word)?, text).help(help))
+    Some(new_finding(&kind::TIME_ZERO, Severity::Note, facts.sources.place(word)?, text).help(help))
 }
 
 /// Finds a log processor that wraps another one but does not forward every method.
@@ -198,7 +198,7 @@ fn no_log_tracer(facts: &Facts<'_>) -> Option<Finding> {
     };
     let text =
         format!("records of `log` ({first}{more}) reach no subscriber: no LogTracer is installed, because {why}");
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-subscriber", text).help(help))
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-subscriber", text).help(help))
 }
 
 /// Finds key-values of `log` that LogTracer drops.
@@ -219,7 +219,7 @@ fn log_tracer_drops_key_values(facts: &Facts<'_>) -> Option<Finding> {
     );
     let help =
         "use tracing's macros for records with fields, or add opentelemetry-appender-log beside the tracing appender";
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-log", text).help(help))
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, "crate tracing-log", text).help(help))
 }
 
 fn unread_valuable_fields(facts: &Facts<'_>) -> Option<Finding> {
@@ -228,7 +228,7 @@ fn unread_valuable_fields(facts: &Facts<'_>) -> Option<Finding> {
     }
     let place = facts.sources.place("as_value(")?;
     let text = "fields recorded as `valuable` values are dropped: opentelemetry-appender-tracing does not read them";
-    Some(Finding::new(&kind::LOG_RECORDS, Severity::Warning, place, text).help("record them with `?field` or `%field`"))
+    Some(new_finding(&kind::LOG_RECORDS, Severity::Warning, place, text).help("record them with `?field` or `%field`"))
 }
 
 /// Returns the place of a per-layer filter on the layer that exports events.

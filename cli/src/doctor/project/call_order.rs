@@ -7,7 +7,7 @@ use super::functions::Functions;
 use super::logging_words::LOG_MACROS;
 use super::source::File;
 use super::strip::closing;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Calls that install the logger of `log`, and the method calls of which one must follow in the same statement.
 const LOGGERS: [(&str, &[&str]); 16] = [
@@ -146,7 +146,7 @@ fn second_logger(file: &File, installs: &[Install<'_>]) -> Option<Finding> {
         (true, false) => format!("remove `{}`: logbridge prints the same lines", second.call),
         _ => "install only one of them".to_owned(),
     };
-    let finding = Finding::new(&kind::SLOT_TAKEN, Severity::Error, file.place(second.at), text);
+    let finding = new_finding(&kind::SLOT_TAKEN, Severity::Error, file.place(second.at), text);
     Some(finding.at(file.line(second.at), 0..0).help(help))
 }
 
@@ -167,7 +167,7 @@ fn max_level_overridden(file: &File, installs: &[Install<'_>]) -> Option<Finding
     let text = "this overrides the maximum level of `log` that logbridge sets for its filters: records below it are \
                 never created, whatever RUST_LOG says";
     let help = "remove it: RUST_LOG, `Builder::filter_level` and `Bridge::levels` set the level too";
-    let finding = Finding::new(&kind::LEVEL_LOWERED, Severity::Warning, file.place(at), text);
+    let finding = new_finding(&kind::LEVEL_LOWERED, Severity::Warning, file.place(at), text);
     Some(finding.at(file.line(at), 0..0).help(help))
 }
 
@@ -195,7 +195,7 @@ fn record_after_shutdown(file: &File) -> Option<Finding> {
         let Some(record) = records.by_ref().min() else { continue };
         let text =
             format!("this is logged after the shutdown ({}): this record and later ones are not sent", file.place(at));
-        let finding = Finding::new(&kind::AFTER_SHUTDOWN, Severity::Warning, file.place(record), text);
+        let finding = new_finding(&kind::AFTER_SHUTDOWN, Severity::Warning, file.place(record), text);
         return Some(finding.at(file.line(record), 0..0).help("shut down last, after the last record"));
     }
     None

@@ -4,7 +4,7 @@ use super::Facts;
 use super::functions::Functions;
 use super::logging_words::mentions_setup;
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Calls of a server that runs until it is stopped.
 const SERVERS: [&str; 5] = ["axum::serve(", ".serve(", "Server::builder()", "serve_connection(", "warp::serve("];
@@ -52,7 +52,7 @@ fn no_shutdown(facts: &Facts<'_>) -> Option<Finding> {
         "nothing calls `shutdown` on the provider: the records of the last second are lost when `main` returns, {why}"
     );
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
             .help("keep the SdkLoggerProvider, and call `.shutdown()` on it at the end of `main`"),
     )
 }
@@ -102,7 +102,7 @@ fn panic_abort(facts: &Facts<'_>) -> Option<Finding> {
          are lost"
     );
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, "Cargo.toml", text)
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, "Cargo.toml", text)
             .help("flush in a panic hook, or use the default `panic = \"unwind\"`"),
     )
 }
@@ -115,7 +115,7 @@ fn no_signals(facts: &Facts<'_>) -> Option<Finding> {
     let text =
         "the server runs until it is stopped, but nothing handles SIGTERM: the records of the last second are lost";
     Some(
-        Finding::new(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
+        new_finding(&kind::LOST_AT_EXIT, Severity::Warning, place, text)
             .help("wait for SIGTERM and ^C (`tokio::signal`, `ctrlc`), and then call `.shutdown()` on the provider"),
     )
 }

@@ -2,7 +2,7 @@
 
 use super::Facts;
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 const OTLP: &str = "opentelemetry-otlp";
 
@@ -58,7 +58,7 @@ fn async_client(facts: &Facts<'_>) -> Option<Finding> {
     let help = "pass `.with_http_client(reqwest::blocking::Client::new())`, created outside async code, or disable \
                 that feature";
     Some(
-        Finding::new(&kind::ASYNC_CLIENT, Severity::Error, "crate opentelemetry-otlp", text)
+        new_finding(&kind::ASYNC_CLIENT, Severity::Error, "crate opentelemetry-otlp", text)
             .at(activation(facts, OTLP, feature), 0..0)
             .help(help),
     )
@@ -99,7 +99,7 @@ fn http_tls(facts: &Facts<'_>) -> Option<Finding> {
     );
     let help = "add the feature `reqwest-rustls` to opentelemetry-otlp in Cargo.toml";
     Some(
-        Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text)
+        new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text)
             .at(facts.graph.dependency_path(&facts.build, reqwest), 0..0)
             .help(help),
     )
@@ -120,9 +120,7 @@ fn grpc_tls(facts: &Facts<'_>) -> Option<Finding> {
             }
         };
         let help = "add the features `tls-ring` and `tls-roots` to opentelemetry-otlp in Cargo.toml";
-        return Some(
-            Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help),
-        );
+        return Some(new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help));
     }
     if package.version.minor < 33 || facts.sources.has_any(&[".with_tls_config(", "ClientTlsConfig"]) {
         return None;
@@ -133,7 +131,7 @@ fn grpc_tls(facts: &Facts<'_>) -> Option<Finding> {
         package.version
     );
     let help = "call `.with_tls_config(ClientTlsConfig::new().with_enabled_roots())`, with the feature `tls-roots`";
-    Some(Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help))
+    Some(new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate opentelemetry-otlp", text).help(help))
 }
 
 fn compression(facts: &Facts<'_>) -> Option<Finding> {
@@ -160,7 +158,7 @@ fn compression(facts: &Facts<'_>) -> Option<Finding> {
     };
     let text = format!("{by} sets {wanted} compression, but the feature `{feature}` is disabled: {what}");
     let help = format!("add the feature `{feature}` to opentelemetry-otlp in Cargo.toml");
-    Some(Finding::new(&kind::MISSING_FEATURE, severity, "crate opentelemetry-otlp", text).help(help))
+    Some(new_finding(&kind::MISSING_FEATURE, severity, "crate opentelemetry-otlp", text).help(help))
 }
 
 fn internal_logs_off(facts: &Facts<'_>) -> Option<Finding> {
@@ -171,7 +169,7 @@ fn internal_logs_off(facts: &Facts<'_>) -> Option<Finding> {
     let text = "its feature `internal-logs` is disabled: failed exports and dropped records are never reported";
     let help = "add the feature `internal-logs` to opentelemetry_sdk and opentelemetry-otlp, and a tracing subscriber \
                 that prints";
-    Some(Finding::new(&kind::MISSING_FEATURE, Severity::Warning, "crate opentelemetry_sdk", text).help(help))
+    Some(new_finding(&kind::MISSING_FEATURE, Severity::Warning, "crate opentelemetry_sdk", text).help(help))
 }
 
 /// Returns the statements that build an exporter of logs.
@@ -208,7 +206,7 @@ fn missing_paths(facts: &Facts<'_>) -> Vec<Finding> {
             "write `{}/v1/logs`, or set OTEL_EXPORTER_OTLP_ENDPOINT instead, to which the path is appended",
             shown.trim_end_matches('/')
         );
-        findings.push(Finding::new(&kind::MISSING_PATH, Severity::Warning, file.place(at), text).help(help));
+        findings.push(new_finding(&kind::MISSING_PATH, Severity::Warning, file.place(at), text).help(help));
     }
     findings
 }
@@ -241,7 +239,7 @@ fn simple_processor(facts: &Facts<'_>) -> Option<Finding> {
                 let help = "use `.with_batch_exporter(…)`";
                 let severity = if is_async { Severity::Error } else { Severity::Warning };
                 return Some(
-                    Finding::new(&kind::WRONG_CONTEXT, severity, file.place(at), text)
+                    new_finding(&kind::WRONG_CONTEXT, severity, file.place(at), text)
                         .at(file.line(at), 0..0)
                         .help(help),
                 );

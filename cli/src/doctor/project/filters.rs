@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use strsim::levenshtein;
 
 use super::Facts;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 use logbridge::internals::levels::parse;
 
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
@@ -44,7 +44,7 @@ fn filter_in_code(facts: &Facts<'_>) -> Option<Finding> {
         Some(_) => (Severity::Warning, "the filter is set in code, so RUST_LOG, which is set, has no effect"),
         None => (Severity::Note, "the filter is set in code, and RUST_LOG is not read"),
     };
-    Some(Finding::new(&kind::FILTER_IN_CODE, severity, file.place(at), text).at(file.line(at), 0..0).help(
+    Some(new_finding(&kind::FILTER_IN_CODE, severity, file.place(at), text).at(file.line(at), 0..0).help(
         "to read RUST_LOG: `EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()`",
     ))
 }
@@ -66,7 +66,7 @@ pub(crate) fn rust_log_unset(facts: &Facts<'_>) -> Option<Finding> {
         .iter()
         .find_map(|file| words.iter().find_map(|(word, what)| Some((file, file.find(word).next()?, *what))))?;
     let text = format!("it is unset: without it, the filter at {} {what}", file.place(at));
-    Some(Finding::new(&kind::ROOT_NOT_SET, Severity::Note, "RUST_LOG", text).help("set RUST_LOG=info for the program"))
+    Some(new_finding(&kind::ROOT_NOT_SET, Severity::Note, "RUST_LOG", text).help("set RUST_LOG=info for the program"))
 }
 
 /// Finds a filter that is added as a layer and thus applies to all layers.
@@ -123,7 +123,7 @@ pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Ve
                 "`{target}` matches every target with this prefix, so it hides `{name}`, a crate of this project"
             );
             findings.push(
-                Finding::new(&kind::PREFIX, Severity::Warning, variable, text)
+                new_finding(&kind::PREFIX, Severity::Warning, variable, text)
                     .at(spec, bytes.clone())
                     .help(format!("add a directive for that crate: `{spec},{name}=info`")),
             );
@@ -147,8 +147,7 @@ pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Ve
             Some(name) => format!("write `{name}`"),
             None => "write the name of a crate as in code (`my_crate`), or a `target:` that code sets".to_owned(),
         };
-        findings
-            .push(Finding::new(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
+        findings.push(new_finding(&kind::MATCHES_NOTHING, severity, variable, text).at(spec, bytes.clone()).help(help));
     }
     findings
 }

@@ -4,7 +4,7 @@ use super::Facts;
 use super::functions::Functions;
 use super::logging_words::{logs, mentions_setup};
 use super::source::File;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -51,7 +51,7 @@ fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
                      disabled: its records are dropped"
                 );
                 let help = format!("build with `--features {feature}`, or add it to `default`");
-                Some(Finding::new(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
+                Some(new_finding(&kind::SWITCHED_OFF, Severity::Warning, file.path.clone(), text).help(help))
             }
             None => {
                 let text = format!("the binary `{name}` logs but installs no logger or subscriber");
@@ -59,7 +59,7 @@ fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
                     true => "call `logbridge::init()` at the start of its `main`",
                     false => "initialize logging in the `main` of each binary",
                 };
-                Some(Finding::new(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
+                Some(new_finding(&kind::NO_INIT, Severity::Warning, file.path.clone(), text).help(help))
             }
         }
     });
@@ -246,7 +246,7 @@ fn dylibs_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
                 package.name
             );
             let help = "initialize logging inside the library too, or pass it the logger of the program";
-            Finding::new(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
+            new_finding(&kind::SHARED_OBJECT, Severity::Warning, format!("crate {}", package.name), text).help(help)
         })
         .collect()
 }
@@ -286,7 +286,7 @@ fn telemetry_behind_features(facts: &Facts<'_>) -> Vec<Finding> {
              --features {feature}`)"
         );
         findings.push(
-            Finding::new(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),
+            new_finding(&kind::SWITCHED_OFF, Severity::Warning, format!("crate {}", package.name), text).help(help),
         );
     }
     findings

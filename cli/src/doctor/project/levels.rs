@@ -4,7 +4,7 @@ use log::LevelFilter;
 
 use super::Facts;
 use super::graph::Build;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::Off),
@@ -85,8 +85,6 @@ fn compiled_out(facts: &Facts<'_>, facade: &str, at: usize) -> Option<Finding> {
         ),
     };
     Some(
-        Finding::new(&kind::LEVEL_COMPILED_OUT, severity, format!("crate {facade}"), text)
-            .at(evidence, 0..0)
-            .help(help),
+        new_finding(&kind::LEVEL_COMPILED_OUT, severity, format!("crate {facade}"), text).at(evidence, 0..0).help(help),
     )
 }

@@ -3,7 +3,7 @@
 //! The doctor is built with all features, but the program may not be.
 
 use super::Facts;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Variables, a prefix of their value, the required feature, and the effect without that feature.
 const REQUIREMENTS: [(&[&str], &str, &str, &str); 5] = [
@@ -54,7 +54,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
 
 fn missing_feature(text: String, feature: &str) -> Finding {
     let help = format!("write in Cargo.toml: logbridge = {{ version = \"…\", features = [\"{feature}\"] }}");
-    Finding::new(&kind::MISSING_FEATURE, Severity::Error, "crate logbridge", text).help(help)
+    new_finding(&kind::MISSING_FEATURE, Severity::Error, "crate logbridge", text).help(help)
 }
 
 fn missing_features(facts: &Facts<'_>, at: usize) -> impl Iterator<Item = Finding> {

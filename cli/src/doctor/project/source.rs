@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::files::read;
 use super::graph::Graph;
 use super::strip::{Stripped, closing, strip};
-use logbridge::internals::finding::{Finding, Kind, Severity};
+use logbridge::internals::finding::{Finding, FindingExt as _, Kind, Severity, new_finding};
 
 /// More files than a large workspace has.
 const MAX_FILES: usize = 4000;
@@ -169,7 +169,7 @@ impl File {
         severity: Severity,
         text: impl Into<String>,
     ) -> Finding {
-        Finding::new(kind, severity, self.place(at), text).at(self.line(at), 0..0)
+        new_finding(kind, severity, self.place(at), text).at(self.line(at), 0..0)
     }
 
     fn line_number(&self, at: usize) -> usize {

@@ -3,7 +3,7 @@
 use semver::{Version, VersionReq};
 
 use super::Facts;
-use logbridge::internals::finding::{Finding, Severity, kind};
+use logbridge::internals::finding::{Finding, FindingExt as _, Severity, kind, new_finding};
 
 /// Crates with global state, which two copies do not share, and the consequence.
 const GLOBAL_STATE: [(&str, &str); 5] = [
@@ -62,7 +62,7 @@ fn duplicate(facts: &Facts<'_>, name: &str, why: &str) -> Option<Finding> {
         ),
     };
     Some(
-        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, format!("crate {name}"), text)
+        new_finding(&kind::TWO_VERSIONS, Severity::Warning, format!("crate {name}"), text)
             .at(ways.join("; "), 0..0)
             .help(help),
     )
@@ -100,7 +100,7 @@ fn mismatched_layer(facts: &Facts<'_>) -> Option<Finding> {
     );
     let help = format!("use tracing-opentelemetry 0.{} with opentelemetry 0.{}", sdk.minor + 1, sdk.minor);
     Some(
-        Finding::new(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
+        new_finding(&kind::TWO_VERSIONS, Severity::Warning, "crate tracing-opentelemetry", text)
             .at(facts.graph.dependency_path(&facts.build, at), 0..0)
             .help(help),
     )
@@ -198,7 +198,7 @@ fn known_bad(facts: &Facts<'_>) -> Vec<Finding> {
             reported.push(at);
             let text = format!("{} {}: {}", package.name, package.version, bad.problem);
             findings.push(
-                Finding::new(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
+                new_finding(&kind::KNOWN_BAD_VERSION, bad.severity, format!("crate {}", package.name), text)
                     .at(facts.graph.dependency_path(&facts.build, at), 0..0)
                     .help(bad.help),
             );
