@@ -86,8 +86,8 @@ pub mod levels {
     use crate::levels::ParsedFilter;
     pub use crate::levels::Threshold;
 
-    /// Names the filter on the text of records in the cause of a filtered record.
-    pub const ON_TEXT: &str = levels::ON_TEXT;
+    /// Names the message filter in the cause of a filtered record.
+    pub const MESSAGE_FILTER_CAUSE: &str = levels::MESSAGE_FILTER_CAUSE;
 
     /// Parses a filter string.
     pub fn parse(spec: &str) -> ParsedFilter<'_> {

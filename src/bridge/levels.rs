@@ -86,7 +86,8 @@ impl Levels {
     ///
     /// # Errors
     ///
-    /// Returns an error, and changes nothing, if a directive is invalid or if there is a filter on the text of records.
+    /// Returns an error, and changes nothing, if a directive is invalid or if there is a message filter (a pattern after
+    /// the `/`).
     pub fn replace(&self, directives: &str) -> Result<(), Error> {
         let parsed = parse(directives);
         if let Some(problem) = parsed.problems.first() {
@@ -100,7 +101,7 @@ impl Levels {
         self.pipeline.keep_levels(self.stage);
         self.change(|set| {
             set.clear(Origin::RunTime);
-            set.extend(parsed.directives, Origin::RunTime, BY);
+            set.extend(parsed.directives(), Origin::RunTime, BY);
         });
         Ok(())
     }

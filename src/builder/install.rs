@@ -17,9 +17,8 @@ use crate::notice;
 use crate::os::{self, PerProcess};
 use crate::ship;
 use crate::source::{
-    Assembly, EventLayer, Hooks, Pipeline, ProcessStates, SpanProcessor, assemble, flush_on_signals,
-    install_panic_hook, installed, process_states, register_built, register_lifecycle, report_on_signals, take_log,
-    trace_of,
+    Assembly, EventLayer, GlobalLogger, Hooks, Pipeline, SpanProcessor, StatePerProcess, assemble, flush_on_signals,
+    install_panic_hook, installed, register_built, register_lifecycle, report_on_signals, state_per_process, trace_of,
 };
 use crate::telemetry::{SpanGate, end_open_spans, extract_inherited_context, install_tracer, set_inherited_context};
 
@@ -29,29 +28,6 @@ static INSTALLING: PerProcess<Mutex<()>> = PerProcess::new();
 static LOG_SLOT: AtomicBool = AtomicBool::new(false);
 /// Whether this or an earlier attempt has set the global subscriber of tracing.
 static TRACING_SLOT: AtomicBool = AtomicBool::new(false);
-
-/// The logger of `log`. It does nothing until a pipeline is installed.
-struct GlobalLogger;
-
-impl log::Log for GlobalLogger {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        installed::pipeline().is_some_and(|pipeline| pipeline.is_enabled(metadata.target(), metadata.level()))
-    }
-
-    #[inline]
-    fn log(&self, record: &log::Record<'_>) {
-        if let Some(pipeline) = installed::pipeline() {
-            take_log(pipeline, record);
-        }
-    }
-
-    fn flush(&self) {
-        if let Some(pipeline) = installed::pipeline() {
-            // `log::Log::flush` cannot return an error. The report shows lost records.
-            let _see_the_report = pipeline.flush_all(pipeline.exit_timeout);
-        }
-    }
-}
 
 impl Builder {
     pub(super) fn install(&mut self, at: &'static Location<'static>) -> Result<Bridge, Error> {
@@ -65,7 +41,7 @@ impl Builder {
         let config = self.settings.resolve(&self.environment)?;
         notice::set_verbosity(config.verbosity);
         // Steps that can fail for other reasons come first, because a slot can be set only once.
-        let processes = process_states(&config);
+        let processes = state_per_process(&config);
         processes.start()?;
         take_log_slot()?;
         take_tracing_slot()?;
@@ -109,7 +85,7 @@ impl Builder {
             notice::emit(&notice);
         }
         let hooks = Hooks { write_report, end_open_spans: None };
-        let pipeline = self.pipeline_of(&config, process_states(&config), hooks, has_module_stage);
+        let pipeline = self.pipeline_of(&config, state_per_process(&config), hooks, has_module_stage);
         watch_levels_file(&config, &pipeline);
         register_built(&pipeline);
         watch_signals(&config);
@@ -119,7 +95,7 @@ impl Builder {
     fn pipeline_of(
         &mut self,
         config: &Config,
-        processes: ProcessStates,
+        processes: StatePerProcess,
         hooks: Hooks,
         has_module_stage: bool,
     ) -> Arc<Pipeline> {

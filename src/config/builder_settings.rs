@@ -14,7 +14,7 @@ use super::repetition::Repetition;
 use super::report::ReportTo;
 use super::spool::Spool;
 use crate::finding::Finding;
-use crate::levels::{LevelSet, LevelVariables, MessageFilter, Origin, lint_parsed, parse};
+use crate::levels::{LevelSet, LevelVariables, MessageFilter, Origin, ParsedFilter, lint_parsed, parse};
 
 /// The settings made in code. `None` leaves a setting to the environment.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct BuilderSettings {
     pub levels_file: Option<PathBuf>,
     pub max_bytes: Option<usize>,
     pub max_request: Option<usize>,
-    /// The filter on the text of records, and the name of its origin.
+    /// The message filter, and the name of its origin.
     pub message_filter: Option<(MessageFilter, String)>,
     pub max_spans: Option<usize>,
     pub mirror: Option<Mirror>,
@@ -59,16 +59,20 @@ pub struct BuilderSettings {
 }
 
 impl BuilderSettings {
-    /// Adds the filter string of an environment variable.
-    pub fn read_environment_filter(&mut self, variable: &str, spec: &str) {
-        self.read_filter(variable, spec, Origin::Environment);
+    /// Adds the filter string of an environment variable without linting it. Ignores invalid directives.
+    pub fn read_filter_without_lint(&mut self, variable: &str, spec: &str) {
+        self.add_filter(variable, &parse(spec), Origin::Environment);
     }
 
     /// Adds a filter string from a variable. Invalid directives become findings; the others take effect.
     pub(crate) fn read_filter(&mut self, by: &str, spec: &str, origin: Origin) {
         let parsed = parse(spec);
         self.findings.extend(lint_parsed(by, &parsed));
-        self.levels.extend(parsed.directives, origin, by);
+        self.add_filter(by, &parsed, origin);
+    }
+
+    fn add_filter(&mut self, by: &str, parsed: &ParsedFilter<'_>, origin: Origin) {
+        self.levels.extend(parsed.directives(), origin, by);
         if let Some(Ok(filter)) = parsed.message.map(MessageFilter::new) {
             self.message_filter = Some((filter, by.to_owned()));
         }
@@ -77,7 +81,7 @@ impl BuilderSettings {
     /// Adds a filter string from code. Invalid directives make `try_init` fail.
     pub(crate) fn take_filter(&mut self, spec: &str) {
         let parsed = parse(spec);
-        self.levels.extend(parsed.directives, Origin::Code, "code");
+        self.levels.extend(parsed.directives(), Origin::Code, "code");
         self.problems.extend(parsed.problems.into_iter().map(|problem| format!("`{}`: {}", problem.text, problem.why)));
         match parsed.message.map(|message| (MessageFilter::new(message), message)) {
             Some((Ok(filter), _)) => self.message_filter = Some((filter, "code".to_owned())),

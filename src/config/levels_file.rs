@@ -122,7 +122,7 @@ fn read(path: &Path, content: &[u8]) -> Result<FileLevels, Box<Finding>> {
             return Err(bad(number, "a filter on the text of records works in RUST_LOG only".to_owned()));
         }
         if !line.is_empty() {
-            levels.directives.push((stage, number, parsed.directives));
+            levels.directives.push((stage, number, parsed.directives().cloned().collect()));
         }
     }
     Ok(levels)
@@ -136,7 +136,7 @@ impl FileLevels {
         }
         for (stage, line, directives) in &self.directives {
             let by = format!("{}:{line}", path.display());
-            sets.of(*stage).extend(directives.clone(), Origin::File, &by);
+            sets.of(*stage).extend(directives, Origin::File, &by);
         }
     }
 }

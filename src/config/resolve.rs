@@ -136,7 +136,7 @@ impl Resolver<'_> {
             for finding in lint_parsed(variable, &parsed) {
                 self.add_finding(finding);
             }
-            set.extend(parsed.directives, Origin::Environment, variable);
+            set.extend(parsed.directives(), Origin::Environment, variable);
             if parsed.message.is_some() {
                 self.add_error(
                     &kind::MESSAGE_FILTER,

@@ -14,7 +14,7 @@ use log::Level;
 use tracing_core::dispatcher::{self, Dispatch};
 use tracing_core::subscriber::NoSubscriber;
 
-use super::explain::{SUPPRESSION, TEXT_FILTER, explain};
+use super::explain::{MESSAGE_FILTER, SUPPRESSION, explain};
 use super::facade::Facade;
 use super::facade_gates::{CANARY_TARGET, compiled_out};
 use super::gate::Gate;
@@ -172,9 +172,9 @@ fn stopped_by(
             "a log processor of the application did not forward it, or the outbox has no room for it".to_owned()
         }
         Reached::Accepted => "the outbox has no room for it".to_owned(),
-        Reached::TextFilter => {
-            let filter = gates().into_iter().find(|gate| gate.name == TEXT_FILTER);
-            filter.map_or_else(|| TEXT_FILTER.to_owned(), |gate| named(&gate))
+        Reached::MessageFilter => {
+            let filter = gates().into_iter().find(|gate| gate.name == MESSAGE_FILTER);
+            filter.map_or_else(|| MESSAGE_FILTER.to_owned(), |gate| named(&gate))
         }
         Reached::Destination | Reached::Gate => {
             let gates = gates();

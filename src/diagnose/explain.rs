@@ -19,7 +19,7 @@ use crate::signal::Signal;
 use crate::source::{Pipeline, is_suppressed};
 
 pub(super) const SUPPRESSION: &str = "suppression";
-pub(super) const TEXT_FILTER: &str = "text filter";
+pub(super) const MESSAGE_FILTER: &str = "text filter";
 
 /// The gates that a record of a target and level meets, and their decisions. Returned by
 /// [`Bridge::explain`](crate::Bridge::explain).
@@ -111,10 +111,10 @@ fn conditions<'a>(conditions: impl Iterator<Item = &'a str>) -> String {
 pub(crate) fn explain(pipeline: &Pipeline, target: &str, level: Level) -> Explanation {
     let mut common = facade_gates(pipeline, target, level);
     common.push(level_gate("module stage", pipeline, Stage::Module, target, level));
-    common.extend(pipeline.text_filter().map(|(filter, by)| {
+    common.extend(pipeline.message_filter().map(|(filter, by)| {
         let filter = OneLine(filter);
         let condition = format!("its text matches `{filter}`");
-        Gate::conditional(TEXT_FILTER, condition, format!("{by}: only records whose text matches `{filter}` pass"))
+        Gate::conditional(MESSAGE_FILTER, condition, format!("{by}: only records whose text matches `{filter}` pass"))
     }));
     Explanation {
         target: target.to_owned(),

@@ -32,14 +32,14 @@ pub struct FilterExplanation {
 pub fn explain_filter(spec: &str, target: &str, level: Level) -> FilterExplanation {
     let parsed = parse(spec);
     let mut set = LevelSet::default();
-    set.extend(parsed.directives.clone(), Origin::Environment, VARIABLE);
+    set.extend(parsed.directives(), Origin::Environment, VARIABLE);
     let table = set.compile(Stage::Module, Threshold::ROOT_NOT_SET);
     let row = table.decide(target);
     let (name, filter) = (VARIABLE.to_owned(), Some(spec.to_owned()));
     let variables = LevelVariables { module: Some(FilterVariable { name, filter, is_set: true }), others: true };
     // The last directive for a target wins. An unset directive decides nothing.
-    let named = parsed.located().filter(|(directive, _)| row.by.is_some() && directive.target == row.target);
-    let decides = named.last().map(|(_, bytes)| bytes.clone());
+    let deciding = parsed.located.iter().rfind(|(directive, _)| row.by.is_some() && directive.target == row.target);
+    let decides = deciding.map(|(_, bytes)| bytes.clone());
     let mut gate = Gate::of_row("module stage", row, Stage::Module, target, level, &variables);
     let mut findings = lint_parsed(VARIABLE, &parsed);
     findings.retain(|finding| !is_refuted(finding, std::iter::once(target)));
@@ -67,12 +67,12 @@ fn lets_pass(finding: &Finding, target: &str, level: Level) -> bool {
         return false;
     };
     let mut set = LevelSet::default();
-    set.extend(parse(corrected).directives, Origin::Environment, VARIABLE);
+    set.extend(parse(corrected).directives(), Origin::Environment, VARIABLE);
     set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
 }
 
 impl FilterExplanation {
-    /// Returns whether target and level of the record pass. A text filter is not considered.
+    /// Returns whether target and level of the record pass. A message filter is not considered.
     pub fn passes(&self) -> bool {
         self.gate.passes
     }

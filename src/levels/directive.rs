@@ -36,9 +36,8 @@ impl Directive {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ParsedFilter<'a> {
     pub(crate) spec: &'a str,
-    pub directives: Vec<Directive>,
-    /// The bytes of each directive in the string, in the order of `directives`.
-    pub(crate) spans: Vec<Range<usize>>,
+    /// The valid directives, each with its bytes in the string.
+    pub located: Vec<(Directive, Range<usize>)>,
     /// The regular expression after the `/`, which the text of a record must match.
     pub(crate) message: Option<&'a str>,
     /// The invalid directives, or the whole string if it has two `/`.
@@ -64,14 +63,15 @@ pub(super) struct Piece<'p> {
 }
 
 impl ParsedFilter<'_> {
-    /// Returns the directives with their bytes in the string.
-    pub fn located(&self) -> impl Iterator<Item = (&Directive, &Range<usize>)> {
-        self.directives.iter().zip(&self.spans)
+    /// Returns the valid directives.
+    pub fn directives(&self) -> impl Iterator<Item = &Directive> {
+        self.located.iter().map(|(directive, _)| directive)
     }
 
     /// Returns all pieces in the order of the string. There are none if the string has two `/`.
     pub(super) fn pieces(&self) -> Vec<Piece<'_>> {
-        let valid = self.located().map(|(directive, span)| Piece { span: span.clone(), directive: Some(directive) });
+        let valid =
+            self.located.iter().map(|(directive, span)| Piece { span: span.clone(), directive: Some(directive) });
         let invalid = self.problems.iter().filter(|_| !self.has_two_slashes);
         let invalid = invalid.map(|problem| Piece { span: problem.span.clone(), directive: None });
         let mut pieces: Vec<Piece<'_>> = valid.chain(invalid).collect();
@@ -81,7 +81,7 @@ impl ParsedFilter<'_> {
 
     /// Returns whether a directive for the root is among the directives.
     pub(super) fn has_root(&self) -> bool {
-        self.directives.iter().any(|directive| directive.target.is_empty())
+        self.directives().any(|directive| directive.target.is_empty())
     }
 }
 
@@ -102,10 +102,7 @@ pub(crate) fn parse(spec: &str) -> ParsedFilter<'_> {
     for span in split(directives) {
         let text = &spec[span.clone()];
         match parse_directive(text) {
-            Ok(directive) => {
-                parsed.directives.push(directive);
-                parsed.spans.push(span);
-            }
+            Ok(directive) => parsed.located.push((directive, span)),
             Err(why) => parsed.problems.push(FilterProblem { text, why, span }),
         }
     }
@@ -176,7 +173,7 @@ mod tests {
     use super::*;
 
     fn directives(spec: &str) -> Vec<(String, Threshold)> {
-        parse(spec).directives.into_iter().map(|directive| (directive.target, directive.threshold)).collect()
+        parse(spec).directives().map(|directive| (directive.target.clone(), directive.threshold)).collect()
     }
 
     #[test]
@@ -206,7 +203,7 @@ mod tests {
     #[test]
     fn an_invalid_directive_does_not_affect_the_others() {
         let parsed = parse("a=inof,b=debug,c=info=warn/regex");
-        assert_eq!(parsed.directives, [Directive::new("b", Threshold::Debug)]);
+        assert!(parsed.directives().eq([&Directive::new("b", Threshold::Debug)]));
         assert_eq!(parsed.message, Some("regex"));
         let texts: Vec<_> = parsed.problems.iter().map(|problem| problem.text).collect();
         assert_eq!(texts, ["a=inof", "c=info=warn"]);
@@ -217,7 +214,7 @@ mod tests {
         let spec = " info ,é = debug,, x=?,[s{a=1,b=2}]=info,[{f}],a[b/r";
         let parsed = parse(spec);
         let located: Vec<_> =
-            parsed.located().map(|(directive, span)| (directive.target.as_str(), &spec[span.clone()])).collect();
+            parsed.located.iter().map(|(directive, span)| (directive.target.as_str(), &spec[span.clone()])).collect();
         assert_eq!(located, [("", "info"), ("é", "é = debug"), ("a[b", "a[b")]);
         for problem in &parsed.problems {
             assert_eq!(problem.text, &spec[problem.span.clone()]);
@@ -231,7 +228,7 @@ mod tests {
     #[test]
     fn two_slashes_make_the_whole_string_invalid() {
         let parsed = parse("debug/a/b");
-        assert_eq!((parsed.directives.as_slice(), parsed.message), (&[][..], None));
+        assert_eq!((parsed.located.as_slice(), parsed.message), (&[][..], None));
         assert!(parsed.has_two_slashes && parsed.pieces().is_empty());
         assert_eq!(parsed.problems.len(), 1);
         assert_eq!(parsed.problems[0].span, 0..9);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::directive::parse;
 use super::stage::Stage;
 use super::state::{LevelState, LevelTables};
-use super::suggestions::LevelVariables;
+use super::variables::LevelVariables;
 use crate::finding::{Finding, Kind, Severity, kind};
 
 /// Returns whether a finding says that a directive matches no record although it matches one of these targets.
@@ -18,7 +18,7 @@ pub(crate) fn is_refuted<'t>(finding: &Finding, mut seen: impl Iterator<Item = &
         return false;
     }
     let parsed = parse(&finding.evidence);
-    let directive = parsed.located().find(|(_, bytes)| bytes.contains(&finding.position.start));
+    let directive = parsed.located.iter().find(|(_, bytes)| bytes.contains(&finding.position.start));
     directive.is_some_and(|(directive, _)| {
         seen.any(|target| match target.strip_prefix(directive.target.as_str()) {
             Some(rest) => !directive.target.is_empty() && (is_about_name || rest.is_empty() || rest.starts_with("::")),
@@ -128,8 +128,8 @@ mod tests {
 
     fn levels(module: &str, otlp: &str) -> LevelState {
         let mut sets = LevelSets::default();
-        sets.module.extend(parse(module).directives, Origin::Environment, "RUST_LOG");
-        sets.otlp.extend(parse(otlp).directives, Origin::Environment, "LOGBRIDGE_OTLP_LEVEL");
+        sets.module.extend(parse(module).directives(), Origin::Environment, "RUST_LOG");
+        sets.otlp.extend(parse(otlp).directives(), Origin::Environment, "LOGBRIDGE_OTLP_LEVEL");
         LevelState::new(sets, true, LevelFilter::Off)
     }
 

@@ -279,7 +279,7 @@ impl Linter<'_> {
     }
 
     fn repeated(&mut self) {
-        let located: Vec<_> = self.filter.located().collect();
+        let located: Vec<_> = self.filter.located.iter().collect();
         for (index, (directive, bytes)) in located.iter().enumerate() {
             if self.findings.len() >= MAX_FINDINGS {
                 return;
@@ -301,10 +301,10 @@ impl Linter<'_> {
 
     fn prefixes(&mut self) {
         let filter = self.filter;
-        for (directive, bytes) in filter.located().filter(|(directive, _)| !directive.target.is_empty()) {
+        for (directive, bytes) in filter.located.iter().filter(|(directive, _)| !directive.target.is_empty()) {
             let target = &directive.target;
             let mut longer: Vec<&str> = Vec::new();
-            for (other, _) in filter.located() {
+            for (other, _) in &filter.located {
                 let name = other.target.split(':').next().unwrap_or_default();
                 if name.len() > target.len() && name.starts_with(target.as_str()) && !longer.contains(&name) {
                     longer.push(name);
@@ -326,7 +326,7 @@ impl Linter<'_> {
         let is_for_records = !self.place.starts_with("LOGBRIDGE_");
         let mut corrections = self.findings.iter().filter_map(|finding| finding.corrected.as_deref());
         let is_root_meant = corrections.any(|corrected| parse(corrected).has_root());
-        if !is_for_records || is_root_meant || self.filter.has_root() || self.filter.directives.is_empty() {
+        if !is_for_records || is_root_meant || self.filter.has_root() || self.filter.located.is_empty() {
             return;
         }
         let text = format!(

@@ -155,7 +155,7 @@ fn span_directives() {
     {
         one(piece, "span-directive", Error, 0..piece.len(), None);
         one(&format!("{piece},x=info"), "span-directive", Error, 0..piece.len(), None);
-        assert_eq!(parse(piece).directives, []);
+        assert_eq!(parse(piece).located, []);
     }
 }
 

@@ -12,7 +12,7 @@ mod variant;
 pub(crate) use variant::MessageFilter;
 
 /// Names this filter in the cause of a filtered record, after the name of the variable.
-pub(crate) const ON_TEXT: &str = "a filter on the text";
+pub(crate) const MESSAGE_FILTER_CAUSE: &str = "a filter on the text";
 
 #[cfg(test)]
 mod tests {

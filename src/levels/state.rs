@@ -11,10 +11,10 @@ use super::filter_causes::FilterCauses;
 use super::lookup_cache::{self, CachedLevels};
 use super::seen_targets::SeenTargets;
 use super::stage::Stage;
-use super::suggestions::LevelVariables;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
-use super::versions::Versions;
+use super::variables::LevelVariables;
+use super::versions::{Versions, VersionsExhausted};
 use crate::os::PerProcess;
 
 /// The thresholds that were set for each stage.
@@ -98,10 +98,6 @@ pub(crate) struct LevelState {
     pub(super) seen: SeenTargets,
 }
 
-/// The error of a change when no further version of the levels can be stored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VersionsExhausted;
-
 impl LevelState {
     pub(crate) fn new(sets: LevelSets, has_module_stage: bool, count_below: LevelFilter) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -152,7 +148,7 @@ impl LevelState {
             self.reports_first_filtered.store(false, Ordering::Relaxed);
         }
         let tables = sets.compile(self.has_module_stage);
-        self.versions.publish(Version { sets, tables }).map_err(|_| VersionsExhausted)
+        self.versions.publish(Version { sets, tables })
     }
 
     /// Requests a report of the first filtered record, if no threshold is set.
@@ -258,7 +254,7 @@ mod tests {
 
     fn levels(spec: &str) -> LevelState {
         let mut sets = LevelSets::default();
-        sets.module.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
+        sets.module.extend(parse(spec).directives(), Origin::Environment, "RUST_LOG");
         LevelState::new(sets, true, LevelFilter::Off)
     }
 

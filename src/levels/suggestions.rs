@@ -9,36 +9,10 @@ use super::directive::parse;
 use super::stage::Stage;
 use super::table::{LevelSet, Origin, Row};
 use super::threshold::Threshold;
+use super::variables::{FilterVariable, LevelVariables};
 use crate::escape::is_unsafe;
 
-/// The environment variable of the module stage.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct FilterVariable {
-    pub(crate) name: String,
-    /// The value of the variable, or else its default.
-    pub(crate) filter: Option<String>,
-    /// Whether the filter is the value of the variable.
-    pub(crate) is_set: bool,
-}
-
-/// The environment variables that levels are read from.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct LevelVariables {
-    /// The variable of the module stage, if one is read.
-    pub(crate) module: Option<FilterVariable>,
-    /// Whether the variables of the other stages are read.
-    pub(crate) others: bool,
-}
-
 impl LevelVariables {
-    /// Returns the variable that sets the thresholds of a stage.
-    pub(crate) fn of(&self, stage: Stage) -> Option<&str> {
-        match stage {
-            Stage::Module => self.module.as_ref().map(|variable| variable.name.as_str()),
-            stage => self.others.then_some(stage.variable()),
-        }
-    }
-
     /// Returns settings, each of which lets records of a target and a level pass a stage.
     ///
     /// `row` is the row that decides about the target now.
@@ -143,7 +117,7 @@ fn directive(target: &str, level: Level) -> Option<String> {
     let is_read = !target.contains(is_unsafe)
         && parsed.problems.is_empty()
         && parsed.message.is_none()
-        && matches!(parsed.directives.as_slice(), [one] if one.target == target);
+        && matches!(parsed.located.as_slice(), [(one, _)] if one.target == target);
     is_read.then_some(directive)
 }
 
@@ -174,7 +148,7 @@ fn extended(filter: &str, directive: &str, target: &str, level: Level) -> Option
     // A filter that cannot be shown as it must be written is useless.
     candidates.into_iter().filter(|candidate| !candidate.contains(is_unsafe)).find(|candidate| {
         let mut set = LevelSet::default();
-        set.extend(parse(candidate).directives, Origin::Environment, "");
+        set.extend(parse(candidate).directives(), Origin::Environment, "");
         set.compile(Stage::Module, Threshold::ROOT_NOT_SET).allows(target, level)
     })
 }

@@ -50,7 +50,7 @@ impl LevelSet {
         self.thresholds.push(SetThreshold { target: target.to_owned(), threshold, origin, by: by.into() });
     }
 
-    pub(crate) fn extend(&mut self, directives: Vec<Directive>, origin: Origin, by: &str) {
+    pub(crate) fn extend<'d>(&mut self, directives: impl IntoIterator<Item = &'d Directive>, origin: Origin, by: &str) {
         for directive in directives {
             self.set(&directive.target, directive.threshold, origin, by);
         }
@@ -195,7 +195,7 @@ mod tests {
 
     fn module_stage(spec: &str) -> Table {
         let mut set = LevelSet::default();
-        set.extend(parse(spec).directives, Origin::Environment, "RUST_LOG");
+        set.extend(parse(spec).directives(), Origin::Environment, "RUST_LOG");
         set.compile(Stage::Module, Threshold::ROOT_NOT_SET)
     }
 

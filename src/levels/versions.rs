@@ -23,7 +23,7 @@ pub(super) struct Versions<T: Send + Sync> {
 
 /// The error of publishing more versions than fit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct VersionsExhausted;
+pub(crate) struct VersionsExhausted;
 
 /// Returns the chunk of a version and its place in the chunk.
 fn place(index: u32) -> (usize, usize) {

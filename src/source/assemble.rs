@@ -7,7 +7,7 @@ use opentelemetry_sdk::logs::LogProcessor;
 use super::lifecycle::{self, watch_signals_in_child};
 use super::log_processor::ChainEnd;
 use super::pipeline::{Hooks, Parts, Pipeline};
-use super::process_state::{ProcessConfig, ProcessStates};
+use super::process_state::{ProcessConfig, StatePerProcess};
 use super::processor_chain::ProcessorChain;
 use super::record_path::RecordPath;
 use crate::config::Config;
@@ -28,12 +28,12 @@ pub(crate) struct Assembly {
 }
 
 /// Returns the per-process state of a pipeline with this configuration. It is not started yet.
-pub(crate) fn process_states(config: &Config) -> ProcessStates {
-    ProcessStates::new(ProcessConfig::new(config, lifecycle::each_second))
+pub(crate) fn state_per_process(config: &Config) -> StatePerProcess {
+    StatePerProcess::new(ProcessConfig::new(config, lifecycle::each_second))
 }
 
 /// Puts a pipeline together.
-pub(crate) fn assemble(config: &Config, processes: ProcessStates, assembly: Assembly) -> Arc<Pipeline> {
+pub(crate) fn assemble(config: &Config, processes: StatePerProcess, assembly: Assembly) -> Arc<Pipeline> {
     let Assembly { has_module_stage, processors, official_appenders, root, hooks } = assembly;
     let official = official_appenders && has_module_stage;
     Arc::new_cyclic(|me: &Weak<Pipeline>| {

@@ -8,7 +8,7 @@ use super::exit::{self, ExitHandler};
 use super::late_records::LateRecords;
 use super::overload::{Overflowing, overflow};
 use super::probe::{self, Reached};
-use super::process_state::{ProcessState, ProcessStates};
+use super::process_state::{ProcessState, StatePerProcess};
 use super::record_time;
 use super::routing::Routing;
 use crate::config::Config;
@@ -22,7 +22,7 @@ use crate::thread;
 /// Hands encoded records to the mirror and to the outbox.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) processes: ProcessStates,
+    pub(super) processes: StatePerProcess,
     /// Whether records are sent.
     pub(super) is_on: bool,
     pub(super) limits: Option<AttributeLimits>,
@@ -33,7 +33,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(config: &Config, processes: ProcessStates, at_exit: ExitHandler) -> Self {
+    pub(super) fn new(config: &Config, processes: StatePerProcess, at_exit: ExitHandler) -> Self {
         Self {
             processes,
             is_on: config.otlp.delivery.is_some(),
@@ -67,19 +67,19 @@ impl Delivery {
     pub(super) fn after_user_code<'p>(
         &'p self,
         process: &'p ProcessState,
-        shard: usize,
+        thread: usize,
         routing: Routing,
     ) -> &'p ProcessState {
-        if process.is_of_this_process() { process } else { self.count_in_child(shard, routing) }
+        if process.is_of_this_process() { process } else { self.count_in_child(thread, routing) }
     }
 
     #[cold]
-    pub(super) fn count_in_child(&self, shard: usize, routing: Routing) -> &ProcessState {
+    pub(super) fn count_in_child(&self, thread: usize, routing: Routing) -> &ProcessState {
         let process = self.processes.current();
         let console = if routing.console { Count::ConsoleAccepted } else { Count::ConsoleOff };
         let otlp = if routing.otlp { Count::OtlpAccepted } else { Count::OtlpOff };
         for count in [Count::Offered, Count::ModulePassed, console, otlp] {
-            process.ledger.count(shard, count);
+            process.ledger.count(thread, count);
         }
         process
     }
@@ -89,51 +89,51 @@ impl Delivery {
     pub(super) fn deliver(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         frame: &mut FrameBuffer,
         severity: u8,
         routing: Routing,
     ) {
         if let Some(limits) = self.limits {
-            apply_limits(limits, process, shard, frame);
+            apply_limits(limits, process, thread, frame);
         }
         record_time::keep_in_order(frame);
         let checked = process.outbox.as_ref().is_some_and(|outbox| outbox.is_checked());
         frame.end(severity, checked);
         if routing.mirror {
-            self.show(process, shard, frame);
+            self.show(process, thread, frame);
         }
         if routing.otlp {
-            self.append(process, shard, frame.bytes(), severity);
+            self.append(process, thread, frame.bytes(), severity);
         }
     }
 
     #[cold]
-    fn show(&self, process: &ProcessState, shard: usize, frame: &FrameBuffer) {
+    fn show(&self, process: &ProcessState, thread: usize, frame: &FrameBuffer) {
         let Some(mirror) = &self.mirror else { return };
         let shown = mirror.print(&process.resource, frame.scope(), frame.record());
-        process.ledger.count(shard, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
+        process.ledger.count(thread, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
     }
 
     #[inline]
-    fn append(&self, process: &ProcessState, shard: usize, frame: &[u8], severity: u8) {
+    fn append(&self, process: &ProcessState, thread: usize, frame: &[u8], severity: u8) {
         let (Some(outbox), Some(ship)) = (&process.outbox, &process.ship) else {
-            process.ledger.count_dropped(shard, Signal::Logs, DropReason::ThreadLost);
+            process.ledger.count_dropped(thread, Signal::Logs, DropReason::ThreadLost);
             return;
         };
         if self.is_shut() {
-            process.ledger.count_dropped(shard, Signal::Logs, DropReason::Shutdown);
+            process.ledger.count_dropped(thread, Signal::Logs, DropReason::Shutdown);
             self.late.count();
             return;
         }
         let high = severity >= severity_number(Level::Warn);
-        let taken = match outbox.append(thread::shard_of(shard), high, frame) {
+        let taken = match outbox.append(thread::shard_of(thread), high, frame) {
             Ok(wake) => Some(wake),
-            Err(reason) => overflow(process, outbox, ship, Overflowing { shard, high, frame, reason }),
+            Err(reason) => overflow(process, outbox, ship, Overflowing { thread, high, frame, reason }),
         };
         if let Some(wake) = taken {
-            process.ledger.count(shard, Count::Appended);
-            if shard == thread::INTERNAL {
+            process.ledger.count(thread, Count::Appended);
+            if thread == thread::INTERNAL {
                 probe::note(Reached::Outbox);
             }
             exit::arm_if_exiting(self.at_exit);
@@ -145,7 +145,7 @@ impl Delivery {
 }
 
 #[cold]
-fn apply_limits(limits: AttributeLimits, process: &ProcessState, shard: usize, frame: &mut FrameBuffer) {
+fn apply_limits(limits: AttributeLimits, process: &ProcessState, thread: usize, frame: &mut FrameBuffer) {
     let left_out = frame.rewrite_record(|record| limits.apply(record));
-    process.ledger.count_many(shard, Count::AttributeLeftOut, left_out);
+    process.ledger.count_many(thread, Count::AttributeLeftOut, left_out);
 }

@@ -76,14 +76,14 @@ impl Encoder {
     pub(super) fn finish(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         frame: &mut FrameBuffer,
         severity: u8,
         context: impl FnOnce() -> Option<Context>,
     ) {
-        count_too_deep(process, shard, frame.scratch().too_deep());
+        count_too_deep(process, thread, frame.scratch().too_deep());
         if let Some(redaction) = &self.redaction {
-            redact(redaction, process, shard, frame);
+            redact(redaction, process, thread, frame);
         }
         if self.exception_events && severity >= severity_number(Level::Error) {
             add_exception(frame, context);
@@ -92,16 +92,16 @@ impl Encoder {
 }
 
 #[cold]
-fn redact(redaction: &Redaction, process: &ProcessState, shard: usize, frame: &mut FrameBuffer) {
+fn redact(redaction: &Redaction, process: &ProcessState, thread: usize, frame: &mut FrameBuffer) {
     let redacted = frame.rewrite_record(|record| redaction.redact_record(record));
-    process.ledger.count_many(shard, Count::Redacted, redacted);
+    process.ledger.count_many(thread, Count::Redacted, redacted);
 }
 
 /// Counts values that were truncated because they are nested too deep.
 #[inline]
-pub(super) fn count_too_deep(process: &ProcessState, shard: usize, values: u32) {
+pub(super) fn count_too_deep(process: &ProcessState, thread: usize, values: u32) {
     if values > 0 {
-        process.ledger.count_many(shard, Count::NestedTooDeep, values.into());
+        process.ledger.count_many(thread, Count::NestedTooDeep, values.into());
     }
 }
 

@@ -3,14 +3,14 @@
 use log::Level;
 
 use super::buffers;
+use super::facades::Facades;
 use super::probe::{self, Reached};
 use super::process_state::ProcessState;
 use super::record_source::RecordSource;
 use super::routing::Routing;
 use crate::config::Config;
 use crate::ledger::Count;
-use crate::levels::{CachedLevels, LevelState, MessageFilter, ON_TEXT, Stage};
-use crate::otlp::TraceIds;
+use crate::levels::{CachedLevels, LevelState, MESSAGE_FILTER_CAUSE, MessageFilter, Stage};
 use crate::thread;
 
 /// The bit of the trace flags that marks a sampled trace.
@@ -19,23 +19,21 @@ pub(super) const SAMPLED: u8 = 1;
 /// Decides about a record, together with the levels.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// The filter on the text of records, and the setting that it comes from.
+    /// The message filter, and the setting that it comes from.
     pub(super) message_filter: Option<(MessageFilter, String)>,
     has_console: bool,
     has_mirror: bool,
     otlp_is_on: bool,
     /// Whether records of traces that are not sampled are filtered.
     pub(super) trace_based: bool,
-    /// The ids of records outside of any span.
-    pub(super) root: Option<TraceIds>,
 }
 
 /// A record that has passed the module stage.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admitted<'a> {
     pub(super) process: &'a ProcessState,
-    /// The number of the thread.
-    pub(super) shard: usize,
+    /// The number of the thread that logs.
+    pub(super) thread: usize,
     pub(super) cached: CachedLevels,
 }
 
@@ -52,47 +50,69 @@ enum Suppression {
 
 impl Gate {
     /// Creates a gate. The caller owns the console and the mirror, and passes whether they exist.
-    pub(super) fn new(
-        config: &Config,
-        has_module_stage: bool,
-        root: Option<TraceIds>,
-        has_console: bool,
-        has_mirror: bool,
-    ) -> Self {
+    pub(super) fn new(config: &Config, has_module_stage: bool, has_console: bool, has_mirror: bool) -> Self {
         Self {
             message_filter: config.message_filter.clone().filter(|_| has_module_stage),
             has_console,
             has_mirror,
             otlp_is_on: config.otlp.delivery.is_some(),
             trace_based: config.otlp.trace_based,
-            root,
         }
     }
 
-    /// Returns whether the record passes the text filter. Counts the record if it does not.
+    /// Applies the module stage. Returns `None` if the record is filtered, and counts that.
+    #[inline(always)]
+    pub(super) fn admit<'p>(
+        levels: &LevelState,
+        facades: &Facades,
+        process: &'p ProcessState,
+        target: &str,
+        level: Level,
+    ) -> Option<Admitted<'p>> {
+        let thread = thread::number();
+        if thread == thread::INTERNAL {
+            if !probe::is_probing() {
+                process.ledger.count(thread, Count::Internal);
+                return None;
+            }
+            probe::note(Reached::Gate);
+        }
+        let cached = levels.lookup(target);
+        if !cached.allows(Stage::Module, level) {
+            process.ledger.count_filtered_by_module(thread, levels.cause(cached, Stage::Module, target), level);
+            if levels.is_first_filtered(level) {
+                facades.report_first_filtered(levels, target, level);
+            }
+            return None;
+        }
+        Some(Admitted { process, thread, cached })
+    }
+
+    /// Returns whether the message filter lets the record pass; counts it if not.
     #[inline]
-    pub(super) fn passes_text_filter<S: RecordSource + ?Sized>(
+    pub(super) fn passes_message_filter<S: RecordSource + ?Sized>(
         &self,
         levels: &LevelState,
-        Admitted { process, shard, .. }: Admitted<'_>,
+        Admitted { process, thread, .. }: Admitted<'_>,
         source: &S,
     ) -> bool {
         let Some((filter, setting)) = &self.message_filter else { return true };
         if source.text().is_none_or(|text| filter.is_match(&text)) {
             return true;
         }
-        let setting = || format!("{setting}: {ON_TEXT}");
+        let setting = || format!("{setting}: {MESSAGE_FILTER_CAUSE}");
         let cause = levels.causes.number(Stage::Module, source.target(), setting).unwrap_or_default();
-        process.ledger.count_filtered_by_module(shard, cause, source.level());
-        if shard == thread::INTERNAL {
-            probe::note(Reached::TextFilter);
+        process.ledger.count_filtered_by_module(thread, cause, source.level());
+        if thread == thread::INTERNAL {
+            probe::note(Reached::MessageFilter);
         }
         false
     }
 
     /// Routes a record that has passed the module stage, and counts the decision of each destination.
     ///
-    /// `may_enter` is false if log calls are nested too deep in the formatting of other records.
+    /// `may_enter` is false if log calls are nested too deep in the formatting of other records. `flags` returns the flags
+    /// of the record's trace.
     #[inline]
     pub(super) fn route<S: RecordSource + ?Sized>(
         &self,
@@ -100,31 +120,30 @@ impl Gate {
         admitted: Admitted<'_>,
         source: &S,
         may_enter: bool,
+        flags: impl FnOnce() -> Option<u8>,
         is_repeated: impl FnOnce() -> bool,
     ) -> Routing {
-        let Admitted { process, shard, cached } = admitted;
+        let Admitted { process, thread, cached } = admitted;
         let ledger = &process.ledger;
         let (target, level) = (source.target(), source.level());
-        ledger.count(shard, Count::Offered);
-        ledger.count(shard, Count::ModulePassed);
+        ledger.count(thread, Count::Offered);
+        ledger.count(thread, Count::ModulePassed);
         let (console, counted) = match () {
             () if !self.has_console => (false, Count::ConsoleOff),
-            () if source.skips_console() || shard == thread::INTERNAL => (false, Count::ConsoleOff),
+            () if source.skips_console() || thread == thread::INTERNAL => (false, Count::ConsoleOff),
             () if !cached.allows(Stage::Console, level) => {
-                ledger.count_filtered(shard, levels.cause(cached, Stage::Console, target), level);
+                ledger.count_filtered(thread, levels.cause(cached, Stage::Console, target), level);
                 (false, Count::ConsoleBelow)
             }
             () if !may_enter => (false, Count::ConsoleSuppressed),
             () => (true, Count::ConsoleAccepted),
         };
-        ledger.count(shard, counted);
+        ledger.count(thread, counted);
         let otlp = self.route_otlp(levels, admitted, target, level, || match () {
             () if !may_enter || buffers::is_suppressed() => Some(Suppression::Context),
-            () if self.trace_based && source.trace(self.root).is_some_and(|trace| trace.flags & SAMPLED == 0) => {
-                Some(Suppression::Unsampled)
-            }
+            () if self.trace_based && flags().is_some_and(|flags| flags & SAMPLED == 0) => Some(Suppression::Unsampled),
             // Canary records are similar on purpose.
-            () if shard != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
+            () if thread != thread::INTERNAL && is_repeated() => Some(Suppression::Repeated),
             () => None,
         });
         Routing { console, ..otlp }
@@ -136,7 +155,7 @@ impl Gate {
     fn route_otlp(
         &self,
         levels: &LevelState,
-        Admitted { process, shard, cached }: Admitted<'_>,
+        Admitted { process, thread, cached }: Admitted<'_>,
         target: &str,
         level: Level,
         suppression: impl FnOnce() -> Option<Suppression>,
@@ -146,7 +165,7 @@ impl Gate {
         let counted = match suppression {
             _ if !self.otlp_is_on => Count::OtlpOff,
             _ if !passes => {
-                process.ledger.count_filtered(shard, levels.cause(cached, Stage::Otlp, target), level);
+                process.ledger.count_filtered(thread, levels.cause(cached, Stage::Otlp, target), level);
                 Count::OtlpBelow
             }
             Some(Suppression::Context) => Count::OtlpSuppressed,
@@ -154,7 +173,7 @@ impl Gate {
             Some(Suppression::Repeated) => Count::OtlpRepeated,
             None => Count::OtlpAccepted,
         };
-        process.ledger.count(shard, counted);
+        process.ledger.count(thread, counted);
         let wanted = passes && suppression.is_none();
         Routing { console: false, otlp: wanted && self.otlp_is_on, mirror: wanted && self.has_mirror }
     }
@@ -171,15 +190,15 @@ impl Gate {
         flags: Option<u8>,
         is_repeated: impl FnOnce() -> bool,
     ) -> Option<Routing> {
-        let (ledger, shard) = (&process.ledger, thread::number());
+        let (ledger, thread) = (&process.ledger, thread::number());
         if thread::is_internal() {
-            ledger.count(shard, Count::Internal);
+            ledger.count(thread, Count::Internal);
             return None;
         }
         for count in [Count::Offered, Count::ModulePassed, Count::ConsoleOff] {
-            ledger.count(shard, count);
+            ledger.count(thread, count);
         }
-        let admitted = Admitted { process, shard, cached: levels.lookup(target) };
+        let admitted = Admitted { process, thread, cached: levels.lookup(target) };
         let routing = self.route_otlp(levels, admitted, target, level, || match () {
             () if self.trace_based && flags.is_some_and(|flags| flags & SAMPLED == 0) => Some(Suppression::Unsampled),
             () if is_repeated() => Some(Suppression::Repeated),

@@ -103,8 +103,8 @@ impl Pipeline {
         Stage::ALL.iter().fold(String::new(), |shown, stage| format!("{shown}{stage}\n{}", tables.of(*stage)))
     }
 
-    /// Returns the filter on the text of records, and the setting that it comes from.
-    pub(crate) fn text_filter(&self) -> Option<(&str, &str)> {
+    /// Returns the message filter, and the setting that it comes from.
+    pub(crate) fn message_filter(&self) -> Option<(&str, &str)> {
         self.gate.message_filter.as_ref().map(|(filter, by)| (filter.expression(), by.as_str()))
     }
 
@@ -115,7 +115,7 @@ impl Pipeline {
 
     /// Returns whether the current trace is not sampled.
     pub(crate) fn is_unsampled_here(&self) -> bool {
-        buffers::current_trace().or(self.gate.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
+        buffers::current_trace().or(self.encoder.root).is_some_and(|trace| trace.flags & SAMPLED == 0)
     }
 
     /// Returns the limit of similar records, if there is one.

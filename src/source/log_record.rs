@@ -10,6 +10,7 @@ use log::{Level, Record};
 
 use super::buffers::Location;
 use super::error_attributes::write_error;
+use super::official::OfficialAppenders;
 use super::pipeline::Pipeline;
 use super::record_source::RecordSource;
 use crate::console::{PrintResult, Terminal};
@@ -22,7 +23,7 @@ pub(crate) fn take_log(pipeline: &Pipeline, record: &Record<'_>) {
     let Some(admitted) = pipeline.admit(record.target(), record.level()) else { return };
     // Dropped manually, because most sources own nothing.
     let source = ManuallyDrop::new(LogSource::new(record));
-    pipeline.accept(admitted, &*source, |path| source.with_rendered(false, |record| path.official_log(record)));
+    pipeline.accept(admitted, &*source);
     if source.is_rendered() {
         drop(ManuallyDrop::into_inner(source));
     }
@@ -122,6 +123,11 @@ impl RecordSource for LogSource<'_> {
     #[inline]
     fn has_panicked(&self) -> bool {
         matches!(self.message.get(), Some(None)) || matches!(self.pairs.get(), Some(None))
+    }
+
+    fn emit_official(&self, appenders: &OfficialAppenders) -> bool {
+        self.with_rendered(false, |record| appenders.log(record));
+        true
     }
 
     fn print(&self, terminal: &Terminal) -> PrintResult {

@@ -13,7 +13,7 @@ use crate::thread;
 /// A record that the outbox did not accept, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overflowing<'a> {
-    pub(super) shard: usize,
+    pub(super) thread: usize,
     /// The record is at WARN or above.
     pub(super) high: bool,
     pub(super) frame: &'a [u8],
@@ -24,8 +24,8 @@ pub(super) struct Overflowing<'a> {
 #[cold]
 #[inline(never)]
 pub(super) fn overflow(process: &ProcessState, outbox: &Outbox, ship: &Ship, record: Overflowing<'_>) -> Option<Wake> {
-    let Overflowing { shard, high, frame, reason } = record;
-    let place = thread::shard_of(shard);
+    let Overflowing { thread, high, frame, reason } = record;
+    let shard = thread::shard_of(thread);
     let appended = match (reason, outbox.overload()) {
         (DropReason::OutboxFull, policy) => {
             // The exporter thread must make space, so it is woken before this thread waits.
@@ -33,16 +33,16 @@ pub(super) fn overflow(process: &ProcessState, outbox: &Outbox, ship: &Ship, rec
                 ship.wake(Signal::Logs);
             }
             match policy {
-                Overload::Block(most) if may_wait() => outbox.append_blocking(place, high, frame, most),
-                _ => outbox.append_evicting(place, high, frame),
+                Overload::Block(most) if may_wait() => outbox.append_blocking(shard, high, frame, most),
+                _ => outbox.append_evicting(shard, high, frame),
             }
         }
         (reason, _) => Err(Refused::from(reason)),
     };
     let Err(Refused { reason, wake }) = appended else { return appended.ok() };
-    process.ledger.count_dropped(shard, Signal::Logs, reason);
+    process.ledger.count_dropped(thread, Signal::Logs, reason);
     // After the loss is in the ledger, from which the exporter thread reports it.
-    if outbox.count_loss(shard, reason, frame) == Wake::Yes || wake == Wake::Yes {
+    if outbox.count_loss(thread, reason, frame) == Wake::Yes || wake == Wake::Yes {
         ship.wake(Signal::Logs);
     }
     None

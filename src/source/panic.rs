@@ -64,7 +64,7 @@ fn record(info: &PanicHookInfo<'_>) {
         fatal: cfg!(panic = "abort") || (!thread::catches_panic() && std::thread::current().name() == Some("main")),
     };
     mark_span(pipeline, &source.message);
-    pipeline.take(&source, |path| path.own_record(&pipeline.encoder, &source));
+    pipeline.take(&source);
 }
 
 /// Sets the status of the active span to Error, as a tracing event at ERROR does.
@@ -114,7 +114,7 @@ impl RecordSource for PanicSource {
         if self.fatal { "FATAL" } else { "ERROR" }
     }
 
-    // Text filters do not apply to panics.
+    // Message filters do not apply to panics.
     fn text(&self) -> Option<Cow<'_, str>> {
         None
     }

@@ -14,7 +14,7 @@ use super::exit::ExitHandler;
 use super::facades::Facades;
 use super::gate::{Admitted, Gate};
 use super::probe::{self, Reached};
-use super::process_state::{ProcessState, ProcessStates};
+use super::process_state::{ProcessState, StatePerProcess};
 use super::record_path::RecordPath;
 use super::record_source::RecordSource;
 use super::repetition::Similar;
@@ -26,7 +26,7 @@ use super::suppression;
 use crate::config::{Config, ReportTo};
 use crate::console::{PrintResult, Terminal};
 use crate::ledger::{Count, DropReason};
-use crate::levels::{LevelState, Stage};
+use crate::levels::LevelState;
 use crate::otlp::TraceIds;
 use crate::ship::{HasScheduler, Scheduler};
 use crate::signal::Signal;
@@ -66,7 +66,7 @@ pub(super) struct Parts {
     /// Whether records pass through a module stage and a console. Records of a provider of the application do not.
     pub(super) has_module_stage: bool,
     pub(super) path: RecordPath,
-    pub(super) processes: ProcessStates,
+    pub(super) processes: StatePerProcess,
     /// The ids of records outside of any span.
     pub(super) root: Option<TraceIds>,
     pub(super) hooks: Hooks,
@@ -82,7 +82,7 @@ impl Pipeline {
         let delivery = Delivery::new(config, processes, at_exit);
         Self {
             facades: Facades::new(&levels),
-            gate: Gate::new(config, has_module_stage, root, console.is_some(), delivery.mirror.is_some()),
+            gate: Gate::new(config, has_module_stage, console.is_some(), delivery.mirror.is_some()),
             levels,
             path,
             encoder: Encoder::new(config, root),
@@ -103,76 +103,55 @@ impl Pipeline {
         self.levels.allows(target, level)
     }
 
-    /// Receives a record from a facade. `official` passes it to the official appender that fits its source.
+    /// Receives a record from a facade.
     #[inline]
-    pub(super) fn take<S: RecordSource + ?Sized>(&self, source: &S, official: impl FnOnce(&RecordPath)) {
+    pub(super) fn take<S: RecordSource + ?Sized>(&self, source: &S) {
         if let Some(admitted) = self.admit(source.target(), source.level()) {
-            self.accept(admitted, source, official);
+            self.accept(admitted, source);
         }
     }
 
     /// Applies the module stage. Returns `None` if the record is filtered, and counts that.
     #[inline(always)]
     pub(super) fn admit(&self, target: &str, level: Level) -> Option<Admitted<'_>> {
-        let process = self.delivery.processes.current();
-        let shard = thread::number();
-        if shard == thread::INTERNAL {
-            if !probe::is_probing() {
-                process.ledger.count(shard, Count::Internal);
-                return None;
-            }
-            probe::note(Reached::Gate);
-        }
-        let cached = self.levels.lookup(target);
-        if !cached.allows(Stage::Module, level) {
-            process.ledger.count_filtered_by_module(shard, self.levels.cause(cached, Stage::Module, target), level);
-            if self.levels.is_first_filtered(level) {
-                self.facades.report_first_filtered(&self.levels, target, level);
-            }
-            return None;
-        }
-        Some(Admitted { process, shard, cached })
+        Gate::admit(&self.levels, &self.facades, self.delivery.processes.current(), target, level)
     }
 
     /// Receives a record that has passed the module stage. Not inlined, so that filtered records do not pay for it.
     #[inline(never)]
-    pub(super) fn accept<S: RecordSource + ?Sized>(
-        &self,
-        admitted: Admitted<'_>,
-        source: &S,
-        official: impl FnOnce(&RecordPath),
-    ) {
+    pub(super) fn accept<S: RecordSource + ?Sized>(&self, admitted: Admitted<'_>, source: &S) {
         let call = Call::enter();
-        if !self.gate.passes_text_filter(&self.levels, admitted, source) {
+        if !self.gate.passes_message_filter(&self.levels, admitted, source) {
             return;
         }
-        let Admitted { process, shard, cached } = admitted;
+        let Admitted { process, thread, .. } = admitted;
         // Code of the application formatted the text, and may have forked.
         let mut process = if process.is_of_this_process() { process } else { self.processes().current() };
-        let admitted = Admitted { process, shard, cached };
-        let is_repeated = || self.is_repeated(process, shard, || source.similar());
-        let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), is_repeated);
-        if shard == thread::INTERNAL {
+        let admitted = Admitted { process, ..admitted };
+        let is_repeated = || self.is_repeated(process, thread, || source.similar());
+        let flags = || source.trace(self.encoder.root).map(|trace| trace.flags);
+        let routing = self.gate.route(&self.levels, admitted, source, call.is_some(), flags, is_repeated);
+        if thread == thread::INTERNAL {
             probe::note(if routing.otlp { Reached::Accepted } else { Reached::Destination });
         }
         // The official appenders format some values more than once.
-        if routing.needs_encoding() && (routing.console || matches!(self.path, RecordPath::Official(_))) {
+        if routing.needs_encoding() && (routing.console || self.path.has_official_appenders()) {
             source.render();
-            process = self.delivery.after_user_code(process, shard, routing);
+            process = self.delivery.after_user_code(process, thread, routing);
         }
         if source.has_panicked() {
             if routing.console {
-                process.ledger.count(shard, Count::ConsoleFailed);
+                process.ledger.count(thread, Count::ConsoleFailed);
             }
             if routing.otlp {
-                process.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked);
+                process.ledger.count_dropped(thread, Signal::Logs, DropReason::FormatPanicked);
             }
             return;
         }
         if routing.needs_encoding() {
             match &self.path {
-                RecordPath::Direct => self.encode(process, shard, source, routing),
-                path => self.emit_through_sdk(process, shard, source, routing, || official(path)),
+                RecordPath::Direct => self.encode(process, thread, source, routing),
+                RecordPath::Chain { .. } => self.emit_through_sdk(process, thread, source, routing),
             }
         }
         // The console comes last. If nobody reads it, it may block the caller, but the record is already accepted.
@@ -181,22 +160,22 @@ impl Pipeline {
             && source.print(terminal) != PrintResult::Whole
         {
             // Formatting may have forked.
-            self.processes().current().ledger.count(shard, Count::ConsoleFailed);
+            self.processes().current().ledger.count(thread, Count::ConsoleFailed);
         }
     }
 
     /// Encodes the record from its source, and delivers it.
     #[inline]
-    fn encode<S: RecordSource + ?Sized>(&self, process: &ProcessState, shard: usize, source: &S, routing: Routing) {
+    fn encode<S: RecordSource + ?Sized>(&self, process: &ProcessState, thread: usize, source: &S, routing: Routing) {
         buffers::with(|buffers| {
             let encoded = catch_panic(|| self.encoder.encode(buffers, source));
-            let process = self.delivery.after_user_code(process, shard, routing);
+            let process = self.delivery.after_user_code(process, thread, routing);
             match encoded {
                 Some(()) => {
                     let severity = source.severity_number();
-                    self.deliver(process, shard, buffers, severity, routing, || source.otel_context());
+                    self.deliver(process, thread, buffers, severity, routing, || source.otel_context());
                 }
-                None if routing.otlp => process.ledger.count_dropped(shard, Signal::Logs, DropReason::FormatPanicked),
+                None if routing.otlp => process.ledger.count_dropped(thread, Signal::Logs, DropReason::FormatPanicked),
                 None => {}
             }
         });
@@ -208,14 +187,13 @@ impl Pipeline {
     fn emit_through_sdk<S: RecordSource + ?Sized>(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         source: &S,
         routing: Routing,
-        official: impl FnOnce(),
     ) {
         let mut panicked = false;
         let progress = chain_state::run(routing, || {
-            panicked = catch_panic(|| self.path.emit(&self.encoder, source, official)).is_none();
+            panicked = catch_panic(|| self.path.emit(&self.encoder, source)).is_none();
         });
         let reason = match progress {
             ChainProgress::Completed => return,
@@ -223,30 +201,30 @@ impl Pipeline {
             ChainProgress::NotFormatted if panicked => DropReason::FormatPanicked,
             ChainProgress::NotFormatted | ChainProgress::Entered => DropReason::Processor,
         };
-        let process = self.delivery.after_user_code(process, shard, routing);
+        let process = self.delivery.after_user_code(process, thread, routing);
         if routing.otlp {
-            process.ledger.count_dropped(shard, Signal::Logs, reason);
+            process.ledger.count_dropped(thread, Signal::Logs, reason);
         }
     }
 
     /// Delivers a record of the SDK that is encoded in the buffers.
     pub(super) fn deliver_from_sdk(&self, buffers: &mut Buffers, severity: u8, routing: Routing) {
-        let (process, shard) = (self.processes().current(), thread::number());
-        self.deliver(process, shard, buffers, severity, routing, buffers::current_span);
+        let (process, thread) = (self.processes().current(), thread::number());
+        self.deliver(process, thread, buffers, severity, routing, buffers::current_span);
     }
 
     #[inline]
     fn deliver(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         buffers: &mut Buffers,
         severity: u8,
         routing: Routing,
         context: impl FnOnce() -> Option<Context>,
     ) {
-        self.encoder.finish(process, shard, &mut buffers.frame, severity, context);
-        self.delivery.deliver(process, shard, &mut buffers.frame, severity, routing);
+        self.encoder.finish(process, thread, &mut buffers.frame, severity, context);
+        self.delivery.deliver(process, thread, &mut buffers.frame, severity, routing);
     }
 
     /// Returns whether the record exceeds the limit of similar records.
@@ -254,10 +232,10 @@ impl Pipeline {
     pub(super) fn is_repeated<'s>(
         &self,
         process: &ProcessState,
-        shard: usize,
+        thread: usize,
         similar: impl FnOnce() -> Similar<'s>,
     ) -> bool {
-        suppression::is_repeated(&self.delivery, process, shard, similar, || self.wake_scheduler())
+        suppression::is_repeated(&self.delivery, process, thread, similar, || self.wake_scheduler())
     }
 
     /// Starts the scheduler, or makes it check for earlier work.
@@ -266,7 +244,7 @@ impl Pipeline {
         self.schedule.scheduler.wake(Weak::clone(&self.me));
     }
 
-    pub(crate) fn processes(&self) -> &ProcessStates {
+    pub(crate) fn processes(&self) -> &StatePerProcess {
         &self.delivery.processes
     }
 

@@ -11,8 +11,8 @@ pub(crate) enum Reached {
     Nowhere,
     /// The module stage filtered it.
     Gate,
-    /// The text filter filtered it.
-    TextFilter,
+    /// The message filter stopped it.
+    MessageFilter,
     /// The otlp destination did not accept it.
     Destination,
     /// It was accepted, and lost before the outbox.

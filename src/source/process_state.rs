@@ -99,7 +99,7 @@ impl ProcessConfig {
         self.start().unwrap_or_else(|error| {
             notice::emit(&Notice::new(
                 kind::WORKER_ENDED.code,
-                "engine",
+                "exporter thread",
                 format!("nothing can be delivered: {error:?}"),
             ));
             ProcessState::without_thread(self)
@@ -149,9 +149,9 @@ impl Drop for ProcessState {
 /// How long a thread waits for another thread that creates the state. After that, it creates the state itself.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The state of the current process.
+/// The state of the current process. A forked child creates its own.
 #[derive(Debug)]
-pub(crate) struct ProcessStates {
+pub(crate) struct StatePerProcess {
     states: PerProcess<ProcessState>,
     /// The fork generation, plus one, of the process in which a thread has begun to create the state.
     begun_in: AtomicU64,
@@ -168,7 +168,7 @@ impl fmt::Debug for ChildHook {
     }
 }
 
-impl ProcessStates {
+impl StatePerProcess {
     pub(super) fn new(config: ProcessConfig) -> Self {
         Self { states: PerProcess::new(), begun_in: AtomicU64::new(0), config, in_child: None }
     }

@@ -1,12 +1,6 @@
-//! The path from a facade to the encoder: direct, through log processors of the application, or through the official
-//! appenders.
+//! The path from a facade to the encoder: direct, or through the provider of a processor chain.
 
 use std::time::Duration;
-
-use opentelemetry_sdk::logs::SdkLoggerProvider;
-use tracing_core::{Event, Subscriber};
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
 use super::encoder::Encoder;
 use super::official::OfficialAppenders;
@@ -16,91 +10,61 @@ use super::record_source::RecordSource;
 /// The path of records to the encoder.
 #[derive(Debug)]
 pub(super) enum RecordPath {
-    /// Direct: the encoder reads the source.
+    /// The encoder reads the source.
     Direct,
-    /// The official appenders, then the processors of the application, then logbridge's own.
-    #[cfg_attr(not(feature = "official-appenders"), allow(dead_code))] // Then the type has no values.
-    Official(Box<OfficialAppenders>),
     /// The processors of the application, then logbridge's own.
-    Processors(ProcessorChain),
+    Chain {
+        chain: ProcessorChain,
+        /// The official appenders, which convert records for the chain. `None` unless requested and compiled in.
+        official: Option<Box<OfficialAppenders>>,
+    },
 }
 
 impl RecordPath {
-    /// Puts the official appenders before the chain if they are asked for and compiled in.
-    pub(super) fn through(chain: ProcessorChain, official: bool) -> Self {
-        match OfficialAppenders::new(chain, official) {
-            Ok(appenders) => Self::Official(Box::new(appenders)),
-            Err(chain) => Self::Processors(chain),
+    /// Leads records through the chain. If `is_official`, the official appenders convert them.
+    pub(super) fn through(chain: ProcessorChain, is_official: bool) -> Self {
+        let official = if is_official { OfficialAppenders::new(&chain.provider) } else { None };
+        Self::Chain { official: official.map(Box::new), chain }
+    }
+
+    /// Emits one record.
+    pub(super) fn emit<S: RecordSource + ?Sized>(&self, encoder: &Encoder, source: &S) {
+        let Self::Chain { chain, official } = self else { return };
+        if !official.as_ref().is_some_and(|appenders| source.emit_official(appenders)) {
+            chain.emit(encoder, source);
         }
     }
 
-    /// Emits one record. `official` calls the official appender that fits the source.
-    pub(super) fn emit<S: RecordSource + ?Sized>(&self, encoder: &Encoder, source: &S, official: impl FnOnce()) {
-        match self {
-            Self::Direct => {}
-            Self::Official(_) => official(),
-            Self::Processors(chain) => {
-                drop(official);
-                chain.emit(encoder, source);
-            }
-        }
+    /// Returns whether records pass through the official appenders.
+    #[inline]
+    pub(super) fn has_official_appenders(&self) -> bool {
+        matches!(self, Self::Chain { official: Some(_), .. })
     }
 
-    /// Emits a record through the official log appender.
-    pub(super) fn official_log(&self, record: &log::Record<'_>) {
-        if let Self::Official(appenders) = self {
-            appenders.log(record);
-        }
-    }
-
-    /// Emits an event through the official tracing appender.
-    pub(super) fn official_event<S>(&self, event: &Event<'_>, context: Context<'_, S>)
-    where
-        S: Subscriber + for<'span> LookupSpan<'span>,
-    {
-        if let Self::Official(appenders) = self {
-            appenders.event(event, context);
-        }
-    }
-
-    /// Emits a record that logbridge creates for a panic, for which there is no official appender.
-    pub(super) fn own_record<S: RecordSource + ?Sized>(&self, encoder: &Encoder, source: &S) {
-        match self {
-            Self::Official(appenders) => appenders.chain().emit(encoder, source),
-            Self::Processors(chain) => chain.emit(encoder, source),
-            Self::Direct => {}
-        }
-    }
-
-    fn provider(&self) -> Option<&SdkLoggerProvider> {
+    fn chain(&self) -> Option<&ProcessorChain> {
         match self {
             Self::Direct => None,
-            Self::Official(appenders) => Some(&appenders.chain().provider),
-            Self::Processors(chain) => Some(&chain.provider),
+            Self::Chain { chain, .. } => Some(chain),
         }
     }
 
     /// Returns whether processors of the application decide which records pass.
     pub(super) fn has_processors(&self) -> bool {
-        match self {
-            Self::Direct => false,
-            Self::Official(appenders) => appenders.chain().has_processors,
-            Self::Processors(chain) => chain.has_processors,
-        }
+        self.chain().is_some_and(|chain| chain.has_processors)
     }
 
     /// Flushes the processors of the application.
     pub(super) fn flush(&self) {
-        if let Some(provider) = self.provider() {
+        if let Some(chain) = self.chain() {
             // Their result is ignored, because the ledger counts the records that do not reach the end of the chain.
-            drop(provider.force_flush());
+            drop(chain.provider.force_flush());
         }
     }
 
     /// Shuts down the processors of the application.
     pub(super) fn shutdown(&self, timeout: Duration) {
-        if let Some(provider) = self.provider() {
-            drop(provider.shutdown_with_timeout(timeout));
+        if let Some(chain) = self.chain() {
+            drop(chain.provider.shutdown_with_timeout(timeout));
         }
     }
 }

@@ -7,6 +7,7 @@ use opentelemetry::Context;
 use tracing_core::callsite::Identifier;
 
 use super::buffers::{self, Location};
+use super::official::OfficialAppenders;
 use super::repetition::Similar;
 use crate::console::{PrintResult, Terminal};
 use crate::otlp::{RecordWriter, TraceIds, severity_number};
@@ -44,7 +45,7 @@ pub(super) trait RecordSource {
         buffers::current_span()
     }
 
-    /// Returns the message, for a filter on the text of records.
+    /// Returns the message, for the message filter.
     ///
     /// Returns `None` if no such filter applies to the record, or if formatting the message panicked. The text is kept,
     /// so that it is not formatted again.
@@ -56,6 +57,11 @@ pub(super) trait RecordSource {
     /// Returns whether a value panicked while it was formatted. It is not formatted again, because it would panic
     /// again.
     fn has_panicked(&self) -> bool {
+        false
+    }
+
+    /// Emits the record through the official appender of its facade. Returns `false` if there is none.
+    fn emit_official(&self, _appenders: &OfficialAppenders) -> bool {
         false
     }
 

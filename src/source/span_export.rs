@@ -67,49 +67,49 @@ impl SpanExport {
         mut span: Box<SpanData>,
         is_shut: bool,
     ) {
-        let (ledger, shard) = (&process.ledger, thread::number());
+        let (ledger, thread) = (&process.ledger, thread::number());
         if CLOSING.get() {
-            ledger.count(shard, Count::SpanEndedAtExit);
+            ledger.count(thread, Count::SpanEndedAtExit);
             SpanQueue::mark_ended_at_exit(&mut span);
         }
-        ledger.count(shard, Count::SpanEnded);
+        ledger.count(thread, Count::SpanEnded);
         if !span.span_context.is_sampled() {
-            ledger.count(shard, Count::SpanUnsampled);
+            ledger.count(thread, Count::SpanUnsampled);
             return;
         }
         // Before anything else reads the span.
         if let Some(redaction) = &self.redaction {
-            ledger.count_many(shard, Count::Redacted, redaction.redact_span(&mut span));
+            ledger.count_many(thread, Count::Redacted, redaction.redact_span(&mut span));
         }
         if let Some(most) = self.value_length {
             truncate_span_texts(&mut span, most);
         }
         if let Some(mirror) = &self.mirror {
             let shown = mirror.print_span(&process.resource, &span);
-            ledger.count(shard, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
+            ledger.count(thread, if shown { Count::MirrorWritten } else { Count::MirrorFailed });
         }
         if !self.is_on {
-            ledger.count(shard, Count::SpanOff);
+            ledger.count(thread, Count::SpanOff);
             return;
         }
-        ledger.count(shard, Count::SpanAccepted);
+        ledger.count(thread, Count::SpanAccepted);
         let Some(ship) = &process.ship else {
-            ledger.count_dropped(shard, Signal::Traces, DropReason::ThreadLost);
+            ledger.count_dropped(thread, Signal::Traces, DropReason::ThreadLost);
             return;
         };
         if is_shut || delivery.is_shut() {
-            ledger.count_dropped(shard, Signal::Traces, DropReason::Shutdown);
+            ledger.count_dropped(thread, Signal::Traces, DropReason::Shutdown);
             return;
         }
         match queue.push(span) {
             PushResult::Full { is_first } => {
-                ledger.count_dropped(shard, Signal::Traces, DropReason::QueueFull);
+                ledger.count_dropped(thread, Signal::Traces, DropReason::QueueFull);
                 if is_first {
                     self.report_full(queue);
                 }
             }
             PushResult::Queued(wake) => {
-                ledger.count(shard, Count::SpanAppended);
+                ledger.count(thread, Count::SpanAppended);
                 if wake == Wake::Yes {
                     ship.wake(Signal::Traces);
                 }

@@ -19,7 +19,7 @@ use crate::thread;
 pub(super) fn is_repeated<'s>(
     delivery: &Delivery,
     process: &ProcessState,
-    shard: usize,
+    thread: usize,
     similar: impl FnOnce() -> Similar<'s>,
     schedule: impl FnOnce(),
 ) -> bool {
@@ -30,7 +30,7 @@ pub(super) fn is_repeated<'s>(
     // Code of the application formatted the text and may have forked. The parent's windows must not be used then.
     let process = if process.is_of_this_process() { process } else { delivery.processes.current() };
     let Some(windows) = &process.windows else { return false };
-    let (is_suppressed, needs_schedule) = decide(delivery, process, shard, windows, &similar);
+    let (is_suppressed, needs_schedule) = decide(delivery, process, thread, windows, &similar);
     if needs_schedule {
         schedule();
     }
@@ -42,7 +42,7 @@ pub(super) fn is_repeated<'s>(
 fn decide(
     delivery: &Delivery,
     process: &ProcessState,
-    shard: usize,
+    thread: usize,
     windows: &Windows,
     record: &Similar<'_>,
 ) -> (bool, bool) {
@@ -51,7 +51,7 @@ fn decide(
     }
     let Decision { is_suppressed, is_first, closed } = windows.decide(record, Instant::now());
     if let Some(summary) = closed {
-        write_summary(delivery, process, shard, &summary);
+        write_summary(delivery, process, thread, &summary);
     }
     if is_first {
         // The exit handler must write the summary.
@@ -83,11 +83,11 @@ pub(super) fn report_all(delivery: &Delivery, process: &ProcessState) {
 /// Writes a summary. It is counted like any other record. The levels are not checked again, because the records that it
 /// summarises passed them.
 #[cold]
-fn write_summary(delivery: &Delivery, process: &ProcessState, shard: usize, summary: &Summary) {
+fn write_summary(delivery: &Delivery, process: &ProcessState, thread: usize, summary: &Summary) {
     let routing = delivery.ungated();
     let accepted = if routing.otlp { Count::OtlpAccepted } else { Count::OtlpOff };
     for count in [Count::Offered, Count::ModulePassed, Count::ConsoleOff, accepted] {
-        process.ledger.count(shard, count);
+        process.ledger.count(thread, count);
     }
     buffers::with(|buffers| {
         buffers.frame.begin(|scope| encode_scope_name(scope, &summary.target));
@@ -104,6 +104,6 @@ fn write_summary(delivery: &Delivery, process: &ProcessState, shard: usize, summ
         let mut writer = RecordWriter::begin(buffers.frame.scratch(), &header);
         summary.write(&mut writer);
         writer.finish(0);
-        delivery.deliver(process, shard, &mut buffers.frame, summary.severity_number, routing);
+        delivery.deliver(process, thread, &mut buffers.frame, summary.severity_number, routing);
     });
 }

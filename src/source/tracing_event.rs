@@ -19,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::buffers::{self, Location};
 use super::error_attributes::write_error;
 use super::event_fields::{self, FormattedFields};
+use super::official::OfficialAppenders;
 use super::record_source::RecordSource;
 use crate::console::{PrintResult, Terminal};
 use crate::levels::from_tracing;
@@ -42,10 +43,6 @@ where
         Self { event, context, dispatch, fields: OnceCell::new() }
     }
 
-    pub(super) fn context(&self) -> Context<'_, S> {
-        self.context.clone()
-    }
-
     /// Sets the status of the event's span to Error, with the text of the error among its fields. `hides` says which keys
     /// are redacted.
     #[cold]
@@ -61,7 +58,7 @@ where
     }
 
     /// Returns the event with the existing texts, so that they are not formatted again.
-    pub(super) fn with_rendered<T>(&self, run: impl FnOnce(&Event<'_>) -> T) -> T {
+    fn with_rendered<T>(&self, run: impl FnOnce(&Event<'_>) -> T) -> T {
         match self.fields.get() {
             Some(Some(fields)) => fields.with_rendered(self.event, run),
             _ => run(self.event),
@@ -133,6 +130,11 @@ where
     #[inline]
     fn has_panicked(&self) -> bool {
         matches!(self.fields.get(), Some(None))
+    }
+
+    fn emit_official(&self, appenders: &OfficialAppenders) -> bool {
+        self.with_rendered(|event| appenders.event(event, self.context.clone()));
+        true
     }
 
     fn print(&self, terminal: &Terminal) -> PrintResult {

@@ -156,8 +156,6 @@ where
         if matches!(self.role, Role::Root) && *event.metadata().level() == tracing_core::Level::ERROR {
             source.mark_span(|key| pipeline.hides(key));
         }
-        pipeline.take(&source, |path| {
-            source.with_rendered(|event| path.official_event(event, source.context()));
-        });
+        pipeline.take(&source);
     }
 }

@@ -110,7 +110,7 @@ fn spec(random: &mut Rng) -> String {
     directives.join(",")
 }
 
-/// The same, sometimes with a filter on the text.
+/// The same, sometimes with a message filter.
 fn filter(random: &mut Rng) -> String {
     let spec = spec(random);
     if random.u8(..6) == 0 { format!("{spec}/foo") } else { spec }

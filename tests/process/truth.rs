@@ -23,7 +23,7 @@ pub(crate) const GROUP: Group = Group {
         a_filter_of_the_whole_subscriber_is_named,
         a_level_that_was_lowered_is_said_below_what_the_levels_need_too,
         a_target_that_no_filter_can_name_is_set_in_code,
-        a_text_filter_is_a_condition_and_the_canary_names_it,
+        a_message_filter_is_a_condition_and_the_canary_names_it,
         a_variable_that_is_not_read_is_not_named,
         no_layer_beside_ours_hears_our_own_threads,
         otlp_that_code_has_switched_off_is_switched_on_in_code,
@@ -40,7 +40,7 @@ pub(crate) const GROUP: Group = Group {
         off_in_code,
         other_variable,
         own_threads,
-        text_filter,
+        message_filter,
         three_cuts,
         unwritable,
     ],
@@ -64,7 +64,7 @@ fn says_not(text: impl std::fmt::Display, words: &[&str]) {
     }
 }
 
-fn text_filter(_: &[String]) {
+fn message_filter(_: &[String]) {
     let bridge = logbridge::try_init().expect("installs");
     let explanation = bridge.explain("app", Level::Info);
     says(&explanation, &["if    text filter", "RUST_LOG: only records whose text matches `foo`"]);
@@ -77,9 +77,9 @@ fn text_filter(_: &[String]) {
     says(&check, &["(1) text filter: RUST_LOG: only records whose text matches `foo` pass", "no record was sent"]);
 }
 
-fn a_text_filter_is_a_condition_and_the_canary_names_it() {
+fn a_message_filter_is_a_condition_and_the_canary_names_it() {
     let receiver = receiver();
-    Child::new("text_filter").to(&receiver).env("RUST_LOG", "info/foo").run().success().quiet();
+    Child::new("message_filter").to(&receiver).env("RUST_LOG", "info/foo").run().success().quiet();
     assert_eq!(receiver.logs().len(), 1);
 }
 

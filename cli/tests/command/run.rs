@@ -371,7 +371,7 @@ fn a_program_with_logbridge_reports_the_outcome_of_its_records() {
 }
 
 #[test]
-fn records_stopped_by_a_text_filter_are_not_counted_as_below_a_level() {
+fn records_stopped_by_a_message_filter_are_not_counted_as_below_a_level() {
     let run = |arguments: &[&str]| {
         let mut run = program_named("unmatched", arguments);
         run.env("RUST_LOG", "info/zzz").env("NO_COLOR", "1");

@@ -10,34 +10,24 @@ use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::processor_chain::ProcessorChain;
-
 /// Both official appenders on one provider.
 pub(super) struct OfficialAppenders {
-    chain: ProcessorChain,
     log: OpenTelemetryLogBridge<SdkLoggerProvider, SdkLogger>,
     tracing: OpenTelemetryTracingBridge<SdkLoggerProvider, SdkLogger>,
 }
 
 impl fmt::Debug for OfficialAppenders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OfficialAppenders").field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("OfficialAppenders").finish_non_exhaustive()
     }
 }
 
 impl OfficialAppenders {
-    /// Puts the appenders before the chain. Returns the chain unchanged unless they are `wanted`.
-    pub(super) fn new(chain: ProcessorChain, wanted: bool) -> Result<Self, ProcessorChain> {
-        if !wanted {
-            return Err(chain);
-        }
-        let log = OpenTelemetryLogBridge::new(&chain.provider);
-        let tracing = OpenTelemetryTracingBridge::new(&chain.provider);
-        Ok(Self { chain, log, tracing })
-    }
-
-    pub(super) fn chain(&self) -> &ProcessorChain {
-        &self.chain
+    /// Creates the appenders. Returns `None` if they are not compiled in.
+    pub(super) fn new(provider: &SdkLoggerProvider) -> Option<Self> {
+        let log = OpenTelemetryLogBridge::new(provider);
+        let tracing = OpenTelemetryTracingBridge::new(provider);
+        Some(Self { log, tracing })
     }
 
     pub(super) fn log(&self, record: &log::Record<'_>) {

@@ -1,4 +1,4 @@
-//! Finds the level or text filter that stopped most records, according to the reports of programs.
+//! Finds the level or message filter that stopped most records, according to the reports of programs.
 
 use super::program_reports::{ProgramReport, StoppedRecords};
 use super::wording::UNMATCHED;
@@ -7,7 +7,7 @@ use crate::command::wording::plural;
 /// How reports of all versions begin the origin of a level that nothing sets.
 const UNSET: [&str; 5] = ["default", "no level", "not set", "root", "unset"];
 
-/// A level or text filter that stopped records.
+/// A level or message filter that stopped records.
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) text: String,
@@ -30,7 +30,8 @@ fn most(programs: &[ProgramReport], wanted: impl Fn(&&StoppedRecords) -> bool) -
     // Records that the console filtered are exported all the same.
     let filtered = programs.iter().flat_map(|program| &program.filtered).filter(|stopped| stopped.stage != "console");
     let most = filtered.filter(wanted).max_by_key(|stopped| stopped.records)?;
-    let help = if most.is_by_text() { change_text_filter(&most.by) } else { lower_level(&most.by, &most.stage) };
+    let help =
+        if most.is_by_message_filter() { change_message_filter(&most.by) } else { lower_level(&most.by, &most.stage) };
     Some(Gate { text: format!("{}, most of them by {}", stopped_records(programs), most.by), help })
 }
 
@@ -43,7 +44,7 @@ fn unnamed(programs: &[ProgramReport]) -> Option<Gate> {
     (module + otlp > 0).then(|| Gate { text: stopped_records(programs), help })
 }
 
-/// Formats the numbers of records that levels and text filters stopped.
+/// Formats the numbers of records that levels and message filters stopped.
 fn stopped_records(programs: &[ProgramReport]) -> String {
     let sum = |of: fn(&ProgramReport) -> u64| programs.iter().map(of).sum::<u64>();
     let below = |number| format!("{} were below their level", plural(number, "record"));
@@ -56,8 +57,8 @@ fn stopped_records(programs: &[ProgramReport]) -> String {
     }
 }
 
-/// Suggests changing a text filter.
-fn change_text_filter(by: &str) -> String {
+/// Suggests changing a message filter.
+fn change_message_filter(by: &str) -> String {
     let setting = by.split_once(':').map_or(by, |(setting, _)| setting).trim();
     format!("change or remove the text filter after the `/` in {setting}")
 }
@@ -125,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_filter_is_not_called_a_level() {
+    fn a_message_filter_is_not_called_a_level() {
         let program = |below| {
             let filtered = vec![stopped(
                 "module stage",
                 "info",
                 4,
-                &format!("RUST_LOG: {}", logbridge::internals::levels::ON_TEXT),
+                &format!("RUST_LOG: {}", logbridge::internals::levels::MESSAGE_FILTER_CAUSE),
             )];
             ProgramReport { below, filtered, ..ProgramReport::default() }
         };

@@ -61,7 +61,7 @@ pub(super) fn flows(report: &RunReport) -> Vec<Flow> {
         let mut below = program.below + otlp.below;
         // Records that the console filtered are exported all the same.
         for stopped in program.filtered.iter().filter(|stopped| stopped.stage != "console") {
-            let outcome = match stopped.is_by_text() {
+            let outcome = match stopped.is_by_message_filter() {
                 true => RecordOutcome::LeftOut(UNMATCHED.to_owned()),
                 false => RecordOutcome::Below,
             };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use logbridge::internals::diagnose::{prepare_image_log, replace_file, write_in_place};
-use logbridge::internals::levels::ON_TEXT;
+use logbridge::internals::levels::MESSAGE_FILTER_CAUSE;
 use logbridge::internals::os;
 
 /// Limits the number of reports that are read.
@@ -64,17 +64,17 @@ pub(super) struct StoppedRecords {
 }
 
 impl StoppedRecords {
-    /// Returns whether a text filter stopped the records, and not a level.
-    pub(super) fn is_by_text(&self) -> bool {
-        self.by.ends_with(ON_TEXT)
+    /// Returns whether a message filter stopped the records, and not a level.
+    pub(super) fn is_by_message_filter(&self) -> bool {
+        self.by.ends_with(MESSAGE_FILTER_CAUSE)
     }
 }
 
 impl ProgramReport {
-    /// Returns the number of records that a text filter stopped, as far as the report shows it.
+    /// Returns the number of records that a message filter stopped, as far as the report shows it.
     pub(super) fn unmatched(&self) -> u64 {
         let records: u64 =
-            self.filtered.iter().filter(|stopped| stopped.is_by_text()).map(|stopped| stopped.records).sum();
+            self.filtered.iter().filter(|stopped| stopped.is_by_message_filter()).map(|stopped| stopped.records).sum();
         // The numbers of a forged report may be inconsistent.
         records.min(self.below)
     }

@@ -3,7 +3,7 @@
 use super::report::RunReport;
 use crate::command::wording::plural;
 
-/// The outcome of records that a text filter stopped.
+/// The outcome of records that a message filter stopped.
 pub(super) const UNMATCHED: &str = "did not match the text filter";
 
 /// Formats numbers of log records, spans and data points. Returns `None` if all are zero.

@@ -84,7 +84,7 @@ impl Grammar {
             return Vec::new();
         }
         let parsed = parse(spec);
-        let words = parsed.located().filter_map(|(_, bytes)| {
+        let words = parsed.located.iter().filter_map(|(_, bytes)| {
             let piece = spec.get(bytes.clone())?;
             let word = piece.rsplit('=').next()?.trim();
             let meant = match word.to_ascii_lowercase().as_str() {

@@ -60,9 +60,8 @@ pub(crate) fn check(
     let grammar = Grammar::of(project);
     let mut filters = Vec::new();
     if let Some(spec) = spec {
-        settings.read_environment_filter("RUST_LOG", spec);
         // The grammar of the project checks the filter instead.
-        settings.findings.clear();
+        settings.read_filter_without_lint("RUST_LOG", spec);
         filters = grammar.check(spec, project);
     }
     settings.otlp = match (endpoint, project) {

@@ -99,8 +99,8 @@ pub(crate) fn check_targets(facts: &Facts<'_>, variable: &str, spec: &str) -> Ve
     }
     names.extend(own.iter().cloned());
     let parsed = parse(spec);
-    let exact: BTreeSet<String> = parsed.located().map(|(directive, _)| directive.target.clone()).collect();
-    for (directive, bytes) in parsed.located() {
+    let exact: BTreeSet<String> = parsed.directives().map(|directive| directive.target.clone()).collect();
+    for (directive, bytes) in &parsed.located {
         let target = directive.target.as_str();
         let first = target.split(':').next().unwrap_or_default();
         // The linter of the filter finds a `-`.

@@ -132,12 +132,7 @@ impl<'a> Facts<'a> {
     /// Returns the most verbose level in RUST_LOG, or `Off` if it is unset.
     pub(crate) fn wanted_level(&self) -> LevelFilter {
         let spec = self.environment.get("RUST_LOG").unwrap_or_default();
-        parse(spec)
-            .directives
-            .iter()
-            .filter_map(|directive| directive.threshold.filter())
-            .max()
-            .unwrap_or(LevelFilter::Off)
+        parse(spec).directives().filter_map(|directive| directive.threshold.filter()).max().unwrap_or(LevelFilter::Off)
     }
 }
 
