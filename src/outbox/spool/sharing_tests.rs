@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::writer::unique_time;
 use super::*;
 use crate::config::SpoolConfig;
 use crate::ledger::Ledger;
@@ -137,4 +138,15 @@ fn spare_files_leave_room_for_a_log_call() {
         let usual = outbox.pool.block_file_length(spool);
         assert!(outbox.pool.free_blocks() == 0 || free >= 2 * usual, "{megabytes} MiB: {free} bytes are free");
     }
+}
+
+#[test]
+fn runs_that_begin_at_the_same_moment_have_names_of_their_own() {
+    let times: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..10_000).map(|_| unique_time()).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let different: std::collections::BTreeSet<u64> = times.iter().copied().collect();
+    assert_eq!(different.len(), times.len());
 }

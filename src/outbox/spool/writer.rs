@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -224,7 +224,7 @@ impl Spool {
         self.directory.make()?;
         let (opened, directory) = self.directory.enter()?;
         self.measure(&opened);
-        let started = nanos(SystemTime::now());
+        let started = unique_time();
         let name = format!("{started:016x}-{}", std::process::id());
         let hidden = run_file_name(&format!(".{name}"));
         let file = opened.create(&hidden)?;
@@ -422,6 +422,15 @@ impl Spool {
             let _not_everywhere = opened.sync();
         }
     }
+}
+
+/// Returns the time in nanoseconds since the Unix epoch, and never the same time twice: two threads that create a run at
+/// the same moment would give its file the same name.
+pub(super) fn unique_time() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = nanos(SystemTime::now());
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
+    now.max(last.unwrap_or_default() + 1)
 }
 
 #[cfg(test)]
