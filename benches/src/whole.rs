@@ -72,7 +72,7 @@ fn measure(records: u32, write: impl Fn(u32), flush: impl Fn()) {
 /// CPU seconds of this process so far.
 fn cpu() -> f64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is valid for one `rusage`, which is zeroed and so initialised.
+    // SAFETY: the pointer is valid for one `rusage`, which is zeroed and so initialized.
     let usage = unsafe {
         assert_eq!(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), 0, "getrusage");
         usage.assume_init()

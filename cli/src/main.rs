@@ -16,7 +16,7 @@ use command::{Doctor, Explain, Listen, Replay, Run};
     max_term_width = 100,
     after_help = "Exit status:\n  0  success\n  1  a problem was found, or the operation failed\n  2  incorrect usage\n\
                   `run` exits with the status of its program.\n\n\
-                  Colours are disabled if NO_COLOR is set or if the output is not a terminal."
+                  Colors are disabled if NO_COLOR is set or if the output is not a terminal."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The style of lines and trees: what they contain, in which order and colour.
+//! The style of lines and trees: what they contain, in which order and color.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ const SHORT_ID: usize = 8;
 /// The style of a line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LineStyle {
-    /// Whether to write colours as escape sequences.
-    pub colours: bool,
+    /// Whether to write colors as escape sequences.
+    pub colors: bool,
     /// Whether to write the name of the service before the target.
     pub service: bool,
     /// Whether to write only the first digits of ids.
@@ -41,16 +41,16 @@ const KIND: &str = "36";
 const ERROR: &str = "31";
 
 impl LineStyle {
-    /// Begins a colour, which [`LineStyle::end`] ends.
+    /// Begins a color, which [`LineStyle::end`] ends.
     fn begin(self, f: &mut fmt::Formatter<'_>, code: &str) -> fmt::Result {
-        if self.colours { write!(f, "\u{1b}[{code}m") } else { Ok(()) }
+        if self.colors { write!(f, "\u{1b}[{code}m") } else { Ok(()) }
     }
 
     fn end(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.colours { f.write_str("\u{1b}[0m") } else { Ok(()) }
+        if self.colors { f.write_str("\u{1b}[0m") } else { Ok(()) }
     }
 
-    fn in_colour(self, f: &mut fmt::Formatter<'_>, code: &str, text: &str) -> fmt::Result {
+    fn in_color(self, f: &mut fmt::Formatter<'_>, code: &str, text: &str) -> fmt::Result {
         self.begin(f, code)?;
         write!(f, "{}", OneLine(text))?;
         self.end(f)
@@ -68,12 +68,12 @@ impl LineStyle {
 
     /// Writes a severity, right-aligned between spaces.
     pub(super) fn severity(self, f: &mut fmt::Formatter<'_>, number: i32, text: &str) -> fmt::Result {
-        self.right_aligned(f, severity_colour(number), text)
+        self.right_aligned(f, severity_color(number), text)
     }
 
     /// Writes a severity at the beginning of a line, left-aligned.
     pub(super) fn severity_first(self, f: &mut fmt::Formatter<'_>, number: i32, text: &str) -> fmt::Result {
-        self.in_colour(f, severity_colour(number), text)?;
+        self.in_color(f, severity_color(number), text)?;
         let padding = 5usize.saturating_sub(text.chars().count());
         write!(f, "{:padding$}", "")
     }
@@ -92,7 +92,7 @@ impl LineStyle {
     fn right_aligned(self, f: &mut fmt::Formatter<'_>, code: &str, text: &str) -> fmt::Result {
         let padding = 5usize.saturating_sub(text.chars().count());
         write!(f, " {:padding$}", "")?;
-        self.in_colour(f, code, text)?;
+        self.in_color(f, code, text)?;
         f.write_str(" ")
     }
 
@@ -100,13 +100,13 @@ impl LineStyle {
         if !self.service {
             return Ok(());
         }
-        self.in_colour(f, SERVICE, if name.is_empty() { "(no service)" } else { name })?;
+        self.in_color(f, SERVICE, if name.is_empty() { "(no service)" } else { name })?;
         f.write_str(" ")
     }
 
     /// Writes a target, or the name of a span or metric.
     pub(super) fn name(self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-        self.in_colour(f, TARGET, name)
+        self.in_color(f, TARGET, name)
     }
 
     pub(super) fn error(self, f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
@@ -171,8 +171,8 @@ impl LineStyle {
     }
 }
 
-/// Returns the colour that env_logger uses.
-fn severity_colour(number: i32) -> &'static str {
+/// Returns the color that env_logger uses.
+fn severity_color(number: i32) -> &'static str {
     match number {
         1..=4 => "36",
         5..=8 => "34",

@@ -12,7 +12,7 @@ const INDENTED_LEVELS: usize = 64;
 
 /// A drawing of traces: each span with its children and records below it.
 ///
-/// `Display` writes the drawing without colours and without a trailing line break:
+/// `Display` writes the drawing without colors and without a trailing line break:
 ///
 /// ```text
 /// trace 101112131415161718191a1b1c1d1e1f

@@ -247,7 +247,7 @@ impl Builder {
 
     /// Sets whether each record gets an id, the attribute `log.record.uid` (a ULID).
     ///
-    /// With ids, a backend can recognise records that arrive twice (see [`Spool`]). An id set by the application is
+    /// With ids, a backend can recognize records that arrive twice (see [`Spool`]). An id set by the application is
     /// kept.
     ///
     /// Default: `false`. Environment variable: `LOGBRIDGE_RECORD_IDS`.
@@ -403,7 +403,7 @@ impl Builder {
     #[track_caller]
     pub fn init(&mut self) {
         if let Err(error) = self.install(Location::caller()) {
-            std::panic::panic_any(format!("logbridge could not be initialised: {error:?}"));
+            std::panic::panic_any(format!("logbridge could not be initialized: {error:?}"));
         }
     }
 

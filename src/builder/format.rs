@@ -24,9 +24,9 @@ impl Builder {
         self
     }
 
-    /// Sets whether lines are coloured.
+    /// Sets whether lines are colored.
     ///
-    /// Default: coloured if the stream is a terminal and `NO_COLOR` is not set. Environment variable: `RUST_LOG_STYLE`.
+    /// Default: colored if the stream is a terminal and `NO_COLOR` is not set. Environment variable: `RUST_LOG_STYLE`.
     pub fn write_style(&mut self, style: WriteStyle) -> &mut Self {
         self.settings.format.style = style;
         self

@@ -149,7 +149,7 @@ fn watch_levels_file(config: &Config, pipeline: &Arc<Pipeline>) {
 
 fn already_initialized(at: &'static Location<'static>) -> Error {
     Error::new(Kind::AlreadyInitialized { at })
-        .with_help("initialise logbridge once, and use `logbridge::bridge()` elsewhere")
+        .with_help("initialize logbridge once, and use `logbridge::bridge()` elsewhere")
 }
 
 fn take_log_slot() -> Result<(), Error> {

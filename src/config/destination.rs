@@ -255,7 +255,7 @@ impl Console {
         Self::new(ConsoleTarget::Stdout)
     }
 
-    /// Prints to a writer, without colours unless [`Builder::write_style`](crate::Builder::write_style) enables them.
+    /// Prints to a writer, without colors unless [`Builder::write_style`](crate::Builder::write_style) enables them.
     ///
     /// A forked child cannot use the writer if another thread was writing at the moment of the fork. Its lines are then
     /// counted as failed. This is rare, because a `fork` of the C library waits up to 100 ms for the line to end.

@@ -27,7 +27,7 @@ const SYNC: &str = "LOGBRIDGE_SPOOL_SYNC";
 ///
 /// Delivery is at least once. After a crash, some records may be sent twice: those of a request in progress, and those
 /// of a request that was being split because the endpoint rejected part of it. With
-/// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognise them.
+/// [`Builder::record_ids`](crate::Builder::record_ids), a backend can recognize them.
 ///
 /// # Limits
 ///

@@ -84,7 +84,7 @@ impl Directory {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: fstatat returned 0, so the struct is initialised.
+        // SAFETY: fstatat returned 0, so the struct is initialized.
         Ok(facts(&unsafe { stat.assume_init() }))
     }
 
@@ -189,7 +189,7 @@ fn stat(descriptor: &impl std::os::fd::AsRawFd) -> io::Result<FileFacts> {
     if unsafe { libc::fstat(descriptor.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: fstat returned 0, so the struct is initialised.
+    // SAFETY: fstat returned 0, so the struct is initialized.
     Ok(facts(&unsafe { stat.assume_init() }))
 }
 

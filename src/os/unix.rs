@@ -20,7 +20,7 @@ fn descriptor(stream: Stream) -> libc::c_int {
 /// Calls write(2) once, which waits if the stream is blocking.
 pub(super) fn write(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        // SAFETY: the pointer and length describe a live, initialised slice; write(2) only reads from it.
+        // SAFETY: the pointer and length describe a live, initialized slice; write(2) only reads from it.
         let written = unsafe { libc::write(descriptor(stream), bytes.as_ptr().cast(), bytes.len()) };
         match usize::try_from(written).map_err(|_| io::Error::last_os_error()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -46,7 +46,7 @@ fn write_no_wait(stream: Stream, bytes: &[u8]) -> io::Result<usize> {
     /// `RWF_NOWAIT` from linux/fs.h.
     const NO_WAIT: libc::c_long = 8;
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    // SAFETY: `part` is one live iovec of a live, initialised slice, which pwritev2(2) only reads from. Older C
+    // SAFETY: `part` is one live iovec of a live, initialized slice, which pwritev2(2) only reads from. Older C
     // libraries have no function for this system call.
     let written = unsafe {
         let (descriptor, parts) = (libc::c_long::from(descriptor(stream)), 1 as libc::c_long);
@@ -93,7 +93,7 @@ fn status(descriptor: libc::c_int) -> Option<libc::stat> {
     if result != 0 {
         return None;
     }
-    // SAFETY: fstat returned 0, so the struct is initialised.
+    // SAFETY: fstat returned 0, so the struct is initialized.
     Some(unsafe { stat.assume_init() })
 }
 

@@ -123,7 +123,7 @@ pub(super) fn wait_for_signal() -> SignalRequest {
         if REPORT.swap(false, Ordering::SeqCst) {
             return SignalRequest::Report;
         }
-        // SAFETY: the semaphore was initialised before it was published, and is never destroyed. If a signal interrupts
+        // SAFETY: the semaphore was initialized before it was published, and is never destroyed. If a signal interrupts
         // the wait, the loop checks the requests again.
         unsafe { libc::sem_wait(semaphore) };
     }
@@ -230,7 +230,7 @@ fn ask_for_end(signal: c_int) {
 fn wake() {
     let semaphore = SEMAPHORE.load(Ordering::SeqCst);
     if !semaphore.is_null() {
-        // SAFETY: the semaphore was initialised before it was published, and is never destroyed. sem_post(3) is
+        // SAFETY: the semaphore was initialized before it was published, and is never destroyed. sem_post(3) is
         // async-signal-safe.
         unsafe { libc::sem_post(semaphore) };
     }
@@ -248,8 +248,8 @@ fn milliseconds() -> u64 {
 fn default_action(signal: c_int) {
     let mut default = MaybeUninit::<libc::sigaction>::zeroed();
     let mut only = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: a zeroed sigaction has the default disposition and no flags, and sigemptyset initialises its set. `only`
-    // is initialised by sigemptyset as well. All five calls are async-signal-safe and get pointers to live values.
+    // SAFETY: a zeroed sigaction has the default disposition and no flags, and sigemptyset initializes its set. `only`
+    // is initialized by sigemptyset as well. All five calls are async-signal-safe and get pointers to live values.
     unsafe {
         (*default.as_mut_ptr()).sa_sigaction = libc::SIG_DFL;
         libc::sigemptyset(&raw mut (*default.as_mut_ptr()).sa_mask);

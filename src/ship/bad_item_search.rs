@@ -265,7 +265,7 @@ impl BadItemSearch {
         }
     }
 
-    /// Sends the unsent items again, neighbours together.
+    /// Sends the unsent items again, neighbors together.
     fn retry_unsent(&mut self) {
         let mut unsent = std::mem::take(&mut self.unsent);
         unsent.sort_unstable();

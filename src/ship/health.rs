@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_come_and_go_are_summarised() {
+    fn failures_that_come_and_go_are_summarized() {
         let (mut health, start) = (Health::default(), Instant::now());
         assert_eq!(flap(&mut health, start), (true, true));
         for second in 1..=12 {

@@ -81,7 +81,7 @@ pub(super) fn report_all(delivery: &Delivery, process: &ProcessState) {
 }
 
 /// Writes a summary. It is counted like any other record. The levels are not checked again, because the records that it
-/// summarises passed them.
+/// summarizes passed them.
 #[cold]
 fn write_summary(delivery: &Delivery, process: &ProcessState, thread: usize, summary: &Summary) {
     let routing = delivery.ungated();

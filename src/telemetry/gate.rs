@@ -85,7 +85,7 @@ impl Drop for Alive {
 
 thread_local! {
     static ENTERED: Cell<bool> = const { Cell::new(false) };
-    /// Initialised after the first span was entered, so it is dropped before the thread-locals of
+    /// Initialized after the first span was entered, so it is dropped before the thread-locals of
     /// tracing-opentelemetry, which panic if they are used after their drop.
     static ALIVE: Alive = const { Alive };
 }

@@ -234,7 +234,7 @@ fn play_one_by_one(fault: &Fault, records: u64) -> (OtlpCounters, Vec<String>) {
 }
 
 #[test]
-fn busy_now_and_then_is_summarised_and_the_last_word_is_true() {
+fn busy_now_and_then_is_summarized_and_the_last_word_is_true() {
     let answers = (0..13).flat_map(|_| [503, 200, 200].map(Answer::status));
     let fault = Fault::answers(answers.chain([Answer::Ok]));
     let (end, notices) = play_one_by_one(&fault, 26);

@@ -153,7 +153,7 @@ fn a_lost_answer_means_once_more_and_counts_once() {
 }
 
 #[test]
-fn retry_after_is_honoured_also_by_a_flush() {
+fn retry_after_is_honored_also_by_a_flush() {
     let receiver = Receiver::start().expect("a receiver");
     let wait = Duration::from_secs(1);
     receiver.answer_with([Answer::Status { code: 503, retry_after: Some(wait), body: "busy".to_owned() }, Answer::Ok]);

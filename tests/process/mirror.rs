@@ -46,7 +46,7 @@ fn assert_mirrored(child: &Finished) {
         assert!(line.contains("code.file.path=tests/process/mirror.rs"), "{line}");
         let id = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)).unwrap_or_default();
         assert_eq!((id("trace=").len(), id("span=").len()), (32, 16), "{line}");
-        assert!(!line.contains('\u{1b}'), "colours in a pipe: {line}");
+        assert!(!line.contains('\u{1b}'), "colors in a pipe: {line}");
     }
 }
 

@@ -125,7 +125,7 @@ fn process_exit_inside_a_task_delivers() {
     }
 }
 
-/// A thread as libtest makes one for a test, which initialises as tests do and leaves without a flush.
+/// A thread as libtest makes one for a test, which initializes as tests do and leaves without a flush.
 fn test_thread(_: &[String]) {
     let thread = std::thread::Builder::new().name("tests::it_works".to_owned()).spawn(|| {
         logbridge::builder().is_test(true).try_init().expect("free slots");

@@ -27,7 +27,7 @@ pub(crate) const GROUP: Group = Group {
         a_signal_ends_the_process,
         a_stalled_stderr_holds_no_delivery,
         an_exit_ends_in_time,
-        an_initialisation_ends_in_time,
+        an_initialization_ends_in_time,
         forked_children_write_beside_threads_that_write,
         mirror_lines_keep_their_order,
         notices_and_console_lines_keep_their_order,
@@ -153,7 +153,7 @@ fn init_and_return(_: &[String]) {
     log::info!("a record");
 }
 
-fn an_initialisation_ends_in_time() {
+fn an_initialization_ends_in_time() {
     let (_reader, stderr) = stalled();
     let receiver = receiver();
     let child = child_of("init_and_return", &receiver.endpoint(), &stderr).env("LOGBRIDGE_SHOW_LEVELS", "1");

@@ -76,8 +76,8 @@ fn lines_on_a_terminal_are_those_of_env_logger() {
         assert_eq!(without_times(&seen), without_times(&expected), "{look:?}");
         assert_eq!(seen.lines().count(), 5, "{look:?}: {seen}");
     }
-    let coloured = on_a_terminal(child("logbridge", &[("TERM", "xterm-256color")]));
-    assert!(coloured.contains('\u{1b}'), "{coloured}");
+    let colored = on_a_terminal(child("logbridge", &[("TERM", "xterm-256color")]));
+    assert!(colored.contains('\u{1b}'), "{colored}");
 }
 
 /// What the child wrote on a terminal of its own.

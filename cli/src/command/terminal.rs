@@ -28,7 +28,7 @@ pub(super) enum Style {
 
 /// Wraps the text in the escape sequences of a style.
 ///
-/// [`print()`] and [`eprint()`] remove them if the output has no colours.
+/// [`print()`] and [`eprint()`] remove them if the output has no colors.
 pub(super) fn paint(style: Style, text: &str) -> String {
     let code = match style {
         Style::Bold => "1",
@@ -152,9 +152,9 @@ impl Progress {
     pub(super) fn new(total: u64, is_dumb: bool) -> Self {
         let bar = (io::stderr().is_terminal() && !is_dumb && total > 0).then(|| {
             let choice = anstream::AutoStream::choice(&io::stderr());
-            let colours = !matches!(choice, anstream::ColorChoice::Never);
-            let colour = if colours { ".cyan/dim" } else { "" };
-            let template = format!("  {{bar:32{colour}}} {{human_pos}} of {{human_len}} records  {{rate}}{{to_go}}");
+            let colors = !matches!(choice, anstream::ColorChoice::Never);
+            let color = if colors { ".cyan/dim" } else { "" };
+            let template = format!("  {{bar:32{color}}} {{human_pos}} of {{human_len}} records  {{rate}}{{to_go}}");
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 let rate = |state: &ProgressState, out: &mut dyn Write| {

@@ -135,7 +135,7 @@ fn a_browser_shows_it_runs_nothing_and_loads_nothing() {
     assert!(seen.complaints().iter().any(|line| line.contains("nobody is not defined")), "{}", seen.log);
     assert!(seen.asked.contains(&"http://127.0.0.1:9/x".to_owned()), "{:?}", seen.asked);
 
-    // The page has a light and a dark colour scheme.
+    // The page has a light and a dark color scheme.
     let shot = |name: &str, scheme: &str| {
         let path = scratch.0.join(name);
         let to = format!("--screenshot={}", path.display());

@@ -80,7 +80,7 @@ fn a_filter_cannot_forge_output() {
 }
 
 #[test]
-fn colours_follow_the_variables() {
+fn colors_follow_the_variables() {
     let with = |variables: &[(&str, &str)]| {
         let mut command = logbridge(&["explain", "info", "shop", "info"]);
         command.envs(variables.iter().copied());

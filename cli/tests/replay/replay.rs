@@ -27,7 +27,7 @@ pub(crate) const GROUP: Group = Group {
         a_time_for_a_request_drops_nothing,
         another_users_files_are_sent_only_on_request,
         an_endpoint_that_comes_back_gets_everything,
-        colours_are_for_terminals_that_want_them,
+        colors_are_for_terminals_that_want_them,
         interrupted_it_leaves_everything_where_it_is,
         nothing_left_is_nothing_wrong,
         what_has_no_run_file_is_sent_when_it_is_old_enough,
@@ -102,7 +102,7 @@ fn change(path: &Path, at: usize, byte: impl FnOnce(u8) -> u8) {
     fs::write(path, bytes).expect("it can be written");
 }
 
-/// Checks that output to a pipe has no colours and moves no cursor.
+/// Checks that output to a pipe has no colors and moves no cursor.
 #[track_caller]
 fn plain(finished: Finished) -> Finished {
     assert!(!finished.stdout.contains('\u{1b}') && !finished.stderr.contains('\u{1b}'), "{finished}");
@@ -414,9 +414,9 @@ fn a_directory_that_cannot_be_written_keeps_what_it_has() {
     assert_eq!(contents(&folder), before);
 }
 
-fn colours_are_for_terminals_that_want_them() {
-    let colours = ["\u{1b}[1m", "\u{1b}[36m", "\u{1b}[1;31m"];
-    let count = |text: &str| colours.iter().filter(|colour| text.contains(**colour)).count();
+fn colors_are_for_terminals_that_want_them() {
+    let colors = ["\u{1b}[1m", "\u{1b}[36m", "\u{1b}[1;31m"];
+    let count = |text: &str| colors.iter().filter(|color| text.contains(**color)).count();
     for (look, wanted) in [(("TERM", "xterm-256color"), true), (("NO_COLOR", "1"), false), (("TERM", "dumb"), false)] {
         let (folder, receiver) = (Folder::new(), receiver());
         leave(&folder, "shop", 7);

@@ -163,7 +163,7 @@ impl Listen {
         let short_ids = io::stdout().is_terminal() && !self.full_ids;
         Ok(ListenOptions {
             format,
-            line_style: LineStyle { colours: true, service: true, short_ids, code_attributes },
+            line_style: LineStyle { colors: true, service: true, short_ids, code_attributes },
             filter: self.filter(),
             guard: self.senders.guard(self.host),
             fault_plan: self.fault.clone(),

@@ -24,7 +24,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// Finds binaries that log and install no logger. See docs/missing-logs.md#b19.
 fn binaries_without_logger(facts: &Facts<'_>) -> Vec<Finding> {
-    // A static initialiser runs before `main`.
+    // A static initializer runs before `main`.
     if facts.is_logbridge_itself() || facts.sources.files.iter().any(|file| file.code.contains("#[ctor")) {
         return Vec::new();
     }
