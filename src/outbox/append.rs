@@ -18,7 +18,7 @@ impl Outbox {
     /// # Errors
     ///
     /// Returns why the frame does not fit. The overload policy has not been applied yet.
-    #[inline]
+    #[inline(always)] // Part of each log call.
     pub(crate) fn append(&self, thread: usize, high: bool, frame: &[u8]) -> Result<Wake, DropReason> {
         match self.max_records {
             None => self.append_to_shard::<false>(thread, high, frame),
@@ -39,7 +39,7 @@ impl Outbox {
         self.append_to_shard::<true>(thread, high, frame).inspect_err(|_| self.release(1))
     }
 
-    #[inline]
+    #[inline(always)] // Part of each log call.
     fn append_to_shard<const COUNTED: bool>(
         &self,
         thread: usize,

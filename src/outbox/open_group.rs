@@ -15,7 +15,7 @@ pub(super) struct OpenGroup {
 
 impl OpenGroup {
     /// Appends a frame. Returns `false` if the lane has no segment with room for it.
-    #[inline]
+    #[inline(always)] // Part of each log call.
     pub(super) fn push(&mut self, lane: usize, frame: &[u8], max_records: u64) -> bool {
         match &mut self.segments[lane] {
             Some(segment)
