@@ -34,15 +34,30 @@ fn a_filter_that_matches_nothing_fails() {
     assert_eq!(play(&["--ignored"]), Some(0), "none is");
 }
 
+/// The entry point of a test program: plays the scenario that the arguments name, or runs the tests.
+pub(crate) fn main(groups: &[Group]) -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("child") {
+        let scenario = arguments.next().expect("a scenario");
+        let arguments: Vec<String> = arguments.collect();
+        play(groups, &scenario, &arguments);
+        return ExitCode::SUCCESS;
+    }
+    // A shell without job control starts background jobs with SIGINT ignored, and children inherit that.
+    // SAFETY: no other thread runs yet, and the default disposition calls no code.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    run(groups, std::env::args().skip(1))
+}
+
 /// Plays one scenario: from here on this is an ordinary program.
-pub(crate) fn play(groups: &[Group], scenario: &str, arguments: &[String]) {
+fn play(groups: &[Group], scenario: &str, arguments: &[String]) {
     let found = groups.iter().flat_map(|group| group.scenarios).find(|(name, _)| *name == scenario);
     let (_, run) = found.unwrap_or_else(|| panic!("no scenario `{scenario}`"));
     run(arguments);
 }
 
 /// Runs what the arguments ask for, as libtest does, except that a filter must match something.
-pub(crate) fn run(groups: &[Group], arguments: impl Iterator<Item = String>) -> ExitCode {
+fn run(groups: &[Group], arguments: impl Iterator<Item = String>) -> ExitCode {
     // Each test starts processes.
     const MOST_THREADS: usize = 4;
     let mut arguments = Arguments::from_iter(std::iter::once("runner".to_owned()).chain(arguments));

@@ -24,15 +24,5 @@ use runner::Group;
 const GROUPS: &[Group] = &[replay::GROUP, Group { name: "spool", tests: &[], scenarios: spool::GROUP.scenarios }];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("child") {
-        let scenario = arguments.next().expect("a scenario");
-        let arguments: Vec<String> = arguments.collect();
-        runner::play(GROUPS, &scenario, &arguments);
-        return ExitCode::SUCCESS;
-    }
-    // A shell without job control starts background jobs with SIGINT ignored, and children inherit that.
-    // SAFETY: no other thread runs yet, and the default disposition calls no code.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
-    runner::run(GROUPS, std::env::args().skip(1))
+    runner::main(GROUPS)
 }
