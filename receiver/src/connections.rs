@@ -31,7 +31,7 @@ impl Default for Limits {
     }
 }
 
-/// The memory, in bytes, that one permit stands for.
+/// The memory of one permit, in bytes.
 const PERMIT_BYTES: usize = 64 << 10;
 
 /// The open connections of a server.

@@ -56,8 +56,7 @@ pub(super) enum Admission {
 impl Guard {
     /// Returns the guard of a server that listens on `address`.
     ///
-    /// `hosts` are further names of this machine, `origins` the web pages that may send. The origin `*` stands for all
-    /// pages.
+    /// `hosts` are further names of this machine, `origins` the web pages that may send. The origin `*` allows all pages.
     pub fn new(address: IpAddr, hosts: &[String], origins: &[String]) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect();
         let hosts = match (address.is_loopback(), hosts.is_empty()) {
@@ -172,7 +171,7 @@ fn address(name: &str) -> Option<IpAddr> {
     name.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Returns whether this name always stands for the machine itself.
+/// Returns whether this name always means this machine.
 fn is_loopback(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost") || address(&name).is_some_and(|address| address.is_loopback())

@@ -53,7 +53,7 @@ impl From<io::Error> for StartError {
 }
 
 impl Server {
-    /// Starts a server that listens on all these addresses. Port 0 stands for a free port.
+    /// Starts a server that listens on all these addresses. Port 0 selects a free port.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Guesses of what was meant by a part of a filter string that is invalid or suspicious.
+//! Guesses the intended meaning of an invalid or suspicious part of a filter string.
 
 use std::ops::Range;
 

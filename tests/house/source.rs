@@ -16,10 +16,19 @@ pub(crate) struct Source {
     pub(crate) lines: usize,
 }
 
-/// All files of Rust source, as paths below the root of the repository and their text.
+/// Returns the root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the Rust files of all packages, as [`files_below`] does.
 pub(crate) fn files() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<PathBuf> = PACKAGES.iter().map(|package| root.join(package)).collect();
+    files_below(&PACKAGES)
+}
+
+/// Returns the Rust files below these folders: their paths below the root of the repository, and their text.
+pub(crate) fn files_below(folders: &[&str]) -> Vec<(String, String)> {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
@@ -32,7 +41,7 @@ pub(crate) fn files() -> Vec<(String, String)> {
         .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
         .map(|file| {
             let text = fs::read_to_string(&file).expect("a source");
-            (file.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/"), text)
+            (file.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/"), text)
         })
         .collect()
 }

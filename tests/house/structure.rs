@@ -301,7 +301,7 @@ fn files_stay_small() {
     }
 }
 
-/// Whoever judges what happens names a situation; which severity that has is decided in one place.
+/// Findings about a running program name their impact. One place decides its severity.
 #[test]
 fn severities_are_chosen_in_one_place() {
     let judges = ["src/diagnose/report/findings.rs", "cli/src/command/run/findings.rs"];
@@ -309,7 +309,7 @@ fn severities_are_chosen_in_one_place() {
     for judge in judges {
         let source = sources.iter().find(|source| source.path == judge).expect("it is there");
         for severity in ["Severity::Error", "Severity::Warning", "Severity::Note"] {
-            assert!(!source.code.contains(severity), "{judge} chooses {severity} by itself: name the situation");
+            assert!(!source.code.contains(severity), "{judge} chooses {severity} by itself: name the impact");
         }
     }
 }

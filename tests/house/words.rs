@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use crate::source::{files, files_below, root};
 use crate::strip;
 
 use logbridge::findings::Kind;
@@ -43,28 +43,6 @@ fn forbidden(text: &str) -> Option<(&'static str, &'static str)> {
         text.match_indices(phrase)
             .any(|(at, _)| !text[..at].ends_with(is_word) && !text[at + phrase.len()..].starts_with(is_word))
     })
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Returns the Rust files below these folders, with their paths below the root.
-fn sources(folders: &[&str]) -> Vec<(String, String)> {
-    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
-    let mut sources = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
-                sources.push((name, fs::read_to_string(&path).expect("a source")));
-            }
-        }
-    }
-    sources
 }
 
 /// Returns the string literals of a source, without those of tests, and with line breaks in the source joined.
@@ -123,7 +101,7 @@ fn finding_pages_use_plain_words() {
 fn texts_for_users_use_plain_words() {
     let mut number = 0;
     let mut found = String::new();
-    for (path, source) in sources(&["src", "cli/src", "receiver/src"]) {
+    for (path, source) in files() {
         if path.contains("tests") {
             continue;
         }
@@ -155,7 +133,7 @@ fn the_page_of_causes_is_sound() {
         assert!(codes.is_empty() || !line.contains("| no finding |"), "{line}");
     }
     assert!(ids.len() >= 165, "only {} causes", ids.len());
-    for (path, source) in sources(&["src", "cli/src", "receiver/src", "tests", "cli/tests"]) {
+    for (path, source) in files().into_iter().chain(files_below(&["tests", "cli/tests"])) {
         for cited in source.split("docs/missing-logs.md#").skip(1) {
             let id: String = cited.chars().take_while(char::is_ascii_alphanumeric).collect();
             assert!(id.is_empty() || ids.contains(&id), "{path} cites docs/missing-logs.md#{id}, which is not there");

@@ -1,8 +1,8 @@
 //! `logbridge replay` with spools that real processes have left.
 //!
-//! The library's process tests lend their runner and the programs that leave something.
+//! The runner and the programs that leave records are borrowed from the library's process tests.
 
-// Test code; `unsafe` is needed to reset a signal. Most of what the library's tests lend is used by them alone.
+// Test code. The files borrowed from the library's tests contain `unsafe` code, and helpers that only those tests use.
 #![allow(unsafe_code, dead_code, unused_imports, clippy::print_stdout, clippy::print_stderr, clippy::expect_used)]
 #![allow(clippy::unwrap_used, reason = "test code")]
 #![cfg(unix)]

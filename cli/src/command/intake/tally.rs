@@ -1,4 +1,4 @@
-//! Counts of what was received. Their size is bounded, however long the command runs.
+//! Counts of received items. Their size is bounded, however long the command runs.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -51,7 +51,7 @@ impl LevelCounts {
     }
 }
 
-/// Counts of what one service sent.
+/// Counts of the items of one service.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::command) struct ServiceCounts {
     pub(in crate::command) levels: LevelCounts,
@@ -74,7 +74,7 @@ pub(in crate::command) struct Anomalies {
     pub(in crate::command) unknown_service: u64,
 }
 
-/// Counts of what was received.
+/// Counts of received items.
 #[derive(Clone, Debug)]
 pub(in crate::command) struct Tally {
     pub(in crate::command) since: Instant,

@@ -32,7 +32,7 @@ pub(super) fn text(tally: &Tally) -> String {
     text
 }
 
-/// Formats a table of what each service sent.
+/// Formats a table of the items of each service.
 fn services(tally: &Tally) -> String {
     if tally.services.is_empty() {
         return String::new();

@@ -14,7 +14,7 @@ const MAX_REMEMBERED: usize = 200_000;
 /// Targets of HTTP clients and exporters.
 const CLIENT_TARGETS: [&str; 7] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls", "tonic"];
 
-/// Counts of what one scope of a service sent.
+/// Counts of the items of one scope of a service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScopeCounts {
     /// Log records that the endpoint accepted, or this command if nothing is forwarded.

@@ -45,7 +45,7 @@ fn headline(report: &RunReport) -> String {
     format!("logbridge: {words} after {took}: {}", totals(report))
 }
 
-/// Formats a table of what each scope sent, the largest first.
+/// Formats a table of the items of each scope, the largest first.
 fn arrived(report: &RunReport) -> String {
     let services = report.observations.services.iter();
     let scopes =

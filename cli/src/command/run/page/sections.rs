@@ -83,7 +83,7 @@ fn render_finding(finding: &Finding) -> Markup {
     }
 }
 
-/// Renders a table of what each scope sent, the largest first.
+/// Renders a table of the items of each scope, the largest first.
 pub(super) fn arrived(observations: &Observations) -> Markup {
     let services = observations.services.iter();
     let rows = services.flat_map(|(service, scopes)| scopes.iter().map(move |(name, scope)| (service, name, scope)));
