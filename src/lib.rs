@@ -44,7 +44,8 @@ mod transport;
 pub use bridge::{Bridge, BridgeLayer, Levels, Logger};
 pub use builder::{Builder, post_fork};
 pub use config::{
-    Compression, Console, Mirror, Otlp, Overload, Protocol, Redact, Repetition, ReportTo, Spool, SpoolSync,
+    CaptureMode, Compression, Console, HeaderList, HttpSettings, Mirror, NetworkCapture, Otlp, Overload, Protocol,
+    Redact, Repetition, ReportTo, Spool, SpoolSync,
 };
 pub use diagnose::{
     Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, FilteredSpan, Gate, Place, Report,
@@ -58,7 +59,7 @@ pub use ledger::{ConsoleCounters, Counters, DropReason, OtlpCounters, RejectReas
 pub use levels::{ParseThresholdError, Stage, Threshold};
 pub use log::{Level, LevelFilter};
 pub use source::{LogProcessor, SpanProcessor};
-pub use telemetry::{carry_context, carry_context_to};
+pub use telemetry::{carry_context, carry_context_to, propagation};
 
 /// All kinds of [`Finding`], with their meaning and a fix. `logbridge explain LB001` prints the same text.
 ///

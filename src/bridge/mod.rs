@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use levels::Levels;
 
-use crate::config::bounded;
+use crate::config::{HttpSettings, bounded};
 use crate::diagnose::{Check, Configuration, Explanation, Report, SpanExplanation, check, explain, explain_span};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
@@ -93,6 +93,12 @@ impl Bridge {
     #[must_use]
     pub fn configuration(&self) -> Configuration {
         Configuration::of(&self.pipeline)
+    }
+
+    /// Returns the settings of HTTP instrumentation, which `logbridge-http` reads.
+    #[must_use]
+    pub fn http_settings(&self) -> HttpSettings {
+        self.pipeline.setup.http.clone()
     }
 
     /// Returns the levels, which can be shown and changed at run time.

@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::bridge::Bridge;
 use crate::config::{
-    BuilderSettings, Console, Environment, Mirror, Otlp, Overload, Redact, Repetition, ReportTo, Spool,
+    BuilderSettings, Console, Environment, Mirror, NetworkCapture, Otlp, Overload, Redact, Repetition, ReportTo, Spool,
 };
 use crate::env::Env;
 use crate::error::Error;
@@ -188,6 +188,15 @@ impl Builder {
     /// apply.
     pub fn redact(&mut self, redact: Redact) -> &mut Self {
         self.settings.redact.and(redact);
+        self
+    }
+
+    /// Sets what the layers of `logbridge-http` record of HTTP requests and responses. See [`NetworkCapture`].
+    ///
+    /// Default: nothing. Environment variables: `LOGBRIDGE_NETWORK_CAPTURE` and
+    /// `HYPERDX_ENABLE_ADVANCED_NETWORK_CAPTURE`.
+    pub fn network_capture(&mut self, capture: NetworkCapture) -> &mut Self {
+        self.settings.network_capture = Some(capture);
         self
     }
 

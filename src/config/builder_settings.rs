@@ -8,6 +8,7 @@ use opentelemetry_sdk::trace::ShouldSample;
 use super::destination::{Console, LineFormat, Otlp};
 use super::environment::Environment;
 use super::mirror::Mirror;
+use super::network_capture::NetworkCapture;
 use super::overload::Overload;
 use super::redact::Redact;
 use super::repetition::Repetition;
@@ -34,6 +35,7 @@ pub struct BuilderSettings {
     pub message_filter: Option<(MessageFilter, String)>,
     pub max_spans: Option<usize>,
     pub mirror: Option<Mirror>,
+    pub network_capture: Option<NetworkCapture>,
     pub otlp: Option<Otlp>,
     pub overload: Option<Overload>,
     pub panic_hook: Option<bool>,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Holds a typical JSON document, and keeps a span with two bodies small.
+pub(crate) const CAPTURED_BODY: usize = 8 << 10;
 /// Long enough for a slow collector, short enough not to look like a hang when a program ends.
 pub(crate) const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Holds about a quarter of a million records.

@@ -43,6 +43,7 @@ impl BuilderSettings {
         let limits = resolver.limits();
         let record_ids = resolver.bool_setting("record ids", self.record_ids, "LOGBRIDGE_RECORD_IDS", false);
         let redaction = resolver.redaction(&self.redact)?;
+        let http = resolver.http(self.network_capture.as_ref(), redaction.as_ref());
         let repetition = resolver.repetition(self.repetition)?;
         let verbosity = resolver.verbosity();
         let first_cut_notice =
@@ -70,6 +71,7 @@ impl BuilderSettings {
             findings: resolver.findings,
             first_cut_notice,
             flush_on_signals,
+            http,
             limits,
             verbosity,
             message_filter: self.message_filter.clone(),

@@ -9,6 +9,7 @@ use super::destination::{ConsoleTarget, LineFormat};
 use super::endpoint::Endpoint;
 use super::headers::Header;
 use super::mirror::Mirror;
+use super::network_capture::HttpSettings;
 use super::overload::Overload;
 use super::propagator::Propagator;
 use super::protocol::{Compression, Protocol};
@@ -39,6 +40,7 @@ pub struct Config {
     pub(crate) first_cut_notice: bool,
     /// Whether SIGTERM and SIGINT flush.
     pub(crate) flush_on_signals: bool,
+    pub(crate) http: HttpSettings,
     pub(crate) levels: LevelSets,
     pub(crate) levels_file: Option<PathBuf>,
     pub(crate) limits: Option<AttributeLimits>,

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use crate::config::{Config, ReportConfig, Setting};
+use crate::config::{Config, HttpSettings, ReportConfig, Setting};
 use crate::finding::Finding;
 
 /// The settings of a pipeline, with their sources and findings.
 #[derive(Debug)]
 pub(crate) struct Setup {
+    pub(crate) http: HttpSettings,
     pub(crate) settings: Vec<Setting>,
     pub(crate) findings: Vec<Finding>,
     /// Why records are not sent; `None` if they are.
@@ -26,6 +27,7 @@ impl Setup {
     pub(super) fn new(config: &Config) -> Self {
         let (logs, spans) = (config.otlp.delivery.as_ref(), config.span.delivery.as_ref());
         Self {
+            http: config.http.clone(),
             settings: config.settings.clone(),
             findings: config.findings.clone(),
             off_because: config.otlp.off_because,

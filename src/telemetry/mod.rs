@@ -7,6 +7,7 @@ mod carry_context;
 mod carry_to_command;
 mod gate;
 mod inherited_context;
+pub mod propagation;
 mod provider;
 mod tracer;
 
