@@ -77,6 +77,11 @@ impl<B: Body, O: BodyObserver> ObservedBody<B, O> {
         }
         Self { inner, watch }
     }
+
+    /// Wraps a body that has no observer, so that both kinds have the same type.
+    pub(crate) fn unobserved(inner: B) -> Self {
+        Self { inner, watch: Watch { observer: None, count: 0, expected: None, is_polling: false } }
+    }
 }
 
 impl<B, O> Body for ObservedBody<B, O>

@@ -12,10 +12,13 @@ mod metrics;
 mod request;
 #[allow(dead_code)]
 mod semconv;
+mod server;
 #[allow(dead_code)]
 mod settings;
 #[allow(dead_code)]
 mod span;
+
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService, record_response, request_span};
 
 /// The target of the spans that [`ServerLayer`] and [`request_span`] make.
 ///

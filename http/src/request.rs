@@ -1,7 +1,8 @@
 //! Facts of a request that spans and metrics need.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{FORWARDED, HOST, USER_AGENT};
 use http::{HeaderMap, Method, Request, Uri, Version, request};
@@ -41,16 +42,26 @@ impl<'r> Head<'r> {
     pub(crate) fn original_host(&self) -> Option<(&'r str, Option<u16>)> {
         forwarded(self.headers, "host")
             .or_else(|| first_of_list(self.headers, "x-forwarded-host"))
-            .or_else(|| self.uri.authority().map(|authority| authority.as_str()))
-            .or_else(|| text(self.headers, HOST.as_str()))
-            .and_then(host_and_port)
+            .map_or_else(|| self.authority(), host_and_port)
+    }
+
+    /// Returns the host and the port of the request.
+    pub(crate) fn authority(&self) -> Option<(&'r str, Option<u16>)> {
+        let authority = self.uri.authority().map(|authority| authority.as_str());
+        authority.or_else(|| text(self.headers, HOST.as_str())).and_then(host_and_port)
     }
 
     /// Returns the address of the client that a proxy has named.
-    pub(crate) fn forwarded_client(&self) -> Option<&'r str> {
+    fn forwarded_client(&self) -> Option<&'r str> {
         let client = forwarded(self.headers, "for").or_else(|| first_of_list(self.headers, "x-forwarded-for"))?;
         let (address, _) = host_and_port(client)?;
         (!address.eq_ignore_ascii_case("unknown")).then_some(address)
+    }
+
+    /// Returns the address of the client, behind all proxies if they have named it.
+    pub(crate) fn client(&self, peer: Option<SocketAddr>) -> Option<ClientAddress<'r>> {
+        let named = self.forwarded_client().map(ClientAddress::Named);
+        named.or_else(|| peer.map(|peer| ClientAddress::Peer(peer.ip())))
     }
 
     /// Returns the query without the values that the convention calls sensitive.
@@ -60,6 +71,22 @@ impl<'r> Head<'r> {
 
     pub(crate) fn user_agent(&self) -> Option<&'r str> {
         text(self.headers, USER_AGENT.as_str())
+    }
+}
+
+/// The address of a client: as a proxy has named it, or that of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientAddress<'r> {
+    Named(&'r str),
+    Peer(IpAddr),
+}
+
+impl fmt::Display for ClientAddress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Peer(address) => address.fmt(f),
+        }
     }
 }
 

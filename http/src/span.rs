@@ -1,16 +1,18 @@
 //! Spans of requests: their parent, how code runs inside them, and their end.
 
 use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt::Display;
 
 use http::HeaderMap;
 use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
-use opentelemetry::trace::{SpanRef, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard, KeyValue};
+use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
+use opentelemetry::{Array, Context, ContextGuard, KeyValue, StringValue, Value};
 use tracing::Span;
 use tracing::span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, SetParentError};
 
-use crate::semconv::OTHER;
+use crate::semconv::{self, OTHER};
 
 /// What code of one request runs in: a span, or only the remote context if there is no span.
 #[derive(Clone, Debug)]
@@ -97,10 +99,48 @@ fn remote_context(headers: &HeaderMap) -> Option<Context> {
 }
 
 /// Sets an attribute if it has a value.
-pub(crate) fn set_optional(span: &SpanRef<'_>, name: &'static str, value: Option<impl Into<opentelemetry::Value>>) {
+pub(crate) fn set_optional(span: &SpanRef<'_>, name: &'static str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         span.set_attribute(KeyValue::new(name, value));
     }
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// The value of `error.type`.
+    pub(crate) error_type: Cow<'static, str>,
+    /// The description of the span's status, unless the type says it all.
+    text: Cow<'static, str>,
+}
+
+impl Failure {
+    /// Creates a failure that this package has found.
+    pub(crate) fn new(error_type: &'static str, text: &'static str) -> Self {
+        Self { error_type: Cow::Borrowed(error_type), text: Cow::Borrowed(text) }
+    }
+
+    /// Creates the failure that a status means.
+    pub(crate) fn status(status: Cow<'static, str>) -> Self {
+        Self { error_type: status, text: Cow::Borrowed("") }
+    }
+
+    /// Creates the failure that an error means.
+    pub(crate) fn of_error(error_type: &'static str, error: &dyn Display) -> Self {
+        Self { error_type: Cow::Borrowed(error_type), text: Cow::Owned(error_text(error)) }
+    }
+}
+
+/// Records a failure as the status and the error type of a span.
+pub(crate) fn record_failure(span: &SpanRef<'_>, failure: &Failure) {
+    span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, failure.error_type.clone()));
+    span.set_status(Status::error(failure.text.clone()));
+}
+
+/// Returns the attribute of a captured header.
+pub(crate) fn header_attribute(name: String, values: Vec<String>) -> KeyValue {
+    let values = values.into_iter().map(StringValue::from).collect();
+    KeyValue::new(name, Value::Array(Array::String(values)))
 }
 
 /// Returns the value of `error.type` for an error of this type: its name, or `_OTHER` for a trait object.
@@ -110,7 +150,7 @@ pub(crate) fn error_type<E>() -> &'static str {
 }
 
 /// Returns the text of an error, cut to a length that suits a status.
-pub(crate) fn error_text(error: &dyn std::fmt::Display) -> String {
+fn error_text(error: &dyn Display) -> String {
     const MAX_BYTES: usize = 512;
     let mut text = error.to_string();
     if text.len() > MAX_BYTES {
