@@ -1,29 +1,28 @@
 //! One attempt to get a response: its span, its metric, and what is captured of it.
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::header::HOST;
 use http::{Extensions, HeaderMap, StatusCode, Version};
 use hyper_util::client::legacy::connect::HttpInfo;
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
-use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
-use tracing::Span;
+use opentelemetry::trace::{SpanRef, TraceContextExt as _};
+use opentelemetry::{KeyValue, Value};
+use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::extensions::UrlTemplate;
-use super::failure::{Failure, Inspect};
+use super::failure::{self, Inspect};
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
-use crate::request::{Head, MethodName, default_port, host_and_port, protocol_version};
+use crate::request::{Head, MethodName, default_port, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
-use crate::span::{Scope, set_optional};
+use crate::span::{Failure, Scope, header_attribute, record_failure, set_optional};
 use crate::{CLIENT_TARGET, metrics};
 
 /// From the call to the end of the response body. Dropping it earlier means that the caller gave up.
@@ -66,31 +65,26 @@ pub(super) struct Facts<'r> {
     pub(super) inspect: Option<Inspect>,
 }
 
+impl Facts<'_> {
+    fn resend_count(&self) -> Option<i64> {
+        (self.resends > 0).then_some(self.resends.into())
+    }
+}
+
 impl Attempt {
     /// Starts the span. Its parent is the current one.
     pub(super) fn begin(head: Head<'_>, facts: &Facts<'_>, settings: HttpSettings) -> Self {
         let is_grpc = grpc::is_grpc(head.headers);
         let method = MethodName::new(head.method, settings.known_methods());
-        let span = if is_grpc { grpc_span(head) } else { http_span(head, &method, facts.template) };
+        let span = if is_grpc { grpc_span(&head, facts) } else { http_span(&head, &method, facts) };
         let scope = Scope::local(span);
         scope.with_recorded(|span| {
-            if facts.resends > 0 {
-                span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_RESEND_COUNT, i64::from(facts.resends)));
-            }
-            if !is_grpc {
-                if !method.is_known() {
-                    let original = head.method.as_str().to_owned();
-                    span.set_attribute(KeyValue::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original));
-                }
-                set_optional(span, semconv::URL_TEMPLATE, facts.template.map(UrlTemplate::to_value));
-            }
-            if settings.legacy_names() {
-                span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
-                span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri)));
+            if settings.legacy_names() && !is_grpc {
+                set_legacy(span, &head);
             }
             set_headers(span, &settings, HeaderList::ClientRequest, head.headers);
         });
-        let measured = (!is_grpc && metrics::CLIENT.histogram().is_some()).then(|| Measured::new(head, method));
+        let measured = (!is_grpc && metrics::CLIENT.histogram().is_some()).then(|| Measured::new(&head, method));
         Self {
             scope,
             settings,
@@ -135,7 +129,13 @@ impl Attempt {
     }
 
     /// Takes note of the head of the response.
-    pub(super) fn respond(&mut self, status: StatusCode, version: Version, headers: &HeaderMap, extensions: &Extensions) {
+    pub(super) fn respond(
+        &mut self,
+        status: StatusCode,
+        version: Version,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) {
         self.outcome.status = Some(status);
         self.outcome.version = protocol_version(version);
         if self.is_grpc {
@@ -152,13 +152,13 @@ impl Attempt {
 
     /// Ends the attempt without a response.
     pub(super) fn fail<E: Display + 'static>(mut self, error: &E) {
-        let failure = Failure::new(error, self.inspect);
-        self.end(Some(&failure));
+        let failure = failure::of_value(error, self.inspect);
+        self.end(Some(failure));
     }
 
     /// Ends the attempt with a failure.
     #[cfg(feature = "reqwest-middleware")]
-    pub(super) fn fail_with(mut self, failure: &Failure) {
+    pub(super) fn fail_with(mut self, failure: Failure) {
         self.end(Some(failure));
     }
 
@@ -176,37 +176,41 @@ impl Attempt {
         span.set_attribute(KeyValue::new(semconv::NETWORK_PEER_PORT, i64::from(peer.port())));
     }
 
-    /// Records the outcome. The span ends when its last handle is dropped, which the attempt usually has.
-    fn end(&mut self, failure: Option<&Failure>) {
+    /// Ends the span, and records the outcome.
+    fn end(&mut self, failure: Option<Failure>) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
-        let error_type = failure.map(Failure::error_type).or_else(|| self.outcome.error_type());
+        let failure = failure.or_else(|| self.outcome.failure());
         let bodies = (self.request_body.take(), self.response_body.take());
         self.scope.with_recorded(|span| {
             self.set_outcome(span);
-            if let Some(error_type) = &error_type {
-                span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, metrics::text(error_type)));
-                let description = failure.map(|failure| failure.text.clone()).unwrap_or_default();
-                span.set_status(Status::error(description));
+            if let Some(failure) = &failure {
+                record_failure(span, failure);
             }
-            if error_type.is_some() || self.settings.capture().mode() == CaptureMode::All {
+            if failure.is_some() || self.settings.capture().mode() == CaptureMode::All {
                 self.set_bodies(span, bodies);
             }
+            // Not when the last handle is dropped: a background task of the transport may hold one.
+            span.end();
         });
-        self.measure(error_type.as_ref());
+        self.measure(failure.as_ref().map(|failure| &failure.error_type));
     }
 
     fn set_outcome(&self, span: &SpanRef<'_>) {
         let Outcome { status, version, grpc } = &self.outcome;
         let code = status.map(|status| i64::from(status.as_u16()));
         if self.is_grpc {
-            set_optional(span, semconv::RPC_RESPONSE_STATUS_CODE, grpc.map(GrpcStatus::name).as_ref().map(metrics::text));
+            set_optional(
+                span,
+                semconv::RPC_RESPONSE_STATUS_CODE,
+                grpc.map(GrpcStatus::name).as_ref().map(metrics::text),
+            );
         } else {
             set_optional(span, semconv::HTTP_RESPONSE_STATUS_CODE, code);
             set_optional(span, semconv::NETWORK_PROTOCOL_VERSION, *version);
         }
-        if self.settings.legacy_names() {
+        if self.settings.legacy_names() && !self.is_grpc {
             set_optional(span, legacy::HTTP_STATUS_CODE, code);
             set_optional(span, legacy::HTTP_STATUS_TEXT, status.and_then(|status| status.canonical_reason()));
         }
@@ -245,23 +249,23 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.end(Some(&Failure::aborted()));
+        self.end(Some(Failure::new("request_canceled", "the request was dropped before there was a response")));
     }
 }
 
 impl Outcome {
-    /// Returns the name of an answer that is an error.
-    fn error_type(&self) -> Option<Cow<'static, str>> {
+    /// Returns the failure that an answer means.
+    fn failure(&self) -> Option<Failure> {
         if let Some(grpc) = self.grpc {
-            return (!grpc.is_ok()).then(|| grpc.name());
+            return (!grpc.is_ok()).then(|| Failure::status(grpc.name()));
         }
         let status = self.status.filter(|status| status.as_u16() >= 400)?;
-        Some(Cow::Owned(status.as_str().to_owned()))
+        Some(Failure::status(status.as_str().to_owned().into()))
     }
 }
 
 impl Measured {
-    fn new(head: Head<'_>, method: MethodName) -> Self {
+    fn new(head: &Head<'_>, method: MethodName) -> Self {
         Self {
             since: Instant::now(),
             method: method.name,
@@ -290,18 +294,16 @@ impl BodyObserver for Attempt {
     }
 
     fn failed<E: Display + 'static>(&mut self, error: &E) {
-        let failure = Failure::new(error, self.inspect);
-        self.end(Some(&failure));
+        let failure = failure::of_value(error, self.inspect);
+        self.end(Some(failure));
     }
 
     fn ended(&mut self, end: BodyEnd<'_>) {
         match end {
             // Clients often want only the status, or the beginning of the body.
             BodyEnd::Complete | BodyEnd::Dropped => self.end(None),
-            BodyEnd::Failed { error_type, error } => {
-                self.end(Some(&Failure { error_type, text: crate::span::error_text(error) }));
-            }
-            BodyEnd::Panicked => self.end(Some(&Failure { error_type: "panic", text: String::new() })),
+            BodyEnd::Failed { error_type, error } => self.end(Some(Failure::of_error(error_type, error))),
+            BodyEnd::Panicked => self.end(Some(Failure::new("panic", "the response body panicked"))),
         }
     }
 }
@@ -339,52 +341,67 @@ impl BodyObserver for SharedCapture {
     fn ended(&mut self, _: BodyEnd<'_>) {}
 }
 
-// Samplers see the fields of a new span, so the attributes that they may need are fields.
-fn http_span(head: Head<'_>, method: &MethodName, template: Option<&UrlTemplate>) -> Span {
-    let name = || match template {
-        Some(template) => Cow::Owned(format!("{} {}", method.in_span_name(), template.as_str())),
-        None => Cow::Borrowed(method.in_span_name()),
-    };
-    tracing::info_span!(
+/// The name of a span: the method, and the template if there is one.
+struct SpanName<'n> {
+    method: &'n MethodName,
+    template: Option<&'n UrlTemplate>,
+}
+
+impl fmt::Debug for SpanName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method.in_span_name())?;
+        match self.template {
+            Some(template) => write!(f, " {}", template.as_str()),
+            None => Ok(()),
+        }
+    }
+}
+
+// Samplers see the fields of a new span. The macro computes them only if the span is not filtered.
+fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
+    info_span!(
         target: CLIENT_TARGET,
-        "HTTP request",
-        otel.name = &*name(),
+        "request",
+        otel.name = ?SpanName { method, template: facts.template },
         otel.kind = "client",
-        http.request.method = &*method.name,
-        server.address = server(head).map(|(host, _)| host),
-        server.port = server(head).and_then(|(_, port)| port.map(i64::from)),
-        url.full = &*capture::redacted_url(head.uri),
+        { semconv::HTTP_REQUEST_METHOD } = &*method.name,
+        { semconv::HTTP_REQUEST_METHOD_ORIGINAL } = (!method.is_known()).then(|| head.method.as_str()),
+        { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
+        { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
+        { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
+        { semconv::URL_FULL } = &*capture::redacted_url(head.uri),
+        { semconv::URL_TEMPLATE } = facts.template.map(UrlTemplate::as_str),
     )
 }
 
-fn grpc_span(head: Head<'_>) -> Span {
+fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
     let method = grpc::method(head.uri.path());
-    tracing::info_span!(
+    info_span!(
         target: CLIENT_TARGET,
-        "gRPC call",
+        "request",
         otel.name = method,
         otel.kind = "client",
-        rpc.system.name = "grpc",
-        rpc.method = method,
-        server.address = server(head).map(|(host, _)| host),
-        server.port = server(head).and_then(|(_, port)| port.map(i64::from)),
+        { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
+        { semconv::RPC_SYSTEM_NAME } = "grpc",
+        { semconv::RPC_METHOD } = method,
+        { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
+        { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
     )
 }
 
-/// Returns the host and the port that the request is sent to.
-fn server(head: Head<'_>) -> Option<(&str, Option<u16>)> {
-    let host = || head.headers.get(HOST)?.to_str().ok();
-    let authority = head.uri.authority().map(http::uri::Authority::as_str).or_else(host)?;
-    let (host, port) = host_and_port(authority)?;
-    Some((host, port.or_else(|| default_port(head.uri.scheme_str()?))))
+fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>) {
+    span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
+    span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri)));
 }
 
 fn set_headers(span: &SpanRef<'_>, settings: &HttpSettings, list: HeaderList, headers: &HeaderMap) {
-    if !captures_headers(settings, list) {
-        return;
+    if captures_headers(settings, list) {
+        capture::headers(settings, list, headers, |name, values| span.set_attribute(header_attribute(name, values)));
     }
-    capture::headers(settings, list, headers, |name, values| {
-        let values: Vec<StringValue> = values.into_iter().map(StringValue::from).collect();
-        span.set_attribute(KeyValue::new(name, Value::Array(Array::String(values))));
-    });
+}
+
+/// Returns the host and the port that the request is sent to.
+fn server<'r>(head: &Head<'r>) -> Option<(&'r str, Option<u16>)> {
+    let (host, port) = head.authority()?;
+    Some((host, port.or_else(|| default_port(head.uri.scheme_str()?))))
 }

@@ -31,10 +31,6 @@ impl UrlTemplate {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    pub(super) fn to_value(&self) -> opentelemetry::Value {
-        crate::metrics::text(&self.0)
-    }
 }
 
 /// Counts the attempts of one request, for `http.request.resend_count`. Clones share the count.

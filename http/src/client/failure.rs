@@ -1,31 +1,19 @@
 //! Names for failed requests, as short as the values of `error.type` should be.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 
 use hyper_util::client::legacy;
 
-use crate::span::{error_text, error_type};
+use crate::span::{Failure, error_type};
 
-/// The caller dropped the future before there was a response.
-pub(super) const ABORTED: &str = "aborted";
 const CONNECT: &str = "connect";
 const CONNECTION_CLOSED: &str = "connection_closed";
 const INVALID_RESPONSE: &str = "invalid_response";
 const REQUEST_BODY: &str = "request_body";
 const TIMEOUT: &str = "timeout";
-
-/// Why there is no complete response.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// One of the names above, or the name of the error's type.
-    pub(super) error_type: &'static str,
-    /// The text of the first cause. The error itself may contain the URL with its secrets.
-    pub(super) text: String,
-}
 
 /// Finds the error in a value whose type is not known to be an error.
 pub(super) type Inspect = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
@@ -35,44 +23,34 @@ pub(super) fn inspect<E: Error + 'static>(value: &dyn Any) -> Option<&(dyn Error
     value.downcast_ref::<E>().map(|error| error as _)
 }
 
-impl Failure {
-    pub(super) const fn aborted() -> Self {
-        Self { error_type: ABORTED, text: String::new() }
+/// Describes an error of a service or of a body. [`error_of`] has a list of the usual types.
+pub(super) fn of_value<E: Display + 'static>(error: &E, inspect: Option<Inspect>) -> Failure {
+    match inspect.and_then(|inspect| inspect(error)).or_else(|| error_of(error)) {
+        Some(source) => of_chain(source, error_type::<E>()),
+        None => Failure::of_error(error_type::<E>(), error),
     }
+}
 
-    /// Describes an error. Most services have errors of a type that is listed in [`error_of`].
-    pub(super) fn new<E: Display + 'static>(error: &E, inspect: Option<Inspect>) -> Self {
-        match inspect.and_then(|inspect| inspect(error)).or_else(|| error_of(error)) {
-            Some(source) => Self::of_chain(source, error_type::<E>()),
-            None => Self { error_type: error_type::<E>(), text: error_text(error) },
+/// Describes an error by its causes. `fallback` is its type if no cause has a name.
+pub(super) fn of_chain(error: &(dyn Error + 'static), fallback: &'static str) -> Failure {
+    let mut found = None;
+    let mut cause = error;
+    loop {
+        found = match (found, kind(cause)) {
+            // A connection that could not be established in time is both.
+            (_, Some(TIMEOUT)) => Some(TIMEOUT),
+            (None, kind) => kind,
+            (found, _) => found,
+        };
+        match cause.source() {
+            Some(source) => cause = source,
+            None => break,
         }
     }
-
-    /// Describes an error by its causes. `fallback` is its type if no cause is known.
-    pub(super) fn of_chain(error: &(dyn Error + 'static), fallback: &'static str) -> Self {
-        let mut found = None;
-        let mut cause = error;
-        loop {
-            found = match (found, kind(cause)) {
-                // A connection that could not be established in time is both.
-                (_, Some(TIMEOUT)) => Some(TIMEOUT),
-                (None, kind) => kind,
-                (found, _) => found,
-            };
-            match cause.source() {
-                Some(source) => cause = source,
-                None => break,
-            }
-        }
-        let text = cause.to_string();
-        // reqwest ends its texts in this way.
-        let text = text.split_once(" for url (").map_or(&*text, |(text, _)| text);
-        Self { error_type: found.unwrap_or(fallback), text: error_text(&text) }
-    }
-
-    pub(super) fn error_type(&self) -> Cow<'static, str> {
-        Cow::Borrowed(self.error_type)
-    }
+    // The first cause says most. The texts of reqwest end with the URL, which may contain secrets.
+    let text = cause.to_string();
+    let text = text.split_once(" for url (").map_or(&*text, |(text, _)| text);
+    Failure::of_error(found.unwrap_or(fallback), &text)
 }
 
 /// Returns a value as an error if it is one of the usual types.
@@ -160,9 +138,10 @@ mod tests {
         }
     }
 
-    fn named(error: impl Into<Boxed>) -> (&'static str, String) {
-        let failure = Failure::new(&error.into(), None);
-        (failure.error_type, failure.text)
+    fn named(error: impl Into<Boxed>) -> (String, String) {
+        let failure = of_value(&error.into(), None);
+        let (error_type, text) = failure.parts();
+        (error_type.to_owned(), text.to_owned())
     }
 
     fn io(kind: ErrorKind) -> io::Error {
@@ -174,8 +153,8 @@ mod tests {
         assert_eq!(named(Outer(io(ErrorKind::ConnectionRefused).into())).0, CONNECT);
         assert_eq!(named(Outer(io(ErrorKind::ConnectionReset).into())).0, CONNECTION_CLOSED);
         assert_eq!(named(io(ErrorKind::TimedOut)).0, TIMEOUT);
-        assert_eq!(named(Outer("request timed out".into())), (TIMEOUT, "request timed out".to_owned()));
-        assert_eq!(named(Outer("no token".into())), ("_OTHER", "no token".to_owned()));
+        assert_eq!(named(Outer("request timed out".into())), (TIMEOUT.to_owned(), "request timed out".to_owned()));
+        assert_eq!(named(Outer("no token".into())), ("_OTHER".to_owned(), "no token".to_owned()));
     }
 
     #[test]
@@ -199,9 +178,8 @@ mod tests {
     #[test]
     fn an_unknown_type_is_named_by_itself_unless_it_is_inspected() {
         let error = Outer(io(ErrorKind::ConnectionRefused).into());
-        let plain = Failure::new(&error, None);
-        assert_eq!((plain.error_type, &*plain.text), (std::any::type_name::<Outer>(), "outer"));
-        assert_eq!(Failure::new(&error, Some(inspect::<Outer>)).error_type, CONNECT);
+        assert_eq!(of_value(&error, None).parts(), (std::any::type_name::<Outer>(), "outer"));
+        assert_eq!(of_value(&error, Some(inspect::<Outer>)).error_type, CONNECT);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use tracing::Instrument as _;
 
 use super::attempt::{Attempt, Facts};
 use super::extensions::{ResendCount, UrlTemplate};
-use super::failure::Failure;
+use super::failure;
 use super::service::{ClientRequestBody, ClientResponseBody};
 use crate::request::Head;
+use crate::semconv::OTHER;
 use crate::settings::Settings;
+use crate::span::Failure;
 
 /// Makes one client span per request of a `reqwest_middleware::ClientWithMiddleware`.
 ///
@@ -89,7 +91,7 @@ impl Middleware for ReqwestMiddleware {
             Ok(response) if attempt.is_observed() => Ok(observe(response, attempt)),
             Ok(response) => Ok(response),
             Err(error) => {
-                attempt.fail_with(&failure(&error));
+                attempt.fail_with(describe(&error));
                 Err(error)
             }
         }
@@ -100,8 +102,7 @@ impl ReqwestMiddleware {
     fn begin(&self, request: &Request, extensions: &mut Extensions) -> Attempt {
         // reqwest does the same, and does not send the request if this fails.
         let uri = request.url().as_str().parse::<Uri>().unwrap_or_default();
-        let head =
-            Head { method: request.method(), uri: &uri, version: request.version(), headers: request.headers() };
+        let head = Head { method: request.method(), uri: &uri, version: request.version(), headers: request.headers() };
         let resends = extensions.get_or_insert_with(ResendCount::new).begin();
         let facts = Facts { template: extensions.get::<UrlTemplate>(), resends, inspect: None };
         Attempt::begin(head, &facts, self.settings.current())
@@ -134,9 +135,9 @@ fn observe(response: Response, mut attempt: Attempt) -> Response {
     Response::from(http::Response::from_parts(head, Body::wrap(ClientResponseBody::new(body, attempt))))
 }
 
-fn failure(error: &Error) -> Failure {
+fn describe(error: &Error) -> Failure {
     match error {
-        Error::Reqwest(error) => Failure::new(error, None),
-        Error::Middleware(error) => Failure::of_chain(&**error, crate::semconv::OTHER),
+        Error::Reqwest(error) => failure::of_value(error, None),
+        Error::Middleware(error) => failure::of_chain(&**error, OTHER),
     }
 }

@@ -164,18 +164,21 @@ where
 
 fn observe<R: Body>(response: Response<R>, attempt: Option<Attempt>) -> Response<ClientResponseBody<R>> {
     let (head, body) = response.into_parts();
-    let attempt = attempt.map(|mut attempt| {
-        attempt.respond(head.status, head.version, &head.headers, &head.extensions);
-        attempt
-    });
-    Response::from_parts(head, ClientResponseBody { inner: ObservedBody::new(body, attempt, None) })
+    let body = match attempt {
+        Some(mut attempt) => {
+            attempt.respond(head.status, head.version, &head.headers, &head.extensions);
+            ClientResponseBody::new(body, attempt)
+        }
+        None => ClientResponseBody { inner: ObservedBody::unobserved(body) },
+    };
+    Response::from_parts(head, body)
 }
 
 pin_project! {
     /// A response body that ends the client span at its end. Data, trailers, errors and size hints pass unchanged.
     pub struct ClientResponseBody<B> {
         #[pin]
-        inner: ObservedBody<B, Option<Attempt>>,
+        inner: ObservedBody<B, Attempt>,
     }
 }
 
@@ -183,20 +186,24 @@ pin_project! {
     /// A request body that may be captured while it is sent. Data, trailers, errors and size hints pass unchanged.
     pub struct ClientRequestBody<B> {
         #[pin]
-        inner: ObservedBody<B, Option<SharedCapture>>,
+        inner: ObservedBody<B, SharedCapture>,
     }
 }
 
 impl<B: Body> ClientRequestBody<B> {
     pub(super) fn new(body: B, capture: Option<SharedCapture>) -> Self {
-        Self { inner: ObservedBody::new(body, capture, None) }
+        Self {
+            inner: match capture {
+                Some(capture) => ObservedBody::new(body, capture, None),
+                None => ObservedBody::unobserved(body),
+            },
+        }
     }
 }
 
-#[cfg(feature = "reqwest-middleware")]
 impl<B: Body> ClientResponseBody<B> {
     pub(super) fn new(body: B, attempt: Attempt) -> Self {
-        Self { inner: ObservedBody::new(body, Some(attempt), None) }
+        Self { inner: ObservedBody::new(body, attempt, None) }
     }
 }
 
@@ -206,7 +213,10 @@ macro_rules! forward_body {
             type Data = B::Data;
             type Error = B::Error;
 
-            fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
                 self.project().inner.poll_frame(cx)
             }
 

@@ -93,7 +93,8 @@ fn a_body_is_cut_at_the_limit() {
     let (_, trace) = traced(1, async {
         let url = serve(Router::new().route("/", post(async |body: String| body))).await;
         let long = "é".repeat(100_000);
-        let request = capturing(NetworkCapture::all().max_body_bytes(101)).post(url).header("content-type", "text/plain");
+        let request =
+            capturing(NetworkCapture::all().max_body_bytes(101)).post(url).header("content-type", "text/plain");
         let answer = request.body(long.clone()).send().await.expect("an answer").text().await.expect("a body");
         assert_eq!(answer, long);
     });
@@ -126,7 +127,8 @@ fn bodies_of_a_request_that_fails_midway_are_captured_as_far_as_they_came() {
             stream.write_all(head).await.expect("a client");
         })
         .await;
-        let request = capturing(NetworkCapture::errors()).post(url).header("content-type", "text/plain").body("question");
+        let request =
+            capturing(NetworkCapture::errors()).post(url).header("content-type", "text/plain").body("question");
         request.send().await.expect("headers").text().await.expect_err("half a body");
     });
     let span = trace.client();
@@ -149,9 +151,8 @@ fn ten_thousand_headers_are_no_problem() {
             let name = http::HeaderName::try_from(format!("x-{number}")).expect("a name");
             headers.insert(name, "value".parse().expect("a value"));
         }
-        let all = NetworkCapture::all()
-            .headers(HeaderList::ClientRequest, ["*"])
-            .headers(HeaderList::ClientResponse, ["*"]);
+        let all =
+            NetworkCapture::all().headers(HeaderList::ClientRequest, ["*"]).headers(HeaderList::ClientResponse, ["*"]);
         capturing(all).get(url).headers(headers).send().await.expect_err("too many headers");
     });
     let span = trace.client();

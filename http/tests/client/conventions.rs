@@ -33,6 +33,8 @@ fn a_request_becomes_a_client_span_with_the_stable_conventions() {
         ("url.full", &format!("http://127.0.0.1:{port}/users/7?sort=name")),
         ("server.address", "127.0.0.1"),
         ("server.port", &port.to_string()),
+        ("network.peer.address", "127.0.0.1"),
+        ("network.peer.port", &port.to_string()),
         ("network.protocol.version", "1.1"),
     ];
     let plain: Vec<_> = found.iter().map(|(key, value)| (key.as_str(), value.trim_matches('"'))).collect();

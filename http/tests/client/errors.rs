@@ -102,7 +102,8 @@ fn a_timeout_within_the_body_is_named() {
 #[test]
 fn a_body_that_the_server_cuts_is_an_error() {
     let (_, trace) = traced(1, async {
-        let url = serve_raw(|stream| write_and_close(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await;
+        let url =
+            serve_raw(|stream| write_and_close(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await;
         let without = plain().get(&url).send().await.expect("headers").text().await.expect_err("half a body");
         let error = client().get(&url).send().await.expect("headers").text().await.expect_err("half a body");
         assert_eq!(error.to_string(), without.to_string());
@@ -140,14 +141,15 @@ fn a_request_that_the_application_gives_up_is_cancelled() {
         request.abort();
         assert!(request.await.expect_err("no answer").is_cancelled());
     });
-    assert_eq!(error_type(&trace), "aborted");
+    assert_eq!(error_type(&trace), "request_canceled");
     assert_eq!(trace.client().attribute("http.response.status_code"), None);
 }
 
 #[test]
 fn an_error_of_another_middleware_is_an_error() {
     let (_, trace) = traced(1, async {
-        let client = reqwest_middleware::ClientBuilder::from_client(with(ReqwestMiddleware::new())).with(Broken).build();
+        let client =
+            reqwest_middleware::ClientBuilder::from_client(with(ReqwestMiddleware::new())).with(Broken).build();
         let error = client.get("http://localhost").send().await.expect_err("broken");
         assert!(error.is_middleware());
     });

@@ -69,7 +69,8 @@ fn the_errors_of_the_transport_are_named_and_keep_their_type() {
 #[test]
 fn a_body_that_the_server_cuts_is_an_error() {
     let (_, trace) = traced(1, async {
-        let url = serve_raw(|stream| write_and_close(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await;
+        let url =
+            serve_raw(|stream| write_and_close(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await;
         let client = ServiceBuilder::new().layer(ClientLayer::new()).service(hyper());
         let response = client.oneshot(get_request(url)).await.expect("headers");
         response.into_body().collect().await.expect_err("half a body");
@@ -81,15 +82,21 @@ fn a_body_that_the_server_cuts_is_an_error() {
 #[test]
 fn a_timeout_of_tower_inside_and_outside_of_the_layer() {
     let (_, trace) = traced(2, async {
-        let never = || service_fn(async |_: Request<Empty<Bytes>>| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await);
-        let inside = ServiceBuilder::new().layer(ClientLayer::new()).timeout(Duration::from_millis(10)).service(never());
+        let never = || {
+            service_fn(async |_: Request<Empty<Bytes>>| {
+                std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
+            })
+        };
+        let inside =
+            ServiceBuilder::new().layer(ClientLayer::new()).timeout(Duration::from_millis(10)).service(never());
         inside.oneshot(get_request("http://inside/")).await.expect_err("no answer");
-        let outside = ServiceBuilder::new().timeout(Duration::from_millis(10)).layer(ClientLayer::new()).service(never());
+        let outside =
+            ServiceBuilder::new().timeout(Duration::from_millis(10)).layer(ClientLayer::new()).service(never());
         outside.oneshot(get_request("http://outside/")).await.expect_err("no answer");
     });
     let errors: Vec<_> =
         trace.clients().into_iter().map(|span| (text(span, "server.address"), text(span, "error.type"))).collect();
-    assert_eq!(errors, [("inside", "timeout"), ("outside", "aborted")]);
+    assert_eq!(errors, [("inside", "timeout"), ("outside", "request_canceled")]);
 }
 
 /// An error type that the layer does not know, with an error inside.
