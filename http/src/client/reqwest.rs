@@ -1,5 +1,8 @@
 //! The middleware for `reqwest-middleware`.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use async_trait::async_trait;
 use http::{Extensions, Uri};
 use logbridge::NetworkCapture;
@@ -86,8 +89,11 @@ impl Middleware for ReqwestMiddleware {
         let mut attempt = self.begin(&request, extensions);
         attempt.inject(request.headers_mut());
         capture_body(&mut attempt, &mut request);
-        let span = attempt.scope().span().clone();
-        match next.run(request, extensions).instrument(span).await {
+        // Instrumented, because it may write records when it is dropped.
+        let mut sending = next.run(request, extensions).instrument(attempt.scope().span().clone());
+        let result = poll_fn(|cx| attempt.run(|| Pin::new(&mut sending).poll(cx))).await;
+        drop(sending);
+        match result {
             Ok(response) if attempt.is_observed() => Ok(observe(response, attempt)),
             Ok(response) => Ok(response),
             Err(error) => {
