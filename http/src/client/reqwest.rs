@@ -106,8 +106,10 @@ impl Middleware for ReqwestMiddleware {
 
 impl ReqwestMiddleware {
     fn begin(&self, request: &Request, extensions: &mut Extensions) -> Attempt {
-        // reqwest does the same, and does not send the request if this fails.
-        let uri = request.url().as_str().parse::<Uri>().unwrap_or_default();
+        // reqwest also parses the URL as a URI, and does not send the request if that fails.
+        let url = request.url();
+        let uri =
+            url.as_str().parse::<Uri>().or_else(|_| url.origin().ascii_serialization().parse()).unwrap_or_default();
         let head = Head { method: request.method(), uri: &uri, version: request.version(), headers: request.headers() };
         let resends = extensions.get_or_insert_with(ResendCount::new).begin();
         let facts = Facts { template: extensions.get::<UrlTemplate>(), resends, inspect: None };
