@@ -215,11 +215,7 @@ impl Attempt {
         let Outcome { status, version, grpc } = &self.outcome;
         let code = status.map(|status| i64::from(status.as_u16()));
         if self.is_grpc {
-            set_optional(
-                span,
-                semconv::RPC_RESPONSE_STATUS_CODE,
-                grpc.map(GrpcStatus::name).as_ref().map(metrics::text),
-            );
+            set_optional(span, semconv::RPC_RESPONSE_STATUS_CODE, grpc.map(GrpcStatus::name));
         } else {
             set_optional(span, semconv::HTTP_RESPONSE_STATUS_CODE, code);
             set_optional(span, semconv::NETWORK_PROTOCOL_VERSION, *version);
