@@ -1,5 +1,8 @@
 //! OpenTelemetry spans, trace propagation and network capture for HTTP servers and clients.
 
+#[allow(dead_code, unused_imports)]
+mod capture;
+
 /// The target of the spans that [`ServerLayer`] and [`request_span`] make.
 ///
 /// logbridge does not export the span of `tower_http::trace::TraceLayer` inside a span with this target.
