@@ -1,7 +1,25 @@
-//! OpenTelemetry spans, trace propagation and network capture for HTTP servers and clients.
+// The README shows complete programs.
+#![allow(clippy::needless_doctest_main)]
+#![doc = include_str!("../README.md")]
 
-#[allow(dead_code, unused_imports)]
+mod body;
 mod capture;
+mod client;
+mod grpc;
+mod metrics;
+mod request;
+mod semconv;
+mod server;
+mod settings;
+mod span;
+
+#[cfg(feature = "reqwest-middleware")]
+pub use client::ReqwestMiddleware;
+pub use client::{
+    ClientFuture, ClientLayer, ClientRequestBody, ClientResponseBody, ClientService, KeepsRequestBody, ResendCount,
+    UrlTemplate, WrapsRequestBody,
+};
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService, record_response, request_span};
 
 /// The target of the spans that [`ServerLayer`] and [`request_span`] make.
 ///

@@ -69,4 +69,4 @@ pub(crate) use spool::SpoolConfig;
 pub use spool::{Spool, SpoolSync};
 pub(crate) use time::bounded;
 pub(crate) use tls::Tls;
-pub(crate) use trace_context_env::{TraceContextEnv, propagation_variable};
+pub(crate) use trace_context_env::{TraceContextEnv, is_traceparent, propagation_variable};

@@ -111,7 +111,7 @@ impl Resolver<'_> {
 /// Returns whether a value is valid according to W3C's recommendation.
 ///
 /// The SDK's propagator also accepts shorter ids, which would then refer to another trace.
-fn is_traceparent(value: &str) -> bool {
+pub(crate) fn is_traceparent(value: &str) -> bool {
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };

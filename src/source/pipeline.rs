@@ -225,6 +225,10 @@ impl Pipeline {
     ) {
         self.encoder.finish(process, thread, &mut buffers.frame, severity, context);
         self.delivery.deliver(process, thread, &mut buffers.frame, severity, routing);
+        if routing.otlp && thread != thread::INTERNAL {
+            let is_traced = buffers.frame.scratch().is_traced();
+            process.ledger.count_by_name(thread, buffers.thread.name_number, is_traced);
+        }
     }
 
     /// Returns whether the record exceeds the limit of similar records.

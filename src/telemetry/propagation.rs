@@ -10,17 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Context, global};
 
+use crate::config::is_traceparent;
+
 /// The headers whose values are lists, which HTTP allows to split into several lines.
 const LISTS: [&str; 2] = ["baggage", "tracestate"];
 
 const TRACEPARENT: &str = "traceparent";
-
-/// Returns whether the parts of a `traceparent` have the lengths of the specification. The SDK accepts shorter ids, and
-/// would continue a trace that no other service has.
-fn has_lengths(traceparent: &str) -> bool {
-    let mut parts = traceparent.trim().split('-').map(str::len);
-    [2, 32, 16, 2].into_iter().all(|length| parts.next() == Some(length))
-}
 
 /// Returns the context that the headers carry: the remote parent span and the baggage.
 ///
@@ -91,7 +86,7 @@ impl Extractor for Headers<'_> {
         }
         let mut values = self.headers.get_all(key).iter();
         let first = values.next()?.to_str().ok()?;
-        if key.eq_ignore_ascii_case(TRACEPARENT) && (values.next().is_some() || !has_lengths(first)) {
+        if key.eq_ignore_ascii_case(TRACEPARENT) && (values.next().is_some() || !is_traceparent(first.trim())) {
             // With two values, nobody knows which one is the parent.
             return None;
         }
