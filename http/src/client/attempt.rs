@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{Extensions, HeaderMap, StatusCode, Version};
-use hyper_util::client::legacy::connect::HttpInfo;
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
@@ -16,6 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::extensions::UrlTemplate;
 use super::failure::{self, Inspect};
+use super::transport;
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
@@ -102,6 +102,7 @@ impl Attempt {
     }
 
     /// Returns whether anything is recorded about the attempt.
+    #[cfg(feature = "reqwest-middleware")]
     pub(super) fn is_observed(&self) -> bool {
         !self.scope.span().is_disabled() || self.measured.is_some()
     }
@@ -157,8 +158,8 @@ impl Attempt {
         }
         self.response_body = self.body_capture(headers);
         self.scope.with_recorded(|span| {
-            if let Some(info) = extensions.get::<HttpInfo>() {
-                self.set_peer(span, info.remote_addr());
+            if let Some(peer) = transport::peer(extensions) {
+                self.set_peer(span, peer);
             }
             set_headers(span, &self.settings, HeaderList::ClientResponse, headers);
         });
