@@ -85,7 +85,7 @@ const MONOPOLIES: [(&str, &[&str], &[&str]); 7] = [
             "tracing::span!",
             "tracing::trace_span!",
             "tracing::debug_span!",
-            "tracing::info_span!",
+            "info_span!(",
             "tracing::warn_span!",
             "tracing::error_span!",
             "use tracing::trace",
