@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, StatusCode, Version};
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
-use tracing::{Span, info_span};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::extensions::UrlTemplate;
@@ -373,7 +373,7 @@ impl fmt::Debug for SpanName<'_> {
 
 // Samplers see the fields of a new span. The macro computes them only if the span is not filtered.
 fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
-    info_span!(
+    tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
         otel.name = ?SpanName { method, template: facts.template },
@@ -390,7 +390,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
 
 fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
     let method = grpc::method(head.uri.path());
-    info_span!(
+    tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
         otel.name = method,
