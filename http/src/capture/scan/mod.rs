@@ -6,6 +6,7 @@
 
 mod element;
 mod name;
+mod quote;
 mod token;
 mod value;
 
