@@ -89,7 +89,6 @@ fn both_ways(size: usize) {
             }
             assert_eq!(comparison.count, size);
             let grown = highest.saturating_sub(before);
-            println!("{} MiB both ways: memory grew by {} KiB", size >> 20, grown >> 10);
             assert!(grown < 24 << 20, "memory grew by {grown} bytes");
         }
     });

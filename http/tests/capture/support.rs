@@ -78,25 +78,23 @@ pub(crate) fn exchange<W: Future<Output = ()>>(
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let client = reqwest_middleware::ClientBuilder::new(client).with(ReqwestMiddleware::new()).build();
         work(client, url).await;
-        server
+        server.abort();
     };
-    let server = runtime.block_on(async {
-        tokio::time::timeout(DEADLINE, test.instrument(caller)).await.expect("the work ends in time")
+    runtime.block_on(async {
+        tokio::time::timeout(DEADLINE, test.instrument(caller)).await.expect("the work ends in time");
     });
     let started = Instant::now();
-    let spans = loop {
+    loop {
         bridge.flush(DEADLINE).expect("everything arrives");
         let spans = receiver.spans();
         let of_kind =
             |kind: &str| spans.iter().find(|span| span.trace_id == trace_id && span.kind_name() == kind).cloned();
         if let (Some(client), Some(server)) = (of_kind("client"), of_kind("server")) {
-            break Spans { client, server };
+            return Spans { client, server };
         }
         assert!(started.elapsed() < DEADLINE, "a span of each side is expected: {spans:#?}");
         std::thread::yield_now();
-    };
-    server.abort();
-    spans
+    }
 }
 
 /// A string attribute, or an empty string.
