@@ -47,7 +47,10 @@ pub use config::{
     CaptureMode, Compression, Console, HeaderList, HttpSettings, Mirror, NetworkCapture, Otlp, Overload, Protocol,
     Redact, Repetition, ReportTo, Spool, SpoolSync,
 };
-pub use diagnose::{Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, Gate, Place, Report, Traced};
+pub use diagnose::{
+    Canary, Check, Configuration, Cut, Dropped, Explanation, Facade, FilteredSpan, Gate, Place, Report,
+    SpanExplanation, Traced, TracedThread,
+};
 pub use env::{DEFAULT_FILTER_ENV, DEFAULT_WRITE_STYLE_ENV, Env};
 pub use env_logger::{Target, TimestampPrecision, WriteStyle, fmt};
 pub use error::{Error, Undelivered, UndeliveredCounts};

@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::os::OnceBox;
+
 thread_local! {
     static DEPTH: Cell<u8> = const { Cell::new(0) };
     /// The exclusive number that the thread has given back.
@@ -116,6 +118,32 @@ impl Drop for NumberGuard {
     }
 }
 
+/// The count of numbers of thread names.
+pub(crate) const NAMES: usize = 64;
+/// The number of all names for which no number was left.
+const OTHER_NAMES: usize = 1;
+/// The number of threads without a name is 0.
+static KNOWN_NAMES: [OnceBox<Box<str>>; NAMES - 2] = [const { OnceBox::new() }; NAMES - 2];
+
+/// Returns the number of a thread name. Threads of the same name share it.
+pub(crate) fn number_of_name(name: Option<&str>) -> usize {
+    let Some(name) = name else { return 0 };
+    let is_it = |known: &OnceBox<Box<str>>| match known.get() {
+        Some(known) => **known == *name,
+        // Another thread may have been first, with the same name.
+        None => known.set(name.into()).is_ok() || known.get().is_some_and(|known| **known == *name),
+    };
+    KNOWN_NAMES.iter().position(is_it).map_or(OTHER_NAMES, |place| place + 2)
+}
+
+/// Returns the name with this number; `None` for threads without a name.
+pub(crate) fn name_of_number(number: usize) -> Option<&'static str> {
+    match number.checked_sub(2) {
+        Some(place) => KNOWN_NAMES.get(place)?.get().map(|name| &**name),
+        None => (number == OTHER_NAMES).then_some("(other names)"),
+    }
+}
+
 /// Runs code of the application, such as `Display` or a processor. Returns `None` if it panics.
 ///
 /// A panic of such code must not leave a log call.
@@ -204,6 +232,19 @@ mod tests {
         assert_eq!(calls.len(), usize::from(MAX_DEPTH));
         drop(calls);
         assert!(Call::enter().is_some());
+    }
+
+    #[test]
+    fn names_have_numbers() {
+        assert_eq!((number_of_name(None), name_of_number(0)), (0, None));
+        let number = number_of_name(Some("a name of this test"));
+        assert_eq!((number_of_name(Some("a name of this test")), number > OTHER_NAMES), (number, true));
+        assert_eq!(name_of_number(number), Some("a name of this test"));
+        for other in 0..NAMES * 2 {
+            assert_ne!(number_of_name(Some(&format!("{other}"))), number);
+        }
+        assert_eq!(number_of_name(Some("late")), OTHER_NAMES);
+        assert_eq!(number_of_name(Some("a name of this test")), number);
     }
 
     #[test]

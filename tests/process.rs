@@ -52,6 +52,8 @@ mod redaction;
 mod reentry;
 #[path = "process/report.rs"]
 mod report;
+#[path = "process/request_spans.rs"]
+mod request_spans;
 #[path = "process/retries.rs"]
 mod retries;
 #[path = "process/runner.rs"]
@@ -113,6 +115,7 @@ const GROUPS: &[Group] = &[
     ledger::GROUP,
     surroundings::GROUP,
     spans::GROUP,
+    request_spans::GROUP,
     providers::GROUP,
     carriers::GROUP,
     levels::GROUP,

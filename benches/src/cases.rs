@@ -25,7 +25,7 @@ const DIRECTIVES: &str = "info,a::b=debug,b=trace,c::d::e=off,d=warn,f::g=info,h
 pub(crate) fn run(name: &str) {
     let (what, who) = name.split_once('-').expect("a case");
     match (what, who) {
-        ("disabled", "ours") => ours("info"),
+        ("disabled" | "disabledevent", "ours") => ours("info"),
         ("rejected" | "spread", "ours") => ours(DIRECTIVES),
         ("threads1" | "threads2" | "again" | "againkv", "ours") => steady(),
         ("again" | "againkv", "spool") => steady(),
@@ -40,6 +40,7 @@ pub(crate) fn run(name: &str) {
     }
     match what {
         "disabled" => time(|i| log::debug!("request completed for user {} in {} ms", i, i % 7)),
+        "disabledevent" => time(|i| tracing::debug!("request completed for user {} in {} ms", i, i % 7)),
         "rejected" => time(|i| log::info!("request completed for user {} in {} ms", i, i % 7)),
         // Targets that different directives decide about, the root among them.
         "spread" => time(|i| match i % 5 {

@@ -22,7 +22,8 @@ const BY: &str = "run time";
 /// filters of your own subscriber. With a composed [`Logger`](crate::Logger), `log::max_level()` follows as described
 /// at [`Bridge::logger`](crate::Bridge::logger).
 ///
-/// `Display` shows the levels of all stages as a table, with the origin of each row.
+/// `Display` shows the levels of all stages as a table, with the origin of each row, and names the spans that were below
+/// the span threshold so far.
 ///
 /// # Examples
 ///
@@ -108,7 +109,9 @@ impl Levels {
 
     /// Returns the threshold that applies to a target at this stage.
     ///
-    /// [`Threshold::NotSet`] means that the stage lets everything through.
+    /// [`Threshold::NotSet`] means that the stage lets everything through. If spans of a target have different
+    /// thresholds by name, this is the most verbose one. [`Bridge::explain_span`](crate::Bridge::explain_span) also
+    /// considers the name.
     #[must_use]
     pub fn threshold(&self, target: &str) -> Threshold {
         self.pipeline.levels.tables().map_or(Threshold::NotSet, |tables| tables.of(self.stage).decide(target).threshold)

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 pub use levels::Levels;
 
 use crate::config::{HttpSettings, bounded};
-use crate::diagnose::{Check, Configuration, Explanation, Report, check, explain};
+use crate::diagnose::{Check, Configuration, Explanation, Report, SpanExplanation, check, explain, explain_span};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::thread::Call;
@@ -115,6 +115,23 @@ impl Bridge {
     #[must_use]
     pub fn explain(&self, target: &str, level: impl Into<log::Level>) -> Explanation {
         explain(&self.pipeline, target, level.into())
+    }
+
+    /// Explains whether a tracing span with this target, name and level would be created and exported.
+    ///
+    /// It names the gate that stops the span and the setting that opens it, and lists the spans of the target that were
+    /// below the span threshold so far. This call counts nothing and does not affect filters.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), logbridge::Error> {
+    /// let bridge = logbridge::try_init()?;
+    /// println!("{}", bridge.explain_span("tower_http::trace::make_span", "request", logbridge::Level::Debug));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn explain_span(&self, target: &str, name: &str, level: impl Into<log::Level>) -> SpanExplanation {
+        explain_span(&self.pipeline, target, name, level.into())
     }
 
     /// Sends marked test records through every path, and reports which arrive.

@@ -58,7 +58,8 @@ impl Builder {
 
     /// Counts filtered records down to this level by target.
     ///
-    /// [`log`] and tracing then pass these records to logbridge, which costs more than a disabled call.
+    /// [`log`] and tracing then pass these records to logbridge, which costs more than a disabled call. Calls of spans
+    /// below the span threshold are counted, too: see [`Report::filtered_spans`](crate::Report::filtered_spans).
     ///
     /// Default: unset, so only records that reach logbridge anyway are counted. Environment variable:
     /// `LOGBRIDGE_COUNT_BELOW`.
@@ -79,6 +80,9 @@ impl Builder {
     ///
     /// It is independent of the levels of records. Default: INFO. Environment variable: `LOGBRIDGE_SPAN_LEVEL`, with
     /// directives as in `RUST_LOG`.
+    ///
+    /// A few request spans that libraries create at DEBUG pass as well, such as the one of tower-http's `TraceLayer`; the
+    /// README lists them. A threshold for their target takes precedence, and so does one stricter than INFO set here.
     pub fn span_level(&mut self, threshold: impl Into<Threshold>) -> &mut Self {
         self.settings.span_levels.set("", threshold.into(), Origin::Code, "code");
         self

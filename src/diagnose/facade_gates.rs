@@ -91,14 +91,31 @@ fn foreign_logger_gate(pipeline: &Pipeline, target: &str, level: Level) -> Gate 
 }
 
 fn tracing_gates(pipeline: &Pipeline, target: &str, level: Level) -> Vec<Gate> {
-    let most = from_tracing(STATIC_MAX_LEVEL);
-    let compiled = compiled_gate("compiled in for tracing", Facade::Tracing, level, most);
-    vec![compiled, subscriber_gate(pipeline, target, level)]
+    vec![compiled_gate_of_tracing(level), subscriber_gate(pipeline, target, level)]
+}
+
+/// Checks whether events and spans of this level are compiled in.
+pub(super) fn compiled_gate_of_tracing(level: Level) -> Gate {
+    compiled_gate("compiled in for tracing", Facade::Tracing, level, from_tracing(STATIC_MAX_LEVEL))
+}
+
+/// The name of the gate of the subscriber.
+const SUBSCRIBER: &str = "tracing's subscriber";
+
+/// Returns a gate if no subscriber passes events or spans of this level. Their maximum is known without querying any of
+/// them.
+pub(super) fn hint_gate(level: Level) -> Option<Gate> {
+    let hint = TracingFilter::current();
+    (to_tracing(level.to_level_filter()) > hint).then(|| {
+        Gate::new(SUBSCRIBER, false, format!("its filters pass nothing beyond {}", from_tracing(hint)), || {
+            "widen the filter of the whole subscriber, or apply it to the other layers only (`with_filter`)".to_owned()
+        })
+    })
 }
 
 /// Checks which subscriber receives the events of this thread, and whether it forwards them to this pipeline.
 pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -> Gate {
-    const NAME: &str = "tracing's subscriber";
+    const NAME: &str = SUBSCRIBER;
     let current = dispatcher::get_default(Clone::clone);
     let is_root = current.downcast_ref::<EventLayer>().is_some();
     if is_root && pipeline.owns_facades() {
@@ -115,12 +132,8 @@ pub(super) fn subscriber_gate(pipeline: &Pipeline, target: &str, level: Level) -
             "use logbridge::bridge() instead of building a second Bridge".to_owned()
         });
     }
-    // The maximum of all subscribers is known without querying any of them.
-    let hint = TracingFilter::current();
-    if to_tracing(level.to_level_filter()) > hint {
-        return Gate::new(NAME, false, format!("its filters pass nothing beyond {}", from_tracing(hint)), || {
-            "widen the filter of the whole subscriber, or apply it to the other layers only (`with_filter`)".to_owned()
-        });
+    if let Some(gate) = hint_gate(level) {
+        return gate;
     }
     match ask_subscriber(pipeline, current, target, level) {
         Some(Answer { is_wanted: true, reached: true }) => {

@@ -30,7 +30,7 @@ pub use reason::{DropReason, RejectReason};
 
 use crate::os::OnceBox;
 use crate::signal::Signal;
-use crate::thread::{EXCLUSIVE, NUMBERS};
+use crate::thread::{EXCLUSIVE, NAMES, NUMBERS};
 
 /// An event that a log call or a span of the application counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,6 +83,8 @@ struct ThreadCounters {
     dropped: [[AtomicU64; DropReason::ALL.len()]; 2],
     /// Filtered records by cause and level. Allocated for the first one.
     filtered: OnceBox<Box<[AtomicU64]>>,
+    /// Accepted records without and with a trace id, by the name of their thread. Allocated for the first one.
+    by_name: OnceBox<Box<[[AtomicU64; 2]]>>,
 }
 
 impl ThreadCounters {
@@ -91,6 +93,7 @@ impl ThreadCounters {
             counts: [const { AtomicU64::new(0) }; COUNTS],
             dropped: [const { [const { AtomicU64::new(0) }; DropReason::ALL.len()] }; 2],
             filtered: OnceBox::new(),
+            by_name: OnceBox::new(),
         }
     }
 
@@ -125,17 +128,28 @@ pub(crate) enum ItemOutcome {
     Unconfirmed,
 }
 
+/// The accepted records of the threads with one name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct NamedThreads {
+    pub(crate) without_trace: u64,
+    pub(crate) with_trace: u64,
+}
+
 /// All counters of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     threads: Vec<ThreadCounters>,
     /// Indexed by signal.
     outcomes: [Mutex<OutcomeCounts>; 2],
+    /// Calls of filtered spans, by the number of their callsite. Only counted on request.
+    filtered_spans: [AtomicU64; MAX_SPAN_CALLSITES],
     pub(crate) stats: DeliveryStats,
 }
 
 /// The number of filter causes, which must fit into a byte with one value to spare.
 pub(crate) const MAX_FILTER_CAUSES: usize = 255;
+/// The number of callsites of spans whose filtered calls are counted.
+pub(crate) const MAX_SPAN_CALLSITES: usize = 128;
 /// The number of levels of a record.
 const LEVELS: usize = 5;
 
@@ -154,6 +168,7 @@ impl Ledger {
         Self {
             threads: (0..NUMBERS).map(|_| ThreadCounters::new()).collect(),
             outcomes: Default::default(),
+            filtered_spans: [const { AtomicU64::new(0) }; MAX_SPAN_CALLSITES],
             stats: DeliveryStats::default(),
         }
     }
@@ -185,6 +200,39 @@ impl Ledger {
         })
         .filter(|(_, _, records)| *records > 0)
         .collect()
+    }
+
+    /// Counts an accepted record by the number of the name of its thread.
+    #[inline]
+    pub(crate) fn count_by_name(&self, thread: usize, name: usize, is_traced: bool) {
+        let Some(counters) = self.threads.get(thread) else { return };
+        let allocate = || std::iter::repeat_with(Default::default).take(NAMES).collect();
+        if let Some([without, with]) = counters.by_name.get_or_init(allocate).get(name) {
+            add_one(if is_traced { with } else { without }, thread);
+        }
+    }
+
+    /// Returns the numbers of accepted records by the number of the name of their thread.
+    pub(crate) fn by_name(&self) -> impl Iterator<Item = (usize, NamedThreads)> {
+        (0..NAMES).map(|name| {
+            let of = |traced: usize| {
+                let counts = self.threads.iter().filter_map(|counters| counters.by_name.get()?.get(name));
+                counts.map(|counts| load(counts, traced)).sum()
+            };
+            (name, NamedThreads { without_trace: of(0), with_trace: of(1) })
+        })
+    }
+
+    /// Counts a call of a filtered span, under the number of its callsite.
+    pub(crate) fn count_filtered_span(&self, callsite: usize) {
+        if let Some(calls) = self.filtered_spans.get(callsite) {
+            calls.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Returns the number of calls of a filtered span.
+    pub(crate) fn filtered_span(&self, callsite: usize) -> u64 {
+        load(&self.filtered_spans, callsite)
     }
 
     /// Counts an event. `thread` is the result of `thread::number`.

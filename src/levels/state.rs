@@ -10,6 +10,7 @@ use log::{Level, LevelFilter};
 use super::filter_causes::FilterCauses;
 use super::lookup_cache::{self, CachedLevels};
 use super::seen_targets::SeenTargets;
+use super::span_callsites::SpanCallsites;
 use super::stage::Stage;
 use super::table::{LevelSet, Table};
 use super::threshold::Threshold;
@@ -49,7 +50,7 @@ impl LevelSets {
             module: module.compile(Stage::Module, module_root),
             otlp: self.otlp.compile(Stage::Otlp, Threshold::NotSet),
             console: self.console.compile(Stage::Console, Threshold::NotSet),
-            span: self.span.compile(Stage::Span, Threshold::Info),
+            span: self.span.compile_spans(),
         }
     }
 }
@@ -96,6 +97,8 @@ pub(crate) struct LevelState {
     reports_first_filtered: AtomicBool,
     pub(crate) causes: FilterCauses,
     pub(super) seen: SeenTargets,
+    /// The callsites of spans that were below the span threshold when tracing registered them.
+    pub(crate) filtered_spans: SpanCallsites,
 }
 
 impl LevelState {
@@ -111,6 +114,7 @@ impl LevelState {
             reports_first_filtered: AtomicBool::new(false),
             causes: FilterCauses::default(),
             seen: SeenTargets::default(),
+            filtered_spans: SpanCallsites::new(),
         }
     }
 
@@ -181,9 +185,19 @@ impl LevelState {
         self.lookup(target).allows(Stage::Module, level)
     }
 
-    /// Returns whether a tracing span is exported.
-    pub(crate) fn allows_span(&self, target: &str, level: Level) -> bool {
+    /// Returns whether a tracing span of this name is exported.
+    pub(crate) fn allows_span(&self, target: &str, name: &str, level: Level) -> bool {
+        self.tables().is_none_or(|tables| level <= tables.span.decide_span(target, name).filter())
+    }
+
+    /// Returns whether a span of this target and of some name is exported.
+    pub(crate) fn may_allow_span(&self, target: &str, level: Level) -> bool {
         self.tables().is_none_or(|tables| tables.span.allows(target, level))
+    }
+
+    /// Returns whether calls of this level are counted even if they are filtered.
+    pub(crate) fn counts_below(&self, level: Level) -> bool {
+        level <= self.count_below
     }
 
     pub(crate) fn max_span(&self) -> LevelFilter {

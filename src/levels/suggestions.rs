@@ -168,6 +168,7 @@ mod tests {
             threshold: Threshold::Warn,
             by: named.map(|(_, by)| by.to_owned()),
             origin: named.map(|(origin, _)| origin),
+            span: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use log::{Level, LevelFilter};
 
 use super::directive::Directive;
+use super::request_spans::{BUILT_IN, REQUEST_SPANS, RequestSpan};
 use super::stage::Stage;
 use super::threshold::Threshold;
 use crate::escape::{OneLine, WIDEST_COLUMN};
@@ -74,6 +75,38 @@ impl LevelSet {
 
     /// Compiles the thresholds into a table. `root` is the default threshold of the root.
     pub(crate) fn compile(&self, stage: Stage, root: Threshold) -> Table {
+        let winners = self.winners();
+        Table::of(stage, winners.iter().filter(|winner| !winner.threshold.is_not_set()), root)
+    }
+
+    /// Compiles the thresholds of spans into a table, together with the built-in thresholds of request spans.
+    ///
+    /// A directive that names the target of a request span overrides its threshold, and a directive for the root that is
+    /// stricter than INFO overrides all of them.
+    pub(crate) fn compile_spans(&self) -> Table {
+        let winners = self.winners();
+        let mut table =
+            Table::of(Stage::Span, winners.iter().filter(|winner| !winner.threshold.is_not_set()), SPAN_ROOT);
+        let root = table.root.filter();
+        if root < LevelFilter::Info {
+            return table;
+        }
+        // At its own target, NOTSET overrides it, too. The target then inherits.
+        let is_named = |span: &RequestSpan| {
+            let names = |set: &&SetThreshold| match set.threshold.is_not_set() {
+                true => set.target == span.target,
+                false => !set.target.is_empty() && span.target.starts_with(&set.target),
+            };
+            winners.iter().any(names)
+        };
+        let spans = REQUEST_SPANS.iter().filter(|span| span.threshold.filter() > Some(root) && !is_named(span));
+        table.rows.extend(spans.map(Row::of_request_span));
+        table.sort();
+        table
+    }
+
+    /// Returns the threshold that takes precedence for each target.
+    fn winners(&self) -> Vec<&SetThreshold> {
         let mut winners: Vec<&SetThreshold> = Vec::new();
         for candidate in &self.thresholds {
             match winners.iter_mut().find(|winner| winner.target == candidate.target) {
@@ -82,17 +115,12 @@ impl LevelSet {
                 None => winners.push(candidate),
             }
         }
-        // A target without a row inherits.
-        winners.retain(|winner| !winner.threshold.is_not_set());
-        let root = match winners.iter().position(|winner| winner.target.is_empty()) {
-            Some(place) => Row::of(winners.remove(place)),
-            None => Row { target: String::new(), threshold: root, by: None, origin: None },
-        };
-        let mut rows: Vec<Row> = winners.into_iter().map(Row::of).collect();
-        rows.sort_by(|a, b| b.target.len().cmp(&a.target.len()).then_with(|| a.target.cmp(&b.target)));
-        Table { stage, rows, root }
+        winners
     }
 }
+
+/// The default threshold of spans.
+const SPAN_ROOT: Threshold = Threshold::Info;
 
 /// How [`Row::describe`] begins for a root that is not set.
 pub(crate) const NOT_SET: &str = "not set";
@@ -106,6 +134,8 @@ pub(crate) struct Row {
     /// The source as text; `None` for the default of the root.
     pub(crate) by: Option<String>,
     pub(crate) origin: Option<Origin>,
+    /// The name of the only spans that the row applies to. `None` for all spans, and for records.
+    pub(crate) span: Option<&'static str>,
 }
 
 impl Row {
@@ -115,6 +145,17 @@ impl Row {
             threshold: set.threshold,
             by: Some(set.by.clone()),
             origin: Some(set.origin),
+            span: None,
+        }
+    }
+
+    fn of_request_span(span: &RequestSpan) -> Self {
+        Self {
+            target: span.target.to_owned(),
+            threshold: span.threshold,
+            by: Some(BUILT_IN.to_owned()),
+            origin: Some(Origin::Default),
+            span: Some(span.name),
         }
     }
 
@@ -125,12 +166,16 @@ impl Row {
 
     /// Returns the source with its directive, or the meaning of a root that is not set.
     pub(crate) fn describe(&self, stage: Stage) -> String {
-        match (&self.by, self.target.as_str(), self.threshold) {
+        let shown = match (&self.by, self.target.as_str(), self.threshold) {
             (None, _, Threshold::NotSet) => format!("{NOT_SET}, so the module stage decides"),
             (None, _, threshold) if stage == Stage::Span => format!("{NOT_SET}, so it is {threshold}"),
             (None, _, threshold) => format!("{NOT_SET}: at the root, NOTSET means {threshold}"),
             (Some(by), "", threshold) => format!("{by}: {threshold}"),
             (Some(by), target, threshold) => format!("{by}: {target}={threshold}"),
+        };
+        match self.span {
+            Some(span) => format!("{shown}, for spans named `{span}`"),
+            None => shown,
         }
     }
 }
@@ -145,10 +190,33 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Returns the row that decides about a target.
+    /// `thresholds` has each target once.
+    fn of<'s>(stage: Stage, thresholds: impl Iterator<Item = &'s &'s SetThreshold>, root: Threshold) -> Self {
+        let (mut roots, rows): (Vec<Row>, Vec<Row>) =
+            thresholds.map(|set| Row::of(set)).partition(|row| row.target.is_empty());
+        let unset = || Row { target: String::new(), threshold: root, by: None, origin: None, span: None };
+        let mut table = Self { stage, rows, root: roots.pop().unwrap_or_else(unset) };
+        table.sort();
+        table
+    }
+
+    fn sort(&mut self) {
+        self.rows.sort_by(|a, b| b.target.len().cmp(&a.target.len()).then_with(|| a.target.cmp(&b.target)));
+    }
+
+    /// Returns the row that decides about a target. At the stage of spans, this is the row for the spans of the target
+    /// that pass most easily.
     #[inline]
     pub(crate) fn decide(&self, target: &str) -> &Row {
         self.rows.iter().find(|row| target.starts_with(row.target.as_str())).unwrap_or(&self.root)
+    }
+
+    /// Returns the row that decides about spans of this target and name.
+    pub(crate) fn decide_span(&self, target: &str, name: &str) -> &Row {
+        let applies = |row: &&Row| {
+            target.starts_with(row.target.as_str()) && row.span.is_none_or(|of_this_name| of_this_name == name)
+        };
+        self.rows.iter().find(applies).unwrap_or(&self.root)
     }
 
     /// Returns whether a record passes.
@@ -192,6 +260,74 @@ impl fmt::Display for Table {
 mod tests {
     use super::super::directive::parse;
     use super::*;
+
+    fn spans(spec: &str) -> Table {
+        let mut set = LevelSet::default();
+        set.extend(parse(spec).directives(), Origin::Environment, "LOGBRIDGE_SPAN_LEVEL");
+        set.compile_spans()
+    }
+
+    /// The most verbose spans that pass: the request span of tower-http, another span there, kube's, and any other.
+    fn pass(table: &Table) -> [LevelFilter; 4] {
+        let request = "tower_http::trace::make_span";
+        let spans = [
+            (request, "request"),
+            (request, "other"),
+            ("kube_client::client::builder", "HTTP"),
+            ("app::db", "request"),
+        ];
+        spans.map(|(target, name)| table.decide_span(target, name).filter())
+    }
+
+    #[test]
+    fn request_spans_pass_unless_a_directive_names_them_or_the_root_is_stricter_than_info() {
+        use LevelFilter::{Debug, Error, Info, Off, Trace, Warn};
+        for (spec, expected) in [
+            ("", [Debug, Info, Debug, Info]),
+            ("info", [Debug, Info, Debug, Info]),
+            ("notset", [Debug, Info, Debug, Info]),
+            ("app=debug", [Debug, Info, Debug, Debug]),
+            ("app=off", [Debug, Info, Debug, Off]),
+            ("warn", [Warn; 4]),
+            ("error", [Error; 4]),
+            ("off", [Off; 4]),
+            ("warn,app=debug", [Warn, Warn, Warn, Debug]),
+            ("debug", [Debug; 4]),
+            ("trace", [Trace; 4]),
+            ("tower_http=info", [Info, Info, Debug, Info]),
+            ("tower_http=off", [Off, Off, Debug, Info]),
+            ("tower_http=trace", [Trace, Trace, Debug, Info]),
+            ("tower_http::trace=warn", [Warn, Warn, Debug, Info]),
+            ("tower_http::trace::make_span=warn", [Warn, Warn, Debug, Info]),
+            ("tower_http::trace=notset", [Info, Info, Debug, Info]),
+            ("tower_http=notset", [Debug, Info, Debug, Info]),
+            ("tower=error", [Error, Error, Debug, Info]),
+            ("kube_client=off", [Debug, Info, Off, Info]),
+            ("tower_http::services=off", [Debug, Info, Debug, Info]),
+            ("off,tower_http=debug", [Debug, Debug, Off, Off]),
+        ] {
+            assert_eq!(pass(&spans(spec)), expected, "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn every_source_overrides_a_request_span() {
+        for origin in [Origin::Default, Origin::Environment, Origin::Code, Origin::File, Origin::RunTime] {
+            let mut set = LevelSet::default();
+            set.set("tower_http", Threshold::Warn, origin, "");
+            assert_eq!(pass(&set.compile_spans())[0], LevelFilter::Warn, "{origin:?}");
+            set.remove("tower_http", origin);
+            assert_eq!(pass(&set.compile_spans())[0], LevelFilter::Debug, "{origin:?}");
+            set.set("", Threshold::Warn, origin, "");
+            assert_eq!(pass(&set.compile_spans())[0], LevelFilter::Warn, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_alone_means_its_most_verbose_span() {
+        assert_eq!(spans("").decide("tower_http::trace::make_span").threshold, Threshold::Debug);
+        assert_eq!((spans("").max(), spans("warn").max()), (LevelFilter::Debug, LevelFilter::Warn));
+    }
 
     fn module_stage(spec: &str) -> Table {
         let mut set = LevelSet::default();

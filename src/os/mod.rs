@@ -54,7 +54,7 @@ pub use mapping::open_named;
 #[cfg(not(unix))]
 pub(crate) use mapping::{Directory, effective_user, facts_of, kind_of};
 pub(crate) use mapping::{Mapping, lock, reserve};
-pub(crate) use per_process::{OnceBox, PerProcess};
+pub(crate) use per_process::{OnceBox, OnceRef, PerProcess};
 pub(crate) use types::{CaughtSignals, FileFacts, FileId, SignalRequest, Stream};
 
 /// Writes all bytes to a stream, waiting as long as necessary.

@@ -79,6 +79,27 @@ impl<T: fmt::Debug + Send + Sync> fmt::Debug for OnceBox<T> {
     }
 }
 
+/// A cell that can be set once to a reference. Setting it allocates nothing.
+pub(crate) struct OnceRef<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> OnceRef<T> {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: null, or a reference of this lifetime that `set` published with Release. It is never borrowed mutably.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Sets the reference. Returns `false` if the cell is already set.
+    pub(crate) fn set(&self, value: &'static T) -> bool {
+        let value = ptr::from_ref(value).cast_mut();
+        self.0.compare_exchange(ptr::null_mut(), value, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
 /// A cell with one value per process. A forked child starts without a value, and the values of its ancestors stay
 /// unchanged.
 ///
@@ -215,6 +236,15 @@ mod tests {
         fn drop(&mut self) {
             self.0.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn a_reference_is_set_once() {
+        static VALUES: [u8; 2] = [1, 2];
+        let cell = OnceRef::new();
+        assert_eq!(cell.get(), None);
+        assert!(cell.set(&VALUES[0]) && !cell.set(&VALUES[1]));
+        assert_eq!(cell.get(), Some(&1));
     }
 
     #[test]

@@ -28,13 +28,15 @@ pub(super) struct Buffers {
 pub(super) struct ThreadAttributes {
     id: Option<i64>,
     name: Option<String>,
+    /// The number of the name, under which records are counted.
+    pub(super) name_number: usize,
     encoded: Vec<u8>,
 }
 
 impl ThreadAttributes {
     fn current() -> Self {
-        let thread = std::thread::current();
-        let (id, name) = (number_of(thread.id()), thread.name().map(str::to_owned));
+        let current = std::thread::current();
+        let (id, name) = (number_of(current.id()), current.name().map(str::to_owned));
         let mut encoded = Vec::new();
         if let Some(id) = id {
             encode_attribute(&mut encoded, "thread.id", |value| value.int(id));
@@ -42,7 +44,7 @@ impl ThreadAttributes {
         if let Some(name) = &name {
             encode_attribute(&mut encoded, "thread.name", |value| value.str(name));
         }
-        Self { id, name, encoded }
+        Self { id, name_number: thread::number_of_name(name.as_deref()), name, encoded }
     }
 
     #[inline]

@@ -3,14 +3,17 @@
 use std::panic::Location;
 
 use ::log::{Level, LevelFilter};
+use tracing_core::Metadata;
 
 use super::buffers;
 use super::gate::SAMPLED;
 use super::pipeline::Pipeline;
+use super::tracing_layer::is_of_transport;
 use crate::config::RepetitionLimit;
+use crate::escape::OneLine;
 use crate::finding::Finding;
 use crate::ledger::Counters;
-use crate::levels::{FilterCause, Stage};
+use crate::levels::{FilterCause, SpansBelow, Stage, from_tracing};
 use crate::outbox::Loss;
 
 impl Pipeline {
@@ -100,7 +103,46 @@ impl Pipeline {
     /// Returns the table of each stage, as text.
     pub(crate) fn show_levels(&self) -> String {
         let Some(tables) = self.levels.tables() else { return String::new() };
-        Stage::ALL.iter().fold(String::new(), |shown, stage| format!("{shown}{stage}\n{}", tables.of(*stage)))
+        let mut shown = String::new();
+        for stage in Stage::ALL {
+            shown.push_str(&format!("{stage}\n{}", tables.of(stage)));
+        }
+        for SpansBelow { target, name, level, .. } in self.filtered_spans() {
+            shown.push_str(&format!("  filtered so far: `{}` (`{}` at {level})\n", OneLine(target), OneLine(name)));
+        }
+        shown
+    }
+
+    /// Counts a call of a span that the span threshold filters, if such calls are counted.
+    pub(super) fn count_filtered_span(&self, callsite: &Metadata<'_>) {
+        if self.levels.counts_below(from_tracing(*callsite.level()))
+            && let Some(number) = self.levels.filtered_spans.number(callsite)
+            && let Some(process) = self.processes().existing()
+        {
+            process.ledger.count_filtered_span(number);
+        }
+    }
+
+    /// Returns the spans below the span threshold whose callsites were reached, those with the most counted calls first.
+    /// Spans of the HTTP client come last.
+    pub(crate) fn filtered_spans(&self) -> Vec<SpansBelow> {
+        let Some(tables) = self.levels.tables() else { return Vec::new() };
+        let ledger = self.processes().existing().map(|process| &process.ledger);
+        let mut spans: Vec<SpansBelow> = Vec::new();
+        for (number, callsite) in self.levels.filtered_spans.all().enumerate() {
+            let (target, name, level) = (callsite.target(), callsite.name(), from_tracing(*callsite.level()));
+            let row = tables.span.decide_span(target, name);
+            if level <= row.filter() {
+                continue;
+            }
+            let calls = ledger.map_or(0, |ledger| ledger.filtered_span(number));
+            match spans.iter_mut().find(|span| (span.target, span.name, span.level) == (target, name, level)) {
+                Some(span) => span.calls += calls,
+                None => spans.push(SpansBelow { target, name, level, by: row.describe(Stage::Span), calls }),
+            }
+        }
+        spans.sort_by_key(|span| (std::cmp::Reverse(span.calls), is_of_transport(span.target), span.target, span.name));
+        spans
     }
 
     /// Returns the message filter, and the setting that it comes from.

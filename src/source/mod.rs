@@ -65,4 +65,4 @@ pub(crate) use pipeline::{Hooks, Pipeline};
 pub(crate) use probe::{Answer, Reached, ask, probe};
 pub(crate) use process_state::StatePerProcess;
 pub use span_processor::SpanProcessor;
-pub(crate) use tracing_layer::EventLayer;
+pub(crate) use tracing_layer::{EventLayer, is_of_transport};

@@ -13,7 +13,7 @@ use super::pipeline::Pipeline;
 use super::probe::{is_asking, is_probing, note_asked};
 use super::tracing_event::EventSource;
 use super::{buffers, installed};
-use crate::levels::{from_tracing, to_tracing};
+use crate::levels::{covering_target, from_tracing, to_tracing};
 use crate::thread;
 
 /// Receives events of tracing.
@@ -73,21 +73,75 @@ impl EventLayer {
     /// disabled callsite cannot be counted. Probes (`enabled!`) get the exact answer.
     fn allows(pipeline: &Pipeline, metadata: &Metadata<'_>) -> bool {
         let level = from_tracing(*metadata.level());
-        if metadata.is_span() {
-            return pipeline.levels.allows_span(metadata.target(), level);
+        match (metadata.is_span(), is_probe(metadata)) {
+            (true, false) => pipeline.levels.allows_span(metadata.target(), metadata.name(), level),
+            // A probe does not name the span.
+            (true, true) => pipeline.levels.may_allow_span(metadata.target(), level),
+            (false, false) if metadata.is_event() => level <= pipeline.levels.facade_filter(),
+            (false, _) => pipeline.is_enabled(metadata.target(), level),
         }
-        if metadata.is_event() && !is_probe(metadata) {
-            return level <= pipeline.levels.facade_filter();
+    }
+
+    /// Returns the interest of the root in a callsite.
+    fn root_interest(pipeline: &Pipeline, metadata: &'static Metadata<'static>) -> Interest {
+        let level = from_tracing(*metadata.level());
+        if is_probe(metadata) {
+            let max = match metadata.is_span() {
+                true => pipeline.levels.max_span(),
+                false => pipeline.levels.facade_filter(),
+            };
+            // The answer changes with the levels, but callsites are queried again only if a maximum changes.
+            return if level > max { Interest::never() } else { Interest::sometimes() };
         }
-        pipeline.is_enabled(metadata.target(), level)
+        match (metadata.is_span(), Self::allows(pipeline, metadata)) {
+            (true, allows) => {
+                if !allows {
+                    pipeline.levels.filtered_spans.note(metadata);
+                }
+                // Queried each time, because logbridge's own threads get another answer.
+                let is_queried = allows || pipeline.levels.counts_below(level);
+                if is_queried { Interest::sometimes() } else { Interest::never() }
+            }
+            (false, true) => Interest::always(),
+            (false, false) => Interest::never(),
+        }
+    }
+
+    /// Returns whether the root creates a span.
+    fn enables_span<S>(pipeline: &Pipeline, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        if !buffers::may_make_spans() {
+            return false;
+        }
+        if Self::allows(pipeline, metadata) {
+            return !is_covered(metadata, context);
+        }
+        if !is_probe(metadata) {
+            pipeline.count_filtered_span(metadata);
+        }
+        false
     }
 }
+
+/// Returns whether the current span stands for the same request as this one.
+fn is_covered<S>(metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let Some(covering) = covering_target(metadata.target(), metadata.name()) else { return false };
+    context.lookup_current().is_some_and(|current| current.metadata().target() == covering)
+}
+
+/// Filtered spans are named in reports down to this level.
+const NAMED_SPANS: ::log::LevelFilter = ::log::LevelFilter::Debug;
 
 /// Returns whether the target belongs to a crate that creates spans while requests are sent.
 ///
 /// Their callsites are queried each time, to distinguish spans of logbridge's own threads from spans of the
 /// application.
-fn is_of_transport(target: &str) -> bool {
+pub(crate) fn is_of_transport(target: &str) -> bool {
     let crate_name = target.split("::").next().unwrap_or_default();
     ["h2", "hyper", "hyper_rustls", "hyper_util", "rustls", "tonic", "tower"].contains(&crate_name)
 }
@@ -111,23 +165,20 @@ where
         match (&self.role, self.pipeline()) {
             (Role::Guest(_), _) if metadata.is_span() && is_of_transport(metadata.target()) => Interest::sometimes(),
             (Role::Guest(_), _) => Interest::always(),
-            // The answer changes with the levels, but callsites are not queried again.
-            (Role::Root, Some(_)) if is_probe(metadata) => Interest::sometimes(),
-            (Role::Root, Some(pipeline)) if !Self::allows(pipeline, metadata) => Interest::never(),
-            // Queried each time, because logbridge's own threads get another answer.
-            (Role::Root, Some(_)) if metadata.is_span() => Interest::sometimes(),
-            (Role::Root, Some(_)) => Interest::always(),
+            (Role::Root, Some(pipeline)) => Self::root_interest(pipeline, metadata),
             (Role::Root, None) => Interest::never(),
         }
     }
 
-    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
         match (&self.role, self.pipeline()) {
             (Role::Guest(pipeline), _) => Self::is_visible(|| note_asked(pipeline.address())),
             (Role::Root, Some(pipeline)) => {
                 (!thread::is_internal() || is_probing())
-                    && (!metadata.is_span() || buffers::may_make_spans())
-                    && Self::allows(pipeline, metadata)
+                    && match metadata.is_span() {
+                        true => Self::enables_span(pipeline, metadata, &context),
+                        false => Self::allows(pipeline, metadata),
+                    }
             }
             (Role::Root, None) => false,
         }
@@ -143,7 +194,9 @@ where
             (Role::Guest(_), _) => None,
             (Role::Root, Some(pipeline)) => {
                 // The wider of both: RUST_LOG=warn must not remove the trace ids from warnings.
-                Some(to_tracing(pipeline.levels.facade_filter().max(pipeline.levels.max_span())))
+                let needed = pipeline.levels.facade_filter().max(pipeline.levels.max_span());
+                // Callsites beyond the hint are never registered, and filtered spans could not be named.
+                Some(to_tracing(needed.max(NAMED_SPANS)))
             }
             (Role::Root, None) => Some(LevelFilter::OFF),
         }

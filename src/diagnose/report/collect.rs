@@ -1,15 +1,15 @@
 //! Collects a report from the counters, the levels, the configuration and the endpoint's answers.
 
-use super::data::{Configuration, Cut, Dropped, Report, Traced};
+use super::data::{Configuration, Cut, Dropped, FilteredSpan, Report, Traced, TracedThread};
 use super::findings::findings;
-use crate::ledger::ScopeCounts;
+use crate::ledger::{Ledger, NamedThreads, ScopeCounts};
 use crate::levels::FilterCause;
 use crate::otlp::ScopeView;
 use crate::outbox::Loss;
 use crate::signal::Signal;
 use crate::source::Pipeline;
 use crate::telemetry::tracer_is_given;
-use crate::{notice, output};
+use crate::{notice, output, thread};
 
 impl Configuration {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
@@ -48,6 +48,8 @@ impl Report {
                 .map(|Loss { reason, target, level, records }| Dropped { reason, target, level, records })
                 .collect(),
             traced: engine.map(|engine| traced(engine.ledger.stats.sent_by_scope())).unwrap_or_default(),
+            traced_threads: engine.map(|engine| traced_threads(&engine.ledger)).unwrap_or_default(),
+            filtered_spans: FilteredSpan::all(pipeline),
             requests: requests(Signal::Logs, &pipeline.setup.endpoint),
             span_requests: requests(Signal::Traces, &pipeline.setup.span_endpoint),
             restarts: engine.map_or(0, |engine| engine.ledger.stats.restarts()),
@@ -71,4 +73,15 @@ fn traced(shares: Vec<(Box<[u8]>, ScopeCounts)>) -> Vec<Traced> {
         with_trace: share.traced,
     };
     shares.into_iter().map(row).collect()
+}
+
+fn traced_threads(ledger: &Ledger) -> Vec<TracedThread> {
+    let row = |(number, NamedThreads { without_trace, with_trace }): (usize, NamedThreads)| TracedThread {
+        name: thread::name_of_number(number).map(str::to_owned),
+        records: without_trace + with_trace,
+        with_trace,
+    };
+    let mut rows: Vec<TracedThread> = ledger.by_name().map(row).filter(|row| row.records > 0).collect();
+    rows.sort_by(|a, b| b.records.cmp(&a.records).then_with(|| a.name.cmp(&b.name)));
+    rows
 }

@@ -4,9 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::{Setting, settings_table};
+use crate::escape::OneLine;
 use crate::finding::Finding;
 use crate::ledger::{Counters, DropReason, Requests};
-use crate::levels::Stage;
+use crate::levels::{SpansBelow, Stage};
+use crate::source::Pipeline;
 
 /// The settings that were resolved at startup, without secrets. Returned by
 /// [`Bridge::configuration`](crate::Bridge::configuration).
@@ -77,6 +79,57 @@ pub struct Traced {
     pub with_trace: u64,
 }
 
+/// A row of the report: how many records of the threads with one name are part of a trace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TracedThread {
+    /// The name. `None` for threads without a name, such as those of `std::thread::spawn`.
+    pub name: Option<String>,
+    /// The number of records accepted for export.
+    pub records: u64,
+    /// The number of these records that have a trace id.
+    pub with_trace: u64,
+}
+
+/// A row of the report: spans below the span threshold, which are neither created nor exported. Records inside them do
+/// not have their ids.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FilteredSpan {
+    /// The target.
+    pub target: String,
+    /// The name.
+    pub name: String,
+    /// The level.
+    pub level: log::Level,
+    /// The deciding directive, and where it was set.
+    pub by: String,
+    /// The number of calls. They are counted only if [`Builder::count_below`](crate::Builder::count_below) includes
+    /// their level, and are 0 otherwise.
+    pub calls: u64,
+}
+
+impl FilteredSpan {
+    pub(crate) fn all(pipeline: &Pipeline) -> Vec<Self> {
+        let rows = pipeline.filtered_spans().into_iter();
+        rows.map(|SpansBelow { target, name, level, by, calls }| Self {
+            target: target.to_owned(),
+            name: name.to_owned(),
+            level,
+            by,
+            calls,
+        })
+        .collect()
+    }
+}
+
+impl fmt::Display for FilteredSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, name, level, .. } = self;
+        write!(f, "`{}` (`{}` at {level})", OneLine(target), OneLine(name))
+    }
+}
+
 /// The outcome of every record and every span, as numbers, as text (`Display`) and as JSON
 /// ([`to_json`](Self::to_json)). Returned by [`Bridge::report`](crate::Bridge::report).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -107,6 +160,11 @@ pub struct Report {
     pub dropped: Vec<Dropped>,
     /// The share of records with a trace id, by target; the largest number first.
     pub traced: Vec<Traced>,
+    /// The share of accepted records with a trace id, by the name of their thread; the largest number first.
+    pub traced_threads: Vec<TracedThread>,
+    /// The spans below the span threshold that the program has reached, down to DEBUG; at most 128 callsites. Spans at
+    /// TRACE are listed only if a level includes TRACE. A layer in your own registry filters no spans.
+    pub filtered_spans: Vec<FilteredSpan>,
     /// How the endpoint answered requests with records; `None` while the otlp destination is off.
     pub requests: Option<Requests>,
     /// How the endpoint answered requests with spans; `None` while spans are not exported.

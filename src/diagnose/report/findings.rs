@@ -1,6 +1,8 @@
 //! Derives findings from the numbers of a report, each with its fix.
 
-use super::data::{Report, Traced};
+use super::correlation::correlation;
+use super::data::Report;
+use super::new_finding::{LEVELS, RECORDS, SPANS, error, note, warning, were};
 use super::process_images::replaces_another;
 use crate::diagnose::facade_gates::{CANARY_TARGET, compiled_out, subscriber_gate};
 use crate::diagnose::setting::{has_key_in_code, how_to_set, how_to_turn_on};
@@ -8,15 +10,10 @@ use crate::finding::{Finding, Impact, Kind, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
 use crate::levels::{NOT_SET, Stage};
 use crate::ship::clock_finding;
-use crate::signal::Signal;
 use crate::source::{Pipeline, is_exiting_here};
-use crate::telemetry::tracer_is_given;
 
-// Places of findings.
+// The place of findings about tracing.
 const TRACING: &str = "tracing";
-const LEVELS: &str = "levels";
-const RECORDS: &str = "records";
-const SPANS: &str = "spans";
 
 /// Returns the findings about the configuration, the levels, the facades and the counters, most severe first.
 pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
@@ -44,23 +41,13 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     seen
 }
 
-fn warning(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
-    Finding::new(kind, Impact::AtRisk.severity(), place, text).help(help)
-}
-
-fn error(kind: &'static Kind, place: &str, text: String, help: impl Into<String>) -> Finding {
-    Finding { severity: Impact::Lost.severity(), ..warning(kind, place, text, help) }
-}
-
 /// Only `logbridge run` provides the file that this needs.
 fn replaced() -> Option<Finding> {
     let text = "the previous program in this process called `exec`: records not flushed by then are lost, unless a \
                 spool keeps them";
     let help = "call `Bridge::flush` before `exec`, or use a spool: LOGBRIDGE_SPOOL_DIR";
     // Whether it had flushed everything is not known here.
-    let note =
-        || Finding { severity: Impact::Fine.severity(), ..warning(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help) };
-    replaces_another().then(note)
+    replaces_another().then(|| note(&kind::LEFT_AT_EXIT, "exec", text.to_owned(), help))
 }
 
 /// Findings about records that `log` or tracing discard.
@@ -90,7 +77,7 @@ fn switched_off(pipeline: &Pipeline, report: &Report) -> Option<Finding> {
     let why = report.off_because.filter(|_| report.endpoint.is_none())?;
     let text = format!("records are sent to no endpoint: {why}");
     let help = how_to_turn_on(pipeline);
-    Some(Finding { severity: Impact::Fine.severity(), ..warning(&kind::SWITCHED_OFF, "otlp", text, help) })
+    Some(note(&kind::SWITCHED_OFF, "otlp", text, help))
 }
 
 /// Findings about records that were filtered or suppressed.
@@ -123,48 +110,8 @@ fn gates(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     if otlp.repeated > 0 {
         let text = format!("{} suppressed as repetitions of similar records", were(otlp.repeated));
         let limit = how_to_set(pipeline, "similar records", "LOGBRIDGE_REPETITION", "Builder::repetition");
-        let finding = warning(
-            &kind::REPETITION,
-            RECORDS,
-            text,
-            format!("raise the limit ({limit}), or log less at that callsite"),
-        );
-        found.push(Finding { severity: Impact::Fine.severity(), ..finding });
-    }
-    found
-}
-
-fn were(number: u64) -> String {
-    format!("{} {}", Signal::Logs.count(number), if number == 1 { "was" } else { "were" })
-}
-
-/// Findings about records that cannot be found by their trace.
-fn correlation(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let spans = &report.counters.spans;
-    let sum = |of: fn(&Traced) -> u64| report.traced.iter().map(of).sum::<u64>();
-    let (sent, traced) = (sum(|traced| traced.records), sum(|traced| traced.with_trace));
-    if spans.ended > 0 && sent > 0 && traced == 0 {
-        let text =
-            format!("{} sent without a trace id, although {} ended", were(sent), Signal::Traces.count(spans.ended));
-        let help = "log inside spans, and pass the context to other threads and tasks: `Span::enter`, \
-                    `.instrument(Span::current())`, `logbridge::carry_context`";
-        let finding = warning(&kind::LOGS_WITHOUT_TRACE, RECORDS, text, help);
-        // A few records may come from startup, outside any span.
-        found.push(Finding { severity: Impact::AtRisk.seen_in(sent).severity(), ..finding });
-    }
-    let is_off = report.configuration.setting_contains("sampler", "AlwaysOff");
-    if traced > 0 && spans.accepted == 0 && (spans.unsampled > 0 || is_off) {
-        let text = format!("{} sent in traces without exported spans: no span is sampled", were(traced));
-        let sampler = match tracer_is_given() {
-            true => "in your own tracer provider".to_owned(),
-            false => {
-                how_to_set(pipeline, "sampler", "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "Builder::sampler")
-            }
-        };
-        let help =
-            format!("sample traces ({sampler}), or send only records of sampled traces: `Otlp::trace_based(true)`");
-        found.push(warning(&kind::SPAN_MISSING, SPANS, text, help));
+        let help = format!("raise the limit ({limit}), or log less at that callsite");
+        found.push(note(&kind::REPETITION, RECORDS, text, help));
     }
     found
 }

@@ -74,6 +74,18 @@ impl Report {
                 "records": traced.records,
                 "with_trace": traced.with_trace,
             })).collect::<Vec<_>>(),
+            "traced_threads": self.traced_threads.iter().map(|thread| json!({
+                "name": thread.name,
+                "records": thread.records,
+                "with_trace": thread.with_trace,
+            })).collect::<Vec<_>>(),
+            "filtered_spans": self.filtered_spans.iter().map(|span| json!({
+                "target": span.target,
+                "name": span.name,
+                "level": span.level.as_str(),
+                "by": span.by,
+                "calls": span.calls,
+            })).collect::<Vec<_>>(),
             "restarts": self.restarts,
             "lines_not_written": self.lines_not_written,
             "configuration": settings,

@@ -161,6 +161,13 @@ impl Report {
             (Some(endpoint), None) => writeln!(f, "          spans {}", OneLine(endpoint))?,
             (None, None) => writeln!(f, "          spans are not exported")?,
         }
+        for span in self.filtered_spans.iter().take(SHOWN) {
+            let calls = if span.calls > 0 { span.calls.to_string() } else { String::new() };
+            writeln!(f, "{calls:>9}     filtered: {span}, by {}", OneLine(&span.by))?;
+        }
+        if let Some(more) = self.filtered_spans.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            writeln!(f, "              filtered: {more} more; see `Report::filtered_spans`")?;
+        }
         row(f, 1, spans.open, "open")?;
         row(f, 1, spans.ended, "ended")?;
         row(f, 2, spans.ended_at_exit, "of these, still open when the process ended")?;

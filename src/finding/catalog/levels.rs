@@ -155,4 +155,14 @@ super::definition::kinds! {
         fix: "Write an equals sign.",
         example: "Instead of `RUST_LOG=shop:debug`, write `RUST_LOG=shop=debug`.",
     }
+    SPANS_BELOW_THRESHOLD = "LB100" "spans-below-threshold" HardToFind {
+        title: "records have no ids, and spans below the span threshold may be why",
+        effect: "The records are exported without trace id and span id, so they cannot be found by their trace.",
+        cause: "A span below the span threshold is not created, and records inside it get the ids of the next outer \
+                span, or none. The threshold is INFO, except for request spans of libraries that the README lists. \
+                Nobody knows which records such a span would contain, so this is only a suspicion.",
+        fix: "If a named span stands for a request or a job, lower the span threshold for its target, or create the \
+              span at INFO. Otherwise, ignore the finding. `Bridge::explain_span` names the deciding directive.",
+        example: "`LOGBRIDGE_SPAN_LEVEL=info,shop::orders=debug`",
+    }
 }

@@ -20,11 +20,12 @@ super::definition::kinds! {
         example: "`RUST_LOG=info`",
     }
     LOGS_WITHOUT_TRACE = "LB093" "logs-without-trace" HardToFind {
-        title: "spans arrived, but no log record has a trace id",
-        effect: "Records cannot be found by their trace.",
-        cause: "A record gets the ids of the span in which it is logged, and none was logged inside a span. The spans \
-                are never entered, or the context does not reach the threads or tasks that log. Or the log bridge does \
-                not know the tracer's context.",
+        title: "there are spans, but no log record has a trace id, or many have none",
+        effect: "The records cannot be found by their trace.",
+        cause: "A record gets the ids of the span in which it is logged, and these were not logged inside a span. The \
+                spans are never entered, or the context does not reach the threads or tasks that log. Or the log \
+                bridge does not know the tracer's context. If only a part of the records has no ids, the report names \
+                the targets and threads in a note: records of startup and of background work need no ids.",
         fix: "Use `#[tracing::instrument]`, or `.instrument(span)` on futures. Use `logbridge::carry_context` for \
               threads, and a single `init` for logs and spans.",
         example: "Instead of `tokio::spawn(work())`, write `tokio::spawn(work().instrument(Span::current()))`.",
