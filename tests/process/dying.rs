@@ -260,7 +260,7 @@ fn threads_that_log_while_main_returns_lose_nothing_of_before() {
     let notices = |text: &str| child.stderr.matches(text).count();
     assert_eq!(
         notices("logbridge: warning") + notices("logbridge: error["),
-        notices("logbridge: error[LB084]"),
+        notices("logbridge: warning[LB085]") + notices("logbridge: error[LB084]"),
         "{child}"
     );
     let messages: Vec<String> = receiver.logs().iter().map(|log| log.message()).collect();

@@ -160,6 +160,17 @@ impl Running {
         unsafe { libc::kill(self.pid(), signal) };
     }
 
+    /// Stops all threads of the child. A signal alone takes effect some time later.
+    pub(crate) fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        // SAFETY: an information block of zeros is valid, and the child was not waited for, so the number is its own.
+        let stopped = unsafe {
+            let mut info = std::mem::zeroed();
+            libc::waitid(libc::P_PID, self.pid().cast_unsigned(), &mut info, libc::WSTOPPED | libc::WNOWAIT)
+        };
+        assert_eq!(stopped, 0, "{}", std::io::Error::last_os_error());
+    }
+
     pub(crate) fn finish(mut self) -> Finished {
         let stderr = self.stderr.take().map(read_all);
         let status = self.wait();

@@ -209,7 +209,7 @@ fn doctor_reports_incorrect_usage() {
         (&["--manifest-path", manifest, "--profile", "nosuch"], "unknown profile `nosuch`"),
         (&["--manifest-path", manifest, "-p", "nosuch"], "the project has no package `nosuch`"),
         (&["--manifest-path", manifest, "--features", "tls,nosuch"], "the project has no feature `nosuch`"),
-        (&["--manifest-path", manifest, "--features", "nosuch"], "help: available features: default, grpc"),
+        (&["--manifest-path", manifest, "--features", "nosuch"], "default, grpc, gzip, official-appenders"),
         (&["endpoint", "--endpoint", "collector:4318"], "--endpoint"),
         (&["endpoint", "--endpoint", "http://user:s3cret@[::1"], "`http://…@[::1` is not a URL"),
         (&["nosuch"], "invalid value 'nosuch'"),

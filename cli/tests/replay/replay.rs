@@ -186,7 +186,7 @@ fn a_live_process_keeps_what_it_has() {
     let (folder, receiver, nowhere) = (Folder::new(), receiver(), dead_end());
     let mut living = start_living(&folder, &nowhere.url, 10);
     // Stopped, because a running process would send the records of others itself.
-    living.signal(libc::SIGSTOP);
+    living.stop();
     let before = contents(&folder);
     leave(&folder, "dead", 5);
     let pid = living.pid();
