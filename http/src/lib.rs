@@ -1,5 +1,25 @@
 //! OpenTelemetry spans, trace propagation and network capture for HTTP servers and clients.
 
+#[allow(dead_code)]
+mod body;
+#[allow(dead_code)]
+mod capture;
+#[allow(dead_code)]
+mod grpc;
+#[allow(dead_code)]
+mod metrics;
+#[allow(dead_code)]
+mod request;
+#[allow(dead_code)]
+mod semconv;
+mod server;
+#[allow(dead_code)]
+mod settings;
+#[allow(dead_code)]
+mod span;
+
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService, record_response, request_span};
+
 /// The target of the spans that [`ServerLayer`] and [`request_span`] make.
 ///
 /// logbridge does not export the span of `tower_http::trace::TraceLayer` inside a span with this target.

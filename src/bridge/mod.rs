@@ -15,7 +15,9 @@ use tracing_subscriber::registry::LookupSpan;
 pub use levels::Levels;
 
 use crate::config::{HttpSettings, bounded};
-use crate::diagnose::{Check, Configuration, Explanation, Report, SpanExplanation, check, explain, explain_span};
+use crate::diagnose::{
+    Check, Configuration, Explanation, Report, SpanExplanation, check, explain, explain_span, note_outer_trace_layer,
+};
 use crate::error::Error;
 use crate::source::{EventLayer, LogProcessor, Pipeline, SpanProcessor, take_log};
 use crate::thread::Call;
@@ -99,6 +101,13 @@ impl Bridge {
     #[must_use]
     pub fn http_settings(&self) -> HttpSettings {
         self.pipeline.setup.http.clone()
+    }
+
+    /// Reports that a request already had a span of `TraceLayer` when it reached a layer of `logbridge-http`. Only
+    /// `logbridge-http` calls this.
+    #[doc(hidden)]
+    pub fn note_outer_trace_layer(&self) {
+        note_outer_trace_layer(&self.pipeline);
     }
 
     /// Returns the levels, which can be shown and changed at run time.

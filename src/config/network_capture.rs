@@ -165,7 +165,7 @@ pub struct HttpSettings {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
     capture: NetworkCapture,
     known_methods: Option<Vec<String>>,
@@ -179,8 +179,13 @@ impl HttpSettings {
         &self.inner.capture
     }
 
-    /// Returns the request methods that appear under their own name, or `None` for the methods of RFC 9110 and PATCH.
-    /// Any other method is recorded as `_OTHER`.
+    /// Returns these settings with another value for what is captured, such as that of a single layer.
+    pub fn with_capture(&self, capture: NetworkCapture) -> Self {
+        Self { inner: Arc::new(Inner { capture, ..Inner::clone(&self.inner) }) }
+    }
+
+    /// Returns the request methods that appear under their own name, or `None` for the methods of RFC 9110, PATCH and
+    /// QUERY. Any other method is recorded as `_OTHER`.
     ///
     /// Environment variable: `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`, separated by commas, case-sensitive.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The configuration of a pipeline, which only diagnosis, notices and the report read.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::config::{Config, HttpSettings, ReportConfig, Setting};
@@ -21,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) span_endpoint: Option<String>,
     pub(crate) started: Instant,
     pub(super) report: ReportConfig,
+    /// Whether `logbridge-http` has seen a `TraceLayer` outside of its own layer.
+    pub(crate) has_outer_trace_layer: AtomicBool,
 }
 
 impl Setup {
@@ -37,6 +40,7 @@ impl Setup {
             span_endpoint: spans.map(|delivery| delivery.route.endpoint.to_string()),
             started: Instant::now(),
             report: config.report.clone(),
+            has_outer_trace_layer: AtomicBool::new(false),
         }
     }
 }

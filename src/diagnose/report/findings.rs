@@ -5,6 +5,7 @@ use super::data::Report;
 use super::new_finding::{LEVELS, RECORDS, SPANS, error, note, warning, were};
 use super::process_images::replaces_another;
 use crate::diagnose::facade_gates::{CANARY_TARGET, compiled_out, subscriber_gate};
+use crate::diagnose::outer_trace_layer::outer_trace_layer;
 use crate::diagnose::setting::{has_key_in_code, how_to_set, how_to_turn_on};
 use crate::finding::{Finding, Impact, Kind, kind};
 use crate::ledger::{DropReason, RejectReason, Requests};
@@ -25,6 +26,7 @@ pub(super) fn findings(pipeline: &Pipeline, report: &Report) -> Vec<Finding> {
     found.extend(gates(pipeline, report));
     found.extend(losses(pipeline, report));
     found.extend(correlation(pipeline, report));
+    found.extend(outer_trace_layer(pipeline));
     for (requests, endpoint) in [(&report.requests, &report.endpoint), (&report.span_requests, &report.span_endpoint)] {
         if let (Some(requests), Some(endpoint)) = (requests, endpoint) {
             found.extend(answers(requests, endpoint));

@@ -135,4 +135,15 @@ super::definition::kinds! {
               --any-owner` sends files of other users.",
         example: "`df -h /var/lib/shop/logs` shows whether the disk is full.",
     }
+    OUTER_TRACE_LAYER = "LB190" "outer-trace-layer" HardToFind {
+        title: "`TraceLayer` is outside of `ServerLayer`, so requests have two spans",
+        effect: "The span of `TraceLayer` is exported beside that of the request. It cannot continue the trace of \
+                 the caller, so records written between the two layers are in another trace.",
+        cause: "The outer layer makes its span first. A span that has started cannot get another parent, so only the \
+                inner span joins the trace of `traceparent`.",
+        fix: "Remove `TraceLayer`, or put `ServerLayer` outside of it: logbridge then exports one span. Or keep only \
+              `TraceLayer`, and let it make the span with `logbridge_http::request_span`.",
+        example: "`Router::layer` calls wrap from the inside to the outside: `.layer(TraceLayer::new_for_http())` comes \
+                  before `.layer(ServerLayer::new())`.",
+    }
 }

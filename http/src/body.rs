@@ -1,0 +1,171 @@
+//! A body that is observed while it is sent or received, frame by frame.
+
+use std::fmt::{self, Display};
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::span::{Scope, error_type};
+
+/// How a body ended.
+#[derive(Clone, Copy)]
+pub(crate) enum BodyEnd<'e> {
+    /// All frames were taken.
+    Complete,
+    /// The body was dropped before its end.
+    Dropped,
+    /// The body reported an error.
+    Failed { error_type: &'static str, error: &'e dyn Display },
+    /// The body panicked.
+    Panicked,
+}
+
+impl fmt::Debug for BodyEnd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "Complete",
+            Self::Dropped => "Dropped",
+            Self::Failed { .. } => "Failed",
+            Self::Panicked => "Panicked",
+        })
+    }
+}
+
+/// Receives what passes through a body.
+pub(crate) trait BodyObserver {
+    /// Returns the scope that the body is polled in.
+    fn scope(&self) -> Option<&Scope> {
+        None
+    }
+
+    /// Returns whether [`data`](Self::data) is called.
+    fn wants_data(&self) -> bool;
+
+    fn data(&mut self, data: &[u8]);
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        let _ = trailers;
+    }
+
+    /// Called exactly once.
+    fn ended(&mut self, end: BodyEnd<'_>);
+}
+
+pin_project! {
+    /// Passes every frame of a body unchanged, and tells an observer about it.
+    #[derive(Debug)]
+    pub(crate) struct ObservedBody<B, O: BodyObserver> {
+        #[pin]
+        inner: B,
+        watch: Watch<O>,
+    }
+}
+
+impl<B: Body, O: BodyObserver> ObservedBody<B, O> {
+    /// Wraps a body. `expected` is its length in bytes if the headers tell it. A server may drop such a body without
+    /// asking for its end.
+    pub(crate) fn new(inner: B, observer: O, expected: Option<u64>) -> Self {
+        let expected = expected.or_else(|| inner.size_hint().exact());
+        let mut watch = Watch { observer: Some(observer), count: 0, expected, is_polling: false };
+        if inner.is_end_stream() {
+            watch.end(BodyEnd::Complete);
+        }
+        Self { inner, watch }
+    }
+
+    /// Wraps a body that has no observer, so that both kinds have the same type.
+    pub(crate) fn unobserved(inner: B) -> Self {
+        Self { inner, watch: Watch { observer: None, count: 0, expected: None, is_polling: false } }
+    }
+}
+
+impl<B, O> Body for ObservedBody<B, O>
+where
+    B: Body<Error: Display>,
+    O: BodyObserver,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let watch = this.watch;
+        watch.is_polling = true;
+        let polled = {
+            let _entered = watch.observer.as_ref().and_then(BodyObserver::scope).map(Scope::enter);
+            this.inner.as_mut().poll_frame(cx)
+        };
+        watch.is_polling = false;
+        let frame = ready!(polled);
+        match &frame {
+            None => watch.end(BodyEnd::Complete),
+            Some(Err(error)) => watch.end(BodyEnd::Failed { error_type: error_type::<B::Error>(), error }),
+            Some(Ok(frame)) => {
+                watch.frame(frame);
+                if this.inner.is_end_stream() {
+                    watch.end(BodyEnd::Complete);
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The observer until the body has ended.
+#[derive(Debug)]
+struct Watch<O: BodyObserver> {
+    observer: Option<O>,
+    count: u64,
+    expected: Option<u64>,
+    /// Stays set if the body panics.
+    is_polling: bool,
+}
+
+impl<O: BodyObserver> Watch<O> {
+    fn frame<D: Buf>(&mut self, frame: &Frame<D>) {
+        let Some(observer) = &mut self.observer else { return };
+        if let Some(data) = frame.data_ref() {
+            self.count += data.remaining() as u64;
+            if observer.wants_data() {
+                let mut chunks = [IoSlice::new(&[]); 16];
+                let filled = data.chunks_vectored(&mut chunks);
+                chunks.iter().take(filled).for_each(|chunk| observer.data(chunk));
+            }
+        }
+        if let Some(trailers) = frame.trailers_ref() {
+            observer.trailers(trailers);
+            // Nobody polls again after trailers.
+            self.end(BodyEnd::Complete);
+        }
+    }
+
+    fn end(&mut self, end: BodyEnd<'_>) {
+        if let Some(mut observer) = self.observer.take() {
+            observer.ended(end);
+        }
+    }
+}
+
+impl<O: BodyObserver> Drop for Watch<O> {
+    fn drop(&mut self) {
+        let is_complete = self.expected.is_some_and(|expected| self.count >= expected);
+        self.end(match self.is_polling {
+            true => BodyEnd::Panicked,
+            false if is_complete => BodyEnd::Complete,
+            false => BodyEnd::Dropped,
+        });
+    }
+}
