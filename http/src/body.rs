@@ -52,7 +52,12 @@ pub(crate) trait BodyObserver {
         let _ = trailers;
     }
 
-    /// Called exactly once.
+    /// Called instead of [`ended`](Self::ended) if the body reported an error.
+    fn failed<E: Display + 'static>(&mut self, error: &E) {
+        self.ended(BodyEnd::Failed { error_type: error_type::<E>(), error });
+    }
+
+    /// Called exactly once, unless [`failed`](Self::failed) is called.
     fn ended(&mut self, end: BodyEnd<'_>);
 }
 
@@ -86,7 +91,7 @@ impl<B: Body, O: BodyObserver> ObservedBody<B, O> {
 
 impl<B, O> Body for ObservedBody<B, O>
 where
-    B: Body<Error: Display>,
+    B: Body<Error: Display + 'static>,
     O: BodyObserver,
 {
     type Data = B::Data;
@@ -104,7 +109,11 @@ where
         let frame = ready!(polled);
         match &frame {
             None => watch.end(BodyEnd::Complete),
-            Some(Err(error)) => watch.end(BodyEnd::Failed { error_type: error_type::<B::Error>(), error }),
+            Some(Err(error)) => {
+                if let Some(mut observer) = watch.observer.take() {
+                    observer.failed(error);
+                }
+            }
             Some(Ok(frame)) => {
                 watch.frame(frame);
                 if this.inner.is_end_stream() {

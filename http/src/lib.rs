@@ -4,6 +4,7 @@
 mod body;
 #[allow(dead_code)]
 mod capture;
+mod client;
 #[allow(dead_code)]
 mod grpc;
 #[allow(dead_code)]
@@ -18,6 +19,12 @@ mod settings;
 #[allow(dead_code)]
 mod span;
 
+#[cfg(feature = "reqwest-middleware")]
+pub use client::ReqwestMiddleware;
+pub use client::{
+    ClientFuture, ClientLayer, ClientRequestBody, ClientResponseBody, ClientService, KeepsRequestBody, ResendCount,
+    UrlTemplate, WrapsRequestBody,
+};
 pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService, record_response, request_span};
 
 /// The target of the spans that [`ServerLayer`] and [`request_span`] make.

@@ -23,6 +23,7 @@ pub(crate) const URL_FULL: &str = "url.full";
 pub(crate) const URL_PATH: &str = "url.path";
 pub(crate) const URL_QUERY: &str = "url.query";
 pub(crate) const URL_SCHEME: &str = "url.scheme";
+pub(crate) const URL_TEMPLATE: &str = "url.template";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// The value for a method or an error that has no name of its own.

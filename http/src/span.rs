@@ -129,6 +129,11 @@ impl Failure {
     pub(crate) fn of_error(error_type: &'static str, error: &dyn Display) -> Self {
         Self { error_type: Cow::Borrowed(error_type), text: Cow::Owned(error_text(error)) }
     }
+
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (&self.error_type, &self.text)
+    }
 }
 
 /// Records a failure as the status and the error type of a span.

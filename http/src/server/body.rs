@@ -32,7 +32,7 @@ impl<B: Body> ServerBody<B> {
     }
 }
 
-impl<B: Body<Error: Display>> Body for ServerBody<B> {
+impl<B: Body<Error: Display + 'static>> Body for ServerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

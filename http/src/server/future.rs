@@ -44,7 +44,7 @@ impl<F> ServerFuture<F> {
 impl<F, R, E> Future for ServerFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: Body<Error: Display>,
+    R: Body<Error: Display + 'static>,
     E: Display,
 {
     type Output = Result<Response<ServerBody<R>>, E>;

@@ -35,7 +35,7 @@ impl<S, B, R> Service<Request<B>> for ServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error: Display>,
     B: 'static,
-    R: Body<Error: Display>,
+    R: Body<Error: Display + 'static>,
 {
     type Response = Response<ServerBody<R>>;
     type Error = S::Error;

@@ -1,0 +1,15 @@
+//! Clients: one span per attempt to get a response.
+
+mod attempt;
+mod extensions;
+mod failure;
+mod layer;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest;
+mod service;
+
+pub use extensions::{ResendCount, UrlTemplate};
+pub use layer::{ClientLayer, KeepsRequestBody, WrapsRequestBody};
+#[cfg(feature = "reqwest-middleware")]
+pub use reqwest::ReqwestMiddleware;
+pub use service::{ClientFuture, ClientRequestBody, ClientResponseBody, ClientService};
