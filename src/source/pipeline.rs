@@ -224,11 +224,11 @@ impl Pipeline {
         context: impl FnOnce() -> Option<Context>,
     ) {
         self.encoder.finish(process, thread, &mut buffers.frame, severity, context);
+        self.delivery.deliver(process, thread, &mut buffers.frame, severity, routing);
         if routing.otlp && thread != thread::INTERNAL {
             let is_traced = buffers.frame.scratch().is_traced();
             process.ledger.count_by_name(thread, buffers.thread.name_number, is_traced);
         }
-        self.delivery.deliver(process, thread, &mut buffers.frame, severity, routing);
     }
 
     /// Returns whether the record exceeds the limit of similar records.

@@ -40,6 +40,12 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("shut_down", shut_down),
     ("suppress", suppress),
     ("trace", trace),
+    ("debug_span", |_| {
+        logbridge::init();
+        let _span = tracing::debug_span!("job").entered();
+        log::info!("in the job");
+    }),
+    ("two_threads", two_threads),
     ("few_descriptors", few_descriptors),
     ("one_task", one_task),
     ("fork", fork),
@@ -167,6 +173,12 @@ pub(crate) fn rows() -> Vec<Row> {
             answered(case, Answer::PartialSuccess { rejected: 1, message: "timestamp too old".to_owned() })
         }),
         named("H1", "spans, and records outside of them", "report", "LB093", |case| report("trace", case)),
+        named("H2r", "the span of a job at DEBUG", "report", "LB100", |case| {
+            let receiver = receiver();
+            let child = Child::new("debug_span", Case::Healthy).to(&receiver);
+            child.env("LOGBRIDGE_SPAN_LEVEL", case.pick("info", "debug")).run().codes
+        }),
+        named("H3r", "a thread without the context of the span", "report", "LB093", |case| report("two_threads", case)),
         named("H5", "trace ids of a trace that is not sampled", "report", "LB094", |case| {
             let receiver = receiver();
             let sampler = case.pick("always_off", "always_on");
@@ -477,6 +489,20 @@ fn trace(case: Case) {
     if case == Case::Faulty {
         log::info!("outside of any span");
     }
+}
+
+/// Half of the work is done by another thread.
+fn two_threads(case: Case) {
+    logbridge::init();
+    let _span = tracing::info_span!("order").entered();
+    let work = || (0..10).for_each(|step| log::info!("step {step}"));
+    work();
+    work();
+    let thread = match case {
+        Case::Faulty => std::thread::spawn(work),
+        Case::Healthy => std::thread::spawn(logbridge::carry_context(work)),
+    };
+    thread.join().expect("no panic");
 }
 
 /// No descriptor is left for the thread that sends.
