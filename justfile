@@ -7,7 +7,7 @@ _default:
 all:
     .ci/run
 
-# Run the tests of the three packages
+# Run the tests of the four packages
 test:
     .ci/run test
 
@@ -31,7 +31,7 @@ shop:
 style:
     .ci/run style
 
-# Lint the three packages
+# Lint the four packages
 lint:
     .ci/run lint
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HOST, USER_AGENT};
+use http::header::{AsHeaderName, FORWARDED, HOST, USER_AGENT};
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 
 use crate::capture::redacted_query;
@@ -48,7 +48,7 @@ impl<'r> Head<'r> {
     /// Returns the host and the port of the request.
     pub(crate) fn authority(&self) -> Option<(&'r str, Option<u16>)> {
         let authority = self.uri.authority().map(|authority| authority.as_str());
-        authority.or_else(|| text(self.headers, HOST.as_str())).and_then(host_and_port)
+        authority.or_else(|| text(self.headers, HOST)).and_then(host_and_port)
     }
 
     /// Returns the address of the client that a proxy has named.
@@ -70,7 +70,7 @@ impl<'r> Head<'r> {
     }
 
     pub(crate) fn user_agent(&self) -> Option<&'r str> {
-        text(self.headers, USER_AGENT.as_str())
+        text(self.headers, USER_AGENT)
     }
 }
 
@@ -166,19 +166,19 @@ pub(crate) fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
 }
 
 /// Returns the first entry of a list, which the proxy next to the client has written.
-fn first_of_list<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn first_of_list(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let first = text(headers, name)?.split(',').next()?.trim();
     (!first.is_empty()).then_some(first)
 }
 
 /// Returns a parameter of the first entry of `Forwarded` (RFC 7239).
 fn forwarded<'h>(headers: &'h HeaderMap, parameter: &str) -> Option<&'h str> {
-    first_of_list(headers, FORWARDED.as_str())?.split(';').find_map(|pair| {
+    first_of_list(headers, FORWARDED)?.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let value = value.trim().trim_matches('"');
         (name.trim().eq_ignore_ascii_case(parameter) && !value.is_empty()).then_some(value)

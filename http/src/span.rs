@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
 use opentelemetry::trace::{SpanRef, Status, TraceContextExt as _};
 use opentelemetry::{Array, Context, ContextGuard, KeyValue, StringValue, Value};
@@ -123,6 +123,11 @@ impl Failure {
     /// Creates the failure that a status means.
     pub(crate) fn status(status: Cow<'static, str>) -> Self {
         Self { error_type: status, text: Cow::Borrowed("") }
+    }
+
+    /// Creates the failure that a status of HTTP means at a server. Statuses below 500 are the client's fault, or none.
+    pub(crate) fn of_server_status(status: StatusCode) -> Option<Self> {
+        status.is_server_error().then(|| Self::status(status.as_str().to_owned().into()))
     }
 
     /// Creates the failure that an error means.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::strip;
 
 /// The packages of the workspace, and where their sources are.
-pub(crate) const PACKAGES: [&str; 3] = ["src/", "receiver/src/", "cli/src/"];
+pub(crate) const PACKAGES: [&str; 4] = ["src/", "receiver/src/", "cli/src/", "http/src/"];
 
 pub(crate) struct Source {
     /// Below the root of the repository, with `/`.

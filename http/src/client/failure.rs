@@ -126,7 +126,7 @@ mod tests {
     #[derive(Debug)]
     struct Outer(Boxed);
 
-    impl fmt::Display for Outer {
+    impl Display for Outer {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("outer")
         }
@@ -161,7 +161,7 @@ mod tests {
     fn a_timeout_wins_over_what_it_interrupted() {
         #[derive(Debug)]
         struct Connecting(Boxed);
-        impl fmt::Display for Connecting {
+        impl Display for Connecting {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("connecting")
             }

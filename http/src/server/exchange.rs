@@ -262,7 +262,7 @@ impl Details {
             }
             End::Body(BodyEnd::Complete) => match &self.grpc {
                 Some(call) => self.grpc_failure(call),
-                None => self.status.and_then(status_failure),
+                None => self.status.and_then(Failure::of_server_status),
             },
         }
     }
@@ -328,11 +328,6 @@ fn record_grpc(span: &SpanRef<'_>, call: &GrpcCall) {
     } else {
         span.set_attribute(KeyValue::new(semconv::RPC_METHOD, call.method.clone()));
     }
-}
-
-/// Returns the failure that a status means at a server. Statuses below 500 are the client's fault, or none.
-pub(super) fn status_failure(status: StatusCode) -> Option<Failure> {
-    status.is_server_error().then(|| Failure::status(status.as_str().to_owned().into()))
 }
 
 fn scheme(scheme: &str) -> Value {

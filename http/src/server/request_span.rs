@@ -1,5 +1,6 @@
 //! The span of a request.
 
+use std::cell::LazyCell;
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +10,6 @@ use opentelemetry::KeyValue;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::exchange::status_failure;
 use super::options::matched_path;
 use crate::request::{Head, MethodName, protocol_version};
 use crate::semconv::{self, legacy};
@@ -23,8 +23,8 @@ use crate::{SERVER_TARGET, grpc};
 /// The span has the same name, attributes and remote parent as that of `ServerLayer`, and the parent is set before
 /// `TraceLayer` enters the span. [`record_response`] adds the status.
 ///
-/// `TraceLayer` does not end the span with the response body, records no failure of the body, and captures nothing.
-/// Baggage without a `traceparent` is added to the current context.
+/// The span does not say whether the service panicked or the response body was complete, and nothing is captured. If
+/// `LOGBRIDGE_SPAN_LEVEL` filters the span, nothing continues the trace of the caller.
 ///
 /// # Examples
 ///
@@ -68,7 +68,7 @@ pub fn record_response<B>(response: &Response<B>, _latency: Duration, span: &Spa
         }
         let status = response.status();
         recorded.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
-        if let Some(failure) = status_failure(status) {
+        if let Some(failure) = Failure::of_server_status(status) {
             record_failure(recorded, &failure);
         }
     });
@@ -96,7 +96,8 @@ pub(super) fn span_name(method: &MethodName, route: &str) -> String {
 }
 
 pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, peer: Option<SocketAddr>) -> Span {
-    // Computed within the macro, so that a filtered span costs nothing.
+    // Computed by the macro, so that a filtered span costs nothing.
+    let host = LazyCell::new(|| head.original_host());
     info_span!(
         target: SERVER_TARGET,
         "request",
@@ -108,8 +109,8 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
         { semconv::URL_SCHEME } = head.original_scheme(),
         { semconv::URL_PATH } = head.uri.path(),
         { semconv::URL_QUERY } = head.query().as_deref(),
-        { semconv::SERVER_ADDRESS } = head.original_host().map(|(host, _)| host),
-        { semconv::SERVER_PORT } = head.original_host().and_then(|(_, port)| port).map(i64::from),
+        { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
+        { semconv::SERVER_PORT } = host.and_then(|(_, port)| port).map(i64::from),
         { semconv::NETWORK_PROTOCOL_VERSION } = protocol_version(head.version),
         { semconv::USER_AGENT_ORIGINAL } = head.user_agent(),
         { semconv::CLIENT_ADDRESS } = head.client(peer).map(display),
@@ -121,14 +122,15 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
 /// Makes the span of a call by gRPC. `rpc.method` is added at the end, when the status tells whether the server knows
 /// the method.
 pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
+    let host = LazyCell::new(|| head.authority());
     info_span!(
         target: SERVER_TARGET,
         "request",
         otel.name = grpc::method(head.uri.path()),
         otel.kind = "server",
         { semconv::RPC_SYSTEM_NAME } = "grpc",
-        { semconv::SERVER_ADDRESS } = head.authority().map(|(host, _)| host),
-        { semconv::SERVER_PORT } = head.authority().and_then(|(_, port)| port).map(i64::from),
+        { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
+        { semconv::SERVER_PORT } = host.and_then(|(_, port)| port).map(i64::from),
         { semconv::NETWORK_PEER_ADDRESS } = peer.map(|peer| display(peer.ip())),
         { semconv::NETWORK_PEER_PORT } = peer.map(|peer| i64::from(peer.port())),
     )

@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{any, get as on_get};
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -21,7 +22,6 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tracing::Instrument as _;
 
 use crate::support::{World, block_on, get, open, request, text, wait_until};
-use crate::traces::stream;
 
 pub(crate) fn all() -> Vec<crate::Case> {
     crate::cases![endings:
@@ -48,7 +48,7 @@ fn data(text: &'static str) -> Result<Frame<Bytes>, io::Error> {
 }
 
 fn body(frames: Frames) -> Body {
-    Body::new(StreamBody::new(stream(frames.into_iter())))
+    Body::new(StreamBody::new(stream::iter(frames)))
 }
 
 /// Sends one chunk, and then nothing more.
@@ -275,7 +275,7 @@ struct Gated {
     sent: bool,
 }
 
-impl futures_core::Stream for Gated {
+impl futures_util::Stream for Gated {
     type Item = Result<Frame<Bytes>, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -12,7 +13,6 @@ use logbridge_http::ServerLayer;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::{PARENT, TRACE, World, block_on, text};
-use crate::traces::stream;
 
 pub(crate) fn all() -> Vec<crate::Case> {
     crate::cases![grpc:
@@ -50,7 +50,7 @@ fn with_trailers(status_text: Option<&'static str>) -> Response<Body> {
     let message = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"\0\0\0\0\0")));
     let trailers = status_text.map(|text| Ok(Frame::trailers(status(text))));
     let frames: Vec<_> = std::iter::once(message).chain(trailers).collect();
-    Response::new(Body::new(StreamBody::new(stream(frames.into_iter()))))
+    Response::new(Body::new(StreamBody::new(stream::iter(frames))))
 }
 
 /// A response that has its status in the headers.

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get as on_get;
 use bytes::Bytes;
+use futures_util::stream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use logbridge_http::ServerLayer;
@@ -108,7 +109,7 @@ fn records_inside_have_ids() {
             log::info!("frame {number}");
             Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))
         });
-        Body::new(StreamBody::new(stream(frames)))
+        Body::new(StreamBody::new(stream::iter(frames)))
     };
     let address = world.serve(Router::new().route("/", on_get(handler)).layer(ServerLayer::new()));
     assert!(get(address, "/", &[]).starts_with("HTTP/1.1 200"));
@@ -119,22 +120,6 @@ fn records_inside_have_ids() {
         assert_eq!((&log.trace_id, &log.span_id), (&span.trace_id, &span.span_id), "{message}");
     }
     assert!(world.receiver.orphans().is_empty());
-}
-
-/// A stream of what an iterator returns.
-pub(crate) fn stream<I: Iterator + Unpin>(iterator: I) -> impl futures_core::Stream<Item = I::Item> {
-    struct Iter<I>(I);
-    impl<I: Iterator + Unpin> futures_core::Stream for Iter<I> {
-        type Item = I::Item;
-
-        fn poll_next(
-            mut self: std::pin::Pin<&mut Self>,
-            _cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<I::Item>> {
-            std::task::Poll::Ready(self.0.next())
-        }
-    }
-    Iter(iterator)
 }
 
 fn filtered_spans_still_join_the_trace() {
