@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     outcome: Outcome,
     request_body: Option<SharedCapture>,
     response_body: Option<BodyCapture>,
+    /// Stays set if the transport panics.
+    is_running: bool,
     is_over: bool,
 }
 
@@ -94,6 +96,7 @@ impl Attempt {
             outcome: Outcome::default(),
             request_body: None,
             response_body: None,
+            is_running: false,
             is_over: false,
         }
     }
@@ -105,6 +108,17 @@ impl Attempt {
 
     pub(super) fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Runs code of the transport inside the span.
+    pub(super) fn run<T>(&mut self, transport: impl FnOnce() -> T) -> T {
+        self.is_running = true;
+        let result = {
+            let _entered = self.scope.enter();
+            transport()
+        };
+        self.is_running = false;
+        result
     }
 
     /// Writes the context into the headers of the request.
@@ -249,7 +263,10 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.end(Some(Failure::new("request_canceled", "the request was dropped before there was a response")));
+        self.end(Some(match self.is_running {
+            true => Failure::new("panic", "the client panicked"),
+            false => Failure::new("request_canceled", "the request was dropped before there was a response"),
+        }));
     }
 }
 

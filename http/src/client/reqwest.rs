@@ -1,5 +1,8 @@
 //! The middleware for `reqwest-middleware`.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use async_trait::async_trait;
 use http::{Extensions, Uri};
 use logbridge::NetworkCapture;
@@ -86,8 +89,11 @@ impl Middleware for ReqwestMiddleware {
         let mut attempt = self.begin(&request, extensions);
         attempt.inject(request.headers_mut());
         capture_body(&mut attempt, &mut request);
-        let span = attempt.scope().span().clone();
-        match next.run(request, extensions).instrument(span).await {
+        // Instrumented, because it may write records when it is dropped.
+        let mut sending = next.run(request, extensions).instrument(attempt.scope().span().clone());
+        let result = poll_fn(|cx| attempt.run(|| Pin::new(&mut sending).poll(cx))).await;
+        drop(sending);
+        match result {
             Ok(response) if attempt.is_observed() => Ok(observe(response, attempt)),
             Ok(response) => Ok(response),
             Err(error) => {
@@ -100,8 +106,10 @@ impl Middleware for ReqwestMiddleware {
 
 impl ReqwestMiddleware {
     fn begin(&self, request: &Request, extensions: &mut Extensions) -> Attempt {
-        // reqwest does the same, and does not send the request if this fails.
-        let uri = request.url().as_str().parse::<Uri>().unwrap_or_default();
+        // reqwest also parses the URL as a URI, and does not send the request if that fails.
+        let url = request.url();
+        let uri =
+            url.as_str().parse::<Uri>().or_else(|_| url.origin().ascii_serialization().parse()).unwrap_or_default();
         let head = Head { method: request.method(), uri: &uri, version: request.version(), headers: request.headers() };
         let resends = extensions.get_or_insert_with(ResendCount::new).begin();
         let facts = Facts { template: extensions.get::<UrlTemplate>(), resends, inspect: None };

@@ -67,11 +67,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let attempt = self.begin(&mut request);
-        let inner = {
-            let _entered = attempt.scope().enter();
-            self.inner.call(request)
-        };
+        let mut attempt = self.begin(&mut request);
+        let inner = attempt.run(|| self.inner.call(request));
         ClientFuture::new(inner, attempt)
     }
 }
@@ -94,10 +91,7 @@ where
         let mut attempt = self.begin(&mut request);
         let capture = attempt.capture_request(request.headers());
         let request = request.map(|body| ClientRequestBody::new(body, capture));
-        let inner = {
-            let _entered = attempt.scope().enter();
-            self.inner.call(request)
-        };
+        let inner = attempt.run(|| self.inner.call(request));
         ClientFuture::new(inner, attempt)
     }
 }
@@ -145,10 +139,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
-        let output = {
-            let _entered = this.attempt.as_ref().map(|attempt| attempt.scope().enter());
-            ready!(inner.poll(cx))
-        };
+        let output = ready!(match this.attempt {
+            Some(attempt) => attempt.run(|| inner.poll(cx)),
+            None => inner.poll(cx),
+        });
         let attempt = this.attempt.take();
         Poll::Ready(match output {
             Ok(response) => Ok(observe(response, attempt)),

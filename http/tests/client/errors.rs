@@ -157,6 +157,32 @@ fn an_error_of_another_middleware_is_an_error() {
     assert_eq!(trace.client().status_message, "no token");
 }
 
+#[test]
+fn a_transport_that_panics_is_an_error() {
+    let (_, trace) = traced(1, async {
+        let client = reqwest_middleware::ClientBuilder::new(plain()).with(ReqwestMiddleware::new()).with(Panicking);
+        let request = client.build().get("http://localhost").send();
+        let panicked = tokio::spawn(tracing::Instrument::in_current_span(request)).await.expect_err("a panic");
+        assert!(panicked.is_panic());
+    });
+    assert_eq!(error_type(&trace), "panic");
+}
+
+struct Panicking;
+
+#[async_trait::async_trait]
+impl reqwest_middleware::Middleware for Panicking {
+    async fn handle(
+        &self,
+        _request: reqwest::Request,
+        _extensions: &mut http::Extensions,
+        _next: reqwest_middleware::Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        tokio::task::yield_now().await;
+        panic!("out of order");
+    }
+}
+
 struct Broken;
 
 #[async_trait::async_trait]

@@ -12,8 +12,9 @@ use http_body_util::BodyExt as _;
 use logbridge::NetworkCapture;
 use reqwest::Response;
 use reqwest_middleware::ClientWithMiddleware;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::support::{DEADLINE, capturing, client, plain, serve, traced};
+use super::support::{DEADLINE, capturing, client, plain, serve, serve_raw, traced};
 
 fn app() -> Router {
     let streamed = async || {
@@ -137,6 +138,29 @@ fn a_streamed_request_is_sent_as_it_comes() {
         let response = request.body(reqwest::Body::wrap_stream(parts)).send().await.expect("an answer");
         assert_eq!(response.text().await.expect("a body"), "first");
         send.send("second").ok();
+    });
+}
+
+#[test]
+fn a_connection_can_still_be_upgraded() {
+    let (_, _) = traced(1, async {
+        let url = serve_raw(async |mut stream| {
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+            stream.write_all(head).await.expect("a client");
+            let mut text = [0; 4];
+            stream.read_exact(&mut text).await.expect("four bytes");
+            stream.write_all(&text).await.expect("a client");
+        })
+        .await;
+        let request =
+            capturing(NetworkCapture::all()).get(url).header("connection", "upgrade").header("upgrade", "echo");
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let mut stream = response.upgrade().await.expect("a stream");
+        stream.write_all(b"ping").await.expect("open");
+        let mut text = [0; 4];
+        stream.read_exact(&mut text).await.expect("four bytes");
+        assert_eq!(&text, b"ping");
     });
 }
 
