@@ -609,8 +609,8 @@ fn server_layers() -> Vec<Row> {
             let said =
                 served(case, ["LayerBuilder::builder().build()?", "TraceLayer::new_for_http()"]).examined(&["project"]);
             if case == Case::Faulty {
-                assert!(said.text.contains("warning[LB145]: src/main.rs:1: a request has two spans"), "{}", said.text);
-                assert!(said.text.contains("help: drop `TraceLayer`"), "{}", said.text);
+                assert!(said.text.contains("a request has two spans: `TraceLayer` makes one"), "{}", said.text);
+                assert!(said.text.contains("drop `TraceLayer`: the Layer of"), "{}", said.text);
             }
             said.codes
         }),
