@@ -1,5 +1,6 @@
 //! Starts both services, places orders, and prints the traces that arrive at an embedded receiver.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,45 +21,56 @@ const SETTINGS: &[(&str, &str)] = &[
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-pub async fn run() -> Result<(), Error> {
+/// The orders, which repeat. There are fewer teapots than that.
+const ORDERS: [(&str, &str, u32); 3] = [("ada", "tea", 2), ("bob", "teapot", 500), ("eve", "tea", 7)];
+/// The number of orders that are drawn.
+const DRAWN: usize = 3;
+
+pub async fn run(orders: usize) -> Result<(), Error> {
     // With an endpoint in the environment, the services export there, and nothing is printed here.
     let receiver = if std::env::var_os(ENDPOINT).is_none() { Some(Receiver::start()?) } else { None };
     let endpoint = receiver.as_ref().map(Receiver::endpoint);
 
     let stock = Service::start("stock", &["stock"], endpoint.as_deref()).await?;
     let shop = Service::start("shop", &["shop", &stock.url], endpoint.as_deref()).await?;
-    let orders = [("ada", "tea", 2), ("bob", "teapot", 500), ("eve", "tea", 7)];
     // All at once: their records mix in time, but not in the traces.
-    let requests =
-        orders.map(|(customer, item, quantity)| tokio::spawn(place_order(shop.url.clone(), customer, item, quantity)));
-    for request in requests {
-        anstream::println!("{}", request.await??);
+    let requests: Vec<_> =
+        ORDERS.iter().cycle().take(orders).map(|order| tokio::spawn(place_order(shop.url.clone(), *order))).collect();
+    for (number, request) in requests.into_iter().enumerate() {
+        let answer = request.await??;
+        if number < DRAWN {
+            anstream::println!("{answer}");
+        }
     }
     // The shop first, because its worker may still have jobs.
     shop.stop().await?;
     stock.stop().await?;
 
     if let Some(receiver) = receiver {
-        let (spans, logs) = (receiver.spans(), receiver.logs());
-        anstream::println!("\n{}", TraceTree::colored(&spans, &logs));
-        let outside = logs.iter().filter(|log| log.trace_id.is_empty()).count();
-        anstream::println!(
-            "\n{} spans and {} records: {} outside of requests, and {} whose span did not arrive",
-            spans.len(),
-            logs.len(),
-            outside,
-            receiver.orphans().len()
-        );
+        print_traces(&receiver);
     }
     Ok(())
 }
 
-async fn place_order(
-    shop_url: String,
-    customer: &'static str,
-    item: &'static str,
-    quantity: u32,
-) -> Result<String, Error> {
+fn print_traces(receiver: &Receiver) {
+    let (mut spans, mut logs) = (receiver.spans(), receiver.logs());
+    let traces: BTreeSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    let summary = format!(
+        "{} traces with {} spans and {} records; {} records are outside of requests, and the span of {} did not arrive",
+        traces.len(),
+        spans.len(),
+        logs.len(),
+        logs.iter().filter(|log| log.trace_id.is_empty()).count(),
+        receiver.orphans().len()
+    );
+    let drawn: Vec<_> = traces.into_iter().take(DRAWN).cloned().collect();
+    spans.retain(|span| drawn.contains(&span.trace_id));
+    logs.retain(|log| log.trace_id.is_empty() || drawn.contains(&log.trace_id));
+    anstream::println!("\n{}\n\n{summary}", TraceTree::colored(&spans, &logs));
+}
+
+async fn place_order(shop_url: String, order: (&str, &str, u32)) -> Result<String, Error> {
+    let (customer, item, quantity) = order;
     let order =
         serde_json::json!({ "customer": customer, "password": "tr0ub4dor", "item": item, "quantity": quantity });
     let request = reqwest::Client::new().post(format!("{shop_url}/orders")).bearer_auth("s3cr3t-t0ken").json(&order);

@@ -5,7 +5,7 @@
 //!                └─ channel ──► worker ──► receipt (a child process)
 //! ```
 //!
-//! Each part is a role of this program. Without an argument it starts all of them: see `demo.rs`.
+//! Each part is a role of this program. Without one, the program starts all of them and places orders: see `demo.rs`.
 
 mod demo;
 mod receipt;
@@ -20,10 +20,11 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => demo::run().await,
+        [] => demo::run(3).await,
         ["shop", stock_url] => shop::serve(stock_url).await,
         ["stock"] => stock::serve().await,
         ["receipt", order] => receipt::write(order.parse()?),
-        _ => Err("usage: shop [shop STOCK_URL | stock | receipt ORDER]".into()),
+        [orders] if let Ok(orders) = orders.parse() => demo::run(orders).await,
+        _ => Err("usage: shop [ORDERS | shop STOCK_URL | stock | receipt ORDER]".into()),
     }
 }

@@ -68,20 +68,21 @@ impl Shop {
         let request = self.client.post(url).json(&serde_json::json!({ "quantity": quantity }));
         // Names the span. Without it, the name is the method, because a path with values would name each item apart.
         let answer = request.with_extension(UrlTemplate::new("/items/{name}/reservations")).send().await;
-        match answer.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() => Ok(()),
-            Ok(StatusCode::CONFLICT) => {
-                tracing::warn!(item, quantity, "order refused: not enough in stock");
-                Err(StatusCode::CONFLICT)
-            }
-            Ok(status) => {
-                log::error!(item, status = status.as_u16(); "the stock service failed");
-                Err(StatusCode::BAD_GATEWAY)
-            }
+        let (status, answer) = match answer {
+            Ok(response) => (response.status(), response.text().await.unwrap_or_default()),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, item, "the stock service does not answer");
-                Err(StatusCode::BAD_GATEWAY)
+                return Err(StatusCode::BAD_GATEWAY);
             }
+        };
+        if status == StatusCode::CONFLICT {
+            tracing::warn!(item, quantity, answer, "order refused: not enough in stock");
+            return Err(StatusCode::CONFLICT);
         }
+        if !status.is_success() {
+            log::error!(item, status = status.as_u16(), answer; "the stock service failed");
+            return Err(StatusCode::BAD_GATEWAY);
+        }
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::{Error, until_closed};
 
 const SCHEMA: &str = "
     CREATE TABLE items (name TEXT PRIMARY KEY, left INTEGER NOT NULL CHECK (left >= 0));
-    INSERT INTO items VALUES ('tea', 100), ('teapot', 3);
+    INSERT INTO items VALUES ('tea', 1000000), ('teapot', 3);
 ";
 
 #[derive(Deserialize)]

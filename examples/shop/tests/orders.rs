@@ -5,9 +5,13 @@ use std::process::{Command, Output};
 
 use logbridge::testing::{ReceivedLog, ReceivedSpan, Receiver, TraceTree};
 
-fn shop(variables: &[(&str, &str)]) -> Output {
+/// Every third order is refused. All are placed at once.
+const ORDERS: usize = 30;
+
+fn shop(orders: usize, variables: &[(&str, &str)]) -> Output {
     let mut shop = Command::new(env!("CARGO_BIN_EXE_shop"));
-    let output = shop.env_clear().envs(variables.iter().copied()).output().expect("the program runs");
+    let output =
+        shop.arg(orders.to_string()).env_clear().envs(variables.iter().copied()).output().expect("the program runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -23,13 +27,13 @@ fn by_trace(spans: &[ReceivedSpan]) -> BTreeMap<&str, Vec<&ReceivedSpan>> {
 #[test]
 fn an_order_is_one_trace_across_services_worker_and_child() {
     let receiver = Receiver::start().expect("a receiver");
-    shop(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())]);
+    shop(ORDERS, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())]);
     let (spans, logs) = (receiver.spans(), receiver.logs());
     let tree = TraceTree::new(&spans, &logs);
 
-    // One trace for each of the three orders, and no other one.
+    // One trace for each order, and no other one.
     let traces = by_trace(&spans);
-    assert_eq!(traces.len(), 3, "{tree}");
+    assert_eq!(traces.len(), ORDERS, "{tree}");
     let names = |spans: &[&ReceivedSpan]| -> Vec<(String, String, &str)> {
         let mut names: Vec<_> =
             spans.iter().map(|span| (span.service_name().to_owned(), span.name.clone(), span.kind_name())).collect();
@@ -50,8 +54,8 @@ fn an_order_is_one_trace_across_services_worker_and_child() {
         names
     };
     let found: Vec<_> = traces.values().map(|spans| names(spans)).collect();
-    assert_eq!(found.iter().filter(|names| **names == owned(&placed)).count(), 2, "{found:#?}\n{tree}");
-    assert_eq!(found.iter().filter(|names| **names == owned(&refused)).count(), 1, "{found:#?}\n{tree}");
+    assert_eq!(found.iter().filter(|names| **names == owned(&placed)).count(), ORDERS / 3 * 2, "{found:#?}\n{tree}");
+    assert_eq!(found.iter().filter(|names| **names == owned(&refused)).count(), ORDERS / 3, "{found:#?}\n{tree}");
 
     // Every span leads to the request of the customer.
     for spans in traces.values() {
@@ -71,7 +75,7 @@ fn is_outside_requests(log: &ReceivedLog) -> bool {
 fn every_record_inside_a_request_has_the_ids_of_a_span_that_arrived() {
     let receiver = Receiver::start().expect("a receiver");
     // sqlx logs its statements on a thread of its own.
-    shop(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint()), ("RUST_LOG", "info,sqlx::query=debug")]);
+    shop(3, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint()), ("RUST_LOG", "info,sqlx::query=debug")]);
     let (spans, logs) = (receiver.spans(), receiver.logs());
     let tree = TraceTree::new(&spans, &logs);
     let inside: Vec<_> = logs.iter().filter(|log| !is_outside_requests(log)).collect();
@@ -86,7 +90,7 @@ fn every_record_inside_a_request_has_the_ids_of_a_span_that_arrived() {
 #[test]
 fn captured_bodies_and_headers_have_no_secrets() {
     let receiver = Receiver::start().expect("a receiver");
-    shop(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())]);
+    shop(3, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint())]);
     let (spans, logs) = (receiver.spans(), receiver.logs());
     let tree = TraceTree::new(&spans, &logs).to_string();
 
@@ -94,12 +98,17 @@ fn captured_bodies_and_headers_have_no_secrets() {
     let text = |span: &ReceivedSpan, key: &str| span.attribute(key).map(ToString::to_string).unwrap_or_default();
     for order in orders {
         let body = text(order, "http.request.body.content");
-        assert!(body.contains("customer") && body.contains("password"), "{body}\n{tree}");
+        assert!(body.contains("\"customer\"") && body.contains("\"password\":\"[redacted]\""), "{body}\n{tree}");
         let header = text(order, "http.request.header.authorization");
-        assert!(header.contains("REDACTED"), "{header}\n{tree}");
+        assert_eq!(header, "[\"[redacted]\"]", "{tree}");
         let answer = text(order, "http.response.status_code");
         assert!(["200", "409"].contains(&answer.as_str()), "{answer}\n{tree}");
     }
+    // At a client, bodies are captured as well.
+    let reservation = spans.iter().find(|span| span.kind_name() == "client").expect("a client span");
+    assert_eq!(text(reservation, "http.request.body.content").matches("quantity").count(), 1, "{tree}");
+    assert!(text(reservation, "http.response.body.content").contains("reserved"), "{tree}");
+
     let everything = format!("{spans:?}{logs:?}{tree}");
     for secret in ["tr0ub4dor", "s3cr3t-t0ken"] {
         assert!(!everything.contains(secret), "{secret} arrived\n{tree}");
@@ -108,13 +117,13 @@ fn captured_bodies_and_headers_have_no_secrets() {
 
 #[test]
 fn without_an_endpoint_the_traces_are_printed() {
-    let output = shop(&[]);
+    let output = shop(4, &[]);
     let text = String::from_utf8_lossy(&output.stdout);
     for expected in
         ["ada orders 2 tea: 200 OK", "bob orders 500 teapot: 409 Conflict", "stock POST /items", "receipt write"]
     {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
-    assert!(text.contains(" and 0 whose span did not arrive"), "{text}");
+    assert!(text.contains("4 traces with ") && text.contains("the span of 0 did not arrive"), "{text}");
     assert!(!text.contains('\u{1b}'), "colors, but stdout is no terminal");
 }
