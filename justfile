@@ -23,6 +23,10 @@ quickstart:
 examples:
     .ci/run examples
 
+# Test and run the example of several services
+shop:
+    .ci/run shop
+
 # Check the format of the code
 style:
     .ci/run style

@@ -25,7 +25,7 @@ const DIRECTIVES: &str = "info,a::b=debug,b=trace,c::d::e=off,d=warn,f::g=info,h
 pub(crate) fn run(name: &str) {
     let (what, who) = name.split_once('-').expect("a case");
     match (what, who) {
-        ("disabled" | "disabledevent", "ours") => ours("info"),
+        ("disabled" | "disabledevent", "ours") | ("server", _) => ours("info"),
         ("rejected" | "spread", "ours") => ours(DIRECTIVES),
         ("threads1" | "threads2" | "again" | "againkv", "ours") => steady(),
         ("again" | "againkv", "spool") => steady(),
@@ -77,6 +77,7 @@ pub(crate) fn run(name: &str) {
             let _entered = tracing::info_span!("request", user = i, route = "/checkout").entered();
             tracing::info!(took = 1.5, "request completed for user {} in {} ms", i, i % 7);
         }),
+        "server" => crate::http::server(who),
         _ => panic!("no such case: {name}"),
     }
     // No exit handlers: flushing is not what is measured here.
@@ -85,7 +86,7 @@ pub(crate) fn run(name: &str) {
     unsafe { libc::_exit(0) }
 }
 
-fn time(call: impl FnMut(u32)) {
+pub(crate) fn time(call: impl FnMut(u32)) {
     // So many calls, and no clock, where instructions are counted.
     if let Ok(calls) = std::env::var("BENCH_CALLS") {
         return (0..calls.parse().expect("a number")).map(black_box).for_each(call);

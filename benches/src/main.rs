@@ -7,6 +7,8 @@
 //! `-- --instructions` counts instructions instead of nanoseconds, which does not drift: by `perf stat`, else by
 //! valgrind's callgrind. `-- --build` counts crates and times a cold build, beside the stock set.
 //!
+//! `-- --http` measures only the transfer of bodies.
+//!
 //! In the cases of one call, ours is measured with a receiver that accepts connections and never answers: the outbox is large enough to hold
 //! everything, so that nothing but the call is measured, as the stock processor is measured with an exporter that does
 //! nothing.
@@ -15,6 +17,7 @@
 
 mod build;
 mod cases;
+mod http;
 mod instructions;
 mod process;
 mod sink;
@@ -41,6 +44,11 @@ const TABLE: &[(&str, &str, &[Peer])] = &[
     ("tracing event, three fields, in a span", "event-ours", &[("event-stock", 0.40), ("event-fmt", f64::NAN)]),
     ("span with two fields, opened and closed", "span-ours", &[("span-stock", f64::NAN)]),
     ("the same with an event inside", "spanlog-ours", &[("spanlog-stock", f64::NAN)]),
+    (
+        "HTTP request through the server layer, no capture",
+        "server-ours",
+        &[("server-trace_layer", 1.0), ("server-otel_tower", f64::NAN)],
+    ),
 ];
 
 /// The whole way: who, and the ratio of CPU to reach.
@@ -56,7 +64,9 @@ fn main() {
         ["init", name] => process::init(name),
         ["memory"] => process::memory(),
         ["sink"] => sink::run(),
+        ["transfer", capture] => http::transfer(capture),
         ["spool", ref part @ ..] => spool::run(part),
+        ["--http"] => transfers(),
         ["--spool"] => spooled(),
         ["--instructions"] => instructions::table(),
         ["--build"] => build::table(),
@@ -66,10 +76,11 @@ fn main() {
             whole_way();
             inits();
             memory();
+            transfers();
             spooled();
         }
         _ => {
-            eprintln!("usage: logbridge-bench [--instructions | --build | --spool]");
+            eprintln!("usage: logbridge-bench [--instructions | --build | --http | --spool]");
             std::process::exit(2);
         }
     }
@@ -212,6 +223,21 @@ fn memory() {
     println!();
     println!("{:<52} {:>12}   {:<11}", "memory with a dead endpoint at full rate, MiB", "above init()", "target");
     println!("{:<52} {:>12.1}   {:<11}", format!("bound of the outbox {bound} MiB"), most - before, bound + 8.0);
+}
+
+/// Bodies through server and client with network capture, beside the same without it.
+fn transfers() {
+    let (_listener, endpoint) = silent_endpoint();
+    let values =
+        rounds(&["all", "off"], |capture| child(&["transfer", capture], &endpoint).trim().parse().expect("MiB/s"));
+    let [all, off] = [values[0], values[1]];
+    println!();
+    println!(
+        "{:<52} {:>12}   {:<11} {:>9}   {:>6}  {:>6}",
+        "over loopback, MiB/s", "capture all", "", "off", "ratio", "target"
+    );
+    let what = format!("{} MiB through server and client", http::TRANSFERRED >> 20);
+    println!("{what:<52} {all:>12.0}   {:<11} {off:>9.0}   {:>6.2}  {:>6}", "", all / off, "> 0.95");
 }
 
 /// A call with the spool beside one without; recovery beside live delivery.

@@ -46,6 +46,14 @@ impl TraceTree {
         Self::with_style(spans, logs, LineStyle::default())
     }
 
+    /// Draws spans and records with the name of the service before each span, and with colors.
+    ///
+    /// Colors are escape sequences, so write the drawing only to a terminal that shows them. The crate `anstream` removes
+    /// them elsewhere, and if `NO_COLOR` is set.
+    pub fn colored(spans: &[ReceivedSpan], logs: &[ReceivedLog]) -> Self {
+        Self::with_style(spans, logs, LineStyle { colors: true, service: true, ..LineStyle::default() })
+    }
+
     /// Draws spans and records in this style.
     ///
     /// Not part of the API: it may change in any version.

@@ -7,6 +7,7 @@ use crate::stock::{self, MAIN, vendored, with_code, with_dependency};
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = graph();
     rows.extend(wiring());
+    rows.extend(server_layers());
     rows.extend(ending());
     rows
 }
@@ -573,6 +574,53 @@ fn wiring() -> Vec<Row> {
                 &format!("let (writer, {name}) = tracing_appender::non_blocking(std::io::stdout());"),
             )
             .codes()
+        }),
+    ]
+}
+
+/// A program with logbridge and layers for HTTP services, which has these layers on one router, or on two.
+fn served(case: Case, layers: [&str; 2]) -> Project {
+    let [first, second] = layers;
+    let router = "axum::Router::new()";
+    let routers = case.pick(
+        format!("{router}.layer({first}).layer({second})"),
+        format!("(serve({router}.layer({first})), serve({router}.layer({second})))"),
+    );
+    ours(&format!("fn main() {{ logbridge::init(); {routers}; }}"))
+        .vendor("logbridge-http", "0.1.0", "", "")
+        .vendor("opentelemetry-instrumentation-tower", "0.19.0", "", "")
+        .and("[dependencies.logbridge-http]\npath = \"$V/logbridge-http-0.1.0\"")
+        .and("[dependencies.opentelemetry-instrumentation-tower]\npath = \"$V/opentelemetry-instrumentation-tower-0.19.0\"")
+}
+
+/// Two layers that make a span for each request.
+fn server_layers() -> Vec<Row> {
+    vec![
+        doctor("H14", "TraceLayer outside of ServerLayer", "LB145", |case| {
+            // Inside of it, its span is left out.
+            let layers = ["ServerLayer::new()", "tower_http::trace::TraceLayer::new_for_http()"];
+            let [first, second] = case.pick(layers, [layers[1], layers[0]]);
+            served(Case::Faulty, [first, second]).codes()
+        }),
+        doctor("H14b", "…or another layer that makes spans", "LB145", |case| {
+            served(case, ["OtelAxumLayer::default()", "ServerLayer::new()"]).codes()
+        }),
+        doctor("H14c", "…or two of others", "LB145", |case| {
+            let said =
+                served(case, ["LayerBuilder::builder().build()?", "TraceLayer::new_for_http()"]).examined(&["project"]);
+            if case == Case::Faulty {
+                assert!(said.text.contains("a request has two spans: `TraceLayer` makes one"), "{}", said.text);
+                assert!(said.text.contains("drop `TraceLayer`: the Layer of"), "{}", said.text);
+            }
+            said.codes
+        }),
+        doctor("H14d", "…in two statements", "LB145", |case| {
+            let main = format!(
+                "fn main() {{ logbridge::init();\n let app = Router::new().layer(OtelAxumLayer::default());\n \
+                 let {} = app.layer(TraceLayer::new_for_http()); }}",
+                case.pick("app", "app = Router::new(); let app")
+            );
+            ours(&main).codes()
         }),
     ]
 }

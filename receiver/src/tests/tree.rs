@@ -112,6 +112,16 @@ outside any trace
 }
 
 #[test]
+fn a_colored_tree_names_the_service_of_each_span() {
+    let resource = attributes([("service.name", Value::from("stock"))]);
+    let spans = [ReceivedSpan { resource, ..span("reserve", "", 1) }];
+    let drawn = TraceTree::colored(&spans, &[log("reserved\u{1b}[2J", "reserve", 2)]).to_string();
+    assert!(drawn.contains("└─ \u{1b}[35mstock\u{1b}[0m \u{1b}[1mreserve\u{1b}[0m 1"), "{drawn}");
+    // The only escape sequences are those of the drawing.
+    assert!(!drawn.contains("\u{1b}[2J"), "{drawn}");
+}
+
+#[test]
 fn nothing_to_draw() {
     assert_eq!(tree(&[], &[]), "");
     assert_eq!(tree(&[], &[ReceivedLog::default()]), "outside any trace\n└─ -    ");

@@ -163,4 +163,15 @@ super::definition::kinds! {
         example: "Instead of `EnvFilter::new(\"info\")`, write \
                   `EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy()`.",
     }
+    TWO_SERVER_LAYERS = "LB145" "two-server-layers" HardToFind {
+        title: "a router has two layers that make a span for each request",
+        effect: "A request has two spans. Records have the ids of the inner one, which may be in another trace than the \
+                 outer one, and backends count the request twice.",
+        cause: "`TraceLayer`, `OtelAxumLayer`, the layer of opentelemetry-instrumentation-tower and `ServerLayer` of \
+                logbridge-http each make a span. logbridge leaves out the span of `TraceLayer` inside `ServerLayer`, \
+                but no other one. `TraceLayer` alone does not continue the trace of the caller.",
+        fix: "Keep one of them. If `TraceLayer` should stay beside `ServerLayer`, put `ServerLayer` outside of it.",
+        example: "Instead of `.layer(ServerLayer::new()).layer(TraceLayer::new_for_http())`, write \
+                  `.layer(TraceLayer::new_for_http()).layer(ServerLayer::new())`: the last call is the outermost.",
+    }
 }

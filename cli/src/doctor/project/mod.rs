@@ -18,6 +18,7 @@ mod load;
 mod logbridge_features;
 mod logging_words;
 mod profiles;
+mod server_layers;
 mod source;
 mod strip;
 mod versions;
@@ -148,6 +149,7 @@ pub(crate) fn check(facts: &Facts<'_>) -> Vec<Finding> {
         call_order::check,
         exit::check,
         filters::check,
+        server_layers::check,
     ];
     rules.into_iter().flat_map(|rule| rule(facts)).collect()
 }
