@@ -34,7 +34,7 @@ use crate::{SERVER_TARGET, grpc};
 /// let layer = TraceLayer::new_for_http()
 ///     .make_span_with(logbridge_http::request_span)
 ///     .on_response(logbridge_http::record_response);
-/// # let _: TraceLayer<tower_http::classify::SharedClassifier<tower_http::classify::ServerErrorsAsFailures>, _, _, _> = layer;
+/// # let app: axum::Router = axum::Router::new().layer(layer);
 /// ```
 #[must_use = "the span ends when it is dropped"]
 pub fn request_span<B>(request: &Request<B>) -> Span {
