@@ -1,5 +1,6 @@
 //! Feeds mutated input to what reads input from outside: `filter` (directives as in RUST_LOG), `variables` (headers,
-//! resource attributes and other variables) and `spool` (files that a process has left behind). cargo-fuzz needs a nightly
+//! resource attributes and other variables), `capture` (bodies of HTTP messages with a secret in them) and `spool` (files
+//! that a process has left behind). cargo-fuzz needs a nightly
 //! compiler; this runs with the one of the crate.
 //!
 //! ```text
@@ -11,6 +12,7 @@
 //! The inputs follow from the seed and, for text, the files in `corpus`. They are tried in a second process, so that an input that
 //! aborts or hangs it is known too; it is then in `artifacts`, and the exit code is 1.
 
+mod capture;
 mod filter;
 mod mutate;
 mod otlp;
@@ -40,6 +42,7 @@ type Inputs = Box<dyn Iterator<Item = Vec<u8>>>;
 fn target(name: &str) -> Option<Target> {
     let text = |run| Target { run, inputs: mutated };
     match name {
+        "capture" => Some(text(|input| capture::run(&String::from_utf8_lossy(input)))),
         "filter" => Some(text(|input| filter::run(&String::from_utf8_lossy(input)))),
         "spool" => {
             Some(Target { run: outbox::spool::run, inputs: |_, seed| Ok(Box::new(outbox::spool::Files::new(seed))) })
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Error> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let usage = "usage: logbridge-fuzz filter|spool|variables SECONDS|FILE [SEED]";
+    let usage = "usage: logbridge-fuzz capture|filter|spool|variables SECONDS|FILE [SEED]";
     let [name, what, rest @ ..] = arguments.as_slice() else { return Err(usage.into()) };
     let target = target(name).ok_or(usage)?;
     let seed = rest.first().map_or(Ok(1), |seed| seed.parse())?;

@@ -1,22 +1,16 @@
-//! OpenTelemetry spans, trace propagation and network capture for HTTP servers and clients.
+// The README shows complete programs.
+#![allow(clippy::needless_doctest_main)]
+#![doc = include_str!("../README.md")]
 
-#[allow(dead_code)]
 mod body;
-#[allow(dead_code)]
 mod capture;
 mod client;
-#[allow(dead_code)]
 mod grpc;
-#[allow(dead_code)]
 mod metrics;
-#[allow(dead_code)]
 mod request;
-#[allow(dead_code)]
 mod semconv;
 mod server;
-#[allow(dead_code)]
 mod settings;
-#[allow(dead_code)]
 mod span;
 
 #[cfg(feature = "reqwest-middleware")]

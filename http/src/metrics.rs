@@ -73,27 +73,19 @@ impl Durations {
     pub(crate) fn record(&self, duration: Duration, request: Request<'_>) {
         let Some(histogram) = self.histogram() else { return };
         let mut attributes = Vec::with_capacity(8);
-        attributes.push(KeyValue::new(semconv::HTTP_REQUEST_METHOD, text(request.method)));
+        attributes.push(KeyValue::new(semconv::HTTP_REQUEST_METHOD, request.method.clone()));
         let mut add = |name: &'static str, value: Option<Value>| {
             attributes.extend(value.map(|value| KeyValue::new(name, value)));
         };
         add(semconv::URL_SCHEME, request.scheme);
         add(semconv::NETWORK_PROTOCOL_VERSION, request.version.map(Value::from));
         add(semconv::HTTP_RESPONSE_STATUS_CODE, request.status.map(|status| i64::from(status.as_u16()).into()));
-        add(semconv::ERROR_TYPE, request.error_type.map(text));
+        add(semconv::ERROR_TYPE, request.error_type.map(|error| error.clone().into()));
         add(semconv::HTTP_ROUTE, request.route);
         if let Some((address, port)) = request.server {
             add(semconv::SERVER_ADDRESS, Some(address));
             add(semconv::SERVER_PORT, port.map(|port| i64::from(port).into()));
         }
         histogram.record(duration.as_secs_f64(), &attributes);
-    }
-}
-
-/// Returns a value that does not copy text that lives as long as the program.
-pub(crate) fn text(text: &Cow<'static, str>) -> Value {
-    match text {
-        Cow::Borrowed(text) => Value::from(*text),
-        Cow::Owned(text) => Value::from(text.clone()),
     }
 }

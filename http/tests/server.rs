@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A test may panic.
 
+#[path = "server/capture.rs"]
+mod capture;
 #[path = "server/conventions.rs"]
 mod conventions;
 #[path = "server/endings.rs"]
@@ -42,7 +44,8 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    let lists = [conventions::all(), endings::all(), grpc::all(), layers::all(), metrics::all(), traces::all()];
+    let lists =
+        [capture::all(), conventions::all(), endings::all(), grpc::all(), layers::all(), metrics::all(), traces::all()];
     lists.into_iter().flatten()
 }
 

@@ -73,7 +73,10 @@ mod tests {
 
     use super::*;
 
-    struct Site(u8);
+    /// Not of size 0, so that each one has an address of its own.
+    struct Site {
+        _byte: u8,
+    }
 
     impl Callsite for Site {
         fn set_interest(&self, _interest: Interest) {}
@@ -84,8 +87,8 @@ mod tests {
     }
 
     /// Metadata of a callsite that differs from all others.
-    fn callsite(number: usize) -> &'static Metadata<'static> {
-        let site: &'static Site = Box::leak(Box::new(Site(number as u8)));
+    fn callsite(_number: usize) -> &'static Metadata<'static> {
+        let site: &'static Site = Box::leak(Box::new(Site { _byte: 0 }));
         let fields = FieldSet::new(&[], identify_callsite!(site));
         Box::leak(Box::new(Metadata::new("span", "app", Level::DEBUG, None, None, None, fields, Kind::SPAN)))
     }

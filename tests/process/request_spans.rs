@@ -408,7 +408,7 @@ fn filtered_spans_are_named() {
     child.numbers().expect(&[("offered", 0), ("spans.ended", 1)]);
 }
 
-fn count_spans(_: &[String]) {
+fn count_spans(arguments: &[String]) {
     logbridge::init();
     let bridge = logbridge::bridge().expect("installed");
     (0..3).for_each(|_| drop(filtered_span()));
@@ -426,8 +426,7 @@ fn count_spans(_: &[String]) {
         log::info!("in the child");
         assert_eq!(calls(), 0, "a child counts its own calls");
         drop(filtered_span());
-        let expected = u64::from(std::env::var_os("LOGBRIDGE_COUNT_BELOW").is_some_and(|below| below == "debug"));
-        assert_eq!(calls(), expected);
+        assert_eq!(calls(), u64::from(arguments[0] == "debug"));
         std::process::exit(0);
     }
     let mut status = 0;
@@ -439,7 +438,13 @@ fn count_spans(_: &[String]) {
 fn calls_of_filtered_spans_are_counted_on_request() {
     for (below, calls) in [("", 0), ("info", 0), ("debug", 7)] {
         let receiver = receiver();
-        let child = Child::new("count_spans").to(&receiver).env("LOGBRIDGE_COUNT_BELOW", below).run().success().quiet();
+        let child = Child::new("count_spans")
+            .arg(below)
+            .to(&receiver)
+            .env("LOGBRIDGE_COUNT_BELOW", below)
+            .run()
+            .success()
+            .quiet();
         child.numbers().expect(&[("spans", 1), ("calls", calls)]);
         assert_eq!(span_names(&receiver), ["GET /", "request"], "{child}");
     }

@@ -1,7 +1,7 @@
 //! What the headers of a message tell about its body.
 
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName};
 
 /// The character encoding of a textual body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +69,7 @@ fn known_charset(name: &str) -> Option<Charset> {
 /// Returns the only content coding, or `None` if it is unknown or there are several.
 fn coding(headers: &HeaderMap) -> Option<Coding> {
     let mut coding = Coding::Identity;
-    for value in headers.get_all(HeaderName::from(CONTENT_ENCODING)) {
+    for value in headers.get_all(CONTENT_ENCODING) {
         for name in value.to_str().ok()?.split(',').map(|name| name.trim().to_ascii_lowercase()) {
             let next = match name.as_str() {
                 "" | "identity" => continue,

@@ -12,6 +12,8 @@ mod inflate;
 #[cfg(feature = "gzip")]
 #[path = "inflate/enabled.rs"]
 mod inflate;
+#[cfg(test)]
+mod leak_tests;
 mod scan;
 mod secret_names;
 mod url;

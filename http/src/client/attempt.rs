@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{Extensions, HeaderMap, StatusCode, Version};
-use hyper_util::client::legacy::connect::HttpInfo;
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
-use tracing::{Span, info_span};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::extensions::UrlTemplate;
 use super::failure::{self, Inspect};
+use super::transport;
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
@@ -102,6 +102,7 @@ impl Attempt {
     }
 
     /// Returns whether anything is recorded about the attempt.
+    #[cfg(feature = "reqwest-middleware")]
     pub(super) fn is_observed(&self) -> bool {
         !self.scope.span().is_disabled() || self.measured.is_some()
     }
@@ -157,8 +158,8 @@ impl Attempt {
         }
         self.response_body = self.body_capture(headers);
         self.scope.with_recorded(|span| {
-            if let Some(info) = extensions.get::<HttpInfo>() {
-                self.set_peer(span, info.remote_addr());
+            if let Some(peer) = transport::peer(extensions) {
+                self.set_peer(span, peer);
             }
             set_headers(span, &self.settings, HeaderList::ClientResponse, headers);
         });
@@ -215,11 +216,7 @@ impl Attempt {
         let Outcome { status, version, grpc } = &self.outcome;
         let code = status.map(|status| i64::from(status.as_u16()));
         if self.is_grpc {
-            set_optional(
-                span,
-                semconv::RPC_RESPONSE_STATUS_CODE,
-                grpc.map(GrpcStatus::name).as_ref().map(metrics::text),
-            );
+            set_optional(span, semconv::RPC_RESPONSE_STATUS_CODE, grpc.map(GrpcStatus::name));
         } else {
             set_optional(span, semconv::HTTP_RESPONSE_STATUS_CODE, code);
             set_optional(span, semconv::NETWORK_PROTOCOL_VERSION, *version);
@@ -376,7 +373,7 @@ impl fmt::Debug for SpanName<'_> {
 
 // Samplers see the fields of a new span. The macro computes them only if the span is not filtered.
 fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
-    info_span!(
+    tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
         otel.name = ?SpanName { method, template: facts.template },
@@ -393,7 +390,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
 
 fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
     let method = grpc::method(head.uri.path());
-    info_span!(
+    tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
         otel.name = method,

@@ -43,14 +43,15 @@ impl UrlTemplate {
 /// use http::Request;
 /// use logbridge_http::{ClientLayer, ResendCount};
 /// use tower::ServiceBuilder;
+/// use tower::retry::RetryLayer;
 ///
-/// # fn wrap<S, P>(policy: P, client: S) {
+/// # fn wrap<S, P: Clone>(policy: P, client: S) {
 /// let client = ServiceBuilder::new()
 ///     .map_request(|mut request: Request<String>| {
 ///         request.extensions_mut().insert(ResendCount::new());
 ///         request
 ///     })
-///     .layer(tower::retry::RetryLayer::new(policy))
+///     .layer(RetryLayer::new(policy))
 ///     .layer(ClientLayer::new())
 ///     .service(client);
 /// # }

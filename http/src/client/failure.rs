@@ -5,8 +5,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 
-use hyper_util::client::legacy;
-
+use super::transport;
 use crate::span::{Failure, error_type};
 
 const CONNECT: &str = "connect";
@@ -58,7 +57,7 @@ fn error_of(value: &dyn Any) -> Option<&(dyn Error + 'static)> {
     type Boxed = Box<dyn Error + Send + Sync>;
     let boxed = || value.downcast_ref::<Boxed>().map(|error| &**error as &(dyn Error + 'static));
     let found = boxed()
-        .or_else(|| inspect::<legacy::Error>(value))
+        .or_else(|| inspect::<transport::Error>(value))
         .or_else(|| inspect::<hyper::Error>(value))
         .or_else(|| inspect::<io::Error>(value));
     #[cfg(feature = "reqwest-middleware")]
@@ -68,7 +67,7 @@ fn error_of(value: &dyn Any) -> Option<&(dyn Error + 'static)> {
 
 /// Returns the name of one error, without its causes.
 fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    if let Some(error) = error.downcast_ref::<legacy::Error>() {
+    if let Some(error) = error.downcast_ref::<transport::Error>() {
         return error.is_connect().then_some(CONNECT);
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use logbridge::NetworkCapture;
 use tower_layer::Layer;
 
-use super::failure::{Inspect, inspect};
+use super::failure::inspect;
+use super::options::{KeepsRequestBody, Options, WrapsRequestBody};
 use super::service::ClientService;
-use crate::settings::Settings;
 
 /// Makes one client span per request of a `tower` service over `http::Request`, such as hyper-util's client or a tonic
 /// channel.
@@ -70,26 +71,15 @@ use crate::settings::Settings;
 /// [rpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 #[derive(Debug)]
 pub struct ClientLayer<M = KeepsRequestBody> {
-    pub(super) settings: Settings,
-    pub(super) inspect: Option<Inspect>,
+    options: Options,
     mode: PhantomData<M>,
 }
-
-/// The service inside of a [`ClientLayer`] gets the request body as it is. The default.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct KeepsRequestBody;
-
-/// The service inside of a [`ClientLayer`] gets a [`ClientRequestBody`](crate::ClientRequestBody).
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct WrapsRequestBody;
 
 impl ClientLayer {
     /// Creates a layer with the settings of the installed logbridge, which may be installed later.
     #[must_use]
     pub fn new() -> Self {
-        Self { settings: Settings::default(), inspect: None, mode: PhantomData }
+        Self { options: Options::default(), mode: PhantomData }
     }
 
     /// Wraps request bodies, so that they can be captured. The service inside must accept a
@@ -116,7 +106,7 @@ impl ClientLayer {
     /// ```
     #[must_use]
     pub fn wrap_request_body(self) -> ClientLayer<WrapsRequestBody> {
-        ClientLayer { settings: self.settings, inspect: self.inspect, mode: PhantomData }
+        ClientLayer { options: self.options, mode: PhantomData }
     }
 }
 
@@ -127,7 +117,7 @@ impl<M> ClientLayer<M> {
     /// [`Builder::network_capture`](logbridge::Builder::network_capture) or `LOGBRIDGE_NETWORK_CAPTURE` says otherwise.
     #[must_use]
     pub fn capture(mut self, capture: NetworkCapture) -> Self {
-        self.settings.set_capture(capture);
+        self.options.settings.set_capture(capture);
         self
     }
 
@@ -137,14 +127,14 @@ impl<M> ClientLayer<M> {
     /// of any other type.
     #[must_use]
     pub fn inspect_errors<E: Error + 'static>(mut self) -> Self {
-        self.inspect = Some(inspect::<E>);
+        self.options.inspect = Some(inspect::<E>);
         self
     }
 }
 
 impl<M> Clone for ClientLayer<M> {
     fn clone(&self) -> Self {
-        Self { settings: self.settings.clone(), inspect: self.inspect, mode: PhantomData }
+        Self { options: self.options.clone(), mode: PhantomData }
     }
 }
 
@@ -158,6 +148,6 @@ impl<S, M> Layer<S> for ClientLayer<M> {
     type Service = ClientService<S, M>;
 
     fn layer(&self, inner: S) -> ClientService<S, M> {
-        ClientService::new(inner, self.clone())
+        ClientService::new(inner, Arc::new(self.options.clone()))
     }
 }

@@ -1,6 +1,7 @@
 //! The service, its future, and its bodies.
 
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,19 +13,20 @@ use tower_service::Service;
 
 use super::attempt::{Attempt, Facts, SharedCapture};
 use super::extensions::{ResendCount, UrlTemplate};
-use super::layer::{ClientLayer, KeepsRequestBody, WrapsRequestBody};
+use super::options::{KeepsRequestBody, Options, WrapsRequestBody};
 use crate::body::ObservedBody;
 use crate::request::Head;
 
-/// The service of a [`ClientLayer`].
+/// The service of a [`ClientLayer`](crate::ClientLayer).
 pub struct ClientService<S, M = KeepsRequestBody> {
     inner: S,
-    layer: Arc<ClientLayer<M>>,
+    options: Arc<Options>,
+    mode: PhantomData<M>,
 }
 
 impl<S, M> ClientService<S, M> {
-    pub(super) fn new(inner: S, layer: ClientLayer<M>) -> Self {
-        Self { inner, layer: Arc::new(layer) }
+    pub(super) fn new(inner: S, options: Arc<Options>) -> Self {
+        Self { inner, options, mode: PhantomData }
     }
 
     /// Starts an attempt, and writes its context into the request.
@@ -33,9 +35,9 @@ impl<S, M> ClientService<S, M> {
         let facts = Facts {
             template: extensions.get::<UrlTemplate>(),
             resends: extensions.get::<ResendCount>().map_or(0, ResendCount::begin),
-            inspect: self.layer.inspect,
+            inspect: self.options.inspect,
         };
-        let attempt = Attempt::begin(Head::of_request(request), &facts, self.layer.settings.current());
+        let attempt = Attempt::begin(Head::of_request(request), &facts, self.options.settings.current());
         attempt.inject(request.headers_mut());
         attempt
     }
@@ -43,11 +45,11 @@ impl<S, M> ClientService<S, M> {
 
 impl<S: Clone, M> Clone for ClientService<S, M> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: Arc::clone(&self.layer) }
+        Self { inner: self.inner.clone(), options: Arc::clone(&self.options), mode: PhantomData }
     }
 }
 
-impl<S: fmt::Debug, M: fmt::Debug> fmt::Debug for ClientService<S, M> {
+impl<S: fmt::Debug, M> fmt::Debug for ClientService<S, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientService").field("inner", &self.inner).finish_non_exhaustive()
     }

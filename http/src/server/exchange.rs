@@ -19,7 +19,7 @@ use super::request_span::{grpc_span, http_span, set_legacy, span_name};
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
-use crate::metrics::{self, text};
+use crate::metrics;
 use crate::request::{Head, MethodName, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
@@ -125,7 +125,7 @@ impl Exchange {
                     tracing_opentelemetry::OpenTelemetrySpanExt::set_attribute(&span, key, value);
                 });
             }
-            if settings.legacy_names() {
+            if settings.legacy_names() && !is_grpc {
                 set_legacy(&span, &head, peer);
             }
         }
@@ -296,7 +296,7 @@ impl Details {
             CaptureMode::Errors => failure.is_some(),
             _ => false,
         };
-        let is_legacy = self.settings.legacy_names();
+        let is_legacy = self.settings.legacy_names() && self.grpc.is_none();
         if is_recorded {
             let request = self.request.take().and_then(|capture| capture.finish());
             let response = self.response.take().and_then(BodyCapture::finish);
@@ -335,7 +335,7 @@ fn scheme(scheme: &str) -> Value {
         "http" => Value::from("http"),
         "https" => Value::from("https"),
         // A client chooses this text, and a metric must not have a series for each.
-        _ => text(&Cow::Borrowed(semconv::OTHER)),
+        _ => Value::from(semconv::OTHER),
     }
 }
 

@@ -18,26 +18,20 @@ pin_project! {
     pub struct ServerFuture<F> {
         #[pin]
         inner: F,
-        place: Place,
+        // `None` in a layer inside another one, and after the response.
+        exchange: Option<Exchange>,
+        // What a layer inside another one tells it with the response.
+        route: Option<Route>,
     }
-}
-
-/// Where the layer is.
-#[derive(Debug)]
-enum Place {
-    /// Outside. `None` after the response.
-    Outside(Option<Exchange>),
-    /// Inside of another one, which may not know the route.
-    Inside(Option<Route>),
 }
 
 impl<F> ServerFuture<F> {
     pub(super) fn new(inner: F, exchange: Exchange) -> Self {
-        Self { inner, place: Place::Outside(Some(exchange)) }
+        Self { inner, exchange: Some(exchange), route: None }
     }
 
     pub(super) fn nested(inner: F, route: Option<String>) -> Self {
-        Self { inner, place: Place::Inside(route.map(Route)) }
+        Self { inner, exchange: None, route: route.map(Route) }
     }
 }
 
@@ -52,24 +46,19 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let inner = this.inner;
-        let (result, exchange) = match this.place {
-            Place::Inside(route) => {
-                let mut result = ready!(inner.poll(cx));
-                if let (Ok(response), Some(route)) = (&mut result, route.take()) {
+        let result = match this.exchange {
+            Some(exchange) => ready!(exchange.run(|| inner.poll(cx))),
+            None => ready!(inner.poll(cx)),
+        };
+        let exchange = this.exchange.take();
+        let route = this.route.take();
+        Poll::Ready(match result {
+            Ok(mut response) => {
+                if let Some(route) = route {
                     let _replaced = response.extensions_mut().insert(route);
                 }
-                (result, None)
+                Ok(ServerBody::of_response(response, exchange))
             }
-            Place::Outside(exchange) => {
-                let result = match exchange {
-                    Some(exchange) => ready!(exchange.run(|| inner.poll(cx))),
-                    None => ready!(inner.poll(cx)),
-                };
-                (result, exchange.take())
-            }
-        };
-        Poll::Ready(match result {
-            Ok(response) => Ok(ServerBody::of_response(response, exchange)),
             Err(error) => {
                 if let Some(mut exchange) = exchange {
                     exchange.fail(&error);

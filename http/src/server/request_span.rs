@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use opentelemetry::KeyValue;
-use tracing::{Span, info_span};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::options::matched_path;
@@ -34,7 +34,7 @@ use crate::{SERVER_TARGET, grpc};
 /// let layer = TraceLayer::new_for_http()
 ///     .make_span_with(logbridge_http::request_span)
 ///     .on_response(logbridge_http::record_response);
-/// # let _: TraceLayer<tower_http::classify::SharedClassifier<tower_http::classify::ServerErrorsAsFailures>, _, _, _> = layer;
+/// # let app: axum::Router = axum::Router::new().layer(layer);
 /// ```
 #[must_use = "the span ends when it is dropped"]
 pub fn request_span<B>(request: &Request<B>) -> Span {
@@ -98,7 +98,7 @@ pub(super) fn span_name(method: &MethodName, route: &str) -> String {
 pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, peer: Option<SocketAddr>) -> Span {
     // Computed by the macro, so that a filtered span costs nothing.
     let host = LazyCell::new(|| head.original_host());
-    info_span!(
+    tracing::info_span!(
         target: SERVER_TARGET,
         "request",
         otel.name = ?SpanName { method, route },
@@ -123,7 +123,7 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
 /// the method.
 pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
     let host = LazyCell::new(|| head.authority());
-    info_span!(
+    tracing::info_span!(
         target: SERVER_TARGET,
         "request",
         otel.name = grpc::method(head.uri.path()),

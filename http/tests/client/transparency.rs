@@ -124,8 +124,7 @@ fn a_streamed_request_is_sent_as_it_comes() {
             "/",
             post(async |body: Body| {
                 // The server answers the first part while the client still holds back the second.
-                let first = body.into_data_stream().next().await.expect("a part").expect("a part");
-                first
+                body.into_data_stream().next().await.expect("a part").expect("a part")
             }),
         ))
         .await;

@@ -127,7 +127,7 @@ fn known_methods_can_be_replaced() {
     request(address, "PURGE", "/orders/7", &[]);
     assert_eq!(world.span().name, "PURGE /orders/{id}");
     request(address, "POST", "/orders/7", &[]);
-    assert_eq!(world.spans(2)[1].name, "HTTP /orders/{id}");
+    assert!(world.spans(2).iter().any(|span| span.name == "HTTP /orders/{id}"));
 }
 
 fn legacy_names_beside_the_stable_ones() {
@@ -151,7 +151,8 @@ fn names_of_routes() {
     let address = world.serve(app);
     get(address, "/orders/7", &[]);
     get(address, "/static/a.css", &[]);
-    let names: Vec<_> = world.spans(2).into_iter().map(|span| span.name).collect();
+    let mut names: Vec<_> = world.spans(2).into_iter().map(|span| span.name).collect();
+    names.sort_unstable();
     assert_eq!(names, ["GET /orders/{id}", "GET /static/*"]);
 }
 
@@ -186,7 +187,8 @@ fn excluded_requests_have_no_span() {
     get(address, "/orders", &[]);
     assert_eq!(world.span().name, "GET /orders");
     // Its records still belong to the trace of the caller, if there is one.
-    let traces: Vec<_> = world.logs("healthy").into_iter().map(|log| log.trace_id).collect();
+    let mut traces: Vec<_> = world.logs("healthy").into_iter().map(|log| log.trace_id).collect();
+    traces.sort_unstable();
     assert_eq!(traces, ["", crate::support::TRACE]);
 }
 
@@ -197,7 +199,7 @@ fn an_event_is_logged_only_if_asked_for() {
     let address = world.serve(routes().layer(ServerLayer::new().log_requests(logbridge::Level::Warn)));
     get(silent, "/orders/7", &[]);
     get(address, "/orders/7", &[]);
-    let spans = world.spans(2);
+    world.spans(2);
     let logs = world.receiver.logs();
     let [log] = logs.as_slice() else { panic!("{logs:#?}") };
     assert_eq!(log.message(), "GET /orders/7: 404");
@@ -205,7 +207,7 @@ fn an_event_is_logged_only_if_asked_for() {
     assert_eq!(log.attribute("http.route"), Some(&Value::from("/orders/{id}")));
     assert_eq!(log.attribute("http.response.status_code"), Some(&Value::from(404)));
     assert!(log.attribute("duration").and_then(Value::as_f64).is_some_and(|seconds| seconds > 0.0));
-    assert_eq!(log.span_id, spans[1].span_id);
+    assert!(world.receiver.orphans().is_empty(), "the event is in the span");
 }
 
 fn many_headers() {

@@ -6,6 +6,7 @@
 
 mod element;
 mod name;
+mod quote;
 mod token;
 mod value;
 
@@ -113,8 +114,6 @@ struct Scanner<'t, 'r> {
     line_start: usize,
     /// Scanning goes on inside of replaced ranges: what looks like the end of a value may be the beginning of another.
     replaced: Vec<Replaced>,
-    /// The end of the last credentials after the name of a scheme.
-    credentials_end: usize,
     /// The end of the last percent-encoded text that was examined.
     encoded_end: usize,
     /// The end of the last token.
@@ -137,7 +136,6 @@ impl<'t, 'r> Scanner<'t, 'r> {
             line_start: 0,
             replaced: Vec::new(),
             value_is_secret: false,
-            credentials_end: 0,
             encoded_end: 0,
             token_end: 0,
             budget: text.len().saturating_mul(16).saturating_add(1 << 10),

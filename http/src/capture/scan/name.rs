@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Scanner;
-use super::value::{QUOTE_ENTITIES, is_quote};
+use super::quote::{QUOTE_ENTITIES, is_quote};
 
 /// The name before a separator.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ fn token_len(text: &str, is_cut: bool) -> Option<usize> {
 }
 
 /// Returns whether a text begins with a token of a well-known form, such as a JWT.
-pub(in crate::capture) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     token_len(text, false).is_some()
 }
 
@@ -49,7 +49,7 @@ impl Scanner<'_, '_> {
                 }
                 return;
             }
-            Some(b'B' | b'b') if self.at >= self.credentials_end => {}
+            Some(b'B' | b'b') => {}
             _ => return,
         }
         for (scheme, is_common_word) in [("bearer", false), ("basic", true)] {
@@ -78,8 +78,8 @@ impl Scanner<'_, '_> {
         let is_prose =
             is_common_word && !word.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '=');
         if !is_prose {
-            self.credentials_end = start + len;
-            self.replace(start..self.credentials_end, REDACTED);
+            self.replace(start..start + len, REDACTED);
+            self.spend(len);
         }
     }
 

@@ -4,13 +4,7 @@ use std::ops::Range;
 
 use super::Scanner;
 use super::name::Name;
-
-/// Quotes as they are written in HTML.
-pub(super) const QUOTE_ENTITIES: [&str; 4] = ["&quot;", "&#34;", "&#39;", "&apos;"];
-
-pub(super) fn is_quote(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\'' | b'`')
-}
+use super::quote::{QUOTE_ENTITIES, is_quote};
 
 /// Returns whether a value can end before this byte.
 fn is_delimiter(byte: Option<u8>) -> bool {
