@@ -101,7 +101,7 @@ where
 }
 
 const REQUESTS: u64 = 4;
-const BODY: u64 = 64 << 20;
+const BODY: u64 = 256 << 20;
 const CHUNK: usize = 64 << 10;
 
 /// Each request has a body, and so has its response.

@@ -134,7 +134,8 @@ pub(super) fn is_secret(name: &str) -> bool {
         let follows_token = is_one_of(previous, &["token"]);
         if is_one_of(word, &ANYWHERE)
             || (follows_token && !is_one_of(word, &AFTER_TOKEN))
-            || PAIRS.iter().any(|(first, second)| is_one_of(previous, &[first]) && is_one_of(word, &[second]))
+            || (!previous.is_empty()
+                && PAIRS.iter().any(|(first, second)| is_one_of(previous, &[first]) && is_one_of(word, &[second])))
         {
             return true;
         }
@@ -169,6 +170,11 @@ fn is_one_of(word: &str, words: &[&str]) -> bool {
 }
 
 fn strip_suffix<'t>(text: &'t str, suffix: &str) -> Option<&'t str> {
+    // Most names end in another letter, which is cheap to find out. Every query of a request is checked.
+    let [end, wanted] = [text, suffix].map(|text| text.as_bytes().last().map(u8::to_ascii_lowercase));
+    if end != wanted {
+        return None;
+    }
     let (before, end) = text.split_at_checked(text.len().checked_sub(suffix.len())?)?;
     end.eq_ignore_ascii_case(suffix).then_some(before)
 }
