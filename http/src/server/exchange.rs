@@ -213,24 +213,7 @@ impl Exchange {
         let Some(mut details) = self.details.take() else { return };
         let duration = details.started.elapsed();
         let failure = details.failure(end);
-        self.scope.with_recorded(|span| {
-            details.record(span, failure.as_ref());
-            // Not when the last handle is dropped: a background task may hold one.
-            span.end();
-        });
         let error_type = failure.as_ref().map(|failure| &failure.error_type);
-        metrics::SERVER.record(
-            duration,
-            metrics::Request {
-                method: &details.method.name,
-                scheme: details.scheme.take(),
-                version: details.version,
-                status: details.status,
-                error_type,
-                route: details.route.text().map(|route| Value::from(route.to_owned())),
-                server: None,
-            },
-        );
         if let Some(level) = details.options.log_level {
             let _entered = self.scope.enter();
             let finished = Finished {
@@ -243,6 +226,23 @@ impl Exchange {
             };
             log_event(level, &finished);
         }
+        self.scope.with_recorded(|span| {
+            details.record(span, failure.as_ref());
+            // Not when the last handle is dropped: a background task may hold one.
+            span.end();
+        });
+        metrics::SERVER.record(
+            duration,
+            metrics::Request {
+                method: &details.method.name,
+                scheme: details.scheme.take(),
+                version: details.version,
+                status: details.status,
+                error_type,
+                route: details.route.text().map(|route| Value::from(route.to_owned())),
+                server: None,
+            },
+        );
     }
 }
 

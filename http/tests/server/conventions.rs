@@ -200,7 +200,7 @@ fn an_event_is_logged_only_if_asked_for() {
     get(silent, "/orders/7", &[]);
     get(address, "/orders/7", &[]);
     world.spans(2);
-    let logs = world.receiver.logs();
+    let logs = world.receiver.wait_for_logs(1, crate::support::DEADLINE);
     let [log] = logs.as_slice() else { panic!("{logs:#?}") };
     assert_eq!(log.message(), "GET /orders/7: 404");
     assert_eq!((log.severity_text.as_str(), log.target()), ("WARN", logbridge_http::SERVER_TARGET));
