@@ -156,12 +156,16 @@ pub(super) fn is_secret(name: &str) -> bool {
 fn is_secret_part(part: &str) -> bool {
     // `token` and `cookie` alone are judged with the words after them.
     let is_judged_by_words = is_one_of(part, &["cookie", "token"]);
-    SUFFIXES.iter().any(|suffix| !is_judged_by_words && strip_suffix(part, suffix).is_some())
+    // Most names end in another letter, which is cheaper to find out: the query of every request is checked. The lists
+    // are in lower case.
+    let Some(end) = part.as_bytes().last().map(u8::to_ascii_lowercase) else { return false };
+    let has_end = |suffix: &str| suffix.as_bytes().last() == Some(&end);
+    SUFFIXES.iter().any(|suffix| has_end(suffix) && !is_judged_by_words && strip_suffix(part, suffix).is_some())
         || PREFIXES.iter().any(|prefix| {
             part.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
         })
         || PAIRS.iter().any(|(first, second)| {
-            strip_suffix(part, second).is_some_and(|before| strip_suffix(before, first).is_some())
+            has_end(second) && strip_suffix(part, second).is_some_and(|before| strip_suffix(before, first).is_some())
         })
 }
 
@@ -170,11 +174,6 @@ fn is_one_of(word: &str, words: &[&str]) -> bool {
 }
 
 fn strip_suffix<'t>(text: &'t str, suffix: &str) -> Option<&'t str> {
-    // Most names end in another letter, which is cheap to find out. Every query of a request is checked.
-    let [end, wanted] = [text, suffix].map(|text| text.as_bytes().last().map(u8::to_ascii_lowercase));
-    if end != wanted {
-        return None;
-    }
     let (before, end) = text.split_at_checked(text.len().checked_sub(suffix.len())?)?;
     end.eq_ignore_ascii_case(suffix).then_some(before)
 }
