@@ -12,11 +12,14 @@ use super::secret_names::is_secret;
 const REDACTED: &str = "REDACTED";
 const CREDENTIALS: &str = "REDACTED:REDACTED";
 
+/// Encoded values inside encoded values are examined to this depth. Deeper ones are redacted.
+const MAX_DEPTH: usize = 3;
+
 /// Returns a query whose secret values are replaced by `REDACTED`.
 ///
 /// Borrows and does not allocate if nothing is secret and no key is encoded.
 pub(crate) fn redacted_query(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_secret_pair) {
+    if !query.split('&').any(|pair| is_secret_pair(pair, 0)) {
         return Cow::Borrowed(query);
     }
     let mut redacted = String::with_capacity(query.len());
@@ -25,7 +28,7 @@ pub(crate) fn redacted_query(query: &str) -> Cow<'_, str> {
             redacted.push('&');
         }
         match pair.split_once('=') {
-            Some((key, _)) if is_secret_pair(pair) => {
+            Some((key, _)) if is_secret_pair(pair, 0) => {
                 redacted.push_str(key);
                 redacted.push('=');
                 redacted.push_str(REDACTED);
@@ -37,7 +40,7 @@ pub(crate) fn redacted_query(query: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether a pair of a query has a secret key, or a value that looks like a token or contains a secret pair.
-fn is_secret_pair(pair: &str) -> bool {
+fn is_secret_pair(pair: &str, depth: usize) -> bool {
     let Some((key, value)) = pair.split_once('=') else { return false };
     if value.is_empty() {
         return false;
@@ -45,7 +48,8 @@ fn is_secret_pair(pair: &str) -> bool {
     is_secret(&percent_decoded(key)) || is_token(value) || {
         let decoded = percent_decoded(value);
         // The value may be a URL with a query of its own, as in `next=%2Flogin%3Ftoken%3D…`.
-        matches!(decoded, Cow::Owned(_)) && decoded.split(['?', '&', '#']).any(is_secret_pair)
+        matches!(decoded, Cow::Owned(_))
+            && (depth >= MAX_DEPTH || decoded.split(['?', '&', '#']).any(|pair| is_secret_pair(pair, depth + 1)))
     }
 }
 

@@ -79,3 +79,29 @@ fn urls_of_headers_need_not_be_valid() {
         assert_eq!(redacted_url_text(url), expected);
     }
 }
+
+/// A request line of 60 KB is all that a client needs for this.
+#[test]
+fn a_hostile_query_takes_neither_the_stack_nor_long() {
+    let hostile = [
+        "=".repeat(60_000) + "%",
+        "=%".repeat(30_000),
+        "=%3D".repeat(15_000),
+        "%25".repeat(20_000),
+        "a=%2525".repeat(8_000),
+        ";%3D".repeat(15_000),
+        ";a=%".repeat(15_000),
+        "/a:@".repeat(15_000),
+        "code=".repeat(12_000),
+    ];
+    let work = move || {
+        let start = std::time::Instant::now();
+        for query in hostile {
+            assert!(!redacted_query(&query).is_empty());
+            assert!(!redacted_query(&format!("a={query}")).is_empty());
+            assert!(!redacted_url_text(&format!("/{query}?{query}#{query}")).is_empty());
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(8));
+    };
+    std::thread::Builder::new().stack_size(512 << 10).spawn(work).unwrap().join().unwrap();
+}
