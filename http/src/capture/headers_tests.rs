@@ -76,6 +76,7 @@ fn credentials_are_redacted_even_if_they_are_listed() {
         "x-vault-token",
         "apikey",
         "x-goog-iap-jwt-assertion",
+        "sec-websocket-protocol",
     ];
     let pairs: Vec<_> = secret.iter().map(|name| (*name, "hunter2")).collect();
     for capture in [all(), NetworkCapture::all().headers(HeaderList::ServerRequest, secret)] {
