@@ -111,7 +111,7 @@ fn redacted(settings: &HttpSettings, name: &str, value: &HeaderValue) -> String 
     let text = String::from_utf8_lossy(start);
     let rules = Rules { is_secret: &hides, is_cut: start.len() < bytes.len() };
     let redacted = match URLS.contains(&name) {
-        true => redacted_url_text(&text).into(),
+        true => redacted_url_text(&text, rules).into(),
         false => redact(&text, rules),
     };
     cut(&redacted, MAX_VALUE).to_owned()
