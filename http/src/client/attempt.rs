@@ -78,11 +78,11 @@ impl Attempt {
     pub(super) fn begin(head: Head<'_>, facts: &Facts<'_>, settings: HttpSettings) -> Self {
         let is_grpc = grpc::is_grpc(head.headers);
         let method = MethodName::new(head.method, settings.known_methods());
-        let span = if is_grpc { grpc_span(&head, facts) } else { http_span(&head, &method, facts) };
+        let span = if is_grpc { grpc_span(&head, facts) } else { http_span(&head, &method, facts, &settings) };
         let scope = Scope::local(span);
         scope.with_recorded(|span| {
             if settings.legacy_names() && !is_grpc {
-                set_legacy(span, &head);
+                set_legacy(span, &head, &settings);
             }
             set_headers(span, &settings, HeaderList::ClientRequest, head.headers);
         });
@@ -372,7 +372,7 @@ impl fmt::Debug for SpanName<'_> {
 }
 
 // Samplers see the fields of a new span. The macro computes them only if the span is not filtered.
-fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
+fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>, settings: &HttpSettings) -> Span {
     tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
@@ -383,7 +383,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
         { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
         { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
         { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
-        { semconv::URL_FULL } = &*capture::redacted_url(head.uri),
+        { semconv::URL_FULL } = &*capture::redacted_url(head.uri, settings),
         { semconv::URL_TEMPLATE } = facts.template.map(UrlTemplate::as_str),
     )
 }
@@ -403,9 +403,9 @@ fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
     )
 }
 
-fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>) {
+fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>, settings: &HttpSettings) {
     span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
-    span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri)));
+    span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri, settings)));
 }
 
 fn set_headers(span: &SpanRef<'_>, settings: &HttpSettings, list: HeaderList, headers: &HeaderMap) {

@@ -116,7 +116,7 @@ impl Exchange {
         let peer = options.peer(parts);
         let span = match is_grpc {
             true => grpc_span(&head, peer),
-            false => http_span(&head, &method, route.as_deref(), peer),
+            false => http_span(&head, &method, route.as_deref(), peer, &settings),
         };
         if !span.is_disabled() {
             if captures_headers(&settings, HeaderList::ServerRequest) {
@@ -126,14 +126,14 @@ impl Exchange {
                 });
             }
             if settings.legacy_names() && !is_grpc {
-                set_legacy(&span, &head, peer);
+                set_legacy(&span, &head, peer, &settings);
             }
         }
         let details = Details {
             started,
             method,
             is_bodiless: matches!(*head.method, Method::HEAD | Method::CONNECT),
-            path: is_logged.then(|| head.uri.path().to_owned()),
+            path: is_logged.then(|| head.path(&settings).into_owned()),
             scheme: is_measured.then(|| scheme(head.original_scheme())),
             version: protocol_version(head.version),
             route: match route {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Request, Response};
+use logbridge::HttpSettings;
 use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -46,7 +47,7 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
         span
     } else {
         let method = MethodName::new(head.method, settings.known_methods());
-        http_span(&head, &method, matched_path(request.extensions()), None)
+        http_span(&head, &method, matched_path(request.extensions()), None, &settings)
     };
     Scope::joined(span, head.headers).span().clone()
 }
@@ -95,7 +96,13 @@ pub(super) fn span_name(method: &MethodName, route: &str) -> String {
     format!("{:?}", SpanName { method, route: Some(route) })
 }
 
-pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, peer: Option<SocketAddr>) -> Span {
+pub(super) fn http_span(
+    head: &Head<'_>,
+    method: &MethodName,
+    route: Option<&str>,
+    peer: Option<SocketAddr>,
+    settings: &HttpSettings,
+) -> Span {
     // Computed by the macro, so that a filtered span costs nothing.
     let host = LazyCell::new(|| head.original_host());
     tracing::info_span!(
@@ -107,8 +114,8 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
         { semconv::HTTP_REQUEST_METHOD_ORIGINAL } = (!method.is_known()).then(|| head.method.as_str()),
         { semconv::HTTP_ROUTE } = route,
         { semconv::URL_SCHEME } = head.original_scheme(),
-        { semconv::URL_PATH } = head.uri.path(),
-        { semconv::URL_QUERY } = head.query().as_deref(),
+        { semconv::URL_PATH } = &*head.path(settings),
+        { semconv::URL_QUERY } = head.query(settings).as_deref(),
         { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
         { semconv::SERVER_PORT } = host.and_then(|(_, port)| port).map(i64::from),
         { semconv::NETWORK_PROTOCOL_VERSION } = protocol_version(head.version),
@@ -137,14 +144,14 @@ pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
 }
 
 /// Adds the names of a request that HyperDX's network panel reads.
-pub(super) fn set_legacy(span: &Span, head: &Head<'_>, peer: Option<SocketAddr>) {
+pub(super) fn set_legacy(span: &Span, head: &Head<'_>, peer: Option<SocketAddr>, settings: &HttpSettings) {
     let (host, port) = head.original_host().unwrap_or_default();
     let mut url = format!("{}://{host}", head.original_scheme());
     if let Some(port) = port {
         let _infallible = write!(url, ":{port}");
     }
-    url.push_str(head.uri.path());
-    if let Some(query) = head.query() {
+    url.push_str(&head.path(settings));
+    if let Some(query) = head.query(settings) {
         let _infallible = write!(url, "?{query}");
     }
     span.set_attribute(legacy::HTTP_URL, url);
