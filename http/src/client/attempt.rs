@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -19,6 +20,7 @@ use super::transport;
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
+use crate::guard::catch;
 use crate::request::{Head, MethodName, default_port, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
@@ -178,7 +180,7 @@ impl Attempt {
     }
 
     fn body_capture(&self, headers: &HeaderMap) -> Option<BodyCapture> {
-        let is_wanted = captures_bodies(&self.settings) && !self.scope.span().is_disabled();
+        let is_wanted = captures_bodies(&self.settings) && self.scope.is_recorded();
         is_wanted.then(|| BodyCapture::new(&self.settings, headers)).flatten()
     }
 
@@ -191,12 +193,21 @@ impl Attempt {
         span.set_attribute(KeyValue::new(semconv::NETWORK_PEER_PORT, i64::from(peer.port())));
     }
 
-    /// Ends the span, and records the outcome.
+    /// Ends the span, and records the outcome. Processors may panic, and this runs while a panic of the transport
+    /// unwinds, too.
     fn end(&mut self, failure: Option<Failure>) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
+        if !mem::replace(&mut self.is_over, true) {
+            let _panicked = catch(|| self.finish(failure));
         }
+    }
+
+    fn finish(&mut self, failure: Option<Failure>) {
         let failure = failure.or_else(|| self.outcome.failure());
+        if let Some(measured) = self.measured.take() {
+            // Inside the span, and before it ends, for exemplars.
+            let _entered = self.scope.enter();
+            self.measure(measured, failure.as_ref().map(|failure| &failure.error_type));
+        }
         let bodies = (self.request_body.take(), self.response_body.take());
         self.scope.with_recorded(|span| {
             self.set_outcome(span);
@@ -209,7 +220,6 @@ impl Attempt {
             // Not when the last handle is dropped: a background task of the transport may hold one.
             span.end();
         });
-        self.measure(failure.as_ref().map(|failure| &failure.error_type));
     }
 
     fn set_outcome(&self, span: &SpanRef<'_>) {
@@ -243,8 +253,8 @@ impl Attempt {
         }
     }
 
-    fn measure(&mut self, error_type: Option<&Cow<'static, str>>) {
-        let Some(Measured { since, method, scheme, server }) = self.measured.take() else { return };
+    fn measure(&self, measured: Measured, error_type: Option<&Cow<'static, str>>) {
+        let Measured { since, method, scheme, server } = measured;
         let request = metrics::Request {
             method: &method,
             scheme,
@@ -314,6 +324,9 @@ impl BodyObserver for Attempt {
 
     fn ended(&mut self, end: BodyEnd<'_>) {
         match end {
+            BodyEnd::Complete if self.is_grpc && self.outcome.grpc.is_none() => {
+                self.end(Some(grpc::without_status(self.outcome.status)));
+            }
             // Clients often want only the status, or the beginning of the body.
             BodyEnd::Complete | BodyEnd::Dropped => self.end(None),
             BodyEnd::Failed { error_type, error } => self.end(Some(Failure::of_error(error_type, error))),

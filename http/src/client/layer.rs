@@ -20,7 +20,7 @@ use super::service::ClientService;
 /// already has are replaced. If the level of spans excludes this span, the request carries the context of the caller.
 ///
 /// Status 400 and above is an error, and so is a request without a complete response. `error.type` is then the
-/// status, the gRPC status, `connect`, `timeout`, `connection_closed`, `invalid_response`, `request_body`, `request_canceled` if
+/// status, the gRPC status, `missing_grpc_status`, `connect`, `timeout`, `connection_closed`, `invalid_response`, `request_body`, `request_canceled` if
 /// the caller dropped the future, or the name of the error's type. A response body that is dropped is no error.
 ///
 /// The bodies, their errors and the errors of the service keep their types, except that the response body is wrapped.

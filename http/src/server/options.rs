@@ -10,6 +10,7 @@ use http::request::Parts;
 use logbridge::Level;
 use tracing::dispatcher;
 
+use crate::guard::catch;
 use crate::settings::Settings;
 
 type Route = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -52,19 +53,21 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
+    // A closure that panics must not close the connection, so it counts as absent.
+
     /// Returns whether the request gets a span.
     pub(super) fn includes(&self, parts: &Parts) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter(parts))
+        self.filter.as_ref().and_then(|filter| catch(|| filter(parts))).unwrap_or(true)
     }
 
     /// Returns the route, from the closure or from the framework.
     pub(super) fn route<'p>(&self, parts: &'p Parts) -> Option<Cow<'p, str>> {
-        let named = self.route.as_ref().and_then(|route| route(parts));
+        let named = self.route.as_ref().and_then(|route| catch(|| route(parts))).flatten();
         named.map(Cow::Owned).or_else(|| matched_path(&parts.extensions).map(Cow::Borrowed))
     }
 
     pub(super) fn peer(&self, parts: &Parts) -> Option<SocketAddr> {
-        self.peer.as_ref().and_then(|peer| peer(parts))
+        self.peer.as_ref().and_then(|peer| catch(|| peer(parts))).flatten()
     }
 
     /// Reports a `TraceLayer` outside of this layer, whose span is then the current one.
