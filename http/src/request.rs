@@ -30,11 +30,13 @@ impl<'r> Head<'r> {
         Self { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() }
     }
 
-    /// Returns the scheme that the client used, if a proxy says so, or else that of the request.
-    pub(crate) fn original_scheme(&self) -> &'r str {
+    /// Returns the scheme that the client used, if a proxy says so, or else that of the request. `own` is used if
+    /// neither is known.
+    pub(crate) fn original_scheme(&self, own: Option<&'r str>) -> &'r str {
         forwarded(self.headers, "proto")
             .or_else(|| first_of_list(self.headers, "x-forwarded-proto"))
             .or_else(|| self.uri.scheme_str())
+            .or(own)
             .unwrap_or(HTTP)
     }
 
@@ -260,7 +262,7 @@ mod tests {
         let facts = |headers: &[(&str, &str)]| {
             let request = request("/", headers);
             let head = Head::of_request(&request);
-            (head.original_scheme().to_owned(), head.forwarded_client().map(str::to_owned))
+            (head.original_scheme(None).to_owned(), head.forwarded_client().map(str::to_owned))
         };
         assert_eq!(facts(&[]), ("http".to_owned(), None));
         assert_eq!(

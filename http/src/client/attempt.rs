@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::{Extensions, HeaderMap, StatusCode, Version};
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
@@ -396,7 +398,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
         { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
         { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
         { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
-        { semconv::URL_FULL } = &*capture::redacted_url(head.uri),
+        { semconv::URL_FULL } = &*full_url(head),
         { semconv::URL_TEMPLATE } = facts.template.map(UrlTemplate::as_str),
     )
 }
@@ -418,7 +420,24 @@ fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
 
 fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>) {
     span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
-    span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri)));
+    span.set_attribute(KeyValue::new(legacy::HTTP_URL, full_url(head)));
+}
+
+/// Returns the URL without secrets. It is absolute if the request names the host. Then the port tells the scheme, because
+/// the connection is made elsewhere.
+fn full_url(head: &Head<'_>) -> String {
+    capture::redacted_url(absolute(head).as_ref().unwrap_or(head.uri))
+}
+
+/// Returns a URL that is only a path as an absolute one.
+fn absolute(head: &Head<'_>) -> Option<Uri> {
+    if head.uri.authority().is_some() {
+        return None;
+    }
+    let authority = Authority::try_from(head.headers.get(HOST)?.as_bytes()).ok()?;
+    let scheme = if authority.port_u16() == Some(443) { Scheme::HTTPS } else { Scheme::HTTP };
+    let path = head.uri.path_and_query()?.clone();
+    Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()
 }
 
 fn set_headers(span: &SpanRef<'_>, settings: &HttpSettings, list: HeaderList, headers: &HeaderMap) {

@@ -72,7 +72,8 @@ impl ReqwestMiddleware {
         Self::default()
     }
 
-    /// Sets what this middleware captures of requests and responses.
+    /// Sets what this middleware captures of requests and responses. The body size and the header lists that the value
+    /// does not set come from the settings of the installed logbridge.
     ///
     /// Default: the setting of the installed logbridge, which is nothing unless
     /// [`Builder::network_capture`](logbridge::Builder::network_capture) or `LOGBRIDGE_NETWORK_CAPTURE` says otherwise.

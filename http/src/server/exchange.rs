@@ -15,7 +15,7 @@ use opentelemetry::{KeyValue, Value};
 use super::log_event::{Finished, log_event};
 use super::options::Options;
 use super::request_body::{self, RequestCapture};
-use super::request_span::{grpc_span, http_span, set_legacy, span_name};
+use super::request_span::{Connection, grpc_span, http_span, set_legacy, span_name};
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
@@ -117,10 +117,10 @@ impl Exchange {
         // The conventions have other metrics for RPC.
         let is_measured = !is_grpc && metrics::SERVER.histogram().is_some();
         let route = if is_grpc { None } else { options.route(parts) };
-        let peer = options.peer(parts);
+        let connection = Connection { peer: options.peer(parts), scheme: options.scheme };
         let span = match is_grpc {
-            true => grpc_span(&head, peer),
-            false => http_span(&head, &method, route.as_deref(), peer),
+            true => grpc_span(&head, connection.peer),
+            false => http_span(&head, &method, route.as_deref(), connection),
         };
         if !span.is_disabled() {
             if captures_headers(&settings, HeaderList::ServerRequest) {
@@ -130,7 +130,7 @@ impl Exchange {
                 });
             }
             if settings.legacy_names() && !is_grpc {
-                set_legacy(&span, &head, peer);
+                set_legacy(&span, &head, connection);
             }
         }
         let scope = Scope::joined(span, head.headers);
@@ -141,7 +141,7 @@ impl Exchange {
             method,
             is_bodiless: matches!(*head.method, Method::HEAD | Method::CONNECT),
             path: is_logged.then(|| head.uri.path().to_owned()),
-            scheme: is_measured.then(|| scheme(head.original_scheme())),
+            scheme: is_measured.then(|| scheme(head.original_scheme(connection.scheme))),
             version: protocol_version(head.version),
             route: match route {
                 None => KnownRoute::No,

@@ -46,7 +46,7 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
         span
     } else {
         let method = MethodName::new(head.method, settings.known_methods());
-        http_span(&head, &method, matched_path(request.extensions()), None)
+        http_span(&head, &method, matched_path(request.extensions()), Connection::default())
     };
     Scope::joined(span, head.headers).span().clone()
 }
@@ -95,7 +95,15 @@ pub(super) fn span_name(method: &MethodName, route: &str) -> String {
     format!("{:?}", SpanName { method, route: Some(route) })
 }
 
-pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, peer: Option<SocketAddr>) -> Span {
+/// What a request does not say about its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) scheme: Option<&'static str>,
+}
+
+pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, connection: Connection) -> Span {
+    let Connection { peer, scheme } = connection;
     // Computed by the macro, so that a filtered span costs nothing.
     let host = LazyCell::new(|| head.original_host());
     tracing::info_span!(
@@ -106,7 +114,7 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
         { semconv::HTTP_REQUEST_METHOD } = &*method.name,
         { semconv::HTTP_REQUEST_METHOD_ORIGINAL } = (!method.is_known()).then(|| head.method.as_str()),
         { semconv::HTTP_ROUTE } = route,
-        { semconv::URL_SCHEME } = head.original_scheme(),
+        { semconv::URL_SCHEME } = head.original_scheme(scheme),
         { semconv::URL_PATH } = head.uri.path(),
         { semconv::URL_QUERY } = head.query().as_deref(),
         { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
@@ -137,9 +145,13 @@ pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
 }
 
 /// Adds the names of a request that HyperDX's network panel reads.
-pub(super) fn set_legacy(span: &Span, head: &Head<'_>, peer: Option<SocketAddr>) {
+pub(super) fn set_legacy(span: &Span, head: &Head<'_>, Connection { peer, scheme }: Connection) {
     let (host, port) = head.original_host().unwrap_or_default();
-    let mut url = format!("{}://{host}", head.original_scheme());
+    let scheme = head.original_scheme(scheme);
+    let mut url = match host.contains(':') {
+        true => format!("{scheme}://[{host}]"),
+        false => format!("{scheme}://{host}"),
+    };
     if let Some(port) = port {
         let _infallible = write!(url, ":{port}");
     }
