@@ -62,7 +62,7 @@ pub(crate) trait BodyObserver {
 }
 
 pin_project! {
-    /// Passes every frame of a body unchanged, and tells an observer about it.
+    /// Passes every frame of a body unchanged, and shows it to an observer.
     #[derive(Debug)]
     pub(crate) struct ObservedBody<B, O: BodyObserver> {
         // `None` only while it is dropped.
@@ -167,7 +167,7 @@ impl<O: BodyObserver> Watch<O> {
         }
         if let Some(trailers) = frame.trailers_ref() {
             observer.trailers(trailers);
-            // Nobody polls again after trailers.
+            // A body is not polled again after its trailers.
             self.end(BodyEnd::Complete);
         }
     }

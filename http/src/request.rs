@@ -1,4 +1,4 @@
-//! Facts of a request that spans and metrics need.
+//! What spans and metrics need to know about a request.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -70,6 +70,7 @@ use super::service::ClientService;
 /// [http]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
 /// [rpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 #[derive(Debug)]
+#[must_use = "add it to a service"]
 pub struct ClientLayer<M = KeepsRequestBody> {
     options: Options,
     mode: PhantomData<M>,
@@ -77,7 +78,6 @@ pub struct ClientLayer<M = KeepsRequestBody> {
 
 impl ClientLayer {
     /// Creates a layer with the settings of the installed logbridge, which may be installed later.
-    #[must_use]
     pub fn new() -> Self {
         Self { options: Options::default(), mode: PhantomData }
     }
@@ -104,7 +104,6 @@ impl ClientLayer {
     ///     .service(client);
     /// # }
     /// ```
-    #[must_use]
     pub fn wrap_request_body(self) -> ClientLayer<WrapsRequestBody> {
         ClientLayer { options: self.options, mode: PhantomData }
     }
@@ -116,7 +115,6 @@ impl<M> ClientLayer<M> {
     ///
     /// Default: the setting of the installed logbridge, which is nothing unless
     /// [`Builder::network_capture`](logbridge::Builder::network_capture) or `LOGBRIDGE_NETWORK_CAPTURE` says otherwise.
-    #[must_use]
     pub fn capture(mut self, capture: NetworkCapture) -> Self {
         self.options.settings.set_capture(capture);
         self
@@ -126,7 +124,6 @@ impl<M> ClientLayer<M> {
     ///
     /// This is not necessary for boxed errors, and those of hyper and hyper-util. Without it, `error.type` is the name
     /// of any other type.
-    #[must_use]
     pub fn inspect_errors<E: Error + 'static>(mut self) -> Self {
         self.options.inspect = Some(inspect::<E>);
         self

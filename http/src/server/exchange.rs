@@ -107,7 +107,7 @@ impl Exchange {
         if !options.includes(parts) {
             return Self { scope: Scope::without_span(&parts.headers), is_running: false, details: None };
         }
-        options.check_outer_span();
+        options.check_outer_span(&parts.headers);
         let started = Instant::now();
         let settings = options.settings.current();
         let head = Head::of_parts(parts);

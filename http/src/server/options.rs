@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use http::HeaderMap;
 use http::request::Parts;
 use logbridge::Level;
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 use tracing::dispatcher;
 
 use crate::guard::catch;
@@ -73,19 +76,32 @@ impl Options {
     }
 
     /// Reports a `TraceLayer` outside of this layer, whose span is then the current one.
-    pub(super) fn check_outer_span(&self) {
+    ///
+    /// The current span may also be that of another request, whose handler calls a router of the same program. So only
+    /// a request of another trace proves that `TraceLayer` is around it.
+    pub(super) fn check_outer_span(&self, headers: &HeaderMap) {
         if self.checked.load(Ordering::Relaxed) >= CHECKED_REQUESTS {
             return;
         }
-        let _before = self.checked.fetch_add(1, Ordering::Relaxed);
         let is_of_trace_layer = dispatcher::get_default(|dispatch| {
             dispatch.current_span().metadata().is_some_and(|span| span.target().starts_with("tower_http::trace"))
         });
-        if is_of_trace_layer && let Some(bridge) = logbridge::bridge() {
+        if !is_of_trace_layer {
+            let _before = self.checked.fetch_add(1, Ordering::Relaxed);
+        } else if is_of_another_trace(headers)
+            && let Some(bridge) = logbridge::bridge()
+        {
             self.checked.store(CHECKED_REQUESTS, Ordering::Relaxed);
             bridge.note_outer_trace_layer();
         }
     }
+}
+
+/// Returns whether a request names a remote span that is not in the trace of the current span.
+fn is_of_another_trace(headers: &HeaderMap) -> bool {
+    let (remote, local) = (logbridge::propagation::extract(headers), Context::current());
+    let (remote, local) = (remote.span().span_context().clone(), local.span().span_context().clone());
+    remote.is_valid() && local.is_valid() && remote.trace_id() != local.trace_id()
 }
 
 /// Returns the route that axum has found.

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::span::{Failure, Scope, record_failure};
 use crate::{SERVER_TARGET, grpc};
 
-/// Makes the span of a request, for those who keep `tower_http::trace::TraceLayer` instead of
+/// Makes the span of a request, for programs that keep `tower_http::trace::TraceLayer` instead of
 /// [`ServerLayer`](crate::ServerLayer).
 ///
 /// The span has the same name, attributes and remote parent as that of `ServerLayer`, and the parent is set before
@@ -53,7 +53,7 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
 
 /// Records the status of a response in the span that [`request_span`] has made. Pass it to `TraceLayer::on_response`.
 ///
-/// A status of 500 or above makes the span an error. The status of a call by gRPC is recorded only if the response has
+/// A status of 500 or above makes the span an error. The status of a gRPC call is recorded only if the response has
 /// no body, because `TraceLayer` does not show the trailers here.
 pub fn record_response<B>(response: &Response<B>, _latency: Duration, span: &Span) {
     Scope::local(span.clone()).with_recorded(|recorded| {
@@ -127,7 +127,7 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
     )
 }
 
-/// Makes the span of a call by gRPC. `rpc.method` is added at the end, when the status tells whether the server knows
+/// Makes the span of a gRPC call. `rpc.method` is added at the end, when the status tells whether the server knows
 /// the method.
 pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
     let host = LazyCell::new(|| head.authority());
