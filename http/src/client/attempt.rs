@@ -206,9 +206,11 @@ impl Attempt {
     fn finish(&mut self, failure: Option<Failure>) {
         let failure = failure.or_else(|| self.outcome.failure());
         if let Some(measured) = self.measured.take() {
-            // Inside the span, and before it ends, for exemplars.
-            let _entered = self.scope.enter();
-            self.measure(measured, failure.as_ref().map(|failure| &failure.error_type));
+            let _panicked = catch(|| {
+                // Inside the span, and before it ends, for exemplars.
+                let _entered = self.scope.enter();
+                self.measure(measured, failure.as_ref().map(|failure| &failure.error_type));
+            });
         }
         let bodies = (self.request_body.take(), self.response_body.take());
         self.scope.with_recorded(|span| {

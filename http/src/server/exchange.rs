@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
@@ -231,35 +231,14 @@ impl Exchange {
         let duration = details.started.elapsed();
         let failure = details.failure(end);
         let error_type = failure.as_ref().map(|failure| &failure.error_type);
-        // The event needs the ids, and the metric an exemplar. Both are recorded before the span ends.
-        let is_observed = details.options.log_level.is_some() || details.is_measured;
-        let entered = is_observed.then(|| self.scope.enter());
-        if let Some(level) = details.options.log_level {
-            let finished = Finished {
-                method: &details.method.name,
-                path: details.path.as_deref().unwrap_or_default(),
-                route: details.route.text(),
-                status: details.status,
-                error_type: error_type.map(Cow::as_ref),
-                duration,
-            };
-            log_event(level, &finished);
+        // Before the span ends: the event needs its ids, and so does an exemplar of the metric.
+        if details.options.log_level.is_some() || details.is_measured {
+            let _panicked = catch(|| {
+                let _entered = self.scope.enter();
+                details.log(duration, error_type);
+                details.measure(duration, error_type);
+            });
         }
-        if details.is_measured {
-            metrics::SERVER.record(
-                duration,
-                metrics::Request {
-                    method: &details.method.name,
-                    scheme: details.scheme.take(),
-                    version: details.version,
-                    status: details.status,
-                    error_type,
-                    route: details.route.text().map(|route| Value::from(route.to_owned())),
-                    server: None,
-                },
-            );
-        }
-        drop(entered);
         self.scope.with_recorded(|span| {
             details.record(span, failure.as_ref());
             // Not when the last handle is dropped: a background task may hold one.
@@ -294,6 +273,35 @@ impl Details {
             Some(status) => status.is_server_error().then(|| Failure::status(status.name())),
             None => Some(grpc::without_status(self.status)),
         }
+    }
+
+    fn log(&self, duration: Duration, error_type: Option<&Cow<'static, str>>) {
+        let Some(level) = self.options.log_level else { return };
+        let finished = Finished {
+            method: &self.method.name,
+            path: self.path.as_deref().unwrap_or_default(),
+            route: self.route.text(),
+            status: self.status,
+            error_type: error_type.map(Cow::as_ref),
+            duration,
+        };
+        log_event(level, &finished);
+    }
+
+    fn measure(&mut self, duration: Duration, error_type: Option<&Cow<'static, str>>) {
+        if !self.is_measured {
+            return;
+        }
+        let request = metrics::Request {
+            method: &self.method.name,
+            scheme: self.scheme.take(),
+            version: self.version,
+            status: self.status,
+            error_type,
+            route: self.route.text().map(|route| Value::from(route.to_owned())),
+            server: None,
+        };
+        metrics::SERVER.record(duration, request);
     }
 
     fn record(&mut self, span: &SpanRef<'_>, failure: Option<&Failure>) {

@@ -23,6 +23,7 @@ pub(crate) fn all() -> Vec<crate::Case> {
         durations_are_recorded,
         durations_are_recorded_inside_the_span,
         grpc_calls_are_left_out,
+        instruments_that_panic,
     ]
     .into()
 }
@@ -50,7 +51,6 @@ fn durations_are_recorded() {
     get(address, "/orders/3", &[]);
     get(address, "/broken", &[]);
     get(address, "/health", &[]);
-    // The metric is recorded after the span has ended.
     world.spans(4);
     crate::support::wait_until("the metric of the last request", || {
         provider.force_flush().unwrap();
@@ -126,6 +126,39 @@ fn durations_are_recorded_inside_the_span() {
     spans.sort_by_key(|span| span.start_time_unix_nano);
     let ids: Vec<_> = spans.into_iter().map(|span| span.span_id).collect();
     assert_eq!(*recorded.0.lock().unwrap(), ids);
+}
+
+/// Panics with a text.
+#[derive(Clone, Copy, Debug)]
+struct Panicking(&'static str);
+
+impl MeterProvider for Panicking {
+    fn meter_with_scope(&self, _: InstrumentationScope) -> Meter {
+        Meter::new(Arc::new(*self))
+    }
+}
+
+impl InstrumentProvider for Panicking {
+    fn f64_histogram(&self, _: HistogramBuilder<'_, Histogram<f64>>) -> Histogram<f64> {
+        Histogram::new(Arc::new(*self))
+    }
+}
+
+impl SyncInstrument<f64> for Panicking {
+    fn measure(&self, _: f64, _: &[KeyValue]) {
+        panic!("{}", self.0);
+    }
+}
+
+fn instruments_that_panic() {
+    let world = World::new();
+    global::set_meter_provider(Panicking("cannot measure"));
+    let service = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(answer()));
+    drop(block_on(&world, ServerLayer::new().layer(service).oneshot(Request::new(Body::empty()))).unwrap());
+    drop(block_on(&world, ClientLayer::new().layer(service).oneshot(Request::new(Body::empty()))).unwrap());
+    for span in world.spans(2) {
+        assert_eq!(span.attribute("http.response.status_code"), Some(&200.into()), "{span:#?}");
+    }
 }
 
 /// The conventions have other metrics for them.
