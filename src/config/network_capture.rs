@@ -212,6 +212,12 @@ impl HttpSettings {
         self.inner.legacy_names
     }
 
+    /// Returns whether there are rules of [`Redact::keys`](crate::Redact::keys).
+    #[must_use]
+    pub fn redacts_keys(&self) -> bool {
+        self.inner.redaction.as_ref().is_some_and(|redaction| redaction.counts()[0] > 0)
+    }
+
     /// Returns whether the rules of [`Redact::keys`](crate::Redact::keys) redact values under this key.
     #[must_use]
     pub fn redacts_key(&self, key: &str) -> bool {

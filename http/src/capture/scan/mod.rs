@@ -16,7 +16,7 @@ use std::ops::Range;
 use super::escape::{percent_decoded, unescaped};
 
 use self::name::Name;
-pub(super) use self::token::is_token;
+pub(super) use self::token::{TOKEN_PREFIXES, is_token};
 
 /// The text that replaces redacted text.
 pub(super) const REDACTED: &str = "[redacted]";
