@@ -94,6 +94,9 @@ const NAMES: [&str; 16] = [
     "X-Auth-Token",
 ];
 
+/// How tokens of well-known issuers begin.
+const PREFIXES: [&str; 6] = ["AKIA", "SG.", "eyJ", "ghp_", "npm_", "xoxb-"];
+
 /// Checks one body that follows from the seed.
 ///
 /// # Panics
@@ -135,11 +138,15 @@ pub(crate) fn captured(
     let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     let mut capture = BodyCapture::new(&settings, &headers)?;
     // A body may be aborted anywhere.
-    let mut rest = &body[..if rng.bool() { body.len() } else { rng.usize(..=body.len()) }];
+    let end = if rng.bool() { body.len() } else { rng.usize(..=body.len()) };
+    let mut rest = &body[..end];
     while !rest.is_empty() {
         let (frame, after) = rest.split_at(rng.usize(1..=rest.len()));
         capture.push(frame);
         rest = after;
+    }
+    if end == body.len() {
+        capture.complete();
     }
     capture.finish()
 }
@@ -149,7 +156,7 @@ fn planted(rng: &mut Rng, secret: &str) -> (&'static str, String) {
     let name = NAMES[rng.usize(..NAMES.len())];
     let space = ["", "", " ", "\n  "][rng.usize(..4)];
     let json = "application/json";
-    match rng.u8(..16) {
+    match rng.u8(..19) {
         0 => (json, format!("{{\"{name}\"{space}:{space}\"{secret}\"}}")),
         1 => (json, format!("{{\"{name}\":\"a\\\"b,c:}}{secret}\",\"n\":1}}")),
         2 => (json, format!("{{\"{name}\":{space}[\"{secret}\",{{\"a\":\"]{secret}\"}}],\"n\":1}}")),
@@ -164,7 +171,12 @@ fn planted(rng: &mut Rng, secret: &str) -> (&'static str, String) {
         11 => ("text/xml", format!(" <{name}>{secret}</{name}> ")),
         12 => ("text/xml", format!(" <a {name}=\"{secret}\"/> ")),
         13 => ("text/plain", format!(" Bearer {secret} ")),
-        14 => ("application/x-www-form-urlencoded", format!("&{}={secret}&", percent_encoded(rng, name))),
+        14 => ("text/plain", format!(" https://{secret}:{secret}@host/ ")),
+        15 => {
+            (json, format!("{{\"a\":\"{}{}{secret}\",\"n\":1}}", PREFIXES[rng.usize(..PREFIXES.len())], "0".repeat(30)))
+        }
+        16 => (json, format!("{{\"url\":\"https:\\/\\/me:{secret}@host\\/\"}}")),
+        17 => ("application/x-www-form-urlencoded", format!("&{}={secret}&", percent_encoded(rng, name))),
         _ => ("application/x-www-form-urlencoded", format!("&a=%7B%22{name}%22%3A%22{secret}%22%7D&")),
     }
 }
