@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::capture::BodyCapture;
 use crate::span::{Scope, error_type};
 
 /// How a body ended.
@@ -43,10 +44,11 @@ pub(crate) trait BodyObserver {
         None
     }
 
-    /// Returns whether [`data`](Self::data) is called.
-    fn wants_data(&self) -> bool;
+    /// Returns whether [`with_capture`](Self::with_capture) does anything.
+    fn is_capturing(&self) -> bool;
 
-    fn data(&mut self, data: &[u8]);
+    /// Calls `work` with the capture of this body, if there is one.
+    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture));
 
     fn trailers(&mut self, trailers: &HeaderMap) {
         let _ = trailers;
@@ -159,10 +161,8 @@ impl<O: BodyObserver> Watch<O> {
         let Some(observer) = &mut self.observer else { return };
         if let Some(data) = frame.data_ref() {
             self.count += data.remaining() as u64;
-            if observer.wants_data() {
-                let mut chunks = [IoSlice::new(&[]); 16];
-                let filled = data.chunks_vectored(&mut chunks);
-                chunks.iter().take(filled).for_each(|chunk| observer.data(chunk));
+            if observer.is_capturing() {
+                observer.with_capture(|capture| add_to_capture(capture, data));
             }
         }
         if let Some(trailers) = frame.trailers_ref() {
@@ -174,8 +174,25 @@ impl<O: BodyObserver> Watch<O> {
 
     fn end(&mut self, end: BodyEnd<'_>) {
         if let Some(mut observer) = self.observer.take() {
+            if let BodyEnd::Complete = end {
+                observer.with_capture(BodyCapture::complete);
+            }
             observer.ended(end);
         }
+    }
+}
+
+/// Adds the data of a frame to a capture. The frame cannot be copied or advanced, and may show only its beginning.
+fn add_to_capture(capture: &mut BodyCapture, data: &impl Buf) {
+    let mut chunks = [IoSlice::new(&[]); 16];
+    let filled = data.chunks_vectored(&mut chunks);
+    let mut added = 0;
+    for chunk in chunks.iter().take(filled) {
+        capture.push(chunk);
+        added += chunk.len();
+    }
+    if added < data.remaining() {
+        capture.stop();
     }
 }
 
@@ -187,5 +204,41 @@ impl<O: BodyObserver> Drop for Watch<O> {
             false if is_complete => BodyEnd::Complete,
             false => BodyEnd::Dropped,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
+    use logbridge::{HttpSettings, NetworkCapture};
+
+    use super::*;
+
+    /// Data in two parts, of which only the first is shown.
+    struct Halves(&'static [u8], &'static [u8]);
+
+    impl Buf for Halves {
+        fn remaining(&self) -> usize {
+            self.0.len() + self.1.len()
+        }
+
+        fn chunk(&self) -> &[u8] {
+            if self.0.is_empty() { self.1 } else { self.0 }
+        }
+
+        fn advance(&mut self, _count: usize) {}
+    }
+
+    #[test]
+    fn a_frame_that_shows_only_its_beginning_ends_the_capture() {
+        let settings = HttpSettings::default().with_capture(NetworkCapture::all());
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+        let mut capture = BodyCapture::new(&settings, &headers).unwrap();
+        add_to_capture(&mut capture, &Halves(b"a", b""));
+        add_to_capture(&mut capture, &Halves(b" b https://me", b":hunter2@host"));
+        add_to_capture(&mut capture, &&b" later"[..]);
+        capture.complete();
+        assert_eq!(capture.finish().unwrap(), "a b https://[redacted]");
     }
 }

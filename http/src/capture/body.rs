@@ -23,6 +23,7 @@ pub(crate) struct BodyCapture {
     /// How many more bytes of text are collected.
     missing: usize,
     is_cut: bool,
+    is_complete: bool,
     /// The length of the body by its headers, or 0 if it is unknown. A shorter body is cut.
     expected: u64,
     pushed: u64,
@@ -48,6 +49,7 @@ impl BodyCapture {
             text: Vec::new(),
             missing: limit.saturating_add(MARGIN),
             is_cut: false,
+            is_complete: false,
             expected: expected_length(headers),
             pushed: 0,
         })
@@ -61,6 +63,18 @@ impl BodyCapture {
             return;
         }
         self.collect(data);
+    }
+
+    /// Takes note that the body has ended as it should. Without this call, the text is taken for cut.
+    pub(crate) fn complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// Ends the capture before a part of the body that cannot be collected.
+    pub(crate) fn stop(&mut self) {
+        self.missing = 0;
+        self.inflate = None;
+        self.is_cut = true;
     }
 
     fn collect(&mut self, data: &[u8]) {
@@ -94,7 +108,8 @@ impl BodyCapture {
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let is_secret = |name: &str| is_secret(name) || self.settings.redacts_key(name);
-        let rules = Rules { is_secret: &is_secret, is_cut: self.is_cut || self.pushed < self.expected };
+        let rules =
+            Rules { is_secret: &is_secret, is_cut: self.is_cut || !self.is_complete || self.pushed < self.expected };
         let redacted = if self.content.is_form { redact_form(text, rules) } else { redact(text, rules) };
         let cut = cut(&redacted, self.settings.capture().body_limit());
         (!cut.is_empty()).then(|| cut.to_owned())

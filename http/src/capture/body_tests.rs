@@ -18,6 +18,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 fn captured(limit: usize, pairs: &[(&'static str, &str)], frames: &[&[u8]]) -> Option<String> {
     let mut capture = BodyCapture::new(&settings(limit), &headers(pairs))?;
     frames.iter().for_each(|frame| capture.push(frame));
+    capture.complete();
     capture.finish()
 }
 
@@ -179,4 +180,32 @@ fn what_a_shorter_body_than_announced_ends_with_is_cut() {
     let announced = [TEXT, ("content-length", "100")];
     assert_eq!(captured(100, &announced, &[b"see https://me"]).unwrap(), "see https://[redacted]");
     assert_eq!(captured(100, &[TEXT], &[b"see https://me"]).unwrap(), "see https://me");
+}
+
+#[test]
+fn what_a_body_without_its_end_ends_with_is_cut() {
+    for (text, expected) in
+        [("see https://me:hunt", "see https://[redacted]"), ("\"eyJhbGci", "\"[redacted]"), ("a ghp_0", "a [redacted]")]
+    {
+        let mut capture = BodyCapture::new(&settings(100), &headers(&[TEXT])).unwrap();
+        capture.push(text.as_bytes());
+        assert_eq!(capture.finish().unwrap(), expected);
+    }
+}
+
+#[test]
+fn nothing_is_captured_after_a_gap() {
+    for coding in [("content-encoding", "identity"), GZIP] {
+        let mut capture = BodyCapture::new(&settings(100), &headers(&[TEXT, coding])).unwrap();
+        let text = b"see https://me";
+        if coding == GZIP {
+            capture.push(&gzip(text))
+        } else {
+            capture.push(text)
+        }
+        capture.stop();
+        capture.push(b":hunter2@host");
+        capture.complete();
+        assert_eq!(capture.finish().unwrap(), "see https://[redacted]");
+    }
 }

@@ -38,9 +38,11 @@ impl Content {
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
         });
         let is_form = media_type == "application/x-www-form-urlencoded";
-        // The parts of a multipart body can be binary, whatever its parameters say.
-        let is_textual =
-            !media_type.starts_with("multipart/") && (is_form || is_textual(&media_type) || charset.is_some());
+        // The parts of a multipart body can be binary, whatever its parameters say. The names of columns are far from
+        // their values.
+        let is_excluded = media_type.starts_with("multipart/")
+            || ["text/csv", "text/tab-separated-values"].contains(&media_type.as_str());
+        let is_textual = !is_excluded && (is_form || is_textual(&media_type) || charset.is_some());
         if !is_textual {
             return None;
         }
@@ -118,7 +120,7 @@ mod tests {
             "application/x-ndjson",
             "application/javascript;charset=utf-8",
             "application/json ; charset=\"utf-8\"",
-            "text/csv; header=present; charset=us-ascii",
+            "text/html; version=5; charset=us-ascii",
         ] {
             assert!(content(textual, &[]).is_some(), "{textual}");
         }
@@ -136,6 +138,8 @@ mod tests {
             "application/notjson",
             "application/jwt",
             "audio/x-xml2",
+            "text/csv; header=present; charset=us-ascii",
+            "text/tab-separated-values",
         ] {
             assert_eq!(content(binary, &[]), None, "{binary}");
         }

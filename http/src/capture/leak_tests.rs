@@ -10,7 +10,7 @@ use super::BodyCapture;
 const LETTERS: &[u8] = b"QXZ";
 
 /// What may surround a secret: everything that means something in some format.
-const GARBAGE: [&str; 62] = [
+const GARBAGE: [&str; 68] = [
     "\"",
     "'",
     "`",
@@ -61,6 +61,12 @@ const GARBAGE: [&str; 62] = [
     "\u{0}1",
     "\\u",
     "\\u003c",
+    "\\u003d",
+    "\\u003a",
+    "&#61;",
+    "&#x3d;",
+    "&#58;",
+    "\"value\":",
     "name",
     "value",
     "author",
@@ -93,6 +99,9 @@ const NAMES: [&str; 16] = [
     "private_key",
     "X-Auth-Token",
 ];
+
+/// How tokens of well-known issuers begin.
+const PREFIXES: [&str; 6] = ["AKIA", "SG.", "eyJ", "ghp_", "npm_", "xoxb-"];
 
 /// Checks one body that follows from the seed.
 ///
@@ -135,11 +144,15 @@ pub(crate) fn captured(
     let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     let mut capture = BodyCapture::new(&settings, &headers)?;
     // A body may be aborted anywhere.
-    let mut rest = &body[..if rng.bool() { body.len() } else { rng.usize(..=body.len()) }];
+    let end = if rng.bool() { body.len() } else { rng.usize(..=body.len()) };
+    let mut rest = &body[..end];
     while !rest.is_empty() {
         let (frame, after) = rest.split_at(rng.usize(1..=rest.len()));
         capture.push(frame);
         rest = after;
+    }
+    if end == body.len() {
+        capture.complete();
     }
     capture.finish()
 }
@@ -149,7 +162,7 @@ fn planted(rng: &mut Rng, secret: &str) -> (&'static str, String) {
     let name = NAMES[rng.usize(..NAMES.len())];
     let space = ["", "", " ", "\n  "][rng.usize(..4)];
     let json = "application/json";
-    match rng.u8(..16) {
+    match rng.u8(..21) {
         0 => (json, format!("{{\"{name}\"{space}:{space}\"{secret}\"}}")),
         1 => (json, format!("{{\"{name}\":\"a\\\"b,c:}}{secret}\",\"n\":1}}")),
         2 => (json, format!("{{\"{name}\":{space}[\"{secret}\",{{\"a\":\"]{secret}\"}}],\"n\":1}}")),
@@ -164,7 +177,14 @@ fn planted(rng: &mut Rng, secret: &str) -> (&'static str, String) {
         11 => ("text/xml", format!(" <{name}>{secret}</{name}> ")),
         12 => ("text/xml", format!(" <a {name}=\"{secret}\"/> ")),
         13 => ("text/plain", format!(" Bearer {secret} ")),
-        14 => ("application/x-www-form-urlencoded", format!("&{}={secret}&", percent_encoded(rng, name))),
+        14 => ("text/plain", format!(" https://{secret}:{secret}@host/ ")),
+        15 => {
+            (json, format!("{{\"a\":\"{}{}{secret}\",\"n\":1}}", PREFIXES[rng.usize(..PREFIXES.len())], "0".repeat(30)))
+        }
+        16 => (json, format!("{{\"url\":\"https:\\/\\/me:{secret}@host\\/\"}}")),
+        17 => (json, format!("{{\"a\":\"b\\u003d1\\u0026{name}\\u003d{secret}\",\"n\":1}}")),
+        18 => ("text/xml", format!(" <a>{name}{}{secret}</a> ", ["&#61;", "&#x3d;", "&#58;"][rng.usize(..3)])),
+        19 => ("application/x-www-form-urlencoded", format!("&{}={secret}&", percent_encoded(rng, name))),
         _ => ("application/x-www-form-urlencoded", format!("&a=%7B%22{name}%22%3A%22{secret}%22%7D&")),
     }
 }

@@ -305,13 +305,13 @@ impl Measured {
 
 /// The attempt while the response body is read.
 impl BodyObserver for Attempt {
-    fn wants_data(&self) -> bool {
+    fn is_capturing(&self) -> bool {
         self.response_body.is_some()
     }
 
-    fn data(&mut self, data: &[u8]) {
+    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture)) {
         if let Some(capture) = &mut self.response_body {
-            capture.push(data);
+            work(capture);
         }
     }
 
@@ -348,10 +348,13 @@ impl SharedCapture {
         Self(Arc::new(Mutex::new(Some(capture))))
     }
 
-    pub(super) fn push(&self, data: &[u8]) {
-        if let Some(capture) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+    /// Captures a whole body.
+    #[cfg(feature = "reqwest-middleware")]
+    pub(super) fn fill(&mut self, data: &[u8]) {
+        self.with_capture(|capture| {
             capture.push(data);
-        }
+            capture.complete();
+        });
     }
 
     fn take(&self) -> Option<BodyCapture> {
@@ -361,12 +364,14 @@ impl SharedCapture {
 
 /// Observes a request body.
 impl BodyObserver for SharedCapture {
-    fn wants_data(&self) -> bool {
+    fn is_capturing(&self) -> bool {
         true
     }
 
-    fn data(&mut self, data: &[u8]) {
-        self.push(data);
+    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture)) {
+        if let Some(capture) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            work(capture);
+        }
     }
 
     fn ended(&mut self, _: BodyEnd<'_>) {}

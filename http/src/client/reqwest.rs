@@ -122,9 +122,9 @@ fn capture_body(attempt: &mut Attempt, request: &mut Request) {
     if request.body().is_none() {
         return;
     }
-    let Some(capture) = attempt.capture_request(request.headers()) else { return };
+    let Some(mut capture) = attempt.capture_request(request.headers()) else { return };
     match request.body().and_then(Body::as_bytes) {
-        Some(bytes) => capture.push(bytes),
+        Some(bytes) => capture.fill(bytes),
         None => {
             let body = request.body_mut().take();
             *request.body_mut() = body.map(|body| Body::wrap(ClientRequestBody::new(body, Some(capture))));

@@ -370,13 +370,13 @@ impl BodyObserver for Exchange {
         Some(&self.scope)
     }
 
-    fn wants_data(&self) -> bool {
+    fn is_capturing(&self) -> bool {
         self.details.as_ref().is_some_and(|details| details.response.is_some())
     }
 
-    fn data(&mut self, data: &[u8]) {
+    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture)) {
         if let Some(capture) = self.details.as_mut().and_then(|details| details.response.as_mut()) {
-            capture.push(data);
+            work(capture);
         }
     }
 

@@ -23,13 +23,13 @@ impl RequestCapture {
 }
 
 impl BodyObserver for RequestCapture {
-    fn wants_data(&self) -> bool {
+    fn is_capturing(&self) -> bool {
         true
     }
 
-    fn data(&mut self, data: &[u8]) {
+    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture)) {
         if let Some(capture) = &mut *self.capture.lock().unwrap_or_else(PoisonError::into_inner) {
-            capture.push(data);
+            work(capture);
         }
     }
 

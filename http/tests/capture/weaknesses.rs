@@ -1,10 +1,13 @@
 //! What the HyperDX SDKs of other languages do wrong (they export credentials, record whole bodies, and empty bodies that the
 //! application reads afterwards) does not happen here.
 
+use std::io::Error;
+
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
+use futures_util::stream;
 
 use super::support::{REQUEST, RESPONSE, exchange, text};
 
@@ -57,6 +60,40 @@ fn credentials_are_redacted_on_both_sides() {
     }
     assert_eq!(text(&spans.server, "url.query"), "token=REDACTED&author=me");
     assert!(text(&spans.client, "url.full").ends_with("/?token=REDACTED&author=me"));
+}
+
+#[test]
+fn no_url_attribute_has_a_secret_of_the_path_or_inside_of_a_value() {
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.hunter2";
+    let app = Router::new().route("/reset/{token}", get(async || StatusCode::NO_CONTENT));
+    let spans = exchange(app, async |client, url| {
+        let state = "%7B%22token%22%3A%22hunter2%22%7D";
+        let url = format!("{url}/reset/{TOKEN};jsessionid=hunter2?code=hunter2&state={state}&next=a;sid=hunter2");
+        client.get(url).send().await.unwrap();
+    });
+    for span in spans.both() {
+        assert!(!format!("{span:?}").contains("hunter2"), "{span:#?}");
+    }
+    let query = "code=REDACTED&state=REDACTED&next=a;sid=REDACTED";
+    assert_eq!(text(&spans.server, "url.path"), "/reset/REDACTED");
+    assert_eq!(text(&spans.server, "url.query"), query);
+    assert!(text(&spans.client, "url.full").ends_with(&format!("/reset/REDACTED?{query}")));
+}
+
+#[test]
+fn the_end_of_an_aborted_body_is_redacted() {
+    let frames = || stream::iter([Ok(Bytes::from("see https://me:hunter2")), Err(Error::other("abort"))]);
+    let answer = async move || ([("content-type", "text/plain")], Body::from_stream(frames()));
+    let spans = exchange(Router::new().route("/", get(answer)), async |client, url| {
+        // The status may arrive or not.
+        if let Ok(response) = client.get(url).send().await {
+            response.bytes().await.unwrap_err();
+        }
+    });
+    for span in spans.both() {
+        assert!(!format!("{span:?}").contains("hunter2"), "{span:#?}");
+    }
+    assert_eq!(text(&spans.server, RESPONSE), "see https://[redacted]");
 }
 
 #[test]

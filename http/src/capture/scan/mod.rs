@@ -7,6 +7,7 @@
 mod element;
 mod name;
 mod quote;
+mod separator;
 mod token;
 mod value;
 
@@ -16,6 +17,7 @@ use std::ops::Range;
 use super::escape::{percent_decoded, unescaped};
 
 use self::name::Name;
+use self::separator::Separator;
 pub(super) use self::token::{TOKEN_PREFIXES, is_token};
 
 /// The text that replaces redacted text.
@@ -26,6 +28,9 @@ const MAX_DEPTH: usize = 3;
 
 /// Longer texts are not taken for names.
 const MAX_NAME: usize = 128;
+
+/// The most text between a value and the name of a secret that it belongs to.
+const MAX_BETWEEN: usize = 1 << 10;
 
 /// Names whose value may be the name of a secret, as in `{"name": "password", "value": "…"}`.
 const NAME_KEYS: [&str; 7] = ["name", "key", "field", "header", "id", "param", "parameter"];
@@ -120,6 +125,8 @@ struct Scanner<'t, 'r> {
     token_end: usize,
     /// Whether the last `name` was the name of a secret, so that the next `value` is secret.
     value_is_secret: bool,
+    /// The last `value` that is not redacted. The name of a secret may follow it.
+    last_value: Option<(Separator, Name)>,
     /// How many more bytes may be searched for the ends of values. Bounds the work on values that overlap. When it is
     /// used up, the rest of the text is redacted.
     budget: usize,
@@ -136,6 +143,7 @@ impl<'t, 'r> Scanner<'t, 'r> {
             line_start: 0,
             replaced: Vec::new(),
             value_is_secret: false,
+            last_value: None,
             encoded_end: 0,
             token_end: 0,
             budget: text.len().saturating_mul(16).saturating_add(1 << 10),
@@ -146,8 +154,12 @@ impl<'t, 'r> Scanner<'t, 'r> {
         while let Some(byte) = self.byte(self.at) {
             match byte {
                 b'\n' => self.line_start = self.at + 1,
-                b':' | b'=' => self.separator(),
-                b'<' | b'&' | b'\\' => self.element(),
+                b':' | b'=' => self.separator(Separator { at: self.at, len: 1, is_colon: byte == b':' }),
+                b'<' => self.element(),
+                b'&' | b'\\' => match self.escaped_separator(self.at) {
+                    Some(separator) => self.separator(separator),
+                    None => self.element(),
+                },
                 b'%' => self.encoded(),
                 b'-' => self.private_key(),
                 _ => self.token(),
@@ -157,31 +169,52 @@ impl<'t, 'r> Scanner<'t, 'r> {
     }
 
     /// Redacts the value after a separator if the name before it is secret.
-    fn separator(&mut self) {
-        self.credentials_of_url();
-        let name = self.name_before(self.at);
-        let is_secret = self.is_secret_name(self.slice(name.range.clone()));
-        let is_value = self.value_is_secret && is_one_of(self.slice(name.range.clone()), &VALUE_KEYS);
-        if is_secret || is_value {
-            self.value_is_secret = false;
-            if let Some(range) = self.value_after(self.at, &name) {
-                self.replace(range.clone(), self.quoted_replacement(range.start, &name));
-                self.spend(range.len());
-            }
-            return;
+    fn separator(&mut self, separator: Separator) {
+        if separator.is_colon {
+            self.credentials_of_url(separator.end());
         }
-        if is_one_of(self.slice(name.range.clone()), &NAME_KEYS) {
-            self.value_is_secret |= self.is_secret_name(self.short_value_after(self.at));
+        let name = self.name_before(separator.at);
+        let text = self.slice(name.range.clone());
+        let is_value = is_one_of(text, &VALUE_KEYS);
+        if self.is_secret_name(text) || (self.value_is_secret && is_value) {
+            self.value_is_secret = false;
+            self.replace_value(separator, &name);
+        } else if is_value {
+            self.last_value = Some((separator, name));
+        } else if is_one_of(text, &NAME_KEYS) && self.is_secret_name(self.short_value_after(separator.end())) {
+            self.value_is_secret = true;
+            if let Some((separator, value)) = self.last_value.take() {
+                self.replace_sibling(separator, &value, name.range.start);
+            }
+        }
+    }
+
+    fn replace_value(&mut self, separator: Separator, name: &Name) {
+        if let Some(range) = self.value_after(separator, name) {
+            self.replace(range.clone(), self.quoted_replacement(range.start, name));
+            self.spend(range.len());
+        }
+    }
+
+    /// Redacts a value if it belongs to the same object as the secret name after it, as in
+    /// `{"value": "…", "name": "password"}`.
+    fn replace_sibling(&mut self, separator: Separator, value: &Name, name_start: usize) {
+        let Some(range) = self.value_after(separator, value) else { return };
+        self.spend(range.len());
+        // A value that contains the name is no sibling.
+        let between = self.text.get(range.end..name_start).filter(|between| between.len() <= MAX_BETWEEN);
+        let is_item = |between: &str| between.lines().skip(1).any(|line| line.trim_start().starts_with('-'));
+        if between.is_some_and(|between| !between.contains(['{', '}', '[', ']']) && !is_item(between)) {
+            self.replace(range.clone(), self.quoted_replacement(range.start, value));
         }
     }
 
     /// Returns the beginning of a value that may be the name of a secret.
-    fn short_value_after(&self, separator: usize) -> &'t str {
+    fn short_value_after(&self, at: usize) -> &'t str {
         let is_before = |byte: &&u8| b":= \t\r\n\\\"'".contains(byte);
         let is_outside = |byte: &u8| b",;&{}\r\n\\\"'<".contains(byte);
-        let before =
-            self.bytes.get(separator..).unwrap_or_default().iter().take(MAX_NAME).take_while(is_before).count();
-        let start = separator + before;
+        let before = self.bytes.get(at..).unwrap_or_default().iter().take(MAX_NAME).take_while(is_before).count();
+        let start = at + before;
         let value = self.bytes.get(start..).unwrap_or_default();
         match value.iter().take(MAX_NAME).position(is_outside) {
             Some(len) => self.slice(start..start + len),

@@ -49,6 +49,12 @@ fn json_is_redacted_by_key_at_any_depth() {
         // A name and its value in two members.
         (r#"{"name":"DB_PASSWORD","value":"x","n":1}"#, r#"{"name":"DB_PASSWORD","value":"[redacted]","n":1}"#),
         (r#"[{"name":"author","value":"x"}]"#, r#"[{"name":"author","value":"x"}]"#),
+        (r#"{"value":"a\"b","n":1,"name":"password"}"#, r#"{"value":"[redacted]","n":1,"name":"password"}"#),
+        (r#"{"values":["a"],"key":"password"}"#, r#"{"values":"[redacted]","key":"password"}"#),
+        (r#"[{"value":"a"},{"name":"password"}]"#, r#"[{"value":"a"},{"name":"password"}]"#),
+        (r#"{"value":"a","name":"author"}"#, r#"{"value":"a","name":"author"}"#),
+        // A message about a field.
+        (r#"{"data":{"field":"password","n":1}}"#, r#"{"data":{"field":"password","n":1}}"#),
     ]);
 }
 
@@ -129,6 +135,26 @@ fn pairs_in_text_are_redacted() {
 }
 
 #[test]
+fn escaped_separators_are_separators() {
+    check(&[
+        (
+            r#"{"q":"a\u003d1\u0026password\u003dhunter2","n":1}"#,
+            r#"{"q":"a\u003d1\u0026password\u003d[redacted]","n":1}"#,
+        ),
+        (r#"{"q":"password\u003Dhunter2"}"#, r#"{"q":"password\u003D[redacted]"}"#),
+        (r#"{"q":"{\"q\":\"password\\u003dx\"}"}"#, r#"{"q":"{\"q\":\"password\\u003d[redacted]\"}"}"#),
+        (r#"{"q":"password\u003a hunter2"}"#, r#"{"q":"password\u003a [redacted]"}"#),
+        (r"'password\x3dhunter2'", r"'password\x3d[redacted]'"),
+        ("password&#61;x y", "password&#61;[redacted]"),
+        ("<a>password&#x3D;x</a>", "<a>password&#x3D;[redacted]</a>"),
+        ("password&#58; x", "password&#58; [redacted]"),
+        (r"https\u003a//me:pw@host/", r"https\u003a//[redacted]@host/"),
+        (r"https\u003a\u002f\u002fme\u003apw@host", r"https\u003a\u002f\u002f[redacted]@host"),
+    ]);
+    unchanged(&[r"author\u003dme", "a &#61; b", r"a\u003db", "password&#61;"]);
+}
+
+#[test]
 fn yaml_values_continue_on_deeper_lines() {
     check(&[
         ("private_key: |\n  MII\n\n  abc\nuser: bob\n", "private_key: [redacted]\nuser: bob\n"),
@@ -138,6 +164,14 @@ fn yaml_values_continue_on_deeper_lines() {
         (
             "- name: DB_PASSWORD\n  value: hunter2\n- name: x\n  value: y\n",
             "- name: DB_PASSWORD\n  value: [redacted]\n- name: x\n  value: y\n",
+        ),
+        (
+            "- name: x\n  value: y\n- value: hunter2\n  name: DB_PASSWORD\n",
+            "- name: x\n  value: y\n- value: [redacted]\n  name: DB_PASSWORD\n",
+        ),
+        (
+            "- name: x\n  value: y\n- name: DB_PASSWORD\n  value: z\n",
+            "- name: x\n  value: y\n- name: DB_PASSWORD\n  value: [redacted]\n",
         ),
     ]);
 }
@@ -262,6 +296,14 @@ fn hostile_texts_take_linear_time() {
         "eyJ",
         "bearer ",
         "basic+",
+        "\\u003d",
+        "a\\u003d",
+        "token\\u003a",
+        "&#61;",
+        "\"value\":\"",
+        "{\"value\":\"a\",\"name\":\"token\"}",
+        "value:a name:token ",
+        "value: name:token,",
         "basic%20",
         "&quot;",
         "\"token\":\"",

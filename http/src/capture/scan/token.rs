@@ -29,6 +29,9 @@ pub(crate) const TOKEN_PREFIXES: [(&str, usize); 23] = [
     ("xoxs-", 12),
 ];
 
+/// How the slashes before the host of a URL are written, also in JSON and JavaScript.
+const SLASHES: [&str; 5] = ["//", "\\/\\/", "\\\\/\\\\/", "\\u002f\\u002f", "\\u002F\\u002F"];
+
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
@@ -110,14 +113,19 @@ impl Scanner<'_, '_> {
         }
     }
 
-    /// Redacts `user:password` in a URL at whose `:` the scanner is.
-    pub(super) fn credentials_of_url(&mut self) {
-        let Some(slashes) = ["://", ":\\/\\/"].into_iter().find(|slashes| self.starts_with(self.at, slashes)) else {
+    /// Redacts `user:password` in a URL whose `:` ends at `after`.
+    pub(super) fn credentials_of_url(&mut self, after: usize) {
+        let Some(slashes) = SLASHES.into_iter().find(|slashes| self.starts_with(after, slashes)) else {
             return;
         };
-        let start = self.at + slashes.len();
+        let start = after + slashes.len();
         let rest = self.rest(start);
-        let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'`<>\\".contains(c));
+        let is_outside = |at: usize, c: char| match c {
+            // The colon before the password may be escaped too.
+            '\\' => self.escaped_separator(start + at).is_none(),
+            _ => c.is_whitespace() || "/?#\"'`<>".contains(c),
+        };
+        let end = rest.char_indices().find(|(at, c)| is_outside(*at, *c)).map(|(at, _)| at);
         let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
         let is_cut = self.rules.is_cut && end.is_none();
         match authority.rfind('@') {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Scanner;
 use super::name::Name;
 use super::quote::{QUOTE_ENTITIES, is_quote};
+use super::separator::Separator;
 
 /// Returns whether a value can end before this byte.
 fn is_delimiter(byte: Option<u8>) -> bool {
@@ -13,9 +14,9 @@ fn is_delimiter(byte: Option<u8>) -> bool {
 
 impl Scanner<'_, '_> {
     /// Returns the value after a separator, with its quotes or brackets, or `None` if it is empty.
-    pub(super) fn value_after(&self, separator: usize, name: &Name) -> Option<Range<usize>> {
-        let is_assignment = self.byte(separator) == Some(b'=') && !name.is_quoted;
-        let mut start = separator;
+    pub(super) fn value_after(&self, separator: Separator, name: &Name) -> Option<Range<usize>> {
+        let is_assignment = !separator.is_colon && !name.is_quoted;
+        let mut start = separator.end();
         while let Some(byte) = self.byte(start) {
             let is_skipped =
                 matches!(byte, b':' | b'=' | b'>' | b' ' | b'\t') || (name.is_quoted && byte.is_ascii_whitespace());
