@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{AsHeaderName, FORWARDED, HOST, USER_AGENT};
-use http::{HeaderMap, Method, Request, Uri, Version, request};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, request};
 
 use crate::capture::redacted_query;
 use crate::semconv::OTHER;
@@ -19,32 +19,44 @@ pub(crate) struct Head<'r> {
     pub(crate) uri: &'r Uri,
     pub(crate) version: Version,
     pub(crate) headers: &'r HeaderMap,
+    /// Whether a proxy may have added headers. Requests without a proxy save six lookups.
+    is_forwarded: bool,
 }
 
 impl<'r> Head<'r> {
     pub(crate) fn of_parts(parts: &'r request::Parts) -> Self {
-        Self { method: &parts.method, uri: &parts.uri, version: parts.version, headers: &parts.headers }
+        Self::new(&parts.method, &parts.uri, parts.version, &parts.headers)
     }
 
     pub(crate) fn of_request<B>(request: &'r Request<B>) -> Self {
-        Self { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() }
+        Self::new(request.method(), request.uri(), request.version(), request.headers())
+    }
+
+    pub(crate) fn new(method: &'r Method, uri: &'r Uri, version: Version, headers: &'r HeaderMap) -> Self {
+        // Comparing names is faster than looking them up only if they are few.
+        const FEW: usize = 24;
+        let is_of_proxy = |name: &HeaderName| *name == FORWARDED || name.as_str().starts_with("x-forwarded-");
+        let is_forwarded = headers.len() > FEW || headers.keys().any(is_of_proxy);
+        Self { method, uri, version, headers, is_forwarded }
+    }
+
+    /// Returns what the proxy next to the client says, in a parameter of `Forwarded` or in a header of its own.
+    fn forwarded(&self, parameter: &str, header: &'static str) -> Option<&'r str> {
+        if !self.is_forwarded {
+            return None;
+        }
+        forwarded(self.headers, parameter).or_else(|| first_of_list(self.headers, header))
     }
 
     /// Returns the scheme that the client used, if a proxy says so, or else that of the request. `own` is used if
     /// neither is known.
     pub(crate) fn original_scheme(&self, own: Option<&'r str>) -> &'r str {
-        forwarded(self.headers, "proto")
-            .or_else(|| first_of_list(self.headers, "x-forwarded-proto"))
-            .or_else(|| self.uri.scheme_str())
-            .or(own)
-            .unwrap_or(HTTP)
+        self.forwarded("proto", "x-forwarded-proto").or_else(|| self.uri.scheme_str()).or(own).unwrap_or(HTTP)
     }
 
     /// Returns the host and the port that the client asked for, as a proxy or the request says.
     pub(crate) fn original_host(&self) -> Option<(&'r str, Option<u16>)> {
-        forwarded(self.headers, "host")
-            .or_else(|| first_of_list(self.headers, "x-forwarded-host"))
-            .map_or_else(|| self.authority(), host_and_port)
+        self.forwarded("host", "x-forwarded-host").and_then(host_and_port).or_else(|| self.authority())
     }
 
     /// Returns the host and the port of the request.
@@ -55,7 +67,7 @@ impl<'r> Head<'r> {
 
     /// Returns the address of the client that a proxy has named.
     fn forwarded_client(&self) -> Option<&'r str> {
-        let client = forwarded(self.headers, "for").or_else(|| first_of_list(self.headers, "x-forwarded-for"))?;
+        let client = self.forwarded("for", "x-forwarded-for")?;
         let (address, _) = host_and_port(client)?;
         (!address.eq_ignore_ascii_case("unknown")).then_some(address)
     }
@@ -149,9 +161,9 @@ pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
             let (host, rest) = rest.split_once(']')?;
             (host, rest.strip_prefix(':'))
         }
-        // An IPv6 address without brackets has no port.
-        None if text.parse::<IpAddr>().is_ok() => (text, None),
         None => match text.rsplit_once(':') {
+            // An IPv6 address without brackets has no port.
+            Some((host, _)) if host.contains(':') && text.parse::<IpAddr>().is_ok() => (text, None),
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },

@@ -61,6 +61,8 @@
 //!
 //! ```text
 //! use actix_web::{Error, body::MessageBody, dev::{ServiceRequest, ServiceResponse}, middleware::{Next, from_fn}};
+//! use tracing::Instrument as _;
+//! use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 //!
 //! async fn trace(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
 //!     let mut headers = http::HeaderMap::new();

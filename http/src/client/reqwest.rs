@@ -110,7 +110,7 @@ impl ReqwestMiddleware {
         let url = request.url();
         let uri =
             url.as_str().parse::<Uri>().or_else(|_| url.origin().ascii_serialization().parse()).unwrap_or_default();
-        let head = Head { method: request.method(), uri: &uri, version: request.version(), headers: request.headers() };
+        let head = Head::new(request.method(), &uri, request.version(), request.headers());
         let resends = extensions.get_or_insert_with(ResendCount::new).begin();
         let facts = Facts { template: extensions.get::<UrlTemplate>(), resends, inspect: None };
         Attempt::begin(head, &facts, self.settings.current())

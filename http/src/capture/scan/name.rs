@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Scanner;
 use super::quote::{QUOTE_ENTITIES, is_quote};
+use super::{MAX_NAME, Scanner};
 
 /// The name before a separator.
 #[derive(Debug)]
@@ -44,26 +44,34 @@ impl Scanner<'_, '_> {
         // Inside a nested string, quotes are escaped.
         let depth = self.backslashes_before(close, 0);
         let end = close - depth;
+        let floor = self.name_floor(end);
         let mut at = end;
-        while at > 0 {
+        while at > floor {
             at -= 1;
             if self.byte(at) == Some(quote) {
                 let backslashes = self.backslashes_before(at, 0);
                 if backslashes <= depth {
                     return (at + 1, end);
                 }
-                at -= backslashes;
+                at = at.saturating_sub(backslashes);
             }
         }
-        (0, end)
+        (floor, end)
+    }
+
+    /// Returns where the search for the beginning of a name stops. Of a longer name, the last part is examined.
+    fn name_floor(&self, end: usize) -> usize {
+        let floor = end.saturating_sub(MAX_NAME);
+        (floor..=end).find(|at| self.text.is_char_boundary(*at)).unwrap_or(end)
     }
 
     /// Returns where an unquoted name of one or two words begins: `api_key`, `api key`.
     fn unquoted_start(&self, end: usize) -> usize {
+        let floor = self.name_floor(end);
         let word = |end: usize| {
             let is_outside = |byte: &u8| byte.is_ascii_whitespace() || b",;&?{}()<>\"'`=:|".contains(byte);
-            let before = self.bytes.get(..end).unwrap_or_default();
-            before.iter().rposition(is_outside).map_or(0, |at| at + 1)
+            let before = self.bytes.get(floor..end).unwrap_or_default();
+            before.iter().rposition(is_outside).map_or(floor, |at| floor + at + 1)
         };
         let start = word(end);
         let space = start.checked_sub(1).filter(|space| start < end && self.byte(*space) == Some(b' '));

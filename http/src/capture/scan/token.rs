@@ -73,13 +73,14 @@ impl Scanner<'_, '_> {
         let start = after + gap;
         let rest = self.rest(start);
         let len = rest.find(|c: char| c.is_whitespace() || "\"'`<>,;&\\{}()[]".contains(c)).unwrap_or(rest.len());
+        // Prose costs as much: the word may reach to the end of the text, and the next scheme may be inside of it.
+        self.spend(len);
         let word = rest.get(..len).unwrap_or_default();
         // `Basic` is followed by base64, which has capitals or digits. Anything else is prose.
         let is_prose =
             is_common_word && !word.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '=');
         if !is_prose {
             self.replace(start..start + len, REDACTED);
-            self.spend(len);
         }
     }
 
