@@ -1,6 +1,7 @@
 //! Bodies of HTTP messages: no captured text contains the secret that is in the body, whatever surrounds it.
 
 use fastrand::Rng;
+use logbridge::HttpSettings;
 
 use self::module::BodyCapture;
 
@@ -26,5 +27,6 @@ pub(crate) fn run(text: &str) {
             let _text = leaks::captured(&mut rng, content_type, coding, text.as_bytes(), 100);
         }
     }
-    let _query = module::redacted_query(text);
+    let _query = module::redacted_query(text, &HttpSettings::default());
+    let _path = module::redacted_path(text, &HttpSettings::default());
 }

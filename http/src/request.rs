@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{AsHeaderName, FORWARDED, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, Version, request};
+use logbridge::HttpSettings;
 
-use crate::capture::redacted_query;
+use crate::capture::{redacted_path, redacted_query};
 use crate::semconv::OTHER;
 
 const HTTP: &str = "http";
@@ -78,9 +79,14 @@ impl<'r> Head<'r> {
         named.or_else(|| peer.map(|peer| ClientAddress::Peer(peer.ip())))
     }
 
-    /// Returns the query without the values that the convention calls sensitive.
-    pub(crate) fn query(&self) -> Option<Cow<'r, str>> {
-        self.uri.query().map(redacted_query)
+    /// Returns the query without secrets.
+    pub(crate) fn query(&self, settings: &HttpSettings) -> Option<Cow<'r, str>> {
+        self.uri.query().map(|query| redacted_query(query, settings))
+    }
+
+    /// Returns the path without secrets.
+    pub(crate) fn path(&self, settings: &HttpSettings) -> Cow<'r, str> {
+        redacted_path(self.uri.path(), settings)
     }
 
     pub(crate) fn user_agent(&self) -> Option<&'r str> {

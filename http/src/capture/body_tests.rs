@@ -115,6 +115,23 @@ fn a_decompression_bomb_takes_no_more_memory_than_any_body() {
 }
 
 #[test]
+fn a_large_limit_takes_few_copies() {
+    let size = 4 << 20;
+    let bomb = gzip(&vec![b'a'; size]);
+    let mut capture = BodyCapture::new(&settings(size), &headers(&[TEXT, GZIP])).unwrap();
+    let mut capacities = vec![0];
+    for frame in bomb.chunks(2) {
+        capture.push(frame);
+        capacities.push(capture.text.capacity());
+    }
+    capacities.dedup();
+    assert_eq!(capture.text.len(), size);
+    // Steps of a constant size would be hundreds.
+    assert!(capacities.len() < 20, "{capacities:?}");
+    assert!(capture.text.capacity() <= size + MARGIN, "{}", capture.text.capacity());
+}
+
+#[test]
 fn empty_blocks_do_not_keep_the_decompressor_busy() {
     let mut capture = BodyCapture::new(&settings(1000), &headers(&[TEXT, DEFLATE])).unwrap();
     // An empty stored block of raw deflate.

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 /// Decodes `%77`. A `+` stays, which separates words as a space does. Invalid escapes stay as they are.
 pub(super) fn percent_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+    // Nothing is decoded of `100%`, so that a caller can tell whether the text has changed.
+    let is_encoded = |code: &[u8]| matches!(code, [b'%', digits @ ..] if hex(digits).is_some());
+    if !text.contains('%') || !text.as_bytes().windows(3).any(is_encoded) {
         return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -75,6 +77,7 @@ mod tests {
             ("é%41", "éA"),
         ] {
             assert_eq!(percent_decoded(text), expected);
+            assert_eq!(matches!(percent_decoded(text), Cow::Borrowed(_)), text == expected, "{text}");
         }
         for (text, expected) in [
             (r"pass\u0077ord", "password"),

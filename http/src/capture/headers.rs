@@ -38,6 +38,10 @@ const DEFAULT_RESPONSE: [&str; 13] = [
     "x-request-id",
 ];
 
+/// Headers that are redacted although their names do not say so. Browsers, which cannot set other headers of a WebSocket,
+/// send tokens as its subprotocol.
+const SECRET: [&str; 1] = ["sec-websocket-protocol"];
+
 /// Headers whose values are URLs.
 const URLS: [&str; 4] = ["content-location", "location", "origin", "referer"];
 
@@ -98,7 +102,7 @@ pub(crate) fn headers(
 /// Returns a value as text, redacted and cut.
 fn redacted(settings: &HttpSettings, name: &str, value: &HeaderValue) -> String {
     let hides = |name: &str| is_secret(name) || settings.redacts_key(name);
-    if hides(name) {
+    if hides(name) || SECRET.contains(&name) {
         return REDACTED.to_owned();
     }
     // Long values are cut before the redaction too, which bounds its work.
@@ -107,7 +111,7 @@ fn redacted(settings: &HttpSettings, name: &str, value: &HeaderValue) -> String 
     let text = String::from_utf8_lossy(start);
     let rules = Rules { is_secret: &hides, is_cut: start.len() < bytes.len() };
     let redacted = match URLS.contains(&name) {
-        true => redacted_url_text(&text).into(),
+        true => redacted_url_text(&text, rules).into(),
         false => redact(&text, rules),
     };
     cut(&redacted, MAX_VALUE).to_owned()

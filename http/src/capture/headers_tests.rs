@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use logbridge::{HeaderList, HttpSettings, NetworkCapture};
+use logbridge::{Builder, HeaderList, HttpSettings, NetworkCapture, Otlp, Redact};
 
-use super::{MAX_HEADERS, MAX_VALUE, MAX_VALUES, headers, matches};
+use super::{MAX_HEADERS, MAX_VALUE, MAX_VALUES, headers, matches, redacted};
 
 fn map(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
@@ -76,6 +76,7 @@ fn credentials_are_redacted_even_if_they_are_listed() {
         "x-vault-token",
         "apikey",
         "x-goog-iap-jwt-assertion",
+        "sec-websocket-protocol",
     ];
     let pairs: Vec<_> = secret.iter().map(|name| (*name, "hunter2")).collect();
     for capture in [all(), NetworkCapture::all().headers(HeaderList::ServerRequest, secret)] {
@@ -159,4 +160,19 @@ fn a_star_stands_for_any_text() {
     ] {
         assert!(!matches(pattern, name), "{pattern} {name}");
     }
+}
+
+#[test]
+fn urls_of_headers_follow_the_settings_and_the_cut() {
+    let settings = Builder::new()
+        .otlp(Otlp::off())
+        .redact(Redact::new().keys(["nickname"]))
+        .network_capture(NetworkCapture::all())
+        .build()
+        .unwrap()
+        .http_settings();
+    let url = HeaderValue::from_static("/a?nickname=bob");
+    assert_eq!(redacted(&settings, "location", &url), "/a?nickname=REDACTED");
+    let long = format!("https://{}:hunter2@host/", "u".repeat(3 * MAX_VALUE));
+    assert_eq!(redacted(&settings, "location", &HeaderValue::from_str(&long).unwrap()), "https://REDACTED");
 }

@@ -20,4 +20,4 @@ mod url;
 
 pub(crate) use self::body::BodyCapture;
 pub(crate) use self::headers::headers;
-pub(crate) use self::url::{redacted_query, redacted_url};
+pub(crate) use self::url::{redacted_path, redacted_query, redacted_url};

@@ -82,11 +82,11 @@ impl Attempt {
     pub(super) fn begin(head: Head<'_>, facts: &Facts<'_>, settings: HttpSettings) -> Self {
         let is_grpc = grpc::is_grpc(head.headers);
         let method = MethodName::new(head.method, settings.known_methods());
-        let span = if is_grpc { grpc_span(&head, facts) } else { http_span(&head, &method, facts) };
+        let span = if is_grpc { grpc_span(&head, facts) } else { http_span(&head, &method, facts, &settings) };
         let scope = Scope::local(span);
         scope.with_recorded(|span| {
             if settings.legacy_names() && !is_grpc {
-                set_legacy(span, &head);
+                set_legacy(span, &head, &settings);
             }
             set_headers(span, &settings, HeaderList::ClientRequest, head.headers);
         });
@@ -389,7 +389,7 @@ impl fmt::Debug for SpanName<'_> {
 }
 
 // Samplers see the fields of a new span. The macro computes them only if the span is not filtered.
-fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
+fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>, settings: &HttpSettings) -> Span {
     tracing::info_span!(
         target: CLIENT_TARGET,
         "request",
@@ -400,7 +400,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>) -> Span {
         { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
         { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
         { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
-        { semconv::URL_FULL } = &*full_url(head),
+        { semconv::URL_FULL } = &*full_url(head, settings),
         { semconv::URL_TEMPLATE } = facts.template.map(UrlTemplate::as_str),
     )
 }
@@ -420,15 +420,15 @@ fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
     )
 }
 
-fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>) {
+fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>, settings: &HttpSettings) {
     span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
-    span.set_attribute(KeyValue::new(legacy::HTTP_URL, full_url(head)));
+    span.set_attribute(KeyValue::new(legacy::HTTP_URL, full_url(head, settings)));
 }
 
 /// Returns the URL without secrets. It is absolute if the request names the host. Then the port tells the scheme, because
 /// the connection is made elsewhere.
-fn full_url(head: &Head<'_>) -> String {
-    capture::redacted_url(absolute(head).as_ref().unwrap_or(head.uri))
+fn full_url(head: &Head<'_>, settings: &HttpSettings) -> String {
+    capture::redacted_url(absolute(head).as_ref().unwrap_or(head.uri), settings)
 }
 
 /// Returns a URL that is only a path as an absolute one.

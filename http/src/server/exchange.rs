@@ -120,7 +120,7 @@ impl Exchange {
         let connection = Connection { peer: options.peer(parts), scheme: options.scheme };
         let span = match is_grpc {
             true => grpc_span(&head, connection.peer),
-            false => http_span(&head, &method, route.as_deref(), connection),
+            false => http_span(&head, &method, route.as_deref(), connection, &settings),
         };
         if !span.is_disabled() {
             if captures_headers(&settings, HeaderList::ServerRequest) {
@@ -130,7 +130,7 @@ impl Exchange {
                 });
             }
             if settings.legacy_names() && !is_grpc {
-                set_legacy(&span, &head, connection);
+                set_legacy(&span, &head, connection, &settings);
             }
         }
         let scope = Scope::joined(span, head.headers);
@@ -140,7 +140,7 @@ impl Exchange {
             captures_bodies: captures_bodies(&settings) && scope.is_recorded(),
             method,
             is_bodiless: matches!(*head.method, Method::HEAD | Method::CONNECT),
-            path: is_logged.then(|| head.uri.path().to_owned()),
+            path: is_logged.then(|| head.path(&settings).into_owned()),
             scheme: is_measured.then(|| scheme(head.original_scheme(connection.scheme))),
             version: protocol_version(head.version),
             route: match route {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Request, Response};
+use logbridge::HttpSettings;
 use opentelemetry::KeyValue;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -46,7 +47,7 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
         span
     } else {
         let method = MethodName::new(head.method, settings.known_methods());
-        http_span(&head, &method, matched_path(request.extensions()), Connection::default())
+        http_span(&head, &method, matched_path(request.extensions()), Connection::default(), &settings)
     };
     Scope::joined(span, head.headers).span().clone()
 }
@@ -102,8 +103,13 @@ pub(super) struct Connection {
     pub(super) scheme: Option<&'static str>,
 }
 
-pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str>, connection: Connection) -> Span {
-    let Connection { peer, scheme } = connection;
+pub(super) fn http_span(
+    head: &Head<'_>,
+    method: &MethodName,
+    route: Option<&str>,
+    Connection { peer, scheme }: Connection,
+    settings: &HttpSettings,
+) -> Span {
     // Computed by the macro, so that a filtered span costs nothing.
     let host = LazyCell::new(|| head.original_host());
     tracing::info_span!(
@@ -115,8 +121,8 @@ pub(super) fn http_span(head: &Head<'_>, method: &MethodName, route: Option<&str
         { semconv::HTTP_REQUEST_METHOD_ORIGINAL } = (!method.is_known()).then(|| head.method.as_str()),
         { semconv::HTTP_ROUTE } = route,
         { semconv::URL_SCHEME } = head.original_scheme(scheme),
-        { semconv::URL_PATH } = head.uri.path(),
-        { semconv::URL_QUERY } = head.query().as_deref(),
+        { semconv::URL_PATH } = &*head.path(settings),
+        { semconv::URL_QUERY } = head.query(settings).as_deref(),
         { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
         { semconv::SERVER_PORT } = host.and_then(|(_, port)| port).map(i64::from),
         { semconv::NETWORK_PROTOCOL_VERSION } = protocol_version(head.version),
@@ -145,7 +151,12 @@ pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
 }
 
 /// Adds the names of a request that HyperDX's network panel reads.
-pub(super) fn set_legacy(span: &Span, head: &Head<'_>, Connection { peer, scheme }: Connection) {
+pub(super) fn set_legacy(
+    span: &Span,
+    head: &Head<'_>,
+    Connection { peer, scheme }: Connection,
+    settings: &HttpSettings,
+) {
     let (host, port) = head.original_host().unwrap_or_default();
     let scheme = head.original_scheme(scheme);
     let mut url = match host.contains(':') {
@@ -155,8 +166,8 @@ pub(super) fn set_legacy(span: &Span, head: &Head<'_>, Connection { peer, scheme
     if let Some(port) = port {
         let _infallible = write!(url, ":{port}");
     }
-    url.push_str(head.uri.path());
-    if let Some(query) = head.query() {
+    url.push_str(&head.path(settings));
+    if let Some(query) = head.query(settings) {
         let _infallible = write!(url, "?{query}");
     }
     span.set_attribute(legacy::HTTP_URL, url);

@@ -6,7 +6,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::content::Coding;
 
-/// The output grows by this much at a time, so that a short body takes little memory.
+/// The least by which the output grows, so that a short body takes little memory. After that, it doubles.
 const STEP: usize = 2 << 10;
 /// How much more compressed data than text is read. Empty blocks could fill a body without end.
 const MAX_EXCESS: usize = 64 << 10;
@@ -35,7 +35,7 @@ impl Inflate {
             let coding = self.coding;
             let stream = self.stream.get_or_insert_with(|| new_stream(coding, *first));
             if text.len() == text.capacity() {
-                text.reserve_exact(STEP.min(limit - text.len()));
+                text.reserve_exact(text.len().max(STEP).min(limit - text.len()));
             }
             let before = (stream.total_in(), text.len());
             let status = stream.decompress_vec(data, text, FlushDecompress::None);

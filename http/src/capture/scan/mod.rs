@@ -77,7 +77,7 @@ fn redact_nested<'t>(text: &'t str, rules: Rules<'_>, depth: usize) -> Cow<'t, s
 }
 
 /// Returns whether a text contains a secret once its percent encoding is removed.
-fn encodes_secret(encoded: &str, rules: Rules<'_>, depth: usize) -> bool {
+pub(super) fn encodes_secret(encoded: &str, rules: Rules<'_>, depth: usize) -> bool {
     depth >= MAX_DEPTH || matches!(redact_nested(&percent_decoded(encoded), rules, depth + 1), Cow::Owned(_))
 }
 

@@ -188,7 +188,12 @@ fn tokens_are_recognized_without_a_name() {
             "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----\n",
         ),
     ]);
+    let letters = "0123456789abcdefghijABCDEFGHIJ0123456789";
+    for prefix in ["ghu_", "ghr_", "xoxa-", "xoxs-", "xapp-", "whsec_", "npm_", "hf_", "SG."] {
+        assert_eq!(redact(&format!("id {prefix}{letters}, n"), rules(false)), "id [redacted], n");
+    }
     unchanged(&[
+        "npm_config_registry",
         "basic training",
         "forbearer x",
         "eyJ",

@@ -3,21 +3,30 @@
 use super::{REDACTED, Scanner};
 
 /// How tokens of well-known issuers begin, and how many characters follow at least.
-const PREFIXES: [(&str, usize); 14] = [
+const PREFIXES: [(&str, usize); 23] = [
     ("AIza", 30),
     ("AKIA", 12),
     ("ASIA", 12),
+    ("SG.", 30),
     ("eyJ", 16),
     ("ghp_", 16),
     ("gho_", 16),
+    ("ghr_", 16),
     ("ghs_", 16),
+    ("ghu_", 16),
     ("github_pat_", 16),
     ("glpat-", 16),
+    ("hf_", 30),
+    ("npm_", 30),
     ("rk_live_", 12),
     ("sk-", 20),
     ("sk_live_", 12),
+    ("whsec_", 16),
+    ("xapp-", 12),
+    ("xoxa-", 12),
     ("xoxb-", 12),
     ("xoxp-", 12),
+    ("xoxs-", 12),
 ];
 
 fn is_token_byte(byte: u8) -> bool {
@@ -42,7 +51,7 @@ impl Scanner<'_, '_> {
     pub(super) fn token(&mut self) {
         let rest = self.rest(self.at);
         match rest.as_bytes().first() {
-            Some(b'A' | b'e' | b'g' | b'r' | b's' | b'x') if self.at >= self.token_end => {
+            Some(b'A' | b'S' | b'e' | b'g' | b'h' | b'n' | b'r' | b's' | b'w' | b'x') if self.at >= self.token_end => {
                 if let Some(len) = token_len(rest, self.rules.is_cut) {
                     self.token_end = self.at + len;
                     self.replace(self.at..self.token_end, REDACTED);
