@@ -148,6 +148,20 @@ impl Drop for Explosive {
     }
 }
 
+/// A body that has not ended.
+struct Unread {
+    _guard: Explosive,
+}
+
+impl http_body::Body for Unread {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
 fn guards_that_panic() {
     let world = World::new();
     let mut service = ServerLayer::new().layer(service_fn(async |_: Request<Body>| {
@@ -158,6 +172,13 @@ fn guards_that_panic() {
     block_on(&world, std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())));
     assert!(catch_unwind(AssertUnwindSafe(move || drop(future))).is_err(), "the application sees its panic");
     assert_eq!(text(&world.span(), "error.type"), "request_canceled");
+    let service = ServerLayer::new()
+        .layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Unread { _guard: Explosive }))));
+    let body = block_on(&world, service.oneshot(Request::new(Body::empty()))).unwrap().into_body();
+    assert!(catch_unwind(AssertUnwindSafe(move || drop(body))).is_err());
+    let spans = world.spans(2);
+    let span = spans.iter().max_by_key(|span| span.start_time_unix_nano).unwrap();
+    assert_eq!(text(span, "error.type"), "response_aborted");
 }
 
 fn closures_that_panic() {
