@@ -64,12 +64,22 @@ pub(crate) trait BodyObserver {
 }
 
 pin_project! {
-    /// Passes every frame of a body unchanged, and tells an observer about it.
+    /// Passes every frame of a body unchanged, and shows it to an observer.
     #[derive(Debug)]
     pub(crate) struct ObservedBody<B, O: BodyObserver> {
+        // `None` only while it is dropped.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         watch: Watch<O>,
+    }
+
+    impl<B, O: BodyObserver> PinnedDrop for ObservedBody<B, O> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Records that the body writes while it is dropped belong to the span as well.
+            let _entered = this.watch.observer.as_ref().and_then(BodyObserver::scope).map(Scope::enter);
+            this.inner.set(None);
+        }
     }
 }
 
@@ -82,12 +92,12 @@ impl<B: Body, O: BodyObserver> ObservedBody<B, O> {
         if inner.is_end_stream() {
             watch.end(BodyEnd::Complete);
         }
-        Self { inner, watch }
+        Self { inner: Some(inner), watch }
     }
 
     /// Wraps a body that has no observer, so that both kinds have the same type.
     pub(crate) fn unobserved(inner: B) -> Self {
-        Self { inner, watch: Watch { observer: None, count: 0, expected: None, is_polling: false } }
+        Self { inner: Some(inner), watch: Watch { observer: None, count: 0, expected: None, is_polling: false } }
     }
 }
 
@@ -100,12 +110,13 @@ where
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
+        let this = self.project();
+        let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let watch = this.watch;
         watch.is_polling = true;
         let polled = {
             let _entered = watch.observer.as_ref().and_then(BodyObserver::scope).map(Scope::enter);
-            this.inner.as_mut().poll_frame(cx)
+            inner.as_mut().poll_frame(cx)
         };
         watch.is_polling = false;
         let frame = ready!(polled);
@@ -118,7 +129,7 @@ where
             }
             Some(Ok(frame)) => {
                 watch.frame(frame);
-                if this.inner.is_end_stream() {
+                if inner.is_end_stream() {
                     watch.end(BodyEnd::Complete);
                 }
             }
@@ -127,11 +138,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
@@ -156,7 +167,7 @@ impl<O: BodyObserver> Watch<O> {
         }
         if let Some(trailers) = frame.trailers_ref() {
             observer.trailers(trailers);
-            // Nobody polls again after trailers.
+            // A body is not polled again after its trailers.
             self.end(BodyEnd::Complete);
         }
     }

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+
+use crate::span::Failure;
 
 const STATUS: &str = "grpc-status";
 
@@ -58,7 +60,16 @@ impl GrpcStatus {
     }
 }
 
-/// Returns whether a request is a call by gRPC. gRPC-Web is not: it has its trailers in the body.
+/// Returns the failure of a response that has ended without `grpc-status`. With another status than 200, something that
+/// does not speak gRPC has answered, for instance with 404 or 503.
+pub(crate) fn without_status(status: Option<StatusCode>) -> Failure {
+    match status {
+        Some(status) if status != StatusCode::OK => Failure::status(status.as_str().to_owned().into()),
+        _ => Failure::new("missing_grpc_status", "the response ended without `grpc-status`"),
+    }
+}
+
+/// Returns whether a request is a gRPC call. gRPC-Web is not: it has its trailers in the body.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     const PREFIX: &[u8] = b"application/grpc";
     let Some(rest) = headers.get(CONTENT_TYPE).and_then(|value| {

@@ -6,6 +6,7 @@ mod body;
 mod capture;
 mod client;
 mod grpc;
+mod guard;
 mod metrics;
 mod request;
 mod semconv;

@@ -1,4 +1,4 @@
-//! Facts of a request that spans and metrics need.
+//! What spans and metrics need to know about a request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -49,9 +49,10 @@ impl<'r> Head<'r> {
         forwarded(self.headers, parameter).or_else(|| first_of_list(self.headers, header))
     }
 
-    /// Returns the scheme that the client used, if a proxy says so, or else that of the request.
-    pub(crate) fn original_scheme(&self) -> &'r str {
-        self.forwarded("proto", "x-forwarded-proto").or_else(|| self.uri.scheme_str()).unwrap_or(HTTP)
+    /// Returns the scheme that the client used, if a proxy says so, or else that of the request. `own` is used if
+    /// neither is known.
+    pub(crate) fn original_scheme(&self, own: Option<&'r str>) -> &'r str {
+        self.forwarded("proto", "x-forwarded-proto").or_else(|| self.uri.scheme_str()).or(own).unwrap_or(HTTP)
     }
 
     /// Returns the host and the port that the client asked for, as a proxy or the request says.
@@ -279,7 +280,7 @@ mod tests {
         let facts = |headers: &[(&str, &str)]| {
             let request = request("/", headers);
             let head = Head::of_request(&request);
-            (head.original_scheme().to_owned(), head.forwarded_client().map(str::to_owned))
+            (head.original_scheme(None).to_owned(), head.forwarded_client().map(str::to_owned))
         };
         assert_eq!(facts(&[]), ("http".to_owned(), None));
         assert_eq!(

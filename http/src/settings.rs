@@ -14,20 +14,22 @@ static BUILT_IN: LazyLock<HttpSettings> = LazyLock::new(HttpSettings::default);
 pub(crate) struct Settings {
     /// Set in code, for this layer only.
     capture: Option<NetworkCapture>,
+    /// The built-in settings with this layer's own capture, until logbridge is installed.
+    early: OnceLock<HttpSettings>,
     /// The installed settings with this layer's own capture.
     own: OnceLock<HttpSettings>,
 }
 
 impl Clone for Settings {
     fn clone(&self) -> Self {
-        Self { capture: self.capture.clone(), own: OnceLock::new() }
+        Self { capture: self.capture.clone(), ..Self::default() }
     }
 }
 
 impl Settings {
     /// Replaces what is captured.
     pub(crate) fn set_capture(&mut self, capture: NetworkCapture) {
-        *self = Self { capture: Some(capture), own: OnceLock::new() };
+        *self = Self { capture: Some(capture), ..Self::default() };
     }
 
     /// Returns the settings. They are looked up until logbridge is installed, and then stay the same.
@@ -42,10 +44,11 @@ impl Settings {
         if let Some(settings) = self.own.get() {
             return settings.clone();
         }
-        match installed() {
-            Some(installed) => self.own.get_or_init(|| installed.with_capture(capture.clone())).clone(),
-            None => BUILT_IN.with_capture(capture.clone()),
-        }
+        let (cached, base) = match installed() {
+            Some(installed) => (&self.own, installed),
+            None => (&self.early, &*BUILT_IN),
+        };
+        cached.get_or_init(|| base.with_capture(capture.clone())).clone()
     }
 }
 

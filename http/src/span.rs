@@ -12,6 +12,7 @@ use tracing::Span;
 use tracing::span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, SetParentError};
 
+use crate::guard::error_text;
 use crate::semconv::{self, OTHER};
 
 /// What code of one request runs in: a span, or only the remote context if there is no span.
@@ -57,6 +58,11 @@ impl Scope {
     pub(crate) fn enter(&self) -> Entered<'_> {
         let span = self.span.enter();
         Entered { _context: self.context.clone().map(Context::attach), _span: span }
+    }
+
+    /// Returns whether there is a span, and it is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        !self.span.is_disabled() && self.span.context().span().is_recording()
     }
 
     /// Calls `run` with the OpenTelemetry span, if there is one and it is recorded.
@@ -157,16 +163,4 @@ pub(crate) fn header_attribute(name: String, values: Vec<String>) -> KeyValue {
 pub(crate) fn error_type<E>() -> &'static str {
     let name = type_name::<E>();
     if name.contains("dyn ") { OTHER } else { name }
-}
-
-/// Returns the text of an error, cut to a length that suits a status.
-fn error_text(error: &dyn Display) -> String {
-    const MAX_BYTES: usize = 512;
-    let mut text = error.to_string();
-    if text.len() > MAX_BYTES {
-        let end = (0..=MAX_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

@@ -15,10 +15,18 @@ mod grpc;
 mod layers;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "client/plain_codec.rs"]
+mod plain_codec;
 #[path = "server/support.rs"]
 mod support;
+#[path = "server/tonic_server.rs"]
+mod tonic_server;
 #[path = "server/traces.rs"]
 mod traces;
+#[path = "server/upgrades.rs"]
+mod upgrades;
+#[path = "server/user_code.rs"]
+mod user_code;
 
 use std::process::{Command, ExitCode};
 
@@ -44,8 +52,18 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn all() -> impl Iterator<Item = Case> {
-    let lists =
-        [capture::all(), conventions::all(), endings::all(), grpc::all(), layers::all(), metrics::all(), traces::all()];
+    let lists = [
+        capture::all(),
+        conventions::all(),
+        endings::all(),
+        grpc::all(),
+        layers::all(),
+        metrics::all(),
+        tonic_server::all(),
+        traces::all(),
+        upgrades::all(),
+        user_code::all(),
+    ];
     lists.into_iter().flatten()
 }
 

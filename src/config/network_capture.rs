@@ -179,8 +179,18 @@ impl HttpSettings {
         &self.inner.capture
     }
 
-    /// Returns these settings with another value for what is captured, such as that of a single layer.
-    pub fn with_capture(&self, capture: NetworkCapture) -> Self {
+    /// Returns these settings with another value for what is captured, such as that of a single layer. The body size and
+    /// the header lists that `capture` does not set stay the same, unless `capture` is off.
+    pub fn with_capture(&self, mut capture: NetworkCapture) -> Self {
+        if capture.mode != CaptureMode::Off {
+            let own = &self.inner.capture;
+            capture.max_body_bytes = capture.max_body_bytes.or(own.max_body_bytes);
+            for (list, own) in capture.headers.iter_mut().zip(&own.headers) {
+                if list.is_none() {
+                    list.clone_from(own);
+                }
+            }
+        }
         Self { inner: Arc::new(Inner { capture, ..Inner::clone(&self.inner) }) }
     }
 
@@ -200,6 +210,12 @@ impl HttpSettings {
     #[must_use]
     pub fn legacy_names(&self) -> bool {
         self.inner.legacy_names
+    }
+
+    /// Returns whether there are rules of [`Redact::keys`](crate::Redact::keys).
+    #[must_use]
+    pub fn redacts_keys(&self) -> bool {
+        self.inner.redaction.as_ref().is_some_and(|redaction| redaction.counts()[0] > 0)
     }
 
     /// Returns whether the rules of [`Redact::keys`](crate::Redact::keys) redact values under this key.
@@ -230,8 +246,10 @@ impl Resolver<'_> {
             true => None,
             false => list,
         });
+        // A layer may capture although the others do not.
+        let is_set = in_code.max_body_bytes.is_some() || self.environment.get(MAX_BYTES).is_some();
         let max_body_bytes = match mode {
-            CaptureMode::Off => None,
+            CaptureMode::Off if !is_set => None,
             _ => Some(self.size_setting(
                 "captured body bytes",
                 in_code.max_body_bytes,

@@ -2,6 +2,8 @@
 //!
 //! A name is split into words at punctuation, digits and changes of case, so that `author` is not taken for `auth`.
 
+use super::scan::TOKEN_PREFIXES;
+
 /// Words that make every name with them secret.
 const ANYWHERE: [&str; 25] = [
     "apikey",
@@ -127,12 +129,13 @@ const PREFIXES: [&str; 2] = ["passwd", "password"];
 const AFTER_TOKEN: [&str; 12] =
     ["budget", "count", "endpoint", "expires", "expiry", "length", "limit", "ttl", "type", "uri", "url", "usage"];
 
-/// The letter triples that begin the words of all rules, as a set of bits. A name without any of them is not secret.
+/// The letter triples that begin the words of all rules, and tokens of well-known forms, as a set of bits. A name or a
+/// URL without any of them is not secret.
 ///
 /// The query of every request is checked, and most names fail this test after a few instructions.
 static BEGINNINGS: [u64; TRIPLES / 64] = {
     let mut set = [0; TRIPLES / 64];
-    let lists: [&[&str]; 6] = [&ANYWHERE, &LAST, &WHOLE, &SUFFIXES, &PREFIXES, &["token", "secrets"]];
+    let lists: [&[&str]; 6] = [&ANYWHERE, &LAST, &WHOLE, &SUFFIXES, &PREFIXES, &["code", "token"]];
     let mut list = 0;
     while list < lists.len() {
         let mut word = 0;
@@ -141,6 +144,11 @@ static BEGINNINGS: [u64; TRIPLES / 64] = {
             word += 1;
         }
         list += 1;
+    }
+    let mut prefix = 0;
+    while prefix < TOKEN_PREFIXES.len() {
+        add_beginning(&mut set, TOKEN_PREFIXES[prefix].0);
+        prefix += 1;
     }
     let mut pair = 0;
     while pair < PAIRS.len() {
@@ -166,8 +174,8 @@ const fn triple(a: u8, b: u8, c: u8) -> usize {
     (a as usize & 31) << 10 | (b as usize & 31) << 5 | (c as usize & 31)
 }
 
-/// Returns `false` if no rule can apply to the name.
-fn may_be_secret(name: &str) -> bool {
+/// Returns `false` if no rule can apply to the name, or to any name in the text.
+pub(super) fn may_be_secret(name: &str) -> bool {
     name.as_bytes().windows(3).any(|window| {
         let [a, b, c] = window else { return false };
         let triple = triple(*a, *b, *c);

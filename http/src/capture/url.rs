@@ -8,7 +8,7 @@ use logbridge::HttpSettings;
 
 use super::escape::percent_decoded;
 use super::scan::{Rules, encodes_secret, is_token};
-use super::secret_names::is_secret;
+use super::secret_names::{is_secret, may_be_secret};
 
 /// The text that replaces secrets of URLs, as the semantic conventions prescribe.
 const REDACTED: &str = "REDACTED";
@@ -21,6 +21,9 @@ const MIN_TOKEN: usize = 16;
 ///
 /// Borrows if nothing is secret, and does not allocate then unless something is encoded.
 pub(crate) fn redacted_query<'t>(query: &'t str, settings: &HttpSettings) -> Cow<'t, str> {
+    if is_plain(query, settings) {
+        return Cow::Borrowed(query);
+    }
     redacted_pairs(query, rules(&|name| is_hidden(settings, name)))
 }
 
@@ -28,7 +31,17 @@ pub(crate) fn redacted_query<'t>(query: &'t str, settings: &HttpSettings) -> Cow
 ///
 /// Borrows if nothing is secret, and does not allocate then unless something is encoded.
 pub(crate) fn redacted_path<'t>(path: &'t str, settings: &HttpSettings) -> Cow<'t, str> {
+    if is_plain(path, settings) {
+        return Cow::Borrowed(path);
+    }
     redacted_segments(path, rules(&|name| is_hidden(settings, name)))
+}
+
+/// Returns whether a query or a path certainly has no secret, which holds for most requests and takes few instructions.
+fn is_plain(text: &str, settings: &HttpSettings) -> bool {
+    // Anything that may be encoded, nested or a credential is examined.
+    let is_special = |byte: u8| !byte.is_ascii_alphanumeric() && !b"&=/-_.~".contains(&byte);
+    !text.bytes().any(is_special) && !may_be_secret(text) && !settings.redacts_keys()
 }
 
 /// Returns a URL without credentials and secrets.

@@ -212,3 +212,51 @@ fn a_hostile_query_takes_neither_the_stack_nor_long() {
     };
     std::thread::Builder::new().stack_size(512 << 10).spawn(work).unwrap().join().unwrap();
 }
+
+/// The fast path and the examination of pairs agree that a plain text has no secret.
+#[test]
+fn plain_texts_have_no_secret() {
+    const PIECES: [&str; 28] = [
+        "page",
+        "2",
+        "=",
+        "&",
+        "sort",
+        "-",
+        "/",
+        ".",
+        "pass",
+        "word",
+        "API",
+        "key",
+        "code",
+        "state",
+        "one",
+        "time",
+        "card",
+        "no",
+        "eyJ",
+        "abcdefghijklmnop",
+        "ghp_",
+        "SG.",
+        "sk-",
+        "Id",
+        "session",
+        "x",
+        "~",
+        "jwt",
+    ];
+    let settings = HttpSettings::default();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut plain = 0;
+    for _ in 0..100_000 {
+        let text: String = (0..random.usize(1..9)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
+        if super::is_plain(&text, &settings) {
+            plain += 1;
+            let rules = super::rules(&super::is_secret);
+            assert_eq!(super::redacted_pairs(&text, rules), text);
+            assert_eq!(super::redacted_segments(&text, rules), text);
+        }
+    }
+    assert!(plain > 10_000, "{plain}");
+}

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::{Extensions, HeaderMap, StatusCode, Version};
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 use logbridge::{CaptureMode, HeaderList, HttpSettings};
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
@@ -19,6 +22,7 @@ use super::transport;
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
+use crate::guard::catch;
 use crate::request::{Head, MethodName, default_port, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
@@ -178,7 +182,7 @@ impl Attempt {
     }
 
     fn body_capture(&self, headers: &HeaderMap) -> Option<BodyCapture> {
-        let is_wanted = captures_bodies(&self.settings) && !self.scope.span().is_disabled();
+        let is_wanted = captures_bodies(&self.settings) && self.scope.is_recorded();
         is_wanted.then(|| BodyCapture::new(&self.settings, headers)).flatten()
     }
 
@@ -191,12 +195,23 @@ impl Attempt {
         span.set_attribute(KeyValue::new(semconv::NETWORK_PEER_PORT, i64::from(peer.port())));
     }
 
-    /// Ends the span, and records the outcome.
+    /// Ends the span, and records the outcome. Processors may panic, and this runs while a panic of the transport
+    /// unwinds, too.
     fn end(&mut self, failure: Option<Failure>) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
+        if !mem::replace(&mut self.is_over, true) {
+            let _panicked = catch(|| self.finish(failure));
         }
+    }
+
+    fn finish(&mut self, failure: Option<Failure>) {
         let failure = failure.or_else(|| self.outcome.failure());
+        if let Some(measured) = self.measured.take() {
+            let _panicked = catch(|| {
+                // Inside the span, and before it ends, for exemplars.
+                let _entered = self.scope.enter();
+                self.measure(measured, failure.as_ref().map(|failure| &failure.error_type));
+            });
+        }
         let bodies = (self.request_body.take(), self.response_body.take());
         self.scope.with_recorded(|span| {
             self.set_outcome(span);
@@ -209,7 +224,6 @@ impl Attempt {
             // Not when the last handle is dropped: a background task of the transport may hold one.
             span.end();
         });
-        self.measure(failure.as_ref().map(|failure| &failure.error_type));
     }
 
     fn set_outcome(&self, span: &SpanRef<'_>) {
@@ -243,8 +257,8 @@ impl Attempt {
         }
     }
 
-    fn measure(&mut self, error_type: Option<&Cow<'static, str>>) {
-        let Some(Measured { since, method, scheme, server }) = self.measured.take() else { return };
+    fn measure(&self, measured: Measured, error_type: Option<&Cow<'static, str>>) {
+        let Measured { since, method, scheme, server } = measured;
         let request = metrics::Request {
             method: &method,
             scheme,
@@ -314,6 +328,9 @@ impl BodyObserver for Attempt {
 
     fn ended(&mut self, end: BodyEnd<'_>) {
         match end {
+            BodyEnd::Complete if self.is_grpc && self.outcome.grpc.is_none() => {
+                self.end(Some(grpc::without_status(self.outcome.status)));
+            }
             // Clients often want only the status, or the beginning of the body.
             BodyEnd::Complete | BodyEnd::Dropped => self.end(None),
             BodyEnd::Failed { error_type, error } => self.end(Some(Failure::of_error(error_type, error))),
@@ -388,7 +405,7 @@ fn http_span(head: &Head<'_>, method: &MethodName, facts: &Facts<'_>, settings: 
         { semconv::HTTP_REQUEST_RESEND_COUNT } = facts.resend_count(),
         { semconv::SERVER_ADDRESS } = server(head).map(|(host, _)| host),
         { semconv::SERVER_PORT } = server(head).and_then(|(_, port)| port).map(i64::from),
-        { semconv::URL_FULL } = &*capture::redacted_url(head.uri, settings),
+        { semconv::URL_FULL } = &*full_url(head, settings),
         { semconv::URL_TEMPLATE } = facts.template.map(UrlTemplate::as_str),
     )
 }
@@ -410,7 +427,24 @@ fn grpc_span(head: &Head<'_>, facts: &Facts<'_>) -> Span {
 
 fn set_legacy(span: &SpanRef<'_>, head: &Head<'_>, settings: &HttpSettings) {
     span.set_attribute(KeyValue::new(legacy::HTTP_METHOD, head.method.as_str().to_owned()));
-    span.set_attribute(KeyValue::new(legacy::HTTP_URL, capture::redacted_url(head.uri, settings)));
+    span.set_attribute(KeyValue::new(legacy::HTTP_URL, full_url(head, settings)));
+}
+
+/// Returns the URL without secrets. It is absolute if the request names the host. Then the port tells the scheme, because
+/// the connection is made elsewhere.
+fn full_url(head: &Head<'_>, settings: &HttpSettings) -> String {
+    capture::redacted_url(absolute(head).as_ref().unwrap_or(head.uri), settings)
+}
+
+/// Returns a URL that is only a path as an absolute one.
+fn absolute(head: &Head<'_>) -> Option<Uri> {
+    if head.uri.authority().is_some() {
+        return None;
+    }
+    let authority = Authority::try_from(head.headers.get(HOST)?.as_bytes()).ok()?;
+    let scheme = if authority.port_u16() == Some(443) { Scheme::HTTPS } else { Scheme::HTTP };
+    let path = head.uri.path_and_query()?.clone();
+    Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().ok()
 }
 
 fn set_headers(span: &SpanRef<'_>, settings: &HttpSettings, list: HeaderList, headers: &HeaderMap) {

@@ -1,4 +1,4 @@
-//! Facts of a request that only the application knows. They travel in the extensions of the request.
+//! What the application can say about a request, in the extensions of the request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use = "insert it into the extensions of a request"]
 pub struct UrlTemplate(Cow<'static, str>);
 
 impl UrlTemplate {

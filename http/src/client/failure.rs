@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind};
 
 use super::transport;
+use crate::guard::{catch, error_text};
 use crate::span::{Failure, error_type};
 
 const CONNECT: &str = "connect";
@@ -13,6 +14,9 @@ const CONNECTION_CLOSED: &str = "connection_closed";
 const INVALID_RESPONSE: &str = "invalid_response";
 const REQUEST_BODY: &str = "request_body";
 const TIMEOUT: &str = "timeout";
+
+/// An error may name itself as its cause.
+const MAX_CAUSES: usize = 64;
 
 /// Finds the error in a value whose type is not known to be an error.
 pub(super) type Inspect = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
@@ -32,9 +36,14 @@ pub(super) fn of_value<E: Display + 'static>(error: &E, inspect: Option<Inspect>
 
 /// Describes an error by its causes. `fallback` is its type if no cause has a name.
 pub(super) fn of_chain(error: &(dyn Error + 'static), fallback: &'static str) -> Failure {
+    // The causes are code of others, which may panic.
+    catch(|| of_causes(error, fallback)).unwrap_or_else(|| Failure::of_error(fallback, &error))
+}
+
+fn of_causes(error: &(dyn Error + 'static), fallback: &'static str) -> Failure {
     let mut found = None;
     let mut cause = error;
-    loop {
+    for _ in 0..MAX_CAUSES {
         found = match (found, kind(cause)) {
             // A connection that could not be established in time is both.
             (_, Some(TIMEOUT)) => Some(TIMEOUT),
@@ -47,7 +56,7 @@ pub(super) fn of_chain(error: &(dyn Error + 'static), fallback: &'static str) ->
         }
     }
     // The first cause says most. The texts of reqwest end with the URL, which may contain secrets.
-    let text = cause.to_string();
+    let text = error_text(cause);
     let text = text.split_once(" for url (").map_or(&*text, |(text, _)| text);
     Failure::of_error(found.unwrap_or(fallback), &text)
 }
@@ -79,7 +88,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some(name);
     }
     // The timeouts of reqwest, tokio, tower and tonic have types of their own, some of them private.
-    let text = error.to_string();
+    let text = error_text(error);
     let is_timeout = ["timed out", "imeout expired", "deadline has elapsed"].iter().any(|part| text.contains(part));
     is_timeout.then_some(TIMEOUT)
 }

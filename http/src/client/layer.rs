@@ -20,7 +20,7 @@ use super::service::ClientService;
 /// already has are replaced. If the level of spans excludes this span, the request carries the context of the caller.
 ///
 /// Status 400 and above is an error, and so is a request without a complete response. `error.type` is then the
-/// status, the gRPC status, `connect`, `timeout`, `connection_closed`, `invalid_response`, `request_body`, `request_canceled` if
+/// status, the gRPC status, `missing_grpc_status`, `connect`, `timeout`, `connection_closed`, `invalid_response`, `request_body`, `request_canceled` if
 /// the caller dropped the future, or the name of the error's type. A response body that is dropped is no error.
 ///
 /// The bodies, their errors and the errors of the service keep their types, except that the response body is wrapped.
@@ -70,6 +70,7 @@ use super::service::ClientService;
 /// [http]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
 /// [rpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 #[derive(Debug)]
+#[must_use = "add it to a service"]
 pub struct ClientLayer<M = KeepsRequestBody> {
     options: Options,
     mode: PhantomData<M>,
@@ -77,7 +78,6 @@ pub struct ClientLayer<M = KeepsRequestBody> {
 
 impl ClientLayer {
     /// Creates a layer with the settings of the installed logbridge, which may be installed later.
-    #[must_use]
     pub fn new() -> Self {
         Self { options: Options::default(), mode: PhantomData }
     }
@@ -104,18 +104,17 @@ impl ClientLayer {
     ///     .service(client);
     /// # }
     /// ```
-    #[must_use]
     pub fn wrap_request_body(self) -> ClientLayer<WrapsRequestBody> {
         ClientLayer { options: self.options, mode: PhantomData }
     }
 }
 
 impl<M> ClientLayer<M> {
-    /// Sets what this layer captures of requests and responses.
+    /// Sets what this layer captures of requests and responses. The body size and the header lists that the value does
+    /// not set come from the settings of the installed logbridge.
     ///
     /// Default: the setting of the installed logbridge, which is nothing unless
     /// [`Builder::network_capture`](logbridge::Builder::network_capture) or `LOGBRIDGE_NETWORK_CAPTURE` says otherwise.
-    #[must_use]
     pub fn capture(mut self, capture: NetworkCapture) -> Self {
         self.options.settings.set_capture(capture);
         self
@@ -125,7 +124,6 @@ impl<M> ClientLayer<M> {
     ///
     /// This is not necessary for boxed errors, and those of hyper and hyper-util. Without it, `error.type` is the name
     /// of any other type.
-    #[must_use]
     pub fn inspect_errors<E: Error + 'static>(mut self) -> Self {
         self.options.inspect = Some(inspect::<E>);
         self

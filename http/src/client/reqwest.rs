@@ -61,22 +61,22 @@ use crate::span::Failure;
 /// # }
 /// ```
 #[derive(Debug, Default)]
+#[must_use = "add it to a client"]
 pub struct ReqwestMiddleware {
     settings: Settings,
 }
 
 impl ReqwestMiddleware {
     /// Creates a middleware with the settings of the installed logbridge, which may be installed later.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what this middleware captures of requests and responses.
+    /// Sets what this middleware captures of requests and responses. The body size and the header lists that the value
+    /// does not set come from the settings of the installed logbridge.
     ///
     /// Default: the setting of the installed logbridge, which is nothing unless
     /// [`Builder::network_capture`](logbridge::Builder::network_capture) or `LOGBRIDGE_NETWORK_CAPTURE` says otherwise.
-    #[must_use]
     pub fn capture(mut self, capture: NetworkCapture) -> Self {
         self.settings.set_capture(capture);
         self

@@ -22,7 +22,7 @@ pin_project! {
 }
 
 impl<B: Body> ServerBody<B> {
-    /// Wraps the body of a response. Without an exchange, nobody observes it.
+    /// Wraps the body of a response. Without an exchange, the body is not observed.
     pub(super) fn of_response(mut response: Response<B>, exchange: Option<Exchange>) -> Response<Self> {
         let Some(mut exchange) = exchange else {
             return response.map(|body| Self { inner: ObservedBody::unobserved(body) });

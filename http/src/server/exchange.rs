@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
@@ -15,15 +15,16 @@ use opentelemetry::{KeyValue, Value};
 use super::log_event::{Finished, log_event};
 use super::options::Options;
 use super::request_body::{self, RequestCapture};
-use super::request_span::{grpc_span, http_span, set_legacy, span_name};
+use super::request_span::{Connection, grpc_span, http_span, set_legacy, span_name};
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
 use crate::grpc::{self, GrpcStatus};
+use crate::guard::catch;
 use crate::metrics;
 use crate::request::{Head, MethodName, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
-use crate::span::{Failure, Scope, error_type, header_attribute, record_failure, set_optional};
+use crate::span::{Entered, Failure, Scope, error_type, header_attribute, record_failure, set_optional};
 
 /// The route that a layer further inside has seen.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ struct Details {
     settings: HttpSettings,
     started: Instant,
     method: MethodName,
+    is_measured: bool,
+    captures_bodies: bool,
     /// Whether the response has no body, whatever its headers say.
     is_bodiless: bool,
     /// The path, if an event will be logged.
@@ -104,19 +107,20 @@ impl Exchange {
         if !options.includes(parts) {
             return Self { scope: Scope::without_span(&parts.headers), is_running: false, details: None };
         }
-        options.check_outer_span();
+        options.check_outer_span(&parts.headers);
         let started = Instant::now();
         let settings = options.settings.current();
         let head = Head::of_parts(parts);
         let method = MethodName::new(head.method, settings.known_methods());
-        let is_measured = metrics::SERVER.histogram().is_some();
         let is_logged = options.log_level.is_some();
         let is_grpc = grpc::is_grpc(head.headers);
+        // The conventions have other metrics for RPC.
+        let is_measured = !is_grpc && metrics::SERVER.histogram().is_some();
         let route = if is_grpc { None } else { options.route(parts) };
-        let peer = options.peer(parts);
+        let connection = Connection { peer: options.peer(parts), scheme: options.scheme };
         let span = match is_grpc {
-            true => grpc_span(&head, peer),
-            false => http_span(&head, &method, route.as_deref(), peer, &settings),
+            true => grpc_span(&head, connection.peer),
+            false => http_span(&head, &method, route.as_deref(), connection, &settings),
         };
         if !span.is_disabled() {
             if captures_headers(&settings, HeaderList::ServerRequest) {
@@ -126,15 +130,18 @@ impl Exchange {
                 });
             }
             if settings.legacy_names() && !is_grpc {
-                set_legacy(&span, &head, peer, &settings);
+                set_legacy(&span, &head, connection, &settings);
             }
         }
+        let scope = Scope::joined(span, head.headers);
         let details = Details {
             started,
+            is_measured,
+            captures_bodies: captures_bodies(&settings) && scope.is_recorded(),
             method,
             is_bodiless: matches!(*head.method, Method::HEAD | Method::CONNECT),
             path: is_logged.then(|| head.path(&settings).into_owned()),
-            scheme: is_measured.then(|| scheme(head.original_scheme())),
+            scheme: is_measured.then(|| scheme(head.original_scheme(connection.scheme))),
             version: protocol_version(head.version),
             route: match route {
                 None => KnownRoute::No,
@@ -148,16 +155,21 @@ impl Exchange {
             options: Arc::clone(options),
             settings,
         };
-        Self { scope: Scope::joined(span, head.headers), is_running: false, details: Some(details) }
+        Self { scope, is_running: false, details: Some(details) }
     }
 
     /// Captures the request body, if that is on and possible.
     pub(super) fn observe_request<B: 'static>(&mut self, headers: &HeaderMap, body: &mut B) {
         if let Some(details) = &mut self.details
-            && captures_bodies(&details.settings)
+            && details.captures_bodies
         {
             details.request = request_body::observe(body, &details.settings, headers);
         }
+    }
+
+    /// Makes the span current on this thread.
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.scope.enter()
     }
 
     /// Runs code of the service inside the span.
@@ -185,13 +197,13 @@ impl Exchange {
         if let Some(call) = &mut details.grpc {
             call.status = GrpcStatus::read(headers);
         }
-        if captures_headers(&details.settings, HeaderList::ServerResponse) && !self.scope.span().is_disabled() {
+        if captures_headers(&details.settings, HeaderList::ServerResponse) && self.scope.is_recorded() {
             let attributes = &mut details.response_headers;
             capture::headers(&details.settings, HeaderList::ServerResponse, headers, |name, values| {
                 attributes.push(header_attribute(name, values));
             });
         }
-        if captures_bodies(&details.settings) {
+        if details.captures_bodies {
             details.response = BodyCapture::new(&details.settings, headers);
         }
         // A server drops the body of such a response unread.
@@ -209,40 +221,29 @@ impl Exchange {
         self.end(&End::ServiceFailed { error_type: error_type::<E>(), error });
     }
 
+    /// Ends the exchange. Processors and sinks may panic, and this runs while a panic of the service unwinds, too.
     fn end(&mut self, end: &End<'_>) {
-        let Some(mut details) = self.details.take() else { return };
+        let Some(details) = self.details.take() else { return };
+        let _panicked = catch(|| self.finish(details, end));
+    }
+
+    fn finish(&self, mut details: Details, end: &End<'_>) {
         let duration = details.started.elapsed();
         let failure = details.failure(end);
         let error_type = failure.as_ref().map(|failure| &failure.error_type);
-        if let Some(level) = details.options.log_level {
-            let _entered = self.scope.enter();
-            let finished = Finished {
-                method: &details.method.name,
-                path: details.path.as_deref().unwrap_or_default(),
-                route: details.route.text(),
-                status: details.status,
-                error_type: error_type.map(Cow::as_ref),
-                duration,
-            };
-            log_event(level, &finished);
+        // Before the span ends: the event needs its ids, and so does an exemplar of the metric.
+        if details.options.log_level.is_some() || details.is_measured {
+            let _panicked = catch(|| {
+                let _entered = self.scope.enter();
+                details.log(duration, error_type);
+                details.measure(duration, error_type);
+            });
         }
         self.scope.with_recorded(|span| {
             details.record(span, failure.as_ref());
             // Not when the last handle is dropped: a background task may hold one.
             span.end();
         });
-        metrics::SERVER.record(
-            duration,
-            metrics::Request {
-                method: &details.method.name,
-                scheme: details.scheme.take(),
-                version: details.version,
-                status: details.status,
-                error_type,
-                route: details.route.text().map(|route| Value::from(route.to_owned())),
-                server: None,
-            },
-        );
     }
 }
 
@@ -270,12 +271,37 @@ impl Details {
     fn grpc_failure(&self, call: &GrpcCall) -> Option<Failure> {
         match call.status {
             Some(status) => status.is_server_error().then(|| Failure::status(status.name())),
-            // The service has answered without gRPC, for instance with 404 or 503.
-            None => Some(match self.status {
-                Some(status) if status != StatusCode::OK => Failure::status(status.as_str().to_owned().into()),
-                _ => Failure::new("missing_grpc_status", "the response ended without `grpc-status`"),
-            }),
+            None => Some(grpc::without_status(self.status)),
         }
+    }
+
+    fn log(&self, duration: Duration, error_type: Option<&Cow<'static, str>>) {
+        let Some(level) = self.options.log_level else { return };
+        let finished = Finished {
+            method: &self.method.name,
+            path: self.path.as_deref().unwrap_or_default(),
+            route: self.route.text(),
+            status: self.status,
+            error_type: error_type.map(Cow::as_ref),
+            duration,
+        };
+        log_event(level, &finished);
+    }
+
+    fn measure(&mut self, duration: Duration, error_type: Option<&Cow<'static, str>>) {
+        if !self.is_measured {
+            return;
+        }
+        let request = metrics::Request {
+            method: &self.method.name,
+            scheme: self.scheme.take(),
+            version: self.version,
+            status: self.status,
+            error_type,
+            route: self.route.text().map(|route| Value::from(route.to_owned())),
+            server: None,
+        };
+        metrics::SERVER.record(duration, request);
     }
 
     fn record(&mut self, span: &SpanRef<'_>, failure: Option<&Failure>) {

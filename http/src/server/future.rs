@@ -16,22 +16,32 @@ pin_project! {
     /// The future that [`ServerService`](crate::ServerService) returns.
     #[derive(Debug)]
     pub struct ServerFuture<F> {
+        // `None` only while it is dropped.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         // `None` in a layer inside another one, and after the response.
         exchange: Option<Exchange>,
-        // What a layer inside another one tells it with the response.
+        // The route that a layer inside another one passes to it with the response.
         route: Option<Route>,
+    }
+
+    impl<F> PinnedDrop for ServerFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Records that the handler writes while it is cancelled belong to the span as well.
+            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            this.inner.set(None);
+        }
     }
 }
 
 impl<F> ServerFuture<F> {
     pub(super) fn new(inner: F, exchange: Exchange) -> Self {
-        Self { inner, exchange: Some(exchange), route: None }
+        Self { inner: Some(inner), exchange: Some(exchange), route: None }
     }
 
     pub(super) fn nested(inner: F, route: Option<String>) -> Self {
-        Self { inner, exchange: None, route: route.map(Route) }
+        Self { inner: Some(inner), exchange: None, route: route.map(Route) }
     }
 }
 
@@ -45,7 +55,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let inner = this.inner;
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
         let result = match this.exchange {
             Some(exchange) => ready!(exchange.run(|| inner.poll(cx))),
             None => ready!(inner.poll(cx)),

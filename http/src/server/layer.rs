@@ -17,7 +17,7 @@ use super::service::ServerService;
 /// * Its name and attributes follow the HTTP semantic conventions 1.44. For `application/grpc`, they follow the RPC
 ///   conventions.
 /// * The inner service runs inside the span, and so does the response body. The span ends when the body ends.
-/// * `http.server.request.duration` is recorded if there is a global meter provider.
+/// * `http.server.request.duration` is recorded if there is a global meter provider. gRPC calls are left out.
 ///
 /// The layer may be built before logbridge is installed. Apply it with `axum::Router::layer`, so that it sees the
 /// matched route. Around a whole router, it only gets the route of a second `ServerLayer` inside. That one makes no
@@ -64,10 +64,10 @@ impl ServerLayer {
         Self::default()
     }
 
-    /// Sets a closure that returns the route of a request, such as `/orders/{id}`.
+    /// Sets a closure that returns the route of a request, such as `/orders/{id}`. If it panics, there is no route.
     ///
     /// A route names a set of requests, so it must not contain ids. If the closure returns `None`, the route comes from
-    /// axum's `MatchedPath`, with the feature `axum`. Without a route, the span's name is the method. Calls of gRPC
+    /// axum's `MatchedPath`, with the feature `axum`. Without a route, the span's name is the method. gRPC calls
     /// have no route.
     pub fn route(mut self, route: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.options).route = Some(Arc::new(route));
@@ -77,7 +77,7 @@ impl ServerLayer {
     /// Sets a closure that returns whether a request gets a span. Use it to exclude health checks.
     ///
     /// An excluded request has no span, no metric and no capture. Its records and outgoing requests still carry the ids
-    /// of the caller, if the caller sent any.
+    /// of the caller, if the caller sent any. If the closure panics, the request gets a span.
     pub fn filter(mut self, filter: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.options).filter = Some(Arc::new(filter));
         self
@@ -101,7 +101,17 @@ impl ServerLayer {
         self
     }
 
-    /// Sets what this layer captures, instead of the settings of logbridge.
+    /// Sets the scheme of requests that do not name it, for `url.scheme`. Default: `http`.
+    ///
+    /// Requests over HTTP/1.1 do not. Set `https` if the program itself serves TLS, without a proxy. A proxy's
+    /// `Forwarded` or `X-Forwarded-Proto` takes precedence.
+    pub fn scheme(mut self, scheme: &'static str) -> Self {
+        Arc::make_mut(&mut self.options).scheme = Some(scheme);
+        self
+    }
+
+    /// Sets what this layer captures, instead of the settings of logbridge. The body size and the header lists that the
+    /// value does not set come from these settings.
     pub fn capture(mut self, capture: NetworkCapture) -> Self {
         Arc::make_mut(&mut self.options).settings.set_capture(capture);
         self

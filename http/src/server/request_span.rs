@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::span::{Failure, Scope, record_failure};
 use crate::{SERVER_TARGET, grpc};
 
-/// Makes the span of a request, for those who keep `tower_http::trace::TraceLayer` instead of
+/// Makes the span of a request, for programs that keep `tower_http::trace::TraceLayer` instead of
 /// [`ServerLayer`](crate::ServerLayer).
 ///
 /// The span has the same name, attributes and remote parent as that of `ServerLayer`, and the parent is set before
@@ -47,14 +47,14 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
         span
     } else {
         let method = MethodName::new(head.method, settings.known_methods());
-        http_span(&head, &method, matched_path(request.extensions()), None, &settings)
+        http_span(&head, &method, matched_path(request.extensions()), Connection::default(), &settings)
     };
     Scope::joined(span, head.headers).span().clone()
 }
 
 /// Records the status of a response in the span that [`request_span`] has made. Pass it to `TraceLayer::on_response`.
 ///
-/// A status of 500 or above makes the span an error. The status of a call by gRPC is recorded only if the response has
+/// A status of 500 or above makes the span an error. The status of a gRPC call is recorded only if the response has
 /// no body, because `TraceLayer` does not show the trailers here.
 pub fn record_response<B>(response: &Response<B>, _latency: Duration, span: &Span) {
     Scope::local(span.clone()).with_recorded(|recorded| {
@@ -96,11 +96,18 @@ pub(super) fn span_name(method: &MethodName, route: &str) -> String {
     format!("{:?}", SpanName { method, route: Some(route) })
 }
 
+/// What a request does not say about its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) scheme: Option<&'static str>,
+}
+
 pub(super) fn http_span(
     head: &Head<'_>,
     method: &MethodName,
     route: Option<&str>,
-    peer: Option<SocketAddr>,
+    Connection { peer, scheme }: Connection,
     settings: &HttpSettings,
 ) -> Span {
     // Computed by the macro, so that a filtered span costs nothing.
@@ -113,7 +120,7 @@ pub(super) fn http_span(
         { semconv::HTTP_REQUEST_METHOD } = &*method.name,
         { semconv::HTTP_REQUEST_METHOD_ORIGINAL } = (!method.is_known()).then(|| head.method.as_str()),
         { semconv::HTTP_ROUTE } = route,
-        { semconv::URL_SCHEME } = head.original_scheme(),
+        { semconv::URL_SCHEME } = head.original_scheme(scheme),
         { semconv::URL_PATH } = &*head.path(settings),
         { semconv::URL_QUERY } = head.query(settings).as_deref(),
         { semconv::SERVER_ADDRESS } = host.map(|(host, _)| host),
@@ -126,7 +133,7 @@ pub(super) fn http_span(
     )
 }
 
-/// Makes the span of a call by gRPC. `rpc.method` is added at the end, when the status tells whether the server knows
+/// Makes the span of a gRPC call. `rpc.method` is added at the end, when the status tells whether the server knows
 /// the method.
 pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
     let host = LazyCell::new(|| head.authority());
@@ -144,9 +151,18 @@ pub(super) fn grpc_span(head: &Head<'_>, peer: Option<SocketAddr>) -> Span {
 }
 
 /// Adds the names of a request that HyperDX's network panel reads.
-pub(super) fn set_legacy(span: &Span, head: &Head<'_>, peer: Option<SocketAddr>, settings: &HttpSettings) {
+pub(super) fn set_legacy(
+    span: &Span,
+    head: &Head<'_>,
+    Connection { peer, scheme }: Connection,
+    settings: &HttpSettings,
+) {
     let (host, port) = head.original_host().unwrap_or_default();
-    let mut url = format!("{}://{host}", head.original_scheme());
+    let scheme = head.original_scheme(scheme);
+    let mut url = match host.contains(':') {
+        true => format!("{scheme}://[{host}]"),
+        false => format!("{scheme}://{host}"),
+    };
     if let Some(port) = port {
         let _infallible = write!(url, ":{port}");
     }

@@ -7,56 +7,18 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use logbridge_http::{ClientLayer, ClientService, ServerLayer};
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tower::ServiceBuilder;
 
+use super::plain_codec::Plain;
 use super::support::{attributes, int, refused, serve, text, traced};
-
-/// Messages that are plain bytes.
-#[derive(Default)]
-struct Plain;
-
-impl Codec for Plain {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, target: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        target.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(source.copy_to_bytes(source.remaining())))
-    }
-}
 
 /// Answers with one message, and then with a status in the trailers.
 async fn place(headers: HeaderMap) -> Response {
@@ -167,4 +129,23 @@ fn a_call_that_takes_too_long_is_named() {
         client.unary(Request::new(Bytes::new()), path, Plain).await.expect_err("too slow");
     });
     assert_eq!((trace.client().is_error(), text(trace.client(), "error.type")), (true, "timeout"));
+}
+
+/// A connection that breaks off, or a server that does not speak gRPC.
+#[test]
+fn a_call_that_ends_without_a_status_is_an_error() {
+    let body = || ([("content-type", "application/grpc")], "\0\0\0\0\x02ok").into_response();
+    let app = Router::new()
+        .route("/shop.Orders/NoStatus", post(async move || body()))
+        .route("/shop.Orders/NotThere", post(async || http::StatusCode::SERVICE_UNAVAILABLE));
+    for (method, error_type) in [("/shop.Orders/NoStatus", "missing_grpc_status"), ("/shop.Orders/NotThere", "503")] {
+        let app = app.clone();
+        let (_, trace) = traced(1, async {
+            let url = serve(app).await;
+            let _answer = call(&url, method, "0").await;
+        });
+        let span = trace.client();
+        assert_eq!((span.is_error(), text(span, "error.type")), (true, error_type), "{method}");
+        assert_eq!(span.attribute("rpc.response.status_code"), None);
+    }
 }

@@ -8,6 +8,7 @@ mod capture;
 mod conventions;
 mod errors;
 mod grpc;
+mod plain_codec;
 mod propagation;
 mod retries;
 mod support;

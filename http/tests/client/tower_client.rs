@@ -53,6 +53,32 @@ fn a_request_becomes_a_client_span_that_carries_its_context() {
     assert_eq!(text(span, "network.protocol.version"), "1.1");
 }
 
+/// Clients below hyper-util's take the path only, and the authority from the header.
+#[test]
+fn the_url_is_absolute_if_the_request_names_the_host() {
+    let (_, trace) = traced(3, async {
+        let client = ServiceBuilder::new()
+            .layer(ClientLayer::new())
+            .service_fn(async |_: Request<Empty<Bytes>>| Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))));
+        for host in [Some("shop.example:8080"), Some("user:secret@shop.example:443"), None] {
+            let mut request = get_request("/users/7?sig=abc");
+            if let Some(host) = host {
+                request.headers_mut().insert("host", host.parse().expect("a value"));
+            }
+            client.clone().oneshot(request).await.expect("an answer");
+        }
+    });
+    let urls: Vec<_> = trace.clients().into_iter().map(|span| text(span, "url.full")).collect();
+    assert_eq!(
+        urls,
+        [
+            "http://shop.example:8080/users/7?sig=REDACTED",
+            "https://REDACTED:REDACTED@shop.example:443/users/7?sig=REDACTED",
+            "/users/7?sig=REDACTED",
+        ]
+    );
+}
+
 #[test]
 fn the_errors_of_the_transport_are_named_and_keep_their_type() {
     let (_, trace) = traced(1, async {

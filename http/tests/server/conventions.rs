@@ -25,6 +25,7 @@ pub(crate) fn all() -> Vec<crate::Case> {
         server_errors,
         unknown_methods,
         known_methods_can_be_replaced ["OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS" = "GET,PURGE"],
+        the_scheme_of_a_server_with_tls,
         legacy_names_beside_the_stable_ones ["OTEL_SEMCONV_STABILITY_OPT_IN" = "http/dup"],
     ]
     .into()
@@ -130,9 +131,28 @@ fn known_methods_can_be_replaced() {
     assert!(world.spans(2).iter().any(|span| span.name == "HTTP /orders/{id}"));
 }
 
+/// A request of HTTP/1.1 does not name its scheme, and a layer does not see the connection.
+fn the_scheme_of_a_server_with_tls() {
+    let world = World::new();
+    let app = Router::new().route("/", any(|| async { "ok" })).layer(ServerLayer::new().scheme("https"));
+    let address = world.serve(app);
+    for (number, (header, scheme)) in [("accept: */*", "https"), ("x-forwarded-proto: http", "http")].iter().enumerate()
+    {
+        get(address, "/", &[header]);
+        let spans = world.spans(number + 1);
+        let span = spans.iter().max_by_key(|span| span.start_time_unix_nano).unwrap();
+        assert_eq!(text(span, "url.scheme"), *scheme);
+    }
+}
+
 fn legacy_names_beside_the_stable_ones() {
     let world = World::new();
     let address = world.serve(app());
+    get(address, "/orders/8", &["host: [2001:db8::1]:8080"]);
+    let span = world.span();
+    assert_eq!(text(&span, "http.url"), "http://[2001:db8::1]:8080/orders/8");
+    assert_eq!(text(&span, "server.address"), "2001:db8::1");
+    world.receiver.clear();
     get(address, "/orders/7?page=2", &[]);
     let span = world.span();
     assert_eq!(text(&span, "http.url"), "http://shop.example:8080/orders/7?page=2");

@@ -1,4 +1,4 @@
-//! Calls by gRPC.
+//! gRPC calls.
 
 use std::convert::Infallible;
 

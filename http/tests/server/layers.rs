@@ -15,6 +15,7 @@ use crate::support::{PARENT, TRACE, TRACEPARENT, World, block_on, get, text};
 
 pub(crate) fn all() -> Vec<crate::Case> {
     crate::cases![layers:
+        a_call_within_a_handler_under_a_trace_layer,
         a_layer_around_the_router_gets_the_route_from_the_one_inside,
         a_trace_layer_inside,
         a_trace_layer_outside,
@@ -78,6 +79,23 @@ fn a_trace_layer_outside() {
     let found: Vec<_> = report.findings.iter().filter(|finding| finding.code == "LB190").collect();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].severity, logbridge::Severity::Warning);
+}
+
+/// The span of `TraceLayer` is that of the outer request, and the layers are in no wrong order.
+fn a_call_within_a_handler_under_a_trace_layer() {
+    let world = World::new();
+    let inner = routes().layer(ServerLayer::new());
+    let handler = async move || {
+        let mut request = http::Request::builder().uri("/orders/7").body(Body::empty()).unwrap();
+        logbridge::propagation::inject(request.headers_mut());
+        inner.clone().oneshot(request).await
+    };
+    let outer = TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().level(tracing::Level::INFO));
+    let address = world.serve(Router::new().route("/", on_get(handler)).layer(outer));
+    get(address, "/", &[TRACEPARENT]);
+    let spans = world.spans(2);
+    assert_eq!(spans[0].trace_id, spans[1].trace_id);
+    assert!(!world.bridge.report().findings.iter().any(|finding| finding.code == "LB190"));
 }
 
 fn a_trace_layer_with_our_span() {

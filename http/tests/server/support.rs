@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use logbridge::testing::{ReceivedLog, ReceivedSpan, Receiver, Value};
-use logbridge::{Bridge, Console, LevelFilter, Otlp};
+use logbridge::{Bridge, Builder, Console, LevelFilter, Otlp};
 use tokio::runtime::Runtime;
 
 /// How long a test waits for something that must happen.
@@ -26,9 +26,15 @@ pub(crate) struct World {
 impl World {
     /// Installs logbridge, which sends to a receiver.
     pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// Installs logbridge with further settings.
+    pub(crate) fn with(configure: impl FnOnce(&mut Builder)) -> Self {
         let receiver = Receiver::start().unwrap();
         let mut builder = logbridge::builder();
         builder.filter_level(LevelFilter::Info).console(Console::off()).otlp(Otlp::to(receiver.endpoint()));
+        configure(&mut builder);
         let bridge = builder.try_init().unwrap();
         Self { receiver, bridge, runtime: Runtime::new().unwrap() }
     }

@@ -18,7 +18,7 @@ use super::escape::{percent_decoded, unescaped};
 
 use self::name::Name;
 use self::separator::Separator;
-pub(super) use self::token::is_token;
+pub(super) use self::token::{TOKEN_PREFIXES, is_token};
 
 /// The text that replaces redacted text.
 pub(super) const REDACTED: &str = "[redacted]";

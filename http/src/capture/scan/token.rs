@@ -3,7 +3,7 @@
 use super::{REDACTED, Scanner};
 
 /// How tokens of well-known issuers begin, and how many characters follow at least.
-const PREFIXES: [(&str, usize); 23] = [
+pub(crate) const TOKEN_PREFIXES: [(&str, usize); 23] = [
     ("AIza", 30),
     ("AKIA", 12),
     ("ASIA", 12),
@@ -39,7 +39,7 @@ fn is_token_byte(byte: u8) -> bool {
 /// Returns the length of a token of a well-known form at the beginning of a text. At the end of a cut text, a
 /// shorter one is enough.
 fn token_len(text: &str, is_cut: bool) -> Option<usize> {
-    let (prefix, min) = PREFIXES.into_iter().find(|(prefix, _)| text.starts_with(prefix))?;
+    let (prefix, min) = TOKEN_PREFIXES.into_iter().find(|(prefix, _)| text.starts_with(prefix))?;
     let len = text.bytes().take_while(|byte| is_token_byte(*byte)).count();
     (len >= prefix.len() + min || (is_cut && len == text.len())).then_some(len)
 }
