@@ -253,7 +253,7 @@ fn plain_texts_have_no_secret() {
         let text: String = (0..random.usize(1..9)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
         if super::is_plain(&text, &settings) {
             plain += 1;
-            let rules = super::rules(&super::is_secret);
+            let rules = super::rules(&is_secret);
             assert_eq!(super::redacted_pairs(&text, rules), text);
             assert_eq!(super::redacted_segments(&text, rules), text);
         }
