@@ -152,9 +152,11 @@ static BEGINNINGS: [u64; TRIPLES / 64] = {
     }
     let mut pair = 0;
     while pair < PAIRS.len() {
-        // One of the two suffices. The second words are fewer.
+        // One of the two suffices. The second words are fewer, but `data` and `header` are common.
         let (first, second) = PAIRS[pair];
-        add_beginning(&mut set, if second.len() < 3 { first } else { second });
+        if !has_beginning(&set, first) {
+            add_beginning(&mut set, if second.len() < 3 { first } else { second });
+        }
         pair += 1;
     }
     set
@@ -162,6 +164,12 @@ static BEGINNINGS: [u64; TRIPLES / 64] = {
 
 /// The number of triples of five bits each.
 const TRIPLES: usize = 1 << 15;
+
+const fn has_beginning(set: &[u64; TRIPLES / 64], word: &str) -> bool {
+    let word = word.as_bytes();
+    let triple = triple(word[0], word[1], word[2]);
+    set[triple / 64] & (1 << (triple % 64)) != 0
+}
 
 const fn add_beginning(set: &mut [u64; TRIPLES / 64], word: &str) {
     let word = word.as_bytes();
