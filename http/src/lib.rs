@@ -12,6 +12,7 @@ mod request;
 mod semconv;
 mod server;
 mod settings;
+mod shared_capture;
 mod span;
 
 #[cfg(feature = "reqwest-middleware")]

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::header::HOST;
@@ -26,6 +25,7 @@ use crate::guard::catch;
 use crate::request::{Head, MethodName, default_port, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
+use crate::shared_capture::SharedCapture;
 use crate::span::{Failure, Scope, header_attribute, record_failure, set_optional};
 use crate::{CLIENT_TARGET, metrics};
 
@@ -242,7 +242,7 @@ impl Attempt {
     }
 
     fn set_bodies(&self, span: &SpanRef<'_>, (request, response): (Option<SharedCapture>, Option<BodyCapture>)) {
-        let request = request.and_then(|shared| shared.take()).and_then(BodyCapture::finish);
+        let request = request.and_then(|shared| shared.finish());
         let response = response.and_then(BodyCapture::finish);
         let names = [
             (semconv::HTTP_REQUEST_BODY, legacy::HTTP_REQUEST_BODY, request),
@@ -337,44 +337,6 @@ impl BodyObserver for Attempt {
             BodyEnd::Panicked => self.end(Some(Failure::new("panic", "the response body panicked"))),
         }
     }
-}
-
-/// What is captured of a request body. The transport may still send the body when the response ends.
-#[derive(Clone)]
-pub(super) struct SharedCapture(Arc<Mutex<Option<BodyCapture>>>);
-
-impl SharedCapture {
-    fn new(capture: BodyCapture) -> Self {
-        Self(Arc::new(Mutex::new(Some(capture))))
-    }
-
-    /// Captures a whole body.
-    #[cfg(feature = "reqwest-middleware")]
-    pub(super) fn fill(&mut self, data: &[u8]) {
-        self.with_capture(|capture| {
-            capture.push(data);
-            capture.complete();
-        });
-    }
-
-    fn take(&self) -> Option<BodyCapture> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Observes a request body.
-impl BodyObserver for SharedCapture {
-    fn is_capturing(&self) -> bool {
-        true
-    }
-
-    fn with_capture(&mut self, work: impl FnOnce(&mut BodyCapture)) {
-        if let Some(capture) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            work(capture);
-        }
-    }
-
-    fn ended(&mut self, _: BodyEnd<'_>) {}
 }
 
 /// The name of a span: the method, and the template if there is one.

@@ -11,11 +11,12 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::attempt::{Attempt, Facts, SharedCapture};
+use super::attempt::{Attempt, Facts};
 use super::extensions::{ResendCount, UrlTemplate};
 use super::options::{KeepsRequestBody, Options, WrapsRequestBody};
 use crate::body::ObservedBody;
 use crate::request::Head;
+use crate::shared_capture::SharedCapture;
 
 /// The service of a [`ClientLayer`](crate::ClientLayer).
 pub struct ClientService<S, M = KeepsRequestBody> {

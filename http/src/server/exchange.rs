@@ -14,7 +14,7 @@ use opentelemetry::{KeyValue, Value};
 
 use super::log_event::{Finished, log_event};
 use super::options::Options;
-use super::request_body::{self, RequestCapture};
+use super::request_body;
 use super::request_span::{Connection, grpc_span, http_span, set_legacy, span_name};
 use crate::body::{BodyEnd, BodyObserver};
 use crate::capture::{self, BodyCapture};
@@ -24,6 +24,7 @@ use crate::metrics;
 use crate::request::{Head, MethodName, protocol_version};
 use crate::semconv::{self, legacy};
 use crate::settings::{captures_bodies, captures_headers};
+use crate::shared_capture::SharedCapture;
 use crate::span::{Entered, Failure, Scope, error_type, header_attribute, record_failure, set_optional};
 
 /// The route that a layer further inside has seen.
@@ -61,7 +62,7 @@ struct Details {
     route: KnownRoute,
     grpc: Option<GrpcCall>,
     status: Option<StatusCode>,
-    request: Option<RequestCapture>,
+    request: Option<SharedCapture>,
     response: Option<BodyCapture>,
     response_headers: Vec<KeyValue>,
 }
