@@ -36,7 +36,7 @@ impl reqwest_middleware::Middleware for Retry {
     }
 }
 
-/// Fails so many times before it answers with the body of the request.
+/// Fails a number of times, and then answers with the body of the request.
 async fn failing(times: u32) -> String {
     let left = Arc::new(AtomicU32::new(times));
     serve(Router::new().route(
